@@ -1,0 +1,25 @@
+"""One noun everywhere. A folder's name is its command, URL segment and docs page, except where this table differs."""
+
+from typing import NamedTuple
+
+
+class Noun(NamedTuple):
+    """What people call a domain, beside the name of its folder."""
+
+    folder: str
+    command: str
+    page: str
+
+
+NOUNS = (
+    Noun("projects", "project", "projects"),
+    Noun("data", "data", "data"),
+    Noun("pipelines", "pipeline", "pipelines"),
+    Noun("tracking", "runs", "tracking"),
+    Noun("training", "run", "training"),
+    Noun("registry", "model", "registry"),
+    Noun("serving", "deploy", "serving"),
+    Noun("monitoring", "monitor", "monitoring"),
+    Noun("automation", "policy", "automation"),
+    Noun("auth", "audit", "governance"),
+)

@@ -1,0 +1,97 @@
+"""Lineage: one table of links between things, each written in the transaction that makes it true."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+import sqlalchemy as sa
+
+from perenne.storage.database import Transaction, metadata, read_struct
+
+
+class Kind(StrEnum):
+    """The kinds of thing lineage speaks of."""
+
+    PROJECT = "project"
+    SNAPSHOT = "snapshot"
+    PROFILE = "profile"
+    RUN = "run"
+    VERSION = "version"
+    DECISION = "decision"
+    DEPLOYMENT = "deployment"
+    EPISODE = "episode"
+    WINDOW = "window"
+    ALERT = "alert"
+    JOB = "job"
+
+
+class Link(msgspec.Struct, frozen=True):
+    """`source` stands in `relation` to `target`: a run *used* a snapshot, a version *made_by* a run."""
+
+    source_kind: str
+    source: str
+    relation: str
+    target_kind: str
+    target: str
+
+
+table = sa.Table(
+    "link",
+    metadata,
+    sa.Column("source_kind", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("relation", sa.Text, primary_key=True),
+    sa.Column("target_kind", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Index(None, "target_kind", "target"),
+    sqlite_with_rowid=False,
+)
+
+
+def add_link(tx: Transaction, source: tuple[Kind, str], relation: str, target: tuple[Kind, str]) -> None:
+    """Record that a source stands in a relation to a target; saying it twice changes nothing."""
+    row = {
+        "source_kind": source[0],
+        "source": source[1],
+        "relation": relation,
+        "target_kind": target[0],
+        "target": target[1],
+    }
+    known = sa.select(sa.literal(1)).where(*(table.c[name] == value for name, value in row.items()))
+    if tx.scalar(known) is None:
+        tx.execute(table.insert(), row)
+
+
+def links_from(tx: Transaction, kind: Kind, identity: str) -> list[Link]:
+    """Return what a thing points to."""
+    where = sa.and_(table.c.source_kind == kind, table.c.source == identity)
+    return _read(tx, where)
+
+
+def links_to(tx: Transaction, kind: Kind, identity: str) -> list[Link]:
+    """Return what points to a thing."""
+    where = sa.and_(table.c.target_kind == kind, table.c.target == identity)
+    return _read(tx, where)
+
+
+def walk(tx: Transaction, start: Iterable[tuple[Kind, str]], *, limit: int = 1_000) -> list[Link]:
+    """Return every link that can be reached forwards from some things, nearest first, at most `limit`."""
+    found: list[Link] = []
+    seen = set(start)
+    edge = list(seen)
+    while edge and len(found) < limit:
+        following: list[tuple[Kind, str]] = []
+        for kind, identity in edge:
+            for link in links_from(tx, kind, identity):
+                found.append(link)
+                node = (Kind(link.target_kind), link.target)
+                if node not in seen:
+                    seen.add(node)
+                    following.append(node)
+        edge = following
+    return found[:limit]
+
+
+def _read(tx: Transaction, where: "sa.ColumnElement[bool]") -> list[Link]:
+    rows = tx.execute(sa.select(table).where(where).order_by(*table.primary_key.columns))
+    return [read_struct(Link, row) for row in rows]

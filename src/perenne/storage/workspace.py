@@ -1,0 +1,45 @@
+"""A workspace: the settings, the database, the objects and the clock that belong together; what every use case is run with."""
+
+from functools import cached_property
+
+from perenne.core.clock import Clock, SystemClock
+from perenne.core.config import Settings, load_settings
+from perenne.storage.database import Database
+from perenne.storage.objects import ObjectStore, open_objects
+
+
+class Workspace:
+    """Opens what is used, when it is used.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Where things are; read from the environment and the present folder if not given.
+    clock : Clock, optional
+        The time by which the loop decides; the system's if not given.
+    """
+
+    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
+        self.settings = settings or load_settings()
+        self.clock: Clock = clock or SystemClock()
+
+    @cached_property
+    def database(self) -> Database:
+        """The metadata database, opened and migrated."""
+        return Database.open(self.settings.database)
+
+    @cached_property
+    def objects(self) -> ObjectStore:
+        """The object store."""
+        return open_objects(self.settings.objects)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if "database" in self.__dict__:
+            self.database.close()
+
+    def __enter__(self) -> "Workspace":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

@@ -1,0 +1,45 @@
+"""Fixtures every test may use: a workspace of its own on SQLite and local files, and somebody to act."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from perenne.auth.principals import Principal
+from perenne.auth.roles import Role
+from perenne.core.clock import ManualClock, parse_time
+from perenne.core.config import Settings, load_settings
+from perenne.storage.database import Database
+from perenne.storage.objects import ObjectStore
+from perenne.storage.workspace import Workspace
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(tmp_path, {})
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(parse_time("2013-04-01"))
+
+
+@pytest.fixture
+def workspace(settings: Settings, clock: ManualClock) -> Iterator[Workspace]:
+    with Workspace(settings, clock) as opened:
+        yield opened
+
+
+@pytest.fixture
+def database(workspace: Workspace) -> Database:
+    return workspace.database
+
+
+@pytest.fixture
+def objects(workspace: Workspace) -> ObjectStore:
+    return workspace.objects
+
+
+@pytest.fixture
+def actor() -> Principal:
+    return Principal("ada", roles=frozenset(Role))
