@@ -1,0 +1,78 @@
+"""The vocabulary in which a project is stated: purpose, data, model, what it must reach and what must not get worse.
+
+`model` holds the words (Objective, Guardrail, triggers, policies, Window), `declarations` the `Project` that collects what a
+`project.py` declares, `expect` expectations of data, `loading` reads a project from its folder, `service` keeps what it said.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perenne.projects import expect
+    from perenne.projects.declarations import Dataset, Model, Project
+    from perenne.projects.loading import LoadedProject, load_project
+    from perenne.projects.model import (
+        Cron,
+        Drift,
+        Guardrail,
+        Missed,
+        NewData,
+        Objective,
+        RetrainPolicy,
+        Superior,
+        Trigger,
+        Window,
+    )
+    from perenne.projects.service import get_project, record_project
+    from perenne.projects.store import ProjectRecord
+
+_ROOMS = {
+    "Cron": "model",
+    "Dataset": "declarations",
+    "Drift": "model",
+    "Guardrail": "model",
+    "LoadedProject": "loading",
+    "Missed": "model",
+    "Model": "declarations",
+    "NewData": "model",
+    "Objective": "model",
+    "Project": "declarations",
+    "ProjectRecord": "store",
+    "RetrainPolicy": "model",
+    "Superior": "model",
+    "Trigger": "model",
+    "Window": "model",
+    "get_project": "service",
+    "load_project": "loading",
+    "record_project": "service",
+}
+
+__all__ = [
+    "Cron",
+    "Dataset",
+    "Drift",
+    "Guardrail",
+    "LoadedProject",
+    "Missed",
+    "Model",
+    "NewData",
+    "Objective",
+    "Project",
+    "ProjectRecord",
+    "RetrainPolicy",
+    "Superior",
+    "Trigger",
+    "Window",
+    "expect",
+    "get_project",
+    "load_project",
+    "record_project",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "expect":
+        return import_module("perenne.projects.expect")
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

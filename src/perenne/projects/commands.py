@@ -1,0 +1,46 @@
+"""`perenne project show|check|list`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from perenne.core.results import EXIT_FINDINGS, Result
+from perenne.projects import service
+from perenne.projects.loading import load_project
+from perenne.storage.workspace import Workspace
+
+
+@click.group()
+def project() -> None:
+    """What a project is for, and what it must reach."""
+
+
+@project.command("list")
+@click.pass_obj
+def list_(workspace: Workspace) -> list[Any]:
+    """List the projects this installation knows."""
+    with workspace.database.read() as tx:
+        return [
+            {"name": known.name, "owner": known.owner, "objectives": len(known.objectives), "folder": known.folder}
+            for known in service.projects(tx)
+        ]
+
+
+@project.command()
+@click.argument("name", required=False)
+@click.pass_obj
+def show(workspace: Workspace, name: str | None) -> Any:
+    """Show a project: by its name, or the one of this folder."""
+    if name is None:
+        name = load_project(Path.cwd()).project.name
+    with workspace.database.read() as tx:
+        return service.get_project(tx, name)
+
+
+@project.command()
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Where project.py lies.")
+def check(folder: Path) -> Result:
+    """Tell what the project of this folder leaves unsaid, heaviest first."""
+    found = service.gaps(load_project(folder).project)
+    return Result(found, EXIT_FINDINGS if found else 0, "nothing is missing" if not found else "")

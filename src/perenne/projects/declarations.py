@@ -1,0 +1,218 @@
+"""`Project`: what a `project.py` makes and declares its dataset, model and policy on. It collects; later domains interpret."""
+
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from perenne.core.clock import DAY, parse_duration
+from perenne.core.errors import Invalid
+from perenne.projects.expect import Expectation
+from perenne.projects.model import Guardrail, Milestone, Objective, RetrainPolicy, Window
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A declared source of rows.
+
+    Attributes
+    ----------
+    name : str
+        The function's name.
+    function : callable
+        Returns a table or a path; takes the `Window` asked for, or nothing.
+    time : str, optional
+        The column that says when a row was known; rows outside the window are left out.
+    key : str, optional
+        The column that names a row.
+    expect : tuple of Expectation
+        What validation checks beside the schema inferred from the baseline.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    time: str | None = None
+    key: str | None = None
+    expect: tuple[Expectation, ...] = ()
+
+    def __call__(self, window: Window | None = None) -> Any:
+        """Call the user's function for a window."""
+        takes_window = len(inspect.signature(self.function).parameters) > 0
+        return self.function(window) if takes_window else self.function()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A declared model.
+
+    Attributes
+    ----------
+    name : str
+        The function's name.
+    function : callable
+        `(X, y, params) -> estimator`: X is float32 (rows, encoded columns), NaN where a number is missing.
+    target : str
+        The column to predict.
+    dataset : Dataset
+        Where rows come from.
+    candidates : tuple of dict
+        The parameters to try.
+    ignore : tuple of str
+        Columns that may not be used.
+    positive : str, optional
+        The level of a binary target that counts as positive; else the one that sorts last.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    target: str
+    dataset: Dataset
+    candidates: tuple[Mapping[str, Any], ...] = ({},)
+    ignore: tuple[str, ...] = ()
+    positive: str | None = None
+
+
+class Project:
+    """A use case, stated as code: problem, owner, objectives, guardrails, data, model and when to retrain.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits and hyphens; the name of the model and of its deployment.
+    problem, owner : str
+        What it is for, and who answers for it.
+    objectives, guardrails : sequence
+        What the model must reach, and what must not get worse.
+    scope : str
+        What is in and out of it.
+    plan : sequence of Milestone
+        Dates and what is to be there by then.
+    window : str
+        The length of a monitoring window.
+
+    >>> project = Project("churn", problem="Call before they leave.", owner="crm", objectives=[Objective("roc_auc", at_least=0.7)])
+    >>> project.name
+    'churn'
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        problem: str,
+        owner: str,
+        objectives: Sequence[Objective] = (),
+        guardrails: Sequence[Guardrail] = (),
+        scope: str = "",
+        plan: Sequence[Milestone] = (),
+        window: str = "1d",
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise Invalid(
+                f"project name {name!r} cannot be used",
+                code="project.name",
+                hint="lower-case letters, digits and hyphens, at most 63",
+            )
+        self.name = name
+        self.problem = problem
+        self.owner = owner
+        self.objectives = _bounds(objectives, Objective)
+        self.guardrails = _bounds(guardrails, Guardrail)
+        self.scope = scope
+        self.plan = tuple(plan)
+        self.window = parse_duration(window)
+        if DAY % self.window and self.window % DAY:
+            raise Invalid(f"window {window!r} does not fit into days", code="project.window", hint="for example 1h, 6h, 1d, 7d")
+        self.datasets: dict[str, Dataset] = {}
+        self.models: dict[str, Model] = {}
+        self.policy: RetrainPolicy | None = None
+
+    def dataset(
+        self, *, time: str | None = None, key: str | None = None, expect: Expectation | Sequence[Expectation] = ()
+    ) -> Callable[[Callable[..., Any]], Dataset]:
+        """Declare a function that returns rows: any table, a path, or what narwhals can read."""
+        expectations = (expect,) if isinstance(expect, Expectation) else tuple(expect)
+
+        def declare(function: Callable[..., Any]) -> Dataset:
+            declared = Dataset(function.__name__, function, time, key, expectations)
+            self.datasets[declared.name] = declared
+            return declared
+
+        return declare
+
+    def model(
+        self,
+        *,
+        target: str,
+        data: Dataset,
+        search: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] = (),
+        ignore: Sequence[str] = (),
+        positive: str | None = None,
+    ) -> Callable[[Callable[..., Any]], Model]:
+        """Declare a function that returns an estimator.
+
+        Parameters
+        ----------
+        target : str
+            The column to predict.
+        data : Dataset
+            Where rows come from.
+        search : mapping or sequence
+            The parameters to try: a grid as ``{"name": [values]}``, or a list of parameter sets.
+        ignore : sequence of str
+            Columns that must not be used, because they are not known in time or must not matter.
+        positive : str, optional
+            The level of a binary target that counts as positive.
+        """
+        if not isinstance(data, Dataset):
+            raise Invalid(
+                "project.model(data=…) is not a dataset",
+                code="project.data",
+                hint="pass a function declared with @project.dataset",
+            )
+        candidates = tuple(_candidates(search))
+
+        def declare(function: Callable[..., Any]) -> Model:
+            declared = Model(function.__name__, function, target, data, candidates, tuple(ignore), positive)
+            self.models[declared.name] = declared
+            return declared
+
+        return declare
+
+    def retrain(self, **policy: Any) -> RetrainPolicy:
+        """State when to retrain and what must happen before a challenger is promoted; see `RetrainPolicy`."""
+        self.policy = RetrainPolicy.of(**policy)
+        return self.policy
+
+    @property
+    def only_model(self) -> Model:
+        """The declared model. Raises Invalid if there is none, or several."""
+        if len(self.models) != 1:
+            raise Invalid(
+                f"project {self.name} declares {len(self.models)} models",
+                code="project.models",
+                hint="declare one with @project.model",
+            )
+        return next(iter(self.models.values()))
+
+
+def _bounds(bounds: Sequence[Any], kind: type) -> tuple[Any, ...]:
+    for bound in bounds:
+        if not isinstance(bound, kind):
+            raise Invalid(f"{bound!r} is not an {kind.__name__}", code="project.bound")
+    identities = [bound.id for bound in bounds]
+    for identity in identities:
+        if identities.count(identity) > 1:
+            raise Invalid(f"two bounds on {identity}", code="project.bound", hint="state each metric once per column")
+    return tuple(bounds)
+
+
+def _candidates(search: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    if isinstance(search, Mapping):
+        names = list(search)
+        return [dict(zip(names, values, strict=True)) for values in itertools.product(*search.values())]
+    return [dict(candidate) for candidate in search] or [{}]

@@ -1,0 +1,242 @@
+"""The words of a project: objectives, guardrails, triggers, the retraining policy, and windows of time."""
+
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import msgspec
+
+from perenne.core.clock import DAY, HOUR, SECOND, format_time, parse_duration
+from perenne.core.errors import Invalid
+
+OPERATIONAL_METRICS = {
+    "latency_p50_ms": "lower",
+    "latency_p99_ms": "lower",
+    "error_rate": "lower",
+    "availability": "higher",
+    "throughput_rps": "higher",
+    "model_age_days": "lower",
+}
+"""Metrics that a running deployment has, and which of their directions is the better one."""
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """A metric and the value it must reach or stay under, overall or in every group of a column.
+
+    Attributes
+    ----------
+    metric : str
+        A name of `perenne.stats.metrics`, a fairness name of `perenne.stats.fairness`, or an operational metric.
+    at_least, at_most : float, optional
+        The limit; exactly one of the two.
+    by : str, optional
+        A column: the bound holds for every one of its groups.
+    """
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+    by: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.at_least is None) == (self.at_most is None):
+            raise Invalid(
+                f"{type(self).__name__}({self.metric!r}) needs exactly one of at_least and at_most",
+                code="project.bound",
+                hint=f'for example {type(self).__name__}("roc_auc", at_least=0.7)',
+            )
+
+    @property
+    def limit(self) -> float:
+        """The value to reach or to stay under."""
+        return float(self.at_least if self.at_least is not None else self.at_most)  # type: ignore[arg-type]
+
+    @property
+    def id(self) -> str:
+        """A short name, unique among a project's bounds of one kind.
+
+        >>> Objective("roc_auc", at_least=0.6, by="carrier").id
+        'roc_auc by carrier'
+        """
+        return self.metric if self.by is None else f"{self.metric} by {self.by}"
+
+    @property
+    def operational(self) -> bool:
+        """Whether the metric is one of the running service and not of its answers."""
+        return self.metric in OPERATIONAL_METRICS
+
+    def met(self, value: float | None) -> bool | None:
+        """Tell whether a value keeps the bound; None if there is no value.
+
+        >>> Objective("rmse", at_most=3.0).met(2.5), Objective("rmse", at_most=3.0).met(None)
+        (True, None)
+        """
+        if value is None or value != value:
+            return None
+        return value >= self.limit if self.at_least is not None else value <= self.limit
+
+    def __str__(self) -> str:
+        sign = "≥" if self.at_least is not None else "≤"
+        return f"{self.id} {sign} {self.limit:g}"
+
+
+class Objective(Bound, frozen=True):
+    """What the model must reach: it drives the review gate, the alert, the trigger and the rollback alike."""
+
+
+class Guardrail(Bound, frozen=True):
+    """What must not get worse while the objective is pursued; in production a breach stops the model."""
+
+
+class Drift(msgspec.Struct, frozen=True, tag="drift"):
+    """Retrain when inputs or predictions have drifted."""
+
+
+class Missed(msgspec.Struct, frozen=True, tag="missed"):
+    """Retrain when an objective is missed in production; an empty metric means any."""
+
+    metric: str = ""
+
+
+class NewData(msgspec.Struct, frozen=True, tag="new_data"):
+    """Retrain when this many labelled rows have come since the champion was trained."""
+
+    rows: int
+
+
+class Cron(msgspec.Struct, frozen=True, tag="cron"):
+    """Retrain by the calendar: minute, hour, day of month, month, day of week, in UTC."""
+
+    expression: str
+
+    def __post_init__(self) -> None:
+        from perenne.projects.calendar import parse_cron
+
+        parse_cron(self.expression)
+
+
+class Manual(msgspec.Struct, frozen=True, tag="manual"):
+    """Retrain because a person asked."""
+
+    reason: str = ""
+
+
+Trigger: TypeAlias = Drift | Missed | NewData | Cron | Manual
+
+
+class Superior(msgspec.Struct, frozen=True):
+    """Promote a challenger that is better than the champion on the same rows, by a one-sided paired test.
+
+    Attributes
+    ----------
+    alpha : float
+        How often an equal model may be promoted by chance.
+    metric : str
+        What is compared; the first objective's metric if empty.
+    """
+
+    alpha: float = 0.05
+    metric: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 0.5:
+            raise Invalid(f"superior(alpha={self.alpha}) is not between 0 and 0.5", code="project.alpha")
+
+
+class RetrainPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """When to retrain, and what has to happen before the challenger answers people. Durations are microseconds.
+
+    Attributes
+    ----------
+    on : tuple of Trigger
+        What opens an episode.
+    promote : Superior
+        The test the challenger has to pass.
+    approve_by : str
+        Who must approve, or an empty text if the evidence alone decides.
+    cooldown : int
+        Rest after an episode; it doubles with each rejection in a row, up to eight times.
+    debounce : int
+        How long further triggers are gathered before training starts.
+    history : int
+        How much of the past is trained on.
+    holdout : int
+        The newest stretch of data, never trained on, on which both models are judged.
+    label_delay : int
+        How old a row must be before its label is taken as known.
+    shadow, shadow_rows : int
+        How long, and for how many rows, a challenger answers unseen beside the champion.
+    soak : int
+        How long a promoted version is watched before it is settled.
+    runs_per_month : int
+        The budget: more training runs than this in 30 days raise an alert and train nothing.
+    """
+
+    on: tuple[Trigger, ...] = (Drift(),)
+    promote: Superior = Superior()
+    approve_by: str = ""
+    cooldown: int = DAY
+    debounce: int = 0
+    history: int = 365 * DAY
+    holdout: int = 14 * DAY
+    label_delay: int = DAY
+    shadow: int = HOUR
+    shadow_rows: int = 200
+    soak: int = DAY
+    runs_per_month: int = 30
+
+    @classmethod
+    def of(cls, **values: object) -> "RetrainPolicy":
+        """Make a policy, with durations as texts such as ``"1d"``.
+
+        Raises
+        ------
+        Invalid
+            If a name is unknown or a duration is none.
+        """
+        unknown = set(values) - set(cls.__struct_fields__)
+        if unknown:
+            known = ", ".join(cls.__struct_fields__)
+            raise Invalid(
+                f"project.retrain has no setting {sorted(unknown)[0]!r}", code="project.retrain", hint=f"it has {known}"
+            )
+        read = {
+            name: parse_duration(value) if isinstance(value, str) and name != "approve_by" else value
+            for name, value in values.items()
+        }
+        return cls(**{name: tuple(value) if name == "on" else value for name, value in read.items()})  # type: ignore[arg-type]
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A stretch of time `[start, end)`, in microseconds since 1970, UTC.
+
+    >>> str(Window(0, DAY))
+    '1970-01-01T00:00:00.000Z to 1970-01-02T00:00:00.000Z'
+    """
+
+    start: int
+    end: int
+
+    @property
+    def start_at(self) -> datetime:
+        """The start as a naive datetime in UTC, as databases and data frames like it."""
+        return datetime.fromtimestamp(self.start / SECOND, UTC).replace(tzinfo=None)
+
+    @property
+    def end_at(self) -> datetime:
+        """The end as a naive datetime in UTC."""
+        return datetime.fromtimestamp(self.end / SECOND, UTC).replace(tzinfo=None)
+
+    @property
+    def length(self) -> int:
+        """Microseconds from start to end."""
+        return self.end - self.start
+
+    def __str__(self) -> str:
+        return f"{format_time(self.start)} to {format_time(self.end)}"
+
+
+class Milestone(msgspec.Struct, frozen=True):
+    """A date of the plan, and what is to be there by then."""
+
+    due: str
+    title: str

@@ -1,0 +1,89 @@
+"""Keeping what projects say, and telling what one leaves unsaid."""
+
+import msgspec
+
+from perenne.auth import audit
+from perenne.auth.principals import Principal
+from perenne.auth.roles import Action, require
+from perenne.core.clock import SystemClock
+from perenne.core.errors import NotFound
+from perenne.core.hashing import digest_file
+from perenne.projects import store
+from perenne.projects.declarations import Project
+from perenne.projects.loading import LoadedProject
+from perenne.projects.store import ProjectRecord
+from perenne.storage.database import Transaction
+from perenne.storage.objects import ObjectStore
+
+
+def record_project(tx: Transaction, actor: Principal, objects: ObjectStore, loaded: LoadedProject) -> ProjectRecord:
+    """Keep what a project's file says now; nothing is written if it says what it said before."""
+    known = store.find(tx, loaded.project.name)
+    source = digest_file(loaded.file)
+    if known is not None and known.source == source and known.folder == str(loaded.root):
+        return known
+    require(actor, Action.EDIT_PROJECT)
+    objects.put_file(loaded.file)
+    now = SystemClock().now()
+    record = _record(loaded, source, created=known.created if known else now, updated=now)
+    store.save(tx, record)
+    audit.record(tx, actor, "project.state", "project", record.name, before=known, after=record)
+    return record
+
+
+def _record(loaded: LoadedProject, source: str, *, created: int, updated: int) -> ProjectRecord:
+    project = loaded.project
+    return ProjectRecord(
+        name=project.name,
+        problem=project.problem,
+        owner=project.owner,
+        scope=project.scope,
+        objectives=project.objectives,
+        guardrails=project.guardrails,
+        plan=project.plan,
+        policy=project.policy,
+        window=project.window,
+        folder=str(loaded.root),
+        source=source,
+        created=created,
+        updated=updated,
+    )
+
+
+def get_project(tx: Transaction, name: str) -> ProjectRecord:
+    """Read a project. Raises NotFound."""
+    record = store.find(tx, name)
+    if record is None:
+        raise NotFound(
+            f"project {name!r} is not known here", code="project.not_found", hint="`perenne run` in its folder makes it known"
+        )
+    return record
+
+
+def projects(tx: Transaction) -> list[ProjectRecord]:
+    """List all projects by name."""
+    return store.every(tx)
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Something a project should say and does not; the heaviest first."""
+
+    weight: int
+    missing: str
+    hint: str
+
+
+def gaps(project: Project) -> list[Gap]:
+    """Tell what a project leaves unsaid, in order of weight."""
+    checks = [
+        (not project.objectives, 10, "an objective", 'objectives=[Objective("roc_auc", at_least=0.7)]'),
+        (not project.models, 9, "a model", "@project.model(target=…, data=…)"),
+        (not project.owner.strip(), 8, "an owner", 'owner="team or person"'),
+        (not project.problem.strip(), 7, "the problem it solves", 'problem="…"'),
+        (not project.guardrails, 6, "a guardrail", 'guardrails=[Guardrail("selection_rate_ratio", by="group", at_least=0.8)]'),
+        (project.policy is None, 5, "a retraining policy", "project.retrain(on=[drift()])"),
+        (not any(bound.metric.startswith("latency") for bound in project.objectives), 4, "a latency objective", "latency_p99_ms"),
+        (not any(bound.by for bound in project.objectives), 3, "an objective by slice", 'Objective(…, by="column")'),
+        (not project.plan, 1, "a plan", 'plan=[Milestone("2026-01-31", "in service")]'),
+    ]
+    return [Gap(weight, missing, hint) for absent, weight, missing, hint in checks if absent]

@@ -1,0 +1,63 @@
+"""The table of projects: what each one said last, and the digest of the file that said it."""
+
+import msgspec
+import sqlalchemy as sa
+
+from perenne.projects.model import Guardrail, Milestone, Objective, RetrainPolicy
+from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+
+
+class ProjectRecord(msgspec.Struct, frozen=True):
+    """A project as the database knows it; `folder` is where its `project.py` was last run."""
+
+    name: str
+    problem: str
+    owner: str
+    scope: str
+    objectives: tuple[Objective, ...]
+    guardrails: tuple[Guardrail, ...]
+    plan: tuple[Milestone, ...]
+    policy: RetrainPolicy | None
+    window: int
+    folder: str
+    source: str
+    created: int
+    updated: int
+
+
+table = sa.Table(
+    "project",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("problem", sa.Text, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("objectives", JsonColumn(tuple[Objective, ...]), nullable=False),
+    sa.Column("guardrails", JsonColumn(tuple[Guardrail, ...]), nullable=False),
+    sa.Column("plan", JsonColumn(tuple[Milestone, ...]), nullable=False),
+    sa.Column("policy", JsonColumn(RetrainPolicy | None)),
+    sa.Column("window", sa.BigInteger, nullable=False),
+    sa.Column("folder", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("updated", sa.BigInteger, nullable=False),
+)
+_columns = [table.c[name] for name in ProjectRecord.__struct_fields__]
+
+
+def find(tx: Transaction, name: str) -> ProjectRecord | None:
+    """Read a project, if it is known."""
+    row = tx.execute(sa.select(*_columns).where(table.c.name == name)).one_or_none()
+    return None if row is None else read_struct(ProjectRecord, row)
+
+
+def every(tx: Transaction) -> list[ProjectRecord]:
+    """Read all projects by name."""
+    return [read_struct(ProjectRecord, row) for row in tx.execute(sa.select(*_columns).order_by(table.c.name))]
+
+
+def save(tx: Transaction, record: ProjectRecord) -> None:
+    """Insert a project, or replace what it said before."""
+    values = {name: getattr(record, name) for name in ProjectRecord.__struct_fields__}
+    if tx.execute(table.update().where(table.c.name == record.name).values(**values)).rowcount == 0:
+        tx.execute(table.insert(), values)

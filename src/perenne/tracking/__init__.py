@@ -1,0 +1,30 @@
+"""Runs: what was tried, with which parameters, on which code, data and environment, and what came out.
+
+`model` holds the Structs, `provenance` captures code, environment and hardware, `service` starts and ends runs and logs to them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perenne.tracking.model import Provenance, Run
+    from perenne.tracking.provenance import capture
+    from perenne.tracking.service import end_run, get_run, runs, start_run
+
+_ROOMS = {
+    "Provenance": "model",
+    "Run": "model",
+    "capture": "provenance",
+    "end_run": "service",
+    "get_run": "service",
+    "runs": "service",
+    "start_run": "service",
+}
+
+__all__ = ["Provenance", "Run", "capture", "end_run", "get_run", "runs", "start_run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

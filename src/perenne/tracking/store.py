@@ -1,0 +1,51 @@
+"""The table of runs."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.tracking.model import Provenance, Run
+
+table = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("parameters", JsonColumn(dict[str, Any]), nullable=False),
+    sa.Column("metrics", JsonColumn(dict[str, float | None]), nullable=False),
+    sa.Column("data", JsonColumn(tuple[str, ...]), nullable=False),
+    sa.Column("provenance", JsonColumn(Provenance), nullable=False),
+    sa.Column("flow", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("started", sa.BigInteger, nullable=False),
+    sa.Column("ended", sa.BigInteger),
+    sa.Index(None, "project", "id"),
+)
+_columns = [table.c[name] for name in Run.__struct_fields__]
+
+
+def insert(tx: Transaction, run: Run) -> None:
+    """Add a run."""
+    tx.execute(table.insert(), {name: getattr(run, name) for name in Run.__struct_fields__})
+
+
+def update(tx: Transaction, identity: str, **values: Any) -> bool:
+    """Change columns of a run; tell whether it exists."""
+    return tx.execute(table.update().where(table.c.id == identity).values(**values)).rowcount == 1
+
+
+def find(tx: Transaction, identity: str) -> Run | None:
+    """Read a run, if it exists."""
+    row = tx.execute(sa.select(*_columns).where(table.c.id == identity)).one_or_none()
+    return None if row is None else read_struct(Run, row)
+
+
+def newest(tx: Transaction, project: str | None, limit: int) -> list[Run]:
+    """Read runs, newest first."""
+    query = sa.select(*_columns).order_by(table.c.id.desc()).limit(limit)
+    if project is not None:
+        query = query.where(table.c.project == project)
+    return [read_struct(Run, row) for row in tx.execute(query)]
