@@ -94,7 +94,7 @@ class Project:
     window : str
         The length of a monitoring window.
 
-    >>> project = Project("churn", problem="Call before they leave.", owner="crm", objectives=[Objective("roc_auc", at_least=0.7)])
+    >>> project = Project("churn", problem="Call in time.", owner="crm", objectives=[Objective("roc_auc", at_least=0.7)])
     >>> project.name
     'churn'
     """

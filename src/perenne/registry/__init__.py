@@ -1,0 +1,67 @@
+"""Versions of models, the evidence about them, the people's decisions, and the gate between a version and the world.
+
+`model` holds the Structs and the gate (a pure function over evidence and decisions), `service` registers versions, takes
+evidence and moves aliases, `approvals` takes decisions, `events` tells the others.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perenne.registry.approvals import bar, decide
+    from perenne.registry.events import VersionDecided, VersionRegistered
+    from perenne.registry.model import Evidence, GatePolicy, Verdict, Version
+    from perenne.registry.service import (
+        add_evidence,
+        aliased,
+        dossier,
+        get_version,
+        register,
+        require_deployable,
+        set_alias,
+        versions,
+    )
+
+_ROOMS = {
+    "Evidence": "model",
+    "GatePolicy": "model",
+    "Verdict": "model",
+    "Version": "model",
+    "VersionDecided": "events",
+    "VersionRegistered": "events",
+    "add_evidence": "service",
+    "aliased": "service",
+    "bar": "approvals",
+    "decide": "approvals",
+    "dossier": "service",
+    "get_version": "service",
+    "register": "service",
+    "require_deployable": "service",
+    "set_alias": "service",
+    "versions": "service",
+}
+
+__all__ = [
+    "Evidence",
+    "GatePolicy",
+    "Verdict",
+    "Version",
+    "VersionDecided",
+    "VersionRegistered",
+    "add_evidence",
+    "aliased",
+    "bar",
+    "decide",
+    "dossier",
+    "get_version",
+    "register",
+    "require_deployable",
+    "set_alias",
+    "versions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

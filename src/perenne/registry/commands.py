@@ -1,0 +1,66 @@
+"""`perenne model list|show|approve|reject`."""
+
+from typing import Any
+
+import click
+
+from perenne.auth.principals import local_principal
+from perenne.core.clock import format_time
+from perenne.core.results import EXIT_FINDINGS, Result
+from perenne.registry import approvals, service
+from perenne.registry.model import GateState
+from perenne.storage.workspace import Workspace
+
+
+@click.group()
+def model() -> None:
+    """Versions of models: evidence, gate, decisions."""
+
+
+@model.command("list")
+@click.argument("name", required=False)
+@click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
+@click.pass_obj
+def list_(workspace: Workspace, name: str | None, limit: int) -> list[dict[str, Any]]:
+    """List versions, newest first."""
+    with workspace.database.read() as tx:
+        found = [service.dossier(tx, version.id) for version in service.versions(tx, name, limit=limit)]
+    return [
+        {
+            "version": item.version.id,
+            "alias": " ".join(item.aliases),
+            "state": item.version.state.value,
+            "gate": item.gate.state.value,
+            "created": format_time(item.version.created),
+            "by": item.version.created_by,
+        }
+        for item in found
+    ]
+
+
+@model.command()
+@click.argument("version")
+@click.pass_obj
+def show(workspace: Workspace, version: str) -> Result:
+    """Show a version: gate, evidence, decisions. Exits with 6 if its gate is closed."""
+    with workspace.database.read() as tx:
+        found = service.dossier(tx, version)
+    return Result(found, EXIT_FINDINGS if found.gate.state is GateState.CLOSED else 0)
+
+
+@model.command()
+@click.argument("version")
+@click.option("--reason", default="", help="Why; kept in the audit trail.")
+@click.pass_obj
+def approve(workspace: Workspace, version: str, reason: str) -> Any:
+    """Approve a version whose evidence is complete."""
+    return workspace.database.write(lambda tx: approvals.decide(tx, local_principal(), version, approve=True, reason=reason))
+
+
+@model.command()
+@click.argument("version")
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@click.pass_obj
+def reject(workspace: Workspace, version: str, reason: str) -> Any:
+    """Reject a version for good."""
+    return workspace.database.write(lambda tx: approvals.decide(tx, local_principal(), version, approve=False, reason=reason))
