@@ -1,0 +1,98 @@
+"""The root command. A command's module is imported when the command is used, so that help and version answer at once."""
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+import perenne
+from perenne.core.errors import PerenneError
+
+INTERRUPTED = 130
+
+COMMANDS = {
+    "init": ("perenne.cli.init:init", "Write a project from a file of data and the name of a column."),
+    "run": ("perenne.cli.run:run", "Do one round: data, training, evaluation, registration, gate."),
+    "up": ("perenne.cli.up:up", "Keep the loop going: API, scheduler, worker, model server."),
+    "demo": ("perenne.cli.demo:demo", "Go all the way round with the real flights of 2013."),
+    "serve": ("perenne.cli.serve:serve", "Serve a deployment, or a version of the registry."),
+    "status": ("perenne.cli.status:status", "Show every stage of the loop and what needs a person."),
+    "why": ("perenne.cli.why:why", "Explain one prediction: model, data, approvals, drift, inputs."),
+    "doctor": ("perenne.cli.doctor:doctor", "Check this installation: database, objects, audit trail."),
+    "project": ("perenne.projects.commands:project", "What a project is for, and what it must reach."),
+    "data": ("perenne.data.commands:data", "Snapshots, profiles, validation."),
+    "pipeline": ("perenne.pipelines.commands:pipeline", "Runs of pipelines, step by step."),
+    "runs": ("perenne.tracking.commands:runs", "What was tried, and what came out."),
+    "model": ("perenne.registry.commands:model", "Versions of models: evidence, gate, decisions."),
+    "deploy": ("perenne.serving.commands:deploy", "What answers whom: champion, challengers, roll-back, stop."),
+    "monitor": ("perenne.monitoring.commands:monitor", "Windows, drift, performance, labels."),
+    "alert": ("perenne.monitoring.commands:alert", "What needs attention, and who has seen it."),
+    "policy": ("perenne.automation.commands:policy", "Retraining: policies, episodes, a trigger by hand."),
+    "audit": ("perenne.auth.commands:audit", "Who did what; verify the chain."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the loop."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(perenne.__version__, prog_name="perenne")
+@click.pass_context
+def root(context: click.Context) -> None:
+    """From milestone to continuity: take a model from data to production and keep it healthy there.
+
+    Every command takes --json. Tables become tab-separated text when piped; progress and logs go to stderr.
+    """
+    from perenne.storage.workspace import Workspace
+
+    context.obj = context.with_resource(Workspace())
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run a command line, render what it returns or what went wrong, and return the exit code."""
+    from perenne.cli.output import render, render_error
+
+    as_json = "--json" in arguments
+    arguments = [argument for argument in arguments if argument != "--json"]
+    try:
+        answer: Any = root.main(arguments, prog_name="perenne", standalone_mode=False)
+        return answer if isinstance(answer, int) else render(answer, as_json)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except PerenneError as error:
+        render_error(error, as_json)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("PERENNE_DEBUG"):
+            raise
+        hint = "this is a defect of perenne; PERENNE_DEBUG=1 shows where"
+        render_error(PerenneError(f"{type(error).__name__}: {error}", hint=hint), as_json)
+        return 1
