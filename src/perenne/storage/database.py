@@ -156,7 +156,7 @@ class Database:
 
     def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """Run a change, wait until it is committed and return its result; see `submit`."""
-        return self._writer.submit(work, durable).result()
+        return self._writer.run(work, durable)
 
     def close(self) -> None:
         """Commit what is queued and let go of every connection."""
@@ -198,7 +198,8 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool) -> Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(start)
+        if not connection.get_execution_options().get("begins_itself"):
+            connection.exec_driver_sql(start)
 
     return engine
 
@@ -217,6 +218,10 @@ class ThreadGuard:
     def enter(self) -> None:
         """Remember the calling thread."""
         self._ident = threading.get_ident()
+
+    def leave(self) -> None:
+        """Forget it."""
+        self._ident = None
 
     def inside(self) -> bool:
         """Tell whether the caller is the remembered thread."""
