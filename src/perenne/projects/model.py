@@ -158,7 +158,7 @@ class RetrainPolicy(msgspec.Struct, frozen=True, kw_only=True):
     debounce : int
         How long further triggers are gathered before training starts.
     history : int
-        How much of the past is trained on.
+        How much of the past is trained on; 0 for all there is.
     holdout : int
         The newest stretch of data, never trained on, on which both models are judged.
     label_delay : int
@@ -176,7 +176,7 @@ class RetrainPolicy(msgspec.Struct, frozen=True, kw_only=True):
     approve_by: str = ""
     cooldown: int = DAY
     debounce: int = 0
-    history: int = 365 * DAY
+    history: int = 0
     holdout: int = 14 * DAY
     label_delay: int = DAY
     shadow: int = HOUR

@@ -1,0 +1,139 @@
+"""Opening episodes and moving them: each transition is one transaction with its audit record, link and event."""
+
+from typing import Any
+
+import msgspec
+
+from perenne.auth import audit
+from perenne.auth.principals import Principal
+from perenne.automation import store
+from perenne.automation.events import EpisodeMoved
+from perenne.automation.model import CLOSED, Episode, EpisodeState, Step, may_follow, rest
+from perenne.core.errors import Conflict, NotFound
+from perenne.core.ids import new_id
+from perenne.projects import RetrainPolicy, Trigger
+from perenne.storage.database import Transaction
+from perenne.storage.links import Kind, add_link
+from perenne.storage.outbox import emit
+
+
+def open_episode(
+    tx: Transaction,
+    actor: Principal,
+    project: str,
+    policy: RetrainPolicy,
+    trigger: Trigger,
+    cause: str,
+    *,
+    champion: str,
+    now: int,
+) -> Episode | None:
+    """Open an episode; or keep the trigger with the open one; or, while the policy rests, keep it for the record only.
+
+    Returns
+    -------
+    Episode or None
+        The episode that was opened, None if none was.
+    """
+    current = store.find_open(tx, project)
+    if current is not None:
+        store.insert_trigger(tx, project, current.id, trigger, cause, "merged", now)
+        return None
+    last = next(iter(store.newest(tx, project, 1)), None)
+    if last is not None and now < last.rest_until:
+        store.insert_trigger(tx, project, None, trigger, cause, "resting", now)
+        return None
+    opened = Episode(
+        new_id(), project, EpisodeState.TRIGGERED, 0, trigger, cause, champion, "", cause, now, now, now + policy.debounce, 0,
+        last.rejections if last else 0,
+    )  # fmt: skip
+    store.insert(tx, opened)
+    store.insert_trigger(tx, project, opened.id, trigger, cause, "opened", now)
+    store.insert_step(tx, opened.id, Step(0, "", opened.state.value, cause, now))
+    add_link(tx, (Kind.EPISODE, opened.id), "of", (Kind.PROJECT, project))
+    audit.record(tx, actor, "episode.triggered", "episode", opened.id, after=opened, reason=cause)
+    _tell(tx, opened, "")
+    return opened
+
+
+def move(
+    tx: Transaction,
+    actor: Principal,
+    episode: Episode,
+    to: EpisodeState,
+    *,
+    now: int,
+    note: str,
+    due: int | None = None,
+    policy: RetrainPolicy | None = None,
+    **changes: Any,
+) -> Episode:
+    """Make one transition.
+
+    Parameters
+    ----------
+    note : str
+        Why, in words, with the figures that decided.
+    due : int, optional
+        When the new state is to be looked at; None if it waits for something to happen.
+    policy : RetrainPolicy, optional
+        Needed when the episode ends: how long to rest.
+    changes
+        Other fields that change with it, such as the challenger.
+
+    Raises
+    ------
+    Conflict
+        If the state may not follow, or somebody else moved the episode since it was read.
+    """
+    if not may_follow(episode.state, to):
+        raise Conflict(f"episode {episode.id} cannot go from {episode.state} to {to}", code="episode.transition")
+    ended = to in CLOSED
+    if ended:
+        changes["rejections"] = 0 if to is EpisodeState.SETTLED else episode.rejections + 1
+        changes["rest_until"] = now + rest(policy.cooldown if policy else 0, episode.rejections)
+    after = msgspec.structs.replace(
+        episode, state=to, generation=episode.generation + 1, note=note, entered=now, due=None if ended else due, **changes
+    )
+    if not store.replace(tx, episode, after):
+        raise Conflict(f"episode {episode.id} was moved by somebody else", code="episode.raced", hint="read it again")
+    store.insert_step(tx, episode.id, Step(after.generation, episode.state.value, to.value, note, now))
+    if after.challenger and after.challenger != episode.challenger:
+        add_link(tx, (Kind.EPISODE, episode.id), "made", (Kind.VERSION, after.challenger))
+    audit.record(tx, actor, f"episode.{to.value}", "episode", episode.id, before=episode.state.value, after=after, reason=note)
+    _tell(tx, after, episode.state.value)
+    return after
+
+
+def postpone(tx: Transaction, episode: Episode, due: int) -> None:
+    """Look at an episode again later; nothing else changes."""
+    store.replace(tx, episode, msgspec.structs.replace(episode, due=due))
+
+
+def _tell(tx: Transaction, episode: Episode, before: str) -> None:
+    emit(
+        tx, EpisodeMoved(episode=episode.id, project=episode.project, before=before, after=episode.state.value, note=episode.note)
+    )
+
+
+def get_episode(tx: Transaction, identity: str) -> Episode:
+    """Read an episode. Raises NotFound."""
+    found = store.find(tx, identity)
+    if found is None:
+        raise NotFound(f"episode {identity[:100]!r} does not exist", code="episode.not_found", hint="`perenne policy episodes`")
+    return found
+
+
+def open_episode_of(tx: Transaction, project: str) -> Episode | None:
+    """Read a project's open episode, if it has one."""
+    return store.find_open(tx, project)
+
+
+def episodes(tx: Transaction, project: str | None = None, *, limit: int = 50) -> list[Episode]:
+    """List episodes, newest first."""
+    return store.newest(tx, project, limit)
+
+
+def history(tx: Transaction, identity: str) -> list[Step]:
+    """List an episode's transitions, oldest first."""
+    return store.steps(tx, identity)

@@ -1,0 +1,133 @@
+"""The tables of automation: episodes, their transitions, and every trigger that came, also those that opened nothing."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from perenne.automation.model import Episode, EpisodeState, Step
+from perenne.projects import Trigger
+from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+
+episode = sa.Table(
+    "episode",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("state", JsonColumn(EpisodeState), nullable=False),
+    sa.Column("open", sa.Boolean, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("trigger", JsonColumn(Trigger), nullable=False),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("champion", sa.Text, nullable=False),
+    sa.Column("challenger", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("opened", sa.BigInteger, nullable=False),
+    sa.Column("entered", sa.BigInteger, nullable=False),
+    sa.Column("due", sa.BigInteger),
+    sa.Column("rest_until", sa.BigInteger, nullable=False),
+    sa.Column("rejections", sa.Integer, nullable=False),
+)
+# One open episode per project: the database refuses a second one, whoever races.
+sa.Index("uq_episode_open", episode.c.project, unique=True, sqlite_where=episode.c.open, postgresql_where=episode.c.open)
+sa.Index("ix_episode_due", episode.c.open, episode.c.due)
+
+transition = sa.Table(
+    "episode_step",
+    metadata,
+    sa.Column("episode", sa.Text, sa.ForeignKey("episode.id"), primary_key=True),
+    sa.Column("generation", sa.Integer, primary_key=True),
+    sa.Column("before", sa.Text, nullable=False),
+    sa.Column("after", sa.Text, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("time", sa.BigInteger, nullable=False),
+)
+
+trigger = sa.Table(
+    "episode_trigger",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("episode", sa.Text),
+    sa.Column("trigger", JsonColumn(Trigger), nullable=False),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Index(None, "project", "time"),
+)
+
+_columns = [episode.c[name] for name in Episode.__struct_fields__]
+_step_columns = [transition.c[name] for name in Step.__struct_fields__]
+
+
+def insert(tx: Transaction, row: Episode) -> None:
+    """Add an episode."""
+    tx.execute(episode.insert(), {"open": row.open, **{name: getattr(row, name) for name in Episode.__struct_fields__}})
+
+
+def replace(tx: Transaction, before: Episode, after: Episode) -> bool:
+    """Move an episode, unless somebody else moved it since it was read; tell whether it worked."""
+    unmoved = (episode.c.id == before.id, episode.c.generation == before.generation)
+    values: dict[str, Any] = {"open": after.open, **{name: getattr(after, name) for name in Episode.__struct_fields__}}
+    return tx.execute(episode.update().where(*unmoved).values(**values)).rowcount == 1
+
+
+def insert_step(tx: Transaction, identity: str, step: Step) -> None:
+    """Add a transition to an episode's history."""
+    tx.execute(transition.insert(), {"episode": identity, **{name: getattr(step, name) for name in Step.__struct_fields__}})
+
+
+def find(tx: Transaction, identity: str) -> Episode | None:
+    """Read an episode."""
+    row = tx.execute(sa.select(*_columns).where(episode.c.id == identity)).one_or_none()
+    return None if row is None else read_struct(Episode, row)
+
+
+def find_open(tx: Transaction, project: str) -> Episode | None:
+    """Read a project's open episode."""
+    row = tx.execute(sa.select(*_columns).where(episode.c.project == project, episode.c.open)).one_or_none()
+    return None if row is None else read_struct(Episode, row)
+
+
+def newest(tx: Transaction, project: str | None, limit: int) -> list[Episode]:
+    """Read episodes, newest first."""
+    query = sa.select(*_columns).order_by(episode.c.id.desc()).limit(limit)
+    if project is not None:
+        query = query.where(episode.c.project == project)
+    return [read_struct(Episode, row) for row in tx.execute(query)]
+
+
+def due(tx: Transaction, now: int) -> list[Episode]:
+    """Read the open episodes that are to be looked at."""
+    query = sa.select(*_columns).where(episode.c.open, episode.c.due <= now).order_by(episode.c.due)
+    return [read_struct(Episode, row) for row in tx.execute(query)]
+
+
+def steps(tx: Transaction, identity: str) -> list[Step]:
+    """Read an episode's transitions, oldest first."""
+    query = sa.select(*_step_columns).where(transition.c.episode == identity).order_by(transition.c.generation)
+    return [read_struct(Step, row) for row in tx.execute(query)]
+
+
+def insert_trigger(
+    tx: Transaction, project: str, identity: str | None, kind: Trigger, cause: str, outcome: str, time: int
+) -> None:
+    """Keep a trigger and what came of it."""
+    row = {"project": project, "episode": identity, "trigger": kind, "cause": cause, "outcome": outcome, "time": time}
+    tx.execute(trigger.insert(), row)
+
+
+def last_trigger(tx: Transaction, project: str, kind: Trigger) -> int | None:
+    """Return when this very trigger last came."""
+    time: int | None = tx.scalar(
+        sa.select(sa.func.max(trigger.c.time)).where(trigger.c.project == project, trigger.c.trigger == kind)
+    )
+    return time
+
+
+def trained_since(tx: Transaction, project: str, since: int) -> int:
+    """Count the episodes that were let into training since an instant."""
+    reached = sa.select(transition.c.episode).where(
+        transition.c.after == EpisodeState.BUDGET_OK.value, transition.c.time >= since
+    )
+    query = sa.select(sa.func.count()).select_from(episode).where(episode.c.project == project, episode.c.id.in_(reached))
+    return int(tx.scalar(query) or 0)

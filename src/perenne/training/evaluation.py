@@ -1,0 +1,119 @@
+"""Evaluating what will be served: the packaged, compiled form on rows nobody has learned from, against bounds and champion."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from perenne import inference
+from perenne.core.errors import PerenneError
+from perenne.projects import Guardrail, Objective
+from perenne.stats.bootstrap import compare, interval
+from perenne.stats.columns import Column, Columns, Task, take
+from perenne.stats.metrics import METRICS
+from perenne.storage.objects import ObjectStore
+from perenne.training.checks import GroupedAnswers, check_bound
+from perenne.training.model import BoundCheck, Compared, Evaluation, Measured, Plan
+from perenne.training.rows import load_rows
+
+STANDARD = {
+    Task.BINARY: ("roc_auc", "average_precision", "log_loss", "brier", "accuracy", "precision", "recall", "f1"),
+    Task.MULTICLASS: ("accuracy", "balanced_accuracy", "f1", "log_loss"),
+    Task.REGRESSION: ("rmse", "mae", "r2"),
+}
+DRAWS = 200
+TIMED_ROWS = 512
+
+
+def evaluate(
+    objects: ObjectStore,
+    snapshot: str,
+    plan: Plan,
+    package: Path,
+    *,
+    objectives: Sequence[Objective],
+    guardrails: Sequence[Guardrail],
+    metric: str,
+    parity: str,
+    champion: Path | None,
+) -> Evaluation:
+    """Measure a package on the holdout.
+
+    Parameters
+    ----------
+    package : Path
+        The folder of the packaged model.
+    metric : str
+        What challenger and champion are compared by.
+    parity : str
+        The sentence about parity that the build proved.
+    champion : Path, optional
+        The folder of the champion's package; it answers the same rows.
+    """
+    rows = load_rows(objects, snapshot, plan).part(plan.validation, plan.rows)
+    predictor = inference.load(package)
+    answer = predictor.predict(rows.columns)
+    names = [*STANDARD[plan.task], *(bound.metric for bound in (*objectives, *guardrails) if bound.metric in METRICS)]
+    metrics = tuple(
+        Measured(name, *_interval(name, plan, rows.y, answer.predictions, answer.scores)) for name in dict.fromkeys(names)
+    )
+    timing = inference.time_predictor(predictor, take(rows.columns, slice(0, TIMED_ROWS)))
+    operational = {"latency_p50_ms": timing.p50_ms, "latency_p99_ms": timing.p99_ms}
+    answers = GroupedAnswers(plan.task, plan.classes, rows.y, answer.predictions, answer.scores, rows.slices)
+    checks: list[BoundCheck] = []
+    for kind, bounds in (("objective", objectives), ("guardrail", guardrails)):
+        found = (check_bound(kind, bound, answers, metrics, operational) for bound in bounds)
+        checks += [check for check in found if check is not None]
+    compared = None if champion is None else _compare(plan, metric, rows.columns, rows.y, answer, champion)
+    return Evaluation(
+        rows=len(rows.y),
+        metrics=metrics,
+        checks=tuple(checks),
+        compared=compared,
+        parity=parity,
+        latency_p50_ms=timing.p50_ms,
+        latency_p99_ms=timing.p99_ms,
+        rows_per_second=timing.rows_per_second,
+        size_bytes=sum(path.stat().st_size for path in package.rglob("*") if path.is_file()),
+    )
+
+
+def _interval(
+    name: str, plan: Plan, y: Column, predictions: Column, scores: Column | None
+) -> tuple[float | None, float | None, float | None]:
+    found = interval(name, plan.task, y, predictions, scores, plan.classes, draws=DRAWS, seed=plan.seed)
+    return finite(found.value), finite(found.low), finite(found.high)
+
+
+def finite(value: float | None) -> float | None:
+    """Return a figure, or None where there is none: JSON holds no NaN."""
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _compare(
+    plan: Plan, metric: str, columns: Columns, y: Column, challenger: "inference.Prediction", champion: Path
+) -> Compared:
+    """Let the champion answer the challenger's holdout; where it cannot, say why instead of guessing."""
+    try:
+        predictor = inference.load(champion)
+    except PerenneError as error:
+        return _uncompared(metric, f"the champion cannot be loaded: {error.message}")
+    signature = predictor.signature
+    lacking = sorted(field.name for field in signature.fields if field.name not in columns)
+    if lacking:
+        return _uncompared(metric, f"the data no longer has the champion's input {lacking[0]!r}")
+    if signature.task is not plan.task or tuple(signature.classes) != plan.classes:
+        return _uncompared(metric, "champion and challenger answer different questions")
+    answer = predictor.predict(columns)
+    found = compare(
+        metric, plan.task, y, (answer.predictions, answer.scores), (challenger.predictions, challenger.scores),
+        plan.classes, draws=5 * DRAWS, seed=plan.seed,
+    )  # fmt: skip
+    return Compared(
+        metric, finite(found.champion), finite(found.challenger), finite(found.difference),
+        finite(found.low), finite(found.high), finite(found.p_superior), found.rows,
+    )  # fmt: skip
+
+
+def _uncompared(metric: str, reason: str) -> Compared:
+    return Compared(metric, None, None, None, None, None, None, 0, reason)

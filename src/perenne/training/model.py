@@ -1,0 +1,124 @@
+"""What training decides and finds: the plan of rows and columns, trials, and the evaluation of what will be served."""
+
+from typing import Any
+
+import msgspec
+
+from perenne.stats.columns import Field, Task
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A column that is not used, and why."""
+
+    column: str
+    reason: str
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows and columns are used for what. Rows are in time order, or shuffled by the seed where there is no time.
+
+    Attributes
+    ----------
+    task : Task
+        What kind of answer is learned.
+    target : str
+        The column that is predicted.
+    classes : tuple
+        The labels in the order of their indices; the last of two is the positive one. Empty for a number.
+    fields : tuple of Field
+        The model's inputs.
+    slices : tuple of str
+        Columns by which objectives and guardrails look at groups.
+    time : str
+        The column that orders the rows, or an empty text.
+    left_out : tuple of LeftOut
+        What is not used.
+    rows : int
+        Rows with a target.
+    unlabelled : int
+        Rows without one, which are not used.
+    train, validation : int
+        Where the training rows end, and where the validation rows end; the rest is the holdout.
+    holdout_start, holdout_end : int, optional
+        Time of the first and the last row of the holdout, microseconds.
+    seed : int
+        What everything random starts from.
+    """
+
+    task: Task
+    target: str
+    classes: tuple[str | int | float | bool, ...]
+    fields: tuple[Field, ...]
+    slices: tuple[str, ...]
+    time: str
+    left_out: tuple[LeftOut, ...]
+    rows: int
+    unlabelled: int
+    train: int
+    validation: int
+    holdout_start: int | None
+    holdout_end: int | None
+    seed: int
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One set of parameters tried on the validation rows; `seconds` is the CPU time of the fit."""
+
+    parameters: dict[str, Any]
+    metric: str
+    value: float | None
+    seconds: float
+    estimator: str
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """A metric on the holdout with its 95 % interval."""
+
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class BoundCheck(msgspec.Struct, frozen=True):
+    """An objective or a guardrail held against the holdout. `met` is None if it could not be measured."""
+
+    kind: str
+    check: str
+    value: float | None
+    low: float | None
+    high: float | None
+    limit: float
+    met: bool | None
+    detail: str
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """Challenger against champion on the same rows; a positive difference is in the challenger's favour.
+
+    `p_superior` is the one-sided p-value of "not better": small means better.
+    """
+
+    metric: str
+    champion: float | None
+    challenger: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_superior: float | None
+    rows: int
+    reason: str = ""
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the packaged model does on rows it has never seen, in the form that will be served."""
+
+    rows: int
+    metrics: tuple[Measured, ...]
+    checks: tuple[BoundCheck, ...]
+    compared: Compared | None
+    parity: str
+    latency_p50_ms: float
+    latency_p99_ms: float
+    rows_per_second: float
+    size_bytes: int

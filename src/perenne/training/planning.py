@@ -1,0 +1,133 @@
+"""Deciding what is learned from what: the task, the inputs, the classes, and a split that never looks into the future."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perenne import data
+from perenne.core.clock import SECOND
+from perenne.core.errors import Invalid
+from perenne.projects import Model
+from perenne.stats.columns import Column, Field, Task
+from perenne.training.model import LeftOut, Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MIN_ROWS = 60
+VALIDATION_SHARE = 0.2
+HOLDOUT_SHARE = 0.2
+HOLDOUT_LIMITS = (0.05, 0.4)
+
+
+def make_plan(table: "pa.Table", model: Model, *, slices: Sequence[str], holdout: int, seed: int) -> Plan:
+    """Plan the training of a model on a table.
+
+    Parameters
+    ----------
+    table : Table
+        The snapshot.
+    model : Model
+        The declaration: target, time, key, columns to ignore.
+    slices : sequence of str
+        Columns by which bounds look at groups.
+    holdout : int
+        The newest stretch of time that is kept for judging, in microseconds; without a time column, a fifth of the rows.
+    seed : int
+        What the shuffle starts from, where there is no time column.
+
+    Raises
+    ------
+    Invalid
+        If the target or a slice is not there, the target has one class only, or there are too few rows.
+    """
+    dataset = model.dataset
+    _require_columns(table, [model.target, *slices, *([dataset.time] if dataset.time else [])], dataset.name)
+    guesses = data.infer_fields(table, target=model.target, time=dataset.time, key=dataset.key, exclude=model.ignore)
+    fields = tuple(Field(guess.name, guess.kind, guess.datatype) for guess in guesses if guess.role == "feature")
+    if not fields:
+        raise Invalid(
+            f"{dataset.name}: no column is left to learn from", code="training.no_features", hint="see `perenne data profile`"
+        )
+    task = data.task_of(table.column(model.target))
+    labelled = table.filter(table.column(model.target).is_valid())
+    times = time_seconds(labelled, dataset.time)
+    train, validation = _split(labelled.num_rows, None if times is None else np.sort(times), holdout)
+    return Plan(
+        task=task,
+        target=model.target,
+        classes=() if task is Task.REGRESSION else classes_of(labelled.column(model.target), model.positive),
+        fields=fields,
+        slices=tuple(dict.fromkeys(slices)),
+        time=dataset.time or "",
+        left_out=tuple(LeftOut(guess.name, guess.reason) for guess in guesses if guess.role == "ignored"),
+        rows=labelled.num_rows,
+        unlabelled=table.num_rows - labelled.num_rows,
+        train=train,
+        validation=validation,
+        holdout_start=None if times is None else int(np.sort(times)[validation] * SECOND),
+        holdout_end=None if times is None else int(times.max() * SECOND),
+        seed=seed,
+    )
+
+
+def _require_columns(table: "pa.Table", names: Sequence[str], dataset: str) -> None:
+    for name in names:
+        if name not in table.column_names:
+            known = ", ".join(table.column_names[:20])
+            raise Invalid(f"{dataset} has no column {name!r}", code="training.column", hint=f"it has {known}")
+
+
+def _split(rows: int, times: Column | None, holdout: int) -> tuple[int, int]:
+    """Return where training rows and validation rows end, among rows in order."""
+    if rows < MIN_ROWS:
+        raise Invalid(
+            f"{rows} rows with a target are too few", code="training.too_few_rows", hint=f"at least {MIN_ROWS} are needed"
+        )
+    share = HOLDOUT_SHARE
+    if times is not None:
+        newest = float(np.count_nonzero(times > times[-1] - holdout / SECOND)) / rows
+        share = min(max(newest, HOLDOUT_LIMITS[0]), HOLDOUT_LIMITS[1])
+    end = rows - max(1, round(rows * share))
+    return end - max(1, round(end * VALIDATION_SHARE)), end
+
+
+def time_seconds(table: "pa.Table", time: str | None) -> Column | None:
+    """Return the time column as float64 seconds, None where there is no time column.
+
+    Raises
+    ------
+    Invalid
+        If a row has no time; the message gives the first one.
+    """
+    if not time:
+        return None
+    from perenne.stats.columns import FieldKind
+
+    seconds = data.to_columns(table.select([time]), [Field(time, FieldKind.TIME)])[time]
+    empty = np.flatnonzero(np.isnan(seconds))
+    if empty.size:
+        raise Invalid(f"column {time!r} has no time in {empty.size} rows, first in row {empty[0] + 1}", code="training.time")
+    return seconds
+
+
+def classes_of(column: "pa.ChunkedArray[Any]", positive: str | None) -> tuple[Any, ...]:
+    """Return the labels in a fixed order: sorted, the positive one last.
+
+    Raises
+    ------
+    Invalid
+        If there is one class only, or the positive one is not among them.
+    """
+    labels = sorted(column.unique().drop_null().to_pylist(), key=lambda label: (str(type(label)), label))
+    if len(labels) < 2:
+        raise Invalid(f"the target has one class only: {str(labels[0])[:60] if labels else 'none'}", code="data.one_class")
+    if positive is not None:
+        chosen = [label for label in labels if str(label).lower() == str(positive).lower()]
+        if not chosen:
+            raise Invalid(
+                f"positive={positive!r} is no level of the target", code="training.positive", hint=f"levels: {labels[:10]}"
+            )
+        labels = [label for label in labels if label not in chosen] + chosen
+    return tuple(labels)
