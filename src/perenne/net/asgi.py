@@ -1,0 +1,120 @@
+"""A request, a reply and a router for servers that count microseconds: plain ASGI, no framework."""
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+TEXT = b"text/plain; charset=utf-8"
+_REMEMBERED = 512
+
+
+class Request(NamedTuple):
+    """A request that was read whole.
+
+    Attributes
+    ----------
+    method, path : str
+        As in ASGI; the path is decoded.
+    parts : tuple of str
+        What stood in the places of the route's `{…}`.
+    headers : sequence of (bytes, bytes)
+        Names in lower case.
+    body : bytes
+        The body, decompressed.
+    started : int
+        `time.perf_counter_ns` when the request arrived.
+    """
+
+    method: str
+    path: str
+    parts: tuple[str, ...]
+    headers: Headers
+    body: bytes
+    started: int
+
+    def header(self, name: bytes) -> str | None:
+        """Return the first header of a name."""
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("latin-1")
+        return None
+
+
+class Reply(NamedTuple):
+    """An answer."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: Headers = ()
+
+
+async def send_reply(send: Send, reply: Reply, more: Headers = ()) -> None:
+    """Send an answer with its type, length and headers."""
+    own = [(b"content-type", reply.content_type), (b"content-length", b"%d" % len(reply.body))]
+    await send({"type": "http.response.start", "status": reply.status, "headers": [*own, *reply.headers, *more]})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Reply]]
+ErrorForm: TypeAlias = Callable[[Exception, str], Reply]
+
+
+class Route(NamedTuple):
+    """A method and path, who answers, and the form its errors take; `{}` in the path stands for one segment."""
+
+    method: str
+    path: str
+    handler: Handler
+    error_form: ErrorForm
+
+
+class Match(NamedTuple):
+    """What a path leads to: a route by method, and what stood in the open segments."""
+
+    routes: dict[str, Route]
+    parts: tuple[str, ...]
+
+
+class Router:
+    """Finds the route of a path, exactly: no other spelling leads to it.
+
+    >>> async def show(request): ...
+    >>> router = Router([Route("GET", "/v2/models/{}", show, None)])
+    >>> router.match("/v2/models/flights").parts
+    ('flights',)
+    >>> router.match("/v2/models") is None, router.match("//v2/models/flights") is None
+    (True, True)
+    """
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._patterns: dict[tuple[str, ...], dict[str, Route]] = {}
+        for route in routes:
+            self._patterns.setdefault(tuple(route.path.split("/")), {})[route.method] = route
+        self._known: dict[str, Match | None] = {}
+
+    def match(self, path: str) -> Match | None:
+        """Return what the path leads to, or None."""
+        try:
+            return self._known[path]
+        except KeyError:
+            found = self._find(path)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[path] = found
+            return found
+
+    def _find(self, path: str) -> Match | None:
+        segments = path.split("/")
+        for pattern, routes in self._patterns.items():
+            if len(pattern) == len(segments) and all(p in ("{}", s) for p, s in zip(pattern, segments, strict=True)):
+                parts = tuple(s for p, s in zip(pattern, segments, strict=True) if p == "{}")
+                if all(parts):
+                    return Match(routes, parts)
+        return None

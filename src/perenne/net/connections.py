@@ -1,0 +1,138 @@
+"""Limits of a connection, on top of uvicorn's httptools protocol: framing, size of the head, and how long anything may take."""
+
+import time
+from typing import Any
+
+import msgspec
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEADERS = 100
+MAX_HEAD = 64 * 1024
+MAX_URL = 16 * 1024
+HEAD_SECONDS = 10.0
+BODY_SECONDS = 30.0
+KEEP_ALIVE_SECONDS = 75
+MAX_UNREAD = 64 * 1024 * 1024
+
+_REASONS = {400: b"Bad Request", 414: b"URI Too Long", 431: b"Request Header Fields Too Large"}
+
+
+class _Refused(Exception):
+    """Leaves the parser; never leaves the protocol."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. What is wrong with its framing or too large in its head gets one answer, and the connection is closed."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.heard = time.monotonic()
+        self.head_since: float | None = self.heard
+        self._head = 0
+        self._unread = 0
+        self._refusal = (400, "the request is not HTTP/1.1")
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived."""
+        self.heard = time.monotonic()
+        began = self.head_since
+        super().data_received(data)
+        if began is not None and self.head_since == began:
+            self._head += len(data)
+            if self._head > MAX_HEAD and not self.transport.is_closing():
+                self._refusal = (431, "the headers are too large")
+                self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """Start counting the head of a request."""
+        self.head_since, self._head = self.heard, 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the URL."""
+        super().on_url(url)
+        if len(self.url) > MAX_URL:
+            self._refuse(414, "the URL is too long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        if len(self.headers) >= MAX_HEADERS:
+            self._refuse(431, f"there are more than {MAX_HEADERS} headers")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Check what frames the request, then start it."""
+        self.head_since = None
+        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
+            self._refuse(431, "the headers are too large")
+        names = [name for name, _ in self.headers]
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (codings != [b"chunked"] or b"content-length" in names):
+            self._refuse(400, "Transfer-Encoding must be chunked, and alone")
+        if names.count(b"content-length") > 1:
+            self._refuse(400, "there are two Content-Length headers")
+        if not self.url.startswith(b"/"):
+            self._refuse(400, "the target must be a path")
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; what nobody will read is let go of, up to a limit."""
+        if self.cycle.response_complete:
+            self._unread += len(body)
+            if self._unread > MAX_UNREAD:
+                self.transport.abort()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._unread = 0
+        super().on_message_complete()
+
+    def overdue(self, now: float) -> bool:
+        """Tell whether the client has been silent too long in the middle of a request."""
+        if self.head_since is not None:
+            return now - self.head_since > HEAD_SECONDS
+        waiting = self.cycle is not None and self.cycle.more_body and not self.flow.read_paused
+        return waiting and now - self.heard > BODY_SECONDS
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what cannot be answered by the application."""
+        status, message = self._refusal
+        body = msgspec.json.encode({"error": message, "error_code": "BAD_REQUEST", "message": message})
+        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(head % (status, _REASONS[status], len(body)) + body)
+        self.transport.close()
+
+    def _refuse(self, status: int, message: str) -> None:
+        self._refusal = (status, message)
+        raise _Refused
+
+
+class BoundedServer(uvicorn.Server):
+    """A uvicorn server that closes overdue connections."""
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is due ten times a second."""
+        if counter % 10 == 0:
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, BoundedProtocol) and connection.overdue(now):
+                    connection.transport.close()
+        return await super().on_tick(counter)
+
+
+def bounded_config(application: Any, **more: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration of a server with these limits: no proxy headers, no access log, no server name."""
+    return uvicorn.Config(
+        application,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        **more,
+    )

@@ -1,0 +1,259 @@
+"""Limits of a request, the same for both servers: who it is addressed to, how long its parts are, how deeply its JSON is nested.
+
+A request is refused before its body is read where that is possible, and never costs more memory than its limit.
+"""
+
+import zlib
+from collections.abc import Collection, Iterable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from perenne.core.errors import Invalid, PerenneError
+from perenne.net.asgi import JSON, Application, Headers, Receive, Reply, Scope, Send, send_reply
+
+MAX_DEPTH = 64
+MAX_CONTAINERS = 500_000
+MAX_VALUES = 4_000_000
+MAX_RATIO = 100
+MAX_URL = 16 * 1024
+SECURITY_HEADERS: Headers = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))
+_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"')
+
+
+class TooLarge(PerenneError):
+    """The body is longer than the server takes."""
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the body is larger than {limit:,} bytes", code="request.too_large", hint="send fewer rows at a time")
+
+
+class Misdirected(PerenneError):
+    """The request names a host this server is not."""
+
+    status = 403
+
+
+class Unreadable(PerenneError):
+    """The body is in an encoding or format the server does not read."""
+
+    status = 415
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server accepts.
+
+    Attributes
+    ----------
+    hosts : frozenset of str
+        The exact values of the header `Host` that are answered, in lower case.
+    body : int
+        The largest body in bytes, also after decompression.
+    """
+
+    hosts: frozenset[str]
+    body: int = 2 * 1024 * 1024
+
+
+def allowed_hosts(bound: str, port: int, names: Iterable[str] = ()) -> frozenset[str]:
+    """Return the values of `Host` a server answers to: loopback names, the address it listens on, and the names configured.
+
+    >>> sorted(allowed_hosts("127.0.0.1", 7374, ["models.example.org"]))
+    ['127.0.0.1:7374', '[::1]:7374', 'localhost:7374', 'models.example.org', 'models.example.org:7374']
+    """
+    own = {"localhost", "127.0.0.1", "[::1]", f"[{bound}]" if ":" in bound else bound} - {"0.0.0.0", "[::]"}  # noqa: S104
+    hosts = {f"{name}:{port}" for name in own}
+    if port == 80:
+        hosts |= own
+    for name in names:
+        hosts |= {name, f"{name}:{port}"} if ":" not in name else {name}
+    return frozenset(host.lower() for host in hosts)
+
+
+def check_head(headers: Collection[tuple[bytes, bytes]], raw_path: bytes, limits: Limits) -> int | None:
+    """Refuse a request by its first line and headers; return the length its body claims to have.
+
+    Raises
+    ------
+    PerenneError
+        400 for no or two hosts, 403 for another's, 413 for a body that is announced too large, 414 for a long URL.
+    """
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) != 1:
+        raise Invalid("the request must have exactly one Host header", code="request.host")
+    if hosts[0].decode("latin-1").lower() not in limits.hosts:
+        raise Misdirected(
+            "this server does not answer for that host", code="request.host", hint="configure the name it is reached by"
+        )
+    if len(raw_path) > MAX_URL:
+        raise _LongUrl("the URL is too long", code="request.url")
+    for name, value in headers:
+        if name == b"content-length":
+            length = int(value) if value.isdigit() else -1
+            if length < 0:
+                raise Invalid("Content-Length is not a number", code="request.length")
+            if length > limits.body:
+                raise TooLarge(limits.body)
+            return length
+    return None
+
+
+class _LongUrl(PerenneError):
+    status = 414
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """Read a body whole; stop as soon as it is longer than the limit.
+
+    Raises
+    ------
+    TooLarge
+        If it is longer.
+    ConnectionError
+        If the client went away.
+    """
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return _within(message.get("body", b""), limit)
+    parts, size = [], 0
+    while message["type"] == "http.request":
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise TooLarge(limit)
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()
+    raise ConnectionError("the client went away")
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise TooLarge(limit)
+    return body
+
+
+def inflate(body: bytes, encoding: str, limit: int) -> bytes:
+    """Undo a `Content-Encoding`, never holding more than the limit.
+
+    Raises
+    ------
+    PerenneError
+        415 for an encoding that is not gzip or deflate, 400 for damaged data, 413 for more than the limit or a ratio above 100.
+    """
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "deflate"):
+        raise Unreadable("Content-Encoding must be gzip or deflate", code="request.encoding")
+    allowed = min(limit, max(MAX_RATIO * len(body), 1024))
+    machine = zlib.decompressobj(zlib.MAX_WBITS | (16 if encoding == "gzip" else 0))
+    try:
+        data = machine.decompress(body, allowed + 1)
+    except zlib.error:
+        raise Invalid(f"the body is not {encoding}", code="request.encoding") from None
+    if len(data) > allowed:
+        raise TooLarge(limit)
+    if not machine.eof or machine.unused_data:
+        raise Invalid(f"the {encoding} body is truncated or followed by something else", code="request.encoding")
+    return data
+
+
+def check_json(body: bytes, limit: int = MAX_DEPTH) -> None:
+    """Refuse JSON that is nested more deeply than the limit or holds too many values, before it is parsed.
+
+    A few bytes of text can become many of objects, so values and containers are counted. For the depth, all but the brackets is taken away, then innermost pairs until none is left: one round per level, each at the speed of `memchr`.
+
+    Raises
+    ------
+    Invalid
+        If it is nested too deeply, holds too much, or its brackets do not close.
+
+    >>> check_json(b'{"a": [[1, 2], "]]]["]}')
+    >>> check_json(b"[" * 65 + b"]" * 65)
+    Traceback (most recent call last):
+    perenne.core.errors.Invalid: the JSON is nested more than 64 levels deep, or a bracket is not closed
+    """
+    containers = body.count(b"[") + body.count(b"{")
+    if containers > MAX_CONTAINERS or (len(body) > MAX_VALUES and body.count(b",") > MAX_VALUES):
+        raise Invalid(f"the JSON holds more than {MAX_CONTAINERS:,} rows or {MAX_VALUES:,} values", code="json.values")
+    if containers <= limit:
+        return
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    structure = body.translate(_BRACKETS, _NOT_STRUCTURE).replace(b'""', b"")
+    if b'"' in structure:
+        structure = b"".join(structure.split(b'"')[::2])
+    for _ in range(limit):
+        if not structure:
+            return
+        structure = structure.replace(b"[]", b"")
+    if structure:
+        raise Invalid(f"the JSON is nested more than {limit} levels deep, or a bracket is not closed", code="json.depth")
+
+
+class InboundLimits:
+    """An ASGI application in front of another one: refuses what `check_head` refuses, counts the body, adds security headers.
+
+    Parameters
+    ----------
+    application : ASGI application
+        What answers.
+    limits : Limits
+        What is let through.
+    headers : sequence of (bytes, bytes)
+        Added to every answer that does not have them.
+    """
+
+    def __init__(self, application: Application, limits: Limits, headers: Headers = SECURITY_HEADERS) -> None:
+        self._application = application
+        self._limits = limits
+        self._headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        started = False
+
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                present = {name.lower() for name, _ in message.get("headers", ())}
+                added = [item for item in self._headers if item[0] not in present]
+                message = {**message, "headers": [*message.get("headers", ()), *added]}
+            await send(message)
+
+        try:
+            check_head(scope["headers"], scope.get("raw_path", b""), self._limits)
+            await self._application(scope, _counting(receive, self._limits.body), send_with_headers)
+        except (TooLarge, Misdirected, Invalid, _LongUrl) as error:
+            if started:
+                raise
+            await send_reply(send_with_headers, error_reply(error))
+
+
+def _counting(receive: Receive, limit: int) -> Receive:
+    size = 0
+
+    async def counted() -> MutableMapping[str, Any]:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise TooLarge(limit)
+        return message
+
+    return counted
+
+
+def error_reply(error: PerenneError) -> Reply:
+    """Say what is wrong so that every client can read it: `error` for the inference protocol, the others for MLflow's."""
+    body = {"error": error.message, "error_code": error.code, "message": error.message}
+    if error.hint:
+        body["hint"] = error.hint
+    return Reply(error.status, msgspec.json.encode(body), JSON)

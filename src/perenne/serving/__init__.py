@@ -1,0 +1,41 @@
+"""What answers people: deployments, the release folder, the model server and its observer.
+
+The control plane's side: `model` holds deployments and their rules, `service` changes them, `releases` writes the folder from which
+model servers run. The server's side, which reads nothing but that folder: `supervisor` starts the processes; a `worker` answers
+(`runtime`, `batching`, `loading`, `counters`), the `observer` keeps the `row_log` and the windows and runs challengers in shadow;
+`mirror` is the wire between them. `log` reads the row log back. The protocols spoken are in `perenne.protocols`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perenne.serving import service
+    from perenne.serving.log import read_predictions
+    from perenne.serving.model import Deployment, DeploymentChanged, Release, Role, Stop, StopMode, Variant
+    from perenne.serving.releases import release
+    from perenne.serving.supervisor import ModelServer
+
+_ROOMS = {
+    "Deployment": "model",
+    "DeploymentChanged": "model",
+    "ModelServer": "supervisor",
+    "Release": "model",
+    "Role": "model",
+    "Stop": "model",
+    "StopMode": "model",
+    "Variant": "model",
+    "read_predictions": "log",
+    "release": "releases",
+}
+
+__all__ = ["Deployment", "DeploymentChanged", "ModelServer", "Release", "Role", "Stop", "StopMode", "Variant"]
+__all__ += ["read_predictions", "release", "service"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "service":
+        return import_module(f"{__name__}.service")
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

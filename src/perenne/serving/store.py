@@ -1,0 +1,54 @@
+"""The deployment table: one row per endpoint, its variants beside it as JSON, a generation that grows with every change."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from perenne.serving.model import Constant, Deployment, Stop, Variant
+from perenne.storage.database import JsonColumn, Transaction, metadata
+
+table = sa.Table(
+    "deployment",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False, index=True),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("variants", JsonColumn(tuple[Variant, ...]), nullable=False),
+    sa.Column("window_length", sa.BigInteger, nullable=False),
+    sa.Column("answer", JsonColumn(Constant)),
+    sa.Column("stop", JsonColumn(Stop)),
+)
+
+_columns = [table.c[name] for name in Deployment.__struct_fields__]
+
+
+def find(tx: Transaction, name: str) -> Deployment | None:
+    """Read one deployment."""
+    row = tx.execute(sa.select(*_columns).where(table.c.name == name)).one_or_none()
+    return None if row is None else _read(row)
+
+
+def all_of(tx: Transaction, project: str | None) -> list[Deployment]:
+    """Read every deployment, or those of one project, by name."""
+    query = sa.select(*_columns).order_by(table.c.name)
+    if project is not None:
+        query = query.where(table.c.project == project)
+    return [_read(row) for row in tx.execute(query)]
+
+
+def add(tx: Transaction, deployment: Deployment) -> None:
+    """Write a new deployment."""
+    tx.execute(table.insert(), _values(deployment))
+
+
+def replace(tx: Transaction, deployment: Deployment) -> None:
+    """Write the next generation of a deployment."""
+    tx.execute(table.update().where(table.c.name == deployment.name).values(_values(deployment)))
+
+
+def _values(deployment: Deployment) -> dict[str, Any]:
+    return {name: getattr(deployment, name) for name in Deployment.__struct_fields__}
+
+
+def _read(row: "sa.Row[Any]") -> Deployment:
+    return Deployment(**row._mapping)
