@@ -3,8 +3,9 @@
 import hashlib
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -42,53 +43,55 @@ def key_of(*parts: object) -> str:
     >>> len({key_of(1), key_of(1.0), key_of(True), key_of("1")})
     4
     """
-    state = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        _feed(state, part)
-    return state.hexdigest()
+    return hashlib.blake2b(b"".join([_encode(part) for part in parts]), digest_size=16).hexdigest()
 
 
-def _feed(state: "hashlib.blake2b", value: object) -> None:
-    match value:
-        case None:
-            state.update(b"n")
-        case bool():
-            state.update(b"t" if value else b"f")
-        case int():
-            _tagged(state, b"i", str(value).encode())
-        case float():
-            state.update(b"d" + (b"nan_____" if value != value else struct.pack("<d", value)))
-        case str():
-            _tagged(state, b"s", value.encode())
-        case bytes():
-            _tagged(state, b"b", value)
-        case Path():
-            _tagged(state, b"p", str(value).encode())
-        case Mapping():
-            _many(state, b"m", [item for name in sorted(value, key=str) for item in (name, value[name])])
-        case set() | frozenset():
-            _many(state, b"u", sorted(value, key=key_of))
-        case list() | tuple():
-            _many(state, b"l", value)
-        case msgspec.Struct():
-            _many(state, b"o", [type(value).__qualname__, *(getattr(value, name) for name in value.__struct_fields__)])
-        case _ if hasattr(value, "__perenne_key__"):
-            _many(state, b"k", [type(value).__qualname__, value.__perenne_key__()])
-        case _:
-            raise Invalid(
-                f"a value of type {type(value).__name__} has no canonical encoding",
-                code="key.type",
-                hint="pass plain values, Structs or artifacts, or give the class a method __perenne_key__",
-            )
+def _encode(value: object) -> bytes:
+    encoder = _ENCODERS.get(type(value))
+    return _encode_other(value) if encoder is None else encoder(value)
 
 
-def _tagged(state: "hashlib.blake2b", tag: bytes, data: bytes) -> None:
-    state.update(tag + len(data).to_bytes(8, "little"))
-    state.update(data)
+def _encode_other(value: object) -> bytes:
+    """Encode what is not exactly of a plain type: subclasses of them, Structs and what names its own key."""
+    for kind in (bool, int, float, str, bytes, Mapping, frozenset, set, list, tuple):
+        if isinstance(value, kind):
+            return _ENCODERS[dict if kind is Mapping else kind](value)
+    if isinstance(value, Path):
+        return _tagged(b"p", str(value).encode())
+    if isinstance(value, msgspec.Struct):
+        return _many(b"o", [type(value).__qualname__, *(getattr(value, name) for name in value.__struct_fields__)])
+    if hasattr(value, "__perenne_key__"):
+        return _many(b"k", [type(value).__qualname__, value.__perenne_key__()])
+    raise Invalid(
+        f"a value of type {type(value).__name__} has no canonical encoding",
+        code="key.type",
+        hint="pass plain values, Structs or artifacts, or give the class a method __perenne_key__",
+    )
 
 
-def _many(state: "hashlib.blake2b", tag: bytes, values: Iterable[object]) -> None:
-    values = list(values)
-    state.update(tag + len(values).to_bytes(8, "little"))
-    for value in values:
-        _feed(state, value)
+def _encode_mapping(value: Mapping[Any, object]) -> bytes:
+    names = sorted(value, key=lambda name: (str(name), type(name).__name__))
+    return _many(b"m", [item for name in names for item in (name, value[name])])
+
+
+def _tagged(tag: bytes, data: bytes) -> bytes:
+    return tag + len(data).to_bytes(8, "little") + data
+
+
+def _many(tag: bytes, values: Collection[object]) -> bytes:
+    return tag + len(values).to_bytes(8, "little") + b"".join([_encode(value) for value in values])
+
+
+_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+    type(None): lambda _: b"n",
+    bool: lambda value: b"t" if value else b"f",
+    int: lambda value: _tagged(b"i", b"%x" % value),
+    float: lambda value: b"d" + (b"nan_____" if value != value else struct.pack("<d", value)),
+    str: lambda value: _tagged(b"s", value.encode("utf-8", "surrogatepass")),
+    bytes: lambda value: _tagged(b"b", value),
+    dict: _encode_mapping,
+    set: lambda value: _many(b"u", sorted(value, key=key_of)),
+    frozenset: lambda value: _many(b"u", sorted(value, key=key_of)),
+    list: lambda value: _many(b"l", value),
+    tuple: lambda value: _many(b"l", value),
+}
