@@ -1,0 +1,78 @@
+"""The SQL of alerts: what each window said about each rule, the alerts, and the silences."""
+
+import sqlalchemy as sa
+
+from perenne.monitoring.model import Alert, Outcome, Silence, WindowKey
+from perenne.monitoring.store import alert, outcome, read_named, silence, values_of
+from perenne.storage.database import Transaction, read_struct
+
+_alert_columns = [alert.c[name] for name in Alert.__struct_fields__]
+_silence_columns = [silence.c[name] for name in Silence.__struct_fields__]
+
+
+def save_outcome(tx: Transaction, key: WindowKey, rule: str, said: Outcome) -> None:
+    """Keep what a window says about a rule; one that says nothing leaves no row."""
+    row = {
+        "deployment": key.stream.deployment,
+        "version": key.stream.version,
+        "rule": rule,
+        "window_start": key.start,
+        "window_length": key.length,
+    }
+    where = [outcome.c[name] == value for name, value in row.items()]
+    tx.execute(outcome.delete().where(*where))
+    if said is not Outcome.UNKNOWN:
+        tx.execute(outcome.insert(), row | {"outcome": said})
+
+
+def recent_outcomes(tx: Transaction, deployment: str, version: str, rule: str, limit: int) -> list[Outcome]:
+    """Read what the newest windows said about a rule, newest first."""
+    where = (outcome.c.deployment == deployment, outcome.c.version == version, outcome.c.rule == rule)
+    query = (
+        sa.select(outcome.c.outcome).where(*where).order_by(outcome.c.window_start.desc(), outcome.c.window_length).limit(limit)
+    )
+    return [row.outcome for row in tx.execute(query)]
+
+
+def open_alert(tx: Transaction, deployment: str, version: str, rule: str) -> Alert | None:
+    """Read the open alert of a rule."""
+    where = (alert.c.deployment == deployment, alert.c.version == version, alert.c.rule == rule, alert.c.ended.is_(None))
+    row = tx.execute(sa.select(*_alert_columns).where(*where)).one_or_none()
+    return None if row is None else read_named(Alert, row)
+
+
+def find_alert(tx: Transaction, identity: str) -> Alert | None:
+    """Read an alert."""
+    row = tx.execute(sa.select(*_alert_columns).where(alert.c.id == identity)).one_or_none()
+    return None if row is None else read_named(Alert, row)
+
+
+def save_alert(tx: Transaction, row: Alert) -> None:
+    """Insert an alert, or replace it."""
+    if tx.execute(alert.update().where(alert.c.id == row.id).values(**values_of(row))).rowcount == 0:
+        tx.execute(alert.insert(), values_of(row))
+
+
+def list_alerts(
+    tx: Transaction, deployment: str | None = None, version: str | None = None, *, only_open: bool = False, limit: int = 100
+) -> list[Alert]:
+    """Read alerts, newest first."""
+    query = sa.select(*_alert_columns).order_by(alert.c.id.desc()).limit(limit)
+    if deployment is not None:
+        query = query.where(alert.c.deployment == deployment)
+    if version is not None:
+        query = query.where(alert.c.version == version)
+    if only_open:
+        query = query.where(alert.c.ended.is_(None))
+    return [read_named(Alert, row) for row in tx.execute(query)]
+
+
+def save_silence(tx: Transaction, row: Silence) -> None:
+    """Add a silence."""
+    tx.execute(silence.insert(), values_of(row))
+
+
+def silences(tx: Transaction, deployment: str, now: int) -> list[Silence]:
+    """Read the silences of a deployment that have not ended."""
+    query = sa.select(*_silence_columns).where(silence.c.deployment == deployment, silence.c.until > now)
+    return [read_struct(Silence, row) for row in tx.execute(query.order_by(silence.c.id))]

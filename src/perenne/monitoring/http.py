@@ -1,0 +1,43 @@
+"""REST of monitoring: labels in, the health of a deployment out."""
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from perenne.auth.roles import Action, require
+from perenne.core import json
+from perenne.monitoring import service
+from perenne.monitoring.labels import LabelRow, submit_labels
+from perenne.storage.workspace import Workspace
+
+
+async def post_labels(request: Request) -> Response:
+    """Take a JSON list of `{prediction_id, label, time?}`: 201 when kept, 200 when the very same list had come before."""
+    rows = json.decode(await request.body(), list[LabelRow], what="labels")
+    receipt = await asyncio.to_thread(submit_labels, request.app.state.workspace, request.state.actor, rows)
+    return _answer(receipt, 200 if receipt.repeated else 201)
+
+
+async def get_health(request: Request) -> Response:
+    """Give the health of a deployment."""
+    require(request.state.actor, Action.READ)
+    workspace: Workspace = request.app.state.workspace
+    return _answer(await asyncio.to_thread(_health, workspace, request.path_params["deployment"]))
+
+
+def _health(workspace: Workspace, deployment: str) -> service.Health:
+    with workspace.database.read() as tx:
+        return service.deployment_health(tx, deployment)
+
+
+def _answer(value: Any, status: int = 200) -> Response:
+    return Response(json.encode(value), status, media_type="application/json")
+
+
+routes = [
+    Route("/api/monitor/labels", post_labels, methods=["POST"]),
+    Route("/api/monitor/{deployment}", get_health, methods=["GET"]),
+]

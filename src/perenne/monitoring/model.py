@@ -1,0 +1,379 @@
+"""What is watched, the windows, what was found in them, and the rules by which a finding becomes an alert."""
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from perenne.core.clock import DAY
+from perenne.projects import Guardrail, Objective
+
+CHAMPION = "champion"
+MINIMUM_ROWS = 200
+MERGED_WINDOWS = 8
+GAP_SHARE = 0.05
+BLIND_SHARE = 0.5
+MINIMUM_COVERAGE = 0.3
+ORPHAN_AGE = 7 * DAY
+RESEND_AFTER = DAY
+TOP_CAUSES = 5
+
+
+class Stream(msgspec.Struct, frozen=True, order=True):
+    """Whose windows are compared with each other: a version in a variant of a deployment."""
+
+    deployment: str
+    variant: str
+    version: str
+
+
+class WindowKey(msgspec.Struct, frozen=True, order=True):
+    """Which window: whose, from when, how long; microseconds."""
+
+    stream: Stream
+    start: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """The first instant after the window."""
+        return self.start + self.length
+
+    @property
+    def id(self) -> str:
+        """How lineage and the audit trail call the window."""
+        return f"{self.stream.deployment}/{self.stream.variant}/{self.stream.version}/{self.start}+{self.length}"
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a deployment that is watched.
+
+    Attributes
+    ----------
+    reference : str
+        Digest of the reference's bytes in the object store; also what its profiles call it.
+    objectives, guardrails : tuple
+        What it is held to.
+    confirm, clear : int
+        Alarm windows in a row before an alert fires, and windows without alarm before it is resolved.
+    since, retired : int, int or None
+        When the watch began, and when it ended.
+    """
+
+    deployment: str
+    version: str
+    project: str
+    reference: str
+    objectives: tuple[Objective, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()
+    confirm: int = 2
+    clear: int = 2
+    since: int = 0
+    retired: int | None = None
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """What the observers have posted about one window so far. `revision` counts the additions.
+
+    Times are microseconds. `rows` are in the profile, `dropped` were never seen, on `errors` requests the model failed;
+    `latency` holds requests per cell of `perenne.formats.windows.LATENCY_EDGES_US`; of `compared` rows a challenger answered
+    `agreed` like the champion.
+    """
+
+    deployment: str
+    variant: str
+    version: str
+    window_start: int
+    window_length: int
+    reference: str
+    rows: int
+    dropped: int
+    errors: int
+    first: int
+    last: int
+    latency: tuple[int, ...]
+    agreed: int
+    compared: int
+    profile: bytes
+    revision: int
+
+    @property
+    def key(self) -> WindowKey:
+        """Which window it is."""
+        return WindowKey(Stream(self.deployment, self.variant, self.version), self.window_start, self.window_length)
+
+
+class WindowState(StrEnum):
+    """What a window's comparison with the reference came to; `gap`: more than half was dropped, so nothing is said."""
+
+    OK = "ok"
+    WARN = "warn"
+    ALARM = "alarm"
+    TOO_FEW = "too_few"
+    GAP = "gap"
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words."""
+
+    feature: str
+    state: str
+    js2: float | None
+    ks_d: float | None
+    impact: float | None
+    sentence: str
+    missing_rise: float = 0.0
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """A value with its interval, how it is known (`measured`, `estimated`, `realised`), on how many rows, of which group."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    source: str = "measured"
+    rows: int = 0
+    group: str = ""
+
+
+class Standing(StrEnum):
+    """How a bound stands in a window; `unsure`: beyond the limit, but by less than chance may do."""
+
+    MET = "met"
+    UNSURE = "unsure"
+    MISSED = "missed"
+    UNKNOWN = "unknown"
+
+
+class BoundState(msgspec.Struct, frozen=True, kw_only=True):
+    """How one objective or guardrail stands in one window."""
+
+    kind: str
+    bound: str
+    limit: float
+    at_least: bool
+    standing: Standing
+    figure: Figure
+
+    @property
+    def rule(self) -> str:
+        """The name of the alert rule it feeds."""
+        return f"{self.kind}:{self.bound}:{self.figure.source}"
+
+
+class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything found in a window, from its profile and later from its labels.
+
+    Attributes
+    ----------
+    span_start : int
+        Start of the earliest window merged into this one because it had too few rows alone.
+    rows, needed_rows : int
+        Rows judged, and rows it would have taken to find the smallest change that matters.
+    dropped_share : float
+        Share of the rows that the observer never saw; above 5 % the window has a `gap`.
+    baseline : str
+        What it was compared with.
+    causes : tuple of Cause
+        Drifted features, and those that moved the answer most; greatest impact first.
+    estimated : dict
+        Metric to figure, from the scores alone.
+    measured : dict
+        Latency and error rate.
+    bounds : tuple of BoundState
+        Objectives and guardrails.
+    """
+
+    deployment: str
+    variant: str
+    version: str
+    window_start: int
+    window_length: int
+    span_start: int
+    revision: int
+    state: WindowState
+    rows: int
+    needed_rows: int
+    dropped_share: float
+    agreement: float | None = None
+    baseline: str = "training"
+    causes: tuple[Cause, ...] = ()
+    estimated: dict[str, Figure] = {}
+    measured: dict[str, Figure] = {}
+    bounds: tuple[BoundState, ...] = ()
+    judged: int = 0
+
+    @property
+    def key(self) -> WindowKey:
+        """Which window it is about."""
+        return WindowKey(Stream(self.deployment, self.variant, self.version), self.window_start, self.window_length)
+
+    @property
+    def gap(self) -> bool:
+        """Whether so much was dropped that the window may mislead."""
+        return self.dropped_share > GAP_SHARE
+
+
+class RealisedMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric of one window from the labels that have come; `watermark` is the time of the newest of them.
+
+    `by` and `group` name a slice, and are empty for all rows.
+    """
+
+    deployment: str
+    variant: str
+    version: str
+    window_start: int
+    window_length: int
+    metric: str
+    by: str = ""
+    group: str = ""
+    n: int
+    n_labelled: int
+    coverage: float
+    watermark: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Severity(StrEnum):
+    """How urgent an alert is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+    @property
+    def level(self) -> int:
+        """The severity as a number: 1, 2, 3."""
+        return list(Severity).index(self) + 1
+
+
+class AlertState(StrEnum):
+    """Where an alert stands. A pending alert that is not confirmed goes back to ok; resolved and ok are ends."""
+
+    OK = "ok"
+    PENDING = "pending"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is wrong with a version in production, from the first alarm window to the end.
+
+    Attributes
+    ----------
+    rule : str
+        `drift`, `objective:…`, `guardrail:…` or `intake`. At most one alert of a deployment, version and rule is open.
+    since, latest : int
+        Start of the first alarm window, and of the newest window that was looked at.
+    sent : int or None
+        When people were last told.
+    """
+
+    id: str
+    deployment: str
+    version: str
+    rule: str
+    state: AlertState
+    severity: Severity
+    since: int
+    latest: int
+    summary: str
+    causes: tuple[Cause, ...] = ()
+    opened: int
+    fired: int | None = None
+    ended: int | None = None
+    sent: int | None = None
+    acknowledged_by: str = ""
+
+    @property
+    def open(self) -> bool:
+        """Whether it still needs somebody."""
+        return self.state in (AlertState.PENDING, AlertState.FIRING)
+
+
+class Silence(msgspec.Struct, frozen=True):
+    """Nobody is told about a deployment's rule (any rule, if empty) until an instant; the alerts themselves go on."""
+
+    id: str
+    deployment: str
+    rule: str
+    until: int
+    owner: str
+    reason: str
+    created: int
+
+
+class Outcome(StrEnum):
+    """What a window says about one alert rule; unknown neither confirms nor clears."""
+
+    ALARM = "alarm"
+    CLEAR = "clear"
+    UNKNOWN = "unknown"
+
+
+def streaks(outcomes: Sequence[Outcome]) -> tuple[int, int]:
+    """Count the alarms in a row, and the windows without alarm in a row, up to now; windows that say nothing are passed over.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Newest first.
+
+    >>> streaks([Outcome.ALARM, Outcome.UNKNOWN, Outcome.ALARM, Outcome.CLEAR])
+    (2, 0)
+    """
+    known = [outcome for outcome in outcomes if outcome is not Outcome.UNKNOWN]
+    if not known:
+        return 0, 0
+    length = next((index for index, outcome in enumerate(known) if outcome is not known[0]), len(known))
+    return (length, 0) if known[0] is Outcome.ALARM else (0, length)
+
+
+def next_state(state: AlertState, alarms: int, clears: int, *, confirm: int, clear: int) -> AlertState:
+    """Tell where an alert goes, given the alarms or the windows without alarm in a row up to now.
+
+    >>> next_state(AlertState.OK, 1, 0, confirm=2, clear=2).value
+    'pending'
+    >>> next_state(AlertState.FIRING, 0, 2, confirm=2, clear=2).value
+    'resolved'
+    """
+    if state is AlertState.FIRING:
+        return AlertState.RESOLVED if clears >= clear else AlertState.FIRING
+    if alarms >= confirm:
+        return AlertState.FIRING
+    if alarms:
+        return AlertState.PENDING
+    return AlertState.OK if clears or state is not AlertState.PENDING else AlertState.PENDING
+
+
+def stand(bound: Objective | Guardrail, figure: Figure) -> BoundState:
+    """Hold a figure against an objective or a guardrail: missed only if its whole interval lies beyond the limit.
+
+    >>> stand(Objective("roc_auc", at_least=0.64), Figure(value=0.62, low=0.60, high=0.65)).standing.value
+    'unsure'
+    """
+    met = bound.met(figure.value)
+    nearest = figure.high if bound.at_least is not None else figure.low
+    if met is None:
+        standing = Standing.UNKNOWN
+    elif met:
+        standing = Standing.MET
+    else:
+        standing = Standing.UNSURE if nearest is None or bound.met(nearest) else Standing.MISSED
+    return BoundState(
+        kind="guardrail" if isinstance(bound, Guardrail) else "objective",
+        bound=bound.id,
+        limit=bound.limit,
+        at_least=bound.at_least is not None,
+        standing=standing,
+        figure=figure,
+    )
+
+
+def finite(value: float | None) -> float | None:
+    """Return the value as a plain float, or None if it is missing or not finite."""
+    return None if value is None or not math.isfinite(value) else float(value)

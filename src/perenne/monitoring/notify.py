@@ -1,0 +1,153 @@
+"""Telling people: one message per version and window, delivered by jobs to every channel at least once."""
+
+import logging
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from perenne.core.clock import format_time
+from perenne.monitoring import alert_store
+from perenne.monitoring.events import AlertsChanged
+from perenne.monitoring.model import Alert, Severity
+from perenne.storage.database import Transaction
+from perenne.storage.jobs import enqueue
+
+DELIVER = "alert.deliver"
+ATTEMPTS = 8
+
+_log = logging.getLogger("perenne.alerts")
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What people are told. `key` stays the same when a message is delivered twice.
+
+    Attributes
+    ----------
+    subject : str
+        One line.
+    lines : tuple of str
+        One for each alert: what happened, and the causes by falling impact.
+    alerts : tuple of str
+        Their ids.
+    """
+
+    key: str
+    deployment: str
+    version: str
+    window_start: int
+    severity: Severity
+    subject: str
+    lines: tuple[str, ...]
+    alerts: tuple[str, ...]
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """The payload of a delivery job: which channel gets which message."""
+
+    channel: str
+    message: Message
+
+
+class Notifier(Protocol):
+    """A way to reach people."""
+
+    def send(self, message: Message) -> None:
+        """Deliver a message, or raise; it may be called again with the same message."""
+        ...
+
+
+class LogNotifier:
+    """Writes messages to the log."""
+
+    def send(self, message: Message) -> None:
+        """Write one line per alert."""
+        level = logging.INFO if message.severity is Severity.INFO else logging.WARNING
+        for line in message.lines:
+            _log.log(level, "%s: %s", message.subject, line)
+
+
+class WebhookNotifier:
+    """Posts messages as signed JSON.
+
+    Parameters
+    ----------
+    url : str
+        Where to; private addresses are refused.
+    secret : str
+        The key of the signature.
+    """
+
+    def __init__(self, url: str, secret: str) -> None:
+        self._url = url
+        self._secret = secret
+
+    def send(self, message: Message) -> None:
+        """Post the message. Raises Unavailable if the receiver does not take it."""
+        from perenne.net.egress import post_json
+
+        post_json(self._url, msgspec.to_builtins(message), secret=self._secret)
+
+
+class AlertDelivery:
+    """Turns changed alerts into delivery jobs, one for each channel, and does them.
+
+    Parameters
+    ----------
+    channels : mapping
+        Names and notifiers.
+    """
+
+    def __init__(self, channels: Mapping[str, Notifier]) -> None:
+        self._channels = dict(channels)
+
+    def queue(self, tx: Transaction, event: AlertsChanged) -> None:
+        """Queue a message about the alerts, in the transaction that delivers the event."""
+        changes = [(alert, what) for identity, what in event.changes if (alert := alert_store.find_alert(tx, identity))]
+        if not changes:
+            return
+        message = compose(changes, event.window_start)
+        for channel in self._channels:
+            enqueue(tx, DELIVER, Delivery(channel, message), key=f"{message.key}>{channel}", attempts_allowed=ATTEMPTS)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Send one message on one channel; one that is no longer configured is passed over."""
+        notifier = self._channels.get(delivery.channel)
+        if notifier is None:
+            _log.warning("channel %s is gone; %s was not sent", delivery.channel, delivery.message.subject)
+            return
+        notifier.send(delivery.message)
+
+
+def channels_from(environment: Mapping[str, str]) -> dict[str, Notifier]:
+    """Return the log, and the webhook that `PERENNE_ALERT_WEBHOOK` and `PERENNE_ALERT_SECRET` name.
+
+    >>> sorted(channels_from({"PERENNE_ALERT_WEBHOOK": "https://example.org/hook"}))
+    ['log', 'webhook']
+    """
+    channels: dict[str, Notifier] = {"log": LogNotifier()}
+    if url := environment.get("PERENNE_ALERT_WEBHOOK"):
+        channels["webhook"] = WebhookNotifier(url, environment.get("PERENNE_ALERT_SECRET", ""))
+    return channels
+
+
+def compose(changes: list[tuple[Alert, str]], window_start: int) -> Message:
+    """Write the message about what happened to alerts of one version."""
+    changes = sorted(changes, key=lambda change: -change[0].severity.level)
+    worst = changes[0][0]
+    what = " and ".join(sorted({what for _, what in changes}))
+    name = f"{worst.deployment} {worst.version}".strip() or "perenne"
+    return Message(
+        key="+".join(f"{alert.id}:{what}:{alert.sent or alert.latest}" for alert, what in changes),
+        deployment=worst.deployment,
+        version=worst.version,
+        window_start=window_start,
+        severity=worst.severity,
+        subject=f"[{worst.severity.value}] {name}: {what}",
+        lines=tuple(_line(alert, what) for alert, what in changes),
+        alerts=tuple(alert.id for alert, _ in changes),
+    )
+
+
+def _line(alert: Alert, what: str) -> str:
+    return f"{what} since {format_time(alert.since)}: {alert.summary}; `perenne monitor show {alert.deployment}`"

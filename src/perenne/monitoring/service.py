@@ -1,0 +1,175 @@
+"""Who is watched, and how everything that is watched stands."""
+
+import msgspec
+
+from perenne.auth import audit
+from perenne.auth.principals import Principal
+from perenne.auth.roles import Action, require
+from perenne.core.clock import SystemClock
+from perenne.core.errors import Conflict, Invalid, NotFound
+from perenne.core.hashing import is_digest
+from perenne.monitoring import alert_store, label_store, store
+from perenne.monitoring.alerts import resolve_alert
+from perenne.monitoring.model import CHAMPION, Alert, RealisedMetric, Stream, Watch, WindowVerdict
+from perenne.projects import Guardrail, Objective
+from perenne.storage.database import Transaction
+from perenne.storage.links import Kind, add_link
+
+SHOWN_WINDOWS = 30
+
+
+def watch(
+    tx: Transaction,
+    actor: Principal,
+    deployment: str,
+    version: str,
+    reference: str,
+    *,
+    project: str,
+    objectives: tuple[Objective, ...] = (),
+    guardrails: tuple[Guardrail, ...] = (),
+    confirm: int = 2,
+    clear: int = 2,
+) -> Watch:
+    """Begin to watch a version of a deployment, go on with it after it was retired, or change what it is held to.
+
+    Parameters
+    ----------
+    reference : str
+        Digest of the reference's bytes; they must lie in the object store.
+    confirm, clear : int
+        Alarm windows in a row before an alert fires, and windows without alarm before it is resolved.
+
+    Raises
+    ------
+    Invalid, Conflict
+        If the reference is no digest, or the version was watched by another one.
+    """
+    require(actor, Action.DEPLOY)
+    if not is_digest(reference):
+        raise Invalid(
+            f"{version} has no monitoring reference", code="monitor.reference", hint="package it again with `perenne run`"
+        )
+    if min(confirm, clear) < 1:
+        raise Invalid("confirm and clear count windows: at least 1", code="monitor.confirm")
+    known = store.find_watch(tx, deployment, version)
+    if known is not None and known.reference != reference:
+        raise Conflict(f"{version} is watched in {deployment} by another reference", code="monitor.reference_changed")
+    watched = Watch(
+        deployment=deployment,
+        version=version,
+        project=project,
+        reference=reference,
+        objectives=objectives,
+        guardrails=guardrails,
+        confirm=confirm,
+        clear=clear,
+        since=known.since if known else SystemClock().now(),
+    )
+    if watched != known:
+        store.save_watch(tx, watched)
+        add_link(tx, (Kind.DEPLOYMENT, deployment), "watches", (Kind.VERSION, version))
+        audit.record(tx, actor, "monitor.watch", "deployment", deployment, before=known, after=watched)
+    return watched
+
+
+def retire(tx: Transaction, actor: Principal, deployment: str, version: str, *, reason: str, now: int) -> None:
+    """End the watch over a version that no longer answers: its open alerts are resolved and none is raised for it again.
+
+    Windows that still come are kept and judged, for the record. A version that is not watched is passed over.
+    """
+    require(actor, Action.DEPLOY)
+    known = store.find_watch(tx, deployment, version)
+    if known is None or known.retired is not None:
+        return
+    store.save_watch(tx, msgspec.structs.replace(known, retired=now))
+    audit.record(tx, actor, "monitor.retire", "deployment", deployment, before={"version": version}, reason=reason)
+    for alert in alert_store.list_alerts(tx, deployment, version, only_open=True):
+        resolve_alert(tx, actor, alert, reason, now)
+
+
+class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How one version in one variant stands: its newest windows and the metrics their labels gave, newest window first."""
+
+    variant: str
+    version: str
+    watched: bool
+    state: str
+    windows: tuple[WindowVerdict, ...]
+    realised: tuple[RealisedMetric, ...]
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """How a deployment stands: in a word (`alarm`, `warn`, `ok`, or why nothing can be said), what is open, every stream."""
+
+    deployment: str
+    state: str
+    alerts: tuple[Alert, ...]
+    streams: tuple[StreamHealth, ...]
+
+
+def deployment_health(tx: Transaction, deployment: str, *, windows: int = SHOWN_WINDOWS) -> Health:
+    """Tell how a deployment stands.
+
+    Raises
+    ------
+    NotFound
+        If it is not watched.
+    """
+    watches = {watched.version: watched for watched in store.list_watches(tx, deployment)}
+    if not watches:
+        raise NotFound(
+            f"deployment {deployment[:100]!r} is not watched",
+            code="monitor.not_found",
+            hint="`perenne monitor list` shows those that are",
+        )
+    streams = [_stream_health(tx, stream, watches.get(stream.version), windows) for stream in store.streams(tx, deployment)]
+    alerts = tuple(alert_store.list_alerts(tx, deployment, only_open=True))
+    return Health(deployment=deployment, state=_state(streams, alerts), alerts=alerts, streams=tuple(streams))
+
+
+def _stream_health(tx: Transaction, stream: Stream, watched: Watch | None, windows: int) -> StreamHealth:
+    verdicts = tuple(store.recent_verdicts(tx, stream, windows))
+    realised: tuple[RealisedMetric, ...] = ()
+    if verdicts:
+        realised = tuple(label_store.list_metrics(tx, stream, verdicts[-1].window_start, verdicts[0].window_start + 1))
+    return StreamHealth(
+        variant=stream.variant,
+        version=stream.version,
+        watched=watched is not None and watched.retired is None,
+        state=verdicts[0].state.value if verdicts else "no_data",
+        windows=verdicts,
+        realised=realised,
+    )
+
+
+def _state(streams: list[StreamHealth], alerts: tuple[Alert, ...]) -> str:
+    if any(alert.fired is not None for alert in alerts):
+        return "alarm"
+    champions = [stream.state for stream in streams if stream.watched and stream.variant == CHAMPION]
+    if alerts or any(state in ("alarm", "warn") for state in champions):
+        return "warn"
+    return champions[0] if champions else "no_data"
+
+
+def watches(tx: Transaction, deployment: str | None = None) -> list[Watch]:
+    """List what is watched, newest first, in one deployment or in all."""
+    return store.list_watches(tx, deployment)
+
+
+def open_alerts(tx: Transaction, deployment: str | None = None) -> list[Alert]:
+    """List the alerts that are pending or firing, newest first."""
+    return alert_store.list_alerts(tx, deployment, only_open=True)
+
+
+def alerts(tx: Transaction, deployment: str | None = None, *, limit: int = 100) -> list[Alert]:
+    """List alerts of any state, newest first."""
+    return alert_store.list_alerts(tx, deployment, limit=limit)
+
+
+def drift_at(tx: Transaction, deployment: str, version: str, instant: int, *, variant: str = CHAMPION) -> WindowVerdict | None:
+    """Return the verdict on the window that holds an instant, or None if none was judged."""
+    for verdict in store.recent_verdicts(tx, Stream(deployment, variant, version), 1, until=instant):
+        if instant < verdict.key.end:
+            return verdict
+    return None

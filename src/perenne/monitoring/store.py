@@ -1,0 +1,332 @@
+"""All tables of monitoring, and the SQL of watches, windows and verdicts; that of alerts and labels lies beside it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from perenne.monitoring.model import (
+    AlertState,
+    Cause,
+    Outcome,
+    Severity,
+    Stream,
+    Watch,
+    Window,
+    WindowKey,
+    WindowState,
+    WindowVerdict,
+)
+from perenne.projects import Guardrail, Objective
+from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+
+watch = sa.Table(
+    "monitor_watch",
+    metadata,
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("project", sa.Text, nullable=False),
+    sa.Column("reference", sa.Text, nullable=False),
+    sa.Column("objectives", JsonColumn(tuple[Objective, ...]), nullable=False),
+    sa.Column("guardrails", JsonColumn(tuple[Guardrail, ...]), nullable=False),
+    sa.Column("confirm", sa.Integer, nullable=False),
+    sa.Column("clear", sa.Integer, nullable=False),
+    sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column("retired", sa.BigInteger),
+)
+
+window = sa.Table(
+    "monitor_window",
+    metadata,
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("variant", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("window_start", sa.BigInteger, primary_key=True),
+    sa.Column("window_length", sa.BigInteger, primary_key=True),
+    sa.Column("reference", sa.Text, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("dropped", sa.BigInteger, nullable=False),
+    sa.Column("errors", sa.BigInteger, nullable=False),
+    sa.Column("first", sa.BigInteger, nullable=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("latency", JsonColumn(tuple[int, ...]), nullable=False),
+    sa.Column("agreed", sa.BigInteger, nullable=False),
+    sa.Column("compared", sa.BigInteger, nullable=False),
+    sa.Column("profile", sa.LargeBinary, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("judged", sa.Integer, nullable=False, server_default="0"),
+)
+
+post = sa.Table(
+    "monitor_post",
+    metadata,
+    sa.Column("observer", sa.Text, primary_key=True),
+    sa.Column("boot", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("collected", sa.BigInteger, nullable=False, index=True),
+)
+
+verdict = sa.Table(
+    "monitor_verdict",
+    metadata,
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("variant", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("window_start", sa.BigInteger, primary_key=True),
+    sa.Column("window_length", sa.BigInteger, primary_key=True),
+    sa.Column("span_start", sa.BigInteger, nullable=False),
+    sa.Column("state", JsonColumn(WindowState), nullable=False),
+    sa.Column("body", JsonColumn(WindowVerdict), nullable=False),
+)
+
+label_batch = sa.Table(
+    "monitor_label_batch",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.Integer, nullable=False, unique=True),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("received", sa.BigInteger, nullable=False),
+    sa.Column("received_by", sa.Text, nullable=False),
+    sa.Column("waiting", sa.Text),
+    sa.Column("joined", sa.Integer, nullable=False),
+    sa.Column("orphans", sa.Integer, nullable=False),
+)
+
+window_labels = sa.Table(
+    "monitor_window_labels",
+    metadata,
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("window_start", sa.BigInteger, primary_key=True),
+    sa.Column("window_length", sa.BigInteger, primary_key=True),
+    sa.Column("labels", sa.Text, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("measured", sa.Integer, nullable=False, server_default="0"),
+)
+
+metric = sa.Table(
+    "monitor_metric",
+    metadata,
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("variant", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("window_start", sa.BigInteger, primary_key=True),
+    sa.Column("window_length", sa.BigInteger, primary_key=True),
+    sa.Column("metric", sa.Text, primary_key=True),
+    sa.Column("by", sa.Text, primary_key=True),
+    sa.Column("group", sa.Text, primary_key=True),
+    sa.Column("n", sa.Integer, nullable=False),
+    sa.Column("n_labelled", sa.Integer, nullable=False),
+    sa.Column("coverage", sa.Float, nullable=False),
+    sa.Column("watermark", sa.BigInteger, nullable=False),
+    sa.Column("value", sa.Float),
+    sa.Column("low", sa.Float),
+    sa.Column("high", sa.Float),
+)
+
+alert = sa.Table(
+    "alert",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("deployment", sa.Text, nullable=False),
+    sa.Column("version", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("state", JsonColumn(AlertState), nullable=False),
+    sa.Column("severity", JsonColumn(Severity), nullable=False),
+    sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column("latest", sa.BigInteger, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("causes", JsonColumn(tuple[Cause, ...]), nullable=False),
+    sa.Column("opened", sa.BigInteger, nullable=False),
+    sa.Column("fired", sa.BigInteger),
+    sa.Column("ended", sa.BigInteger),
+    sa.Column("sent", sa.BigInteger),
+    sa.Column("acknowledged_by", sa.Text, nullable=False),
+    sa.Index("ix_alert_deployment", "deployment", "version", "rule"),
+    sa.Index("uq_alert_open", "deployment", "version", "rule", unique=True, sqlite_where=sa.text("ended IS NULL")),
+)
+
+outcome = sa.Table(
+    "alert_outcome",
+    metadata,
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("rule", sa.Text, primary_key=True),
+    sa.Column("window_start", sa.BigInteger, primary_key=True),
+    sa.Column("window_length", sa.BigInteger, primary_key=True),
+    sa.Column("outcome", JsonColumn(Outcome), nullable=False),
+)
+
+silence = sa.Table(
+    "alert_silence",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("deployment", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("until", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+)
+
+_KEY = ("deployment", "variant", "version", "window_start", "window_length")
+_watch_columns = [watch.c[name] for name in Watch.__struct_fields__]
+_window_columns = [window.c[name] for name in Window.__struct_fields__]
+
+
+def values_of(struct: Any) -> dict[str, Any]:
+    """Return a Struct's fields as a row."""
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}
+
+
+def read_named(kind: Any, row: "sa.Row[Any]") -> Any:
+    """Make a keyword-only Struct of a row whose columns are called like its fields."""
+    return kind(**row._mapping)
+
+
+def save_watch(tx: Transaction, row: Watch) -> None:
+    """Insert a watch, or replace it."""
+    where = (watch.c.deployment == row.deployment, watch.c.version == row.version)
+    if tx.execute(watch.update().where(*where).values(**values_of(row))).rowcount == 0:
+        tx.execute(watch.insert(), values_of(row))
+
+
+def find_watch(tx: Transaction, deployment: str, version: str) -> Watch | None:
+    """Read the watch of a deployment's version."""
+    query = sa.select(*_watch_columns).where(watch.c.deployment == deployment, watch.c.version == version)
+    row = tx.execute(query).one_or_none()
+    return None if row is None else read_named(Watch, row)
+
+
+def list_watches(tx: Transaction, deployment: str | None = None) -> list[Watch]:
+    """Read the watches, of one deployment or of all, newest first."""
+    query = sa.select(*_watch_columns).order_by(watch.c.deployment, watch.c.since.desc(), watch.c.version)
+    if deployment is not None:
+        query = query.where(watch.c.deployment == deployment)
+    return [read_named(Watch, row) for row in tx.execute(query)]
+
+
+def new_posts(tx: Transaction, keys: Sequence[tuple[str, str, int]], now: int) -> set[tuple[str, str, int]]:
+    """Remember posts by (observer, boot, sequence) and return those that were not known."""
+    fresh = set(keys)
+    columns = (post.c.observer, post.c.boot, post.c.sequence)
+    for boot in {key[1] for key in keys}:
+        sequences = [key[2] for key in keys if key[1] == boot]
+        fresh -= {
+            tuple(row) for row in tx.execute(sa.select(*columns).where(post.c.boot == boot, post.c.sequence.in_(sequences)))
+        }
+    if fresh:
+        rows = [{"observer": key[0], "boot": key[1], "sequence": key[2], "collected": now} for key in sorted(fresh)]
+        tx.execute(post.insert(), rows)
+    return fresh
+
+
+def forget_posts(tx: Transaction, before: int) -> None:
+    """Forget posts collected before an instant."""
+    tx.execute(post.delete().where(post.c.collected < before))
+
+
+def find_window(tx: Transaction, key: WindowKey) -> Window | None:
+    """Read a window."""
+    row = tx.execute(sa.select(*_window_columns).where(*_is(window, key))).one_or_none()
+    return None if row is None else read_named(Window, row)
+
+
+def save_window(tx: Transaction, row: Window) -> None:
+    """Insert a window, or replace what was known of it."""
+    if tx.execute(window.update().where(*_is(window, row.key)).values(**values_of(row))).rowcount == 0:
+        tx.execute(window.insert(), values_of(row))
+
+
+def windows_between(tx: Transaction, key: WindowKey, start: int) -> list[Window]:
+    """Read the windows of the same stream and length from an instant up to a window, itself included, oldest first."""
+    where = (
+        *_of(window, key.stream),
+        window.c.window_length == key.length,
+        window.c.window_start >= start,
+        window.c.window_start <= key.start,
+    )
+    return [
+        read_named(Window, row) for row in tx.execute(sa.select(*_window_columns).where(*where).order_by(window.c.window_start))
+    ]
+
+
+def due_windows(tx: Transaction, now: int) -> list[WindowKey]:
+    """Return the windows that have ended and changed since they were judged, oldest first."""
+    where = (window.c.revision > window.c.judged, window.c.window_start + window.c.window_length <= now)
+    query = sa.select(*_key_columns(window)).where(*where).order_by(window.c.window_start, *_key_columns(window))
+    return [_key(row) for row in tx.execute(query)]
+
+
+def mark_judged(tx: Transaction, key: WindowKey, revision: int) -> None:
+    """Note up to which revision a window was judged."""
+    tx.execute(window.update().where(*_is(window, key)).values(judged=revision))
+
+
+def window_bounds(tx: Transaction, deployment: str) -> list[tuple[int, int]]:
+    """Return start and length of every window of a deployment, oldest first."""
+    columns = (window.c.window_start, window.c.window_length)
+    query = sa.select(*columns).where(window.c.deployment == deployment).distinct().order_by(*columns)
+    return [(row.window_start, row.window_length) for row in tx.execute(query)]
+
+
+def keys_at(tx: Transaction, deployment: str, start: int, length: int) -> list[WindowKey]:
+    """Return the windows of a deployment, one for each stream, over the same stretch of time."""
+    where = (window.c.deployment == deployment, window.c.window_start == start, window.c.window_length == length)
+    query = sa.select(*_key_columns(window)).where(*where).order_by(*_key_columns(window))
+    return [_key(row) for row in tx.execute(query)]
+
+
+def spans_over(tx: Transaction, key: WindowKey) -> list[WindowKey]:
+    """Return the later windows into whose judgement this one was merged."""
+    where = (
+        *_of(verdict, key.stream),
+        verdict.c.window_length == key.length,
+        verdict.c.span_start <= key.start,
+        verdict.c.window_start > key.start,
+    )
+    return [_key(row) for row in tx.execute(sa.select(*_key_columns(verdict)).where(*where))]
+
+
+def save_verdict(tx: Transaction, row: WindowVerdict) -> None:
+    """Insert a verdict, or replace it."""
+    values = {name: getattr(row, name) for name in (*_KEY, "span_start", "state")} | {"body": row}
+    if tx.execute(verdict.update().where(*_is(verdict, row.key)).values(**values)).rowcount == 0:
+        tx.execute(verdict.insert(), values)
+
+
+def find_verdict(tx: Transaction, key: WindowKey) -> WindowVerdict | None:
+    """Read the verdict on a window."""
+    found: WindowVerdict | None = tx.scalar(sa.select(verdict.c.body).where(*_is(verdict, key)))
+    return found
+
+
+def recent_verdicts(tx: Transaction, stream: Stream, limit: int, *, until: int | None = None) -> list[WindowVerdict]:
+    """Read the verdicts on a stream's windows, newest first; only those that start at or before an instant, if given."""
+    query = sa.select(verdict.c.body).where(*_of(verdict, stream)).order_by(verdict.c.window_start.desc()).limit(limit)
+    if until is not None:
+        query = query.where(verdict.c.window_start <= until)
+    return [row.body for row in tx.execute(query)]
+
+
+def streams(tx: Transaction, deployment: str) -> list[Stream]:
+    """Return the streams of a deployment that have windows."""
+    columns = (window.c.deployment, window.c.variant, window.c.version)
+    query = sa.select(*columns).where(window.c.deployment == deployment).distinct().order_by(*columns)
+    return [read_struct(Stream, row) for row in tx.execute(query)]
+
+
+def _of(table: sa.Table, stream: Stream) -> "tuple[sa.ColumnElement[bool], ...]":
+    return table.c.deployment == stream.deployment, table.c.variant == stream.variant, table.c.version == stream.version
+
+
+def _is(table: sa.Table, key: WindowKey) -> "tuple[sa.ColumnElement[bool], ...]":
+    return *_of(table, key.stream), table.c.window_start == key.start, table.c.window_length == key.length
+
+
+def _key_columns(table: sa.Table) -> "tuple[sa.Column[Any], ...]":
+    return tuple(table.c[name] for name in _KEY)
+
+
+def _key(row: "sa.Row[Any]") -> WindowKey:
+    return WindowKey(Stream(row.deployment, row.variant, row.version), row.window_start, row.window_length)
