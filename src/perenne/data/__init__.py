@@ -1,0 +1,72 @@
+"""Rows and what is known of them: reading, snapshots, profiles, fields, the schema and its validation.
+
+`sources` reads files and tables (`csv_files`, `json_lines`; `sniffing` finds the types of texts, `tables` names the five types);
+`snapshots` keeps rows by content and `store` their records; `fields` tells what columns are to a model and makes arrays of them;
+`profiles` describes data, `schema` states what it must keep, `validation` checks it; `service` puts them together.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perenne.data.fields import infer_fields, task_of, to_columns
+    from perenne.data.model import Anomaly, FieldGuess, Kind, Role, Severity, Snapshot
+    from perenne.data.snapshots import (
+        FileState,
+        get_snapshot,
+        known_snapshot,
+        read_snapshot,
+        record_snapshot,
+        remember_file,
+        snapshots,
+        write_snapshot,
+    )
+    from perenne.data.sources import read_source
+
+_ROOMS = {
+    "Anomaly": "model",
+    "FieldGuess": "model",
+    "FileState": "snapshots",
+    "Kind": "model",
+    "Role": "model",
+    "Severity": "model",
+    "Snapshot": "model",
+    "get_snapshot": "snapshots",
+    "infer_fields": "fields",
+    "known_snapshot": "snapshots",
+    "read_snapshot": "snapshots",
+    "read_source": "sources",
+    "record_snapshot": "snapshots",
+    "remember_file": "snapshots",
+    "snapshots": "snapshots",
+    "task_of": "fields",
+    "to_columns": "fields",
+    "write_snapshot": "snapshots",
+}
+
+__all__ = [
+    "Anomaly",
+    "FieldGuess",
+    "FileState",
+    "Kind",
+    "Role",
+    "Severity",
+    "Snapshot",
+    "get_snapshot",
+    "infer_fields",
+    "known_snapshot",
+    "read_snapshot",
+    "read_source",
+    "record_snapshot",
+    "remember_file",
+    "snapshots",
+    "task_of",
+    "to_columns",
+    "write_snapshot",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

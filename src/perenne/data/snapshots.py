@@ -1,0 +1,162 @@
+"""Immutable snapshots: the same rows give the same Parquet bytes, so their digest names them."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perenne.auth import audit
+from perenne.auth.principals import Principal
+from perenne.auth.roles import Action, require
+from perenne.core.clock import SystemClock
+from perenne.core.errors import NotFound
+from perenne.data import store
+from perenne.data.model import ColumnType, Snapshot
+from perenne.storage.database import Transaction
+from perenne.storage.links import Kind, add_link
+from perenne.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROW_GROUP = 131_072
+_CREATOR = b"perenne"
+_CLOCK_TICK_NS = 20_000_000
+
+
+def write_snapshot(objects: ObjectStore, table: "pa.Table") -> str:
+    """Keep a table and return its digest; equal rows, however cut into chunks, are kept once."""
+    return objects.put(to_parquet(table))
+
+
+def read_snapshot(objects: ObjectStore, digest: str) -> "pa.Table":
+    """Read a kept table, checked against its digest. Raises NotFound, or Unavailable if it is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.read_table(pa.BufferReader(objects.get(digest)))
+
+
+def to_parquet(table: "pa.Table") -> bytes:
+    """Write a table as Parquet: the same bytes for the same rows, columns and types.
+
+    Nothing enters that is not content: no time, no metadata of the table, no version of the library.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from perenne.data.tables import canonical
+
+    sink = pa.BufferOutputStream()
+    plain = canonical(table).combine_chunks()
+    pq.write_table(plain, sink, compression="zstd", row_group_size=ROW_GROUP, store_schema=False, version="2.6")
+    data = sink.getvalue().to_pybytes()
+    return _with_creator(data, pq.read_metadata(pa.BufferReader(data)).created_by.encode())
+
+
+def _with_creator(data: bytes, created_by: bytes) -> bytes:
+    """Put our name for the writing library's into the footer, a Thrift struct with its length in the four bytes before `PAR1`."""
+    length = int.from_bytes(data[-8:-4], "little")
+    body, footer = data[: -8 - length], data[-8 - length : -8]
+    head, found, tail = footer.rpartition(bytes([len(created_by)]) + created_by)
+    assert found, "the footer of a Parquet file names its creator"
+    footer = head + bytes([len(_CREATOR)]) + _CREATOR + tail
+    return body + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+def record_snapshot(
+    tx: Transaction,
+    actor: Principal,
+    objects: ObjectStore,
+    *,
+    dataset: str,
+    digest: str,
+    source: str = "",
+    start: int | None = None,
+    end: int | None = None,
+    project: str = "",
+) -> Snapshot:
+    """Record a kept table as a snapshot of a dataset; the same rows of the same dataset are recorded once.
+
+    Parameters
+    ----------
+    dataset, digest : str
+        What the rows are called, and what `write_snapshot` returned.
+    source : str
+        Where they came from; credentials of a URL are left out.
+    start, end : int, optional
+        The window they were taken for, in microseconds since 1970.
+    project : str
+        The project they were taken for.
+    """
+    require(actor, Action.LOG)
+    known = store.find(tx, digest, dataset)
+    if known is not None:
+        return known
+    snapshot = _describe(objects, digest, dataset, source, start, end)
+    store.insert(tx, snapshot)
+    audit.record(
+        tx, actor, "snapshot.take", "snapshot", digest, after={"dataset": dataset, "rows": snapshot.rows, "source": source}
+    )
+    if project:
+        add_link(tx, (Kind.SNAPSHOT, digest), "taken_for", (Kind.PROJECT, project))
+    return snapshot
+
+
+def _describe(objects: ObjectStore, digest: str, dataset: str, source: str, start: int | None, end: int | None) -> Snapshot:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from perenne.data.tables import datatype_of
+
+    data = objects.get(digest)
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        columns = tuple(ColumnType(field.name, datatype_of(field.type)) for field in file.schema_arrow)
+        rows = file.metadata.num_rows
+    return Snapshot(digest, dataset, rows, len(data), columns, source, start, end, SystemClock().now())
+
+
+def get_snapshot(tx: Transaction, identity: str) -> Snapshot:
+    """Read a snapshot by its id, or by a beginning of it that is no other's. Raises NotFound."""
+    found = store.starting_with(tx, identity) if identity else []
+    if len({snapshot.id for snapshot in found}) != 1:
+        problem = "is not known here" if not found else "is the beginning of several"
+        raise NotFound(f"snapshot {identity!r} {problem}", code="data.snapshot_not_found", hint="`perenne data list` shows them")
+    return found[0]
+
+
+def snapshots(tx: Transaction, dataset: str | None = None, limit: int = 100) -> list[Snapshot]:
+    """List snapshots, newest first, optionally of one dataset."""
+    return store.newest(tx, dataset, limit)
+
+
+class FileState:
+    """A file as it is now: what must be the same for its content to be taken as unchanged.
+
+    Wait-free except for a file written within the last tick of the clock: a second write in the same tick could not be told
+    from the first, so its state is taken after the tick.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path.absolute())
+        state = path.stat()
+        wait = state.st_mtime_ns + _CLOCK_TICK_NS - time.time_ns()
+        if 0 < wait <= _CLOCK_TICK_NS:
+            time.sleep(wait / 1e9)
+            state = path.stat()
+        self.identity = (state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+def known_snapshot(tx: Transaction, file: FileState, selection: str = "") -> str | None:
+    """Return the digest an unchanged file had when it was last read, without reading it.
+
+    Parameters
+    ----------
+    selection : str
+        What was read of it, such as a window; another selection is another snapshot.
+    """
+    return store.known_file(tx, file.path, selection, file.identity)
+
+
+def remember_file(tx: Transaction, file: FileState, digest: str, selection: str = "") -> None:
+    """Remember the digest of a file, whose state was taken before it was read."""
+    store.remember_file(tx, file.path, selection, file.identity, digest)
