@@ -59,6 +59,8 @@ class Version(msgspec.Struct, frozen=True):
         Where it stands.
     policy : GatePolicy
         What it needs.
+    fallback : label, number or None
+        What is answered while the version is stopped and no earlier one can answer.
     created, created_by : int, str
         When and by whom it was registered.
     """
@@ -73,6 +75,7 @@ class Version(msgspec.Struct, frozen=True):
     snapshot: str
     state: VersionState
     policy: GatePolicy
+    fallback: str | int | float | bool | None
     created: int
     created_by: str
 

@@ -26,6 +26,7 @@ def register(
     reference: str,
     snapshot: str,
     policy: GatePolicy,
+    fallback: str | int | float | bool | None = None,
     evidence: Iterable[Evidence] = (),
 ) -> Version:
     """Make a version of a package together with its evidence, or return the one that has these very files already.
@@ -39,7 +40,7 @@ def register(
     number = store.next_number(tx, model)
     version = Version(
         f"{model}@{number}", model, number, project, run, tree, reference, snapshot,
-        VersionState.CANDIDATE, policy, SystemClock().now(), actor.name,
+        VersionState.CANDIDATE, policy, fallback, SystemClock().now(), actor.name,
     )  # fmt: skip
     store.insert_version(tx, version)
     facts = list(evidence)

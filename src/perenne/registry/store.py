@@ -18,6 +18,7 @@ version = sa.Table(
     sa.Column("snapshot", sa.Text, nullable=False),
     sa.Column("state", JsonColumn(VersionState), nullable=False),
     sa.Column("policy", JsonColumn(GatePolicy), nullable=False),
+    sa.Column("fallback", JsonColumn(str | int | float | bool | None)),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
     sa.UniqueConstraint("model", "number"),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.training.building import build
     from perenne.training.evaluation import evaluate
-    from perenne.training.fitting import fit_trial
-    from perenne.training.model import BoundCheck, Evaluation, Plan, Trial
+    from perenne.training.fitting import best_trial, fit_trial, search_metric
+    from perenne.training.model import BoundCheck, Evaluation, Plan, Recipe, Trial
     from perenne.training.planning import make_plan
     from perenne.training.proposals import propose
 
@@ -19,15 +19,19 @@ _ROOMS = {
     "BoundCheck": "model",
     "Evaluation": "model",
     "Plan": "model",
+    "Recipe": "model",
     "Trial": "model",
+    "best_trial": "fitting",
     "build": "building",
     "evaluate": "evaluation",
     "fit_trial": "fitting",
     "make_plan": "planning",
     "propose": "proposals",
+    "search_metric": "fitting",
 }
 
-__all__ = ["BoundCheck", "Evaluation", "Plan", "Trial", "build", "evaluate", "fit_trial", "make_plan", "propose"]
+__all__ = ["BoundCheck", "Evaluation", "Plan", "Recipe", "Trial"]
+__all__ += ["best_trial", "build", "evaluate", "fit_trial", "make_plan", "propose", "search_metric"]
 
 
 def __getattr__(name: str) -> Any:

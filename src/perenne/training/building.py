@@ -22,8 +22,8 @@ REFERENCE_FILE = Path("monitor") / "reference.npz"
 
 def build(
     objects: ObjectStore, snapshot: str, plan: Plan, function: ModelFunction, parameters: Mapping[str, Any], folder: Path
-) -> str:
-    """Write the package of a model into a folder and return one sentence about its parity.
+) -> None:
+    """Write the package of a model into a folder.
 
     The model is fitted on training and validation rows. Its reference holds the validation rows, answered by a model that had
     not seen them, and the holdout rows, answered by the compiled form: scores of rows that were learned from would look too good.
@@ -38,7 +38,7 @@ def build(
     encoder, estimator = fit(function, rows.part(0, plan.validation), plan, parameters)
     signature = inference.Signature(plan.fields, plan.task, plan.classes, plan.target)
     unseen = rows.part(plan.validation, plan.rows)
-    parity = inference.package(
+    inference.package(
         folder,
         signature=signature,
         encoder=encoder,
@@ -52,7 +52,6 @@ def build(
     target = folder / REFERENCE_FILE
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(reference.to_bytes())
-    return parity.sentence
 
 
 def _spread(rows: int, count: int) -> Column:

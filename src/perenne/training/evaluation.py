@@ -34,7 +34,6 @@ def evaluate(
     objectives: Sequence[Objective],
     guardrails: Sequence[Guardrail],
     metric: str,
-    parity: str,
     champion: Path | None,
 ) -> Evaluation:
     """Measure a package on the holdout.
@@ -45,8 +44,6 @@ def evaluate(
         The folder of the packaged model.
     metric : str
         What challenger and champion are compared by.
-    parity : str
-        The sentence about parity that the build proved.
     champion : Path, optional
         The folder of the champion's package; it answers the same rows.
     """
@@ -70,12 +67,19 @@ def evaluate(
         metrics=metrics,
         checks=tuple(checks),
         compared=compared,
-        parity=parity,
+        parity=predictor.parity.sentence,
+        fallback=_typical(plan, rows.y),
         latency_p50_ms=timing.p50_ms,
         latency_p99_ms=timing.p99_ms,
         rows_per_second=timing.rows_per_second,
         size_bytes=sum(path.stat().st_size for path in package.rglob("*") if path.is_file()),
     )
+
+
+def _typical(plan: Plan, y: Column) -> str | int | float | bool:
+    if plan.task is Task.REGRESSION:
+        return float(np.median(y))
+    return plan.classes[int(np.bincount(y).argmax())]
 
 
 def _interval(

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ ModelFunction = Callable[[Column, Column, Mapping[str, Any]], Any]
 DEFAULT_METRIC = {Task.BINARY: "roc_auc", Task.MULTICLASS: "accuracy", Task.REGRESSION: "rmse"}
 
 
-def search_metric(task: Task, objectives: tuple[Objective, ...]) -> str:
+def search_metric(task: Task, objectives: Sequence[Objective]) -> str:
     """Return the metric candidates are ranked by: the first objective over all rows that the task has."""
     from perenne.stats.metrics import METRICS
 
@@ -27,6 +27,17 @@ def search_metric(task: Task, objectives: tuple[Objective, ...]) -> str:
         if objective.by is None and objective.metric in METRICS and task in METRICS[objective.metric].tasks:
             return objective.metric
     return DEFAULT_METRIC[task]
+
+
+def best_trial(trials: Sequence[Trial]) -> Trial:
+    """Return the trial with the best value; of equals, the first. Raises Invalid if none could be measured."""
+    from perenne.stats.metrics import METRICS
+
+    measured = [trial for trial in trials if trial.value is not None]
+    if not measured:
+        raise Invalid("no candidate could be measured", code="training.no_trial", hint="are there rows of each class in every part?")
+    sign = 1.0 if METRICS[measured[0].metric].better == "higher" else -1.0
+    return max(measured, key=lambda trial: sign * (trial.value or 0.0))
 
 
 def fit_trial(

@@ -7,6 +7,40 @@ import msgspec
 from perenne.stats.columns import Field, Task
 
 
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """What the project says about rows and columns, without its functions.
+
+    Attributes
+    ----------
+    dataset : str
+        Its name, for messages.
+    time, key : str, optional
+        The column that says when a row was known, and the one that names it.
+    target : str
+        The column to predict.
+    ignore : tuple of str
+        Columns that may not be used.
+    positive : str, optional
+        The level of a binary target that counts as positive.
+    slices : tuple of str
+        Columns by which bounds look at groups.
+    holdout : int
+        The newest stretch of time that is kept for judging, in microseconds; without a time column, a fifth of the rows.
+    seed : int
+        What everything random starts from.
+    """
+
+    dataset: str
+    time: str | None = None
+    key: str | None = None
+    target: str
+    ignore: tuple[str, ...] = ()
+    positive: str | None = None
+    slices: tuple[str, ...] = ()
+    holdout: int
+    seed: int
+
+
 class LeftOut(msgspec.Struct, frozen=True):
     """A column that is not used, and why."""
 
@@ -111,13 +145,17 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the packaged model does on rows it has never seen, in the form that will be served."""
+    """What the packaged model does on rows it has never seen, in the form that will be served.
+
+    `fallback` is the most frequent class or the median: what can be answered without a model.
+    """
 
     rows: int
     metrics: tuple[Measured, ...]
     checks: tuple[BoundCheck, ...]
     compared: Compared | None
     parity: str
+    fallback: str | int | float | bool | None
     latency_p50_ms: float
     latency_p99_ms: float
     rows_per_second: float

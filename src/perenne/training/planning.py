@@ -1,6 +1,5 @@
 """Deciding what is learned from what: the task, the inputs, the classes, and a split that never looks into the future."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,9 +7,8 @@ import numpy as np
 from perenne import data
 from perenne.core.clock import SECOND
 from perenne.core.errors import Invalid
-from perenne.projects import Model
 from perenne.stats.columns import Column, Field, Task
-from perenne.training.model import LeftOut, Plan
+from perenne.training.model import LeftOut, Plan, Recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,62 +19,47 @@ HOLDOUT_SHARE = 0.2
 HOLDOUT_LIMITS = (0.05, 0.4)
 
 
-def make_plan(table: "pa.Table", model: Model, *, slices: Sequence[str], holdout: int, seed: int) -> Plan:
+def make_plan(table: "pa.Table", recipe: Recipe) -> Plan:
     """Plan the training of a model on a table.
-
-    Parameters
-    ----------
-    table : Table
-        The snapshot.
-    model : Model
-        The declaration: target, time, key, columns to ignore.
-    slices : sequence of str
-        Columns by which bounds look at groups.
-    holdout : int
-        The newest stretch of time that is kept for judging, in microseconds; without a time column, a fifth of the rows.
-    seed : int
-        What the shuffle starts from, where there is no time column.
 
     Raises
     ------
     Invalid
         If the target or a slice is not there, the target has one class only, or there are too few rows.
     """
-    dataset = model.dataset
-    _require_columns(table, [model.target, *slices, *([dataset.time] if dataset.time else [])], dataset.name)
-    guesses = data.infer_fields(table, target=model.target, time=dataset.time, key=dataset.key, exclude=model.ignore)
+    _require_columns(table, recipe)
+    guesses = data.infer_fields(table, target=recipe.target, time=recipe.time, key=recipe.key, exclude=recipe.ignore)
     fields = tuple(Field(guess.name, guess.kind, guess.datatype) for guess in guesses if guess.role == "feature")
     if not fields:
-        raise Invalid(
-            f"{dataset.name}: no column is left to learn from", code="training.no_features", hint="see `perenne data profile`"
-        )
-    task = data.task_of(table.column(model.target))
-    labelled = table.filter(table.column(model.target).is_valid())
-    times = time_seconds(labelled, dataset.time)
-    train, validation = _split(labelled.num_rows, None if times is None else np.sort(times), holdout)
+        raise Invalid(f"{recipe.dataset}: no column is left to learn from", code="training.no_features", hint="see `perenne data profile`")
+    task = data.task_of(table.column(recipe.target))
+    labelled = table.filter(table.column(recipe.target).is_valid())
+    times = time_seconds(labelled, recipe.time)
+    ordered = None if times is None else np.sort(times)
+    train, validation = _split(labelled.num_rows, ordered, recipe.holdout)
     return Plan(
         task=task,
-        target=model.target,
-        classes=() if task is Task.REGRESSION else classes_of(labelled.column(model.target), model.positive),
+        target=recipe.target,
+        classes=() if task is Task.REGRESSION else classes_of(labelled.column(recipe.target), recipe.positive),
         fields=fields,
-        slices=tuple(dict.fromkeys(slices)),
-        time=dataset.time or "",
+        slices=recipe.slices,
+        time=recipe.time or "",
         left_out=tuple(LeftOut(guess.name, guess.reason) for guess in guesses if guess.role == "ignored"),
         rows=labelled.num_rows,
         unlabelled=table.num_rows - labelled.num_rows,
         train=train,
         validation=validation,
-        holdout_start=None if times is None else int(np.sort(times)[validation] * SECOND),
-        holdout_end=None if times is None else int(times.max() * SECOND),
-        seed=seed,
+        holdout_start=None if ordered is None else int(ordered[validation] * SECOND),
+        holdout_end=None if ordered is None else int(ordered[-1] * SECOND),
+        seed=recipe.seed,
     )
 
 
-def _require_columns(table: "pa.Table", names: Sequence[str], dataset: str) -> None:
-    for name in names:
+def _require_columns(table: "pa.Table", recipe: Recipe) -> None:
+    for name in (recipe.target, *recipe.slices, *([recipe.time] if recipe.time else [])):
         if name not in table.column_names:
             known = ", ".join(table.column_names[:20])
-            raise Invalid(f"{dataset} has no column {name!r}", code="training.column", hint=f"it has {known}")
+            raise Invalid(f"{recipe.dataset} has no column {name!r}", code="training.column", hint=f"it has {known}")
 
 
 def _split(rows: int, times: Column | None, holdout: int) -> tuple[int, int]:

@@ -1,0 +1,46 @@
+"""The loop that runs by itself: one round, retraining episodes, stop, `why` and `status`.
+
+`round` is the standard pipeline and `rounds` runs it and keeps its result; `episodes` moves a retraining through its states,
+`advancing` says what each state does when it is due, `reactions` what happens when others announce something, `retraining` is
+the job between; `schedules` opens episodes by calendar and by rows; `loop` and `worker` keep it all going; `explaining` answers
+why a prediction is what it is, `overview` where every stage stands.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perenne.automation.advancing import ROUND_JOB
+    from perenne.automation.episodes import episodes, history
+    from perenne.automation.explaining import why
+    from perenne.automation.loop import Loop
+    from perenne.automation.model import Episode, EpisodeState
+    from perenne.automation.overview import status
+    from perenne.automation.reactions import Reactions
+    from perenne.automation.retraining import run_round_job
+    from perenne.automation.rounds import run_round
+    from perenne.automation.worker import Worker
+
+_ROOMS = {
+    "Episode": "model",
+    "EpisodeState": "model",
+    "Loop": "loop",
+    "ROUND_JOB": "advancing",
+    "Reactions": "reactions",
+    "Worker": "worker",
+    "episodes": "episodes",
+    "history": "episodes",
+    "run_round": "rounds",
+    "run_round_job": "retraining",
+    "status": "overview",
+    "why": "explaining",
+}
+
+__all__ = ["ROUND_JOB", "Episode", "EpisodeState", "Loop", "Reactions", "Worker"]
+__all__ += ["episodes", "history", "run_round", "run_round_job", "status", "why"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

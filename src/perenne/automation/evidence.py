@@ -1,0 +1,67 @@
+"""A round's findings as evidence rows, and which of them the gate asks for."""
+
+from perenne.automation.round import Outcome
+from perenne.projects import RetrainPolicy
+from perenne.registry import Evidence, GatePolicy, Verdict, Version
+from perenne.training import BoundCheck
+from perenne.training.model import Compared
+
+PARITY = "parity: the compiled form answers like the model"
+DATA = "data: validation"
+
+
+def superiority_check(policy: RetrainPolicy, champion: Version) -> str:
+    """Name the check that a challenger beats the champion."""
+    return f"compare: better than {champion.id} at alpha {policy.promote.alpha:g}"
+
+
+def gate_policy(outcome: Outcome, policy: RetrainPolicy, champion: Version | None) -> GatePolicy:
+    """Return what a version needs: parity, sound data, every bound that can be measured now, and to beat the champion if there is one."""
+    required = [PARITY, DATA, *(check.check for check in outcome.evaluation.checks)]
+    if champion is not None:
+        required.append(superiority_check(policy, champion))
+    return GatePolicy(tuple(required), policy.approve_by)
+
+
+def evidence_of(outcome: Outcome, policy: RetrainPolicy, champion: Version | None) -> list[Evidence]:
+    """Write a round's findings as evidence."""
+    warnings = outcome.checked.warnings
+    found = f"{outcome.checked.rows} rows; " + (
+        f"{len(warnings)} warnings: {'; '.join(warnings[:3])}" if warnings else "no warnings"
+    )
+    facts = [
+        Evidence(check=PARITY, verdict=Verdict.PASS, detail=outcome.evaluation.parity),
+        Evidence(check=DATA, verdict=Verdict.PASS, detail=found),
+        *(_bound(check) for check in outcome.evaluation.checks),
+    ]
+    if champion is not None and outcome.evaluation.compared is not None:
+        facts.append(_compared(superiority_check(policy, champion), outcome.evaluation.compared, policy.promote.alpha))
+    return facts
+
+
+def _bound(check: BoundCheck) -> Evidence:
+    verdict = Verdict.UNKNOWN if check.met is None else Verdict.PASS if check.met else Verdict.FAIL
+    return Evidence(
+        check=check.check,
+        verdict=verdict,
+        value=check.value,
+        low=check.low,
+        high=check.high,
+        limit=check.limit,
+        detail=check.detail,
+    )
+
+
+def _compared(name: str, found: Compared, alpha: float) -> Evidence:
+    if found.p_superior is None or found.difference is None:
+        return Evidence(
+            check=name, verdict=Verdict.UNKNOWN, limit=alpha, detail=found.reason or "the metric is undefined on the holdout"
+        )
+    verdict = Verdict.PASS if found.difference > 0 and found.p_superior < alpha else Verdict.FAIL
+    detail = (
+        f"{found.metric} {found.challenger:.4g} against {found.champion:.4g} on the same {found.rows} rows, "
+        f"p = {found.p_superior:.3g}"
+    )
+    return Evidence(
+        check=name, verdict=verdict, value=found.difference, low=found.low, high=found.high, limit=alpha, detail=detail
+    )

@@ -1,0 +1,138 @@
+"""What automation does when others announce something: the subscribers of the outbox."""
+
+from perenne import registry
+from perenne.auth import audit
+from perenne.auth.principals import Principal, PrincipalKind, policy_principal
+from perenne.auth.roles import Role
+from perenne.automation import advancing
+from perenne.automation.advancing import Advance, watch_version
+from perenne.automation.episodes import get_episode, open_episode, open_episode_of
+from perenne.automation.model import EpisodeState
+from perenne.core.clock import Clock
+from perenne.core.errors import NotFound
+from perenne.monitoring import DriftFound, GuardrailBreached, ObjectiveMissed
+from perenne.projects import Drift, Missed, ProjectRecord, RetrainPolicy, Trigger, get_project
+from perenne.registry import VersionDecided, VersionRegistered
+from perenne.registry.model import GateState
+from perenne.serving import Deployment, StopMode
+from perenne.serving import service as serving
+from perenne.storage.database import Transaction
+
+
+class Reactions:
+    """Subscribers that decide by a clock.
+
+    Parameters
+    ----------
+    clock : Clock
+        The loop's time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def on_registered(self, tx: Transaction, event: VersionRegistered) -> None:
+        """Put the first version of a project in service, if nobody needs to approve it."""
+        self._launch(tx, event.version)
+
+    def on_decided(self, tx: Transaction, event: VersionDecided) -> None:
+        """Go on, or stop, where an episode waited for this decision; launch a first version that was approved."""
+        version = registry.get_version(tx, event.version)
+        episode = open_episode_of(tx, version.project)
+        if episode is None or episode.challenger != event.version:
+            if event.approved:
+                self._launch(tx, event.version)
+            return
+        if episode.state is not EpisodeState.AWAITING_APPROVAL:
+            return
+        step = self._step(tx, version.project, episode.id)
+        if event.approved:
+            advancing.enter_shadow(step, f"approved by {event.approver}")
+        else:
+            step.move(EpisodeState.REJECTED, f"rejected by {event.approver}: {event.reason}")
+
+    def on_drift(self, tx: Transaction, event: DriftFound) -> None:
+        """Open an episode if the policy retrains on drift."""
+        names = ", ".join(event.features[:3])
+        self._trigger(tx, event.deployment, event.version, Drift(), f"drift in {names}")
+
+    def on_objective(self, tx: Transaction, event: ObjectiveMissed) -> None:
+        """Roll back a version that misses an objective while it soaks; else open an episode if the policy says so."""
+        cause = f"{event.objective}: {event.source} {event.value:.4g}, limit {event.threshold:.4g}"
+        if self._roll_back(tx, event.deployment, event.version, f"objective missed: {cause}"):
+            return
+        for missed in (Missed(event.objective.split(" by ")[0]), Missed()):
+            self._trigger(tx, event.deployment, event.version, missed, f"objective missed: {cause}")
+
+    def on_guardrail(self, tx: Transaction, event: GuardrailBreached) -> None:
+        """Stop a model that breaches a guardrail at once: back to the previous version, or to a constant answer."""
+        cause = f"guardrail breached: {event.guardrail} is {event.value:.4g}, limit {event.threshold:.4g}"
+        if event.group:
+            cause += f" (worst: {event.group})"
+        if not self._roll_back(tx, event.deployment, event.version, cause):
+            stop(tx, _guard(event.deployment), event.deployment, event.version, cause)
+
+    def _trigger(self, tx: Transaction, deployment: str, version: str, trigger: Trigger, cause: str) -> None:
+        project = _project(tx, deployment)
+        if project is None or project.policy is None or trigger not in project.policy.on:
+            return
+        if serving.get_deployment(tx, deployment).champion.version != version:
+            return
+        actor = policy_principal(project.name, project.owner)
+        open_episode(tx, actor, project.name, project.policy, trigger, cause, champion=version, now=self._clock.now())
+
+    def _roll_back(self, tx: Transaction, deployment: str, version: str, reason: str) -> bool:
+        episode = open_episode_of(tx, deployment)
+        if episode is None or episode.state is not EpisodeState.SOAKING or episode.challenger != version:
+            return False
+        advancing.roll_back(self._step(tx, episode.project, episode.id), reason)
+        return True
+
+    def _step(self, tx: Transaction, name: str, identity: str) -> Advance:
+        project = get_project(tx, name)
+        policy = project.policy or RetrainPolicy()
+        actor = policy_principal(project.name, project.owner)
+        return Advance(tx, actor, project, policy, get_episode(tx, identity), self._clock.now())
+
+    def _launch(self, tx: Transaction, identity: str) -> None:
+        """Make a version the first champion of its project, if its gate is open and there is no champion yet."""
+        version = registry.get_version(tx, identity)
+        if registry.aliased(tx, version.model, "champion") is not None:
+            return
+        if registry.dossier(tx, identity).gate.state is not GateState.OPEN:
+            return
+        project = get_project(tx, version.project)
+        actor = policy_principal(project.name, project.owner)
+        reason = "the first version whose gate is open"
+        registry.set_alias(tx, actor, version.model, "champion", identity, reason=reason)
+        serving.deploy(tx, actor, project.name, identity, window_length=project.window, answer=version.fallback, reason=reason)
+        watch_version(tx, actor, project, identity)
+
+
+def stop(tx: Transaction, actor: Principal, deployment: str, version: str, reason: str) -> Deployment | None:
+    """Stop a champion: the previous version answers if one stands by, else the deployment's constant.
+
+    Returns
+    -------
+    Deployment or None
+        What answers now; None if that version is not the champion, or is stopped already, so that nothing was to be done.
+    """
+    current = serving.get_deployment(tx, deployment)
+    if current.champion.version != version or current.stop is not None:
+        return None
+    mode = StopMode.PREVIOUS if current.previous is not None else StopMode.CONSTANT
+    if mode is StopMode.CONSTANT and current.answer is None:
+        audit.record(tx, actor, "deployment.stop_impossible", "deployment", deployment, reason=f"no constant answer; {reason}")
+        return None
+    return serving.stop(tx, actor, deployment, mode=mode, reason=reason)
+
+
+def _guard(deployment: str) -> Principal:
+    return Principal(f"guardrail:{deployment}", PrincipalKind.SYSTEM, frozenset({Role.DEPLOYER}))
+
+
+def _project(tx: Transaction, name: str) -> ProjectRecord | None:
+    try:
+        return get_project(tx, name)
+    except NotFound:
+        return None

@@ -1,0 +1,162 @@
+"""One round: the standard pipeline from data to a measured package. `perenne run`, a worker and a retrain call the same function."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from perenne import data, training
+from perenne.core.clock import SECOND
+from perenne.core.errors import Invalid
+from perenne.pipelines import current, pipeline, step
+from perenne.projects import Dataset, Guardrail, Objective, Window
+from perenne.projects.expect import Expectation
+from perenne.stats.columns import Field, FieldKind
+from perenne.storage.trees import fetch_tree
+
+ProjectFunction = Callable[..., Any]
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """What the package is held against, and whom it is compared with: the digest of the champion's package, or an empty text."""
+
+    objectives: tuple[Objective, ...]
+    guardrails: tuple[Guardrail, ...]
+    champion: str = ""
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A snapshot that has passed validation, with the warnings it got."""
+
+    snapshot: str
+    rows: int
+    warnings: tuple[str, ...]
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """All trials and the best of them."""
+
+    trials: tuple[training.Trial, ...]
+    best: training.Trial
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a round's pipeline hands back."""
+
+    checked: Checked
+    plan: training.Plan
+    chosen: Chosen
+    package: Path
+    evaluation: training.Evaluation
+
+
+@step(cache=False)
+def take_snapshot(function: ProjectFunction, recipe: training.Recipe, window: Window) -> str:
+    """Ask the project for its rows, keep those of the window, and store them by content."""
+    table = data.read_source(Dataset(recipe.dataset, function)(window))
+    if recipe.time and recipe.time in table.column_names:
+        seconds = data.to_columns(table.select([recipe.time]), [Field(recipe.time, FieldKind.TIME)])[recipe.time]
+        table = table.filter((seconds >= window.start / SECOND) & (seconds < window.end / SECOND))
+    if table.num_rows == 0:
+        raise Invalid(
+            f"{recipe.dataset} has no rows from {window}", code="data.empty", hint="does the time column hold UTC times?"
+        )
+    return data.write_snapshot(current().objects, table)
+
+
+@step
+def describe(snapshot: str, recipe: training.Recipe) -> data.DataProfile:
+    """Profile a snapshot."""
+    table = data.read_snapshot(current().objects, snapshot)
+    target = recipe.target if recipe.target in table.column_names else None
+    return data.profile_table(table, target=target, dataset=recipe.dataset, digest=snapshot)
+
+
+@step
+def validate(snapshot: str, baseline: data.DataProfile, recipe: training.Recipe, expectations: Sequence[Expectation]) -> Checked:
+    """Hold a snapshot against the schema inferred from the baseline, and against the project's own expectations."""
+    table = data.read_snapshot(current().objects, snapshot)
+    found = data.validate(table, data.infer_schema(baseline), expectations=expectations, key=recipe.key)
+    errors = [anomaly for anomaly in found if anomaly.severity == "error"]
+    if errors:
+        listed = "; ".join(anomaly.sentence for anomaly in errors[:5])
+        raise Invalid(
+            f"the data broke {len(errors)} rules: {listed}", code="data.validation", hint="`perenne data validate` shows rows"
+        )
+    return Checked(snapshot, table.num_rows, tuple(anomaly.sentence for anomaly in found))
+
+
+@step
+def plan(checked: Checked, recipe: training.Recipe) -> training.Plan:
+    """Decide columns, task and split."""
+    return training.make_plan(data.read_snapshot(current().objects, checked.snapshot), recipe)
+
+
+@step
+def fit(
+    checked: Checked,
+    plan: training.Plan,
+    function: ProjectFunction,
+    parameters: Mapping[str, Any],
+    objectives: Sequence[Objective],
+) -> training.Trial:
+    """Try one set of parameters on the validation rows."""
+    metric = training.search_metric(plan.task, objectives)
+    return training.fit_trial(current().objects, checked.snapshot, plan, function, parameters, metric)
+
+
+@step
+def choose(trials: Sequence[training.Trial]) -> Chosen:
+    """Take the trial that did best on the validation rows."""
+    return Chosen(tuple(trials), training.best_trial(trials))
+
+
+@step
+def build(checked: Checked, plan: training.Plan, function: ProjectFunction, chosen: Chosen) -> Path:
+    """Package the best model in its compiled form, proven equal on real rows."""
+    folder = current().scratch / "package"
+    training.build(current().objects, checked.snapshot, plan, function, chosen.best.parameters, folder)
+    return folder
+
+
+@step
+def evaluate(checked: Checked, plan: training.Plan, package: Path, chosen: Chosen, bounds: Bounds) -> training.Evaluation:
+    """Measure and time the packaged form on rows nobody has learned from, beside the champion."""
+    champion = None
+    if bounds.champion:
+        champion = current().scratch / "champion"
+        fetch_tree(current().objects, bounds.champion, champion)
+    return training.evaluate(
+        current().objects, checked.snapshot, plan, package,
+        objectives=bounds.objectives, guardrails=bounds.guardrails, metric=chosen.best.metric, champion=champion,
+    )  # fmt: skip
+
+
+@step
+def gather(checked: Checked, plan: training.Plan, chosen: Chosen, package: Path, evaluation: training.Evaluation) -> Outcome:
+    """Put the round's results together."""
+    return Outcome(checked, plan, chosen, package, evaluation)
+
+
+@pipeline
+def standard_round(
+    dataset: ProjectFunction,
+    model: ProjectFunction,
+    candidates: Sequence[Mapping[str, Any]],
+    recipe: training.Recipe,
+    expectations: Sequence[Expectation],
+    window: Window,
+    bounds: Bounds,
+    baseline: str,
+) -> Any:
+    """Snapshot, profile, validate, plan, fit, choose, build, evaluate."""
+    snapshot = take_snapshot(dataset, recipe, window)
+    profile = describe(snapshot, recipe)
+    checked = validate(snapshot, describe(baseline, recipe) if baseline else profile, recipe, expectations)
+    planned = plan(checked, recipe)
+    trials = [fit(checked, planned, model, candidate, bounds.objectives) for candidate in candidates]
+    chosen = choose(trials)
+    package = build(checked, planned, model, chosen)
+    evaluation = evaluate(checked, planned, package, chosen, bounds)
+    return gather(checked, planned, chosen, package, evaluation)

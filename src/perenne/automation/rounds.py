@@ -1,0 +1,202 @@
+"""Running a round and keeping what it made: the run, the snapshot, the version with its evidence. Nothing is half-registered."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from perenne import data, registry, tracking
+from perenne.auth.principals import Principal
+from perenne.automation.evidence import evidence_of, gate_policy
+from perenne.automation.round import Bounds, Outcome, standard_round
+from perenne.core.errors import PerenneError
+from perenne.pipelines import Engine, PipelineRun
+from perenne.projects import LoadedProject, Model, RetrainPolicy, Window, record_project
+from perenne.registry import Version
+from perenne.stats.cells import Reference
+from perenne.storage.database import Transaction
+from perenne.storage.trees import put_tree
+from perenne.storage.workspace import Workspace
+from perenne.tracking.model import RunState
+from perenne.training import Recipe
+
+if TYPE_CHECKING:
+    from perenne.pipelines import Progress
+
+SEED = 20130101
+Listener = Callable[["Progress"], None]
+
+
+class RoundResult(msgspec.Struct, frozen=True):
+    """What a round came to. `changed` is False if every step was known already and nothing was registered."""
+
+    version: Version
+    outcome: Outcome
+    run: str
+    changed: bool
+    steps: int
+    hits: int
+
+
+def run_round(
+    workspace: Workspace, actor: Principal, loaded: LoadedProject, *, on_event: Listener | None = None, now: int | None = None
+) -> RoundResult:
+    """Do one round of a project: from its data to a registered, measured version.
+
+    Parameters
+    ----------
+    loaded : LoadedProject
+        The project, as its `project.py` stands.
+    on_event : callable, optional
+        Hears of every step as it starts, ends or is found done already.
+    now : int, optional
+        Rows and labels later than this are not used; the workspace's time if not given.
+
+    Raises
+    ------
+    PerenneError
+        If a step fails. The run is kept as failed with the reason; nothing else is.
+    """
+    project, model = loaded.project, loaded.project.only_model
+    policy = project.policy or RetrainPolicy()
+    now = workspace.clock.now() if now is None else now
+    record = workspace.database.write(lambda tx: record_project(tx, actor, workspace.objects, loaded))
+    with workspace.database.read() as tx:
+        champion = registry.aliased(tx, record.name, "champion")
+    recorder = _Recorder(workspace, actor, loaded, on_event)
+    end = now - policy.label_delay if model.dataset.time else now
+    window = Window(max(0, end - policy.history) if policy.history else 0, end)
+    engine = Engine(workspace.database, workspace.objects, root=loaded.root)
+    try:
+        done: PipelineRun = engine.run(
+            standard_round,
+            model.dataset.function,
+            model.function,
+            model.candidates,
+            _recipe(loaded, model, policy),
+            model.dataset.expect,
+            window,
+            Bounds(project.objectives, project.guardrails, champion.tree if champion else ""),
+            champion.snapshot if champion else "",
+            on_event=recorder.hear,
+        )
+    except PerenneError as error:
+        recorder.fail(error.message)
+        raise
+    return _keep(workspace, actor, loaded, recorder, done, champion, window)
+
+
+def _recipe(loaded: LoadedProject, model: Model, policy: RetrainPolicy) -> Recipe:
+    bounds = (*loaded.project.objectives, *loaded.project.guardrails)
+    return Recipe(
+        dataset=model.dataset.name,
+        time=model.dataset.time,
+        key=model.dataset.key,
+        target=model.target,
+        ignore=model.ignore,
+        positive=model.positive,
+        slices=tuple(dict.fromkeys(bound.by for bound in bounds if bound.by)),
+        holdout=policy.holdout,
+        seed=SEED,
+    )
+
+
+def _keep(
+    workspace: Workspace,
+    actor: Principal,
+    loaded: LoadedProject,
+    recorder: "_Recorder",
+    done: PipelineRun,
+    champion: Version | None,
+    window: Window,
+) -> RoundResult:
+    """Register what the pipeline made, in one transaction with the end of the run."""
+    outcome: Outcome = done.output
+    tree = put_tree(workspace.objects, outcome.package)
+    reference = workspace.objects.put_file(outcome.package / "monitor" / "reference.npz")
+    name = loaded.project.name
+    with workspace.database.read() as tx:
+        known = next((version for version in registry.versions(tx, name, limit=1_000) if version.tree == tree), None)
+    if known is not None and not recorder.worked:
+        return RoundResult(known, outcome, known.run, False, len(done.steps), done.hits)
+    run = recorder.run
+    policy = loaded.project.policy or RetrainPolicy()
+    challenged = champion if champion is not None and champion.tree != tree else None
+
+    def keep(tx: Transaction) -> Version:
+        data.record_snapshot(
+            tx, actor, dataset=loaded.project.only_model.dataset.name, digest=outcome.checked.snapshot, objects=workspace.objects,
+            window=(window.start, window.end),
+        )  # fmt: skip
+        tracking.end_run(
+            tx, actor, run, state=RunState.FINISHED, outcome=_sentence(outcome), metrics=_metrics(outcome),
+            data=[outcome.checked.snapshot], flow=done.id,
+        )  # fmt: skip
+        return registry.register(
+            tx, actor, model=name, project=name, run=run, tree=tree, reference=reference, snapshot=outcome.checked.snapshot,
+            policy=gate_policy(outcome, policy, challenged), fallback=outcome.evaluation.fallback,
+            evidence=evidence_of(outcome, policy, challenged),
+        )  # fmt: skip
+
+    version = workspace.database.write(keep)
+    return RoundResult(version, outcome, run, True, len(done.steps), done.hits)
+
+
+def _metrics(outcome: Outcome) -> dict[str, float | None]:
+    return {item.metric: item.value for item in outcome.evaluation.metrics} | {
+        "latency_p99_ms": outcome.evaluation.latency_p99_ms
+    }
+
+
+def _sentence(outcome: Outcome) -> str:
+    best = outcome.chosen.best
+    value = "unknown" if best.value is None else f"{best.value:.4g}"
+    return f"{best.estimator}: {best.metric} {value} on validation, {outcome.plan.rows} rows"
+
+
+class _Recorder:
+    """Opens the run with the first step that does some work, so that a round that finds everything done leaves no trace."""
+
+    def __init__(self, workspace: Workspace, actor: Principal, loaded: LoadedProject, listener: Listener | None) -> None:
+        self._workspace = workspace
+        self._actor = actor
+        self._loaded = loaded
+        self._listener = listener
+        self._run = ""
+
+    @property
+    def worked(self) -> bool:
+        """Whether a step other than the look at the data had to run."""
+        return bool(self._run)
+
+    @property
+    def run(self) -> str:
+        """The run's id; it is opened if need be."""
+        if not self._run:
+            provenance = tracking.capture(self._workspace.objects, self._loaded.root, seed=SEED)
+            model = self._loaded.project.only_model
+            parameters = {"model": model.name, "target": model.target, "candidates": len(model.candidates)}
+            opened = self._workspace.database.write(
+                lambda tx: tracking.start_run(
+                    tx, self._actor, project=self._loaded.project.name, kind="round", parameters=parameters, provenance=provenance
+                )
+            )
+            self._run = opened.id
+        return self._run
+
+    def hear(self, event: "Progress") -> None:
+        """Pass an event on; open the run when work begins."""
+        if event.kind == "started" and event.step != "take_snapshot":
+            _ = self.run
+        if self._listener is not None:
+            self._listener(event)
+
+    def fail(self, reason: str) -> None:
+        """Keep the run as failed."""
+        run = self.run
+        self._workspace.database.write(lambda tx: tracking.end_run(tx, self._actor, run, state=RunState.FAILED, outcome=reason))
+
+
+def reference_of(workspace: Workspace, version: Version) -> Reference:
+    """Read the monitoring reference of a version."""
+    return Reference.from_bytes(workspace.objects.get(version.reference))
