@@ -1,0 +1,54 @@
+"""From a fitted estimator to a package that answers fast, alone and the same: encode, compile, prove parity, load, predict.
+
+====================== =====================================================================================
+`model`                Structs: signature, manifest, parity, timing; how scores become predictions
+`encoding`             `Encoder`: columns to the float32 matrix that estimators are trained and asked with
+`compilation`          an estimator's compiled forms: `folding` (linear), `trees` (ensembles to ONNX), skl2onnx
+`parity`               compiled against source on real rows, on rows at split thresholds and with values missing
+`packaging`            `package`: the folder of a version, the same bytes for the same inputs
+`predictor`            `load`: the folder checked and read; `Predictor`: needs numpy, msgspec and ONNX Runtime only
+`timing`, `explanation` how long an answer takes; what moved one answer
+====================== =====================================================================================
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perenne.inference.encoding import Encoder as Encoder
+    from perenne.inference.explanation import explain as explain
+    from perenne.inference.model import Attribution as Attribution
+    from perenne.inference.model import Parity as Parity
+    from perenne.inference.model import Prediction as Prediction
+    from perenne.inference.model import Signature as Signature
+    from perenne.inference.model import Timing as Timing
+    from perenne.inference.model import decide as decide
+    from perenne.inference.packaging import package as package
+    from perenne.inference.predictor import Predictor as Predictor
+    from perenne.inference.predictor import load as load
+    from perenne.inference.timing import time_predictor as time_predictor
+
+_HOMES = {
+    "Attribution": "model",
+    "Encoder": "encoding",
+    "Parity": "model",
+    "Prediction": "model",
+    "Predictor": "predictor",
+    "Signature": "model",
+    "Timing": "model",
+    "decide": "model",
+    "explain": "explanation",
+    "load": "predictor",
+    "package": "packaging",
+    "time_predictor": "timing",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

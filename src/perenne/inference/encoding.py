@@ -1,0 +1,197 @@
+"""Columns to the float32 matrix with which estimators are trained and asked: one definition for both.
+
+A number stays as it is, NaN where it is missing. A category becomes the mean of the target among the training rows of its level,
+drawn towards the overall mean where the level is rare [1]_; a level never seen gets the overall mean, a missing value is a level
+of its own. A time becomes month, weekday, hour and days since the first training row. A column that is not there is all missing.
+
+.. [1] Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes", SIGKDD Explorations 3(1), 2001.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perenne.core import json
+from perenne.core.errors import Invalid
+from perenne.inference.encodings import LATEST, CategoryEncoding, EncoderState, Encoding, NumberEncoding, TimeEncoding
+from perenne.inference.target_encoding import Targets, fit_category
+from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count
+
+Matrix: TypeAlias = NDArray[np.float32]
+
+_SMALL = 16
+"""Below so many rows plain Python beats numpy's fixed cost per call."""
+
+
+class Encoder:
+    """A fitted encoding of tabular inputs. Immutable; threads may share it.
+
+    Parameters
+    ----------
+    state : EncoderState
+        What `fit` found, or what `from_json` read.
+
+    Examples
+    --------
+    >>> fields = (Field("km", FieldKind.NUMBER), Field("carrier", FieldKind.CATEGORY))
+    >>> columns = {"km": np.array([100.0, 900.0]), "carrier": np.array(["AA", "UA"], object)}
+    >>> encoder = Encoder.fit(columns, np.array([0, 1]), fields, Task.BINARY)
+    >>> encoder.transform({"km": np.array([np.nan]), "carrier": np.array(["??"], object)}).tolist()
+    [[nan, 0.5]]
+    """
+
+    def __init__(self, state: EncoderState) -> None:
+        self.state = state
+        self.names: list[str] = [name for encoding in state.columns for name in encoding.outputs]
+
+    @classmethod
+    def fit(cls, columns: Columns, y: NDArray[Any], fields: Sequence[Field], task: Task, n_classes: int = 0) -> "Encoder":
+        """Learn the encoding from training rows.
+
+        Parameters
+        ----------
+        columns : Columns
+            The inputs.
+        y : ndarray
+            (n,) class indices, or finite values for regression.
+        fields : sequence of Field
+            Which columns to take, in this order.
+        task : Task
+            What the model answers.
+        n_classes : int
+            How many classes there are; 0 counts them in `y`.
+
+        Raises
+        ------
+        Invalid
+            If a column is not there, or of another type or length; the message names it.
+        """
+        return cls.fit_transform(columns, y, fields, task, n_classes)[0]
+
+    @classmethod
+    def fit_transform(
+        cls,
+        columns: Columns,
+        y: NDArray[Any],
+        fields: Sequence[Field],
+        task: Task,
+        n_classes: int = 0,
+        *,
+        seed: int = 0,
+    ) -> tuple["Encoder", Matrix]:
+        """Learn the encoding, and encode the training rows without showing any row its own target.
+
+        Each row's categories are encoded from the other folds of a seeded random split. Parameters and errors as for `fit`.
+
+        Returns
+        -------
+        Encoder, ndarray
+            For rows to come, and the (n, columns) float32 matrix to train with.
+        """
+        targets = Targets.of(y, task, n_classes, seed)
+        encodings: list[Encoding] = []
+        blocks: list[NDArray[np.float64]] = []
+        for field in fields:
+            column = _training_column(columns, field, len(y))
+            if field.kind is FieldKind.CATEGORY:
+                category, outputs = fit_category(field.name, column, targets)
+                encodings.append(category)
+                blocks.extend(outputs)
+            else:
+                encoding = NumberEncoding(field.name) if field.kind is FieldKind.NUMBER else _fit_time(field.name, column)
+                encodings.append(encoding)
+                blocks.extend(encoding.encode_many(column))
+        return cls(EncoderState(tuple(encodings))), _matrix(blocks, len(y))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Encoder":
+        """Read what `to_json` wrote. Raises Invalid if it is something else."""
+        return cls(json.decode(data, EncoderState, what="encoder.json"))
+
+    def to_json(self) -> bytes:
+        """Write the encoding; equal encodings give equal bytes."""
+        return json.canonical(self.state)
+
+    def transform(self, columns: Columns) -> Matrix:
+        """Encode rows.
+
+        Parameters
+        ----------
+        columns : Columns
+            Columns that are not there count as missing; others than the encoder's are ignored.
+
+        Returns
+        -------
+        ndarray
+            (n, len(names)) float32. Numbers that float32 cannot hold, infinities included, become NaN.
+
+        Raises
+        ------
+        Invalid
+            If a column has another type or length; the message names it.
+        """
+        rows = row_count(columns)
+        blocks: list[Any] = []
+        for encoding in self.state.columns:
+            column = columns.get(encoding.name)
+            if column is None:
+                blocks.extend([value] * rows for value in encoding.absent)
+                continue
+            _check(column, encoding, rows)
+            try:
+                blocks.extend(encoding.encode_few(column.tolist()) if rows < _SMALL else encoding.encode_many(column))
+            except TypeError:
+                raise _wrong_type(encoding.name, "category") from None
+        return _matrix(blocks, rows)
+
+
+def _matrix(blocks: list[Any], rows: int) -> Matrix:
+    if not blocks or not rows:
+        return np.empty((rows, len(blocks)), np.float32)
+    matrix = np.empty((rows, len(blocks)), np.float32)
+    with np.errstate(over="ignore"):
+        matrix.T[:] = blocks
+    matrix[np.isinf(matrix)] = np.nan
+    return matrix
+
+
+_ACCEPTED = {NumberEncoding: "fiub", TimeEncoding: "fiu", CategoryEncoding: "OU"}
+
+
+def _check(column: Column, encoding: Encoding, rows: int) -> None:
+    if column.dtype.kind not in _ACCEPTED[type(encoding)]:
+        raise _wrong_type(encoding.name, "category" if isinstance(encoding, CategoryEncoding) else "number")
+    if column.shape != (rows,):
+        raise Invalid(
+            f"column {encoding.name!r} has shape {column.shape}, the others {rows} rows",
+            code="inference.column_length",
+        )
+
+
+def _wrong_type(name: str, kind: str) -> Invalid:
+    return Invalid(
+        f"column {name!r} holds something else than a {kind}",
+        code="inference.column_type",
+        hint="numbers and times are float64 arrays, categories object arrays of texts and None",
+    )
+
+
+def _training_column(columns: Columns, field: Field, rows: int) -> Column:
+    column = columns.get(field.name)
+    if column is None:
+        raise Invalid(f"column {field.name!r} is not in the training rows", code="inference.column_missing")
+    if column.shape != (rows,):
+        raise Invalid(f"column {field.name!r} has shape {column.shape}, the target {rows} rows", code="inference.column_length")
+    if field.kind is FieldKind.CATEGORY:
+        if not set(map(type, column.tolist())) <= {str, type(None)}:
+            raise _wrong_type(field.name, "category")
+    elif column.dtype.kind not in "fiub":
+        raise _wrong_type(field.name, "number")
+    return column
+
+
+def _fit_time(name: str, column: Column) -> TimeEncoding:
+    known = column[np.abs(column) <= LATEST]
+    return TimeEncoding(name, float(known.min()) if len(known) else 0.0)
