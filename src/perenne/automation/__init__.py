@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.automation.advancing import ROUND_JOB
-    from perenne.automation.episodes import episodes, history
+    from perenne.automation.episodes import history, list_episodes
     from perenne.automation.explaining import why
     from perenne.automation.loop import Loop
     from perenne.automation.model import Episode, EpisodeState
@@ -28,7 +28,7 @@ _ROOMS = {
     "ROUND_JOB": "advancing",
     "Reactions": "reactions",
     "Worker": "worker",
-    "episodes": "episodes",
+    "list_episodes": "episodes",
     "history": "episodes",
     "run_round": "rounds",
     "run_round_job": "retraining",
@@ -37,7 +37,7 @@ _ROOMS = {
 }
 
 __all__ = ["ROUND_JOB", "Episode", "EpisodeState", "Loop", "Reactions", "Worker"]
-__all__ += ["episodes", "history", "run_round", "run_round_job", "status", "why"]
+__all__ += ["history", "list_episodes", "run_round", "run_round_job", "status", "why"]
 
 
 def __getattr__(name: str) -> Any:

@@ -129,7 +129,7 @@ def open_episode_of(tx: Transaction, project: str) -> Episode | None:
     return store.find_open(tx, project)
 
 
-def episodes(tx: Transaction, project: str | None = None, *, limit: int = 50) -> list[Episode]:
+def list_episodes(tx: Transaction, project: str | None = None, *, limit: int = 50) -> list[Episode]:
     """List episodes, newest first."""
     return store.newest(tx, project, limit)
 

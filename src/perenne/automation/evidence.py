@@ -16,7 +16,7 @@ def superiority_check(policy: RetrainPolicy, champion: Version) -> str:
 
 
 def gate_policy(outcome: Outcome, policy: RetrainPolicy, champion: Version | None) -> GatePolicy:
-    """Return what a version needs: parity, sound data, every bound that can be measured now, and to beat the champion if there is one."""
+    """Return what a version needs: parity, sound data, every bound measurable now, and to beat the champion if there is one."""
     required = [PARITY, DATA, *(check.check for check in outcome.evaluation.checks)]
     if champion is not None:
         required.append(superiority_check(policy, champion))

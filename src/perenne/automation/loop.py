@@ -1,9 +1,9 @@
-"""The loop's heartbeat: collect, judge, join labels, deliver events, move episodes. Every step is safe to repeat and to interrupt."""
+"""The loop's heartbeat: collect, judge, join labels, deliver events, move episodes. Each step is safe to repeat."""
 
 import logging
 from collections.abc import Callable
 
-from perenne import monitoring
+from perenne import monitoring, serving
 from perenne.automation.advancing import advance_due
 from perenne.automation.schedules import trigger_scheduled
 from perenne.storage.outbox import Outbox
@@ -21,18 +21,20 @@ class Loop:
         Whose loop it is.
     outbox : Outbox
         With the subscribers of all domains.
+    replay : bool
+        Whether model servers take the time of a request from the request.
     """
 
-    def __init__(self, workspace: Workspace, outbox: Outbox) -> None:
+    def __init__(self, workspace: Workspace, outbox: Outbox, *, replay: bool = False) -> None:
         self._workspace = workspace
         self._outbox = outbox
+        self._replay = replay
+        self._released: dict[str, int] = {}
 
     def turn(self) -> int:
         """Do all that is due now, and return how much that was. A part that fails is logged and tried again in the next turn."""
-        return sum(
-            self._guarded(part)
-            for part in (self._observe, self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
-        )
+        parts = (self._observe, self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver, self._release)
+        return sum(self._guarded(part) for part in parts)
 
     def settle(self, turns: int = 20) -> int:
         """Turn until nothing is left to do at this instant, and return how much was done."""
@@ -55,6 +57,16 @@ class Loop:
 
     def _advance(self) -> int:
         return advance_due(self._workspace)
+
+    def _release(self) -> int:
+        """Bring every release folder to its deployment's generation: compared, not announced, so that no crash can miss one."""
+        with self._workspace.database.read() as tx:
+            deployments = serving.service.deployments(tx)
+        stale = [deployment for deployment in deployments if self._released.get(deployment.name) != deployment.generation]
+        for deployment in stale:
+            serving.release(self._workspace, deployment, replay=self._replay)
+            self._released[deployment.name] = deployment.generation
+        return len(stale)
 
     def _guarded(self, part: Callable[[], int]) -> int:
         try:

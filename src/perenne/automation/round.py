@@ -1,4 +1,4 @@
-"""One round: the standard pipeline from data to a measured package. `perenne run`, a worker and a retrain call the same function."""
+"""One round: the standard pipeline from data to a measured package; `perenne run` and every retrain call this same one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

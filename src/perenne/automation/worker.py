@@ -33,10 +33,14 @@ class Worker:
         self._handlers = dict(handlers)
         self.owner = f"{socket.gethostname()}/{os.getpid()}/{new_id()[-6:]}"
 
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of job it can do."""
+        return list(self._handlers)
+
     def run_one(self) -> bool:
         """Do the oldest job that is due; tell whether there was one."""
-        kinds = list(self._handlers)
-        job = self._workspace.database.write(lambda tx: jobs.claim(tx, self.owner, kinds))
+        job = self._workspace.database.write(lambda tx: jobs.claim(tx, self.owner, self.kinds))
         if job is None:
             return False
         with self._lease(job):

@@ -136,6 +136,13 @@ def fail(tx: Transaction, job: Job, error: str) -> bool:
     return final
 
 
+def _claimable(now: int) -> "sa.ColumnElement[bool]":
+    return sa.or_(
+        sa.and_(table.c.state == "queued", table.c.due <= now),
+        sa.and_(table.c.state == "running", table.c.lease < now),
+    )
+
+
 def _fenced(tx: Transaction, job: Job, **values: object) -> None:
     mine = sa.and_(table.c.id == job.id, table.c.attempt == job.attempt, table.c.state == "running", table.c.owner == job.owner)
     if tx.execute(table.update().where(mine).values(**values)).rowcount != 1:
@@ -144,6 +151,13 @@ def _fenced(tx: Transaction, job: Job, **values: object) -> None:
             code="job.lost",
             hint="its lease ran out; the result is dropped",
         )
+
+
+def waiting(tx: Transaction, kinds: Sequence[str]) -> bool:
+    """Tell whether a job of these kinds could be claimed now."""
+    return (
+        tx.scalar(sa.select(sa.literal(1)).where(_claimable(SystemClock().now()), table.c.kind.in_(kinds)).limit(1)) is not None
+    )
 
 
 def get_job(tx: Transaction, identity: str) -> Job | None:

@@ -1,0 +1,58 @@
+"""Who hears of what, and who does which job: the one table that joins the domains."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from perenne import automation, monitoring, registry
+from perenne.automation import Loop, Reactions, Worker
+from perenne.core.events import Event
+from perenne.monitoring.notify import DELIVER, AlertDelivery, Delivery, channels_from
+from perenne.storage import jobs
+from perenne.storage.jobs import Job
+from perenne.storage.outbox import Outbox, Subscriber
+from perenne.storage.workspace import Workspace
+
+
+class Platform:
+    """The parts of one process, joined.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        What they work on.
+    replay : bool
+        Whether model servers take the time of a request from the request: for recorded traffic in accelerated time.
+
+    Attributes
+    ----------
+    loop : Loop
+        The heartbeat.
+    errands : Worker
+        Does what is quick and talks to the outside: delivering alerts.
+    trainer : Worker
+        Does what is heavy: rounds.
+    """
+
+    def __init__(self, workspace: Workspace, *, replay: bool = False) -> None:
+        self.workspace = workspace
+        self._delivery = AlertDelivery(channels_from(os.environ))
+        self.loop = Loop(workspace, Outbox(workspace.database, self._subscribers()), replay=replay)
+        self.errands = Worker(workspace, {DELIVER: self._deliver})
+        self.trainer = Worker(workspace, {automation.ROUND_JOB: automation.run_round_job})
+
+    def _subscribers(self) -> Mapping[type[Event], Sequence[Subscriber]]:
+        reactions = Reactions(self.workspace.clock)
+        return {
+            registry.VersionRegistered: [reactions.on_registered],
+            registry.VersionDecided: [reactions.on_decided],
+            monitoring.DriftFound: [reactions.on_drift],
+            monitoring.ObjectiveMissed: [reactions.on_objective],
+            monitoring.GuardrailBreached: [reactions.on_guardrail],
+            monitoring.AlertsChanged: [self._delivery.queue],
+        }
+
+    def _deliver(self, workspace: Workspace, job: Job) -> None:
+        self._delivery.deliver(msgspec.json.decode(job.payload, type=Delivery))
+        workspace.database.write(lambda tx: jobs.finish(tx, job))

@@ -1,0 +1,117 @@
+"""`perenne policy list|episodes|show|trigger`."""
+
+from typing import Any
+
+import click
+import msgspec
+
+from perenne.auth.principals import local_principal
+from perenne.auth.roles import Action, require
+from perenne.automation import episodes
+from perenne.automation.model import Episode, Step
+from perenne.core.clock import format_duration, format_time
+from perenne.core.errors import Conflict
+from perenne.projects import Manual, get_project
+from perenne.projects.service import projects
+from perenne.registry import aliased
+from perenne.storage.database import Transaction
+from perenne.storage.workspace import Workspace
+
+
+class EpisodeView(msgspec.Struct, frozen=True):
+    """An episode with its history, oldest transition first."""
+
+    episode: Episode
+    history: tuple[Step, ...]
+
+
+@click.group()
+def policy() -> None:
+    """Retraining: when, and what came of it."""
+
+
+@policy.command("list")
+@click.pass_obj
+def list_(workspace: Workspace) -> list[dict[str, Any]]:
+    """List the retraining policies."""
+    with workspace.database.read() as tx:
+        return [
+            {
+                "project": record.name,
+                "on": ", ".join(_trigger_name(trigger) for trigger in record.policy.on),
+                "alpha": record.policy.promote.alpha,
+                "approve_by": record.policy.approve_by,
+                "cooldown": format_duration(record.policy.cooldown),
+            }
+            for record in projects(tx)
+            if record.policy is not None
+        ]
+
+
+def _trigger_name(trigger: msgspec.Struct) -> str:
+    body = msgspec.to_builtins(trigger)
+    kind = body.pop("type")
+    return f"{kind}({', '.join(str(value) for value in body.values())})"
+
+
+@policy.command("episodes")
+@click.argument("project", required=False)
+@click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
+@click.pass_obj
+def list_episodes(workspace: Workspace, project: str | None, limit: int) -> list[dict[str, Any]]:
+    """List episodes, newest first."""
+    with workspace.database.read() as tx:
+        return [
+            {
+                "episode": item.id,
+                "project": item.project,
+                "state": item.state.value,
+                "opened": format_time(item.opened),
+                "champion": item.champion,
+                "challenger": item.challenger,
+                "note": item.note,
+            }
+            for item in episodes.list_episodes(tx, project, limit=limit)
+        ]
+
+
+@policy.command()
+@click.argument("episode")
+@click.pass_obj
+def show(workspace: Workspace, episode: str) -> EpisodeView:
+    """Show an episode with every transition and its reason."""
+    with workspace.database.read() as tx:
+        return EpisodeView(episodes.get_episode(tx, episode), tuple(episodes.history(tx, episode)))
+
+
+@policy.command()
+@click.argument("project")
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@click.pass_obj
+def trigger(workspace: Workspace, project: str, reason: str) -> Episode:
+    """Open a retraining episode by hand; `perenne up` does the rest."""
+    now = workspace.clock.now()
+    return workspace.database.write(lambda tx: trigger_by_hand(tx, project, reason, now))
+
+
+def trigger_by_hand(tx: Transaction, project: str, reason: str, now: int) -> Episode:
+    """Open an episode because a person asked.
+
+    Raises
+    ------
+    Conflict
+        If there is no champion to challenge, an episode is open already, or the policy rests.
+    """
+    actor, record = local_principal(), get_project(tx, project)
+    require(actor, Action.EDIT_PROJECT)
+    champion = aliased(tx, project, "champion")
+    if record.policy is None or champion is None:
+        raise Conflict(f"{project} has no {'policy' if record.policy is None else 'champion'}", code="policy.missing")
+    opened = episodes.open_episode(
+        tx, actor, project, record.policy, Manual(reason), f"by hand: {reason}", champion=champion.id, now=now
+    )
+    if opened is None:
+        raise Conflict(
+            f"{project} has an open episode, or rests", code="policy.busy", hint=f"`perenne policy episodes {project}`"
+        )
+    return opened
