@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from perenne.monitoring.model import RealisedMetric, Stream, WindowKey
+from perenne.monitoring.model import WindowKey, WindowMetric
 from perenne.monitoring.store import label_batch, metric, read_named, values_of, window_labels
 from perenne.storage.database import Transaction
 
@@ -48,7 +48,7 @@ class LabelledWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 _batch_columns = [label_batch.c[name] for name in BatchRow.__struct_fields__]
 _window_columns = [window_labels.c[name] for name in LabelledWindow.__struct_fields__]
-_metric_columns = [metric.c[name] for name in RealisedMetric.__struct_fields__]
+_metric_columns = [metric.c[name] for name in WindowMetric.__struct_fields__]
 
 
 def find_batch(tx: Transaction, digest: str) -> BatchRow | None:
@@ -108,27 +108,27 @@ def mark_measured(tx: Transaction, row: LabelledWindow) -> None:
     tx.execute(window_labels.update().where(*_at(row)).values(measured=row.revision))
 
 
-def replace_metrics(tx: Transaction, key: WindowKey, rows: Sequence[RealisedMetric]) -> None:
+def replace_metrics(tx: Transaction, key: WindowKey, rows: Sequence[WindowMetric]) -> None:
     """Replace all metrics of a window."""
-    names = ("deployment", "variant", "version")
-    where = [metric.c[name] == getattr(key.stream, name) for name in names]
-    tx.execute(metric.delete().where(*where, metric.c.window_start == key.start, metric.c.window_length == key.length))
+    tx.execute(metric.delete().where(*_of(key)))
     if rows:
         tx.execute(metric.insert(), [values_of(row) for row in rows])
 
 
-def list_metrics(tx: Transaction, stream: Stream, start: int, end: int) -> list[RealisedMetric]:
-    """Read the metrics of a stream's windows that start in `[start, end)`, oldest first."""
-    where = (
-        metric.c.deployment == stream.deployment,
-        metric.c.variant == stream.variant,
-        metric.c.version == stream.version,
-        metric.c.window_start >= start,
-        metric.c.window_start < end,
+def list_metrics(tx: Transaction, key: WindowKey) -> list[WindowMetric]:
+    """Read the metrics of a window."""
+    query = sa.select(*_metric_columns).where(*_of(key)).order_by(metric.c.metric, metric.c.by, metric.c.group)
+    return [read_named(WindowMetric, row) for row in tx.execute(query)]
+
+
+def _of(key: WindowKey) -> "tuple[sa.ColumnElement[bool], ...]":
+    return (
+        metric.c.deployment == key.stream.deployment,
+        metric.c.variant == key.stream.variant,
+        metric.c.version == key.stream.version,
+        metric.c.window_start == key.start,
+        metric.c.window_length == key.length,
     )
-    query = sa.select(*_metric_columns).where(*where)
-    query = query.order_by(metric.c.window_start, metric.c.metric, metric.c.by, metric.c.group)
-    return [read_named(RealisedMetric, row) for row in tx.execute(query)]
 
 
 def _at(row: LabelledWindow) -> "tuple[sa.ColumnElement[bool], ...]":

@@ -14,6 +14,7 @@ from perenne.core.clock import format_time, parse_time
 from perenne.core.errors import Invalid
 from perenne.monitoring import label_store
 from perenne.monitoring.label_store import BatchRow
+from perenne.stats.levels import level_text
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 Label: TypeAlias = str | int | float | bool
 MAX_ID = 200
-EXACT_INTEGERS = 2**53
 
 
 class LabelRow(msgspec.Struct, frozen=True):
@@ -140,20 +140,14 @@ def _text(value: Any, number: int) -> str:
 
 
 def label_text(value: Label) -> str | None:
-    """Write a label as text, equal values in one way; None if it is not finite.
+    """Write a label as profiles write levels, equal values in one way; None if it is not finite.
 
     >>> label_text(1.0), label_text(1), label_text(True), label_text("AA"), label_text(0.25)
     ('1', '1', 'true', 'AA', '0.25')
     """
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case float() if not math.isfinite(value):
-            return None
-        case float() if value.is_integer() and abs(value) < EXACT_INTEGERS:
-            return str(int(value))
-        case _:
-            return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return level_text(value)
 
 
 def _time(value: Any, number: int, now: int) -> int | None:

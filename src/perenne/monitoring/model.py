@@ -215,10 +215,19 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
         return self.dropped_share > GAP_SHARE
 
 
-class RealisedMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric of one window from the labels that have come; `watermark` is the time of the newest of them.
+class WindowMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric of one window from its logged rows and the labels that have come.
 
-    `by` and `group` name a slice, and are empty for all rows.
+    Attributes
+    ----------
+    by, group : str
+        The slice, empty for all rows; of a fairness metric the group that is worst off.
+    source : str
+        `realised` by labels, or `measured` where the answers alone tell.
+    n, n_labelled, coverage : int, int, float
+        Rows, rows with a label, and their share.
+    watermark : int
+        Time of the newest label.
     """
 
     deployment: str
@@ -229,6 +238,7 @@ class RealisedMetric(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     by: str = ""
     group: str = ""
+    source: str = "realised"
     n: int
     n_labelled: int
     coverage: float
@@ -236,6 +246,11 @@ class RealisedMetric(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
     low: float | None
     high: float | None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether enough labels have come to judge by; those that come early may be a biased sample."""
+        return self.source == "measured" or self.coverage >= MINIMUM_COVERAGE
 
 
 class Severity(StrEnum):
@@ -350,15 +365,17 @@ def next_state(state: AlertState, alarms: int, clears: int, *, confirm: int, cle
     return AlertState.OK if clears or state is not AlertState.PENDING else AlertState.PENDING
 
 
-def stand(bound: Objective | Guardrail, figure: Figure) -> BoundState:
+def stand(bound: Objective | Guardrail, figure: Figure, *, trusted: bool = True) -> BoundState:
     """Hold a figure against an objective or a guardrail: missed only if its whole interval lies beyond the limit.
+
+    A figure that is not trusted is kept to be shown, and leaves the standing unknown.
 
     >>> stand(Objective("roc_auc", at_least=0.64), Figure(value=0.62, low=0.60, high=0.65)).standing.value
     'unsure'
     """
     met = bound.met(figure.value)
     nearest = figure.high if bound.at_least is not None else figure.low
-    if met is None:
+    if met is None or not trusted:
         standing = Standing.UNKNOWN
     elif met:
         standing = Standing.MET

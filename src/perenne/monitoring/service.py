@@ -10,7 +10,7 @@ from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.hashing import is_digest
 from perenne.monitoring import alert_store, label_store, store
 from perenne.monitoring.alerts import resolve_alert
-from perenne.monitoring.model import CHAMPION, Alert, RealisedMetric, Stream, Watch, WindowVerdict
+from perenne.monitoring.model import CHAMPION, Alert, Stream, Watch, WindowMetric, WindowVerdict
 from perenne.projects import Guardrail, Objective
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
@@ -96,7 +96,7 @@ class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
     watched: bool
     state: str
     windows: tuple[WindowVerdict, ...]
-    realised: tuple[RealisedMetric, ...]
+    metrics: tuple[WindowMetric, ...]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,16 +130,14 @@ def deployment_health(tx: Transaction, deployment: str, *, windows: int = SHOWN_
 
 def _stream_health(tx: Transaction, stream: Stream, watched: Watch | None, windows: int) -> StreamHealth:
     verdicts = tuple(store.recent_verdicts(tx, stream, windows))
-    realised: tuple[RealisedMetric, ...] = ()
-    if verdicts:
-        realised = tuple(label_store.list_metrics(tx, stream, verdicts[-1].window_start, verdicts[0].window_start + 1))
+    metrics = tuple(metric for verdict in verdicts for metric in label_store.list_metrics(tx, verdict.key))
     return StreamHealth(
         variant=stream.variant,
         version=stream.version,
         watched=watched is not None and watched.retired is None,
         state=verdicts[0].state.value if verdicts else "no_data",
         windows=verdicts,
-        realised=realised,
+        metrics=metrics,
     )
 
 

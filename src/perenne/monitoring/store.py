@@ -55,6 +55,7 @@ window = sa.Table(
     sa.Column("profile", sa.LargeBinary, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("judged", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("logged", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 post = sa.Table(
@@ -115,6 +116,7 @@ metric = sa.Table(
     sa.Column("metric", sa.Text, primary_key=True),
     sa.Column("by", sa.Text, primary_key=True),
     sa.Column("group", sa.Text, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
     sa.Column("n", sa.Integer, nullable=False),
     sa.Column("n_labelled", sa.Integer, nullable=False),
     sa.Column("coverage", sa.Float, nullable=False),

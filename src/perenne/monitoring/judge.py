@@ -1,0 +1,167 @@
+"""Judging windows that have ended: drift against the reference, estimated performance, latency and errors, objectives."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from perenne.monitoring import label_store, store
+from perenne.monitoring.alerts import advance
+from perenne.monitoring.bounds import bound_states
+from perenne.monitoring.findings import findings_of
+from perenne.monitoring.model import (
+    BLIND_SHARE,
+    CHAMPION,
+    MERGED_WINDOWS,
+    MINIMUM_ROWS,
+    Cause,
+    Figure,
+    Watch,
+    Window,
+    WindowKey,
+    WindowState,
+    WindowVerdict,
+    finite,
+)
+from perenne.monitoring.operational import Z, operational_figures
+from perenne.monitoring.references import load_reference
+from perenne.stats import drift
+from perenne.stats.cells import Reference
+from perenne.stats.performance import estimate
+from perenne.stats.profile import Profile
+from perenne.storage.database import Transaction
+from perenne.storage.workspace import Workspace
+
+_STATE_ORDER = ("alarm", "warn")
+
+
+def judge_due(workspace: Workspace, now: int) -> int:
+    """Judge the windows that have ended by `now` and changed since they were judged; return how many were.
+
+    A window with fewer than 200 rows is judged together with those before it that had too few, at most eight in all.
+    Later windows into which a changed one was merged are judged again as well.
+    """
+    with workspace.database.read() as tx:
+        due = set(store.due_windows(tx, now))
+        due |= {later for key in due for later in store.spans_over(tx, key)}
+    return sum(_judge(workspace, key, now) for key in sorted(due, key=lambda key: (key.start, key)))
+
+
+def _judge(workspace: Workspace, key: WindowKey, now: int) -> bool:
+    """Judge one window and keep the verdict, unless the window changed meanwhile: then its turn comes again."""
+    with workspace.database.read() as tx:
+        watch = store.find_watch(tx, key.stream.deployment, key.stream.version)
+        span = _span(tx, key)
+    if watch is None:
+        return False
+    verdict = judge_span(load_reference(workspace.objects, watch.reference), span, now)
+
+    def keep(tx: Transaction) -> bool:
+        fresh = store.find_window(tx, key)
+        if fresh is None or fresh.revision != verdict.revision:
+            return False
+        store.mark_judged(tx, key, verdict.revision)
+        settle(tx, watch, verdict, now)
+        return True
+
+    return workspace.database.write(keep)
+
+
+def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> WindowVerdict:
+    """Hold what is known of a window against objectives and guardrails, keep the verdict, and let it move the alerts."""
+    key = verdict.key
+    metrics = [] if verdict.state is WindowState.GAP else label_store.list_metrics(tx, key)
+    settled = msgspec.structs.replace(verdict, bounds=bound_states(watch, verdict, metrics))
+    store.save_verdict(tx, settled)
+    if key.stream.variant == CHAMPION and watch.retired is None:
+        advance(tx, watch, key, findings_of(watch, settled), now)
+    return settled
+
+
+def _span(tx: Transaction, key: WindowKey) -> list[Window]:
+    """Return the window, after those before it that had too few rows and are needed to reach enough; oldest first."""
+    earliest = key.start - (MERGED_WINDOWS - 1) * key.length
+    *earlier, window = store.windows_between(tx, key, earliest)
+    span, rows = [window], window.rows
+    for before in reversed(earlier):
+        verdict = store.find_verdict(tx, before.key)
+        if rows >= MINIMUM_ROWS or verdict is None or verdict.state is not WindowState.TOO_FEW:
+            break
+        span.insert(0, before)
+        rows += before.rows
+    return span
+
+
+def judge_span(reference: Reference, span: Sequence[Window], now: int) -> WindowVerdict:
+    """Judge a window merged with those before it that had too few rows.
+
+    Parameters
+    ----------
+    span : sequence of Window
+        Oldest first; the last is the one the verdict is about.
+    """
+    window = span[-1]
+    rows, dropped = sum(part.rows for part in span), sum(part.dropped for part in span)
+    verdict = WindowVerdict(
+        deployment=window.deployment,
+        variant=window.variant,
+        version=window.version,
+        window_start=window.window_start,
+        window_length=window.window_length,
+        span_start=span[0].window_start,
+        revision=window.revision,
+        state=WindowState.TOO_FEW,
+        rows=rows,
+        needed_rows=MINIMUM_ROWS,
+        dropped_share=dropped / (rows + dropped) if rows + dropped else 0.0,
+        agreement=window.agreed / window.compared if window.compared else None,
+        judged=now,
+    )
+    if verdict.dropped_share > BLIND_SHARE:
+        return msgspec.structs.replace(verdict, state=WindowState.GAP)
+    measured = operational_figures(window.latency, window.rows, window.errors)
+    verdict = msgspec.structs.replace(verdict, measured=measured)
+    return verdict if rows < MINIMUM_ROWS else _compared(verdict, reference, span)
+
+
+def _compared(verdict: WindowVerdict, reference: Reference, span: Sequence[Window]) -> WindowVerdict:
+    """Add what the profile tells: drift, and performance estimated from the scores."""
+    profile = Profile.empty(reference)
+    for part in span:
+        profile.merge(Profile.from_bytes(part.profile, reference))
+    found = drift.judge(reference, profile)
+    causes = [_cause(feature) for feature in found.features if feature.state in _STATE_ORDER]
+    causes.sort(key=lambda cause: (_STATE_ORDER.index(cause.state), -abs(cause.impact or 0.0)))
+    return msgspec.structs.replace(
+        verdict,
+        state=WindowState(found.state),
+        needed_rows=found.needed_rows,
+        causes=tuple(causes),
+        estimated=_estimated(reference, profile),
+    )
+
+
+def _cause(feature: drift.FeatureDrift) -> Cause:
+    return Cause(
+        feature=feature.name,
+        state=feature.state,
+        js2=finite(feature.js2),
+        ks_d=finite(feature.ks_d),
+        impact=finite(feature.impact),
+        sentence=feature.sentence,
+        missing_rise=finite(feature.missing_window - feature.missing_reference) or 0.0,
+    )
+
+
+def _estimated(reference: Reference, profile: Profile) -> dict[str, Figure]:
+    if reference.calibration is None:
+        return {}
+    return {
+        name: Figure(
+            value=finite(found.value),
+            low=finite(found.value - Z * found.sd),
+            high=finite(found.value + Z * found.sd),
+            source="estimated",
+            rows=profile.rows,
+        )
+        for name, found in estimate(reference.calibration, profile).items()
+    }
