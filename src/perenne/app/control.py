@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import perenne
+from perenne.app.serving import DeployedServers
 from perenne.app.wiring import Platform
 from perenne.auth.principals import local_principal
 from perenne.core import json
@@ -88,15 +89,18 @@ class Background:
     ----------
     platform : Platform
         What to keep going.
+    servers : DeployedServers
+        The model servers beside it.
     """
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, servers: DeployedServers) -> None:
         self._platform = platform
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._repeat, args=(platform.loop.turn,), name="perenne-loop", daemon=True),
             threading.Thread(target=self._repeat, args=(platform.errands.drain,), name="perenne-errands", daemon=True),
             threading.Thread(target=self._repeat, args=(self._train,), name="perenne-trainer", daemon=True),
+            threading.Thread(target=self._repeat, args=(servers.start_missing,), name="perenne-servers", daemon=True),
         ]
 
     def start(self) -> None:
@@ -124,7 +128,7 @@ class Background:
             waiting = jobs.waiting(tx, self._platform.trainer.kinds)
         if not waiting:
             return
-        child = subprocess.Popen([sys.executable, "-m", "perenne.app.trainer"], env=None)
+        child = subprocess.Popen([sys.executable, "-m", "perenne.app.trainer"])
         while child.poll() is None and not self._stop.wait(TURN_SECONDS):
             pass
         if child.poll() is None:

@@ -41,10 +41,10 @@ class Advance(msgspec.Struct, frozen=True):
     episode: Episode
     now: int
 
-    def move(self, to: EpisodeState, note: str, *, due: int | None = None, **changes: object) -> Episode:
+    def move(self, to: EpisodeState, note: str, *, due: int | None = None) -> Episode:
         """Move the episode on."""
         return move(
-            self.tx, self.actor, self.episode, to, now=self.now, note=note, due=due, policy=self.policy, **changes
+            self.tx, self.actor, self.episode, to, now=self.now, note=note, due=due, policy=self.policy
         )  # fmt: skip
 
 

@@ -106,7 +106,8 @@ def trigger_by_hand(tx: Transaction, project: str, reason: str, now: int) -> Epi
     require(actor, Action.EDIT_PROJECT)
     champion = aliased(tx, project, "champion")
     if record.policy is None or champion is None:
-        raise Conflict(f"{project} has no {'policy' if record.policy is None else 'champion'}", code="policy.missing")
+        lacking = "policy" if record.policy is None else "champion"
+        raise Conflict(f"{project} has no {lacking}", code="policy.missing", hint="`perenne status` shows what is there")
     opened = episodes.open_episode(
         tx, actor, project, record.policy, Manual(reason), f"by hand: {reason}", champion=champion.id, now=now
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -45,9 +45,9 @@ def run_round_job(workspace: Workspace, job: Job) -> None:
         if job.attempt < job.attempts_allowed and error.status >= 500:
             raise
         message = error.message
-        workspace.database.write(lambda tx: (work.fail(tx, message), jobs.finish(tx, job)))
+        workspace.database.write(lambda tx: work.fail(tx, job, message))
         return
-    workspace.database.write(lambda tx: (work.judge(tx, result, problem), jobs.finish(tx, job)))
+    workspace.database.write(lambda tx: work.judge(tx, job, result, problem))
 
 
 class _Work:
@@ -69,8 +69,9 @@ class _Work:
         self._move(tx, EpisodeState.DATA_READY, "the data passed validation; labels are older than the label delay")
         self._move(tx, EpisodeState.TRAINING, "the candidates are being fitted")
 
-    def judge(self, tx: Transaction, result: RoundResult, problem: str) -> None:
-        """Take the challenger on, or reject it, with the reasons of the gate."""
+    def judge(self, tx: Transaction, job: Job, result: RoundResult, problem: str) -> None:
+        """Take the challenger on, or reject it, with the reasons of the gate; the job ends in the same transaction."""
+        jobs.finish(tx, job)
         if self._episode.state is EpisodeState.BUDGET_OK:
             self._data_ready(tx)
         version = result.version
@@ -90,11 +91,12 @@ class _Work:
             else:
                 self._move(tx, EpisodeState.INFRA_CHECKED, "the package loads and answers its example", due=self._now)
 
-    def fail(self, tx: Transaction, reason: str) -> None:
-        """End the episode: the round could not be finished."""
+    def fail(self, tx: Transaction, job: Job, reason: str) -> None:
+        """End the episode and the job: the round could not be finished."""
+        jobs.finish(tx, job)
         self._move(tx, EpisodeState.FAILED, reason)
 
-    def _move(self, tx: Transaction, to: EpisodeState, note: str, **changes: object) -> None:
+    def _move(self, tx: Transaction, to: EpisodeState, note: str, **changes: Any) -> None:
         self._episode = move(tx, self.actor, self._episode, to, now=self._now, note=note, policy=self._policy, **changes)
 
 

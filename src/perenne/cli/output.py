@@ -15,8 +15,9 @@ def render(answer: Any, as_json: bool = False) -> int:
     result = answer if isinstance(answer, Result) else Result(answer)
     if as_json:
         print(json.pretty(json.plain(result.value)))  # noqa: T201
-    elif result.value is not None:
-        _print(result.value if isinstance(result.value, str) else json.plain(result.value))
+    else:
+        shown = result.value if result.shown is None else result.shown
+        _print(shown if isinstance(shown, str) else json.plain(shown))
     if result.note and not as_json:
         print(result.note, file=sys.stderr)  # noqa: T201
     return result.exit_code
@@ -40,6 +41,8 @@ def _colours() -> bool:
 
 def _print(value: Any) -> None:
     match value:
+        case None:
+            return
         case str():
             print(value)  # noqa: T201
         case Mapping():

@@ -19,8 +19,11 @@ class Result(msgspec.Struct, frozen=True):
         0, or one of the codes of the architecture: 6 finished with findings, 7 finished with something required unknown.
     note : str
         A line for people, printed on stderr below the answer.
+    shown : object
+        What people see in place of the value, which `--json` prints whole; the value itself if None.
     """
 
     value: Any
     exit_code: int = 0
     note: str = ""
+    shown: Any = None

@@ -35,7 +35,9 @@ def best_trial(trials: Sequence[Trial]) -> Trial:
 
     measured = [trial for trial in trials if trial.value is not None]
     if not measured:
-        raise Invalid("no candidate could be measured", code="training.no_trial", hint="are there rows of each class in every part?")
+        raise Invalid(
+            "no candidate could be measured", code="training.no_trial", hint="are there rows of each class in every part?"
+        )
     sign = 1.0 if METRICS[measured[0].metric].better == "higher" else -1.0
     return max(measured, key=lambda trial: sign * (trial.value or 0.0))
 

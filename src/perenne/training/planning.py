@@ -7,7 +7,7 @@ import numpy as np
 from perenne import data
 from perenne.core.clock import SECOND
 from perenne.core.errors import Invalid
-from perenne.stats.columns import Column, Field, Task
+from perenne.stats.columns import Column, Field, FieldKind, Task
 from perenne.training.model import LeftOut, Plan, Recipe
 
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ def make_plan(table: "pa.Table", recipe: Recipe) -> Plan:
     """
     _require_columns(table, recipe)
     guesses = data.infer_fields(table, target=recipe.target, time=recipe.time, key=recipe.key, exclude=recipe.ignore)
-    fields = tuple(Field(guess.name, guess.kind, guess.datatype) for guess in guesses if guess.role == "feature")
+    fields = tuple(Field(guess.name, FieldKind(guess.kind), guess.datatype) for guess in guesses if guess.role == "feature")
     if not fields:
-        raise Invalid(f"{recipe.dataset}: no column is left to learn from", code="training.no_features", hint="see `perenne data profile`")
+        raise Invalid(
+            f"{recipe.dataset}: no column is left to learn from", code="training.no_features", hint="see `perenne data profile`"
+        )
     task = data.task_of(table.column(recipe.target))
     labelled = table.filter(table.column(recipe.target).is_valid())
     times = time_seconds(labelled, recipe.time)
@@ -86,8 +88,6 @@ def time_seconds(table: "pa.Table", time: str | None) -> Column | None:
     """
     if not time:
         return None
-    from perenne.stats.columns import FieldKind
-
     seconds = data.to_columns(table.select([time]), [Field(time, FieldKind.TIME)])[time]
     empty = np.flatnonzero(np.isnan(seconds))
     if empty.size:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -80,10 +80,12 @@ def _order(table: "pa.Table", plan: Plan) -> Column:
     return np.random.default_rng(plan.seed).permutation(table.num_rows)
 
 
-def _target(column: "pa.ChunkedArray", plan: Plan) -> Column:
+def _target(column: "pa.ChunkedArray[Any]", plan: Plan) -> Column:
+    import pyarrow as pa
+
     if plan.task is Task.REGRESSION:
-        return np.asarray(column.cast("float64").to_numpy())
-    encoded = column.combine_chunks().dictionary_encode()
+        return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+    encoded: Any = column.combine_chunks().dictionary_encode()
     position = {label: index for index, label in enumerate(plan.classes)}
     codes = np.array([position[label] for label in encoded.dictionary.to_pylist()], np.int64)
-    return codes[encoded.indices.to_numpy()]
+    return np.asarray(codes[encoded.indices.to_numpy()])

@@ -1,0 +1,18 @@
+"""The model server's processes: `python -m perenne.app.model_server worker|observer OPTIONS`, started by `serving.ModelServer`."""
+
+import sys
+
+from perenne import serving
+
+
+def build_routes(runtime: "serving.Runtime") -> "list[serving.Route]":
+    """Return the routes of every protocol a worker speaks."""
+    from perenne.protocols.mlflow import scoring
+    from perenne.protocols.oip import routes as oip
+    from perenne.serving import http
+
+    return [*oip.routes(runtime), *scoring.routes(runtime), *http.routes(runtime)]
+
+
+if __name__ == "__main__":
+    serving.run_process(sys.argv[1:], build_routes)

@@ -1,0 +1,54 @@
+"""The model servers that run beside a control plane: one for each deployment, started when there is something to serve."""
+
+import logging
+
+from perenne.serving import Deployment, ModelServer
+from perenne.serving import service as serving
+from perenne.storage.workspace import Workspace
+
+log = logging.getLogger("perenne.serving")
+
+
+class DeployedServers:
+    """Starts a model server for every deployment of an installation and ends them all.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Whose deployments.
+    first_port : int
+        Where the first one listens, by name; the others follow. 0 takes free ones.
+    """
+
+    def __init__(self, workspace: Workspace, first_port: int) -> None:
+        self._workspace = workspace
+        self._first_port = first_port
+        self._servers: dict[str, ModelServer] = {}
+
+    def start_missing(self) -> int:
+        """Start servers for deployments that have none yet and a release to start from; return how many."""
+        with self._workspace.database.read() as tx:
+            deployments = serving.deployments(tx)
+        missing = [deployment for deployment in deployments if self._startable(deployment)]
+        for deployment in missing:
+            self._servers[deployment.name] = self._start(deployment)
+        return len(missing)
+
+    def _startable(self, deployment: Deployment) -> bool:
+        current = self._workspace.settings.releases / deployment.name / "current.json"
+        return deployment.name not in self._servers and current.exists()
+
+    def _start(self, deployment: Deployment) -> ModelServer:
+        settings = self._workspace.settings
+        port = self._first_port + len(self._servers) if self._first_port else 0
+        server = ModelServer(settings.releases / deployment.name, settings.logs, settings.spool, settings.host, port)
+        server.start()
+        server.wait_ready()
+        log.info("%s answers on http://%s:%s/v2/models/%s/infer", deployment.name, settings.host, server.port, deployment.name)
+        return server
+
+    def stop(self) -> None:
+        """Drain and end every server."""
+        for server in self._servers.values():
+            server.stop()
+        self._servers.clear()

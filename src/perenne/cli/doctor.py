@@ -1,0 +1,109 @@
+"""`perenne doctor`: is this installation sound?"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+
+import click
+import msgspec
+
+from perenne.core.errors import PerenneError
+from perenne.core.results import EXIT_FINDINGS, Result
+from perenne.storage.workspace import Workspace
+
+MIN_FREE_BYTES = 1 << 30
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One check of the installation."""
+
+    check: str
+    state: str
+    detail: str
+
+
+@click.command()
+@click.option("--deep", is_flag=True, help="Read every object and compare it with its digest.")
+@click.pass_obj
+def doctor(workspace: Workspace, deep: bool) -> Result:
+    """Check this installation: Python, folder, database, objects, audit trail, events and jobs. Exits with 6 on a problem."""
+    checks: list[tuple[str, Callable[[], tuple[bool, str]]]] = [
+        ("python", _python),
+        ("home", lambda: _home(workspace)),
+        ("disk", lambda: _disk(workspace)),
+        ("database", lambda: _database(workspace)),
+        ("audit trail", lambda: _audit(workspace)),
+        ("objects", lambda: _objects(workspace, deep)),
+        ("events", lambda: _events(workspace)),
+        ("jobs", lambda: _jobs(workspace)),
+    ]
+    findings = [_check(name, check) for name, check in checks]
+    bad = [finding for finding in findings if finding.state != "ok"]
+    return Result(findings, EXIT_FINDINGS if bad else 0, f"{len(bad)} problems" if bad else "all is well")
+
+
+def _check(name: str, check: Callable[[], tuple[bool, str]]) -> Finding:
+    try:
+        sound, detail = check()
+    except PerenneError as error:
+        sound, detail = False, f"{error.message}. {error.hint}"
+    return Finding(name, "ok" if sound else "problem", detail)
+
+
+def _python() -> tuple[bool, str]:
+    return sys.version_info >= (3, 11), sys.version.split()[0]
+
+
+def _home(workspace: Workspace) -> tuple[bool, str]:
+    home = workspace.settings.home
+    home.mkdir(parents=True, exist_ok=True)
+    return os.access(home, os.W_OK), str(home)
+
+
+def _disk(workspace: Workspace) -> tuple[bool, str]:
+    free = shutil.disk_usage(workspace.settings.home).free
+    return free >= MIN_FREE_BYTES, f"{free / 2**30:.1f} GiB free"
+
+
+def _database(workspace: Workspace) -> tuple[bool, str]:
+    import sqlalchemy as sa
+
+    with workspace.database.read() as tx:
+        answer = str(tx.scalar(sa.text("pragma quick_check")))
+    return answer == "ok", f"quick check: {answer}"
+
+
+def _audit(workspace: Workspace) -> tuple[bool, str]:
+    from perenne.auth import audit
+
+    with workspace.database.read() as tx:
+        verdict = audit.verify(tx)
+    if verdict.bad_seq is None:
+        return True, f"{verdict.records} records, every link holds"
+    return False, f"record {verdict.bad_seq} is {verdict.problem}"
+
+
+def _objects(workspace: Workspace, deep: bool) -> tuple[bool, str]:
+    count = 0
+    for digest in workspace.objects.digests():
+        count += 1
+        if deep:
+            workspace.objects.get(digest)
+    return True, f"{count} objects{', each read and compared' if deep else ''}"
+
+
+def _events(workspace: Workspace) -> tuple[bool, str]:
+    from perenne.storage import outbox
+
+    with workspace.database.read() as tx:
+        aside = outbox.events(tx, state="set_aside")
+    return not aside, f"{len(aside)} set aside" + (f"; newest: {aside[0].name}: {aside[0].error}" if aside else "")
+
+
+def _jobs(workspace: Workspace) -> tuple[bool, str]:
+    from perenne.storage import jobs
+
+    with workspace.database.read() as tx:
+        failed = jobs.jobs(tx, state="failed")
+    return not failed, f"{len(failed)} failed" + (f"; newest: {failed[0].kind}: {failed[0].error}" if failed else "")

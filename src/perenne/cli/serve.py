@@ -1,0 +1,65 @@
+"""`perenne serve`: a model server on its own, from the release folder alone."""
+
+import signal
+import threading
+
+import click
+
+from perenne.auth.principals import local_principal
+from perenne.core.errors import NotFound
+from perenne.storage.workspace import Workspace
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), help="Where to listen on loopback; 7374 if not given, 0 takes a free one."
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
+@click.pass_obj
+def serve(workspace: Workspace, name: str, port: int | None, workers: int) -> None:
+    """Serve a deployment by its name, or a version as `name@number`, which then becomes the deployment `name`.
+
+    Ends on Ctrl-C or SIGTERM after the last request was answered.
+    """
+    from perenne.serving import ModelServer
+
+    folder_name = _release(workspace, name)
+    settings = workspace.settings
+    workspace.close()
+    port = settings.serve_port if port is None else port
+    server = ModelServer(settings.releases / folder_name, settings.logs, settings.spool, settings.host, port, workers=workers)
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    server.start()
+    try:
+        server.wait_ready()
+        click.echo(f"{folder_name} answers on http://{settings.host}:{server.port}/v2/models/{folder_name}/infer", err=True)
+        ended.wait()
+    finally:
+        server.stop()
+
+
+def _release(workspace: Workspace, name: str) -> str:
+    """Write the release folder and return the deployment's name; without a database, what was released last is served."""
+    from perenne import registry, serving
+    from perenne.serving import service
+
+    deployment_name = name.partition("@")[0]
+    if "@" in name:
+        with workspace.database.read() as tx:
+            version = registry.get_version(tx, name)
+        workspace.database.write(
+            lambda tx: service.deploy(
+                tx, local_principal(), version.project, name, answer=version.fallback, reason="perenne serve"
+            )
+        )
+        deployment_name = version.project
+    try:
+        with workspace.database.read() as tx:
+            deployment = service.get_deployment(tx, deployment_name)
+    except NotFound as error:
+        error.hint = "`perenne deploy list` shows deployments, `perenne model list` versions"
+        raise
+    serving.release(workspace, deployment)
+    return deployment.name

@@ -1,0 +1,43 @@
+"""`perenne up`: the loop, kept going until it is told to stop."""
+
+import logging
+import signal
+import sys
+
+import click
+
+from perenne.storage.workspace import Workspace
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65_535), help="Where the control plane listens on loopback; 7373 if not given.")
+@click.option("--serve-port", type=click.IntRange(0, 65_535), help="Where the model server listens; 7374 if not given.")
+@click.pass_obj
+def up(workspace: Workspace, port: int | None, serve_port: int | None) -> None:
+    """Keep the loop going: API, scheduler, worker, and a model server for what is deployed.
+
+    Everything listens on 127.0.0.1. Ctrl-C ends it; the next start goes on where it was.
+    """
+    import uvicorn
+
+    from perenne.app.control import Background, application
+    from perenne.app.serving import DeployedServers
+    from perenne.app.wiring import Platform
+    from perenne.net.connections import BoundedServer, bounded_config
+
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = workspace.settings
+    platform = Platform(workspace)
+    servers = DeployedServers(workspace, settings.serve_port if serve_port is None else serve_port)
+    background = Background(platform, servers)
+    sock = uvicorn.Config(lambda: None, host="127.0.0.1", port=settings.port if port is None else port).bind_socket()
+    bound: int = sock.getsockname()[1]
+    server = BoundedServer(bounded_config(application(workspace, port=bound)))
+    click.echo(f"control plane on http://127.0.0.1:{bound}", err=True)
+    background.start()
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+        server.run(sockets=[sock])
+    finally:
+        background.stop()
+        servers.stop()
