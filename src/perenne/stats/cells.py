@@ -1,0 +1,227 @@
+"""The reference of a model version: its cells, what the reference's rows did in them, and how far that is known to vary.
+
+Cells are fixed here once; training, the observer and monitoring count in them. Stored as `npz` without pickle.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from perenne.core.errors import NotFound
+from perenne.core.hashing import digest_bytes
+from perenne.stats import archive
+from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count, take
+from perenne.stats.layout import FeatureCells, Layout, answers, class_places, fit_layout
+from perenne.stats.levels import level_text
+from perenne.stats.numeric import NULL, UNSEEN, NumberCells, numbers
+from perenne.stats.performance import Calibration
+from perenne.stats.profile import Profile
+from perenne.stats.spread import Bands, ChunkLevels, fit_bands
+
+_PROFILE_ARRAYS = ("counts", "sums", "moments", "scores", "strays")
+
+
+class KnownRange(msgspec.Struct, frozen=True):
+    """What the reference held of a feature: the span of its numbers, or its most frequent levels."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    levels: tuple[str, ...] = ()
+
+
+class _Meta(msgspec.Struct):
+    version: int
+    fields: tuple[Field, ...]
+    layout: archive.LayoutMeta
+    calibrated: bool
+
+
+class Reference:
+    """The cells of a model version with the reference's counts; made by `fit` or `from_bytes`.
+
+    Attributes
+    ----------
+    fields : tuple of Field
+        The inputs, as the model's signature has them.
+    layout : Layout
+        The cells of all features: the inputs, `@prediction`, `@score`.
+    chunks : list of Profile
+        The reference in time order, in parts of about equal size.
+    profile : Profile
+        The whole reference.
+    bands : Bands
+        Its own spread.
+    calibration : Calibration or None
+        For estimating performance; None without labels and scores.
+    """
+
+    fields: tuple[Field, ...]
+    layout: Layout
+    chunks: list[Profile]
+    profile: Profile
+    bands: Bands
+    calibration: Calibration | None
+
+    def __init__(self, fields: Sequence[Field], layout: Layout) -> None:
+        self.fields = tuple(fields)
+        self.layout = layout
+        self.chunks = []
+        self.profile = Profile.empty(self)
+        self.calibration = None
+        self._data: bytes | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        columns: Columns,
+        fields: Sequence[Field],
+        *,
+        chunks: int = 12,
+        scores: NDArray[np.floating] | None = None,
+        predictions: Column | None = None,
+        labels: Column | None = None,
+        task: Task,
+        classes: Sequence[object] = (),
+        threshold: float = 0.5,
+    ) -> "Reference":
+        """Fix the cells by the rows of a reference, in time order.
+
+        Parameters
+        ----------
+        columns : Columns
+            The model's inputs; a field without a column is missing throughout.
+        fields : sequence of Field
+            The inputs and their kinds.
+        chunks : int
+            Into how many parts to cut for the spread: from 8 to 56, each of about the rows of a window.
+        scores : float array (rows, classes) or None
+            From rows the model was not trained on, else the estimated performance is too good.
+        predictions, labels : array or None
+            Labels, places in `classes` (an integer array), or numbers for regression.
+        task, classes, threshold
+            As in the model's signature.
+        """
+        rows = row_count(columns)
+        columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields}
+        names = tuple(str(level_text(label)) for label in classes)
+        scores = None if scores is None or task is Task.REGRESSION else np.asarray(scores).reshape(rows, -1)
+        given = {**columns, **answers(task, names, predictions, scores)}
+        reference = cls(fields, fit_layout(given, fields, task, names, threshold))
+        bounds = np.linspace(0, rows, max(1, min(chunks, rows)) + 1).astype(int).tolist()
+        for part in map(slice, bounds[:-1], bounds[1:]):
+            chunk = Profile.empty(reference)
+            chunk.add(
+                take(columns, part), None if predictions is None else predictions[part], None if scores is None else scores[part]
+            )
+            reference._append(chunk)
+        levels = [ChunkLevels.of(feature, given[feature.name], bounds) for feature in reference.layout.features]
+        reference.bands = fit_bands(reference.layout.features, reference._stack("counts"), levels)
+        if labels is not None and scores is not None:
+            reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
+        return reference
+
+    def _append(self, chunk: Profile) -> None:
+        self.chunks.append(chunk)
+        self.profile.merge(chunk)
+
+    def _stack(self, name: str) -> NDArray[np.int64]:
+        return np.array([getattr(chunk, name) for chunk in self.chunks], np.int64)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the stored form, in hexadecimal."""
+        return digest_bytes(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Write the reference as npz."""
+        if self._data is None:
+            meta, arrays = archive.layout_parts(self.layout)
+            arrays |= {f"chunk_{name}": self._stack(name) for name in _PROFILE_ARRAYS}
+            arrays |= {"chunk_rows": self._stack("rows")}
+            arrays |= {"band_rows": self.bands.rows, "band_js": self.bands.js, "band_d": self.bands.d}
+            if self.calibration is not None:
+                arrays["curves"] = self.calibration.curves
+            self._data = archive.write(_Meta(1, self.fields, meta, self.calibration is not None), arrays)
+        return self._data
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Reference":
+        """Read a reference.
+
+        Raises
+        ------
+        Invalid
+            If the bytes hold none.
+        """
+        meta, arrays = archive.read(data, _Meta)
+        try:
+            layout = archive.layout_of(meta.layout, arrays)
+            reference = cls(meta.fields, layout)
+            for place, rows in enumerate(arrays["chunk_rows"].tolist()):
+                chunk = Profile.empty(reference)
+                chunk.rows = rows
+                for name in _PROFILE_ARRAYS:
+                    getattr(chunk, name)[...] = arrays[f"chunk_{name}"][place]
+                reference._append(chunk)
+            reference.bands = Bands(
+                arrays["band_rows"].astype(np.int64), *(arrays[name].astype(np.float64) for name in ("band_js", "band_d"))
+            )
+            if meta.calibrated:
+                reference.calibration = Calibration(
+                    layout.task, layout.threshold, layout.score_edges, arrays["curves"].astype(np.float64)
+                )
+        except (KeyError, ValueError, IndexError) as error:
+            raise archive.unreadable(error) from None
+        reference._data = bytes(data)
+        return reference
+
+    def place(self, name: str) -> int:
+        """Return the place of a feature.
+
+        Raises
+        ------
+        NotFound
+            If the reference has no such feature.
+        """
+        for place, feature in enumerate(self.layout.features):
+            if feature.name == name:
+                return place
+        raise NotFound(f"the reference has no feature '{name}'", code="reference.feature_not_found")
+
+    def feature(self, name: str) -> FeatureCells:
+        """Return the cells of a feature."""
+        return self.layout.features[self.place(name)]
+
+    def known_range(self, name: str) -> KnownRange:
+        """Return what values of a feature the reference held."""
+        feature = self.feature(name)
+        if isinstance(feature, NumberCells):
+            return KnownRange() if np.isnan(feature.minimum) else KnownRange(feature.minimum, feature.maximum)
+        return KnownRange(levels=feature.levels)
+
+    def known(self, name: str, value: object) -> bool:
+        """Tell whether the reference held such values; a time only must not be earlier, a missing value must have occurred."""
+        feature = self.feature(name)
+        column = np.array([value, None], object)[:1]
+        if not isinstance(feature, NumberCells):
+            cell = int(feature.encode(column)[0])
+            return cell != UNSEEN if cell != NULL else self._had_nulls(name)
+        values, alien = numbers(column)
+        if alien is not None and alien[0]:
+            return False
+        if np.isnan(values[0]):
+            return self._had_nulls(name)
+        later = feature.kind is FieldKind.TIME and np.isfinite(values[0])
+        return bool(feature.minimum <= values[0] and (later or values[0] <= feature.maximum))
+
+    def _had_nulls(self, name: str) -> bool:
+        return bool(self.profile.counts[self.place(name), NULL] > 0)
+
+    def typical(self, name: str) -> float | str | None:
+        """Return the median or the most frequent level; None if the reference had no value."""
+        feature = self.feature(name)
+        if isinstance(feature, NumberCells):
+            return None if np.isnan(feature.median) else feature.median
+        return feature.levels[0] if feature.levels else None

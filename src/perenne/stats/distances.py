@@ -1,0 +1,118 @@
+"""Distances and tests between two rows of counts over the same cells; the last axis is the cells, any before it are features.
+
+`reference` and `window` are counts, not shares. Natural logarithms throughout.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Counts: TypeAlias = NDArray[np.integer] | NDArray[np.floating]
+Floats: TypeAlias = NDArray[np.float64]
+
+_SMOOTHING = 0.5
+_KOLMOGOROV_TERMS = np.arange(1, 101)
+
+
+def shares(counts: Counts) -> Floats:
+    """Return counts as shares of their sum; zeros if there are none."""
+    total = counts.sum(axis=-1, keepdims=True)
+    return np.asarray(np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0))
+
+
+def js_divergence(reference: Counts, window: Counts) -> Floats:
+    """Return the Jensen-Shannon divergence, 0 to ln 2; 0 if either side is empty."""
+    p, q = shares(reference), shares(window)
+    middle = (p + q) / 2
+    both = (reference.sum(axis=-1) > 0) & (window.sum(axis=-1) > 0)
+    return np.where(both, (_relative(p, middle) + _relative(q, middle)) / 2, 0.0)
+
+
+def js_distance(reference: Counts, window: Counts) -> Floats:
+    """Return the square root of the Jensen-Shannon divergence, as SciPy does."""
+    return np.sqrt(np.maximum(0, js_divergence(reference, window)))
+
+
+def js_excess(reference: Counts, window: Counts) -> Floats:
+    """Return the Jensen-Shannon divergence less its expected value under no change, `(k - 1)/8 (1/n + 1/m)`."""
+    n, m = reference.sum(axis=-1), window.sum(axis=-1)
+    cells = ((reference > 0) | (window > 0)).sum(axis=-1)
+    both = (n > 0) & (m > 0)
+    bias = np.where(both, (cells - 1) / 8 * (1 / np.maximum(n, 1) + 1 / np.maximum(m, 1)), 0.0)
+    return np.asarray(js_divergence(reference, window) - bias)
+
+
+def _relative(p: Floats, q: Floats) -> Floats:
+    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
+    return np.asarray((p * np.log(ratio)).sum(axis=-1))
+
+
+def ks(reference: Counts, window: Counts) -> Floats:
+    """Return Kolmogorov's D, the largest difference of the distribution functions; cells must be in order of value."""
+    both = (reference.sum(axis=-1) > 0) & (window.sum(axis=-1) > 0)
+    distance = np.abs(np.cumsum(shares(reference) - shares(window), axis=-1)).max(axis=-1, initial=0.0)
+    return np.where(both, distance, 0.0)
+
+
+def ks_p(distance: ArrayLike, n: ArrayLike, m: ArrayLike) -> Floats:
+    """Return the two-sided p of D for n and m rows, by Kolmogorov's limit law."""
+    n, m = np.asarray(n, np.float64), np.asarray(m, np.float64)
+    scaled = np.asarray(distance) * np.sqrt(n * m / np.maximum(n + m, 1))
+    terms = np.exp(-2.0 * _KOLMOGOROV_TERMS**2 * np.square(scaled)[..., None])
+    total = 2 * (np.where(_KOLMOGOROV_TERMS % 2 == 1, 1.0, -1.0) * terms).sum(axis=-1)
+    return np.where(scaled < 0.2, 1.0, np.clip(total, 0.0, 1.0))
+
+
+def chi2(reference: Counts, window: Counts) -> tuple[Floats, Floats]:
+    """Return Pearson's X^2 and its degrees of freedom; cells with an expected count under 1 are pooled into one."""
+    n, m = reference.sum(axis=-1, keepdims=True), window.sum(axis=-1, keepdims=True)
+    together, total = reference + window, np.maximum(n + m, 1)
+    expected_n, expected_m = together * (n / total), together * (m / total)
+    rare = np.minimum(expected_n, expected_m) < 1
+    statistic = np.zeros(together.shape[:-1])
+    cells = (~rare).sum(axis=-1)
+    pooled_n = np.where(rare, expected_n, 0).sum(axis=-1)
+    for observed, expected in ((reference, expected_n), (window, expected_m)):
+        parts = np.divide((observed - expected) ** 2, expected, out=np.zeros(together.shape), where=~rare)
+        pool, pool_expected = np.where(rare, observed, 0).sum(axis=-1), np.where(rare, expected, 0).sum(axis=-1)
+        statistic += parts.sum(axis=-1)
+        statistic += np.divide((pool - pool_expected) ** 2, pool_expected, out=np.zeros(cells.shape), where=pool_expected > 0)
+    cells = cells + (pooled_n > 0)
+    return statistic, np.maximum(cells - 1, 0).astype(np.float64)
+
+
+def chi2_p(statistic: ArrayLike, freedom: ArrayLike) -> Floats:
+    """Return the upper tail of the chi-square distribution; 1 without degrees of freedom."""
+    from scipy.special import gammaincc
+
+    freedom = np.asarray(freedom, np.float64)
+    tail = gammaincc(np.maximum(freedom, 1) / 2, np.asarray(statistic) / 2)
+    return np.where(freedom > 0, tail, 1.0)
+
+
+def psi(reference: Counts, window: Counts) -> Floats:
+    """Return the population stability index; 0.5 is added to every count of a cell that either side uses."""
+    used = (reference > 0) | (window > 0)
+    p, q = shares(np.where(used, reference + _SMOOTHING, 0.0)), shares(np.where(used, window + _SMOOTHING, 0.0))
+    ratio = np.divide(p, q, out=np.ones_like(p), where=used)
+    return np.asarray(((p - q) * np.log(ratio)).sum(axis=-1))
+
+
+def hellinger(reference: Counts, window: Counts) -> Floats:
+    """Return Hellinger's distance, 0 to 1."""
+    overlap = np.sqrt(shares(reference) * shares(window)).sum(axis=-1)
+    return np.asarray(np.sqrt(np.clip(1 - overlap, 0, 1)))
+
+
+def linf(reference: Counts, window: Counts) -> Floats:
+    """Return the largest difference of a share."""
+    return np.asarray(np.abs(shares(reference) - shares(window)).max(axis=-1, initial=0.0))
+
+
+def wasserstein(values: Floats, reference: Counts, window: Counts, scale: float = 1.0) -> float:
+    """Return the first Wasserstein distance between counts at `values`, which must rise, in units of `scale`."""
+    if not reference.sum() or not window.sum():
+        return 0.0
+    gap = np.abs(np.cumsum(shares(reference) - shares(window)))[:-1]
+    return float((gap * np.diff(values)).sum() / scale)

@@ -1,0 +1,200 @@
+"""The drift rule: material, and significant, and beyond the reference's own spread.
+
+A p-value alone never alarms, and a distance alone never alarms.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from perenne.stats import distances
+from perenne.stats.cells import Reference
+from perenne.stats.layout import FIXED, FeatureCells
+from perenne.stats.levels import CategoryCells
+from perenne.stats.numeric import GROUPS, NULL, ORDINARY, UNSEEN
+from perenne.stats.profile import Profile
+from perenne.stats.spread import compare
+from perenne.stats.wording import describe
+
+MATERIAL_JS = 0.002
+MATERIAL_D = 0.05
+"""A Gaussian shifted by 1/8 standard deviation has about both."""
+
+SIGNIFICANCE = 0.001
+"""A window alarms by chance about once in 1,000."""
+
+WARNING = 0.01
+MINIMUM_ROWS = 200
+
+_RANK = {"alarm": 0, "warn": 1, "ok": 2}
+
+
+class FeatureDrift(msgspec.Struct, frozen=True):
+    """What became of one feature.
+
+    Attributes
+    ----------
+    name, state : str
+        `ok`, `warn` or `alarm`.
+    js2, js_p : float
+        Jensen-Shannon divergence less what chance alone brings, and the p-value of the chi-square test.
+    ks_d, ks_p : float
+        Kolmogorov's D of the values and its p-value; 0 and 1 for categories.
+    band_js, band_d : float
+        How far the reference's own parts lie from it.
+    missing_reference, missing_window, unseen_window : float
+        Shares of missing values, and of levels never met (for numbers: of values that are none).
+    impact : float
+        By how much this shift alone moves the mean score or prediction, in its units.
+    sentence : str
+        What changed, in words; empty if nothing did.
+    """
+
+    name: str
+    state: str
+    js2: float
+    js_p: float
+    ks_d: float
+    ks_p: float
+    band_js: float
+    band_d: float
+    missing_reference: float
+    missing_window: float
+    unseen_window: float
+    impact: float
+    sentence: str
+
+
+class DriftVerdict(msgspec.Struct, frozen=True):
+    """Whether a window differs from the reference in a way that matters.
+
+    Attributes
+    ----------
+    state : str
+        `ok`, `warn`, `alarm`, or `too_few` rows to judge.
+    rows, needed_rows : int
+        Rows of the window; rows from which on the smallest change that matters can be told from chance.
+    features : tuple of FeatureDrift
+        Alarms first, then by the size of their impact.
+    """
+
+    state: str
+    rows: int
+    needed_rows: int
+    features: tuple[FeatureDrift, ...]
+
+
+def judge(reference: Reference, window: Profile, *, minimum_rows: int = MINIMUM_ROWS) -> DriftVerdict:
+    """Judge a window against the reference of its model version.
+
+    Parameters
+    ----------
+    reference : Reference
+    window : Profile
+        Counted in the reference's cells.
+    minimum_rows : int
+        Below it the state is `too_few`; the features' figures are there all the same.
+    """
+    features = reference.layout.features
+    base = reference.profile.counts
+    js2, d, tested_base, tested_window = compare(features, base, _singles(reference), window.counts)
+    js_p = distances.chi2_p(*distances.chi2(tested_base, tested_window))
+    d_p = distances.ks_p(d, base[:, :ORDINARY].sum(axis=1), window.counts[:, :ORDINARY].sum(axis=1))
+    band_js, band_d = reference.bands.at(window.rows)
+    states = _states(js2, js_p, band_js, d, d_p, band_d)
+    shares, base_shares = distances.shares(window.counts), distances.shares(base)
+    impacts = impact(reference, window)
+    found = [
+        FeatureDrift(
+            name=feature.name,
+            state=states[place],
+            js2=float(js2[place]),
+            js_p=float(js_p[place]),
+            ks_d=float(d[place]),
+            ks_p=float(d_p[place]),
+            band_js=float(band_js[place]),
+            band_d=float(band_d[place]),
+            missing_reference=float(base_shares[place, NULL]),
+            missing_window=float(shares[place, NULL]),
+            unseen_window=float(shares[place, UNSEEN]),
+            impact=float(impacts[place]),
+            sentence=_sentence(feature, states[place], base[place], window, place),
+        )
+        for place, feature in enumerate(features)
+    ]
+    found.sort(key=lambda feature: (_RANK[feature.state], -abs(feature.impact), -feature.js2))
+    too_few = window.rows < minimum_rows or not reference.profile.rows
+    state = "too_few" if too_few else min((feature.state for feature in found), key=_RANK.__getitem__, default="ok")
+    return DriftVerdict(state, window.rows, max(minimum_rows, needed_rows(len(features), reference.profile.rows)), tuple(found))
+
+
+def _sentence(feature: FeatureCells, state: str, base: NDArray[np.int64], window: Profile, place: int) -> str:
+    if state == "ok":
+        return ""
+    return describe(feature, base, window.counts[place], list(window.new_levels[place].values()))
+
+
+def _singles(reference: Reference) -> NDArray[np.int64]:
+    none = np.zeros(64, np.int64)
+    cells = [feature.singles if isinstance(feature, CategoryCells) else none for feature in reference.layout.features]
+    return np.array(cells, np.int64).reshape(len(cells), 64)
+
+
+def _states(
+    js2: NDArray[np.float64],
+    js_p: NDArray[np.float64],
+    band_js: NDArray[np.float64],
+    d: NDArray[np.float64],
+    d_p: NDArray[np.float64],
+    band_d: NDArray[np.float64],
+) -> list[str]:
+    """Apply the rule, each branch for itself."""
+    count = len(js2)
+    alarm, warn = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+    for size, limit, band, p in ((js2, MATERIAL_JS, band_js, js_p), (d, MATERIAL_D, band_d, d_p)):
+        material, beyond = size > limit, size > band
+        significant = 2 * count * p < SIGNIFICANCE
+        alarm |= material & beyond & significant
+        warn |= (material & beyond & (count * p < WARNING)) | (material & significant)
+    return ["alarm" if alarm[place] else "warn" if warn[place] else "ok" for place in range(count)]
+
+
+def needed_rows(features: int, reference_rows: int) -> int:
+    """Return the window's rows from which on the smallest material D is significant; 0 if the reference is too small for any.
+
+    >>> needed_rows(16, 25_000)
+    2482
+    """
+    if not features or not reference_rows:
+        return 0
+    spare = MATERIAL_D**2 / (np.log(4 * features / SIGNIFICANCE) / 2) - 1 / reference_rows
+    return int(np.ceil(1 / spare)) if spare > 0 else 0
+
+
+def impact(reference: Reference, window: Profile) -> NDArray[np.float64]:
+    """Return by how much the shift of each feature alone moves the mean score or prediction, (features,).
+
+    `sum over groups of cells: (share in window - share in reference) * (mean answer of the group in the reference - its mean)`.
+    Groups the reference has no rows in take the window's own mean. The impacts do not add up to the whole change: features are
+    correlated.
+    """
+    features = reference.layout.features
+    base, seen = _grouped(reference.profile, features), _grouped(window, features)
+    base_sums, seen_sums = reference.profile.sums[:, :, 0], window.sums[:, :, 0]
+    mean = np.divide(base_sums, base, out=np.zeros(base.shape), where=base > 0)
+    mean = np.where((base == 0) & (seen > 0), np.divide(seen_sums, seen, out=np.zeros(base.shape), where=seen > 0), mean)
+    overall = base_sums.sum(axis=1, keepdims=True) / max(1, reference.profile.rows)
+    moved = ((distances.shares(seen) - distances.shares(base)) * (mean - overall)).sum(axis=1)
+    return (
+        np.asarray(moved / FIXED * reference.layout.answer_scale)
+        if window.rows and reference.profile.rows
+        else np.zeros(len(features))
+    )
+
+
+def _grouped(profile: Profile, features: Sequence[FeatureCells]) -> NDArray[np.int64]:
+    groups = np.array([feature.groups for feature in features], np.int64)
+    index = (groups + (np.arange(len(groups)) * GROUPS)[:, None]).ravel()
+    return np.bincount(index, weights=profile.counts.ravel(), minlength=len(groups) * GROUPS).reshape(len(groups), GROUPS)

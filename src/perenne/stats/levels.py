@@ -1,0 +1,156 @@
+"""Cells of a categorical feature: the most frequent levels, other known levels, null, and levels never met."""
+
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perenne.stats.columns import Column
+from perenne.stats.numeric import CELLS, GROUPS, NULL, ORDINARY, OTHER, UNSEEN, special_groups
+
+MAX_HASHED = 10_000
+"""Levels whose hashes are kept; of a feature with more, every level that is not kept by name is `OTHER`."""
+
+_TESTED_LEVELS = 32
+_REMEMBERED = 65_536
+
+
+def level_text(value: object) -> str | None:
+    """Write a level as text: what counts as the same level in training, serving and monitoring.
+
+    >>> [level_text(value) for value in ("a", True, 3.0, 3, None, float("nan"))]
+    ['a', 'true', '3', '3', None, None]
+    """
+    match value:
+        case str():
+            return value if value.isascii() else unicodedata.normalize("NFC", value)
+        case None:
+            return None
+        case bool() | np.bool_():
+            return "true" if value else "false"
+        case float() if value != value:
+            return None
+        case float() if value.is_integer():
+            return str(int(value))
+        case bytes():
+            return level_text(value.decode(errors="replace"))
+        case _:
+            return str(value)
+
+
+def level_hash(text: str) -> int:
+    """Return the 64-bit hash under which a level is remembered."""
+    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
+
+
+class _Cells(dict[object, int]):
+    """Cell of each level; works out those it has not met, and remembers a bounded number of them."""
+
+    def __init__(self, levels: tuple[str, ...], hashes: frozenset[int] | None) -> None:
+        super().__init__({level: cell for cell, level in enumerate(levels)} | {None: NULL})
+        self._hashes = hashes
+
+    def __missing__(self, value: object) -> int:
+        text = level_text(value)
+        if text is None:
+            return NULL
+        cell = self.get(text)
+        if cell is None:
+            cell = OTHER if self._hashes is None or level_hash(text) in self._hashes else UNSEEN
+        # Only text is remembered: 1, 1.0 and True would be one key.
+        if isinstance(value, str) and len(self) < _REMEMBERED:
+            self[value] = cell
+        return cell
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryCells:
+    """How one level falls into a cell, as the reference fixed it.
+
+    Attributes
+    ----------
+    name : str
+        The feature.
+    levels : tuple of str
+        The kept levels by falling reference count; their place is their cell.
+    hashes : uint64 array
+        Sorted hashes of all levels of the reference.
+    complete : bool
+        `hashes` holds every level; otherwise new levels cannot be told from rare ones.
+    singles : int64 (64,)
+        Rows of the reference whose level occurs once, per cell. By their share new levels are to be expected (Good and Turing).
+    groups, tests : uint8 (64,)
+        Group of each cell for sums; cell into which each cell is merged for tests.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    hashes: NDArray[np.uint64]
+    complete: bool
+    singles: NDArray[np.int64]
+    groups: NDArray[np.uint8]
+    tests: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_cells", _Cells(self.levels, frozenset(self.hashes.tolist()) if self.complete else None))
+
+    @classmethod
+    def fit(cls, name: str, column: Column) -> "CategoryCells":
+        """Fix the cells by the levels of a reference."""
+        counts = count_levels(column)
+        ranked = sorted(counts, key=lambda level: (-counts[level], level.encode(errors="surrogatepass")))
+        kept, complete = tuple(ranked[:ORDINARY]), len(ranked) <= MAX_HASHED
+        singles = np.zeros(CELLS, np.int64)
+        if complete:
+            for place, level in enumerate(ranked):
+                singles[place if place < ORDINARY else OTHER] += counts[level] == 1
+        return cls(
+            name=name,
+            levels=kept,
+            hashes=np.array(sorted(map(level_hash, ranked)) if complete else [], np.uint64),
+            complete=complete,
+            singles=singles,
+            groups=_level_groups(),
+            tests=_level_tests(),
+        )
+
+    def encode(self, column: Column) -> NDArray[np.uint8]:
+        """Return the cell of each value."""
+        lookup: _Cells = self._cells  # type: ignore[attr-defined]
+        try:
+            return np.fromiter(map(lookup.__getitem__, column.tolist()), np.uint8, len(column))
+        except TypeError:  # unhashable: a list or an object where a level should be
+            return np.fromiter((lookup[level_text(value)] for value in column.tolist()), np.uint8, len(column))
+
+
+def count_levels(column: Column) -> dict[str, int]:
+    """Count the rows of each level, missing ones left out."""
+    counts: dict[str, int] = {}
+    values = column.tolist()
+    try:
+        raw = Counter(values) if column.dtype == object else Counter(map(level_text, values))
+        plain = all(value is None or isinstance(value, str) for value in raw)
+    except TypeError:
+        plain = False
+    if not plain:
+        raw = Counter(map(level_text, values))
+    for value, rows in raw.items():
+        text = level_text(value)
+        if text is not None:
+            counts[text] = counts.get(text, 0) + rows
+    return counts
+
+
+def _level_groups() -> NDArray[np.uint8]:
+    groups = np.minimum(np.arange(CELLS), GROUPS - 4).astype(np.uint8)
+    groups[ORDINARY:] = special_groups()
+    return groups
+
+
+def _level_tests() -> NDArray[np.uint8]:
+    tests = np.arange(CELLS, dtype=np.uint8)
+    tests[_TESTED_LEVELS:ORDINARY] = OTHER
+    return tests
