@@ -1,9 +1,11 @@
 """The alert state machine: against an independent model of the specification's table, and what people and events are told."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import hypothesis.strategies as st
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -69,8 +71,6 @@ def sent(database: Database) -> list[str]:
 
 
 def outbox_decode(payload: str) -> AlertsChanged:
-    import msgspec
-
     return msgspec.json.decode(payload, type=AlertsChanged)
 
 
@@ -267,7 +267,7 @@ def test_an_older_window_judged_again_can_confirm_but_does_not_step_back(databas
 
 def test_an_alert_without_a_window_is_raised_once_and_resolved_by_hand(database: Database, actor: Principal) -> None:
     for summary in ("1 file", "1 file", "2 files"):
-        database.write(lambda tx, summary=summary: raise_alert(tx, "", "", "intake", summary, HOUR))
+        database.write(partial(raise_alert, deployment="", version="", rule="intake", summary=summary, now=HOUR))
     with database.read() as tx:
         alert = alert_store.open_alert(tx, "", "", "intake")
     assert alert is not None

@@ -18,7 +18,8 @@ def bound_states(watch: Watch, verdict: WindowVerdict, metrics: Sequence[WindowM
     metrics : sequence of WindowMetric
         Of the same window, from its rows and labels.
     """
-    return tuple(state for bound in (*watch.objectives, *watch.guardrails) for state in _states(bound, verdict, metrics))
+    bounds: list[Objective | Guardrail] = [*watch.objectives, *watch.guardrails]
+    return tuple(state for bound in bounds for state in _states(bound, verdict, metrics))
 
 
 def _states(bound: Objective | Guardrail, verdict: WindowVerdict, metrics: Sequence[WindowMetric]) -> Iterable[BoundState]:

@@ -12,7 +12,6 @@ from perenne.monitoring.model import (
     BLIND_SHARE,
     CHAMPION,
     MERGED_WINDOWS,
-    MINIMUM_ROWS,
     Cause,
     Figure,
     Watch,
@@ -30,8 +29,6 @@ from perenne.stats.performance import estimate
 from perenne.stats.profile import Profile
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
-
-_STATE_ORDER = ("alarm", "warn")
 
 
 def judge_due(workspace: Workspace, now: int) -> int:
@@ -84,7 +81,7 @@ def _span(tx: Transaction, key: WindowKey) -> list[Window]:
     span, rows = [window], window.rows
     for before in reversed(earlier):
         verdict = store.find_verdict(tx, before.key)
-        if rows >= MINIMUM_ROWS or verdict is None or verdict.state is not WindowState.TOO_FEW:
+        if rows >= drift.MINIMUM_ROWS or verdict is None or verdict.state is not WindowState.TOO_FEW:
             break
         span.insert(0, before)
         rows += before.rows
@@ -109,33 +106,30 @@ def judge_span(reference: Reference, span: Sequence[Window], now: int) -> Window
         window_length=window.window_length,
         span_start=span[0].window_start,
         revision=window.revision,
-        state=WindowState.TOO_FEW,
+        state=WindowState.GAP,
         rows=rows,
-        needed_rows=MINIMUM_ROWS,
+        needed_rows=drift.MINIMUM_ROWS,
         dropped_share=dropped / (rows + dropped) if rows + dropped else 0.0,
         agreement=window.agreed / window.compared if window.compared else None,
         judged=now,
     )
-    if verdict.dropped_share > BLIND_SHARE:
-        return msgspec.structs.replace(verdict, state=WindowState.GAP)
-    measured = operational_figures(window.latency, window.rows, window.errors)
-    verdict = msgspec.structs.replace(verdict, measured=measured)
-    return verdict if rows < MINIMUM_ROWS else _compared(verdict, reference, span)
+    return verdict if verdict.dropped_share > BLIND_SHARE else _compared(verdict, reference, span)
 
 
 def _compared(verdict: WindowVerdict, reference: Reference, span: Sequence[Window]) -> WindowVerdict:
-    """Add what the profile tells: drift, and performance estimated from the scores."""
+    """Add what the profile tells: drift, performance estimated from the scores, and how the service did."""
     profile = Profile.empty(reference)
     for part in span:
         profile.merge(Profile.from_bytes(part.profile, reference))
     found = drift.judge(reference, profile)
-    causes = [_cause(feature) for feature in found.features if feature.state in _STATE_ORDER]
-    causes.sort(key=lambda cause: (_STATE_ORDER.index(cause.state), -abs(cause.impact or 0.0)))
+    state, window = WindowState(found.state), span[-1]
+    moved = () if state is WindowState.TOO_FEW else (feature for feature in found.features if feature.state != "ok")
     return msgspec.structs.replace(
         verdict,
-        state=WindowState(found.state),
+        state=state,
         needed_rows=found.needed_rows,
-        causes=tuple(causes),
+        causes=tuple(_cause(feature) for feature in moved),
+        measured=operational_figures(window.latency, window.rows, window.errors),
         estimated=_estimated(reference, profile),
     )
 

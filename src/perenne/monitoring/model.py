@@ -10,7 +10,6 @@ from perenne.core.clock import DAY
 from perenne.projects import Guardrail, Objective
 
 CHAMPION = "champion"
-MINIMUM_ROWS = 200
 MERGED_WINDOWS = 8
 GAP_SHARE = 0.05
 BLIND_SHARE = 0.5
