@@ -1,99 +1,42 @@
 """The metadata database: one place to open it, one kind of transaction to read it, one way to change it.
 
 A change is a function of a transaction. `Database.write` runs it, commits it, and only then returns its result, so that nothing
-is acknowledged before it is kept. On SQLite one thread owns the only connection that writes and commits whatever is waiting as
-one group (`perenne.storage.writer`).
+is acknowledged before it is kept. On SQLite one connection writes and commits whatever is waiting as one group
+(`perenne.storage.writer`).
 """
 
+import os
 import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from perenne.core.errors import Invalid, Unavailable
+from perenne.storage import migrations
+from perenne.storage.schema import JsonColumn, metadata, read_struct
+from perenne.storage.transaction import Transaction
+from perenne.storage.writer import GroupWriter
+
+__all__ = ["Database", "JsonColumn", "Transaction", "metadata", "read_struct"]
 
 T = TypeVar("T")
-S = TypeVar("S")
 
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-BUSY_TIMEOUT_MS = 60_000
-
-
-class JsonColumn(sa.types.TypeDecorator[Any]):
-    """A text column that holds a Struct, or any type msgspec can read, as JSON.
-
-    Parameters
-    ----------
-    kind : type
-        What the text is read into.
-    """
-
-    impl = sa.Text
-    cache_ok = True
-
-    def __init__(self, kind: Any) -> None:
-        super().__init__()
-        self.kind = kind
-        self._decoder = msgspec.json.Decoder(kind)
-
-    def process_bind_param(self, value: Any, dialect: object) -> str | None:
-        """Write the value as JSON; None stays NULL."""
-        return None if value is None else msgspec.json.encode(value).decode()
-
-    def process_result_value(self, value: str | None, dialect: object) -> Any:
-        """Read the JSON into the column's type."""
-        return None if value is None else self._decoder.decode(value)
-
-
-class Transaction:
-    """A unit of work on the database. Whoever opens it, commits it; use cases only take it as `tx`."""
-
-    __slots__ = ("_after_commit", "connection")
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self._after_commit: list[Callable[[], None]] = []
-
-    def execute(
-        self, statement: sa.Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> sa.CursorResult[Any]:
-        """Run one statement, or one for each of several sets of parameters."""
-        return self.connection.execute(statement, parameters)
-
-    def scalar(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> Any:
-        """Run a statement and return the first column of its first row, or None."""
-        return self.connection.execute(statement, parameters).scalar()
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call a function once the change is kept; it is dropped if the change is not."""
-        self._after_commit.append(callback)
-
-    def run_after_commit(self) -> None:
-        """Call what waits for the commit; only whoever commits may do so."""
-        for callback in self._after_commit:
-            callback()
+BUSY_TIMEOUT_S = 60.0
+READERS = 16
+"""Connections that may read at once."""
 
 
 class Database:
     """An open metadata database.
 
-    Use as a context manager, or call `close`. Safe to use from several threads; several processes may open the same one.
+    Use as a context manager, or call `close`. Safe to use from several threads; several processes may open the same one, each
+    for itself: a process that was forked off opens its own.
     """
 
     def __init__(self, url: str) -> None:
@@ -104,8 +47,8 @@ class Database:
                 code="database.url",
                 hint="use sqlite:///path/to/perenne.db; PostgreSQL comes with a later release",
             )
-        from perenne.storage.writer import GroupWriter
-
+        if self.url.database in (None, "", ":memory:"):
+            raise Invalid("database URL names no file", code="database.url", hint="use sqlite:///path/to/perenne.db")
         self._reader = _sqlite_engine(self.url, read_only=True)
         self._writing = _sqlite_engine(self.url, read_only=False)
         self._writer = GroupWriter(self._writing)
@@ -119,27 +62,32 @@ class Database:
         Unavailable
             If it cannot be opened or its schema is newer than this program.
         """
-        from perenne.storage import migrations
-
-        path = sa.make_url(url).database
-        if path and path != ":memory:":
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
         database = cls(url)
+        path = Path(str(database.url.database))
         try:
+            _make_file(path)
             migrations.upgrade(database._writing)
-        except (sqlite3.OperationalError, sa.exc.OperationalError) as error:
+        except (OSError, sqlite3.Error, sa.exc.DBAPIError) as error:
             database.close()
+            reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
             raise Unavailable(
-                f"the database at {path} cannot be opened: {error.args[0]}",
+                f"the database at {path} cannot be opened: {reason}",
                 code="database.unavailable",
-                hint="is the disk full or read-only, or the file in use by an older release? `perenne doctor` tells",
+                hint="is the disk full or read-only, or the file not a database? `perenne doctor` tells",
             ) from error
+        except BaseException:
+            database.close()
+            raise
         return database
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Read one consistent snapshot."""
-        with self._reader.connect() as connection, connection.begin():
+        try:
+            connection = self._reader.connect()
+        except sa.exc.TimeoutError as error:
+            raise Unavailable("too many readers at once", code="database.busy", hint="try again in a moment") from error
+        with connection, connection.begin():
             yield Transaction(connection)
 
     def submit(self, work: Callable[[Transaction], T], *, durable: bool = True) -> "Future[T]":
@@ -155,7 +103,13 @@ class Database:
         return self._writer.submit(work, durable)
 
     def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
-        """Run a change, wait until it is committed and return its result; see `submit`."""
+        """Run a change, wait until it is committed and return its result; see `submit`.
+
+        Raises
+        ------
+        Unavailable
+            If it could not be committed: the disk is full or read-only, or another process holds the database.
+        """
         return self._writer.run(work, durable)
 
     def close(self) -> None:
@@ -171,16 +125,23 @@ class Database:
         self.close()
 
 
+def _make_file(path: Path) -> None:
+    """Make an empty file that only its owner may read; SQLite gives its journal the same rights."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
 def _sqlite_engine(url: sa.URL, *, read_only: bool) -> Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.pool.QueuePool,
-        pool_size=8 if read_only else 1,
-        max_overflow=8 if read_only else 0,
+        pool_size=READERS // 2 if read_only else 1,
+        max_overflow=READERS // 2 if read_only else 0,
         connect_args={
             "check_same_thread": False,
             "isolation_level": None,
-            "timeout": BUSY_TIMEOUT_MS / 1_000,
+            "timeout": BUSY_TIMEOUT_S,
             "cached_statements": 512,
         },
     )
@@ -188,7 +149,7 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool) -> Engine:
 
     @sa.event.listens_for(engine, "connect")
     def prepare(raw: sqlite3.Connection, _: object) -> None:
-        raw.execute("PRAGMA journal_mode=WAL")
+        _use_wal(raw)
         raw.execute("PRAGMA synchronous=NORMAL")
         raw.execute("PRAGMA foreign_keys=ON")
         raw.execute("PRAGMA temp_store=MEMORY")
@@ -204,25 +165,14 @@ def _sqlite_engine(url: sa.URL, *, read_only: bool) -> Engine:
     return engine
 
 
-def read_struct(kind: Callable[..., S], row: "sa.Row[Any]") -> S:
-    """Make a Struct of a row whose columns stand in the order of the Struct's fields."""
-    return kind(*row)
-
-
-class ThreadGuard:
-    """Remembers one thread, to tell a call that comes from inside it."""
-
-    def __init__(self) -> None:
-        self._ident: int | None = None
-
-    def enter(self) -> None:
-        """Remember the calling thread."""
-        self._ident = threading.get_ident()
-
-    def leave(self) -> None:
-        """Forget it."""
-        self._ident = None
-
-    def inside(self) -> bool:
-        """Tell whether the caller is the remembered thread."""
-        return threading.get_ident() == self._ident
+def _use_wal(raw: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log; of several that do so to a new file at once, SQLite refuses some without a wait."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Connection, Engine
 
 from perenne.core.errors import Unavailable
-from perenne.storage.database import ThreadGuard, Transaction
+from perenne.storage.transaction import Transaction, trouble
 
 T = TypeVar("T")
 
@@ -48,10 +48,10 @@ class GroupWriter:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
-        self._guard = ThreadGuard()
         self._closed = False
         self._lock = threading.Lock()
         self._turn = threading.Lock()
+        self._at_work: int | None = None
         self._waiting = 0
         self._thread: threading.Thread | None = None
         self._connection: Connection | None = None
@@ -63,7 +63,7 @@ class GroupWriter:
         Raises
         ------
         Unavailable
-            If the writer is closed, or a change tries to queue another and wait for it.
+            If the writer is closed, or the caller is itself a change.
         """
         self._refuse_nested()
         change = _Change(work, durable)
@@ -83,7 +83,7 @@ class GroupWriter:
         Raises
         ------
         Unavailable
-            As in `submit`.
+            As in `submit`, or if the change cannot be committed.
         """
         self._refuse_nested()
         if self._turn.acquire(blocking=False):
@@ -109,7 +109,7 @@ class GroupWriter:
             self._let_go()
 
     def _refuse_nested(self) -> None:
-        if self._guard.inside():
+        if self._at_work == threading.get_ident():
             raise Unavailable(
                 "a change may not open another transaction", code="database.nested", hint="pass its `tx` on instead"
             )
@@ -132,22 +132,23 @@ class GroupWriter:
 
     def _commit(self, group: list[_Change]) -> None:
         """Run and commit a group; every future in it is done afterwards. Only for whoever holds the turn."""
-        self._guard.enter()
+        group = [change for change in group if change.future.set_running_or_notify_cancel()]
+        self._at_work = threading.get_ident()
         try:
-            kept = self._apply(group)
-            for change in kept:
-                _after_commit(change)
-        except BaseException as error:  # a failed commit must reach every waiting caller
+            for change in self._apply(group):
+                _acknowledge(change)
+        except BaseException as error:  # a commit that failed must reach every waiting caller
             self._let_go()
-            failure = _unavailable(error) if isinstance(error, sqlite3.Error) else error
             for change in group:
                 if not change.future.done():
-                    change.future.set_exception(failure)
+                    change.future.set_exception(trouble(error) or error)
         finally:
-            self._guard.leave()
+            self._at_work = None
 
     def _apply(self, group: list[_Change]) -> list[_Change]:
         """Run and commit the changes of a group, and return those that are kept."""
+        if not group:
+            return []
         connection = self._connect()
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
@@ -177,13 +178,14 @@ class GroupWriter:
             connection.close()
 
 
-def _after_commit(change: _Change) -> None:
+def _acknowledge(change: _Change) -> None:
     assert change.transaction is not None
     try:
         change.transaction.run_after_commit()
     except Exception:  # the change is kept: what follows it can neither undo it nor stop the writer
         log.exception("what waited for a commit failed")
-    change.future.set_result(change.result)
+    finally:
+        change.future.set_result(change.result)
 
 
 def _attempt(change: _Change, connection: Connection) -> bool:
@@ -192,7 +194,7 @@ def _attempt(change: _Change, connection: Connection) -> bool:
         change.transaction = Transaction(connection)
         change.result = change.work(change.transaction)
     except BaseException as error:  # whatever the change raises belongs to its caller
-        change.future.set_exception(error)
+        change.future.set_exception(trouble(error) or error)
         return False
     return True
 
@@ -204,13 +206,3 @@ def _apply_in_savepoint(change: _Change, connection: Connection, raw: sqlite3.Co
         raw.execute("ROLLBACK TO change_")
     raw.execute("RELEASE change_")
     return kept
-
-
-def _unavailable(error: sqlite3.Error) -> Unavailable:
-    failure = Unavailable(
-        f"the database cannot be written: {error}",
-        code="database.unavailable",
-        hint="is the disk full, or does another program hold the file? `perenne doctor` tells",
-    )
-    failure.__cause__ = error
-    return failure
