@@ -1,0 +1,114 @@
+"""Labelled rows as they arrive: one look (McNemar), many looks (a mixture e-value), and a change of the error rate (CUSUM).
+
+Only discordant pairs count in the first two: a win is a row that the challenger alone has right, a loss one that only the
+champion has right.
+"""
+
+import math
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_EXACT_BELOW = 25
+_WORSENING = 1.5
+_LARGEST_RATE = 0.99
+_LIMIT = 7.0
+
+
+def mcnemar(wins: int, losses: int) -> float:
+    """Return the one-sided p-value against "the challenger is not better", for a single look.
+
+    Exact below 25 discordant pairs, else the normal limit with continuity correction.
+
+    >>> mcnemar(9, 1)
+    0.01074...
+    """
+    pairs = wins + losses
+    if pairs < _EXACT_BELOW:
+        return sum(math.comb(pairs, hits) for hits in range(wins, pairs + 1)) / float(2**pairs)
+    return math.erfc((wins - losses - 1) / math.sqrt(2 * pairs)) / 2
+
+
+def log_e_value(wins: int, losses: int) -> float:
+    """Return the natural logarithm of the evidence that wins are likelier than losses, valid however often one looks.
+
+    A uniform mixture over the win rates above 1/2:
+    `E = 2**(b+c+1) B(b+1, c+1) P(Beta(b+1, c+1) > 1/2)` for b wins and c losses. Under equality the chance that E ever reaches
+    1/alpha is at most alpha. Swap the arguments for the evidence that the challenger is worse.
+
+    >>> round(math.exp(log_e_value(0, 0)), 12)
+    1.0
+    """
+    pairs = wins + losses
+    # P(Beta(b+1, c+1) > 1/2) is the chance of at most b heads in b + c + 1 throws, summed here from the largest term down.
+    heads = np.arange(wins)
+    ratios = np.log(heads + 1) - np.log(pairs + 1 - heads)
+    terms = np.concatenate([[0.0], np.cumsum(ratios[::-1])])
+    most = math.lgamma(pairs + 2) - math.lgamma(wins + 1) - math.lgamma(losses + 2)
+    tail = most + _log_sum(terms) - (pairs + 1) * math.log(2)
+    beta = math.lgamma(wins + 1) + math.lgamma(losses + 1) - math.lgamma(pairs + 2)
+    return (pairs + 1) * math.log(2) + beta + tail
+
+
+def e_value(wins: int, losses: int) -> float:
+    """Return the evidence itself, infinite above what a float holds; see `log_e_value`."""
+    logarithm = log_e_value(wins, losses)
+    return math.exp(logarithm) if logarithm < 709 else math.inf
+
+
+def _log_sum(logarithms: NDArray[np.float64]) -> float:
+    top = float(logarithms.max())
+    return top + math.log(float(np.exp(logarithms - top).sum()))
+
+
+class Cusum(msgspec.Struct):
+    """One-sided CUSUM: has the error rate risen by half? Its state is two floats, to be kept between labels.
+
+    Attributes
+    ----------
+    rate : float
+        The error rate when all is well.
+    score : float
+        What has gathered; an alarm above 7, which sets the run between false alarms, then it starts anew.
+    alarms : int
+        Alarms so far.
+    """
+
+    rate: float
+    score: float = 0.0
+    alarms: int = 0
+
+    @classmethod
+    def from_counts(cls, errors: int, labels: int) -> "Cusum":
+        """Start with the rate of a reference, or of the first labels where there is none; never 0 and never 1.
+
+        >>> Cusum.from_counts(0, 998).rate
+        0.001
+        """
+        return cls((errors + 1) / (labels + 2))
+
+    def update(self, errors: ArrayLike) -> int | None:
+        """Take in labels in order of arrival.
+
+        Parameters
+        ----------
+        errors : array of 0 and 1
+            1 where the answer was wrong.
+
+        Returns
+        -------
+        int or None
+            Place of the first label that raised an alarm, if any.
+        """
+        worse = min(_LARGEST_RATE, _WORSENING * self.rate)
+        if worse <= self.rate:
+            return None  # nearly every answer is wrong already
+        up, down = math.log(worse / self.rate), math.log((1 - worse) / (1 - self.rate))
+        first = None
+        for place, error in enumerate(np.asarray(errors).tolist()):
+            self.score = max(0.0, self.score + (up if error else down))
+            if self.score > _LIMIT:
+                self.score, self.alarms = 0.0, self.alarms + 1
+                first = place if first is None else first
+        return first

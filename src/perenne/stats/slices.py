@@ -1,0 +1,113 @@
+"""Where a model does worst: every cell of every feature is a slice, and a slice must be worse than chance would have it."""
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from perenne.stats.cells import Reference
+from perenne.stats.columns import Columns
+from perenne.stats.layout import FeatureCells
+from perenne.stats.numeric import CELLS, NON_FINITE, NULL, ORDINARY, OTHER, NumberCells
+
+MINIMUM_ROWS = 50
+_SIGNIFICANCE = 0.05
+_SPECIAL = {NULL: "missing", NON_FINITE: "infinite", OTHER: "a rare level"}
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """Rows of one cell of a feature, and how much worse the model is on them.
+
+    Attributes
+    ----------
+    feature, where : str
+        The feature, and its values in words.
+    rows : int
+    mean, overall : float
+        Mean loss in the slice and over all rows.
+    excess : float
+        `(mean - overall) * rows`: the loss that would be saved if the slice were like the rest.
+    p : float
+        One-sided p-value, corrected for the number of slices looked at.
+    """
+
+    feature: str
+    where: str
+    rows: int
+    mean: float
+    overall: float
+    excess: float
+    p: float
+
+
+def worst_slices(
+    reference: Reference, columns: Columns, loss: NDArray[np.floating], *, top: int = 5, minimum_rows: int = MINIMUM_ROWS
+) -> list[Slice]:
+    """Return the slices that cost the most, among those worse than the rest beyond chance.
+
+    Parameters
+    ----------
+    reference : Reference
+        Whose cells cut the rows.
+    columns : Columns
+        Inputs of labelled rows.
+    loss : float array (rows,)
+        0 and 1 for an error, or any loss; rows without a finite loss are left out.
+    """
+    known = np.isfinite(loss)
+    values = np.asarray(loss, np.float64)[known]
+    if len(values) < minimum_rows:
+        return []
+    overall = float(values.mean())
+    found: list[Slice] = []
+    looked = 0
+    for feature in (feature for feature in reference.layout.features if feature.name in columns):
+        cells = reference_cells(feature, columns)[known]
+        rows = np.bincount(cells, minlength=CELLS)
+        sums, squares = (np.bincount(cells, weights=weights, minlength=CELLS) for weights in (values, values**2))
+        for cell in np.flatnonzero((rows >= minimum_rows) & (rows < len(values))).tolist():
+            looked += 1
+            mean = float(sums[cell] / rows[cell])
+            if mean > overall:
+                p = _tail(int(rows[cell]), float(sums[cell]), float(squares[cell]), values)
+                excess = (mean - overall) * int(rows[cell])
+                found.append(Slice(feature.name, in_words(feature, cell), int(rows[cell]), mean, overall, excess, p))
+    corrected = [msgspec.structs.replace(piece, p=min(1.0, piece.p * looked)) for piece in found]
+    return sorted((piece for piece in corrected if piece.p < _SIGNIFICANCE), key=lambda piece: -piece.excess)[:top]
+
+
+def reference_cells(feature: FeatureCells, columns: Columns) -> NDArray[np.uint8]:
+    """Return the cell of each row of one feature, merged as for the drift test."""
+    cells = feature.encode(columns[feature.name])
+    return feature.tests[cells[0] if isinstance(cells, tuple) else cells]
+
+
+def _tail(rows: int, total: float, squares: float, values: NDArray[np.float64]) -> float:
+    """Welch's test of the slice against the rest, by the normal limit."""
+    from scipy.special import ndtr
+
+    rest_rows, rest_total = len(values) - rows, float(values.sum()) - total
+    variances = [
+        max(0.0, square / count - (part / count) ** 2)
+        for count, part, square in ((rows, total, squares), (rest_rows, rest_total, float((values**2).sum()) - squares))
+    ]
+    error = np.sqrt(variances[0] / rows + variances[1] / rest_rows)
+    distance = total / rows - rest_total / rest_rows
+    return float(ndtr(-distance / error)) if error > 0 else float(distance <= 0)
+
+
+def in_words(feature: FeatureCells, cell: int) -> str:
+    """Write which values a test cell holds, such as `3 to 7`, `0`, `'UA'` or `missing`."""
+    if cell in _SPECIAL:
+        return _SPECIAL[cell]
+    if cell > ORDINARY:
+        return "no number" if isinstance(feature, NumberCells) else "a new level"
+    if not isinstance(feature, NumberCells):
+        return f"'{feature.levels[cell]}'"
+    lower, upper = feature.bounds()
+    merged = np.flatnonzero(feature.tests[: len(lower)] == cell)
+    low, high = lower[merged[0]], upper[merged[-1]]
+    if low == high:
+        return f"{low:.4g}"
+    if np.isinf(low):
+        return "any" if np.isinf(high) else f"below {high:.4g}"
+    return f"{low:.4g} or more" if np.isinf(high) else f"{low:.4g} to {high:.4g}"
