@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.data.fields import infer_fields, task_of, to_columns
-    from perenne.data.model import Anomaly, FieldGuess, Kind, Role, Severity, Snapshot
+    from perenne.data.model import Anomaly, DataProfile, FieldGuess, Kind, Role, Severity, Snapshot
+    from perenne.data.profiles import profile_table
+    from perenne.data.schema import Schema, infer_schema, read_schema, write_schema
     from perenne.data.snapshots import (
         FileState,
         get_snapshot,
@@ -22,18 +24,24 @@ if TYPE_CHECKING:
         write_snapshot,
     )
     from perenne.data.sources import read_source
+    from perenne.data.validation import validate
 
 _ROOMS = {
     "Anomaly": "model",
+    "DataProfile": "model",
     "FieldGuess": "model",
     "FileState": "snapshots",
     "Kind": "model",
     "Role": "model",
+    "Schema": "schema",
     "Severity": "model",
     "Snapshot": "model",
     "get_snapshot": "snapshots",
     "infer_fields": "fields",
+    "infer_schema": "schema",
     "known_snapshot": "snapshots",
+    "profile_table": "profiles",
+    "read_schema": "schema",
     "read_snapshot": "snapshots",
     "read_source": "sources",
     "record_snapshot": "snapshots",
@@ -41,20 +49,27 @@ _ROOMS = {
     "snapshots": "snapshots",
     "task_of": "fields",
     "to_columns": "fields",
+    "validate": "validation",
+    "write_schema": "schema",
     "write_snapshot": "snapshots",
 }
 
 __all__ = [
     "Anomaly",
+    "DataProfile",
     "FieldGuess",
     "FileState",
     "Kind",
     "Role",
+    "Schema",
     "Severity",
     "Snapshot",
     "get_snapshot",
     "infer_fields",
+    "infer_schema",
     "known_snapshot",
+    "profile_table",
+    "read_schema",
     "read_snapshot",
     "read_source",
     "record_snapshot",
@@ -62,6 +77,8 @@ __all__ = [
     "snapshots",
     "task_of",
     "to_columns",
+    "validate",
+    "write_schema",
     "write_snapshot",
 ]
 

@@ -80,7 +80,7 @@ def _guess(name: str, column: Chunked) -> FieldGuess:
         return FieldGuess(name, kind, Role.IGNORED, datatype, "the same value in every row")
     if datatype == "string":
         return _guess_text(name, column, known, distinct)
-    if datatype == "int64" and _names_rows(name, column, known, distinct):
+    if datatype == "int64" and names_rows(name, known, distinct, pc.max(column).as_py() - pc.min(column).as_py()):
         return FieldGuess(name, kind, Role.IGNORED, datatype, "a different number in every row: it names rows")
     return FieldGuess(name, kind, Role.FEATURE, datatype, f"{distinct:,} different values")
 
@@ -107,12 +107,9 @@ def _are_times(column: Chunked) -> bool:
     return not isinstance(read, Misfit) and pa.types.is_timestamp(read.type)
 
 
-def _names_rows(name: str, column: Chunked, known: int, distinct: int) -> bool:
-    """Tell whether whole numbers are names: all different, and counted up or called an id."""
-    if distinct < known or known < FEWEST_ROWS:
-        return False
-    span = pc.max(column).as_py() - pc.min(column).as_py()
-    return bool(span == known - 1 or _ID_NAME.search(name))
+def names_rows(name: str, known: int, distinct: int, span: int) -> bool:
+    """Tell whether whole numbers are names of rows: all different, and counted up or called an id."""
+    return distinct == known >= FEWEST_ROWS and (span == known - 1 or _ID_NAME.search(name) is not None)
 
 
 def task_of(column: Chunked) -> Task:

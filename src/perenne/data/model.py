@@ -127,7 +127,168 @@ class Anomaly(msgspec.Struct, frozen=True):
     sample_rows: tuple[Sample, ...]
     severity: Severity
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> str:
+        """The anomaly in words, with its first row."""
         where = f"column {self.column!r}: " if self.column else ""
-        seen = f", as in row {self.sample_rows[0].row}: {self.sample_rows[0].value}" if self.sample_rows else ""
-        return f"{where}{self.check}, expected {self.expected}; {self.count:,} rows ({self.fraction:.1%}){seen}"
+        broken = f"{where}{self.check.replace('_', ' ')}, expected {self.expected}"
+        if not self.sample_rows:
+            return broken
+        first = self.sample_rows[0]
+        value = "" if first.value is None else f": {first.value[:80]!r}"
+        return f"{broken}; not so in {self.count:,} rows ({self.fraction:.1%}), first in row {first.row}{value}"
+
+
+class ValueCount(msgspec.Struct, frozen=True):
+    """A value, as text, and how many rows have it."""
+
+    value: str
+    count: int
+
+
+class NumberProfile(msgspec.Struct, frozen=True):
+    """How the finite numbers of a column are spread.
+
+    `quantiles` are those of `QUANTILES`; `skewness` and `kurtosis` the standardised third and fourth central moments (3 taken
+    from the fourth); `outliers` lie more than 1.5 interquartile ranges outside the quartiles; `fives` is the share of multiples
+    of five among the whole numbers other than 0; `counts[i]` rows lie from `edges[i]` to `edges[i + 1]`.
+    """
+
+    min: float
+    max: float
+    mean: float
+    sd: float
+    skewness: float
+    kurtosis: float
+    quantiles: tuple[float, ...]
+    zeros: int
+    negatives: int
+    infinite: int
+    outliers: int
+    modes: int
+    fives: float
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+
+class TextProfile(msgspec.Struct, frozen=True):
+    """How the texts of a column look: lengths in characters, entropy of the levels in bits, shapes such as `A99`."""
+
+    min_length: int
+    mean_length: float
+    max_length: int
+    entropy: float
+    shapes: tuple[ValueCount, ...]
+
+
+class TimeProfile(msgspec.Struct, frozen=True):
+    """When the times of a column are, in microseconds since 1970; `counts` per hour, day, month or year, as `period` says."""
+
+    min: int
+    max: int
+    ascending: bool
+    longest_gap: int
+    period: str
+    counts: tuple[ValueCount, ...]
+
+
+class Bin(msgspec.Struct, frozen=True):
+    """Some values of a column, their rows, and the mean of the target there: of its last class's share, if it has classes."""
+
+    label: str
+    rows: int
+    mean: float
+
+
+class TargetRelation(msgspec.Struct, frozen=True):
+    """How much a column tells of the target, from 0 to 1.
+
+    `measure` is Cramér's V (bias-corrected) for a target with classes, the correlation ratio for a number, both over `bins`.
+    """
+
+    measure: str
+    value: float
+    bins: tuple[Bin, ...]
+
+
+class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a column.
+
+    Attributes
+    ----------
+    type : str
+        int64, float64, bool, string or timestamp.
+    count, nulls, distinct : int
+        Values, missing values, different values; all exact.
+    top : tuple of ValueCount
+        The most frequent values; all of them if there are no more than `MAX_TOP`.
+    flags : tuple of str
+        What to look at: all_missing, constant, id, spike, heaped, outliers, several_modes, leak.
+    """
+
+    name: str
+    type: str
+    count: int
+    nulls: int
+    distinct: int
+    top: tuple[ValueCount, ...]
+    flags: tuple[str, ...] = ()
+    numbers: NumberProfile | None = None
+    text: TextProfile | None = None
+    times: TimeProfile | None = None
+    target: TargetRelation | None = None
+
+
+MAX_TOP = 50
+
+
+class PairProfile(msgspec.Struct, frozen=True):
+    """Two columns of numbers together.
+
+    `reason` says why the pair is shown: `strong` correlation, or `shape`, where Pearson's and Spearman's coefficients differ by
+    more than 0.1 and a line would mislead. `counts[i][j]` rows lie in the i-th bin of x and the j-th of y.
+    """
+
+    x: str
+    y: str
+    pearson: float
+    spearman: float
+    reason: str
+    x_edges: tuple[float, ...]
+    y_edges: tuple[float, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+class DataProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a table; `profile.json`, from which the schema is inferred.
+
+    Attributes
+    ----------
+    dataset, digest : str
+        What the rows are called, and the snapshot they are.
+    rows, duplicate_rows : int
+        All rows, and those that repeat an earlier one.
+    target : str, optional
+        The column that relations are told to.
+    sample : int
+        The rows that relations and pairs were computed on, drawn evenly with a fixed seed; everything else is of all rows.
+    """
+
+    dataset: str
+    digest: str
+    rows: int
+    duplicate_rows: int
+    columns: tuple[ColumnProfile, ...]
+    target: str | None
+    sample: int
+    pairs: tuple[PairProfile, ...]
+
+    def column(self, name: str) -> ColumnProfile:
+        """Return the profile of a column. Raises KeyError."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)

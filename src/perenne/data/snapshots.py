@@ -66,13 +66,12 @@ def _with_creator(data: bytes, created_by: bytes) -> bytes:
 def record_snapshot(
     tx: Transaction,
     actor: Principal,
-    objects: ObjectStore,
     *,
     dataset: str,
     digest: str,
+    objects: ObjectStore,
+    window: tuple[int, int] | None = None,
     source: str = "",
-    start: int | None = None,
-    end: int | None = None,
     project: str = "",
 ) -> Snapshot:
     """Record a kept table as a snapshot of a dataset; the same rows of the same dataset are recorded once.
@@ -81,10 +80,12 @@ def record_snapshot(
     ----------
     dataset, digest : str
         What the rows are called, and what `write_snapshot` returned.
+    objects : ObjectStore
+        Where the table is kept.
+    window : tuple of int, optional
+        Start and end of the time they were taken for, in microseconds since 1970.
     source : str
-        Where they came from; credentials of a URL are left out.
-    start, end : int, optional
-        The window they were taken for, in microseconds since 1970.
+        Where they came from.
     project : str
         The project they were taken for.
     """
@@ -92,7 +93,7 @@ def record_snapshot(
     known = store.find(tx, digest, dataset)
     if known is not None:
         return known
-    snapshot = _describe(objects, digest, dataset, source, start, end)
+    snapshot = _describe(objects, digest, dataset, source, window)
     store.insert(tx, snapshot)
     audit.record(
         tx, actor, "snapshot.take", "snapshot", digest, after={"dataset": dataset, "rows": snapshot.rows, "source": source}
@@ -102,7 +103,7 @@ def record_snapshot(
     return snapshot
 
 
-def _describe(objects: ObjectStore, digest: str, dataset: str, source: str, start: int | None, end: int | None) -> Snapshot:
+def _describe(objects: ObjectStore, digest: str, dataset: str, source: str, window: tuple[int, int] | None) -> Snapshot:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -112,6 +113,7 @@ def _describe(objects: ObjectStore, digest: str, dataset: str, source: str, star
     with pq.ParquetFile(pa.BufferReader(data)) as file:
         columns = tuple(ColumnType(field.name, datatype_of(field.type)) for field in file.schema_arrow)
         rows = file.metadata.num_rows
+    start, end = window or (None, None)
     return Snapshot(digest, dataset, rows, len(data), columns, source, start, end, SystemClock().now())
 
 

@@ -106,7 +106,8 @@ class _Texts:
     def fitting(self, pattern: str) -> NDArray[np.bool_]:
         """Tell which distinct values have the form and are no mark."""
         matches: NDArray[np.bool_] = np.asarray(pc.match_substring_regex(self.trimmed, pattern), dtype=bool)
-        return matches & ~self.mark
+        matches &= ~self.mark
+        return matches
 
     def all_match(self, pattern: str) -> bool:
         """Tell whether every value that is no mark has the form."""
