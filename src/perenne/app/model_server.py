@@ -1,11 +1,15 @@
 """The model server's processes: `python -m perenne.app.model_server worker|observer OPTIONS`, started by `serving.ModelServer`."""
 
 import sys
+from typing import TYPE_CHECKING
 
 from perenne import serving
 
+if TYPE_CHECKING:
+    from perenne.net.asgi import Route
 
-def build_routes(runtime: "serving.Runtime") -> "list[serving.Route]":
+
+def build_routes(runtime: "serving.Runtime") -> "list[Route]":
     """Return the routes of every protocol a worker speaks."""
     from perenne.protocols.mlflow import scoring
     from perenne.protocols.oip import routes as oip

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from perenne.core.errors import PerenneError
+
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -63,7 +65,7 @@ async def send_reply(send: Send, reply: Reply, more: Headers = ()) -> None:
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Reply]]
-ErrorForm: TypeAlias = Callable[[Exception, str], Reply]
+ErrorForm: TypeAlias = Callable[[PerenneError], Reply]
 
 
 class Route(NamedTuple):
@@ -72,7 +74,7 @@ class Route(NamedTuple):
     method: str
     path: str
     handler: Handler
-    error_form: ErrorForm
+    error_reply: ErrorForm
 
 
 class Match(NamedTuple):

@@ -12,25 +12,40 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.serving import service
     from perenne.serving.log import read_predictions
-    from perenne.serving.model import Deployment, DeploymentChanged, Release, Role, Stop, StopMode, Variant
+    from perenne.serving.model import Deployment, DeploymentChanged, StopMode, Variant
+    from perenne.serving.processes import run_process
     from perenne.serving.releases import release
+    from perenne.serving.runtime import Answer, Rows, Runtime
     from perenne.serving.supervisor import ModelServer
 
 _ROOMS = {
+    "Answer": "runtime",
     "Deployment": "model",
     "DeploymentChanged": "model",
     "ModelServer": "supervisor",
-    "Release": "model",
-    "Role": "model",
-    "Stop": "model",
+    "Rows": "runtime",
+    "Runtime": "runtime",
     "StopMode": "model",
     "Variant": "model",
     "read_predictions": "log",
     "release": "releases",
+    "run_process": "processes",
 }
 
-__all__ = ["Deployment", "DeploymentChanged", "ModelServer", "Release", "Role", "Stop", "StopMode", "Variant"]
-__all__ += ["read_predictions", "release", "service"]
+__all__ = [
+    "Answer",
+    "Deployment",
+    "DeploymentChanged",
+    "ModelServer",
+    "Rows",
+    "Runtime",
+    "StopMode",
+    "Variant",
+    "read_predictions",
+    "release",
+    "run_process",
+    "service",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -83,5 +83,3 @@ def _prune(folder: Path, deployment: Deployment, present: Release | None) -> Non
     for path in (folder / VERSIONS).iterdir():
         if path.name not in needed and not path.name.startswith(".incoming-"):
             shutil.rmtree(path, ignore_errors=True)
-
-

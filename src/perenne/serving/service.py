@@ -154,7 +154,9 @@ def get_deployment(tx: Transaction, name: str) -> Deployment:
     """Read a deployment. Raises NotFound."""
     found = store.find(tx, name)
     if found is None:
-        raise NotFound(f"there is no deployment {name[:100]!r}", code="deployment.not_found", hint="`perenne deploy list` shows them")
+        raise NotFound(
+            f"there is no deployment {name[:100]!r}", code="deployment.not_found", hint="`perenne deploy list` shows them"
+        )
     return found
 
 

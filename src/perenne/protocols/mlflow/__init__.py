@@ -1,0 +1,1 @@
+"""MLflow's protocols: `scoring` answers what its scoring servers (and SageMaker's) answer."""

@@ -1,0 +1,201 @@
+"""The routes of the Open Inference Protocol, version 2."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+import perenne
+from perenne.core.errors import Invalid
+from perenne.formats import oip
+from perenne.inference import Signature
+from perenne.net.asgi import Handler, Reply, Request, Route
+from perenne.net.inbound import check_json, error_reply
+from perenne.protocols.columns import expected_datatype
+from perenne.protocols.oip.inputs import read_rows
+from perenne.serving import Answer, Rows, Runtime
+from perenne.stats.columns import Task
+
+PREDICTION, PROBABILITIES, PREDICTION_ID = "prediction", "probabilities", "prediction_id"
+MAX_SECONDS = 60.0
+
+
+def routes(runtime: Runtime) -> list[Route]:
+    """Return the protocol's routes for a worker."""
+    models = Models(runtime)
+    get: list[tuple[str, Handler]] = [
+        ("/v2", models.server),
+        ("/v2/", models.server),
+        ("/v2/health/live", models.live),
+        ("/v2/health/ready", models.ready),
+        ("/v2/models", models.listing),
+        ("/v2/models/{}", models.metadata),
+        ("/v2/models/{}/ready", models.model_ready),
+        ("/v2/models/{}/versions/{}", models.metadata),
+        ("/v2/models/{}/versions/{}/ready", models.model_ready),
+    ]
+    post: list[tuple[str, Handler]] = [
+        ("/v2/models/{}/infer", models.infer),
+        ("/v2/models/{}/versions/{}/infer", models.infer),
+        ("/v2/repository/index", models.index),
+    ]
+    return [Route("GET", path, handler, error_reply) for path, handler in get] + [
+        Route("POST", path, handler, error_reply) for path, handler in post
+    ]
+
+
+class Models:
+    """Answers the protocol's requests.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        The worker.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def server(self, _: Request) -> Reply:
+        """Say who this is."""
+        return _json({"name": "perenne", "version": perenne.__version__, "extensions": []})
+
+    async def live(self, _: Request) -> Reply:
+        """Say that the process lives."""
+        return _json({"live": True})
+
+    async def ready(self, _: Request) -> Reply:
+        """Say whether requests should come here."""
+        return _json({"ready": self._runtime.ready}, 200 if self._runtime.ready else 503)
+
+    async def listing(self, _: Request) -> Reply:
+        """List the models: one."""
+        return _json({"models": [self._runtime.deployment]})
+
+    async def index(self, request: Request) -> Reply:
+        """List the models with their versions and states."""
+        if request.body:
+            _decode_object(request.body)
+        lineup = self._runtime.require_lineup()
+        loaded = [lineup.champion, *([lineup.previous] if lineup.previous else [])]
+        name = lineup.deployment.name
+        return _json([{"name": name, "version": version.number, "state": "READY", "reason": ""} for version in loaded])
+
+    async def model_ready(self, request: Request) -> Reply:
+        """Say whether a model, or one version of it, answers."""
+        self._runtime.find(*request.parts)
+        return _json({"name": request.parts[0], "ready": self._runtime.ready}, 200 if self._runtime.ready else 503)
+
+    async def metadata(self, request: Request) -> Reply:
+        """Describe a model's inputs and outputs."""
+        loaded = self._runtime.find(*request.parts).loaded
+        lineup = self._runtime.require_lineup()
+        versions = [lineup.champion.number] + ([lineup.previous.number] if lineup.previous else [])
+        signature = loaded.signature
+        described = oip.ModelMetadata(
+            name=request.parts[0],
+            versions=versions,
+            platform="onnx_onnxv1" if loaded.predictor.manifest.form == "onnx" else "perenne_linear",
+            inputs=[oip.TensorMetadata(field.name, expected_datatype(field), [-1]) for field in signature.fields],
+            outputs=_outputs(signature),
+        )
+        return _json(described)
+
+    async def infer(self, request: Request) -> Reply:
+        """Answer a request for inference."""
+        target = self._runtime.find(*request.parts)
+        if request.header(b"inference-header-content-length") is not None:
+            raise Invalid("binary tensor data is not supported, send JSON data", code="BAD_REQUEST")
+        return await self._runtime.score(request, "infer", target, _reader(request.body), _writer(request.parts[0]))
+
+
+def _reader(body: bytes) -> Callable[[Signature], Rows]:
+    def read(signature: Signature) -> Rows:
+        check_json(body)
+        request = oip.decode_request(body)
+        _check_outputs(request, signature)
+        return read_rows(request, signature, _seconds(request.parameters))
+
+    return read
+
+
+def _writer(model: str) -> Callable[[Answer, Any], Reply]:
+    def write(answer: Answer, request: oip.InferRequest) -> Reply:
+        asked = [output.name for output in request.outputs] if request.outputs else None
+        parameters: dict[str, Any] = {"variant": answer.variant}
+        if answer.reason in ("fallback", "stopped"):
+            parameters[answer.reason] = True
+        response = oip.InferResponse(
+            model_name=model,
+            model_version=answer.loaded.number,
+            id=request.id,
+            parameters=parameters,
+            outputs=_tensors(answer, asked),
+        )
+        return Reply(200, oip.encode_response(response))
+
+    return write
+
+
+def _tensors(answer: Answer, asked: list[str] | None) -> list[oip.Tensor]:
+    rows = len(answer.labels)
+    tensors = {}
+    for output in _outputs(answer.loaded.signature):
+        if asked is not None and output.name not in asked:
+            continue
+        if output.name == PREDICTION:
+            datatype = _datatype(answer.labels) if answer.labels else output.datatype
+            labels = [str(label) for label in answer.labels] if datatype == "BYTES" else answer.labels
+            tensors[PREDICTION] = oip.Tensor(PREDICTION, datatype, [rows], labels)
+        elif output.name == PROBABILITIES and answer.scores is not None:
+            flat = answer.scores.ravel().tolist()
+            tensors[PROBABILITIES] = oip.Tensor(PROBABILITIES, "FP64", [rows, answer.scores.shape[1]], flat)
+        elif output.name == PREDICTION_ID:
+            tensors[PREDICTION_ID] = oip.Tensor(PREDICTION_ID, "BYTES", [rows], answer.prediction_ids())
+    return list(tensors.values()) if asked is None else [tensors[name] for name in asked]
+
+
+def _outputs(signature: Signature) -> list[oip.TensorMetadata]:
+    prediction = "FP64" if signature.task is Task.REGRESSION else _datatype(signature.classes)
+    outputs = [oip.TensorMetadata(PREDICTION, prediction, [-1])]
+    if signature.task is not Task.REGRESSION:
+        outputs.append(oip.TensorMetadata(PROBABILITIES, "FP64", [-1, len(signature.classes)]))
+    return [*outputs, oip.TensorMetadata(PREDICTION_ID, "BYTES", [-1])]
+
+
+def _datatype(labels: "list[Any] | tuple[Any, ...]") -> str:
+    kinds = set(map(type, labels))
+    if kinds == {bool}:
+        return "BOOL"
+    if kinds == {int}:
+        return "INT64"
+    return "FP64" if kinds <= {int, float} else "BYTES"
+
+
+def _check_outputs(request: oip.InferRequest, signature: Signature) -> None:
+    known = [output.name for output in _outputs(signature)]
+    for output in request.outputs or ():
+        if output.name not in known:
+            raise Invalid(f"unknown output, this model has {', '.join(known)}", code="INVALID_PARAMETER_VALUE")
+        if "classification" in (output.parameters or ()):
+            raise Invalid(f"output {output.name!r}: classification is not supported", code="INVALID_PARAMETER_VALUE")
+
+
+def _seconds(parameters: oip.Parameters | None) -> float:
+    timeout = (parameters or {}).get("timeout")
+    if timeout is None:
+        return MAX_SECONDS
+    if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 0:
+        raise Invalid("parameter timeout: expected microseconds", code="INVALID_PARAMETER_VALUE")
+    return min(timeout / 1e6, MAX_SECONDS) if timeout else MAX_SECONDS
+
+
+def _decode_object(body: bytes) -> None:
+    try:
+        msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Invalid("the body must be empty or a JSON object", code="BAD_REQUEST") from None
+
+
+def _json(value: Any, status: int = 200) -> Reply:
+    return Reply(status, msgspec.json.encode(value))

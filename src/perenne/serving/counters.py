@@ -1,0 +1,184 @@
+"""Counts that outlive the process that counts, and that any process of the server can read: int64 in one shared map.
+
+Each worker and the observer has a block of its own that only it writes. A block holds gauges and a fixed number of series; a series
+is named by deployment, version, variant and endpoint.
+"""
+
+import mmap
+import os
+import tempfile
+from bisect import bisect_left
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from perenne.formats.windows import LATENCY_EDGES_US
+
+
+class Gauge(IntEnum):
+    """The single figures of a block."""
+
+    GENERATION = 0
+    READY = 1
+    IN_FLIGHT = 2
+    QUEUE_ROWS = 3
+    BACKLOG = 4
+    SENT = 5
+    DROPPED = 6
+    LOADS = 7
+    LOAD_FAILURES = 8
+    LOAD_US = 9
+    BATCHES = 10
+    BATCH_ROWS = 11
+    LOGGED_ROWS = 12
+    CHALLENGER_ERRORS = 13
+
+
+class Outcome(IntEnum):
+    """How a request ended."""
+
+    OK = 0
+    FALLBACK = 1
+    INVALID = 2
+    UNAVAILABLE = 3
+    FAILED = 4
+
+
+class SeriesKey(NamedTuple):
+    """What a series counts."""
+
+    deployment: str
+    version: str
+    variant: str
+    endpoint: str
+
+
+class SeriesCounts(NamedTuple):
+    """A series as read: requests by outcome, rows, microseconds in all, and requests per latency cell."""
+
+    outcomes: tuple[int, ...]
+    rows: int
+    latency_us: int
+    cells: tuple[int, ...]
+
+
+_GAUGES = 32
+_KEY_WORDS = 32
+_CELLS = len(LATENCY_EDGES_US) + 1
+_ROWS = len(Outcome)
+_LATENCY = _ROWS + 1
+_FIRST_CELL = _LATENCY + 1
+_SERIES_WORDS = _KEY_WORDS + _FIRST_CELL + _CELLS
+_SERIES = 32
+_BLOCK_WORDS = _GAUGES + _SERIES * _SERIES_WORDS
+_WORD = 8
+
+
+class Series:
+    """One series of a block, to count in."""
+
+    __slots__ = ("_at", "_words")
+
+    def __init__(self, words: "memoryview[int]", at: int) -> None:
+        self._words = words
+        self._at = at
+
+    def count(self, outcome: Outcome, rows: int, latency_us: int) -> None:
+        """Count a request."""
+        words, at = self._words, self._at
+        words[at + outcome] += 1
+        words[at + _ROWS] += rows
+        words[at + _LATENCY] += latency_us
+        words[at + _FIRST_CELL + bisect_left(LATENCY_EDGES_US, latency_us)] += 1
+
+
+class Counters:
+    """The shared map.
+
+    Parameters
+    ----------
+    handle : int
+        File descriptor of the map; see `create`.
+    blocks : int
+        How many blocks it has: one per worker and one for the observer, which is the last.
+    own : int
+        The block this process writes.
+    """
+
+    def __init__(self, handle: int, blocks: int, own: int) -> None:
+        self.handle = handle
+        self.blocks = blocks
+        self._words = memoryview(mmap.mmap(handle, blocks * _BLOCK_WORDS * _WORD)).cast("q")
+        self._start = own * _BLOCK_WORDS
+        self._known: dict[SeriesKey, Series] = {}
+
+    @classmethod
+    def create(cls, blocks: int) -> "Counters":
+        """Make a map that only this process and those it hands the descriptor to can see."""
+        with tempfile.TemporaryFile(prefix="perenne-counters-") as stream:
+            os.ftruncate(stream.fileno(), blocks * _BLOCK_WORDS * _WORD)
+            return cls(os.dup(stream.fileno()), blocks, 0)
+
+    def set(self, gauge: Gauge, value: int) -> None:
+        """Set a figure of this process."""
+        self._words[self._start + gauge] = value
+
+    def add(self, gauge: Gauge, value: int = 1) -> None:
+        """Add to a figure of this process."""
+        self._words[self._start + gauge] += value
+
+    def get(self, gauge: Gauge, block: int) -> int:
+        """Read a figure of any process."""
+        return self._words[block * _BLOCK_WORDS + gauge]
+
+    def mark_gone(self, block: int) -> None:
+        """Take back what a process that died can no longer take back itself; what it counted stays."""
+        for gauge in (Gauge.READY, Gauge.GENERATION, Gauge.IN_FLIGHT, Gauge.QUEUE_ROWS, Gauge.BACKLOG):
+            self._words[block * _BLOCK_WORDS + gauge] = 0
+
+    def total(self, gauge: Gauge) -> int:
+        """Add a figure up over all processes."""
+        return sum(self.get(gauge, block) for block in range(self.blocks))
+
+    def series(self, key: SeriesKey) -> Series:
+        """Return the series of a key in this process's block; the last place is shared by what finds no other."""
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._open(key)
+        return known
+
+    def read(self) -> dict[SeriesKey, SeriesCounts]:
+        """Add every series up over all processes."""
+        sums: dict[SeriesKey, list[int]] = {}
+        for key, values in self._stored():
+            total = sums.setdefault(key, [0] * len(values))
+            sums[key] = [a + b for a, b in zip(total, values, strict=True)]
+        return {
+            key: SeriesCounts(tuple(v[:_ROWS]), v[_ROWS], v[_LATENCY], tuple(v[_FIRST_CELL:])) for key, v in sorted(sums.items())
+        }
+
+    def _open(self, key: SeriesKey) -> Series:
+        wanted = _pack(key)
+        for place in range(_SERIES):
+            at = self._start + _GAUGES + place * _SERIES_WORDS
+            present = self._words[at : at + _KEY_WORDS].tobytes()
+            if not any(present) and place == _SERIES - 1:
+                wanted = present = _pack(SeriesKey("", "", "", "other"))
+            if present == wanted or not any(present) or place == _SERIES - 1:
+                self._words[at : at + _KEY_WORDS] = memoryview(wanted).cast("q")
+                return Series(self._words, at + _KEY_WORDS)
+        raise AssertionError
+
+    def _stored(self) -> Iterator[tuple[SeriesKey, list[int]]]:
+        for block in range(self.blocks):
+            for place in range(_SERIES):
+                at = block * _BLOCK_WORDS + _GAUGES + place * _SERIES_WORDS
+                name = self._words[at : at + _KEY_WORDS].tobytes().rstrip(b"\0")
+                if name:
+                    values = self._words[at + _KEY_WORDS : at + _SERIES_WORDS].tolist()
+                    yield SeriesKey(*name.decode(errors="replace").split("\t", 3)), values
+
+
+def _pack(key: SeriesKey) -> bytes:
+    size = _KEY_WORDS * _WORD
+    return "\t".join(key).encode()[:size].ljust(size, b"\0")

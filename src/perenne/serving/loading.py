@@ -1,0 +1,104 @@
+"""A version in memory: loaded, checked against its own example, warmed, and its cost known."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from perenne.inference import Prediction, Predictor, load
+from perenne.serving.model import Release, Variant
+from perenne.serving.releases import package_folder
+from perenne.stats.columns import Columns, Field, FieldKind
+
+_PROBE_ROWS = 64
+_PROBES = 5
+
+
+class LoadedVersion:
+    """A version that can answer.
+
+    Attributes
+    ----------
+    version, model, number : str
+        `name@number`, and its two parts.
+    tree : str
+        Digest of its package.
+    predictor : Predictor
+        Answers columns.
+    fixed_us, row_us : float
+        What a call costs, and what each row adds, in microseconds on this machine.
+    """
+
+    def __init__(self, version: str, tree: str, predictor: Predictor) -> None:
+        self.version = version
+        self.model, _, self.number = version.rpartition("@")
+        self.tree = tree
+        self.predictor = predictor
+        self.signature = predictor.signature
+        self.fixed_us, self.row_us = _cost(predictor)
+
+    def cost_us(self, rows: int) -> float:
+        """Estimate what predicting some rows costs, in microseconds."""
+        return self.fixed_us + rows * self.row_us
+
+    def accepts(self, columns: Columns) -> bool:
+        """Tell whether the columns, read for another version, hold all this one takes."""
+        return columns.keys() >= set(self.signature.names)
+
+    def predict(self, columns: Columns) -> Prediction:
+        """Answer rows."""
+        return self.predictor.predict(columns)
+
+
+class Lineup:
+    """Who answers now: the release, and its champion and previous version, loaded. Replaced whole, never changed."""
+
+    def __init__(self, release: Release, champion: LoadedVersion, previous: LoadedVersion | None) -> None:
+        self.release = release
+        self.deployment = release.deployment
+        self.champion = champion
+        self.previous = previous
+
+
+def load_version(folder: Path, variant: Variant) -> LoadedVersion:
+    """Load a variant from a release folder. Raises PerenneError if its package is damaged or answers otherwise than when made."""
+    return LoadedVersion(variant.version, variant.tree, load(package_folder(folder, variant.tree)))
+
+
+def load_lineup(folder: Path, release: Release, present: Lineup | None) -> Lineup:
+    """Load what a release needs; versions that are in memory already are taken over.
+
+    A previous version that cannot be loaded is left out: it must not keep the champion from answering.
+    """
+    at_hand = {known.tree: known for known in (present.champion, present.previous) if known} if present else {}
+    deployment = release.deployment
+    champion = at_hand.get(deployment.champion.tree) or load_version(folder, deployment.champion)
+    previous = None
+    if deployment.previous is not None:
+        previous = at_hand.get(deployment.previous.tree)
+        if previous is None:
+            try:
+                previous = load_version(folder, deployment.previous)
+            except Exception:
+                previous = None
+    return Lineup(release, champion, previous)
+
+
+def _cost(predictor: Predictor) -> tuple[float, float]:
+    one, many = (_fastest(predictor, rows) for rows in (1, _PROBE_ROWS))
+    row = max(0.0, (many - one) / (_PROBE_ROWS - 1))
+    return max(one - row, 0.1), row
+
+
+def _fastest(predictor: Predictor, rows: int) -> float:
+    columns = {field.name: _missing(field, rows) for field in predictor.signature.fields}
+    best = float("inf")
+    for _ in range(_PROBES):
+        start = time.perf_counter_ns()
+        predictor.predict(columns)
+        best = min(best, (time.perf_counter_ns() - start) / 1_000)
+    return best
+
+
+def _missing(field: Field, rows: int) -> "np.ndarray[tuple[int], np.dtype[np.generic]]":
+    return np.full(rows, None, object) if field.kind is FieldKind.CATEGORY else np.full(rows, np.nan)

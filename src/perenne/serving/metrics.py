@@ -1,0 +1,52 @@
+"""What the shared counters say, in Prometheus' words: one scrape of any worker shows the whole server."""
+
+from collections.abc import Iterator
+
+from perenne.formats.prometheus import Family, Sample, histogram
+from perenne.formats.windows import LATENCY_EDGES_US
+from perenne.serving.counters import Counters, Gauge, Outcome, SeriesCounts, SeriesKey
+
+_EDGES = tuple(edge / 1_000_000 for edge in LATENCY_EDGES_US)
+_SINGLE = (
+    ("perenne_generation", "gauge", "Generation of the deployment in every worker that is ready.", Gauge.GENERATION),
+    ("perenne_ready", "gauge", "Whether the worker takes requests.", Gauge.READY),
+    ("perenne_in_flight", "gauge", "Requests being answered.", Gauge.IN_FLIGHT),
+    ("perenne_queue_rows", "gauge", "Rows waiting to be predicted.", Gauge.QUEUE_ROWS),
+    ("perenne_batches_total", "counter", "Calls of a model.", Gauge.BATCHES),
+    ("perenne_payload_sent_total", "counter", "Messages handed to the observer.", Gauge.SENT),
+    ("perenne_payload_dropped_total", "counter", "Rows the observer never saw.", Gauge.DROPPED),
+    ("perenne_payload_waiting", "gauge", "Messages waiting for room on the way to the observer.", Gauge.BACKLOG),
+    ("perenne_model_loads_total", "counter", "Releases loaded.", Gauge.LOADS),
+    ("perenne_model_load_failures_total", "counter", "Releases that could not be loaded.", Gauge.LOAD_FAILURES),
+)
+
+
+def families(counters: Counters) -> Iterator[Family]:
+    """Go through the metrics of a server."""
+    series = counters.read()
+    requests = [
+        Sample({**_labels(key), "outcome": outcome.name.lower()}, counts.outcomes[outcome])
+        for key, counts in series.items()
+        for outcome in Outcome
+    ]
+    yield Family("perenne_requests_total", "counter", "Requests for predictions.", requests)
+    rows = [Sample(_labels(key), counts.rows) for key, counts in series.items()]
+    yield Family("perenne_predictions_total", "counter", "Rows asked for.", rows)
+    yield Family("perenne_predict_seconds", "histogram", "From arrival to answer.", list(_latency(series)))
+    for name, kind, description, gauge in _SINGLE:
+        workers = range(counters.blocks - 1)
+        samples = [Sample({"worker": str(block)}, counters.get(gauge, block)) for block in workers]
+        yield Family(name, kind, description, samples)
+    seconds = [Sample({"worker": str(block)}, counters.get(Gauge.LOAD_US, block) / 1e6) for block in range(counters.blocks - 1)]
+    yield Family("perenne_model_load_seconds", "gauge", "How long the last load took.", seconds)
+    logged = counters.get(Gauge.LOGGED_ROWS, counters.blocks - 1)
+    yield Family("perenne_logged_rows_total", "counter", "Rows the observer has written.", [Sample({}, logged)])
+
+
+def _latency(series: dict[SeriesKey, SeriesCounts]) -> Iterator[Sample]:
+    for key, counts in series.items():
+        yield from histogram(_labels(key), _EDGES, counts.cells, counts.latency_us / 1e6)
+
+
+def _labels(key: SeriesKey) -> dict[str, str]:
+    return {"deployment": key.deployment, "version": key.version, "variant": key.variant, "endpoint": key.endpoint}

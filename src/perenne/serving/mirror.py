@@ -1,0 +1,116 @@
+"""The worker's end of the wire to the observer: every answered row goes there, and nothing ever waits for it."""
+
+import asyncio
+import socket
+from collections import deque
+
+import msgspec
+
+from perenne.serving.counters import Counters, Gauge
+from perenne.serving.messages import MAX_MESSAGE, Served, served_encoder
+from perenne.stats.columns import Field, FieldKind
+
+BACKLOG_BYTES = 8 * 1024 * 1024
+
+
+class Mirror:
+    """Sends what was answered; what does not fit is counted and reported with the next message that does.
+
+    The kernel's buffer is the queue; a burst beyond it waits in this process up to a limit, and is sent when there is room.
+
+    Parameters
+    ----------
+    wire : socket
+        This worker's end.
+    counters : Counters
+        Where sent messages and dropped rows are counted.
+    backlog : int
+        How many bytes may wait in this process.
+    """
+
+    def __init__(self, wire: socket.socket, counters: Counters, backlog: int = BACKLOG_BYTES) -> None:
+        self._wire = wire
+        self._counters = counters
+        self._limit = backlog
+        self._waiting: deque[tuple[bytes, int]] = deque()
+        self._bytes = 0
+        self._unreported = 0
+
+    def send(self, served: Served, fields: tuple[Field, ...]) -> None:
+        """Send the rows of a request, in as many messages as they need."""
+        report = self._unreported
+        data = served_encoder.encode(msgspec.structs.replace(served, dropped=report) if report else served)
+        if len(data) <= MAX_MESSAGE:
+            self._unreported = 0
+            if not self._put(data, served.rows):
+                self._unreported = report
+                self._drop(served.rows)
+        elif served.rows == 1:
+            self._drop(1)
+        else:
+            step = max(1, served.rows // -(-len(data) // (MAX_MESSAGE // 2)))
+            for start in range(0, served.rows, step):
+                self.send(_rows_of(served, fields, start, min(start + step, served.rows)), fields)
+
+    def pump(self) -> None:
+        """Send what waits, as far as there is room."""
+        while self._waiting:
+            data, rows = self._waiting[0]
+            if not self._try(data, rows):
+                break
+            self._waiting.popleft()
+            self._bytes -= len(data)
+        self._counters.set(Gauge.BACKLOG, len(self._waiting))
+        if not self._waiting:
+            asyncio.get_running_loop().remove_writer(self._wire)
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until nothing waits any more, or the time is up."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self._waiting and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+
+    def _put(self, data: bytes, rows: int) -> bool:
+        if not self._waiting:
+            if self._try(data, rows):
+                return True
+            asyncio.get_running_loop().add_writer(self._wire, self.pump)
+        elif self._bytes + len(data) > self._limit:
+            return False
+        self._waiting.append((data, rows))
+        self._bytes += len(data)
+        self._counters.set(Gauge.BACKLOG, len(self._waiting))
+        return True
+
+    def _try(self, data: bytes, rows: int) -> bool:
+        """Send a message; False if there is no room just now."""
+        try:
+            self._wire.send(data)
+        except BlockingIOError:
+            return False
+        except OSError:  # this message can never be sent: it is lost, the answer is not
+            self._drop(rows)
+            return True
+        self._counters.add(Gauge.SENT)
+        return True
+
+    def _drop(self, rows: int) -> None:
+        self._unreported += rows
+        self._counters.add(Gauge.DROPPED, rows)
+
+
+def _rows_of(served: Served, fields: tuple[Field, ...], start: int, stop: int) -> Served:
+    """Return some rows of a message; start and stop count from its first row."""
+    width = len(served.scores) // served.rows
+    columns = [
+        column[start:stop] if field.kind is FieldKind.CATEGORY else column[8 * start : 8 * stop]
+        for field, column in zip(fields, served.columns, strict=True)
+    ]
+    return msgspec.structs.replace(
+        served,
+        first_row=served.first_row + start,
+        rows=stop - start,
+        columns=columns,
+        predictions=served.predictions[8 * start : 8 * stop],
+        scores=served.scores[width * start : width * stop],
+    )

@@ -1,0 +1,308 @@
+"""The observer: one niced process that keeps what the workers answered. It owns the row log, the windows and the challengers.
+
+It may die, hang or be slow at any time: a worker never waits for it, and what is lost is counted and said in the windows.
+"""
+
+import logging
+import os
+import selectors
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from perenne.core.ids import new_id
+from perenne.inference import Prediction
+from perenne.serving.challengers import Challenger, Package, agreeing, open_package
+from perenne.serving.counters import Counters, Gauge
+from perenne.serving.messages import Flush, Served, flush_decoder, served_decoder, unpack_columns
+from perenne.serving.model import Deployment, Role
+from perenne.serving.releases import CURRENT, read_release
+from perenne.serving.windows import WindowKey, Windows
+from perenne.stats.columns import Column, Task
+
+if TYPE_CHECKING:
+    from perenne.serving.row_log import RowLog
+
+log = logging.getLogger("perenne.observer")
+DIGEST_ROWS = 8_192
+DIGEST_SECONDS = 0.5
+POST_SECONDS = 5.0
+ROLL_SECONDS = 10.0
+WATCH_SECONDS = 0.2
+MAX_WINDOWS = 512
+MAX_PACKAGES = 8
+NICENESS = 10
+_READ_AT_ONCE = 512
+
+
+class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parent tells the observer.
+
+    Attributes
+    ----------
+    folder, logs, spool : str
+        The release folder, where the row log goes, and where posts are left.
+    wires : tuple of int
+        The observer's end of the wire of each worker.
+    control, counters : int
+        The wire to the parent, and the shared counters.
+    """
+
+    folder: str
+    logs: str
+    spool: str
+    wires: tuple[int, ...]
+    control: int
+    counters: int
+
+
+def run(options: ObserverOptions) -> None:
+    """Be the observer until the parent goes."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    os.nice(NICENESS)
+    Observer(options).run()
+
+
+class Observer:
+    """Reads the wires, and digests what it read a few times a second.
+
+    Parameters
+    ----------
+    options : ObserverOptions
+        See there.
+    """
+
+    def __init__(self, options: ObserverOptions) -> None:
+        self._folder = Path(options.folder)
+        self._logs = Path(options.logs)
+        self._boot = new_id()
+        self._wires = [_open(handle) for handle in options.wires]
+        self._control = _open(options.control)
+        self._counters = Counters(options.counters, len(options.wires) + 1, len(options.wires))
+        self._windows = Windows(Path(options.spool), socket.gethostname(), self._boot)
+        self._row_log: RowLog | None = None
+        self._waiting: list[Served] = []
+        self._waiting_rows = 0
+        self._packages: dict[str, Package] = {}
+        self._deployment: Deployment | None = None
+        self._challengers: list[Challenger] = []
+        self._stat: tuple[int, int] | None = None
+        self._due = {"watch": 0.0, "digest": 0.0, "post": 0.0, "roll": 0.0}
+
+    def run(self) -> None:
+        """Observe until the parent closes its end of the control wire."""
+        selector = selectors.DefaultSelector()
+        for wire in self._wires:
+            selector.register(wire, selectors.EVENT_READ)
+        selector.register(self._control, selectors.EVENT_READ)
+        self._watch()
+        while True:
+            ready = {key.fileobj for key, _ in selector.select(WATCH_SECONDS)}
+            for wire in self._wires:
+                if wire in ready:
+                    self._read(wire, _READ_AT_ONCE)
+            self._work()
+            if self._control in ready and not self._answer_parent():
+                return
+
+    def _work(self) -> None:
+        now = time.monotonic()
+        if now >= self._due["watch"]:
+            self._due["watch"] = now + WATCH_SECONDS
+            self._watch()
+        if self._waiting_rows >= DIGEST_ROWS or (self._waiting and now >= self._due["digest"]):
+            self._digest()
+            self._due["digest"] = time.monotonic() + DIGEST_SECONDS
+        if len(self._windows) and (now >= self._due["post"] or len(self._windows) > MAX_WINDOWS):
+            self._post(now)
+        if self._row_log is not None and self._row_log.bytes:
+            from perenne.serving.row_log import ROLL_BYTES
+
+            if now >= self._due["roll"] or self._row_log.bytes >= ROLL_BYTES:
+                self._roll(now)
+
+    def _answer_parent(self) -> bool:
+        """Flush if asked to; False if the parent is gone."""
+        try:
+            data = self._control.recv(65_536)
+        except BlockingIOError:
+            return True
+        for wire in self._wires:
+            self._read(wire, sys.maxsize)
+        self._flush()
+        if not data:
+            return False
+        self._control.send(msgspec.msgpack.encode(Flush(flush_decoder.decode(data).token)))
+        return True
+
+    def _flush(self) -> None:
+        self._watch()
+        self._digest()
+        now = time.monotonic()
+        self._post(now)
+        if self._row_log is not None:
+            self._roll(now)
+
+    def _read(self, wire: socket.socket, most: int) -> None:
+        """Take what lies on a wire; much at once is digested on the way, so that memory stays bounded."""
+        for _ in range(most):
+            try:
+                data = wire.recv(1 << 20)
+            except BlockingIOError:
+                return
+            if not data:
+                return
+            try:
+                served = served_decoder.decode(data)
+            except msgspec.DecodeError:
+                log.error("a message of another release was dropped")
+                continue
+            self._waiting.append(served)
+            self._waiting_rows += served.rows
+            if self._waiting_rows >= DIGEST_ROWS:
+                self._digest()
+
+    def _watch(self) -> None:
+        """Follow the release: its challengers, and the length of its windows."""
+        try:
+            stat = (self._folder / CURRENT).stat()
+            if (stat.st_ino, stat.st_mtime_ns) == self._stat:
+                return
+            deployment = read_release(self._folder).deployment
+        except (OSError, ValueError) as error:
+            log.error("the release cannot be read: %s", error)
+            return
+        self._digest()  # what came before belongs to the release before
+        self._stat = (stat.st_ino, stat.st_mtime_ns)
+        self._deployment = deployment
+        self._challengers = []
+        for variant in deployment.challengers:
+            try:
+                self._challengers.append(Challenger(variant, self._package(variant.tree)))
+            except Exception as error:
+                log.error("challenger %s cannot be loaded: %s", variant.version, error)
+        self._counters.set(Gauge.GENERATION, deployment.generation)
+        self._counters.set(Gauge.READY, 1)
+
+    def _package(self, tree: str) -> Package:
+        package = self._packages.pop(tree, None) or open_package(self._folder, tree)
+        self._packages[tree] = package
+        while len(self._packages) > MAX_PACKAGES:
+            del self._packages[next(iter(self._packages))]
+        return package
+
+    def _digest(self) -> None:
+        """Log and count what waits, together where the same version answered in the same role and window."""
+        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
+        if not waiting or self._deployment is None:
+            return
+        length = self._deployment.window_length
+
+        def group_of(served: Served) -> tuple[str, str, str, int]:
+            return served.version, served.tree, served.role, served.event_time // length * length
+
+        for (version, tree, role, start), served in groupby(sorted(waiting, key=group_of), group_of):
+            group = list(served)
+            try:
+                self._digest_group(WindowKey(self._deployment.name, role, version, start, length), tree, group)
+            except Exception:
+                log.exception("%d requests answered by %s could not be kept", len(group), version)
+
+    def _digest_group(self, key: WindowKey, tree: str, group: list[Served]) -> None:
+        package = self._package(tree)
+        signature = package.predictor.signature
+        columns = unpack_columns([served.columns for served in group], signature.fields)
+        answered = [served for served in group if served.predictions]
+        prediction = _prediction(answered, signature.task, len(signature.classes)) if len(answered) == len(group) else None
+        self._log(package, key, tree, group, columns, prediction)
+        if package.reference is not None:
+            window = self._windows.window(key, package.reference)
+            window.dropped += sum(served.dropped for served in group)
+            window.errors += sum(served.status >= 500 for served in group if served.first_row == 0)
+            window.add_requests(np.array([served.latency_us for served in group if served.first_row == 0], np.int64))
+            if prediction is not None:
+                window.add(columns, prediction, np.array([served.event_time for served in group], np.int64))
+        if key.variant == Role.CHAMPION and prediction is not None:
+            for challenger in self._challengers:
+                self._challenge(challenger, key, package, group, columns, prediction)
+
+    def _challenge(
+        self,
+        challenger: Challenger,
+        key: WindowKey,
+        champion: Package,
+        group: list[Served],
+        columns: dict[str, Column],
+        ours: Prediction,
+    ) -> None:
+        if challenger.parked:
+            return
+        variant = challenger.variant
+        key = key._replace(variant=Role.CHALLENGER.value, version=variant.version)
+        rows = len(ours.predictions)
+        theirs = challenger.answer(columns, rows)
+        reference = challenger.package.reference
+        window = None if reference is None else self._windows.window(key, reference)
+        if theirs is None:
+            self._counters.add(Gauge.CHALLENGER_ERRORS)
+            if window is not None:
+                window.errors += len(group)
+            return
+        shadows = [
+            msgspec.structs.replace(served, latency_us=theirs.row_us * served.rows, batch_rows=rows, reason="", status=200)
+            for served in group
+        ]
+        self._log(challenger.package, key, variant.tree, shadows, columns, theirs.prediction)
+        if window is not None:
+            window.add(columns, theirs.prediction, np.array([served.event_time for served in group], np.int64))
+            window.compare(agreeing(champion.predictor, ours, challenger.package.predictor, theirs.prediction), rows)
+
+    def _log(
+        self,
+        package: Package,
+        key: WindowKey,
+        tree: str,
+        group: list[Served],
+        columns: dict[str, Column],
+        prediction: Prediction | None,
+    ) -> None:
+        from perenne.serving import row_log
+
+        if self._row_log is None:
+            self._row_log = row_log.RowLog(self._logs, self._boot)
+        signature = package.predictor.signature
+        self._row_log.add(
+            row_log.batch_of(package.predictor, key, tree, group, columns, prediction), signature.fields, signature.task
+        )
+
+    def _post(self, now: float) -> None:
+        self._windows.post()
+        self._due["post"] = now + POST_SECONDS
+
+    def _roll(self, now: float) -> None:
+        assert self._row_log is not None
+        self._counters.add(Gauge.LOGGED_ROWS, self._row_log.roll())
+        self._due["roll"] = now + ROLL_SECONDS
+
+
+def _prediction(group: Iterable[Served], task: Task, classes: int) -> Prediction:
+    kind = np.float64 if task is Task.REGRESSION else np.int64
+    predictions: NDArray[np.generic] = np.frombuffer(b"".join(served.predictions for served in group), kind)
+    if task is Task.REGRESSION:
+        return Prediction(predictions, None)
+    scores = np.frombuffer(b"".join(served.scores for served in group), np.float64).reshape(-1, classes)
+    return Prediction(predictions, scores)
+
+
+def _open(handle: int) -> socket.socket:
+    wire = socket.socket(fileno=handle)
+    wire.setblocking(False)
+    return wire

@@ -1,0 +1,23 @@
+"""Which process this is: a worker or the observer, with the options its parent gave it as JSON."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from perenne.net.asgi import Route
+    from perenne.serving.runtime import Runtime
+
+
+def run_process(arguments: Sequence[str], build_routes: "Callable[[Runtime], list[Route]]") -> None:
+    """Be what the arguments say: `worker` or `observer`, then the options."""
+    kind, options = arguments
+    if kind == "worker":
+        from perenne.serving import worker
+
+        worker.run(msgspec.json.decode(options, type=worker.WorkerOptions), build_routes)
+    else:
+        from perenne.serving import observer
+
+        observer.run(msgspec.json.decode(options, type=observer.ObserverOptions))

@@ -1,0 +1,214 @@
+"""The row log: every prediction with its inputs, as Parquet.
+
+::
+
+    logs/inference/model=M/version=V/date=2013-04-01/hour=07/part-<boot>-<sequence>.parquet
+
+The folders go by the time of arrival, which is in the prediction id, so that a row is found without an index. Model and version are
+escaped as in URLs. A file is written beside and renamed: what can be seen is whole.
+"""
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from perenne.core.clock import HOUR, SECOND, format_time
+from perenne.inference import Prediction, Predictor
+from perenne.serving.messages import Served
+from perenne.serving.model import Constant
+from perenne.serving.windows import WindowKey
+from perenne.stats.columns import Column, Columns, Field, FieldKind, Task
+
+ROLL_BYTES = 8 * 1024 * 1024
+_FEATURE = "f_"
+_MAX_LATENCY = 2**31 - 1
+
+
+class Batch(NamedTuple):
+    """Rows to log that one version answered in one role: lists and arrays hold one value per row."""
+
+    version: str
+    tree: str
+    request_ids: list[str]
+    row_numbers: NDArray[np.int32]
+    arrivals: NDArray[np.int64]
+    event_times: NDArray[np.int64]
+    deployment: str
+    variant: str
+    reasons: list[str]
+    statuses: NDArray[np.int16]
+    latencies: NDArray[np.int32]
+    batch_rows: NDArray[np.int32]
+    columns: Columns
+    predictions: Sequence[Constant | None] | NDArray[np.float64] | None
+    score: NDArray[np.float64] | None
+    scores: NDArray[np.float64] | None
+
+
+def hour_folder(logs: Path, version: str, hour: int) -> Path:
+    """Return the folder of a version's predictions that arrived in an hour (microseconds since 1970, rounded down)."""
+    model, _, number = version.rpartition("@")
+    day, clock = format_time(hour)[:13].split("T")
+    names = (f"model={_escape(model)}", f"version={_escape(number)}", f"date={day}", f"hour={clock}")
+    return logs.joinpath("inference", *names)
+
+
+def _escape(name: str) -> str:
+    return quote(name, safe="") or "_"
+
+
+class RowLog:
+    """Collects rows and writes them as Parquet.
+
+    Parameters
+    ----------
+    logs : Path
+        The folder of logs.
+    boot : str
+        Id of this process; part of every file's name.
+    """
+
+    def __init__(self, logs: Path, boot: str) -> None:
+        self._logs = logs
+        self._boot = boot
+        self._sequence = 0
+        self._waiting: dict[tuple[str, int], list[pa.Table]] = {}
+        self.bytes = 0
+
+    def add(self, batch: Batch, fields: tuple[Field, ...], task: Task) -> None:
+        """Take rows."""
+        table = to_table(batch, fields, task)
+        hours = batch.arrivals // HOUR * HOUR
+        for hour in np.unique(hours).tolist():
+            part = table if hours[0] == hours[-1] == hour else table.filter(pa.array(hours == hour))
+            self._waiting.setdefault((batch.version, hour), []).append(part)
+        self.bytes += table.nbytes
+
+    def roll(self) -> int:
+        """Write all that waits, one file per version and hour; return how many rows that were."""
+        rows = 0
+        for (version, hour), parts in self._waiting.items():
+            table = pa.concat_tables(parts, promote_options="default")
+            self._write(hour_folder(self._logs, version, hour), table)
+            rows += table.num_rows
+        self._waiting.clear()
+        self.bytes = 0
+        return rows
+
+    def _write(self, folder: Path, table: pa.Table) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"part-{self._boot}-{self._sequence:08d}.parquet"
+        self._sequence += 1
+        beside = folder / f".{name}"
+        pq.write_table(table, beside, compression="zstd")
+        os.replace(beside, folder / name)
+
+
+def batch_of(
+    predictor: Predictor, key: WindowKey, tree: str, group: list[Served], columns: Columns, prediction: Prediction | None
+) -> Batch:
+    """Return the rows of several requests as a batch to log; a constant's answer is the same for all its rows."""
+    rows = np.array([served.rows for served in group])
+    spread = functools.partial(np.repeat, repeats=rows)
+    numbers = [np.arange(served.first_row, served.first_row + served.rows, dtype=np.int32) for served in group]
+    logged = (None, None, None) if prediction is None else answers(predictor, prediction)
+    constants = [served.answer for served in group for _ in range(served.rows)] if prediction is None else []
+    if prediction is None and any(answer is not None for answer in constants):
+        numbers_only = predictor.signature.task is Task.REGRESSION
+        logged = ([answer if answer is None or numbers_only else label_text(answer) for answer in constants], None, None)
+    return Batch(
+        version=key.version,
+        tree=tree,
+        request_ids=[served.request_id for served in group for _ in range(served.rows)],
+        row_numbers=np.concatenate(numbers),
+        arrivals=spread(np.array([served.arrival for served in group], np.int64)),
+        event_times=spread(np.array([served.event_time for served in group], np.int64)),
+        deployment=key.deployment,
+        variant=key.variant,
+        reasons=[served.reason for served in group for _ in range(served.rows)],
+        statuses=spread(np.array([served.status for served in group], np.int16)),
+        latencies=spread(np.minimum([served.latency_us for served in group], _MAX_LATENCY).astype(np.int32)),
+        batch_rows=spread(np.array([served.batch_rows for served in group], np.int32)),
+        columns=columns,
+        predictions=logged[0],
+        score=logged[1],
+        scores=logged[2],
+    )
+
+
+def to_table(batch: Batch, fields: tuple[Field, ...], task: Task) -> pa.Table:
+    """Return rows as an Arrow table; the inputs are called `f_<name>`."""
+    count = len(batch.request_ids)
+    instants = pa.timestamp("us", tz="UTC")
+    ids = [f"{request}-{row}" for request, row in zip(batch.request_ids, batch.row_numbers.tolist(), strict=True)]
+    number = pa.float64() if task is Task.REGRESSION else pa.string()
+    columns: dict[str, pa.Array] = {
+        "prediction_id": pa.array(ids, pa.string()),
+        "request_id": pa.array(batch.request_ids, pa.string()),
+        "row": pa.array(batch.row_numbers, pa.int32()),
+        "event_time": pa.array(batch.event_times, instants),
+        "arrival": pa.array(batch.arrivals, instants),
+        "deployment": pa.repeat(pa.scalar(batch.deployment), count),
+        "variant": pa.repeat(pa.scalar(batch.variant), count),
+        "version": pa.repeat(pa.scalar(batch.version), count),
+        "digest": pa.repeat(pa.scalar(batch.tree), count),
+        "reason": pa.array(batch.reasons, pa.string()),
+        "prediction": pa.nulls(count, number) if batch.predictions is None else pa.array(batch.predictions, number),
+        "score": pa.nulls(count, pa.float64()) if batch.score is None else pa.array(batch.score),
+        "scores": _lists(batch.scores, count),
+        "latency_us": pa.array(batch.latencies, pa.int32()),
+        "batch_rows": pa.array(batch.batch_rows, pa.int32()),
+        "status": pa.array(batch.statuses, pa.int16()),
+    }
+    for field in fields:
+        columns[_FEATURE + field.name] = _feature(batch.columns[field.name], field)
+    return pa.table(columns)
+
+
+def answers(
+    predictor: Predictor, prediction: Prediction
+) -> tuple[list[str] | NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Return a prediction as it is logged: labels as text (or numbers), the leading score, and all scores.
+
+    The leading score is that of the positive class for a binary task and the highest one otherwise.
+    """
+    signature = predictor.signature
+    if signature.task is Task.REGRESSION:
+        return prediction.predictions, None, None
+    labels = [label_text(label) for label in predictor.labels(prediction)]
+    scores = prediction.scores
+    if scores is None:
+        return labels, None, None
+    return labels, scores[:, 1] if signature.task is Task.BINARY else scores.max(axis=1), scores
+
+
+def label_text(label: object) -> str:
+    """Return a label as text: `true` and `false` for booleans."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def _lists(scores: NDArray[np.float64] | None, count: int) -> pa.Array:
+    if scores is None:
+        return pa.nulls(count, pa.list_(pa.float64()))
+    offsets = np.arange(count + 1, dtype=np.int32) * scores.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(scores.ravel()))
+
+
+def _feature(column: Column, field: Field) -> pa.Array:
+    match field.kind:
+        case FieldKind.CATEGORY:
+            return pa.array(column, pa.string())
+        case FieldKind.TIME:
+            known = np.isfinite(column)
+            instants = np.where(known, column, 0.0) * SECOND
+            return pa.array(np.rint(instants).astype(np.int64), pa.timestamp("us", tz="UTC"), mask=~known)
+        case _:
+            return pa.array(column, pa.float64(), from_pandas=True)

@@ -1,0 +1,288 @@
+"""What happens between a decoded request and its answer: who answers, in which batch, who steps in, and what is told the observer.
+
+A protocol gives two functions, one that reads its body as columns and one that writes an answer; all else is the same for all.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perenne.core.clock import parse_time
+from perenne.core.errors import Invalid, NotFound, PerenneError, Unavailable
+from perenne.inference import Prediction, Signature
+from perenne.net.asgi import Reply, Request
+from perenne.serving.batching import Batched, Batcher
+from perenne.serving.counters import Counters, Gauge, Outcome, SeriesKey
+from perenne.serving.loading import Lineup, LoadedVersion
+from perenne.serving.messages import Served, pack_columns
+from perenne.serving.mirror import Mirror
+from perenne.serving.model import Constant, Role, StopMode
+from perenne.serving.request_ids import RequestIds
+from perenne.stats.columns import Columns, Task
+
+DEADLINE_SECONDS = 60.0
+CONSTANT = "constant"
+_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class ModelFailed(PerenneError):
+    """No model could answer, and there is no constant."""
+
+    status = 500
+
+    def __init__(self) -> None:
+        super().__init__("model failed", code="INTERNAL_ERROR")
+
+
+class Rows(NamedTuple):
+    """What a protocol reads from a body: columns, how many rows, seconds until it is too late, and what its answer needs."""
+
+    columns: Columns
+    size: int
+    seconds: float = DEADLINE_SECONDS
+    context: Any = None
+
+
+class Answer(NamedTuple):
+    """What is answered.
+
+    Attributes
+    ----------
+    request_id : str
+        Ours; prediction ids are this and the row's number.
+    labels : list
+        One answer per row, as JSON holds it.
+    scores : ndarray or None
+        (n, classes), NaN where no model answered; None for regression.
+    loaded : LoadedVersion
+        The version that answered, or that would have if a constant had not.
+    variant, reason : str
+        `champion`, `previous` or `constant`, and why if not as usual: `fallback`, `stopped`, `explicit`.
+    """
+
+    request_id: str
+    labels: list[Any]
+    scores: NDArray[np.float64] | None
+    loaded: LoadedVersion
+    variant: str
+    reason: str
+
+    def prediction_ids(self) -> list[str]:
+        """Return the id of each row's answer."""
+        return [f"{self.request_id}-{row}" for row in range(len(self.labels))]
+
+
+class Target(NamedTuple):
+    """Who is to answer a request, as which variant and why."""
+
+    loaded: LoadedVersion
+    variant: str
+    reason: str = ""
+
+
+class Runtime:
+    """The state of a worker.
+
+    Parameters
+    ----------
+    batcher : Batcher
+        Predicts.
+    mirror : Mirror
+        Tells the observer.
+    counters : Counters
+        Counts.
+    """
+
+    def __init__(self, batcher: Batcher, mirror: Mirror, counters: Counters) -> None:
+        self.batcher = batcher
+        self.mirror = mirror
+        self.counters = counters
+        self.lineup: Lineup | None = None
+        self.draining = False
+        self.in_flight = 0
+        self.ids = RequestIds()
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether requests should come here."""
+        return self.lineup is not None and not self.draining
+
+    def require_lineup(self) -> Lineup:
+        """Return who answers. Raises Unavailable while nothing is loaded."""
+        if self.lineup is None:
+            raise Unavailable("the model is being loaded", code="TEMPORARILY_UNAVAILABLE")
+        return self.lineup
+
+    def find(self, model: str, version: str | None = None) -> Target:
+        """Find who answers for a model's name in a URL. Raises NotFound if it or the version is not served here."""
+        lineup = self.require_lineup()
+        if model != lineup.deployment.name:
+            raise NotFound("there is no model of that name here", code="RESOURCE_DOES_NOT_EXIST")
+        if version is None:
+            return _default_target(lineup)
+        for loaded, role in ((lineup.champion, Role.CHAMPION), (lineup.previous, Role.PREVIOUS)):
+            if loaded is not None and version in (loaded.number, loaded.version):
+                halted = role is Role.CHAMPION and lineup.deployment.stop is not None
+                return _default_target(lineup) if halted else Target(loaded, role.value, "explicit")
+        raise NotFound("that version of the model is not loaded", code="RESOURCE_DOES_NOT_EXIST")
+
+    async def score(
+        self,
+        request: Request,
+        endpoint: str,
+        target: Target,
+        read: Callable[[Signature], Rows],
+        write: Callable[[Answer, Any], Reply],
+    ) -> Reply:
+        """Answer a request for predictions.
+
+        Parameters
+        ----------
+        request : Request
+            For its time and headers.
+        endpoint : str
+            How the counters call it.
+        target : Target
+            Who is to answer.
+        read, write : callable
+            The protocol: the body as rows for a signature, and an answer (with the rows' context) as a reply.
+
+        Raises
+        ------
+        PerenneError
+            For the caller's mistakes, a full queue, a passed deadline, or a model that failed with nobody to step in.
+        """
+        outcome, rows, variant = Outcome.INVALID, 0, target.variant
+        self.in_flight += 1
+        try:
+            event_time = self._event_time(request)
+            table = read(target.loaded.signature)
+            rows = table.size
+            answer = await self._answer(request, target, table, event_time)
+            outcome, variant = Outcome.FALLBACK if answer.reason == "fallback" else Outcome.OK, answer.variant
+            reply = write(answer, table.context)
+            return reply._replace(headers=(*_headers(request, answer), *reply.headers))
+        except (ModelFailed, Unavailable) as error:
+            outcome = Outcome.FAILED if isinstance(error, ModelFailed) else Outcome.UNAVAILABLE
+            raise
+        finally:
+            self.in_flight -= 1
+            key = SeriesKey(self.deployment, target.loaded.version, variant, endpoint)
+            self.counters.series(key).count(outcome, rows, (time.perf_counter_ns() - request.started) // 1_000)
+
+    @property
+    def deployment(self) -> str:
+        """The name of what is served."""
+        return self.require_lineup().deployment.name
+
+    async def _answer(self, request: Request, target: Target, table: Rows, event_time: int | None) -> Answer:
+        arrival = time.time_ns() // 1_000 - (time.perf_counter_ns() - request.started) // 1_000
+        request_id = self.ids.next(arrival)
+        lineup = self.require_lineup()
+        batched, served = await self._predict(lineup, target, table)
+        constant = lineup.deployment.answer if batched is None and served.variant == CONSTANT else None
+        message = Served(
+            request_id=request_id,
+            first_row=0,
+            rows=table.size,
+            arrival=arrival,
+            event_time=arrival if event_time is None else event_time,
+            latency_us=(time.perf_counter_ns() - request.started) // 1_000,
+            batch_rows=table.size if batched is None else batched.rows,
+            status=500 if batched is None and constant is None else 200,
+            role=served.variant,
+            reason=served.reason,
+            version=served.loaded.version,
+            tree=served.loaded.tree,
+            dropped=0,
+            columns=pack_columns(table.columns, served.loaded.signature.fields),
+            predictions=b"" if batched is None else batched.prediction.predictions.tobytes(),
+            scores=b"" if batched is None or batched.prediction.scores is None else batched.prediction.scores.tobytes(),
+            answer=constant,
+        )
+        if table.size:
+            self.mirror.send(message, served.loaded.signature.fields)
+        if batched is None:
+            if constant is None:
+                raise ModelFailed
+            return _constant_answer(request_id, constant, table.size, served)
+        labels = served.loaded.predictor.labels(batched.prediction)
+        return Answer(request_id, labels, batched.prediction.scores, served.loaded, served.variant, served.reason)
+
+    async def _predict(self, lineup: Lineup, target: Target, table: Rows) -> tuple[Batched | None, Target]:
+        """Ask the target, then whoever steps in; None with the constant's target if it is the constant's turn."""
+        deadline = self._loop.time() + min(table.seconds, DEADLINE_SECONDS)
+        if target.variant == CONSTANT:
+            return None, target
+        try:
+            return await self.batcher.submit(target.loaded, table.columns, table.size, deadline), target
+        except PerenneError as error:
+            if not isinstance(error, Invalid):
+                raise
+        except Exception:  # noqa: S110  the model failed: the next in line answers
+            pass
+        if target.reason == "explicit":
+            return None, target
+        if lineup.previous is not None and target.loaded is not lineup.previous and lineup.previous.accepts(table.columns):
+            try:
+                step_in = Target(lineup.previous, Role.PREVIOUS.value, "fallback")
+                return await self.batcher.submit(lineup.previous, table.columns, table.size, deadline), step_in
+            except Exception:  # noqa: S110  the previous version failed too: the constant answers
+                pass
+        if lineup.deployment.answer is not None:
+            return None, Target(target.loaded, CONSTANT, "fallback")
+        return None, target
+
+    def _event_time(self, request: Request) -> int | None:
+        lineup = self.require_lineup()
+        if not lineup.release.replay:
+            return None
+        text = request.header(b"x-event-time")
+        if text is None:
+            return None
+        try:
+            return parse_time(text)
+        except PerenneError:
+            raise Invalid("x-event-time is not an ISO 8601 time", code="BAD_REQUEST") from None
+
+
+def _default_target(lineup: Lineup) -> Target:
+    stop = lineup.deployment.stop
+    if stop is None:
+        return Target(lineup.champion, Role.CHAMPION.value)
+    if stop.mode is StopMode.PREVIOUS and lineup.previous is not None:
+        return Target(lineup.previous, Role.PREVIOUS.value, "stopped")
+    return Target(lineup.champion, CONSTANT, "stopped")
+
+
+def _constant_answer(request_id: str, constant: Constant, rows: int, served: Target) -> Answer:
+    signature = served.loaded.signature
+    scores = None if signature.task is Task.REGRESSION else np.full((rows, len(signature.classes)), np.nan)
+    return Answer(request_id, [constant] * rows, scores, served.loaded, served.variant, served.reason)
+
+
+def _headers(request: Request, answer: Answer) -> list[tuple[bytes, bytes]]:
+    loaded = answer.loaded
+    return [
+        *identity_headers(request, answer.request_id),
+        (b"x-model-name", loaded.model.encode()),
+        (b"x-model-version", loaded.number.encode()),
+        (b"x-variant", answer.variant.encode()),
+    ]
+
+
+def identity_headers(request: Request, request_id: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers by which a caller finds its request again: its own id if it is a plain one, else ours; and its trace."""
+    given = request.header(b"x-request-id")
+    headers = [(b"x-request-id", (given if given is not None and _SAFE_ID.fullmatch(given) else request_id).encode())]
+    trace = request.header(b"traceparent")
+    if trace is not None and _TRACE_PARENT.fullmatch(trace):
+        headers.append((b"traceparent", trace.encode()))
+    return headers

@@ -1,0 +1,132 @@
+"""What the observer counts per window: one profile per version, role and window of event time, posted as additions."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perenne.formats.windows import LATENCY_EDGES_US, WindowPost, encode_window
+from perenne.inference import Prediction
+from perenne.stats.cells import Reference
+from perenne.stats.columns import Columns
+from perenne.stats.profile import Profile
+
+_CELLS = len(LATENCY_EDGES_US) + 1
+
+
+class WindowKey(NamedTuple):
+    """Which window: whose, by which version in which role, from when, how long (microseconds)."""
+
+    deployment: str
+    variant: str
+    version: str
+    start: int
+    length: int
+
+
+class Window:
+    """What was counted of one window since it was last posted."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.profile = Profile.empty(reference)
+        self.reference = reference.digest
+        self.dropped = self.errors = 0
+        self.first = self.last = 0
+        self.latency = np.zeros(_CELLS, np.int64)
+        self.agreed = self.compared = 0
+
+    def add(self, columns: Columns, prediction: Prediction, times: NDArray[np.int64]) -> None:
+        """Count rows that were answered."""
+        self.profile.add(columns, prediction.predictions, prediction.scores)
+        self.saw(int(times.min()), int(times.max()))
+
+    def saw(self, first: int, last: int) -> None:
+        """Stretch the time that the window's rows span."""
+        self.first = min(self.first, first) if self.first else first
+        self.last = max(self.last, last)
+
+    def add_requests(self, latencies_us: NDArray[np.int64]) -> None:
+        """Count requests by how long they took."""
+        cells = np.searchsorted(LATENCY_EDGES_US, latencies_us, side="left")
+        self.latency += np.bincount(cells, minlength=_CELLS)
+
+    def compare(self, agreed: int, compared: int) -> None:
+        """Count rows on which a challenger answered like the champion."""
+        self.agreed += agreed
+        self.compared += compared
+
+
+class Windows:
+    """The open windows of an observer, and where their posts go.
+
+    Parameters
+    ----------
+    spool : Path
+        The folder in which the control plane finds posts.
+    observer, boot : str
+        Who posts, and which life of it.
+    """
+
+    def __init__(self, spool: Path, observer: str, boot: str) -> None:
+        self._folder = spool / "windows"
+        self._observer = observer
+        self._boot = boot
+        self._sequence = 0
+        self._open: dict[WindowKey, Window] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def window(self, key: WindowKey, reference: Reference) -> Window:
+        """Return the open window of a key."""
+        found = self._open.get(key)
+        if found is None:
+            found = self._open[key] = Window(reference)
+        return found
+
+    def post(self) -> int:
+        """Leave what was counted since the last time, one file per window; return how many."""
+        if self._open:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        posted = 0
+        for key, window in self._open.items():
+            self._write(self._post(key, window))
+            posted += 1
+        self._open.clear()
+        return posted
+
+    def _post(self, key: WindowKey, window: Window) -> WindowPost:
+        self._sequence += 1
+        profile = window.profile
+        profile.first, profile.last, profile.dropped = window.first, window.last, window.dropped
+        return WindowPost(
+            observer=self._observer,
+            boot=self._boot,
+            sequence=self._sequence,
+            deployment=key.deployment,
+            variant=key.variant,
+            version=key.version,
+            reference=window.reference,
+            window_start=key.start,
+            window_length=key.length,
+            rows=profile.rows,
+            dropped=window.dropped,
+            errors=window.errors,
+            first=window.first,
+            last=window.last,
+            latency=window.latency.tolist(),
+            agreement=(window.agreed, window.compared),
+            profile=profile.to_bytes(),
+        )
+
+    def _write(self, post: WindowPost) -> None:
+        """Write a post beside and rename it, so that a reader, and a crash, sees it whole or not at all."""
+        name = f"{post.boot}-{post.sequence:012d}.post"
+        beside = self._folder / f".{name}"
+        with beside.open("wb") as stream:
+            stream.write(encode_window(post))
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(self._folder / name)

@@ -1,0 +1,191 @@
+"""A worker process: loads what the release folder says, answers, follows the folder's generation, drains when told to go.
+
+It imports nothing of the control plane: no SQLAlchemy, DuckDB, Arrow, scikit-learn or Starlette.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from perenne.net.asgi import Route
+from perenne.net.connections import BoundedServer, bounded_config
+from perenne.net.inbound import Limits, allowed_hosts
+from perenne.serving.application import Application
+from perenne.serving.batching import QUEUE_ROWS, Batcher
+from perenne.serving.counters import Counters, Gauge
+from perenne.serving.loading import Lineup, load_lineup
+from perenne.serving.mirror import BACKLOG_BYTES, Mirror
+from perenne.serving.model import Release
+from perenne.serving.releases import CURRENT, read_release
+from perenne.serving.runtime import Runtime
+
+log = logging.getLogger("perenne.serving")
+WATCH_SECONDS = 0.2
+GRACE_SECONDS = 30
+BODY_BYTES = 32 * 1024 * 1024
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parent tells a worker.
+
+    Attributes
+    ----------
+    folder : str
+        The release folder.
+    index, workers : int
+        Which of how many.
+    listening, wire, counters : int
+        Inherited file descriptors: the listening socket, the wire to the observer, the shared counters.
+    host, port, names : str, int, tuple of str
+        Where it listens, and the names it is reached by.
+    body_bytes, queue_rows, backlog_bytes : int
+        Limits.
+    drain_seconds : float
+        How long it still takes new connections after it has said that it is not ready any more.
+    """
+
+    folder: str
+    index: int
+    workers: int
+    listening: int
+    wire: int
+    counters: int
+    host: str
+    port: int
+    names: tuple[str, ...] = ()
+    body_bytes: int = BODY_BYTES
+    queue_rows: int = QUEUE_ROWS
+    backlog_bytes: int = BACKLOG_BYTES
+    drain_seconds: float = 0.0
+
+
+def run(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) -> None:
+    """Be a worker until told to go."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(options, build_routes))
+
+
+def _loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) -> None:
+    counters = Counters(options.counters, options.workers + 1, options.index)
+    wire = socket.socket(fileno=options.wire)
+    wire.setblocking(False)
+    mirror = Mirror(wire, counters, options.backlog_bytes)
+    runtime = Runtime(Batcher(options.queue_rows), mirror, counters)
+    limits = Limits(hosts=allowed_hosts(options.host, options.port, options.names), body=options.body_bytes)
+    application = Application(build_routes(runtime), runtime, limits)
+    server = _Server(bounded_config(application, timeout_graceful_shutdown=GRACE_SECONDS), runtime, options.drain_seconds)
+    watcher = asyncio.create_task(_watch(Path(options.folder), runtime, server))
+    try:
+        await server.serve(sockets=[socket.socket(fileno=options.listening)])
+    finally:
+        watcher.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watcher
+        counters.set(Gauge.READY, 0)
+        await mirror.drain(2.0)
+        runtime.batcher.close()
+
+
+class _Server(BoundedServer):
+    """A server that, told to go, first says that it is not ready, then stops accepting, then finishes what it has."""
+
+    def __init__(self, config: "object", runtime: Runtime, drain_seconds: float) -> None:
+        super().__init__(config)  # type: ignore[arg-type]
+        self._runtime = runtime
+        self._drain_seconds = drain_seconds
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal; the second one ends it at once."""
+        if self._runtime.draining:
+            self.force_exit = self.should_exit = True
+            return
+        self._runtime.draining = True
+        self._runtime.counters.set(Gauge.READY, 0)
+        asyncio.get_event_loop().call_soon_threadsafe(self._leave_later)
+
+    def leave(self) -> None:
+        """Go as if told so by a signal."""
+        self.handle_exit(signal.SIGTERM, None)
+
+    def _leave_later(self) -> None:
+        asyncio.get_running_loop().call_later(self._drain_seconds, setattr, self, "should_exit", True)
+
+
+class _Seen:
+    """What of the folder's `current.json` was loaded, or tried, last."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stat: tuple[int, int, int] | None = None
+
+    def changed(self) -> bool:
+        """Tell whether the file is another one than the last time; costs one `stat`."""
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            return False
+        present = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        changed = present != self._stat
+        self._stat = present
+        return changed
+
+
+async def _watch(folder: Path, runtime: Runtime, server: _Server) -> None:
+    parent = os.getppid()
+    seen = _Seen(folder / CURRENT)
+    while True:
+        if seen.changed():
+            await _reload(folder, runtime)
+        _gauge(runtime)
+        runtime.batcher.expire()
+        if os.getppid() != parent and not runtime.draining:
+            server.leave()
+        await asyncio.sleep(WATCH_SECONDS)
+
+
+async def _reload(folder: Path, runtime: Runtime) -> None:
+    """Load the new release beside the loop and take it over between two turns; what cannot be loaded changes nothing."""
+    start = time.perf_counter()
+    try:
+        release, lineup = await asyncio.to_thread(_load, folder, runtime.lineup)
+    except Exception as error:
+        runtime.counters.add(Gauge.LOAD_FAILURES)
+        log.error("the release cannot be loaded, the one before stays: %s: %s", type(error).__name__, error)
+        return
+    runtime.lineup = lineup
+    runtime.counters.add(Gauge.LOADS)
+    runtime.counters.set(Gauge.LOAD_US, int((time.perf_counter() - start) * 1e6))
+    runtime.counters.set(Gauge.GENERATION, release.deployment.generation)
+
+
+def _load(folder: Path, present: Lineup | None) -> tuple[Release, Lineup]:
+    release = read_release(folder)
+    return release, load_lineup(folder, release, present)
+
+
+def _gauge(runtime: Runtime) -> None:
+    counters = runtime.counters
+    counters.set(Gauge.READY, int(runtime.ready))
+    counters.set(Gauge.IN_FLIGHT, runtime.in_flight)
+    counters.set(Gauge.QUEUE_ROWS, runtime.batcher.rows)
+    counters.set(Gauge.BATCHES, runtime.batcher.batches)
