@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Input(msgspec.Struct, frozen=True):
-    """One input of the prediction: its value, what is typical, what it did to the answer, and whether the model had known such."""
+    """One input: its value, what is typical, what it did to the answer, and whether the model had known such values."""
 
     name: str
     value: float | str | None

@@ -13,6 +13,7 @@ from perenne.automation.episodes import get_episode, move
 from perenne.automation.model import Episode, EpisodeState
 from perenne.automation.rounds import RoundResult, run_round
 from perenne.core.errors import PerenneError
+from perenne.pipelines.model import Finished, Hit
 from perenne.projects import ProjectRecord, RetrainPolicy, get_project, load_project
 from perenne.registry import Version
 from perenne.registry.model import GateState
@@ -23,7 +24,7 @@ from perenne.storage.trees import fetch_tree
 from perenne.storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from perenne.pipelines import Progress
+    from perenne.pipelines import StepEvent
 
 VALIDATED = "validate"
 
@@ -60,9 +61,9 @@ class _Work:
         self._policy = project.policy or RetrainPolicy()
         self.actor = policy_principal(project.name, project.owner)
 
-    def hear(self, event: "Progress") -> None:
+    def hear(self, event: "StepEvent") -> None:
         """Move on when the data has passed validation."""
-        if event.step == VALIDATED and event.kind in ("finished", "hit") and self._episode.state is EpisodeState.BUDGET_OK:
+        if isinstance(event, Finished | Hit) and event.step == VALIDATED and self._episode.state is EpisodeState.BUDGET_OK:
             self._workspace.database.write(self._data_ready)
 
     def _data_ready(self, tx: Transaction) -> None:

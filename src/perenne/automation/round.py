@@ -115,7 +115,7 @@ def choose(trials: Sequence[training.Trial]) -> Chosen:
 @step
 def build(checked: Checked, plan: training.Plan, function: ProjectFunction, chosen: Chosen) -> Path:
     """Package the best model in its compiled form, proven equal on real rows."""
-    folder = current().scratch / "package"
+    folder = current().folder / "package"
     training.build(current().objects, checked.snapshot, plan, function, chosen.best.parameters, folder)
     return folder
 
@@ -125,7 +125,7 @@ def evaluate(checked: Checked, plan: training.Plan, package: Path, chosen: Chose
     """Measure and time the packaged form on rows nobody has learned from, beside the champion."""
     champion = None
     if bounds.champion:
-        champion = current().scratch / "champion"
+        champion = current().folder / "champion"
         fetch_tree(current().objects, bounds.champion, champion)
     return training.evaluate(
         current().objects, checked.snapshot, plan, package,

@@ -11,6 +11,7 @@ from perenne.automation.evidence import evidence_of, gate_policy
 from perenne.automation.round import Bounds, Outcome, standard_round
 from perenne.core.errors import PerenneError
 from perenne.pipelines import Engine, PipelineRun
+from perenne.pipelines.model import Started
 from perenne.projects import LoadedProject, Model, RetrainPolicy, Window, record_project
 from perenne.registry import Version
 from perenne.stats.cells import Reference
@@ -21,10 +22,10 @@ from perenne.tracking.model import RunState
 from perenne.training import Recipe
 
 if TYPE_CHECKING:
-    from perenne.pipelines import Progress
+    from perenne.pipelines import StepEvent
 
 SEED = 20130101
-Listener = Callable[["Progress"], None]
+Listener = Callable[["StepEvent"], None]
 
 
 class RoundResult(msgspec.Struct, frozen=True):
@@ -119,7 +120,7 @@ def _keep(
         known = next((version for version in registry.versions(tx, name, limit=1_000) if version.tree == tree), None)
     if known is not None and not recorder.worked:
         return RoundResult(known, outcome, known.run, False, len(done.steps), done.hits)
-    run = recorder.run
+    run = recorder.open()
     policy = loaded.project.policy or RetrainPolicy()
     challenged = champion if champion is not None and champion.tree != tree else None
 
@@ -169,9 +170,8 @@ class _Recorder:
         """Whether a step other than the look at the data had to run."""
         return bool(self._run)
 
-    @property
-    def run(self) -> str:
-        """The run's id; it is opened if need be."""
+    def open(self) -> str:
+        """Return the run's id; it is opened if need be."""
         if not self._run:
             provenance = tracking.capture(self._workspace.objects, self._loaded.root, seed=SEED)
             model = self._loaded.project.only_model
@@ -184,16 +184,16 @@ class _Recorder:
             self._run = opened.id
         return self._run
 
-    def hear(self, event: "Progress") -> None:
+    def hear(self, event: "StepEvent") -> None:
         """Pass an event on; open the run when work begins."""
-        if event.kind == "started" and event.step != "take_snapshot":
-            _ = self.run
+        if isinstance(event, Started) and event.step != "take_snapshot":
+            self.open()
         if self._listener is not None:
             self._listener(event)
 
     def fail(self, reason: str) -> None:
         """Keep the run as failed."""
-        run = self.run
+        run = self.open()
         self._workspace.database.write(lambda tx: tracking.end_run(tx, self._actor, run, state=RunState.FAILED, outcome=reason))
 
 

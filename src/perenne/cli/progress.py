@@ -1,14 +1,13 @@
 """Work in hand, on stderr: a moving line with the time so far on a terminal, one plain line a step elsewhere."""
 
 import sys
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from perenne.core.clock import SECOND, format_duration
 
 if TYPE_CHECKING:
-    from perenne.pipelines import Progress
+    from perenne.pipelines import StepEvent
 
 _TITLES = {
     "take_snapshot": "data: look for new rows",
@@ -22,11 +21,17 @@ _TITLES = {
 }
 
 
+def _title(step: str) -> str:
+    """Return what people call a step; an empty text for one they need not hear of."""
+    name, _, number = step.partition("#")
+    title = _TITLES.get(name, "")
+    return f"{title} {number}" if title and number else title
+
+
 class RoundProgress:
     """Shows the steps of a round as they start and end; use as a context manager and pass `hear` on."""
 
     def __init__(self) -> None:
-        self._started: dict[str, float] = {}
         self._status: Any = None
 
     def __enter__(self) -> "RoundProgress":
@@ -41,20 +46,17 @@ class RoundProgress:
         if self._status is not None:
             self._status.stop()
 
-    def hear(self, event: "Progress") -> None:
+    def hear(self, event: "StepEvent") -> None:
         """Show one event of the pipeline."""
-        title = _TITLES.get(event.step)
-        if title is None:
-            return
-        if event.kind == "started":
-            self._started[event.step] = time.monotonic()
-            if self._status is not None:
+        from perenne.pipelines.model import Failed, Finished, Started
+
+        match event:
+            case Started(step) if (title := _title(step)) and self._status is not None:
                 self._status.update(f"{title} …")
-        elif event.kind == "finished":
-            took = time.monotonic() - self._started.get(event.step, time.monotonic())
-            self._say(f"{title}  {format_duration(int(took * SECOND))}")
-        elif event.kind == "failed":
-            self._say(f"{title}  failed")
+            case Finished(step, seconds) if title := _title(step):
+                self._say(f"{title}  {format_duration(int(seconds * SECOND))}")
+            case Failed(step, error) if title := _title(step):
+                self._say(f"{title}  failed: {error}")
 
     def _say(self, text: str) -> None:
         if self._status is not None:

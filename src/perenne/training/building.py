@@ -8,7 +8,7 @@ import numpy as np
 
 from perenne import inference
 from perenne.stats.cells import Reference
-from perenne.stats.columns import Column, Columns, Task, take
+from perenne.stats.columns import Column, Columns, take
 from perenne.storage.objects import ObjectStore
 from perenne.training.fitting import ModelFunction, fit, predict
 from perenne.training.model import Plan
@@ -66,7 +66,7 @@ def _reference(
     columns: Columns = {name: np.concatenate([validation.columns[name], unseen.columns[name]]) for name in unseen.columns}
     predictions = np.concatenate([before[0], after.predictions])
     scores = None
-    if plan.task is not Task.REGRESSION and before[1] is not None and after.scores is not None:
+    if before[1] is not None and after.scores is not None:
         scores = np.concatenate([before[1], after.scores])
     return Reference.fit(
         columns,
@@ -74,14 +74,7 @@ def _reference(
         chunks=REFERENCE_CHUNKS,
         task=plan.task,
         classes=plan.classes,
-        predictions=prediction_column(plan.task, plan.classes, predictions),
+        predictions=predictions,
         scores=scores,
         labels=np.concatenate([validation.y, unseen.y]),
     )
-
-
-def prediction_column(task: Task, classes: tuple[Any, ...], predictions: Column) -> Column:
-    """Return predictions as profiles hold them: labels as text, numbers as they are."""
-    if task is Task.REGRESSION:
-        return predictions
-    return np.array([str(label) for label in classes], dtype=object)[predictions]

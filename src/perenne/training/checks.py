@@ -42,7 +42,7 @@ def check_bound(
             return None
         value = operational[bound.metric]
         return BoundCheck(kind, check, value, None, None, bound.limit, bound.met(value), "measured on the packaged form")
-    if bound.metric in fairness.RATIOS_AND_DIFFERENCES:
+    if bound.metric in fairness.measures():
         return _fairness(kind, check, bound, answers)
     if bound.metric not in METRICS or answers.task not in METRICS[bound.metric].tasks:
         return BoundCheck(kind, check, None, None, None, bound.limit, None, f"{answers.task} models have no {bound.metric}")
@@ -90,6 +90,9 @@ def _fairness(kind: str, check: str, bound: Objective | Guardrail, answers: Grou
         return BoundCheck(kind, check, None, None, None, bound.limit, None, f"{bound.metric} needs by=, the column of the groups")
     if answers.task is not Task.BINARY:
         return BoundCheck(kind, check, None, None, None, bound.limit, None, f"{bound.metric} is defined for two classes")
-    found = fairness.by_group(answers.y, answers.predictions, answers.slices[bound.by])
-    value = found.value(bound.metric)
-    return BoundCheck(kind, check, value, None, None, bound.limit, bound.met(value), found.sentence(bound.metric))
+    counts = fairness.count_groups(answers.slices[bound.by], answers.predictions, answers.scores, answers.y)
+    found = fairness.disparity_interval(bound.metric, counts)
+    if found is None:
+        return BoundCheck(kind, check, None, None, None, bound.limit, None, f"no two groups of {bound.by} have enough rows")
+    detail = f"{len(counts)} groups of {bound.by}; 95 % interval {found.low:.4g} to {found.high:.4g}"
+    return BoundCheck(kind, check, found.value, found.low, found.high, bound.limit, bound.met(found.value), detail)

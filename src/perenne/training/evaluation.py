@@ -67,13 +67,18 @@ def evaluate(
         metrics=metrics,
         checks=tuple(checks),
         compared=compared,
-        parity=predictor.parity.sentence,
+        parity=_sentence(predictor.parity),
         fallback=_typical(plan, rows.y),
         latency_p50_ms=timing.p50_ms,
         latency_p99_ms=timing.p99_ms,
         rows_per_second=timing.rows_per_second,
         size_bytes=sum(path.stat().st_size for path in package.rglob("*") if path.is_file()),
     )
+
+
+def _sentence(parity: "inference.Parity") -> str:
+    compared = f"{parity.rows} real rows, {parity.threshold_rows} at split thresholds, {parity.missing_rows} with values missing"
+    return f"{parity.form}, by {parity.converter}: {compared}; largest difference {parity.largest_difference:.1g}"
 
 
 def _typical(plan: Plan, y: Column) -> str | int | float | bool:
@@ -109,10 +114,7 @@ def _compare(
     if signature.task is not plan.task or tuple(signature.classes) != plan.classes:
         return _uncompared(metric, "champion and challenger answer different questions")
     answer = predictor.predict(columns)
-    found = compare(
-        metric, plan.task, y, (answer.predictions, answer.scores), (challenger.predictions, challenger.scores),
-        plan.classes, draws=5 * DRAWS, seed=plan.seed,
-    )  # fmt: skip
+    found = compare(metric, plan.task, y, answer, challenger, classes=plan.classes, draws=5 * DRAWS, seed=plan.seed)
     return Compared(
         metric, finite(found.champion), finite(found.challenger), finite(found.difference),
         finite(found.low), finite(found.high), finite(found.p_superior), found.rows,

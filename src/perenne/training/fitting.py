@@ -105,8 +105,7 @@ def predict(encoder: "inference.Encoder", estimator: Any, columns: Columns, task
     if task is Task.REGRESSION:
         return np.asarray(estimator.predict(X), np.float64), None
     scores = np.asarray(estimator.predict_proba(X), np.float64)
-    predictions = (scores[:, 1] >= 0.5).astype(np.int64) if task is Task.BINARY else scores.argmax(axis=1)
-    return predictions, scores
+    return inference.decide(task, scores), scores
 
 
 def describe(estimator: Any) -> str:

@@ -111,9 +111,16 @@ def propose(source: Path, target: str, folder: Path, *, name: str = "", time: st
     destination.write_text(render(facts, objectives, guardrails))
     best, plan = best_trial(measured.trials), measured.plan
     return Proposal(
-        str(destination), facts["name"], plan.task.value, target, table.num_rows, tuple(field.name for field in plan.fields),
-        plan.left_out, f"{best.estimator}: {best.metric} {best.value:.4g}", tuple(str(bound) for bound in (*objectives, *guardrails)),
-    )  # fmt: skip
+        file=str(destination),
+        name=facts["name"],
+        task=plan.task.value,
+        target=target,
+        rows=table.num_rows,
+        features=tuple(field.name for field in plan.fields),
+        left_out=plan.left_out,
+        baseline=f"{best.estimator}: {best.metric} {best.value:.4g}",
+        objectives=tuple(str(bound) for bound in (*objectives, *guardrails)),
+    )
 
 
 class _Measured(msgspec.Struct, frozen=True):
