@@ -60,9 +60,7 @@ def make_package(folder: Path, *, fields: tuple[Field, ...] = FIELDS, task: Task
     encoder = Encoder.fit(columns, y, fields, task, len(classes))
     estimator.fit(encoder.transform(columns), y)
     signature = Signature(fields, task, classes, "late")
-    package(
-        folder, signature=signature, encoder=encoder, estimator=estimator, sample=columns, example=take(columns, slice(0, 5))
-    )
+    package(folder, signature=signature, encoder=encoder, estimator=estimator, sample=columns, example=take(columns, slice(0, 5)))
     prediction = load(folder).predict(columns)
     reference = Reference.fit(
         columns,

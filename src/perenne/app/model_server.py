@@ -1,4 +1,4 @@
-"""The model server's processes: `python -m perenne.app.model_server worker|observer OPTIONS`, started by `serving.ModelServer`."""
+"""The model server's processes, as `serving.ModelServer` starts them: `… worker OPTIONS` and `… observer OPTIONS`."""
 
 import sys
 from typing import TYPE_CHECKING

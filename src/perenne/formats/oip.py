@@ -1,6 +1,6 @@
 """The Open Inference Protocol, version 2, as JSON: requests to tensors, tensors to answers.
 
-A tensor's `data` may be nested or flat; both give the same values. It is read by its `datatype`, so that integers keep every digit.
+A tensor's `data` may be nested or flat; both give the same values. It is read by its `datatype`: integers keep every digit.
 Missing values: `null` (or a `NaN` token) in FP types, `null` in BYTES.
 """
 
@@ -18,7 +18,7 @@ Parameter: TypeAlias = str | int | float | bool | None
 Parameters: TypeAlias = dict[str, Any]
 
 INTEGERS = {f"{sign}INT{bits}": np.dtype(f"{sign.lower()}int{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)}
-FLOATS = {"FP16": np.dtype("float16"), "FP32": np.dtype("float32"), "FP64": np.dtype("float64")}
+FLOATS: dict[str, np.dtype[np.floating]] = {f"FP{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)}
 DATATYPES = ("BOOL", "BYTES", *INTEGERS, *FLOATS)
 MAX_DIMENSIONS = 8
 
@@ -89,7 +89,7 @@ class ModelMetadata(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 _request = msgspec.json.Decoder(InferRequest)
 _encoder = msgspec.json.Encoder()
-_flat: dict[str, tuple[msgspec.json.Decoder[Any], ...]] = {
+_flat: dict[str, tuple[msgspec.json.Decoder[list[Any]], ...]] = {
     kind: tuple(msgspec.json.Decoder(list[element]) for element in elements)  # type: ignore[valid-type]
     for kind, elements in {
         "BOOL": (bool,),
@@ -172,16 +172,15 @@ def _kind(datatype: str, what: str) -> str:
 def _decode_data(raw: bytes, kind: str, tensor: RequestTensor, what: str) -> list[Any]:
     for decoder in _flat[kind]:
         try:
-            values: list[Any] = decoder.decode(raw)
-            return values
+            return list(decoder.decode(raw))
         except msgspec.ValidationError:
             continue
     try:
-        values = _flatten(_anything.decode(raw), tensor.shape, what)
+        nested = _flatten(_anything.decode(raw), tensor.shape, what)
     except (msgspec.DecodeError, RecursionError):
         raise Invalid(f"{what}: data holds a number that no {tensor.datatype} can be", code="BAD_REQUEST") from None
     try:
-        return list(_flat[kind][-1].decode(_encoder.encode(values)))
+        return list(_flat[kind][-1].decode(_encoder.encode(nested)))
     except msgspec.ValidationError as error:
         position = str(error).rpartition("$[")[2].rstrip("]`")
         raise Invalid(f"{what}: value {position} is no {tensor.datatype}", code="BAD_REQUEST") from None
@@ -191,13 +190,14 @@ def _flatten(data: Any, shape: list[int], what: str) -> list[Any]:
     """Flatten nested data whose nesting is that of the shape; flat data stays."""
     if not isinstance(data, list):
         raise Invalid(f"{what}: data must be a list", code="BAD_REQUEST")
+    values: list[Any] = data
     for size in shape[1:]:
-        if not any(isinstance(item, list) for item in data):
-            return data
-        if not all(isinstance(item, list) and len(item) == size for item in data):
+        if not any(isinstance(item, list) for item in values):
+            break
+        if not all(isinstance(item, list) and len(item) == size for item in values):
             raise Invalid(f"{what}: data is not nested as its shape says", code="BAD_REQUEST")
-        data = [value for item in data for value in item]
-    return data
+        values = [value for item in values for value in item]
+    return values
 
 
 def _to_array(values: list[Any], kind: str, datatype: str, what: str) -> NDArray[Any]:
@@ -212,11 +212,11 @@ def _to_array(values: list[Any], kind: str, datatype: str, what: str) -> NDArray
             return np.array(values, INTEGERS[datatype])
         except OverflowError:
             raise Invalid(f"{what}: a value is outside the range of {datatype}", code="BAD_REQUEST") from None
-    exact = np.array(values, np.float64)
+    exact: NDArray[Any] = np.array(values, np.float64)
     if datatype == "FP64":
         return exact
     with np.errstate(over="ignore"):
-        rounded = exact.astype(FLOATS[datatype]).astype(np.float64)
+        rounded: NDArray[Any] = exact.astype(FLOATS[datatype]).astype(np.float64)
     if np.any(np.isinf(rounded) & ~np.isinf(exact)):
         raise Invalid(f"{what}: a value is outside the range of {datatype}", code="BAD_REQUEST")
     return rounded

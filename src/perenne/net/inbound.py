@@ -164,7 +164,8 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
 def check_json(body: bytes, limit: int = MAX_DEPTH) -> None:
     """Refuse JSON that is nested more deeply than the limit or holds too many values, before it is parsed.
 
-    A few bytes of text can become many of objects, so values and containers are counted. For the depth, all but the brackets is taken away, then innermost pairs until none is left: one round per level, each at the speed of `memchr`.
+    A few bytes of text can become many of objects, so values and containers are counted. For the depth, all but the brackets is
+    taken away, then innermost pairs until none is left: one round per level, each at the speed of `memchr`.
 
     Raises
     ------

@@ -4,7 +4,7 @@ A refusal names the column, the type expected and the row; it never repeats a va
 """
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,9 +50,9 @@ def read_tensor(field: Field, datatype: str, values: NDArray[Any]) -> Column:
             return values.astype(np.float64, copy=False)
         case FieldKind.TIME if datatype == "INT64":
             return values / 1e9
-        case FieldKind.TIME | FieldKind.CATEGORY if text:
-            return read_values(field, values)
-        case FieldKind.CATEGORY if datatype == "BOOL" or (whole and field.datatype != "bool"):
+        case FieldKind.TIME if text:
+            return read_values(field, values.tolist())
+        case FieldKind.CATEGORY if text or datatype == "BOOL" or (whole and field.datatype != "bool"):
             return read_values(field, values.tolist())
     raise Invalid(f"input {field.name!r}: expected {expected_datatype(field)}, got {datatype}", code="INVALID_PARAMETER_VALUE")
 
@@ -81,7 +81,7 @@ def _number(field: Field, row: int, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
-        _refuse(field, row, "a number")
+        raise _wrong(field, row, "a number") from None
 
 
 def _categories(field: Field, values: Sequence[Any]) -> Column:
@@ -102,7 +102,7 @@ def _category(field: Field, row: int, value: Any) -> str:
         case float() if value.is_integer() and abs(value) < _MAX_WHOLE:
             return str(int(value))
         case _:
-            _refuse(field, row, "text")
+            raise _wrong(field, row, "text")
 
 
 def _boolean(field: Field, row: int, value: Any) -> str:
@@ -110,7 +110,7 @@ def _boolean(field: Field, row: int, value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str) and value in _BOOLEANS:
         return _BOOLEANS[value]
-    _refuse(field, row, "true or false")
+    raise _wrong(field, row, "true or false")
 
 
 def _seconds(field: Field, row: int, value: Any) -> float:
@@ -121,8 +121,8 @@ def _seconds(field: Field, row: int, value: Any) -> float:
             return parse_time(value) / SECOND
         except (Invalid, OverflowError):
             pass
-    _refuse(field, row, "an ISO 8601 date or time")
+    raise _wrong(field, row, "an ISO 8601 date or time")
 
 
-def _refuse(field: Field, row: int, expected: str) -> NoReturn:
-    raise Invalid(f"column {field.name!r}, row {row}: expected {expected}", code="INVALID_PARAMETER_VALUE")
+def _wrong(field: Field, row: int, expected: str) -> Invalid:
+    return Invalid(f"column {field.name!r}, row {row}: expected {expected}", code="INVALID_PARAMETER_VALUE")

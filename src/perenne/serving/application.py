@@ -1,11 +1,10 @@
-"""The worker as an ASGI application: limits, then the route, then the body, then the protocol's handler; never a traceback outside."""
+"""The worker as an ASGI application: limits, then the route, then the body, then the handler; never a traceback outside."""
 
 import logging
 import time
 
 from perenne.core.errors import NotFound, PerenneError
-from perenne.net.asgi import Headers, Reply, Request, Route, Router, Scope, Send, send_reply
-from perenne.net.asgi import Receive as Receive
+from perenne.net.asgi import ErrorForm, Headers, Receive, Reply, Request, Route, Router, Scope, Send, send_reply
 from perenne.net.inbound import SECURITY_HEADERS, Limits, check_head, error_reply, inflate, read_body
 from perenne.serving.runtime import Runtime, identity_headers
 
@@ -43,7 +42,7 @@ class Application:
         await send_reply(send, reply, self._headers(request, reply))
 
     async def _reply(self, request: Request, scope: Scope, receive: Receive) -> Reply:
-        form = error_reply
+        form: ErrorForm = error_reply
         try:
             check_head(request.headers, scope["raw_path"], self._limits)
             match = self._router.match(request.path)

@@ -1,7 +1,7 @@
 """Micro-batches: the requests read in one turn of the event loop share one call of the model.
 
-No timer: a lone request waits for nobody, and batches grow exactly when the worker is busy. What would hold the loop for longer than
-a millisecond is predicted in one thread beside it, where a batch grows while the one before runs.
+No timer: a lone request waits for nobody, and batches grow exactly when the worker is busy. What would hold the loop for longer
+than a millisecond is predicted in one thread beside it, where a batch grows while the one before runs.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Counts that outlive the process that counts, and that any process of the server can read: int64 in one shared map.
 
-Each worker and the observer has a block of its own that only it writes. A block holds gauges and a fixed number of series; a series
-is named by deployment, version, variant and endpoint.
+Each worker and the observer has a block of its own that only it writes. A block holds gauges and a fixed number of series; a
+series is named by deployment, version, variant and endpoint.
 """
 
 import mmap

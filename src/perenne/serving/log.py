@@ -88,11 +88,12 @@ def _folders(logs: Path, version: str | None, hours: set[int] | None, arrived: t
 def _filtered(
     table: pa.Table, prediction_ids: Sequence[str] | None, arrived: tuple[int, int] | None, variant: str | None
 ) -> pa.Table:
+    wanted = pc.scalar(True)
     if prediction_ids is not None:
-        table = table.filter(pc.is_in(table["prediction_id"], pa.array(prediction_ids, pa.string())))
+        wanted &= pc.field("prediction_id").isin(list(prediction_ids))
     if arrived is not None:
-        at = pc.cast(table["arrival"], pa.int64())
-        table = table.filter(pc.and_(pc.greater_equal(at, arrived[0]), pc.less(at, arrived[1])))
+        arrival = pc.field("arrival").cast(pa.int64())
+        wanted &= (arrival >= arrived[0]) & (arrival < arrived[1])
     if variant is not None:
-        table = table.filter(pc.equal(table["variant"], variant))
-    return table
+        wanted &= pc.field("variant") == variant
+    return table.filter(wanted)

@@ -118,7 +118,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     replay: bool = False
 
 
-class DeploymentChanged(Event):
+class DeploymentChanged(Event, frozen=True):
     """A deployment has a new generation. `change` is deployed, challenger_set, challenger_removed, promoted, rolled_back, …"""
 
     name: ClassVar[str] = "deployment.changed"

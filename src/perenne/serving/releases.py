@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-
 from perenne.core import json
 from perenne.serving.model import Deployment, Release
 from perenne.storage.objects import ObjectStore, write_atomically
@@ -24,7 +23,7 @@ CURRENT = "current.json"
 VERSIONS = "versions"
 
 
-def release(workspace: "Workspace", deployment: Deployment, *, replay: bool = False) -> Path:
+def release(workspace: "Workspace", deployment: Deployment, *, replay: bool | None = None) -> Path:
     """Write what a model server needs and let it take over; return the folder.
 
     Doing it again, or an older generation after a newer one, changes nothing.
@@ -36,10 +35,12 @@ def release(workspace: "Workspace", deployment: Deployment, *, replay: bool = Fa
     deployment : Deployment
         What is to be served.
     replay : bool
-        Whether requests may say when they happened: for recorded traffic in accelerated time.
+        Whether requests may say when they happened: for recorded traffic in accelerated time. As before if not given.
     """
     folder = workspace.settings.releases / deployment.name
     present = read_release(folder) if (folder / CURRENT).exists() else None
+    if replay is None:
+        replay = present is not None and present.replay
     if present is not None and present.deployment.generation >= deployment.generation and present.replay == replay:
         return folder
     for variant in deployment.variants:

@@ -4,15 +4,15 @@
 
     logs/inference/model=M/version=V/date=2013-04-01/hour=07/part-<boot>-<sequence>.parquet
 
-The folders go by the time of arrival, which is in the prediction id, so that a row is found without an index. Model and version are
-escaped as in URLs. A file is written beside and renamed: what can be seen is whole.
+The folders go by the time of arrival, which is in the prediction id, so that a row is found without an index. Model and version
+are escaped as in URLs. A file is written beside and renamed: what can be seen is whole.
 """
 
 import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 import numpy as np
@@ -28,6 +28,8 @@ from perenne.serving.windows import WindowKey
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task
 
 ROLL_BYTES = 8 * 1024 * 1024
+Floats: TypeAlias = NDArray[np.float64]
+Logged: TypeAlias = tuple[Sequence[Constant | None] | Floats | None, Floats | None, Floats | None]
 _FEATURE = "f_"
 _MAX_LATENCY = 2**31 - 1
 
@@ -119,7 +121,7 @@ def batch_of(
     rows = np.array([served.rows for served in group])
     spread = functools.partial(np.repeat, repeats=rows)
     numbers = [np.arange(served.first_row, served.first_row + served.rows, dtype=np.int32) for served in group]
-    logged = (None, None, None) if prediction is None else answers(predictor, prediction)
+    logged: Logged = (None, None, None) if prediction is None else answers(predictor, prediction)
     constants = [served.answer for served in group for _ in range(served.rows)] if prediction is None else []
     if prediction is None and any(answer is not None for answer in constants):
         numbers_only = predictor.signature.task is Task.REGRESSION
@@ -150,7 +152,7 @@ def to_table(batch: Batch, fields: tuple[Field, ...], task: Task) -> pa.Table:
     instants = pa.timestamp("us", tz="UTC")
     ids = [f"{request}-{row}" for request, row in zip(batch.request_ids, batch.row_numbers.tolist(), strict=True)]
     number = pa.float64() if task is Task.REGRESSION else pa.string()
-    columns: dict[str, pa.Array] = {
+    columns: dict[str, pa.Array[Any]] = {
         "prediction_id": pa.array(ids, pa.string()),
         "request_id": pa.array(batch.request_ids, pa.string()),
         "row": pa.array(batch.row_numbers, pa.int32()),
@@ -173,9 +175,7 @@ def to_table(batch: Batch, fields: tuple[Field, ...], task: Task) -> pa.Table:
     return pa.table(columns)
 
 
-def answers(
-    predictor: Predictor, prediction: Prediction
-) -> tuple[list[str] | NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]:
+def answers(predictor: Predictor, prediction: Prediction) -> Logged:
     """Return a prediction as it is logged: labels as text (or numbers), the leading score, and all scores.
 
     The leading score is that of the positive class for a binary task and the highest one otherwise.
@@ -195,14 +195,14 @@ def label_text(label: object) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def _lists(scores: NDArray[np.float64] | None, count: int) -> pa.Array:
+def _lists(scores: NDArray[np.float64] | None, count: int) -> "pa.Array[Any]":
     if scores is None:
         return pa.nulls(count, pa.list_(pa.float64()))
     offsets = np.arange(count + 1, dtype=np.int32) * scores.shape[1]
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(scores.ravel()))
 
 
-def _feature(column: Column, field: Field) -> pa.Array:
+def _feature(column: Column, field: Field) -> "pa.Array[Any]":
     match field.kind:
         case FieldKind.CATEGORY:
             return pa.array(column, pa.string())

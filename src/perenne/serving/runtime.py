@@ -1,4 +1,4 @@
-"""What happens between a decoded request and its answer: who answers, in which batch, who steps in, and what is told the observer.
+"""What happens between a request and its answer: who answers, in which batch, who steps in, and what the observer is told.
 
 A protocol gives two functions, one that reads its body as columns and one that writes an answer; all else is the same for all.
 """
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from perenne.core.clock import parse_time
 from perenne.core.errors import Invalid, NotFound, PerenneError, Unavailable
-from perenne.inference import Prediction, Signature
+from perenne.inference import Signature
 from perenne.net.asgi import Reply, Request
 from perenne.serving.batching import Batched, Batcher
-from perenne.serving.counters import Counters, Gauge, Outcome, SeriesKey
+from perenne.serving.counters import Counters, Outcome, SeriesKey
 from perenne.serving.loading import Lineup, LoadedVersion
 from perenne.serving.messages import Served, pack_columns
 from perenne.serving.mirror import Mirror

@@ -1,4 +1,4 @@
-"""The parent of a model server's processes: it holds the sockets, so that any child may die and come back without a lost connection."""
+"""The parent of a model server's processes: it holds the sockets, so that any child may die and come back."""
 
 import ipaddress
 import os

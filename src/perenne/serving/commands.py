@@ -1,0 +1,136 @@
+"""`perenne deploy list|show|version|challenger|promote|roll-back|stop|resume`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from perenne.auth.principals import local_principal
+from perenne.core.clock import format_duration, parse_duration
+from perenne.core.errors import Invalid
+from perenne.serving import service
+from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, StopMode
+from perenne.serving.releases import release
+from perenne.storage.database import Transaction
+from perenne.storage.workspace import Workspace
+
+
+@click.group()
+def deploy() -> None:
+    """What answers whom: champion, challengers, roll-back, stop."""
+
+
+@deploy.command("list")
+@click.argument("project", required=False)
+@click.pass_obj
+def list_(workspace: Workspace, project: str | None) -> list[dict[str, Any]]:
+    """List deployments, of one project if named."""
+    with workspace.database.read() as tx:
+        found = service.deployments(tx, project)
+    return [
+        {
+            "deployment": item.name,
+            "state": "stopped" if item.stop else "serving",
+            "champion": item.champion.version,
+            "challengers": " ".join(variant.version for variant in item.challengers),
+            "previous": item.previous.version if item.previous else "",
+            "window": format_duration(item.window_length),
+            "generation": item.generation,
+        }
+        for item in found
+    ]
+
+
+@deploy.command()
+@click.argument("name")
+@click.pass_obj
+def show(workspace: Workspace, name: str) -> Deployment:
+    """Show a deployment with its variants."""
+    with workspace.database.read() as tx:
+        return service.get_deployment(tx, name)
+
+
+@deploy.command()
+@click.argument("name")
+@click.argument("version")
+@click.option("--window", default=format_duration(DEFAULT_WINDOW), show_default=True, help="Length of a monitoring window.")
+@click.option("--answer", help="What to answer if no model can: JSON, such as 0 or '\"on time\"'.")
+@click.option("--reason", default="", help="Why; kept in the audit trail.")
+@click.pass_obj
+def version(workspace: Workspace, name: str, version: str, window: str, answer: str | None, reason: str) -> Deployment:
+    """Make a version the champion; the deployment is made if there is none of that name."""
+    length, constant = parse_duration(window), _constant(answer)
+    return _change(
+        workspace,
+        lambda tx: service.deploy(tx, local_principal(), name, version, window_length=length, answer=constant, reason=reason),
+    )
+
+
+@deploy.command()
+@click.argument("name")
+@click.argument("version")
+@click.option("--remove", is_flag=True, help="Take it out of the shadow.")
+@click.option("--reason", default="", help="Why; kept in the audit trail.")
+@click.pass_obj
+def challenger(workspace: Workspace, name: str, version: str, remove: bool, reason: str) -> Deployment:
+    """Let a version answer in shadow: logged and compared, and returned to nobody."""
+    change = service.remove_challenger if remove else service.set_challenger
+    return _change(workspace, lambda tx: change(tx, local_principal(), name, version, reason=reason))
+
+
+@deploy.command()
+@click.argument("name")
+@click.argument("version")
+@click.option("--reason", default="", help="Why; kept in the audit trail.")
+@click.pass_obj
+def promote(workspace: Workspace, name: str, version: str, reason: str) -> Deployment:
+    """Make a challenger the champion."""
+    return _change(workspace, lambda tx: service.promote(tx, local_principal(), name, version, reason=reason))
+
+
+@deploy.command("roll-back")
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@click.pass_obj
+def roll_back(workspace: Workspace, name: str, reason: str) -> Deployment:
+    """Let the previous version answer again."""
+    return _change(workspace, lambda tx: service.roll_back(tx, local_principal(), name, reason=reason))
+
+
+@deploy.command()
+@click.argument("name")
+@click.option("--answer", help="The constant to answer, as JSON; the deployment's own if not given.")
+@click.option("--previous", is_flag=True, help="Let the previous version answer instead of a constant.")
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@click.pass_obj
+def stop(workspace: Workspace, name: str, answer: str | None, previous: bool, reason: str) -> Deployment:
+    """Stop the champion at once."""
+    mode, constant = StopMode.PREVIOUS if previous else StopMode.CONSTANT, _constant(answer)
+    return _change(workspace, lambda tx: service.stop(tx, local_principal(), name, mode=mode, reason=reason, answer=constant))
+
+
+@deploy.command()
+@click.argument("name")
+@click.option("--reason", default="", help="Why; kept in the audit trail.")
+@click.pass_obj
+def resume(workspace: Workspace, name: str, reason: str) -> Deployment:
+    """Let a stopped champion answer again."""
+    return _change(workspace, lambda tx: service.resume(tx, local_principal(), name, reason=reason))
+
+
+def _change(workspace: Workspace, work: Callable[[Transaction], Deployment]) -> Deployment:
+    """Commit a change, then release it, so that running model servers follow at once."""
+    deployment = workspace.database.write(work)
+    release(workspace, deployment)
+    return deployment
+
+
+def _constant(text: str | None) -> Constant | None:
+    import msgspec
+
+    try:
+        return None if text is None else msgspec.json.decode(text, type=Constant)
+    except msgspec.DecodeError:
+        raise Invalid(
+            "--answer is not JSON of a text, a number or a boolean", code="deployment.answer", hint="write --answer '\"on time\"'"
+        ) from None
