@@ -190,10 +190,10 @@ def _is_number(field: str) -> bool:
 
 
 def _misfit(found: Misfit, name: str, column: str, line: int) -> Invalid:
-    others = f"{found.fitting:,} other values are {found.wanted}s"
+    others = f"; {found.fitting:,} other values are {found.wanted}s" if found.fitting else ""
     count = f" and {found.misfits - 1:,} more like it" if found.misfits > 1 else ""
     return Invalid(
-        f"{name} line {line}, column {column!r}: {found.value[:80]!r}{count} is no {found.wanted}; {others}",
+        f"{name} line {line}, column {column!r}: {found.value[:80]!r}{count} is no {found.wanted}{others}",
         code="data.value",
         hint=f"correct it, leave it empty if it is missing, or read the column as text: kinds={{{column!r}: 'text'}}",
     )

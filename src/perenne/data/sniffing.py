@@ -217,6 +217,9 @@ def _misfit(texts: _Texts, decimal_comma: bool, kind: str | None) -> Misfit | No
         if misfits and (kind or (fitting >= FEWEST_TO_JUDGE and misfits <= max(1, fitting // 100))):
             row = _first_row(texts.codes, bad)
             return Misfit(row, texts.trimmed[texts.codes[row].as_py()].as_py(), wanted, fitting, misfits)
+    if kind:
+        row = _first_row(texts.codes, ~texts.mark)
+        return Misfit(row, texts.trimmed[texts.codes[row].as_py()].as_py(), f"{kind} that is written like all others", 0, 1)
     return None
 
 
