@@ -1,21 +1,25 @@
 """The audit trail: who did what to which thing, before and after, each record holding the hash of the one before.
 
-`hash = SHA-256(prev || canonical JSON of the record without its hash)`. The first `prev` is the SHA-256 of the installation's id.
-A record is written in the transaction of the change it tells of: no record, no change.
+A record is written in the transaction of the change it tells of: no record, no change. The database refuses to change or delete
+one, or to leave a gap; `perenne.auth.chain` shows what was done behind its back.
 """
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
+from msgspec import structs
 
+from perenne.auth.chain import AuditRecord, Head, Verdict, genesis, sealed, verify_chain
 from perenne.auth.principals import Principal
 from perenne.core import json
 from perenne.core.clock import SystemClock
 from perenne.core.ids import new_id
-from perenne.storage.database import Transaction, metadata, read_struct
+from perenne.storage.prepared import Prepared
+from perenne.storage.schema import add_statement, metadata, read_struct
+from perenne.storage.transaction import Transaction
+
+__all__ = ["AuditRecord", "Head", "Verdict", "head", "record", "trail", "verify"]
 
 table = sa.Table(
     "audit",
@@ -44,25 +48,23 @@ installation = sa.Table(
 )
 
 
-class AuditRecord(msgspec.Struct, frozen=True):
-    """One record of the trail; `before` and `after` are JSON texts."""
+for _table in (table, installation):
+    for _change in ("UPDATE", "DELETE"):
+        add_statement(
+            _table,
+            f"CREATE TRIGGER {_table.name}_no_{_change.lower()} BEFORE {_change} ON {_table.name} "
+            f"BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END",
+        )
+add_statement(
+    table,
+    "CREATE TRIGGER audit_no_gap BEFORE INSERT ON audit WHEN NEW.seq <> coalesce((SELECT max(seq) FROM audit), 0) + 1 "
+    "BEGIN SELECT RAISE(ABORT, 'the audit trail has no gap'); END",
+)
 
-    seq: int
-    time: int
-    actor: str
-    actor_kind: str
-    on_behalf_of: str
-    action: str
-    entity: str
-    entity_id: str
-    before: str | None
-    after: str | None
-    reason: str
-    prev: str
-    hash: str
-
-
-_columns = [table.c[name] for name in AuditRecord.__struct_fields__]
+_names = AuditRecord.__struct_fields__
+_columns = [table.c[name] for name in _names]
+_read_head = Prepared(sa.select(table.c.seq, table.c.hash).order_by(table.c.seq.desc()).limit(sa.literal_column("1")))
+_append = Prepared(table.insert().values({name: sa.bindparam(name) for name in _names}))
 
 
 def record(
@@ -89,24 +91,32 @@ def record(
     reason : str
         Why, in the actor's words or the policy's.
     """
-    seq, prev = _head(tx)
-    row: dict[str, Any] = {
-        "seq": seq + 1,
-        "time": SystemClock().now() // 1_000 * 1_000,
-        "actor": actor.name,
-        "actor_kind": actor.kind.value,
-        "on_behalf_of": actor.on_behalf_of,
-        "action": action,
-        "entity": entity,
-        "entity_id": entity_id,
-        "before": _text(before),
-        "after": _text(after),
-        "reason": reason,
-        "prev": prev,
-    }
-    row["hash"] = _hash(row)
-    tx.execute(table.insert(), row)
-    return seq + 1
+    last = head(tx) or Head(0, genesis(_installation(tx) or _install(tx)))
+    row = sealed(
+        AuditRecord(
+            seq=last.seq + 1,
+            time=SystemClock().now() // 1_000 * 1_000,
+            actor=actor.name,
+            actor_kind=actor.kind.value,
+            on_behalf_of=actor.on_behalf_of,
+            action=action,
+            entity=entity,
+            entity_id=entity_id,
+            before=_text(before),
+            after=_text(after),
+            reason=reason,
+            prev=last.hash,
+            hash="",
+        )
+    )
+    _append.run(tx, structs.asdict(row))
+    return row.seq
+
+
+def head(tx: Transaction) -> Head | None:
+    """Return the last record's number and hash: kept elsewhere, they prove later that the trail was not cut or written anew."""
+    row = _read_head.run(tx, {}).fetchone()
+    return Head(*row) if row else None
 
 
 def trail(tx: Transaction, *, entity: str | None = None, entity_id: str | None = None, limit: int = 100) -> list[AuditRecord]:
@@ -119,26 +129,9 @@ def trail(tx: Transaction, *, entity: str | None = None, entity_id: str | None =
     return [read_struct(AuditRecord, row) for row in tx.execute(query)]
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """What verifying the trail found: the records read, and the first bad one with what is wrong, if any."""
-
-    records: int
-    bad_seq: int | None = None
-    problem: str = ""
-
-
-def verify(tx: Transaction) -> Verdict:
-    """Read the whole trail in order and check every link of the chain."""
-    expected_prev, count = _genesis(_installation(tx) or ""), 0
-    for item in _stream(tx):
-        if item.seq != count + 1:
-            return Verdict(count, item.seq, "missing" if item.seq > count + 1 else "inserted")
-        if item.prev != expected_prev:
-            return Verdict(count, item.seq, "reordered")
-        if item.hash != _hash({name: getattr(item, name) for name in AuditRecord.__struct_fields__ if name != "hash"}):
-            return Verdict(count, item.seq, "edited")
-        expected_prev, count = item.hash, count + 1
-    return Verdict(count)
+def verify(tx: Transaction, known: Head | None = None) -> Verdict:
+    """Read the whole trail in order and check every link of the chain, and that it still holds a record known from before."""
+    return verify_chain(_stream(tx), genesis(_installation(tx) or ""), lambda prev: _following(tx, prev), known)
 
 
 def _stream(tx: Transaction) -> Iterator[AuditRecord]:
@@ -147,9 +140,8 @@ def _stream(tx: Transaction) -> Iterator[AuditRecord]:
         yield read_struct(AuditRecord, row)
 
 
-def _head(tx: Transaction) -> tuple[int, str]:
-    row = tx.execute(sa.select(table.c.seq, table.c.hash).order_by(table.c.seq.desc()).limit(1)).one_or_none()
-    return (row.seq, row.hash) if row else (0, _genesis(_installation(tx) or _install(tx)))
+def _following(tx: Transaction, prev: str) -> list[AuditRecord]:
+    return [read_struct(AuditRecord, row) for row in tx.execute(sa.select(*_columns).where(table.c.prev == prev).limit(2))]
 
 
 def _installation(tx: Transaction) -> str | None:
@@ -161,14 +153,6 @@ def _install(tx: Transaction) -> str:
     identity = new_id()
     tx.execute(installation.insert(), {"id": identity, "created": SystemClock().now()})
     return identity
-
-
-def _genesis(identity: str) -> str:
-    return hashlib.sha256(identity.encode()).hexdigest()
-
-
-def _hash(row: dict[str, Any]) -> str:
-    return hashlib.sha256(row["prev"].encode() + json.canonical(row)).hexdigest()
 
 
 def _text(value: Any) -> str | None:

@@ -5,7 +5,7 @@ A `Clock` is passed to whatever decides by time, so that a replay of last year's
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from perenne.core.errors import Invalid
@@ -120,5 +120,5 @@ def format_time(microseconds: int) -> str:
     >>> format_time(1_234_567)
     '1970-01-01T00:00:01.234Z'
     """
-    instant = datetime.fromtimestamp(microseconds // SECOND, UTC)
-    return f"{instant:%Y-%m-%dT%H:%M:%S}.{microseconds % SECOND // 1_000:03d}Z"
+    instant = datetime(1970, 1, 1) + timedelta(milliseconds=microseconds // 1_000)  # noqa: DTZ001
+    return f"{instant.isoformat(timespec='milliseconds')}Z"

@@ -64,7 +64,7 @@ def load_settings(folder: Path | None = None, environment: Mapping[str, str] = o
     return Settings(
         home=home,
         database=environment.get("PERENNE_DATABASE", f"sqlite:///{home / 'perenne.db'}"),
-        objects=environment.get("PERENNE_OBJECTS", f"file://{home / 'objects'}"),
+        objects=environment.get("PERENNE_OBJECTS", (home / "objects").as_uri()),
         host=environment.get("PERENNE_HOST", "127.0.0.1"),
         port=_port(environment, "PERENNE_PORT", 7373),
         serve_port=_port(environment, "PERENNE_SERVE_PORT", 7374),

@@ -86,7 +86,7 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     type(None): lambda _: b"n",
     bool: lambda value: b"t" if value else b"f",
     int: lambda value: _tagged(b"i", b"%x" % value),
-    float: lambda value: b"d" + (b"nan_____" if value != value else struct.pack("<d", value)),
+    float: lambda value: b"d" + (b"nan_____" if value != value else struct.pack("<d", value + 0.0)),
     str: lambda value: _tagged(b"s", value.encode("utf-8", "surrogatepass")),
     bytes: lambda value: _tagged(b"b", value),
     dict: _encode_mapping,

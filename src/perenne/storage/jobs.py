@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from perenne.core.clock import SECOND, SystemClock
 from perenne.core.errors import Conflict
 from perenne.core.ids import new_id
-from perenne.storage.database import Transaction, metadata, read_struct
+from perenne.storage.schema import metadata, read_struct
+from perenne.storage.transaction import Transaction
 
 LEASE = 30 * SECOND
 
@@ -96,14 +97,18 @@ def enqueue(
 
 
 def claim(tx: Transaction, owner: str, kinds: Sequence[str], *, lease: int = LEASE) -> Job | None:
-    """Take the oldest job that is due, or one whose worker's lease ran out; None if there is none."""
+    """Take the oldest job that is due, or one whose worker's lease ran out; None if there is none.
+
+    A job whose last allowed worker was lost has failed: it is not tried for ever.
+    """
     now = SystemClock().now()
-    free = sa.or_(
-        sa.and_(table.c.state == "queued", table.c.due <= now),
-        sa.and_(table.c.state == "running", table.c.lease < now),
-    )
+    _give_up(tx, kinds, now)
     chosen = (
-        sa.select(table.c.id).where(free, table.c.kind.in_(kinds)).order_by(table.c.due, table.c.id).limit(1).scalar_subquery()
+        sa.select(table.c.id)
+        .where(_claimable(now), table.c.kind.in_(kinds))
+        .order_by(table.c.due, table.c.id)
+        .limit(1)
+        .scalar_subquery()
     )
     taken = (
         table.update()
@@ -113,6 +118,12 @@ def claim(tx: Transaction, owner: str, kinds: Sequence[str], *, lease: int = LEA
     )
     row = tx.execute(taken).one_or_none()
     return None if row is None else read_struct(Job, row)
+
+
+def _give_up(tx: Transaction, kinds: Sequence[str], now: int) -> None:
+    lost = sa.and_(table.c.state == "running", table.c.lease < now, table.c.attempt >= table.c.attempts_allowed)
+    values = {"state": "failed", "error": "its worker was lost", "ended": now, "lease": None}
+    tx.execute(table.update().where(lost, table.c.kind.in_(kinds)).values(values))
 
 
 def heartbeat(tx: Transaction, job: Job, *, lease: int = LEASE) -> None:

@@ -6,7 +6,8 @@ from enum import StrEnum
 import msgspec
 import sqlalchemy as sa
 
-from perenne.storage.database import Transaction, metadata, read_struct
+from perenne.storage.schema import metadata, read_struct
+from perenne.storage.transaction import Transaction
 
 
 class Kind(StrEnum):

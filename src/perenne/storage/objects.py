@@ -3,13 +3,17 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from perenne.core.errors import Invalid, NotFound, Unavailable
 from perenne.core.hashing import digest_bytes, digest_file, is_digest
+
+ABANDONED_S = 86_400
 
 
 class ObjectStore(Protocol):
@@ -55,12 +59,13 @@ class FileObjects:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._swept = False
 
     def put(self, data: bytes) -> str:
         """Keep the bytes and return their digest."""
         digest = digest_bytes(data)
-        if not self.exists(digest):
-            with self._incoming() as temporary:
+        if not self._keeps(digest, len(data)):
+            with _refusals(), self._incoming() as temporary:
                 temporary.write_bytes(data)
                 self._settle(temporary, digest)
         return digest
@@ -68,9 +73,10 @@ class FileObjects:
     def put_file(self, path: Path) -> str:
         """Keep a copy of a file and return its digest."""
         digest = digest_file(path)
-        if not self.exists(digest):
-            with self._incoming() as temporary:
-                shutil.copyfile(path, temporary)
+        if not self._keeps(digest, path.stat().st_size):
+            with path.open("rb") as source, _refusals(), self._incoming() as temporary:
+                with temporary.open("wb") as target:
+                    shutil.copyfileobj(source, target)
                 if digest_file(temporary) != digest:
                     raise Unavailable(
                         f"{path.name} changed while it was read",
@@ -86,25 +92,22 @@ class FileObjects:
             data = self._path(digest).read_bytes()
         except FileNotFoundError:
             raise _missing(digest) from None
+        except OSError as error:
+            raise _unavailable(error) from error
         if digest_bytes(data) != digest:
             raise _damaged(digest)
         return data
 
     def fetch(self, digest: str, target: Path) -> None:
         """Write the object to a file, whole and checked or not at all."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".incoming-")
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            shutil.copyfile(self._path(digest), temporary)
-            if digest_file(temporary) != digest:
+        source = self._path(digest)
+        if not source.is_file():
+            raise _missing(digest)
+        with _refusals(), _temporary(target.parent) as copy:
+            shutil.copyfile(source, copy)
+            if digest_file(copy) != digest:
                 raise _damaged(digest)
-            temporary.replace(target)
-        except FileNotFoundError:
-            raise _missing(digest) from None
-        finally:
-            temporary.unlink(missing_ok=True)
+            copy.replace(target)
 
     def exists(self, digest: str) -> bool:
         """Tell whether the object is there."""
@@ -125,38 +128,69 @@ class FileObjects:
             raise Invalid(f"{digest[:100]!r} is not a digest", code="objects.digest")
         return self.root / digest[:2] / digest[2:]
 
-    def _incoming(self) -> "_Temporary":
-        return _Temporary(self.root / "incoming")
+    def _keeps(self, digest: str, size: int) -> bool:
+        """Tell whether the object is there with all its bytes; one cut short by a broken disk is put again."""
+        try:
+            return self._path(digest).stat().st_size == size
+        except FileNotFoundError:
+            return False
+
+    @contextmanager
+    def _incoming(self) -> Iterator[Path]:
+        folder = self.root / "incoming"
+        if not self._swept:
+            self._swept = True
+            _sweep(folder)
+        with _temporary(folder) as path:
+            yield path
 
     def _settle(self, temporary: Path, digest: str) -> None:
         sync_file(temporary)
         temporary.chmod(0o444)
         target = self._path(digest)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(exist_ok=True)
+            sync_folder(self.root)
+            sync_folder(self.root.parent)
         temporary.replace(target)
         sync_folder(target.parent)
 
 
-class _Temporary:
-    """A file of its own in a folder, gone at the end unless it was renamed."""
+@contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """Give a file of its own in a folder, gone at the end unless it was renamed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".incoming-")
+    os.close(handle)
+    path = Path(name)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
 
-    def __enter__(self) -> Path:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.folder)
-        os.close(handle)
-        self.path = Path(name)
-        return self.path
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed left behind more than a day ago."""
+    for path in folder.glob(".incoming-*"):
+        try:
+            if path.stat().st_mtime < time.time() - ABANDONED_S:
+                path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            continue
 
-    def __exit__(self, *exception: object) -> None:
-        self.path.unlink(missing_ok=True)
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn what the disk refuses into an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise _unavailable(error) from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a file by new bytes so that a reader, and a crash, sees the old ones or the new ones."""
-    with _Temporary(path.parent) as temporary:
+    with _temporary(path.parent) as temporary:
         temporary.write_bytes(data)
         sync_file(temporary)
         temporary.replace(path)
@@ -190,13 +224,21 @@ def open_objects(url: str) -> ObjectStore:
     PosixPath('/tmp/objects')
     """
     parts = urlsplit(url)
-    if parts.scheme != "file":
+    if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
         raise Invalid(
-            f"objects URL starts with {parts.scheme!r}",
+            f"objects URL {url[:100]!r} is not file:///path",
             code="objects.url",
-            hint="use file:///path; S3 and others come with a later release",
+            hint="S3 and others come with a later release",
         )
     return FileObjects(Path(unquote(parts.path)))
+
+
+def _unavailable(error: OSError) -> Unavailable:
+    return Unavailable(
+        f"the object store cannot be used: {error.strerror}",
+        code="objects.unavailable",
+        hint="is the disk full or read-only? `perenne doctor` tells",
+    )
 
 
 def _missing(digest: str) -> NotFound:

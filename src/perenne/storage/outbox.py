@@ -4,6 +4,7 @@ A subscriber gets the delivering transaction, so what it does in the database ha
 mark "delivered". Whatever must leave the database (a mail, a webhook) is queued there as a job.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,16 @@ import msgspec
 import sqlalchemy as sa
 
 from perenne.core.clock import SECOND, SystemClock
+from perenne.core.errors import Unavailable
 from perenne.core.events import Event
-from perenne.storage.database import Database, Transaction, metadata, read_struct
+from perenne.storage.database import Database
+from perenne.storage.schema import metadata, read_struct
+from perenne.storage.transaction import Transaction
 
 Subscriber = Callable[[Transaction, Any], None]
 MAX_ATTEMPTS = 8
+
+log = logging.getLogger(__name__)
 
 table = sa.Table(
     "outbox",
@@ -67,7 +73,15 @@ class Outbox:
         self._subscribers = {kind.name: (msgspec.json.Decoder(kind), tuple(receivers)) for kind, receivers in subscribers.items()}
 
     def deliver(self, limit: int = 100) -> int:
-        """Deliver what is due, oldest first, and return how many events were delivered."""
+        """Deliver what is due, oldest first, and return how many events were delivered.
+
+        An event whose subscriber fails is tried again later and holds up no other; after `MAX_ATTEMPTS` it is set aside.
+
+        Raises
+        ------
+        Unavailable
+            If the database itself is in trouble; that counts against no event.
+        """
         now = SystemClock().now()
         with self._database.read() as tx:
             query = sa.select(table.c.id).where(table.c.state == "waiting", table.c.due <= now).order_by(table.c.id).limit(limit)
@@ -78,6 +92,8 @@ class Outbox:
         try:
             return self._database.write(lambda tx: self._hand_over(tx, identity))
         except Exception as error:
+            if isinstance(error, Unavailable) and error.code in {"database.unavailable", "database.closed"}:
+                raise
             message = f"{type(error).__name__}: {error}"[:2_000]
             self._database.write(lambda tx: _postpone(tx, identity, message))
             return False
@@ -96,10 +112,16 @@ class Outbox:
 
 
 def _postpone(tx: Transaction, identity: int, error: str) -> None:
-    attempts = 1 + int(tx.scalar(sa.select(table.c.attempts).where(table.c.id == identity)) or 0)
+    mine = sa.and_(table.c.id == identity, table.c.state == "waiting")
+    row = tx.execute(sa.select(table.c.attempts, table.c.name).where(mine)).one_or_none()
+    if row is None:  # somebody else delivered it meanwhile
+        return
+    attempts = row.attempts + 1
     state = "set_aside" if attempts >= MAX_ATTEMPTS else "waiting"
+    if state == "set_aside":
+        log.warning("event %d (%s) is set aside after %d tries: %s", identity, row.name, attempts, error)
     due = SystemClock().now() + (1 << attempts) * SECOND
-    tx.execute(table.update().where(table.c.id == identity).values(state=state, attempts=attempts, due=due, error=error))
+    tx.execute(table.update().where(mine).values(state=state, attempts=attempts, due=due, error=error))
 
 
 def events(tx: Transaction, *, state: str | None = None, limit: int = 100) -> list[StoredEvent]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from perenne.storage.database import Transaction
+from perenne.storage.transaction import Transaction
 
 
 class Prepared:

@@ -1,12 +1,13 @@
 """Folders by content: a tree is the sorted list of its files' paths, sizes and digests, itself an object."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import msgspec
 
 from perenne.core import json
 from perenne.core.errors import Invalid
 from perenne.core.hashing import is_digest
+from perenne.core.paths import check_name, confined
 from perenne.storage.objects import ObjectStore
 
 
@@ -35,20 +36,18 @@ def put_tree(objects: ObjectStore, folder: Path) -> str:
     Raises
     ------
     Invalid
-        If the folder holds a symbolic link or something that is not a plain file.
+        If it is no folder, or holds a symbolic link or something that is not a plain file.
     """
+    if not folder.is_dir():
+        raise Invalid(f"{folder.name} is not a folder", code="tree.folder")
     files = []
-    for path in sorted(folder.rglob("*")):
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise Invalid(
-                f"{path.relative_to(folder)} is not a plain file",
-                code="tree.file",
-                hint="links and devices are not kept",
-            )
+            raise Invalid(f"{name} is not a plain file", code="tree.file", hint="links and devices are not kept")
         if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            files.append(TreeFile(name, path.stat().st_size, objects.put_file(path)))
-    return objects.put(json.canonical(Tree(tuple(files))))
+            files.append(TreeFile(check_name(name), path.stat().st_size, objects.put_file(path)))
+    return objects.put(json.canonical(Tree(tuple(sorted(files, key=lambda file: file.path)))))
 
 
 def get_tree(objects: ObjectStore, digest: str) -> Tree:
@@ -57,19 +56,19 @@ def get_tree(objects: ObjectStore, digest: str) -> Tree:
     Raises
     ------
     Invalid
-        If a path would leave the folder, or a digest is none.
+        If a path would leave the folder or stands there twice, or a digest is none.
     """
     tree = json.decode(objects.get(digest), Tree, what="tree")
     for file in tree.files:
-        parts = PurePosixPath(file.path).parts
-        if not parts or file.path.startswith("/") or ".." in parts or "\\" in file.path or "\0" in file.path:
-            raise Invalid("a path of the tree leaves its folder", code="tree.path")
+        check_name(file.path)
         if not is_digest(file.digest):
             raise Invalid("a digest of the tree is malformed", code="tree.digest")
+    if len({file.path for file in tree.files}) < len(tree.files):
+        raise Invalid("a path of the tree stands there twice", code="tree.path")
     return tree
 
 
 def fetch_tree(objects: ObjectStore, digest: str, folder: Path) -> None:
     """Write a tree's files below a folder, each checked."""
     for file in get_tree(objects, digest).files:
-        objects.fetch(file.digest, folder / file.path)
+        objects.fetch(file.digest, confined(folder, file.path))

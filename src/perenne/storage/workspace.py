@@ -1,5 +1,6 @@
 """A workspace: the settings, the database, the objects and the clock that belong together; what every use case is run with."""
 
+import threading
 from functools import cached_property
 
 from perenne.core.clock import Clock, SystemClock
@@ -22,11 +23,16 @@ class Workspace:
     def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
         self.settings = settings or load_settings()
         self.clock: Clock = clock or SystemClock()
+        self._opening = threading.Lock()
+        self._database: Database | None = None
 
-    @cached_property
+    @property
     def database(self) -> Database:
-        """The metadata database, opened and migrated."""
-        return Database.open(self.settings.database)
+        """The metadata database, opened and migrated; several threads that ask at once get the same one."""
+        with self._opening:
+            if self._database is None:
+                self._database = Database.open(self.settings.database)
+            return self._database
 
     @cached_property
     def objects(self) -> ObjectStore:
@@ -35,8 +41,10 @@ class Workspace:
 
     def close(self) -> None:
         """Close what was opened."""
-        if "database" in self.__dict__:
-            self.database.close()
+        with self._opening:
+            database, self._database = self._database, None
+        if database is not None:
+            database.close()
 
     def __enter__(self) -> "Workspace":
         return self
