@@ -1,0 +1,245 @@
+"""Child processes that carry out calls one at a time, and can be killed in the middle of one.
+
+Children are started afresh, not forked: `python -m perenne.compute.worker`. The function goes by its name, arguments and results
+as MessagePack, so nothing is ever unpickled.
+"""
+
+import builtins
+import contextlib
+import importlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, BinaryIO, ClassVar, TypeVar
+
+import msgspec
+
+from perenne.compute.worker import Answer, Call, Raised, receive, send
+from perenne.core.errors import Invalid, PerenneError, Unavailable
+
+T = TypeVar("T")
+
+
+class WorkTimeout(Unavailable):
+    """A call took longer than it may, and its process was killed."""
+
+
+class WorkerDied(Unavailable):
+    """The process of a call ended without an answer: killed, out of memory or crashed."""
+
+
+class _Child:
+    """A worker process and the pipes to it."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        paths = os.pathsep.join(path for path in sys.path if path)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "perenne.compute.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **environment, "PYTHONPATH": paths},
+        )
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self._requests: BinaryIO = self.process.stdin  # type: ignore[assignment]
+        self._answers: BinaryIO = self.process.stdout  # type: ignore[assignment]
+
+    def call(self, call: Call, on_report: Callable[[Any], None] | None) -> Answer | None:
+        """Send a call and wait for its answer; None if the process ended before."""
+        try:
+            send(self._requests, call)
+        except (BrokenPipeError, ValueError):
+            return None
+        while (data := receive(self._answers)) is not None:
+            answer = msgspec.msgpack.decode(data, type=Answer)
+            if answer.final:
+                return answer
+            if on_report is not None:
+                on_report(answer.report)
+        return None
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+
+    def end(self) -> int:
+        """End the process, close the pipes and return its exit status."""
+        self.process.kill()
+        status = self.process.wait()
+        self._answers.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        return status
+
+
+class _Work(Future[Any]):
+    """The future of a call in a child process: cancelling it kills the process if the call goes on."""
+
+    def __init__(self, call: Call, timeout: float | None, on_report: Callable[[Any], None] | None) -> None:
+        super().__init__()
+        self.call = call
+        self.timeout = timeout
+        self.on_report = on_report
+        self.child: _Child | None = None
+        self.cancelled_while_running = False
+
+    def cancel(self) -> bool:
+        if super().cancel():
+            return True
+        child = self.child
+        if child is None or self.done():
+            return False
+        self.cancelled_while_running = True
+        child.kill()
+        return True
+
+
+class ProcessExecutor:
+    """Carries out calls in child processes, each kept for the next call.
+
+    Parameters
+    ----------
+    slots : int, optional
+        How many processes at most; as many as there are processors if not given.
+    environment : mapping, optional
+        Further environment variables of the children.
+    """
+
+    shares_memory: ClassVar[bool] = False
+
+    def __init__(self, slots: int | None = None, environment: Mapping[str, str] | None = None) -> None:
+        self.slots = slots or os.cpu_count() or 1
+        self._environment = dict(environment or {})
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._open: set[_Work] = set()
+        self._closed = False
+
+    def submit(
+        self,
+        fn: Callable[..., T],
+        *args: Any,
+        resources: Mapping[str, float] | None = None,
+        timeout: float | None = None,
+        on_report: Callable[[Any], None] | None = None,
+    ) -> "Future[T]":
+        """Hand a call to a child process.
+
+        Parameters
+        ----------
+        fn : callable
+            A function at the top level of a module that the child can import.
+        args : plain values
+            What MessagePack can hold.
+        timeout : float, optional
+            Seconds after which the process is killed and the future gets `WorkTimeout`.
+        on_report : callable, optional
+            Gets what the function passes to `perenne.compute.report`, in another thread.
+
+        Raises
+        ------
+        Invalid
+            If the function cannot be found by its name.
+        Unavailable
+            If the executor is closed.
+        """
+        module, name = getattr(fn, "__module__", ""), getattr(fn, "__qualname__", "")
+        if getattr(sys.modules.get(module), name, None) is not fn:
+            raise Invalid(
+                f"{name or fn!r} cannot be called in another process",
+                code="compute.function",
+                hint="use a function at the top level of a module",
+            )
+        work = _Work(Call(module, name, args), timeout, on_report)
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the executor is closed", code="compute.closed")
+            self._open.add(work)
+            if len(self._open) > len(self._threads) < self.slots:
+                self._threads.append(threading.Thread(target=self._run, name="perenne-child", daemon=True))
+                self._threads[-1].start()
+        self._queue.put(work)
+        return work
+
+    def close(self) -> None:
+        """Kill what goes on, and end the processes."""
+        with self._lock:
+            self._closed = True
+            threads, going_on = list(self._threads), list(self._open)
+        for work in going_on:
+            work.cancel()
+        for _ in threads:
+            self._queue.put(None)
+        for thread in threads:
+            thread.join()
+
+    def _run(self) -> None:
+        """Look after one child: hand it calls, and start another one where it died."""
+        child: _Child | None = None
+        while (work := self._queue.get()) is not None:
+            if work.set_running_or_notify_cancel():
+                child = child if child is not None and child.process.poll() is None else _Child(self._environment)
+                if not self._carry_out(work, child):
+                    child = None
+            with self._lock:
+                self._open.discard(work)
+        if child is not None:
+            child.end()
+
+    def _carry_out(self, work: _Work, child: _Child) -> bool:
+        """Get a call's answer; tell whether the child can take another one."""
+        work.child = child
+        late = threading.Event()
+        timer = None
+        if work.timeout is not None:
+            timer = threading.Timer(work.timeout, _end_late, (child, late))
+            timer.daemon = True
+            timer.start()
+        try:
+            answer = child.call(work.call, work.on_report)
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if answer is None:
+            work.set_exception(_death(work, late.is_set(), child.end()))
+        elif answer.raised is not None:
+            work.set_exception(_exception(answer.raised))
+        else:
+            work.set_result(answer.value)
+        return answer is not None
+
+
+def _end_late(child: _Child, late: threading.Event) -> None:
+    late.set()
+    child.kill()
+
+
+def _death(work: _Work, late: bool, status: int) -> PerenneError:
+    if late:
+        return WorkTimeout(f"took longer than {work.timeout:g} s and was killed", code="compute.timeout")
+    if work.cancelled_while_running:
+        return WorkerDied("was cancelled", code="compute.cancelled")
+    return WorkerDied(
+        f"the process ended with status {status}", code="compute.died", hint="did it run out of memory, or crash in native code?"
+    )
+
+
+def _exception(raised: Raised) -> BaseException:
+    """Make the exception again: our own kinds with code and hint, built-in ones by their name, others as RuntimeError."""
+    error: BaseException
+    kind = getattr(builtins, raised.name, None) if raised.module == "builtins" else None
+    if raised.module.split(".")[0] == "perenne":
+        kind = getattr(importlib.import_module(raised.module), raised.name, None)
+    if isinstance(kind, type) and issubclass(kind, PerenneError):
+        error = kind.__new__(kind)
+        PerenneError.__init__(error, raised.message, code=raised.code, hint=raised.hint)
+    elif isinstance(kind, type) and issubclass(kind, Exception):
+        error = kind(raised.message)
+    else:
+        error = RuntimeError(f"{raised.name}: {raised.message}")
+    error.add_note(raised.text)
+    return error

@@ -1,0 +1,52 @@
+"""Steps that run once: a graph of functions whose results are kept by content, so that cache, resume and lineage are one thing.
+
+`steps` has the decorators, `graph` what a pipeline's calls build, `keys` and `code` what names a step's result,
+`artifacts` how results are kept, `store` the tables and the claim, `planning` and `execution` one run, `engine` the door to it,
+`calls` how one step is carried out here or in a child process, `context` what a step may ask, `explanation` why a step ran again.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perenne.pipelines.context import StepContext, current
+    from perenne.pipelines.engine import Engine, PipelineRun
+    from perenne.pipelines.explanation import Explanation, explain
+    from perenne.pipelines.model import StepEvent, StepRecord
+    from perenne.pipelines.steps import Pipeline, Step, pipeline, step
+
+_ROOMS = {
+    "Engine": "engine",
+    "Explanation": "explanation",
+    "Pipeline": "steps",
+    "PipelineRun": "engine",
+    "Step": "steps",
+    "StepContext": "context",
+    "StepEvent": "model",
+    "StepRecord": "model",
+    "current": "context",
+    "explain": "explanation",
+    "pipeline": "steps",
+    "step": "steps",
+}
+
+__all__ = [
+    "Engine",
+    "Explanation",
+    "Pipeline",
+    "PipelineRun",
+    "Step",
+    "StepContext",
+    "StepEvent",
+    "StepRecord",
+    "current",
+    "explain",
+    "pipeline",
+    "step",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

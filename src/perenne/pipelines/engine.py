@@ -1,0 +1,162 @@
+"""The door to a run: `Engine.run(pipeline, …)` gives a `PipelineRun`."""
+
+import inspect
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from perenne.compute.executors import Executor, InlineExecutor
+from perenne.core.ids import new_id
+from perenne.pipelines.artifacts import Artifacts
+from perenne.pipelines.code import CodeReader
+from perenne.pipelines.execution import Execution
+from perenne.pipelines.graph import Graph, build
+from perenne.pipelines.model import RunState, StepEvent, StepRecord
+from perenne.pipelines.planning import Plan
+from perenne.pipelines.steps import Pipeline, Step
+from perenne.pipelines.store import LEASE
+from perenne.storage.database import Database
+from perenne.storage.objects import ObjectStore
+
+
+@dataclass(frozen=True)
+class PipelineRun:
+    """How a run went.
+
+    Attributes
+    ----------
+    id : str
+        Its id in the database.
+    state : RunState
+        `done`, or `failed` if any step failed.
+    output : object
+        What the pipeline returned, with every reference replaced by its value; None if the run failed. Files and folders
+        among it lie in the engine's scratch folder until the engine is closed.
+    steps : list of StepRecord
+        Every step in the order of the pipeline's calls, items of maps last.
+    error : exception or None
+        What the first failing step raised.
+    """
+
+    id: str
+    state: RunState
+    output: Any
+    steps: list[StepRecord]
+    error: BaseException | None = field(default=None, repr=False)
+
+    @property
+    def hits(self) -> int:
+        """How many steps had a result already."""
+        return sum(step.hit for step in self.steps)
+
+    def result(self) -> Any:
+        """Return the output, or raise what the first failing step raised."""
+        if self.error is not None:
+            raise self.error
+        return self.output
+
+
+class Engine:
+    """Runs pipelines, and keeps what their steps return.
+
+    Parameters
+    ----------
+    database : Database
+        Where steps are claimed and small results are kept.
+    objects : ObjectStore
+        Where large results are kept.
+    executor : Executor, optional
+        Carries the steps out; in the calling thread, one after the other, if not given.
+    root : Path, optional
+        The project's folder: a change in code below it makes the steps that reach it run again. If not given, the folder of
+        the file that defines the pipeline.
+    fail_fast : bool
+        Whether the first failing step ends the run; otherwise what does not depend on it is still done.
+    lease : int
+        Microseconds after which a claimed step whose process is silent may be taken over.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        *,
+        executor: Executor | None = None,
+        root: Path | None = None,
+        fail_fast: bool = False,
+        lease: int = LEASE,
+    ) -> None:
+        self.database = database
+        self.objects = objects
+        self.executor: Executor = executor or InlineExecutor()
+        self.root = root
+        self._fail_fast = fail_fast
+        self._lease = lease
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+
+    def run(
+        self,
+        pipeline: Pipeline[..., Any] | Step[..., Any],
+        *args: Any,
+        on_event: Callable[[StepEvent], None] | None = None,
+        **kwargs: Any,
+    ) -> PipelineRun:
+        """Run a pipeline, or a single step, for some arguments.
+
+        Parameters
+        ----------
+        on_event : callable, optional
+            Is told what happens; see `perenne.pipelines.model.StepEvent`.
+
+        Raises
+        ------
+        Invalid
+            If the pipeline itself fails to build its graph, or an argument cannot be encoded; nothing was run then.
+        """
+        graph = _graph(pipeline, args, kwargs)
+        run = new_id()
+        scratch = self._folder() / run
+        artifacts = Artifacts(self.objects, scratch / "kept")
+        plan = Plan(graph, run, CodeReader(self.root or _folder_of(pipeline)), artifacts)
+        execution = Execution(
+            plan,
+            self.database,
+            artifacts,
+            self.executor,
+            flow=pipeline.name,
+            arguments=repr(inspect.signature(pipeline.function).bind(*args, **kwargs).arguments)[:2_000],
+            on_event=on_event,
+            fail_fast=self._fail_fast,
+            lease=self._lease,
+            scratch=scratch,
+        )
+        execution.run()
+        return PipelineRun(run, execution.state, execution.output, [task.record() for task in plan.tasks], execution.failure)
+
+    def close(self) -> None:
+        """Remove the scratch folder, with the files and folders among the outputs of earlier runs; the kept ones stay kept."""
+        scratch, self._scratch = self._scratch, None
+        if scratch is not None:
+            scratch.cleanup()
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _folder(self) -> Path:
+        if self._scratch is None:
+            self._scratch = tempfile.TemporaryDirectory(prefix="perenne-engine-")
+        return Path(self._scratch.name)
+
+
+def _graph(pipeline: Pipeline[..., Any] | Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
+    return pipeline.build(*args, **kwargs) if isinstance(pipeline, Pipeline) else build(lambda: pipeline(*args, **kwargs))
+
+
+def _folder_of(pipeline: Pipeline[..., Any] | Step[..., Any]) -> Path:
+    file = Path(pipeline.function.__code__.co_filename)
+    return file.resolve().parent if file.is_file() else Path.cwd()

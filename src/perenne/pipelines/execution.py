@@ -1,0 +1,455 @@
+"""One run of a graph: claim what is ready, carry it out, write how it ended; nothing that was done before is done again."""
+
+import contextlib
+import heapq
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from perenne.compute.executors import Executor
+from perenne.core.clock import SystemClock
+from perenne.core.errors import PerenneError
+from perenne.pipelines.artifacts import Artifacts
+from perenne.pipelines.calls import PROCESS_CLOCK, THREAD_CLOCK, Outcome, perform
+from perenne.pipelines.context import StepContext
+from perenne.pipelines.errors import NotEncodable
+from perenne.pipelines.graph import fill
+from perenne.pipelines.leases import LeaseKeeper, is_dead, owner_token
+from perenne.pipelines.model import Failed, Finished, Hit, Planned, Progress, RunState, Started, StepEvent
+from perenne.pipelines.planning import Damaged, Plan, Task, TaskState
+from perenne.pipelines.store import Claim, Claimer, Settled, StepRow, Visit, lookup, lose_runs, running_runs, spoil
+from perenne.storage.database import Database, Transaction
+
+POLL_FIRST, POLL_LAST = 0.02, 0.5
+BACKOFF_FIRST, BACKOFF_LAST = 0.5, 60.0
+REPAIRS = 3
+
+
+class Written(NamedTuple):
+    """What one change of the database brought: which results counted, and the answer to each claim."""
+
+    counted: list[bool]
+    answers: list[int | StepRow | None]
+
+
+class Execution:
+    """Carries out a plan.
+
+    Parameters
+    ----------
+    on_event : callable or None
+        Is told what happens, one event at a time, from whichever thread it happens in.
+    fail_fast : bool
+        Whether the first failing step ends the run; otherwise everything that does not depend on it goes on.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        database: Database,
+        artifacts: Artifacts,
+        executor: Executor,
+        *,
+        flow: str,
+        arguments: str,
+        on_event: Callable[[StepEvent], None] | None,
+        fail_fast: bool,
+        lease: int,
+        scratch: Path,
+    ) -> None:
+        self.plan = plan
+        self.state = RunState.RUNNING
+        self.output: Any = None
+        self.failure: BaseException | None = None
+        self._flow = (flow, arguments)
+        self._database = database
+        self._artifacts = artifacts
+        self._executor = executor
+        self._on_event = on_event
+        self._telling = threading.RLock()
+        self._fail_fast = fail_fast
+        self._scratch = scratch
+        self._now = SystemClock().now
+        self._started = self._now()
+        self._claimer = Claimer(plan.run, owner_token(), lease)
+        self._keeper = LeaseKeeper(self._renew, lease)
+        self._clock = PROCESS_CLOCK if executor.slots == 1 else THREAD_CLOCK
+        self._open = 0
+        self._ready: deque[Task] = deque()
+        self._delayed: list[tuple[float, int, Task]] = []
+        self._elsewhere: list[Task] = []
+        self._running: dict[Future[Outcome], Task] = {}
+        self._claimed: dict[str, Task] = {}
+        self._settled: list[tuple[Task, Settled]] = []
+        self._kept: list[tuple[Task, Claim, StepRow | None]] = []
+        self._visited: list[Task] = []
+        self._released: list[str] = []
+        self._spoiled: list[str] = []
+        self._begun = False
+        self._poll = POLL_FIRST
+
+    def run(self) -> None:
+        """Carry out everything that has no result yet; afterwards `state`, `output` and `failure` tell how it went."""
+        try:
+            tasks = list(self.plan.tasks)
+            self._take_in(tasks)
+            self._tell(Planned, self.plan.run, self._flow[0], len(tasks), len(tasks) - self._open)
+            self._tell_hits(tasks)
+            self._work()
+            while self.failure is None and not self._read_output():
+                self._work()
+            self.state = RunState.DONE if self.failure is None else RunState.FAILED
+            self._write_end()
+        except BaseException:
+            self.state = RunState.INTERRUPTED
+            with contextlib.suppress(Exception):
+                self._give_back()
+            raise
+        finally:
+            self._keeper.stop()
+
+    def _work(self) -> None:
+        while self._open:
+            self._wake_delayed()
+            self._advance()
+            self._collect()
+
+    # --- looking up -------------------------------------------------------------------------------------------------
+
+    def _take_in(self, tasks: list[Task]) -> None:
+        """Look new tasks up; what has a result is a hit, the rest is queued or waits."""
+        with self._database.read() as tx:
+            rows = lookup(tx, [task.key for task in tasks]) if tasks else {}
+        self._open += len(tasks)
+        for task in tasks:
+            row = rows.get(task.key)
+            if row is not None and not self._take_row(task, row) and row.state == "running" and is_dead(row.owner):
+                task.dead = row.owner
+            if not task.settled and not task.missing:
+                self._ready.append(task)
+
+    def _take_row(self, task: Task, row: StepRow) -> bool:
+        """Use a row's result if it is whole; if it is not, note that."""
+        output = row.output
+        if output is None:
+            return False
+        if not self._artifacts.present(output):
+            self._spoiled.append(row.key)
+            return False
+        task.output, task.hit, task.attempt = output, True, row.attempt
+        task.seconds, task.cpu = row.seconds, (row.cpu or 0) / 1e6
+        self._done(task)
+        return True
+
+    def _tell_hits(self, tasks: Iterable[Task]) -> None:
+        for task in tasks:
+            if task.hit:
+                self._tell(Hit, task.label)
+
+    def _done(self, task: Task) -> None:
+        task.state = TaskState.DONE
+        self._settle(task)
+        for taker in task.takers:
+            taker.missing -= 1
+            if not taker.missing and taker.state is TaskState.WAITING:
+                self._ready.append(taker)
+
+    def _settle(self, task: Task) -> None:
+        self._open -= 1
+        self._visited.append(task)
+        for source in task.sources:
+            source.unread -= 1
+            if not source.unread and source.output is not None:
+                self._artifacts.forget(source.output)
+
+    # --- claiming ---------------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Write what ended and claim what may begin, in one change; then begin it."""
+        claims = self._claims()
+        settled, self._settled = self._settled, []
+        if not (claims or settled or self._kept or self._spoiled or self._released):
+            return
+        written = self._database.write(lambda tx: self._write(tx, settled, [claim for _, claim in claims]), durable=False)
+        self._kept, self._visited, self._spoiled, self._released = [], [], [], []
+        for (task, _), counted in zip(settled, written.counted, strict=True):
+            if not counted:
+                self._lost(task)
+        if not all(written.counted):
+            self._ready.extend(task for task, _ in claims)
+            return
+        for (task, claim), answer in zip(claims, written.answers, strict=True):
+            self._claim_answered(task, claim, answer)
+
+    def _write(self, tx: Transaction, settled: list[tuple[Task, Settled]], claims: list[Claim]) -> Written:
+        now = self._now()
+        if not self._begun:
+            self._claimer.begin(tx, *self._flow, self._started, self.plan.codes)
+            lose_runs(tx, [run for run, owner, lease in running_runs(tx, self._flow[0]) if lease < now or is_dead(owner)], now)
+        self._begun = True
+        counted = [self._claimer.settle(tx, ending, now) for _, ending in settled]
+        self._write_notes(tx, now)
+        if not all(counted):
+            return Written(counted, [])
+        return Written(counted, [self._claimer.claim(tx, claim, now) for claim in claims])
+
+    def _write_notes(self, tx: Transaction, now: int) -> None:
+        if self._spoiled:
+            spoil(tx, self._spoiled)
+        if self._released:
+            self._claimer.release(tx, self._released, now)
+        for task, claim, source in self._kept:
+            assert task.output is not None
+            self._claimer.keep(tx, claim, task.output, now, source)
+        if self._visited:
+            self._claimer.visits(tx, [Visit(task.ordinal, task.key, task.label, task.hit) for task in self._visited])
+
+    def _claims(self) -> list[tuple[Task, Claim]]:
+        """Take from the queue what there are free slots for; maps are expanded or put together on the way."""
+        claims: list[tuple[Task, Claim]] = []
+        while self._ready and len(self._running) + len(claims) < self._executor.slots:
+            task = self._ready.popleft()
+            if task.settled or task.missing:
+                continue
+            try:
+                if task.node.over is not None:
+                    self._map(task)
+                else:
+                    claims.append((task, self.plan.claim(task)))
+            except Damaged as damaged:
+                self._repair(damaged.task)
+            except NotEncodable as error:
+                self._failed(task, error)
+        return claims
+
+    def _claim_answered(self, task: Task, claim: Claim, answer: int | StepRow | None) -> None:
+        if isinstance(answer, int):
+            task.attempt = answer
+            self._claimed[task.key] = task
+            self._launch(task, claim)
+        elif answer is None:
+            task.state = TaskState.ELSEWHERE
+            self._elsewhere.append(task)
+        elif self._take_row(task, answer):
+            self._kept.append((task, claim, answer))
+            self._tell(Hit, task.label)
+        else:
+            task.repairs += 1
+            self._ready.append(task)
+
+    # --- maps -------------------------------------------------------------------------------------------------------
+
+    def _map(self, task: Task) -> None:
+        """Take a map's list apart, or if all its items are done put their results together."""
+        if task.children is None:
+            items = self.plan.arguments(task)[task.node.over or ""]
+            if not isinstance(items, list | tuple):
+                raise NotEncodable(
+                    f"map of step {task.step.name!r} got a {type(items).__name__}",
+                    code="pipelines.map",
+                    hint="map over a step that returns a list",
+                )
+            new = self.plan.expand(task, list(items))
+            self._take_in(new)
+            self._tell_hits(new)
+            if task.missing:
+                return
+        children: list[Task] = task.children or []
+        task.output = self._artifacts.keep_list([child.output for child in children if child.output is not None])
+        task.hit = all(child.hit for child in children)
+        self._kept.append((task, self.plan.claim(task), None))
+        self._done(task)
+
+    # --- carrying out -----------------------------------------------------------------------------------------------
+
+    def _launch(self, task: Task, claim: Claim) -> None:
+        self._keeper.start()
+        task.state = TaskState.RUNNING
+        self._tell(Started, task.label, task.tries + 1)
+        folder = self._scratch / "work" / f"{task.ordinal}-{task.attempt}"
+        context = StepContext(
+            self.plan.run,
+            task.label,
+            claim.content_key,
+            lambda: folder,
+            self._artifacts.objects,
+            lambda text, fraction: self._tell(Progress, task.label, text, fraction),
+        )
+        future = self._executor.submit(
+            perform, task.step, lambda: self.plan.arguments(task), context, self._artifacts, self._clock
+        )
+        self._running[future] = task
+        if future.done():
+            self._collect_one(future)
+
+    def _collect(self) -> None:
+        """Wait until something ended or has to be looked at again, and take in what ended."""
+        if self._ready and len(self._running) < self._executor.slots:
+            return
+        pause = self._pause()
+        if self._running:
+            for future in wait(self._running, timeout=pause, return_when=FIRST_COMPLETED).done:
+                self._collect_one(future)
+        elif pause and self._open:
+            time.sleep(pause)
+        if self._elsewhere:
+            self._look_elsewhere()
+
+    def _pause(self) -> float | None:
+        """Return how long to wait at most; None if nothing but the end of a running step can bring news."""
+        times = [self._delayed[0][0] - time.monotonic()] if self._delayed else []
+        if self._elsewhere:
+            times.append(self._poll)
+        return max(min(times), 0.0) if times else None
+
+    def _collect_one(self, future: "Future[Outcome]") -> None:
+        task = self._running.pop(future)
+        self._claimed.pop(task.key)
+        error = future.exception()
+        if error is None:
+            self._succeeded(task, future.result())
+        elif isinstance(error, Damaged):
+            task.state = TaskState.WAITING
+            self._released.append(task.key)
+            self._repair(error.task)
+        else:
+            self._failed(task, error)
+
+    def _succeeded(self, task: Task, outcome: Outcome) -> None:
+        task.output, task.seconds, task.cpu = outcome.output, outcome.seconds, outcome.cpu / 1e6
+        self._settled.append((task, Settled(task.key, task.attempt, outcome.cpu, outcome.output)))
+        self._done(task)
+        self._tell(Finished, task.label, outcome.seconds)
+
+    def _failed(self, task: Task, error: BaseException) -> None:
+        options = task.step.options
+        task.tries += 1
+        text = describe(error)
+        if task.attempt:
+            self._settled.append((task, Settled(task.key, task.attempt, 0, error=text[:4_000])))
+        if task.tries <= options.retries and isinstance(error, options.retry_on):
+            delay = min(BACKOFF_FIRST * 2 ** (task.tries - 1), BACKOFF_LAST) * random.uniform(0.5, 1.0)
+            task.state = TaskState.WAITING
+            heapq.heappush(self._delayed, (time.monotonic() + delay, task.ordinal, task))
+            self._tell(Failed, task.label, text, delay)
+            return
+        task.state, task.error, task.failure = TaskState.FAILED, text, error
+        self.failure = self.failure or error
+        self._settle(task)
+        self._tell(Failed, task.label, text, None)
+        for taker in self.plan.tasks if self._fail_fast else task.takers:
+            self._skip(taker, task)
+
+    def _skip(self, task: Task, because: Task) -> None:
+        """Give a task up, and what depends on it."""
+        if task.settled or task.state is TaskState.RUNNING:
+            return
+        task.state, task.error = TaskState.SKIPPED, f"not run, because {because.label} failed"
+        self._settle(task)
+        for taker in task.takers:
+            self._skip(taker, because)
+
+    # --- what goes wrong ----------------------------------------------------------------------------------------------
+
+    def _lost(self, task: Task) -> None:
+        """Throw away what we made of a step that another process took over, and wait for its result instead."""
+        self._reopen(task)
+        task.state = TaskState.ELSEWHERE
+        self._elsewhere.append(task)
+
+    def _repair(self, task: Task) -> None:
+        """Make a result again that turned out to be missing or damaged."""
+        if task.state is not TaskState.DONE:
+            return
+        assert task.output is not None
+        self._artifacts.purge(task.output)
+        self._spoiled.append(task.key)
+        self._reopen(task)
+        task.repairs += 1
+        if task.repairs > REPAIRS:
+            self._failed(task, PerenneError(f"the result of {task.label} is damaged again and again", code="pipelines.damaged"))
+        else:
+            self._ready.append(task)
+
+    def _reopen(self, task: Task) -> None:
+        task.state, task.output, task.hit, task.children = TaskState.WAITING, None, False, None
+        self._open += 1
+        for taker in task.takers:
+            taker.missing += 1
+        for source in task.sources:
+            source.unread += 1
+
+    def _look_elsewhere(self) -> None:
+        """See how steps stand that another process has claimed."""
+        waiting, self._elsewhere = self._elsewhere, []
+        with self._database.read() as tx:
+            rows = lookup(tx, [task.key for task in waiting])
+        now = self._now()
+        for task in waiting:
+            row = rows.get(task.key)
+            task.state = TaskState.WAITING
+            if row is not None and self._take_row(task, row):
+                self._tell(Hit, task.label)
+                continue
+            if row is not None and row.state == "running" and row.lease >= now and not is_dead(row.owner):
+                task.state = TaskState.ELSEWHERE
+                self._elsewhere.append(task)
+                continue
+            task.dead = row.owner if row is not None and row.state == "running" else ""
+            self._ready.append(task)
+        self._poll = POLL_FIRST if len(self._elsewhere) < len(waiting) else min(self._poll * 1.5, POLL_LAST)
+
+    def _wake_delayed(self) -> None:
+        while self._delayed and self._delayed[0][0] <= time.monotonic():
+            task = heapq.heappop(self._delayed)[2]
+            if not task.settled:
+                self._ready.append(task)
+
+    # --- beginning and end --------------------------------------------------------------------------------------------
+
+    def _read_output(self) -> bool:
+        """Read what the pipeline returns; if a part of it is damaged, put that step back to work and return False."""
+        try:
+            self.output = fill(self.plan.graph.output, self.plan.value)
+        except Damaged as damaged:
+            self._repair(damaged.task)
+            return False
+        return True
+
+    def _write_end(self) -> None:
+        settled, self._settled = self._settled, []
+
+        def write(tx: Transaction) -> None:
+            now = self._now()
+            for _, ending in settled:
+                self._claimer.settle(tx, ending, now)
+            self._write_notes(tx, now)
+            self._claimer.end(tx, *self._flow, self.state, self._started, now)
+
+        self._database.write(write, durable=False)
+
+    def _give_back(self) -> None:
+        """Write what is done and release what is not, so that another process can go on at once."""
+        for future in self._running:
+            future.cancel()
+        self._released.extend(self._claimed)
+        self._write_end()
+
+    def _renew(self) -> None:
+        keys = list(self._claimed)
+        self._database.write(lambda tx: self._claimer.renew(tx, keys, self._now()), durable=False)
+
+    def _tell(self, kind: Callable[..., StepEvent], *fields: object) -> None:
+        if self._on_event is not None:
+            with self._telling:
+                self._on_event(kind(*fields))
+
+
+def describe(error: BaseException) -> str:
+    """Return an error as one text: the message of our own, type and message of others."""
+    return error.message if isinstance(error, PerenneError) else f"{type(error).__name__}: {error}"

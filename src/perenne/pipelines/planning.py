@@ -1,0 +1,246 @@
+"""From a graph to tasks with plan keys: what a run looks up before anything runs, and the keys it makes as results come in."""
+
+from enum import Enum, auto
+from typing import Any
+
+from perenne.core.errors import NotFound, Unavailable
+from perenne.core.hashing import key_of
+from perenne.pipelines.artifacts import Artifacts, Output
+from perenne.pipelines.code import CodeReader
+from perenne.pipelines.graph import Graph, Node, Reference, fill, node_of, path_of, references, select
+from perenne.pipelines.keys import StepKey, argument_digest, canonical
+from perenne.pipelines.model import Argument, StepRecord
+from perenne.pipelines.steps import Step
+from perenne.pipelines.store import Claim
+
+
+class TaskState(Enum):
+    """How a task stands within its run."""
+
+    WAITING = auto()
+    RUNNING = auto()
+    ELSEWHERE = auto()
+    DONE = auto()
+    FAILED = auto()
+    SKIPPED = auto()
+
+
+class Task:
+    """A node in the course of one run.
+
+    Attributes
+    ----------
+    missing : int
+        How many of its inputs are not there yet.
+    takers : list of Task
+        Those that take its result.
+    children : list of Task or None
+        For a map: the tasks of its items, once they are known.
+    """
+
+    __slots__ = (
+        "attempt",
+        "children",
+        "code",
+        "cpu",
+        "dead",
+        "digests",
+        "due",
+        "error",
+        "failure",
+        "hit",
+        "key",
+        "label",
+        "lazy",
+        "missing",
+        "node",
+        "ordinal",
+        "output",
+        "repairs",
+        "seconds",
+        "sources",
+        "state",
+        "step",
+        "takers",
+        "tries",
+        "unread",
+    )
+
+    def __init__(self, node: Node, label: str, ordinal: int) -> None:
+        self.node = node
+        self.step: Step[..., Any] = node.step
+        self.label = label
+        self.ordinal = ordinal
+        self.key = ""
+        self.code = ""
+        self.digests: dict[str, str] = {}
+        self.lazy: dict[str, list[Reference]] = {}
+        self.sources: list[Task] = []
+        self.takers: list[Task] = []
+        self.missing = 0
+        self.unread = 0
+        self.state = TaskState.WAITING
+        self.output: Output | None = None
+        self.children: list[Task] | None = None
+        self.hit = False
+        self.seconds = 0.0
+        self.cpu = 0.0
+        self.attempt = 0
+        self.tries = 0
+        self.repairs = 0
+        self.due = 0.0
+        self.dead = ""
+        self.error = ""
+        self.failure: BaseException | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more happens to it in this run."""
+        return self.state in (TaskState.DONE, TaskState.FAILED, TaskState.SKIPPED)
+
+    def record(self) -> StepRecord:
+        """Return what became of it."""
+        return StepRecord(self.label, self.key, self.hit, self.seconds, self.attempt, self.error, self.cpu)
+
+
+class Damaged(Exception):
+    """A kept result that is needed turned out to be missing or damaged."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task.label)
+        self.task = task
+
+
+class Plan:
+    """The tasks of one run. Calls with the same plan key are one task.
+
+    Parameters
+    ----------
+    run : str
+        The run's id; part of the keys of steps that must run each time.
+    """
+
+    def __init__(self, graph: Graph, run: str, code: CodeReader, artifacts: Artifacts) -> None:
+        self.run = run
+        self.graph = graph
+        self.tasks: list[Task] = []
+        self.codes: dict[str, dict[str, str]] = {}
+        self._code = code
+        self._artifacts = artifacts
+        self._by_key: dict[str, Task] = {}
+        self._by_node: dict[int, Task] = {}
+        self._step_keys: dict[int, tuple[StepKey, str]] = {}
+        for node in graph.nodes:
+            self._by_node[id(node)] = self._task(node, node.label)
+
+    def task(self, reference: Reference) -> Task:
+        """Return the task whose result a reference stands for."""
+        return self._by_node[id(node_of(reference))]
+
+    def expand(self, parent: Task, items: list[Any]) -> list[Task]:
+        """Make the tasks of a map's items; return those that are new."""
+        before = len(self.tasks)
+        assert parent.node.over is not None
+        parent.children = []
+        for place, item in enumerate(items):
+            node = Node(parent.step, {**parent.node.arguments, parent.node.over: item}, parent.ordinal)
+            child = self._task(node, f"{parent.label}[{place}]")
+            parent.children.append(child)
+            if not child.settled:
+                child.takers.append(parent)
+                parent.missing += 1
+        return self.tasks[before:]
+
+    def claim(self, task: Task) -> Claim:
+        """Return the claim of a task whose inputs are there: its content key and what its arguments are."""
+        arguments = {name: Argument(digest) for name, digest in task.digests.items()}
+        for name in task.lazy:
+            sources = tuple(dict.fromkeys(self.task(reference).key for reference in task.lazy[name]))
+            arguments[name] = Argument(self._content(task, name), sources)
+        step_key = self._step_key(task.step)[0]
+        return Claim(
+            key=task.key,
+            content_key=step_key.call({name: argument.digest for name, argument in arguments.items()}, task.node.over),
+            name=task.step.name,
+            code=task.code,
+            environment=task.step.options.environment,
+            arguments=arguments,
+            retries=task.step.options.retries,
+            reuse=bool(task.lazy) and task.step.options.cache and task.repairs == 0,
+            dead=task.dead,
+        )
+
+    def arguments(self, task: Task) -> dict[str, Any]:
+        """Return the arguments of a task with every reference replaced by its value."""
+        return {name: fill(value, self.value) if name in task.lazy else value for name, value in task.node.arguments.items()}
+
+    def value(self, reference: Reference) -> Any:
+        """Return the value a reference stands for."""
+        return select(reference, self.load(self.task(reference)))
+
+    def load(self, task: Task) -> Any:
+        """Return a task's result."""
+        assert task.output is not None
+        try:
+            if task.node.over is None:
+                return self._artifacts.load(task.output, task.step.returns)
+            return [self._artifacts.load(item, task.step.returns) for item in self._artifacts.load(task.output, list[Output])]
+        except (NotFound, Unavailable) as error:
+            raise Damaged(task) from error
+
+    def _task(self, node: Node, label: str) -> Task:
+        task = Task(node, label, len(self.tasks))
+        step_key, task.code = self._step_key(node.step)
+        for name, value in node.arguments.items():
+            if found := list(references(value)):
+                task.lazy[name] = found
+            task.digests[name] = self._digest(task, name, value)
+        task.key = step_key.call(task.digests, node.over)
+        if not node.step.options.cache:
+            task.key = key_of(task.key, self.run, task.ordinal)
+        known = self._by_key.setdefault(task.key, task)
+        if known is task:
+            self._connect(task)
+            self.tasks.append(task)
+        return known
+
+    def _connect(self, task: Task) -> None:
+        sources = {id(source): source for found in task.lazy.values() for source in map(self.task, found)}
+        task.sources = list(sources.values())
+        for source in task.sources:
+            source.takers.append(task)
+            task.missing += not source.settled
+            source.unread += 1
+
+    def _digest(self, task: Task, name: str, value: Any) -> str:
+        if type(value) is Reference and not path_of(value):
+            return f"plan:{self.task(value).key}"
+        return argument_digest(
+            task.step.name,
+            name,
+            value,
+            self._code.special,
+            lambda reference: ("plan", self.task(reference).key, path_of(reference)),
+        )
+
+    def _content(self, task: Task, name: str) -> str:
+        value = task.node.arguments[name]
+        if type(value) is Reference and not path_of(value):
+            return f"content:{self._output_digest(value)}"
+        return argument_digest(
+            task.step.name, name, value, self._code.special, lambda reference: ("content", self._output_digest(reference))
+        )
+
+    def _output_digest(self, reference: Reference) -> str:
+        """Name the content of a result, or of the part of it that is taken."""
+        output = self.task(reference).output
+        assert output is not None
+        return key_of(canonical(self.value(reference), self._code.special)) if path_of(reference) else output.digest
+
+    def _step_key(self, step: Step[..., Any]) -> tuple[StepKey, str]:
+        known = self._step_keys.get(id(step))
+        if known is None:
+            identity = self._code.identity(step.function)
+            self.codes[identity.hash] = identity.parts
+            known = self._step_keys[id(step)] = (StepKey(step.name, identity.hash, step.options.environment), identity.hash)
+        return known
