@@ -27,14 +27,14 @@ def decide(tx: Transaction, actor: Principal, identity: str, *, approve: bool, r
         raise Denied(f"{actor.name} is no person and may not decide", code="model.approver")
     require(actor, Action.APPROVE_BUSINESS)
     found = dossier(tx, identity)
+    if any(decision.tree == found.version.tree for decision in found.decisions):
+        raise Conflict(f"{identity} was decided already", code="model.decided", hint=f"`perenne model show {identity}`")
     if approve and found.gate.state is GateState.CLOSED:
         raise Conflict(
             f"{identity} cannot be approved: {'; '.join(found.gate.reasons)}",
             code="model.gate",
             hint="mend the model, not the gate",
         )
-    if any(decision.tree == found.version.tree for decision in found.decisions):
-        raise Conflict(f"{identity} was decided already", code="model.decided", hint=f"`perenne model show {identity}`")
     solo = actor.roles == frozenset(Role)
     decision = Decision(identity, found.version.tree, approve, actor.name, solo, reason, SystemClock().now())
     store.insert_decision(tx, decision)

@@ -20,6 +20,7 @@ from perenne.cli.demo.traffic import ROWS_PER_REQUEST, Answered, Archive, Caller
 from perenne.core.clock import DAY, SECOND, ManualClock, format_time, parse_time
 from perenne.core.config import load_settings
 from perenne.core.errors import Conflict
+from perenne.monitoring import RealisedPoint
 from perenne.monitoring.labels import LabelRow, submit_labels
 from perenne.projects import load_project
 from perenne.registry.model import GateState
@@ -40,6 +41,15 @@ class Line(msgspec.Struct, frozen=True):
     text: str
 
 
+class Week(msgspec.Struct, frozen=True):
+    """What came true in one week: the mean of the days' ROC areas, weighted by their flights, and who had answered."""
+
+    week: str
+    roc_auc: float
+    flights: int
+    versions: str
+
+
 class Story(msgspec.Struct, frozen=True, kw_only=True):
     """The whole story as data.
 
@@ -57,8 +67,8 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
         The retrainings, oldest first.
     champion : str
         Who answers at the end.
-    performance : tuple
-        Realised performance of the champions, week by week.
+    performance : tuple of Week
+        Realised performance of the champions.
     prediction : str
         The id of the last answer, for `perenne why`.
     """
@@ -71,7 +81,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
     episodes: tuple[Episode, ...]
     champion: str
-    performance: tuple[dict[str, Any], ...]
+    performance: tuple[Week, ...]
     prediction: str
 
 
@@ -213,12 +223,27 @@ class _Teller:
         with self._workspace.database.read() as tx:
             champion = registry.aliased(tx, NAME, "champion")
             episodes = tuple(reversed(list_episodes(tx, NAME)))
-            performance = tuple(monitoring.performance_by_week(tx, NAME, "roc_auc"))
+            performance = _by_week(monitoring.realised_series(tx, NAME, "roc_auc"))
         for week in performance:
-            realised = f"roc_auc {week['value']:.3f} realised on {week['rows']} flights"
-            self.say("monitor", f"week of {week['week']}: {realised}, {week['version']}")
+            realised = f"roc_auc {week.roc_auc:.3f} realised on {week.flights} flights"
+            self.say("monitor", f"week of {week.week}: {realised}, {week.versions}")
         return Story(
             folder=str(self._folder), seconds=round(seconds, 1), flights=self._flights, requests=self._requests, labels=self._labels,
             lines=tuple(self._lines), episodes=episodes, champion=champion.id if champion else "", performance=performance,
             prediction=self._last,
         )  # fmt: skip
+
+
+def _by_week(points: list[RealisedPoint]) -> tuple[Week, ...]:
+    weeks: dict[int, list[RealisedPoint]] = {}
+    for point in points:
+        weeks.setdefault(point.start // (7 * DAY), []).append(point)
+    return tuple(
+        Week(
+            format_time(week[0].start)[:10],
+            sum(point.value * point.rows for point in week) / sum(point.rows for point in week),
+            sum(point.rows for point in week),
+            ", ".join(dict.fromkeys(point.version for point in week)),
+        )
+        for week in weeks.values()
+    )

@@ -1,0 +1,53 @@
+"""Sums over windows that others decide by: how a challenger did in shadow, how many labels came, a metric over time."""
+
+import msgspec
+import sqlalchemy as sa
+
+from perenne.monitoring.model import CHAMPION
+from perenne.monitoring.store import metric, window, window_labels
+from perenne.storage.database import Transaction, read_struct
+
+
+class ShadowReport(msgspec.Struct, frozen=True):
+    """What a challenger has done so far: rows answered, requests it failed on, and the share answered like the champion."""
+
+    rows: int
+    errors: int
+    agreement: float | None
+
+
+class RealisedPoint(msgspec.Struct, frozen=True):
+    """A metric of the champion in one window, from labels; `start` in microseconds, `rows` with a label."""
+
+    start: int
+    version: str
+    value: float
+    rows: int
+
+
+def shadow_report(tx: Transaction, deployment: str, version: str) -> ShadowReport:
+    """Sum up what a version has answered in shadow in a deployment."""
+    columns = (window.c.rows, window.c.errors, window.c.agreed, window.c.compared)
+    query = sa.select(*(sa.func.coalesce(sa.func.sum(column), 0) for column in columns)).where(
+        window.c.deployment == deployment, window.c.version == version, window.c.variant.like("challenger%")
+    )
+    row = tx.execute(query).one()
+    rows, errors, agreed, compared = (int(value) for value in row)
+    return ShadowReport(rows, errors, agreed / compared if compared else None)
+
+
+def labelled_rows(tx: Transaction, deployment: str, version: str) -> int:
+    """Count the answers of a champion whose label has come."""
+    mine = (window_labels.c.deployment == deployment, window_labels.c.version == version, window_labels.c.variant == CHAMPION)
+    return int(tx.scalar(sa.select(sa.func.sum(window_labels.c.rows)).where(*mine)) or 0)
+
+
+def realised_series(tx: Transaction, deployment: str, name: str) -> list[RealisedPoint]:
+    """Return a metric of the champions over all rows, window by window, oldest first."""
+    query = (
+        sa.select(metric.c.window_start, metric.c.version, metric.c.value, metric.c.n_labelled)
+        .where(metric.c.deployment == deployment, metric.c.variant == CHAMPION, metric.c.metric == name, metric.c.by == "")
+        .where(metric.c.value.is_not(None))
+        .order_by(metric.c.window_start)
+    )
+    return [read_struct(RealisedPoint, row) for row in tx.execute(query)]

@@ -1,0 +1,138 @@
+"""What a project.py may say, and what it is told when it says it wrong."""
+
+from pathlib import Path
+
+import pytest
+
+import perenne as pn
+from perenne.auth import audit
+from perenne.auth.principals import Principal
+from perenne.auth.roles import Role
+from perenne.core.errors import Denied, Invalid, NotFound
+from perenne.projects import load_project, record_project
+from perenne.projects.service import gaps, get_project, projects
+from perenne.storage.workspace import Workspace
+
+PROJECT = """
+import perenne as pn
+
+project = pn.Project("churn", problem="Call in time.", owner="crm", objectives=[pn.Objective("roc_auc", at_least=0.7)])
+
+
+@project.dataset(time="day", key="id", expect=pn.expect.unique("id"))
+def customers(window: pn.Window):
+    return {"window": str(window)}
+
+
+@project.model(target="left", data=customers, search={"depth": [1, 2], "rate": [0.1, 0.2]}, ignore=["name"])
+def model(X, y, params):
+    return None
+
+
+project.retrain(on=[pn.drift()], cooldown="2d")
+"""
+
+
+def write(folder: Path, text: str = PROJECT) -> Path:
+    (folder / "project.py").write_text(text)
+    return folder
+
+
+def test_everything_declared_is_collected(tmp_path: Path) -> None:
+    project = load_project(write(tmp_path)).project
+    model = project.only_model
+    assert (model.target, model.dataset.key, model.ignore) == ("left", "id", ("name",))
+    assert model.candidates == (
+        {"depth": 1, "rate": 0.1},
+        {"depth": 1, "rate": 0.2},
+        {"depth": 2, "rate": 0.1},
+        {"depth": 2, "rate": 0.2},
+    )
+    assert project.policy is not None
+    assert model.dataset(pn.Window(0, 1))["window"].startswith("1970")
+
+
+def test_a_dataset_may_ignore_the_window() -> None:
+    project = pn.Project("p", problem="", owner="")
+
+    @project.dataset()
+    def rows() -> str:
+        return "file.csv"
+
+    assert rows(pn.Window(0, 1)) == "file.csv"
+
+
+@pytest.mark.parametrize("name", ["", "Churn", "a b", "../x", "x" * 64, "-a"])
+def test_a_project_name_is_checked(name: str) -> None:
+    with pytest.raises(Invalid, match="project name"):
+        pn.Project(name, problem="", owner="")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import perenne as pn\nx = 1 / 0\n", ["line 2", "ZeroDivisionError"]),
+        ("import perenne as pn\n\ndef broken(:\n", ["line 3", "SyntaxError"]),
+        ("import perenne as pn\n", ["0 projects"]),
+        ("import perenne as pn\npn.Objective('m')\n", ["line 2", "exactly one"]),
+        (
+            "import perenne as pn\np = pn.Project('a', problem='', owner='')\nq = pn.Project('b', problem='', owner='')\n",
+            ["2 projects"],
+        ),
+        ("import perenne as pn\np = pn.Project('a', problem='', owner='', objectives=[1])\n", ["line 2", "not an Objective"]),
+        (
+            "import perenne as pn\np = pn.Project('a', problem='', owner='')\np.model(target='x', data='f.csv')\n",
+            ["line 3", "not a dataset"],
+        ),
+    ],
+)
+def test_a_broken_project_names_file_and_line(tmp_path: Path, text: str, words: list[str]) -> None:
+    with pytest.raises(Invalid) as caught:
+        load_project(write(tmp_path, text))
+    for word in ["project.py" if "line" in words[0] else "", *words]:
+        assert word in caught.value.message
+
+
+def test_a_folder_without_a_project_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(NotFound) as caught:
+        load_project(tmp_path)
+    assert "perenne init" in caught.value.hint
+
+
+def test_a_project_is_recorded_once_and_again_when_its_text_changes(
+    tmp_path: Path, workspace: Workspace, actor: Principal
+) -> None:
+    def record() -> None:
+        loaded = load_project(tmp_path)
+        workspace.database.write(lambda tx: record_project(tx, actor, workspace.objects, loaded))
+
+    write(tmp_path)
+    record()
+    record()
+    with workspace.database.read() as tx:
+        assert len(audit.trail(tx, entity="project")) == 1
+        first = get_project(tx, "churn")
+    write(tmp_path, PROJECT.replace("0.7", "0.8"))
+    record()
+    with workspace.database.read() as tx:
+        second = get_project(tx, "churn")
+        assert [known.name for known in projects(tx)] == ["churn"]
+    assert (second.created, second.objectives[0].limit) == (first.created, 0.8)
+    assert workspace.objects.get(first.source).decode() == PROJECT
+
+
+def test_only_an_owner_changes_a_project(tmp_path: Path, workspace: Workspace) -> None:
+    viewer = Principal("eve", roles=frozenset({Role.VIEWER}))
+    loaded = load_project(write(tmp_path))
+    with pytest.raises(Denied):
+        workspace.database.write(lambda tx: record_project(tx, viewer, workspace.objects, loaded))
+    with workspace.database.read() as tx, pytest.raises(NotFound):
+        get_project(tx, "churn")
+
+
+def test_gaps_come_heaviest_first_and_close_when_said(tmp_path: Path) -> None:
+    empty = pn.Project("p", problem="", owner="")
+    weights = [gap.weight for gap in gaps(empty)]
+    assert weights == sorted(weights, reverse=True)
+    assert "an objective" in [gap.missing for gap in gaps(empty)]
+    assert "an objective" not in [gap.missing for gap in gaps(load_project(write(tmp_path)).project)]
