@@ -1,5 +1,6 @@
 """Fitting: encode the training rows, ask the project for an estimator, fit it, and try it on the validation rows."""
 
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,9 @@ from perenne.stats.columns import Column, Columns, Task
 from perenne.storage.objects import ObjectStore
 from perenne.training.model import Plan, Trial
 from perenne.training.rows import Rows, load_rows
+
+# Read when OpenMP is loaded: threads that wait by sleeping leave the processor to a model server beside them.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ModelFunction = Callable[[Column, Column, Mapping[str, Any]], Any]
 DEFAULT_METRIC = {Task.BINARY: "roc_auc", Task.MULTICLASS: "accuracy", Task.REGRESSION: "rmse"}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from perenne.core import json
 from perenne.projects import Guardrail, Objective
 from perenne.stats.columns import Task
 
@@ -23,7 +24,7 @@ def render(facts: Mapping[str, Any], objectives: Sequence[Objective], guardrails
         The limits to state.
     """
     linear, boosting, linear_name = _ESTIMATORS[facts["task"] is not Task.REGRESSION]
-    time = f"time={facts['time']!r}" if facts["time"] else ""
+    time = f"time={_literal(facts['time'])}" if facts["time"] else ""
     problem = f"Predict {facts['target']} from the other columns."
     lines = [
         f'"""A project of perenne, proposed from {facts["rows"]} rows of data. Read it, and make it yours."""',
@@ -32,11 +33,11 @@ def render(facts: Mapping[str, Any], objectives: Sequence[Objective], guardrails
         "",
         "import perenne as pn",
         "",
-        f"DATA = Path(__file__).parent / {facts['source']!r}",
+        f"DATA = Path(__file__).parent / {_literal(facts['source'])}",
         "",
         "project = pn.Project(",
-        f"    {facts['name']!r},",
-        f"    problem={problem!r},  # say whom it helps, and how",
+        f"    {_literal(facts['name'])},",
+        f"    problem={_literal(problem)},  # say whom it helps, and how",
         '    owner="you",',
         *_bounds(
             "objectives", objectives, "just outside the 95 % interval of what a first model reached on rows it had not seen"
@@ -58,7 +59,7 @@ def render(facts: Mapping[str, Any], objectives: Sequence[Objective], guardrails
         "]",
         "",
         "",
-        f"@project.model(target={facts['target']!r}, data=rows, search=SEARCH)",
+        f"@project.model(target={_literal(facts['target'])}, data=rows, search=SEARCH)",
         "def model(X, y, params):",
         '    """Gradient boosting, and a linear model to beat. X is float32 with NaN where a number is missing."""',
         "    # Imported here, so that reading this file stays quick.",
@@ -80,6 +81,11 @@ def render(facts: Mapping[str, Any], objectives: Sequence[Objective], guardrails
     return "\n".join(lines)
 
 
+def _literal(text: str) -> str:
+    """Write text as a Python literal in double quotes: JSON's strings are Python's, whatever they hold."""
+    return json.encode(text).decode()
+
+
 def _bounds(name: str, bounds: Sequence[Objective | Guardrail], reason: str) -> list[str]:
     if not bounds:
         return []
@@ -87,6 +93,6 @@ def _bounds(name: str, bounds: Sequence[Objective | Guardrail], reason: str) -> 
 
 
 def _bound(bound: Objective | Guardrail) -> str:
-    by = f", by={bound.by!r}" if bound.by else ""
+    by = f", by={_literal(bound.by)}" if bound.by else ""
     side = "at_least" if bound.at_least is not None else "at_most"
-    return f"pn.{type(bound).__name__}({bound.metric!r}, {side}={bound.limit!r}{by})"
+    return f"pn.{type(bound).__name__}({_literal(bound.metric)}, {side}={bound.limit!r}{by})"
