@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from perenne.inference.converters import converters
 from perenne.inference.folding import fold, kind_of
 from perenne.inference.forms import LinearForm
 from perenne.inference.model import DroppedForm, Form
@@ -46,15 +47,20 @@ def candidates(estimator: Any, task: Task, columns: int) -> Iterator[Candidate |
 
 
 def _by_skl2onnx(estimator: Any, task: Task, columns: int) -> Candidate | DroppedForm:
-    from skl2onnx import to_onnx as convert
+    from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
     options = {} if task is Task.REGRESSION else {"zipmap": False}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            model = convert(
-                estimator, initial_types=[("x", FloatTensorType([None, columns]))], options=options, target_opset=OPSETS
+            model = convert_sklearn(
+                estimator,
+                name="model",
+                initial_types=[("x", FloatTensorType([None, columns]))],
+                custom_conversion_functions=dict(converters()),
+                options=options,
+                target_opset=OPSETS,
             )
         except Exception as error:  # (converters of skl2onnx raise whatever they meet)
             return DroppedForm("onnx", f"skl2onnx: {_first_line(error)}")

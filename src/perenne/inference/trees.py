@@ -43,16 +43,24 @@ class Ensemble(NamedTuple):
     columns: int
 
 
+_HISTOGRAM = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
+_GRADIENT = ("GradientBoostingClassifier", "GradientBoostingRegressor")
+_FORESTS = ("RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor")
+_TREES = ("DecisionTreeClassifier", "DecisionTreeRegressor", "ExtraTreeClassifier", "ExtraTreeRegressor")
+TREE_KINDS = (*_HISTOGRAM, *_GRADIENT, *_FORESTS, *_TREES)
+"""Names of the classes that `read_ensemble` knows."""
+
+
 def read_ensemble(estimator: Any) -> Ensemble | None:
     """Read the trees of a fitted estimator of scikit-learn; None if it is no tree ensemble or one with unusual parts."""
     kind = kind_of(estimator)
-    if kind in {"HistGradientBoostingClassifier", "HistGradientBoostingRegressor"}:
+    if kind in _HISTOGRAM:
         return _hist_gradient_boosting(estimator)
-    if kind in {"GradientBoostingClassifier", "GradientBoostingRegressor"}:
+    if kind in _GRADIENT:
         return _gradient_boosting(estimator)
-    if kind in {"RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor"}:
+    if kind in _FORESTS:
         return _average(estimator.estimators_, estimator)
-    if kind in {"DecisionTreeClassifier", "DecisionTreeRegressor", "ExtraTreeClassifier", "ExtraTreeRegressor"}:
+    if kind in _TREES:
         return _average([estimator], estimator)
     return None
 
@@ -151,24 +159,26 @@ def split_points(ensemble: Ensemble, most: int) -> list[tuple[int, float]]:
     return [ordered[index] for index in chosen]
 
 
+OPERATORS: dict[Link, str] = {"identity": "Identity", "logistic": "Sigmoid", "softmax": "Softmax", "exp": "Exp"}
+"""The ONNX operator of each link."""
+
+
 def to_onnx(ensemble: Ensemble) -> bytes:
-    """Write an ensemble as ONNX: float32 input `x`, output `scores` or `values` in float64; equal ensembles give equal bytes."""
+    """Write an ensemble as ONNX: float32 input `x`, float64 output `outputs`; equal ensembles give equal bytes."""
     from onnx import TensorProto, helper, numpy_helper
 
-    outputs = len(ensemble.base)
-    last = {"identity": "Identity", "logistic": "Sigmoid", "softmax": "Softmax", "exp": "Exp"}[ensemble.link]
     nodes = [
         helper.make_node("Cast", ["x"], ["exact"], to=TensorProto.DOUBLE),
-        helper.make_node("TreeEnsembleRegressor", ["exact"], ["sums"], domain="ai.onnx.ml", **_attributes(ensemble)),
+        helper.make_node("TreeEnsembleRegressor", ["exact"], ["sums"], domain="ai.onnx.ml", **attributes(ensemble)),
         helper.make_node("Cast", ["sums"], ["wide"], to=TensorProto.DOUBLE),
         helper.make_node("Add", ["wide", "base"], ["raw"]),
-        helper.make_node(last, ["raw"], ["outputs"]),
+        helper.make_node(OPERATORS[ensemble.link], ["raw"], ["outputs"]),
     ]
     graph = helper.make_graph(
         nodes,
         "trees",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", ensemble.columns])],
-        [helper.make_tensor_value_info("outputs", TensorProto.DOUBLE, ["rows", outputs])],
+        [helper.make_tensor_value_info("outputs", TensorProto.DOUBLE, ["rows", len(ensemble.base)])],
         [numpy_helper.from_array(ensemble.base, "base")],
     )
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
@@ -176,8 +186,8 @@ def to_onnx(ensemble: Ensemble) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _attributes(ensemble: Ensemble) -> dict[str, Any]:
-    """Lay the trees out as the operator TreeEnsembleRegressor of ai.onnx.ml 3 wants them."""
+def attributes(ensemble: Ensemble) -> dict[str, Any]:
+    """Lay the trees out as the ONNX operator TreeEnsembleRegressor of ai.onnx.ml 3 wants them."""
     from onnx import numpy_helper
 
     trees = ensemble.trees
