@@ -106,7 +106,6 @@ def layout_parts(layout: Layout) -> tuple[LayoutMeta, Arrays]:
         "fine_codes": _join(fine, np.int64).astype(np.uint16),
         "fine_counts": _join([cells.fine[used] for cells, used in zip(number_cells, fine, strict=True)], np.int64),
         "hashes": _join([cells.hashes for cells in level_cells], np.uint64),
-        "singles": _stack([cells.singles for cells in level_cells], 64, np.int64),
         "groups": _stack([cells.groups for cells in layout.features], 64, np.uint8),
         "tests": _stack([cells.tests for cells in layout.features], 64, np.uint8),
     }
@@ -142,11 +141,7 @@ def layout_of(meta: LayoutMeta, arrays: Arrays) -> Layout:
             )
             number += 1
         else:
-            features.append(
-                CategoryCells(
-                    feature.name, feature.levels, hashes[level], feature.complete, arrays["singles"][level], groups, tests
-                )
-            )
+            features.append(CategoryCells(feature.name, feature.levels, hashes[level], feature.complete, groups, tests))
             level += 1
     return Layout(tuple(features), meta.task, meta.classes, meta.threshold, meta.scored, meta.answer_center, meta.answer_scale)
 

@@ -18,7 +18,7 @@ from perenne.stats.levels import level_text
 from perenne.stats.numeric import NULL, UNSEEN, NumberCells, numbers
 from perenne.stats.performance import Calibration
 from perenne.stats.profile import Profile
-from perenne.stats.spread import Bands, ChunkLevels, fit_bands
+from perenne.stats.spread import Bands, Baseline, History, baseline, fit_bands
 
 _PROFILE_ARRAYS = ("counts", "sums", "moments", "scores", "strays")
 
@@ -51,8 +51,10 @@ class Reference:
         The reference in time order, in parts of about equal size.
     profile : Profile
         The whole reference.
+    baseline : Baseline
+        The counts windows are compared with.
     bands : Bands
-        Its own spread.
+        The reference's own spread.
     calibration : Calibration or None
         For estimating performance; None without labels and scores.
     """
@@ -61,6 +63,7 @@ class Reference:
     layout: Layout
     chunks: list[Profile]
     profile: Profile
+    baseline: Baseline
     bands: Bands
     calibration: Calibration | None
 
@@ -78,7 +81,7 @@ class Reference:
         columns: Columns,
         fields: Sequence[Field],
         *,
-        chunks: int = 12,
+        chunks: int = 56,
         scores: NDArray[np.floating] | None = None,
         predictions: Column | None = None,
         labels: Column | None = None,
@@ -95,7 +98,7 @@ class Reference:
         fields : sequence of Field
             The inputs and their kinds.
         chunks : int
-            Into how many parts to cut for the spread: from 8 to 56, each of about the rows of a window.
+            Into how many parts to cut for the spread. Fewer than the windows that the reference spans hide its seasons.
         scores : float array (rows, classes) or None
             From rows the model was not trained on, else the estimated performance is too good.
         predictions, labels : array or None
@@ -116,8 +119,9 @@ class Reference:
                 take(columns, part), None if predictions is None else predictions[part], None if scores is None else scores[part]
             )
             reference._append(chunk)
-        levels = [ChunkLevels.of(feature, given[feature.name], bounds) for feature in reference.layout.features]
-        reference.bands = fit_bands(reference.layout.features, reference._stack("counts"), levels)
+        histories = [History.of(feature, given[feature.name], bounds) for feature in reference.layout.features]
+        reference.baseline = baseline(histories)
+        reference.bands = fit_bands(reference.layout.features, histories, [chunk.rows for chunk in reference.chunks])
         if labels is not None and scores is not None:
             reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
         return reference
@@ -140,6 +144,7 @@ class Reference:
             meta, arrays = archive.layout_parts(self.layout)
             arrays |= {f"chunk_{name}": self._stack(name) for name in _PROFILE_ARRAYS}
             arrays |= {"chunk_rows": self._stack("rows")}
+            arrays |= {"baseline": self.baseline.counts, "singles": self.baseline.singles}
             arrays |= {"band_rows": self.bands.rows, "band_js": self.bands.js, "band_d": self.bands.d}
             if self.calibration is not None:
                 arrays["curves"] = self.calibration.curves
@@ -165,6 +170,7 @@ class Reference:
                 for name in _PROFILE_ARRAYS:
                     getattr(chunk, name)[...] = arrays[f"chunk_{name}"][place]
                 reference._append(chunk)
+            reference.baseline = Baseline(arrays["baseline"].astype(np.int64), arrays["singles"].astype(np.int64))
             reference.bands = Bands(
                 arrays["band_rows"].astype(np.int64), *(arrays[name].astype(np.float64) for name in ("band_js", "band_d"))
             )

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from perenne.stats import distances
 from perenne.stats.cells import Reference
 from perenne.stats.layout import FIXED, FeatureCells
-from perenne.stats.levels import CategoryCells
 from perenne.stats.numeric import GROUPS, NULL, ORDINARY, UNSEEN
 from perenne.stats.profile import Profile
 from perenne.stats.spread import compare
@@ -99,7 +98,7 @@ def judge(reference: Reference, window: Profile, *, minimum_rows: int = MINIMUM_
     """
     features = reference.layout.features
     base = reference.profile.counts
-    js2, d, tested_base, tested_window = compare(features, base, _singles(reference), window.counts)
+    js2, d, tested_base, tested_window = compare(features, reference.baseline, window.counts)
     js_p = distances.chi2_p(*distances.chi2(tested_base, tested_window))
     d_p = distances.ks_p(d, base[:, :ORDINARY].sum(axis=1), window.counts[:, :ORDINARY].sum(axis=1))
     band_js, band_d = reference.bands.at(window.rows)
@@ -134,12 +133,6 @@ def _sentence(feature: FeatureCells, state: str, base: NDArray[np.int64], window
     if state == "ok":
         return ""
     return describe(feature, base, window.counts[place], list(window.new_levels[place].values()))
-
-
-def _singles(reference: Reference) -> NDArray[np.int64]:
-    none = np.zeros(64, np.int64)
-    cells = [feature.singles if isinstance(feature, CategoryCells) else none for feature in reference.layout.features]
-    return np.array(cells, np.int64).reshape(len(cells), 64)
 
 
 def _states(

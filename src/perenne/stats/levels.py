@@ -1,4 +1,7 @@
-"""Cells of a categorical feature: the most frequent levels, other known levels, null, and levels never met."""
+"""Cells of a categorical feature: the most frequent levels by name, other known levels in buckets, null, and levels never met.
+
+In one cell for all the rest a single rare level could grow a hundredfold and hardly show; in buckets it does.
+"""
 
 import unicodedata
 from collections import Counter
@@ -9,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.stats.columns import Column
-from perenne.stats.numeric import CELLS, GROUPS, NULL, ORDINARY, OTHER, UNSEEN, special_groups
+from perenne.stats.numeric import CELLS, GROUPS, NULL, ORDINARY, UNSEEN, special_groups
 
 MAX_HASHED = 10_000
-"""Levels whose hashes are kept; of a feature with more, every level that is not kept by name is `OTHER`."""
+"""Levels whose hashes are kept; of a feature with more, new levels cannot be told from rare ones."""
+
+NAMED = 48
+"""Levels with a cell of their own; the other known levels share the cells from here to `ORDINARY`, by hash."""
 
 _TESTED_LEVELS = 32
+_LONGEST_REMEMBERED = 256
 _REMEMBERED = 65_536
 
 
@@ -59,9 +66,10 @@ class _Cells(dict[object, int]):
             return NULL
         cell = self.get(text)
         if cell is None:
-            cell = OTHER if self._hashes is None or level_hash(text) in self._hashes else UNSEEN
+            key = level_hash(text)
+            cell = _bucket(key) if self._hashes is None or key in self._hashes else UNSEEN
         # Only text is remembered: 1, 1.0 and True would be one key.
-        if isinstance(value, str) and len(self) < _REMEMBERED:
+        if isinstance(value, str) and len(self) < _REMEMBERED and len(value) <= _LONGEST_REMEMBERED:
             self[value] = cell
         return cell
 
@@ -75,13 +83,11 @@ class CategoryCells:
     name : str
         The feature.
     levels : tuple of str
-        The kept levels by falling reference count; their place is their cell.
+        Up to 48 levels by falling reference count; their place is their cell.
     hashes : uint64 array
         Sorted hashes of all levels of the reference.
     complete : bool
         `hashes` holds every level; otherwise new levels cannot be told from rare ones.
-    singles : int64 (64,)
-        Rows of the reference whose level occurs once, per cell. By their share new levels are to be expected (Good and Turing).
     groups, tests : uint8 (64,)
         Group of each cell for sums; cell into which each cell is merged for tests.
     """
@@ -90,7 +96,6 @@ class CategoryCells:
     levels: tuple[str, ...]
     hashes: NDArray[np.uint64]
     complete: bool
-    singles: NDArray[np.int64]
     groups: NDArray[np.uint8]
     tests: NDArray[np.uint8]
 
@@ -101,20 +106,17 @@ class CategoryCells:
     def fit(cls, name: str, column: Column) -> "CategoryCells":
         """Fix the cells by the levels of a reference."""
         counts = count_levels(column)
-        ranked = sorted(counts, key=lambda level: (-counts[level], level.encode(errors="surrogatepass")))
-        kept, complete = tuple(ranked[:ORDINARY]), len(ranked) <= MAX_HASHED
-        singles = np.zeros(CELLS, np.int64)
-        if complete:
-            for place, level in enumerate(ranked):
-                singles[place if place < ORDINARY else OTHER] += counts[level] == 1
+        complete = len(counts) <= MAX_HASHED
+        choice = count_levels(column[0::2]) if len(counts) > _TESTED_LEVELS else counts
+        ranked = sorted(counts, key=lambda level: (-choice.get(level, 0), level.encode(errors="surrogatepass")))
+        kept = tuple(ranked[:NAMED])
         return cls(
             name=name,
             levels=kept,
             hashes=np.array(sorted(map(level_hash, ranked)) if complete else [], np.uint64),
             complete=complete,
-            singles=singles,
             groups=_level_groups(),
-            tests=_level_tests(),
+            tests=_level_tests(kept),
         )
 
     def encode(self, column: Column) -> NDArray[np.uint8]:
@@ -124,6 +126,11 @@ class CategoryCells:
             return np.fromiter(map(lookup.__getitem__, column.tolist()), np.uint8, len(column))
         except TypeError:  # unhashable: a list or an object where a level should be
             return np.fromiter((lookup[level_text(value)] for value in column.tolist()), np.uint8, len(column))
+
+    @property
+    def chosen(self) -> bool:
+        """Whether the levels with a test of their own were chosen among more; only every other row took part in the choice."""
+        return len(self.levels) > _TESTED_LEVELS
 
 
 def count_levels(column: Column) -> dict[str, int]:
@@ -150,7 +157,12 @@ def _level_groups() -> NDArray[np.uint8]:
     return groups
 
 
-def _level_tests() -> NDArray[np.uint8]:
+def _level_tests(kept: tuple[str, ...]) -> NDArray[np.uint8]:
+    """Test the most frequent levels by name; the others join the buckets."""
     tests = np.arange(CELLS, dtype=np.uint8)
-    tests[_TESTED_LEVELS:ORDINARY] = OTHER
+    tests[_TESTED_LEVELS : len(kept)] = [_bucket(level_hash(level)) for level in kept[_TESTED_LEVELS:]]
     return tests
+
+
+def _bucket(key: int) -> int:
+    return NAMED + key % (ORDINARY - NAMED)

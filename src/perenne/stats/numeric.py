@@ -14,10 +14,10 @@ CELLS = 64
 ORDINARY = 60
 """Cells below this one hold values or levels in order; the four above have fixed meanings."""
 
-NULL, NON_FINITE, OTHER, UNSEEN = 60, 61, 62, 63
+NULL, NON_FINITE, UNSEEN = 60, 61, 63
 
 GROUPS = 16
-"""Groups of neighbouring cells that carry sums; the last three hold other and non-finite, null, unseen."""
+"""Groups of neighbouring cells that carry sums; the last three hold non-finite, null, unseen."""
 
 _ORDINARY_GROUPS = GROUPS - 3
 _ATOM_SHARE = 0.02
@@ -261,7 +261,7 @@ def _number_groups(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def special_groups() -> NDArray[np.uint8]:
-    """Return the groups of the cells null, non-finite, other and unseen."""
+    """Return the groups of the cells null, non-finite, 62 (not in use) and unseen."""
     return np.array([GROUPS - 2, GROUPS - 3, GROUPS - 3, GROUPS - 1], np.uint8)
 
 

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns
 from perenne.stats.layout import FeatureCells
-from perenne.stats.numeric import CELLS, NON_FINITE, NULL, ORDINARY, OTHER, NumberCells
+from perenne.stats.levels import NAMED
+from perenne.stats.numeric import CELLS, NON_FINITE, NULL, ORDINARY, NumberCells
 
 MINIMUM_ROWS = 50
 _SIGNIFICANCE = 0.05
-_SPECIAL = {NULL: "missing", NON_FINITE: "infinite", OTHER: "a rare level"}
+_SPECIAL = {NULL: "missing", NON_FINITE: "infinite"}
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -102,7 +103,7 @@ def in_words(feature: FeatureCells, cell: int) -> str:
     if cell > ORDINARY:
         return "no number" if isinstance(feature, NumberCells) else "a new level"
     if not isinstance(feature, NumberCells):
-        return f"'{feature.levels[cell]}'"
+        return f"'{feature.levels[cell]}'" if cell < NAMED else "a rare level"
     lower, upper = feature.bounds()
     merged = np.flatnonzero(feature.tests[: len(lower)] == cell)
     low, high = lower[merged[0]], upper[merged[-1]]

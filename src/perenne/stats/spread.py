@@ -11,7 +11,7 @@ from perenne.stats.columns import Column
 from perenne.stats.distances import js_excess, ks
 from perenne.stats.layout import FeatureCells
 from perenne.stats.levels import CategoryCells, level_text
-from perenne.stats.numeric import CELLS, ORDINARY, UNSEEN, NumberCells
+from perenne.stats.numeric import CELLS, NULL, ORDINARY, UNSEEN, NumberCells
 
 MIN_CHUNKS = 4
 _SMALLEST = 200
@@ -43,60 +43,102 @@ class Bands:
 
 
 @dataclass(frozen=True, eq=False)
-class ChunkLevels:
-    """Rows of each level of one categorical feature in each chunk.
+class Baseline:
+    """The counts a window is compared with, (features, 64) each.
 
-    A level that only one part has would be new to the rest; the kept cells cannot tell, so this keeps count while the reference
-    is made. None where the feature has too many levels to tell new from rare.
+    Attributes
+    ----------
+    counts : int64
+        Rows per cell. Where the reference chose some of many levels to be tested by name, only the rows that had no part in the
+        choice: a level chosen for being frequent is less so in the next rows.
+    singles : int64
+        Those of them whose level occurs once: by their share new levels are to be expected (Good and Turing).
+    """
+
+    counts: NDArray[np.int64]
+    singles: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """Rows of one feature per level and chunk, kept while a reference is made; cells stand for levels where those do not matter.
+
+    Attributes
+    ----------
+    cells : int64 (levels,)
+    counts, held : int64 (chunks, levels)
+        All rows, and those to be compared with.
+    named : bool
+        The levels are the feature's own, so that new and single ones are known.
     """
 
     cells: NDArray[np.int64]
     counts: NDArray[np.int64]
+    held: NDArray[np.int64]
+    named: bool
 
     @classmethod
-    def of(cls, feature: FeatureCells, column: Column, bounds: Sequence[int]) -> "ChunkLevels | None":
-        """Count the levels between the bounds of the chunks."""
-        if not isinstance(feature, CategoryCells) or not feature.complete:
-            return None
-        places: dict[str | None, int] = {}
-        codes = np.fromiter(
-            (places.setdefault(level_text(value), len(places)) for value in column.tolist()), np.int64, len(column)
-        )
-        counts = np.array([np.bincount(codes[start:end], minlength=len(places)) for start, end in pairwise(bounds)])
-        return cls(feature.encode(np.array([*places, None], object)[:-1]).astype(np.int64), counts)
+    def of(cls, feature: FeatureCells, column: Column, bounds: Sequence[int]) -> "History":
+        """Count a reference's column between the bounds of its chunks."""
+        if isinstance(feature, NumberCells):
+            cells, codes = np.arange(CELLS), feature.encode(column)[0].astype(np.int64)
+        elif not feature.complete:
+            cells, codes = np.arange(CELLS), feature.encode(column).astype(np.int64)
+        else:
+            places: dict[str | None, int] = {}
+            rows = (places.setdefault(level_text(value), len(places)) for value in column.tolist())
+            codes = np.fromiter(rows, np.int64, len(column))
+            cells = feature.encode(np.array([*places, None], object)[:-1]).astype(np.int64)
+        spans = [slice(start, end) for start, end in pairwise(bounds)]
+        counts = np.array([np.bincount(codes[span], minlength=len(cells)) for span in spans])
+        named = isinstance(feature, CategoryCells) and feature.complete
+        if not isinstance(feature, CategoryCells) or not feature.chosen:
+            return cls(cells, counts, counts, named)
+        uninvolved = np.arange(len(codes)) % 2 == 1
+        held = np.array([np.bincount(codes[span][uninvolved[span]], minlength=len(cells)) for span in spans])
+        return cls(cells, counts, held, named)
 
-    def part(self, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return, per cell, the rows of the chunks whose level the rest lacks, and the rows of the rest whose level is single."""
+    def rest(self, start: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the rows outside the chunks start..end per cell, and those among them whose level is single there."""
+        held = self.held.sum(axis=0) - self.held[start:end].sum(axis=0)
+        single = (self.counts.sum(axis=0) - self.counts[start:end].sum(axis=0) == 1) & (self.cells != NULL)
+        return self._in_cells(self.cells, held), self._in_cells(self.cells, held * (single & self.named))
+
+    def part(self, start: int, end: int) -> NDArray[np.int64]:
+        """Return the rows of the chunks start..end per cell, as the rest would see them: levels it lacks are unseen."""
         inside = self.counts[start:end].sum(axis=0)
-        rest = self.counts.sum(axis=0) - inside
-        new = np.bincount(self.cells, weights=np.where(rest == 0, inside, 0), minlength=CELLS)
-        single = np.bincount(self.cells, weights=rest == 1, minlength=CELLS)
-        new[ORDINARY], single[ORDINARY] = 0, 0  # a missing value is no level
-        return new.astype(np.int64), single.astype(np.int64)
+        new = (self.counts.sum(axis=0) == inside) & (self.cells != NULL) & self.named
+        return self._in_cells(np.where(new, UNSEEN, self.cells), inside)
+
+    @staticmethod
+    def _in_cells(cells: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(cells, weights=rows, minlength=CELLS).astype(np.int64)
 
 
-def fit_bands(features: Sequence[FeatureCells], chunks: NDArray[np.int64], levels: Sequence[ChunkLevels | None]) -> Bands:
+def baseline(histories: Sequence[History]) -> Baseline:
+    """Return what windows are compared with."""
+    pairs = [history.rest(0, 0) for history in histories]
+    counts, singles = (np.array([pair[side] for pair in pairs], np.int64).reshape(len(pairs), CELLS) for side in (0, 1))
+    return Baseline(counts, singles)
+
+
+def fit_bands(features: Sequence[FeatureCells], histories: Sequence[History], chunk_rows: Sequence[int]) -> Bands:
     """Compare parts of the reference with the rest of it, at window sizes of 200, 400, 800, ... rows.
 
     Parameters
     ----------
     features : sequence of FeatureCells
-    chunks : int64 (chunks, features, 64)
-        Counts of each chunk, in time order.
-    levels : sequence of ChunkLevels or None
+    histories : sequence of History
         One for each feature.
+    chunk_rows : sequence of int
+        Rows of each chunk, in time order.
     """
-    count = len(chunks)
-    rows = int(chunks[:, 0].sum()) // max(1, count) if len(features) else 0
+    count, rows = len(chunk_rows), sum(chunk_rows) // max(1, len(chunk_rows))
     sizes = sorted({size for size in _part_sizes(rows) if count // size >= MIN_CHUNKS})
     js, d = np.zeros((len(sizes), len(features))), np.zeros((len(sizes), len(features)))
-    total = chunks.sum(axis=0)
     for place, size in enumerate(sizes):
-        distances = [
-            _one_part(features, chunks, total, levels, start, start + size) for start in range(0, count - size + 1, size)
-        ]
-        values = np.array(distances)  # (parts, 2, features)
-        js[place], d[place] = values.mean(axis=0) + _DEVIATIONS * values.std(axis=0)
+        distances = np.array([_apart(features, histories, start, start + size) for start in range(0, count - size + 1, size)])
+        js[place], d[place] = distances.mean(axis=0) + _DEVIATIONS * distances.std(axis=0)
     return Bands(np.array([size * rows for size in sizes], np.int64), js, d)
 
 
@@ -104,53 +146,40 @@ def _part_sizes(rows: int) -> list[int]:
     return [max(1, round(_SMALLEST * 2**step / rows)) for step in range(40)] if rows else []
 
 
-def _one_part(
-    features: Sequence[FeatureCells],
-    chunks: NDArray[np.int64],
-    total: NDArray[np.int64],
-    levels: Sequence[ChunkLevels | None],
-    start: int,
-    end: int,
+def _apart(
+    features: Sequence[FeatureCells], histories: Sequence[History], start: int, end: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    part = chunks[start:end].sum(axis=0)
-    rest = total - part
-    singles = np.zeros_like(part)
-    for place, counted in enumerate(levels):
-        if counted is not None:
-            new, singles[place] = counted.part(start, end)
-            part[place] -= new
-            part[place, UNSEEN] += new.sum()
-    return compare(features, rest, singles, part)[:2]
+    pairs = [history.rest(start, end) for history in histories]
+    rest, singles = (np.array([pair[side] for pair in pairs], np.int64).reshape(len(pairs), CELLS) for side in (0, 1))
+    part = np.array([history.part(start, end) for history in histories], np.int64).reshape(len(pairs), CELLS)
+    return compare(features, Baseline(rest, singles), part)[:2]
 
 
 def compare(
-    features: Sequence[FeatureCells],
-    reference: NDArray[np.int64],
-    singles: NDArray[np.int64],
-    window: NDArray[np.int64],
+    features: Sequence[FeatureCells], reference: Baseline, window: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the Jensen-Shannon excess and Kolmogorov's D of each feature, and the test counts of both sides.
 
-    D is 0 for categories. All counts are (features, 64).
+    D is 0 for categories.
     """
-    tested_reference = tested(features, expect_new_levels(reference, singles, window))
+    tested_reference = tested(features, expect_new_levels(reference, window))
     tested_window = tested(features, window)
     ordered = np.array([isinstance(feature, NumberCells) for feature in features], np.bool_)
-    distance = np.where(ordered, ks(reference[:, :ORDINARY], window[:, :ORDINARY]), 0.0)
+    distance = np.where(ordered, ks(reference.counts[:, :ORDINARY], window[:, :ORDINARY]), 0.0)
     return js_excess(tested_reference, tested_window), distance, tested_reference, tested_window
 
 
-def expect_new_levels(reference: NDArray[np.int64], singles: NDArray[np.int64], window: NDArray[np.int64]) -> NDArray[np.float64]:
+def expect_new_levels(reference: Baseline, window: NDArray[np.int64]) -> NDArray[np.float64]:
     """Move up to the share of levels met once to the reference's unseen cell, as far as the window has unseen levels.
 
     The reference cannot hold levels it has not seen, so a window of the same source looks different from it. Leaving out one row
     at a time, a row is unseen if its level occurs once (Good and Turing); more than that share is news.
     """
-    n, m = reference.sum(axis=1), window.sum(axis=1)
-    single = singles.sum(axis=1)
+    n, m = reference.counts.sum(axis=1), window.sum(axis=1)
+    single = reference.singles.sum(axis=1)
     seen = window[:, UNSEEN] * n / np.maximum(m, 1)
     moved = np.divide(np.minimum(single, seen), single, out=np.zeros(len(single)), where=single > 0)
-    expected = reference - singles * moved[:, None]
+    expected = reference.counts - reference.singles * moved[:, None]
     expected[:, UNSEEN] += single * moved
     return np.asarray(expected)
 

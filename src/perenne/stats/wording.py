@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from perenne.stats.columns import FieldKind
 from perenne.stats.distances import shares
 from perenne.stats.layout import FeatureCells
-from perenne.stats.numeric import NON_FINITE, NULL, ORDINARY, OTHER, UNSEEN, NumberCells
+from perenne.stats.levels import NAMED
+from perenne.stats.numeric import NON_FINITE, NULL, ORDINARY, UNSEEN, NumberCells
 from perenne.stats.profile import NewLevel
 
 _MAX_TEXT = 40
@@ -39,7 +40,7 @@ def describe(
 
 
 def _special(feature: FeatureCells, p: Shares, q: Shares, new_levels: Sequence[NewLevel], rows: int) -> list[tuple[float, str]]:
-    names = {NULL: "missing", NON_FINITE: "infinite", OTHER: "rare levels", UNSEEN: "no number"}
+    names = {NULL: "missing", NON_FINITE: "infinite", UNSEEN: "no number"}
     told = [(_moved(p, q, cell), f"{name} {_change(p[cell], q[cell])}") for cell, name in names.items()]
     if not isinstance(feature, NumberCells):
         told[-1] = (_moved(p, q, UNSEEN), _new(new_levels, rows, q[UNSEEN]))
@@ -56,7 +57,10 @@ def _new(levels: Sequence[NewLevel], rows: int, share: float) -> str:
 
 
 def _levels(levels: Sequence[str], p: Shares, q: Shares) -> list[tuple[float, str]]:
-    return [(_moved(p, q, cell), f"{_quoted(level)} {_change(p[cell], q[cell])}") for cell, level in enumerate(levels)]
+    named = [(_moved(p, q, cell), f"{_quoted(level)} {_change(p[cell], q[cell])}") for cell, level in enumerate(levels)]
+    rare = slice(NAMED, ORDINARY)
+    moved = float(np.abs(p[rare] - q[rare]).sum() / 2)
+    return [*named, (moved, f"rare levels {_change(p[rare].sum(), q[rare].sum())}")]
 
 
 def _values(feature: NumberCells, p: Shares, q: Shares) -> list[tuple[float, str]]:
