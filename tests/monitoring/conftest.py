@@ -77,6 +77,7 @@ def watched(workspace: Workspace, actor: Principal, reference: Reference) -> Wat
             VERSION,
             digest,
             project="flight-delays",
+            window_length=HOUR,
             objectives=(Objective("roc_auc", at_least=0.75), Objective("latency_p99_ms", at_most=50)),
             guardrails=(Guardrail("selection_rate_ratio", by="carrier", at_least=0.5),),
         )

@@ -23,7 +23,7 @@ from perenne.storage import outbox
 from perenne.storage.database import Database, Transaction
 from perenne.storage.links import Kind, links_from
 
-WATCH = Watch(deployment="flights", version="late@1", project="p", reference="0" * 64)
+WATCH = Watch(deployment="flights", version="late@1", project="p", reference="0" * 64, window_length=HOUR)
 STREAM = Stream("flights", "champion", "late@1")
 
 
@@ -86,7 +86,15 @@ class AlertMachine(RuleBasedStateMachine):
     def start(self, confirm: int, clear: int) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.database = Database.open(f"sqlite:///{Path(self.folder.name) / 'p.db'}")
-        self.watch = Watch(deployment="flights", version="late@1", project="p", reference="0" * 64, confirm=confirm, clear=clear)
+        self.watch = Watch(
+            deployment="flights",
+            version="late@1",
+            project="p",
+            reference="0" * 64,
+            window_length=HOUR,
+            confirm=confirm,
+            clear=clear,
+        )
         self.number = 0
         self.state = "ok"
         self.run = 0

@@ -11,11 +11,11 @@ from perenne.core.clock import HOUR
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.events import Event
 from perenne.monitoring import judge, store
-from perenne.monitoring.collect import collect
 from perenne.monitoring.events import DriftFound, ObjectiveMissed
+from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.model import AlertState, Standing, Stream, Watch, WindowKey, WindowState, WindowVerdict
-from perenne.monitoring.service import alerts, deployment_health, drift_at, open_alerts, retire, watch
+from perenne.monitoring.service import deployment_health, drift_at, open_alerts, watch
 from perenne.projects import Objective
 from perenne.storage import outbox
 from perenne.storage.workspace import Workspace
@@ -195,24 +195,19 @@ def test_a_window_that_grows_while_it_is_judged_is_judged_again(
     assert verdict_on(workspace, 0).rows == 600  # type: ignore[union-attr]
 
 
-def test_a_retired_version_resolves_its_alerts_and_raises_none(workspace: Workspace, spool: Spool, actor: Principal) -> None:
-    for window in range(2):
-        spool.leave(make_rows(600, window, shift=1.0), window)
-    run(workspace)
-    workspace.database.write(lambda tx: retire(tx, actor, DEPLOYMENT, VERSION, reason="superseded", now=9 * HOUR))
-    for window in range(2, 5):
-        spool.leave(make_rows(600, window, shift=1.0), window)
-    run(workspace)
-    with workspace.database.read() as tx:
-        assert open_alerts(tx) == []
-        assert {alert.state for alert in alerts(tx)} == {AlertState.RESOLVED}
-    assert states(workspace, range(5)) == ["alarm"] * 5
-
-
 def test_a_watch_can_be_changed_but_not_its_reference(workspace: Workspace, watched: Watch, actor: Principal) -> None:
     def again(reference: str) -> Watch:
         return workspace.database.write(
-            lambda tx: watch(tx, actor, DEPLOYMENT, VERSION, reference, project="p", objectives=(Objective("f1", at_least=0.1),))
+            lambda tx: watch(
+                tx,
+                actor,
+                DEPLOYMENT,
+                VERSION,
+                reference,
+                project="p",
+                window_length=HOUR,
+                objectives=(Objective("f1", at_least=0.1),),
+            )
         )
 
     assert again(watched.reference).objectives[0].metric == "f1"

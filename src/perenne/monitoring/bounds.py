@@ -1,14 +1,18 @@
 """Holding a window's figures against objectives and guardrails: pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from perenne.monitoring.disparity import disparity_figure, is_disparity, needs_labels
 from perenne.monitoring.model import BoundState, Figure, Standing, Watch, WindowMetric, WindowVerdict, stand
 from perenne.projects import Guardrail, Objective
+from perenne.stats.fairness import GroupCounts
+
+Groups = Mapping[str, Sequence[GroupCounts]]
 
 _WORST_FIRST = (Standing.MISSED, Standing.UNSURE, Standing.MET, Standing.UNKNOWN)
 
 
-def bound_states(watch: Watch, verdict: WindowVerdict, metrics: Sequence[WindowMetric]) -> tuple[BoundState, ...]:
+def bound_states(watch: Watch, verdict: WindowVerdict, metrics: Sequence[WindowMetric], groups: Groups) -> tuple[BoundState, ...]:
     """Tell how every objective and guardrail stands in a window: once for each way in which its metric is known.
 
     Parameters
@@ -16,16 +20,24 @@ def bound_states(watch: Watch, verdict: WindowVerdict, metrics: Sequence[WindowM
     verdict : WindowVerdict
         With the measured and estimated figures of the profile.
     metrics : sequence of WindowMetric
-        Of the same window, from its rows and labels.
+        Of the same window, from its labels.
+    groups : mapping
+        By column, how the rows of the window fall into groups.
     """
-    bounds: list[Objective | Guardrail] = [*watch.objectives, *watch.guardrails]
-    return tuple(state for bound in bounds for state in _states(bound, verdict, metrics))
+    return tuple(state for bound in watch.bounds for state in _states(bound, verdict, metrics, groups))
 
 
-def _states(bound: Objective | Guardrail, verdict: WindowVerdict, metrics: Sequence[WindowMetric]) -> Iterable[BoundState]:
+def _states(
+    bound: Objective | Guardrail, verdict: WindowVerdict, metrics: Sequence[WindowMetric], groups: Groups
+) -> Iterable[BoundState]:
     if bound.operational:
         if bound.metric in verdict.measured:
             yield stand(bound, verdict.measured[bound.metric])
+        return
+    if is_disparity(bound.metric) and not needs_labels(bound.metric):
+        figure = disparity_figure(bound.metric, groups.get(bound.by or "", ()), source="measured")
+        if figure is not None:
+            yield stand(bound, figure)
         return
     if bound.by is None and bound.metric in verdict.estimated:
         yield stand(bound, verdict.estimated[bound.metric])
@@ -46,5 +58,4 @@ def _worst(bound: Objective | Guardrail, states: Sequence[BoundState]) -> BoundS
 
 
 def _figure(row: WindowMetric) -> Figure:
-    rows = row.n_labelled if row.source == "realised" else row.n
-    return Figure(value=row.value, low=row.low, high=row.high, source=row.source, rows=rows, group=row.group)
+    return Figure(value=row.value, low=row.low, high=row.high, source="realised", rows=row.n_labelled, group=row.group)

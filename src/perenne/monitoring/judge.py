@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from perenne.monitoring import label_store, store
-from perenne.monitoring.alerts import advance
+from perenne.core.errors import NotFound
+from perenne.monitoring import alert_store, row_store, store
+from perenne.monitoring.alerts import MONITOR, advance, resolve_alert
 from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import findings_of
 from perenne.monitoring.model import (
     BLIND_SHARE,
     CHAMPION,
     MERGED_WINDOWS,
+    Alert,
+    BoundState,
     Cause,
     Figure,
     Watch,
@@ -23,6 +26,7 @@ from perenne.monitoring.model import (
 )
 from perenne.monitoring.operational import Z, operational_figures
 from perenne.monitoring.references import load_reference
+from perenne.serving import service as serving
 from perenne.stats import drift
 from perenne.stats.cells import Reference
 from perenne.stats.performance import estimate
@@ -37,6 +41,7 @@ def judge_due(workspace: Workspace, now: int) -> int:
     A window with fewer than 200 rows is judged together with those before it that had too few, at most eight in all.
     Later windows into which a changed one was merged are judged again as well.
     """
+    _close_superseded(workspace, now)
     with workspace.database.read() as tx:
         due = set(store.due_windows(tx, now))
         due |= {later for key in due for later in store.spans_over(tx, key)}
@@ -66,12 +71,42 @@ def _judge(workspace: Workspace, key: WindowKey, now: int) -> bool:
 def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> WindowVerdict:
     """Hold what is known of a window against objectives and guardrails, keep the verdict, and let it move the alerts."""
     key = verdict.key
-    metrics = [] if verdict.state is WindowState.GAP else label_store.list_metrics(tx, key)
-    settled = msgspec.structs.replace(verdict, bounds=bound_states(watch, verdict, metrics))
+    bounds: tuple[BoundState, ...] = ()
+    if verdict.state is not WindowState.GAP:
+        bounds = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
+    settled = msgspec.structs.replace(verdict, bounds=bounds)
     store.save_verdict(tx, settled)
-    if key.stream.variant == CHAMPION and watch.retired is None:
+    if key.stream.variant == CHAMPION and answers_now(tx, watch.deployment, watch.version):
         advance(tx, watch, key, findings_of(watch, settled), now)
     return settled
+
+
+def answers_now(tx: Transaction, deployment: str, version: str) -> bool:
+    """Tell whether a version is its deployment's champion; one whose deployment is served elsewhere is taken to be."""
+    try:
+        return serving.get_deployment(tx, deployment).champion.version == version
+    except NotFound:
+        return True
+
+
+def _close_superseded(workspace: Workspace, now: int) -> None:
+    """Resolve the alerts of versions that no longer answer: their windows can neither confirm nor clear them."""
+
+    def left(tx: Transaction) -> list[Alert]:
+        return [
+            alert
+            for alert in alert_store.list_alerts(tx, only_open=True)
+            if alert.version and not answers_now(tx, alert.deployment, alert.version)
+        ]
+
+    def close(tx: Transaction) -> None:
+        for alert in left(tx):
+            resolve_alert(tx, MONITOR, alert, f"{alert.version} is no longer the champion", now)
+
+    with workspace.database.read() as tx:
+        superseded = left(tx)
+    if superseded:
+        workspace.database.write(close)
 
 
 def _span(tx: Transaction, key: WindowKey) -> list[Window]:

@@ -12,8 +12,8 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.clock import format_time, parse_time
 from perenne.core.errors import Invalid
-from perenne.monitoring import label_store
-from perenne.monitoring.label_store import BatchRow
+from perenne.monitoring import row_store
+from perenne.monitoring.row_store import BatchRow
 from perenne.stats.levels import level_text
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
@@ -65,17 +65,17 @@ def submit_labels(workspace: Workspace, actor: Principal, rows: "Sequence[LabelR
 def accept_labels(tx: Transaction, actor: Principal, batch: LabelBatch, *, now: int) -> Receipt:
     """Take a stored batch in; the same batch again changes nothing."""
     require(actor, Action.COMMENT)
-    if label_store.find_batch(tx, batch.digest) is not None:
+    if row_store.find_batch(tx, batch.digest) is not None:
         return Receipt(batch.digest, batch.rows, repeated=True)
     row = BatchRow(
         digest=batch.digest,
-        sequence=label_store.next_sequence(tx),
+        sequence=row_store.next_sequence(tx),
         rows=batch.rows,
         received=now,
         received_by=actor.name,
         waiting=batch.digest,
     )
-    label_store.save_batch(tx, row)
+    row_store.save_batch(tx, row)
     audit.record(tx, actor, "labels.accept", "labels", batch.digest, after={"rows": batch.rows})
     return Receipt(batch.digest, batch.rows, repeated=False)
 

@@ -54,22 +54,34 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         Digest of the reference's bytes in the object store; also what its profiles call it.
     objectives, guardrails : tuple
         What it is held to.
+    window_length : int
+        Microseconds of a window.
     confirm, clear : int
         Alarm windows in a row before an alert fires, and windows without alarm before it is resolved.
-    since, retired : int, int or None
-        When the watch began, and when it ended.
+    since : int
+        When the watch began.
     """
 
     deployment: str
     version: str
     project: str
     reference: str
+    window_length: int
     objectives: tuple[Objective, ...] = ()
     guardrails: tuple[Guardrail, ...] = ()
     confirm: int = 2
     clear: int = 2
     since: int = 0
-    retired: int | None = None
+
+    @property
+    def bounds(self) -> tuple[Objective | Guardrail, ...]:
+        """Objectives and guardrails."""
+        return (*self.objectives, *self.guardrails)
+
+    def window(self, variant: str, instant: int) -> WindowKey:
+        """Return the window of a variant that holds an instant."""
+        start = instant // self.window_length * self.window_length
+        return WindowKey(Stream(self.deployment, variant, self.version), start, self.window_length)
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,16 +227,16 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WindowMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric of one window from its logged rows and the labels that have come.
+    """A metric of one window from the labels that have come.
 
     Attributes
     ----------
     by, group : str
         The slice, empty for all rows; of a fairness metric the group that is worst off.
-    source : str
-        `realised` by labels, or `measured` where the answers alone tell.
-    n, n_labelled, coverage : int, int, float
-        Rows, rows with a label, and their share.
+    n_labelled : int
+        Rows the metric rests on.
+    rows_labelled, rows : int
+        Rows of the whole window with a label, and all of them.
     watermark : int
         Time of the newest label.
     """
@@ -237,19 +249,23 @@ class WindowMetric(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     by: str = ""
     group: str = ""
-    source: str = "realised"
-    n: int
     n_labelled: int
-    coverage: float
+    rows_labelled: int
     watermark: int
     value: float | None
     low: float | None
     high: float | None
+    rows: int = 0
+
+    @property
+    def coverage(self) -> float:
+        """Share of the window's rows whose label is known."""
+        return min(1.0, self.rows_labelled / self.rows) if self.rows else 0.0
 
     @property
     def trusted(self) -> bool:
         """Whether enough labels have come to judge by; those that come early may be a biased sample."""
-        return self.source == "measured" or self.coverage >= MINIMUM_COVERAGE
+        return self.coverage >= MINIMUM_COVERAGE
 
 
 class Severity(StrEnum):

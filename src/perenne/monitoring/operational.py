@@ -53,14 +53,14 @@ def latency_quantile(latency: Sequence[int], share: float) -> float:
     return math.inf
 
 
-def wilson(hits: int, rows: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, by Wilson's score.
+def wilson(hits: float, rows: float, z: float = Z) -> tuple[float, float]:
+    """Return the interval of a share by Wilson's score, 95 % unless another normal quantile is given.
 
     >>> low, high = wilson(0, 100)
     >>> round(low, 6), round(high, 3)
     (0.0, 0.037)
     """
-    share, z2 = hits / rows, Z * Z
+    share, z2 = hits / rows, z * z
     centre = (share + z2 / (2 * rows)) / (1 + z2 / rows)
-    half = Z / (1 + z2 / rows) * math.sqrt(share * (1 - share) / rows + z2 / (4 * rows * rows))
+    half = z / (1 + z2 / rows) * math.sqrt(share * (1 - share) / rows + z2 / (4 * rows * rows))
     return max(0.0, centre - half), min(1.0, centre + half)

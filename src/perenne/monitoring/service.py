@@ -8,10 +8,10 @@ from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.hashing import is_digest
-from perenne.monitoring import alert_store, label_store, store
-from perenne.monitoring.alerts import resolve_alert
+from perenne.monitoring import alert_store, row_store, store
 from perenne.monitoring.model import CHAMPION, Alert, Stream, Watch, WindowMetric, WindowVerdict
 from perenne.projects import Guardrail, Objective
+from perenne.serving import service as serving
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
 
@@ -26,32 +26,37 @@ def watch(
     reference: str,
     *,
     project: str,
+    window_length: int | None = None,
     objectives: tuple[Objective, ...] = (),
     guardrails: tuple[Guardrail, ...] = (),
     confirm: int = 2,
     clear: int = 2,
 ) -> Watch:
-    """Begin to watch a version of a deployment, go on with it after it was retired, or change what it is held to.
+    """Begin to watch a version of a deployment, or change what it is held to.
 
     Parameters
     ----------
     reference : str
         Digest of the reference's bytes; they must lie in the object store.
+    window_length : int, optional
+        Microseconds of a window; the deployment's own if not given.
     confirm, clear : int
         Alarm windows in a row before an alert fires, and windows without alarm before it is resolved.
 
     Raises
     ------
-    Invalid, Conflict
-        If the reference is no digest, or the version was watched by another one.
+    NotFound, Invalid, Conflict
+        If the deployment is needed and does not exist, the reference is no digest, or the version was watched by another one.
     """
     require(actor, Action.DEPLOY)
+    if window_length is None:
+        window_length = serving.get_deployment(tx, deployment).window_length
     if not is_digest(reference):
         raise Invalid(
             f"{version} has no monitoring reference", code="monitor.reference", hint="package it again with `perenne run`"
         )
-    if min(confirm, clear) < 1:
-        raise Invalid("confirm and clear count windows: at least 1", code="monitor.confirm")
+    if min(confirm, clear, window_length) < 1:
+        raise Invalid("confirm, clear and window_length are at least 1", code="monitor.watch")
     known = store.find_watch(tx, deployment, version)
     if known is not None and known.reference != reference:
         raise Conflict(f"{version} is watched in {deployment} by another reference", code="monitor.reference_changed")
@@ -60,6 +65,7 @@ def watch(
         version=version,
         project=project,
         reference=reference,
+        window_length=window_length,
         objectives=objectives,
         guardrails=guardrails,
         confirm=confirm,
@@ -71,21 +77,6 @@ def watch(
         add_link(tx, (Kind.DEPLOYMENT, deployment), "watches", (Kind.VERSION, version))
         audit.record(tx, actor, "monitor.watch", "deployment", deployment, before=known, after=watched)
     return watched
-
-
-def retire(tx: Transaction, actor: Principal, deployment: str, version: str, *, reason: str, now: int) -> None:
-    """End the watch over a version that no longer answers: its open alerts are resolved and none is raised for it again.
-
-    Windows that still come are kept and judged, for the record. A version that is not watched is passed over.
-    """
-    require(actor, Action.DEPLOY)
-    known = store.find_watch(tx, deployment, version)
-    if known is None or known.retired is not None:
-        return
-    store.save_watch(tx, msgspec.structs.replace(known, retired=now))
-    audit.record(tx, actor, "monitor.retire", "deployment", deployment, before={"version": version}, reason=reason)
-    for alert in alert_store.list_alerts(tx, deployment, version, only_open=True):
-        resolve_alert(tx, actor, alert, reason, now)
 
 
 class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,11 +121,11 @@ def deployment_health(tx: Transaction, deployment: str, *, windows: int = SHOWN_
 
 def _stream_health(tx: Transaction, stream: Stream, watched: Watch | None, windows: int) -> StreamHealth:
     verdicts = tuple(store.recent_verdicts(tx, stream, windows))
-    metrics = tuple(metric for verdict in verdicts for metric in label_store.list_metrics(tx, verdict.key))
+    metrics = tuple(metric for verdict in verdicts for metric in row_store.list_metrics(tx, verdict.key))
     return StreamHealth(
         variant=stream.variant,
         version=stream.version,
-        watched=watched is not None and watched.retired is None,
+        watched=watched is not None,
         state=verdicts[0].state.value if verdicts else "no_data",
         windows=verdicts,
         metrics=metrics,

@@ -18,6 +18,7 @@ from perenne.monitoring.model import (
     WindowVerdict,
 )
 from perenne.projects import Guardrail, Objective
+from perenne.stats.fairness import GroupCounts
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
 
 watch = sa.Table(
@@ -27,12 +28,12 @@ watch = sa.Table(
     sa.Column("version", sa.Text, primary_key=True),
     sa.Column("project", sa.Text, nullable=False),
     sa.Column("reference", sa.Text, nullable=False),
+    sa.Column("window_length", sa.BigInteger, nullable=False),
     sa.Column("objectives", JsonColumn(tuple[Objective, ...]), nullable=False),
     sa.Column("guardrails", JsonColumn(tuple[Guardrail, ...]), nullable=False),
     sa.Column("confirm", sa.Integer, nullable=False),
     sa.Column("clear", sa.Integer, nullable=False),
     sa.Column("since", sa.BigInteger, nullable=False),
-    sa.Column("retired", sa.BigInteger),
 )
 
 window = sa.Table(
@@ -55,7 +56,6 @@ window = sa.Table(
     sa.Column("profile", sa.LargeBinary, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("judged", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("logged", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 post = sa.Table(
@@ -89,6 +89,8 @@ label_batch = sa.Table(
     sa.Column("received", sa.BigInteger, nullable=False),
     sa.Column("received_by", sa.Text, nullable=False),
     sa.Column("waiting", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due", sa.BigInteger, nullable=False),
     sa.Column("joined", sa.Integer, nullable=False),
     sa.Column("orphans", sa.Integer, nullable=False),
 )
@@ -97,6 +99,8 @@ window_labels = sa.Table(
     "monitor_window_labels",
     metadata,
     sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("variant", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
     sa.Column("window_start", sa.BigInteger, primary_key=True),
     sa.Column("window_length", sa.BigInteger, primary_key=True),
     sa.Column("labels", sa.Text, nullable=False),
@@ -116,14 +120,31 @@ metric = sa.Table(
     sa.Column("metric", sa.Text, primary_key=True),
     sa.Column("by", sa.Text, primary_key=True),
     sa.Column("group", sa.Text, primary_key=True),
-    sa.Column("source", sa.Text, nullable=False),
-    sa.Column("n", sa.Integer, nullable=False),
     sa.Column("n_labelled", sa.Integer, nullable=False),
-    sa.Column("coverage", sa.Float, nullable=False),
+    sa.Column("rows_labelled", sa.Integer, nullable=False),
     sa.Column("watermark", sa.BigInteger, nullable=False),
     sa.Column("value", sa.Float),
     sa.Column("low", sa.Float),
     sa.Column("high", sa.Float),
+)
+
+groups = sa.Table(
+    "monitor_groups",
+    metadata,
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("variant", sa.Text, primary_key=True),
+    sa.Column("version", sa.Text, primary_key=True),
+    sa.Column("window_start", sa.BigInteger, primary_key=True),
+    sa.Column("window_length", sa.BigInteger, primary_key=True),
+    sa.Column("by", sa.Text, primary_key=True),
+    sa.Column("counts", JsonColumn(tuple[GroupCounts, ...]), nullable=False),
+)
+
+log_part = sa.Table(
+    "monitor_log_part",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("counted", sa.BigInteger, nullable=False, index=True),
 )
 
 alert = sa.Table(
@@ -230,13 +251,13 @@ def forget_posts(tx: Transaction, before: int) -> None:
 
 def find_window(tx: Transaction, key: WindowKey) -> Window | None:
     """Read a window."""
-    row = tx.execute(sa.select(*_window_columns).where(*_is(window, key))).one_or_none()
+    row = tx.execute(sa.select(*_window_columns).where(*is_window(window, key))).one_or_none()
     return None if row is None else read_named(Window, row)
 
 
 def save_window(tx: Transaction, row: Window) -> None:
     """Insert a window, or replace what was known of it."""
-    if tx.execute(window.update().where(*_is(window, row.key)).values(**values_of(row))).rowcount == 0:
+    if tx.execute(window.update().where(*is_window(window, row.key)).values(**values_of(row))).rowcount == 0:
         tx.execute(window.insert(), values_of(row))
 
 
@@ -262,21 +283,7 @@ def due_windows(tx: Transaction, now: int) -> list[WindowKey]:
 
 def mark_judged(tx: Transaction, key: WindowKey, revision: int) -> None:
     """Note up to which revision a window was judged."""
-    tx.execute(window.update().where(*_is(window, key)).values(judged=revision))
-
-
-def window_bounds(tx: Transaction, deployment: str) -> list[tuple[int, int]]:
-    """Return start and length of every window of a deployment, oldest first."""
-    columns = (window.c.window_start, window.c.window_length)
-    query = sa.select(*columns).where(window.c.deployment == deployment).distinct().order_by(*columns)
-    return [(row.window_start, row.window_length) for row in tx.execute(query)]
-
-
-def keys_at(tx: Transaction, deployment: str, start: int, length: int) -> list[WindowKey]:
-    """Return the windows of a deployment, one for each stream, over the same stretch of time."""
-    where = (window.c.deployment == deployment, window.c.window_start == start, window.c.window_length == length)
-    query = sa.select(*_key_columns(window)).where(*where).order_by(*_key_columns(window))
-    return [_key(row) for row in tx.execute(query)]
+    tx.execute(window.update().where(*is_window(window, key)).values(judged=revision))
 
 
 def spans_over(tx: Transaction, key: WindowKey) -> list[WindowKey]:
@@ -293,13 +300,13 @@ def spans_over(tx: Transaction, key: WindowKey) -> list[WindowKey]:
 def save_verdict(tx: Transaction, row: WindowVerdict) -> None:
     """Insert a verdict, or replace it."""
     values = {name: getattr(row, name) for name in (*_KEY, "span_start", "state")} | {"body": row}
-    if tx.execute(verdict.update().where(*_is(verdict, row.key)).values(**values)).rowcount == 0:
+    if tx.execute(verdict.update().where(*is_window(verdict, row.key)).values(**values)).rowcount == 0:
         tx.execute(verdict.insert(), values)
 
 
 def find_verdict(tx: Transaction, key: WindowKey) -> WindowVerdict | None:
     """Read the verdict on a window."""
-    found: WindowVerdict | None = tx.scalar(sa.select(verdict.c.body).where(*_is(verdict, key)))
+    found: WindowVerdict | None = tx.scalar(sa.select(verdict.c.body).where(*is_window(verdict, key)))
     return found
 
 
@@ -322,7 +329,8 @@ def _of(table: sa.Table, stream: Stream) -> "tuple[sa.ColumnElement[bool], ...]"
     return table.c.deployment == stream.deployment, table.c.variant == stream.variant, table.c.version == stream.version
 
 
-def _is(table: sa.Table, key: WindowKey) -> "tuple[sa.ColumnElement[bool], ...]":
+def is_window(table: sa.Table, key: WindowKey) -> "tuple[sa.ColumnElement[bool], ...]":
+    """Return the conditions under which a row of a table is about a window."""
     return *_of(table, key.stream), table.c.window_start == key.start, table.c.window_length == key.length
 
 

@@ -18,7 +18,7 @@ from tests.monitoring.conftest import DEPLOYMENT, VERSION, Spool, make_rows
 from perenne.core.clock import HOUR
 from perenne.core.config import Settings
 from perenne.monitoring import alert_store, store
-from perenne.monitoring.collect import collect
+from perenne.monitoring.intake import collect
 from perenne.monitoring.model import Alert, Stream, Window, WindowKey
 from perenne.monitoring.service import open_alerts
 from perenne.stats.cells import Reference
@@ -154,7 +154,7 @@ NURSERY = """
 import os, sys
 from pathlib import Path
 from perenne.core.config import load_settings
-from perenne.monitoring.collect import collect
+from perenne.monitoring.intake import collect
 from perenne.storage.workspace import Workspace
 import perenne.stats.cells
 for _ in sys.stdin:

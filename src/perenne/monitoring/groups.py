@@ -1,0 +1,133 @@
+"""How the answers fall on groups, counted from the row log: for guardrails that need no labels.
+
+The parts of the log are whole and never change, so each is read once; its counts are added in the transaction that remembers its
+name.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+
+from perenne.core.clock import HOUR, SystemClock
+from perenne.monitoring import row_store, store
+from perenne.monitoring.disparity import is_disparity, needs_labels
+from perenne.monitoring.judge import settle
+from perenne.monitoring.model import Watch, WindowKey
+from perenne.monitoring.references import load_reference
+from perenne.stats.columns import Task
+from perenne.stats.fairness import GroupCounts, count_groups
+from perenne.stats.layout import Layout
+from perenne.storage.database import Transaction
+from perenne.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Counted = dict[tuple[WindowKey, str], list[GroupCounts]]
+
+_FEATURE = "f_"
+_NEEDED = ("deployment", "variant", "event_time", "prediction")
+
+
+def count_logged_groups(workspace: Workspace, now: int) -> int:
+    """Count the parts of the row log that are new; return how many there were.
+
+    Windows that were judged already are held against their guardrails again.
+    """
+    with workspace.database.read() as tx:
+        watches = [watch for watch in store.list_watches(tx) if _columns_of(watch)]
+        since = row_store.newest_part(tx) - HOUR
+    counted = 0
+    for version in sorted({watch.version for watch in watches}):
+        mine = {watch.deployment: watch for watch in watches if watch.version == version}
+        layout = load_reference(workspace.objects, next(iter(mine.values())).reference).layout
+        if layout.task is Task.BINARY:
+            for part in _new_parts(workspace, version, since):
+                found = _count_part(part, mine, layout)
+                counted += workspace.database.write(partial(_add, name=part.name, counted=found, now=now))
+    return counted
+
+
+def _columns_of(watch: Watch) -> set[str]:
+    """Return the columns by whose groups the answers are compared."""
+    return {bound.by for bound in watch.bounds if bound.by and is_disparity(bound.metric) and not needs_labels(bound.metric)}
+
+
+def _new_parts(workspace: Workspace, version: str, since: int) -> Iterator[Path]:
+    """Go through the parts of a version's log that have not been counted; folders left alone since then are passed over."""
+    model, _, number = version.rpartition("@")
+    base = (
+        workspace.settings.logs
+        / "inference"
+        / f"model={quote(model, safe='') or '_'}"
+        / f"version={quote(number, safe='') or '_'}"
+    )
+    for folder in sorted(base.glob("date=*/hour=*")):
+        if folder.stat().st_mtime_ns // 1_000 < since:
+            continue
+        parts = {path.name: path for path in folder.glob("part-*.parquet")}
+        with workspace.database.read() as tx:
+            fresh = row_store.new_parts(tx, list(parts))
+        yield from (parts[name] for name in sorted(fresh))
+
+
+def _count_part(path: Path, watches: Mapping[str, Watch], layout: Layout) -> Counted:
+    """Count the rows of one part by window and group."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wanted = [_FEATURE + name for name in sorted(set().union(*(_columns_of(watch) for watch in watches.values())))]
+    present = set(pq.read_schema(path).names)
+    table = pq.read_table(path, columns=[*_NEEDED, *(name for name in wanted if name in present)], partitioning=None)
+    table = table.filter(table["prediction"].is_valid())
+    counted: Counted = {}
+    for watch, variant, rows in _by_variant(table, watches):
+        starts = rows["event_time"].cast(pa.int64()).to_numpy() // watch.window_length * watch.window_length
+        positive = np.array([label == layout.classes[-1] for label in rows["prediction"].to_pylist()], np.int64)
+        for name in _columns_of(watch):
+            if _FEATURE + name in present:
+                levels = np.array(rows[_FEATURE + name].to_pylist(), object)
+                for start in np.unique(starts).tolist():
+                    inside = starts == start
+                    key = watch.window(variant, start)
+                    counted[key, name] = count_groups(levels[inside], positive[inside])
+    return counted
+
+
+def _by_variant(table: "pa.Table", watches: Mapping[str, Watch]) -> "Iterator[tuple[Watch, str, pa.Table]]":
+    import pyarrow.compute as pc
+
+    pairs = table.group_by(["deployment", "variant"]).aggregate([]).to_pylist()
+    for pair in pairs:
+        watch = watches.get(pair["deployment"])
+        if watch is not None:
+            mine = pc.and_(pc.equal(table["deployment"], pair["deployment"]), pc.equal(table["variant"], pair["variant"]))
+            yield watch, pair["variant"], table.filter(mine)
+
+
+def _add(tx: Transaction, name: str, counted: Counted, now: int) -> bool:
+    """Add the counts of one part, unless another process was first; hold judged windows against their guardrails again."""
+    if not row_store.new_parts(tx, [name]):
+        return False
+    row_store.remember_part(tx, name, SystemClock().now())
+    for (key, by), counts in counted.items():
+        known = row_store.list_groups(tx, key).get(by, ())
+        row_store.save_groups(tx, key, by, merge_counts([*known, *counts]))
+    for key in {key for key, _ in counted}:
+        verdict = store.find_verdict(tx, key)
+        watch = store.find_watch(tx, key.stream.deployment, key.stream.version)
+        if verdict is not None and watch is not None:
+            settle(tx, watch, verdict, now)
+    return True
+
+
+def merge_counts(counts: Iterable[GroupCounts]) -> tuple[GroupCounts, ...]:
+    """Add the counts of equal groups; groups by name, the one without a name last."""
+    merged: dict[Any, GroupCounts] = {}
+    for one in counts:
+        merged[one.group] = merged[one.group] + one if one.group in merged else one
+    return tuple(sorted(merged.values(), key=lambda group: (group.group is None, group.group or "")))

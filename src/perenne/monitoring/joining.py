@@ -1,0 +1,176 @@
+"""Joining labels to the predictions they belong to, and keeping the labelled rows of each window together.
+
+A label finds its prediction in the row log by the id. One whose prediction is not there yet is looked for again, after 1, 2, 4, …
+seconds up to an hour, and given up after seven days. Of several labels for one prediction the latest counts.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from perenne import serving
+from perenne.core.clock import HOUR, SECOND
+from perenne.core.ids import is_id
+from perenne.monitoring import row_store, store
+from perenne.monitoring.labels import read_labels, write_labels
+from perenne.monitoring.model import ORPHAN_AGE, Watch, WindowKey
+from perenne.monitoring.row_store import BatchRow, WindowLabels
+from perenne.stats.levels import level_text
+from perenne.storage.database import Transaction
+from perenne.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Watches: TypeAlias = dict[tuple[str, str], Watch]
+
+BATCHES = 1_000
+_ROW = re.compile(r"-\d{1,9}")
+_NEWEST = """
+    select * from (select * from known union all by name select * from fresh)
+    qualify row_number() over (partition by prediction_id order by time desc, sequence desc, position desc) = 1
+    order by prediction_id
+"""
+
+
+def join_labels(workspace: Workspace, now: int) -> int:
+    """Look for the predictions of labels that wait; return how many labels found theirs."""
+    with workspace.database.read() as tx:
+        batches = row_store.due_batches(tx, now, BATCHES)
+        watches = {(watch.deployment, watch.version): watch for watch in store.list_watches(tx)}
+    if not batches:
+        return 0
+    waiting = [_waiting(workspace, batch) for batch in batches]
+    labels = _latest(waiting)
+    logged = _logged(workspace, labels["prediction_id"].to_pylist())
+    known = set(logged["prediction_id"].to_pylist())
+    after = [_after(workspace, batch, table, known, now) for batch, table in zip(batches, waiting, strict=True)]
+    windows = [_added(workspace, key, rows) for key, rows in _by_window(_labelled(logged, labels, watches), watches)]
+
+    def keep(tx: Transaction) -> bool:
+        if any(row_store.find_batch(tx, batch.digest) != batch for batch in batches):
+            return False
+        if any(row_store.find_labels(tx, window.key) != before for before, window in windows):
+            return False
+        for batch in after:
+            row_store.save_batch(tx, batch)
+        for before, window in windows:
+            row_store.save_labels(tx, window)
+            if before is not None and before.labels != window.labels:
+                tx.after_commit(partial(workspace.objects.delete, before.labels))
+        return True
+
+    kept = workspace.database.write(keep)  # False if another process was first: then there is nothing left to do, or next time
+    return sum(batch.joined - before.joined for before, batch in zip(batches, after, strict=True)) if kept else 0
+
+
+def _waiting(workspace: Workspace, batch: BatchRow) -> "pa.Table":
+    """Read the rows of a batch that wait, with where they stand in the order of labels."""
+    import pyarrow as pa
+
+    assert batch.waiting is not None
+    table = read_labels(workspace.objects.get(batch.waiting))
+    times = [batch.received if time is None else time for time in table["time"].to_pylist()]
+    columns = {
+        "prediction_id": table["prediction_id"],
+        "label": table["label"],
+        "time": pa.array(times, pa.int64()),
+        "sequence": pa.array([batch.sequence] * len(table), pa.int64()),
+        "position": pa.array(range(len(table)), pa.int64()),
+    }
+    return pa.table(columns)
+
+
+def _latest(tables: "Sequence[pa.Table]") -> "pa.Table":
+    """Return the latest label of each prediction."""
+    import pyarrow as pa
+
+    table = pa.concat_tables(tables).sort_by([("time", "ascending"), ("sequence", "ascending"), ("position", "ascending")])
+    last = {identity: place for place, identity in enumerate(table["prediction_id"].to_pylist())}
+    return table.take(sorted(last.values()))
+
+
+def _logged(workspace: Workspace, ids: Sequence[str | None]) -> "pa.Table":
+    """Read the predictions that are in the log by now; what is no prediction id is not there."""
+    possible = [identity for identity in ids if identity and is_id(identity[:26]) and _ROW.fullmatch(identity[26:])]
+    return serving.read_predictions(workspace.settings.logs, sorted(possible))
+
+
+def _labelled(logged: "pa.Table", labels: "pa.Table", watches: Watches) -> "pa.Table":
+    """Return logged rows with their label, and with the columns that some bound groups by, as text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = {"prediction_id": logged["prediction_id"]}
+    if not logged.num_rows:
+        return pa.table(columns)
+    slices = sorted({f"f_{bound.by}" for watch in watches.values() for bound in watch.bounds if bound.by})
+    for name in ("deployment", "variant", "version", "scores"):
+        columns[name] = logged[name]
+    columns["event_time"] = logged["event_time"].cast(pa.int64())
+    for name in ("prediction", *(name for name in slices if name in logged.column_names)):
+        columns[name] = pa.chunked_array([pa.array([level_text(value) for value in logged[name].to_pylist()], pa.string())])
+    place = pc.index_in(logged["prediction_id"], value_set=labels["prediction_id"].combine_chunks())
+    found = labels.take(place)
+    return pa.table(columns | {name: found[name] for name in ("label", "time", "sequence", "position")})
+
+
+def _by_window(table: "pa.Table", watches: Watches) -> "list[tuple[WindowKey, pa.Table]]":
+    """Return the rows of watched versions, by window."""
+    if not table.num_rows:
+        return []
+    names = ("deployment", "variant", "version", "event_time")
+    members: dict[WindowKey, list[int]] = {}
+    for place, (deployment, variant, version, instant) in enumerate(
+        zip(*(table[name].to_pylist() for name in names), strict=True)
+    ):
+        watch = watches.get((deployment, version))
+        if watch is not None:
+            members.setdefault(watch.window(variant, instant), []).append(place)
+    rows = table.drop_columns(list(names))
+    return [(key, rows.take(places)) for key, places in sorted(members.items())]
+
+
+def _after(workspace: Workspace, batch: BatchRow, table: "pa.Table", known: set[str | None], now: int) -> BatchRow:
+    """Return what becomes of a batch: rows that found their prediction leave it, old ones are given up, the rest wait on."""
+    lost = [identity not in known for identity in table["prediction_id"].to_pylist()]
+    joined = batch.joined + len(lost) - sum(lost)
+    if not any(lost):
+        return msgspec.structs.replace(batch, waiting=None, joined=joined)
+    if now - batch.received >= ORPHAN_AGE:
+        return msgspec.structs.replace(batch, waiting=None, joined=joined, orphans=sum(lost))
+    waiting = batch.waiting
+    if not all(lost):
+        rest = read_labels(workspace.objects.get(str(batch.waiting))).filter(lost)
+        waiting = workspace.objects.put(write_labels(rest))
+    due = now + min(HOUR, SECOND << min(batch.attempts, 12))
+    return msgspec.structs.replace(batch, waiting=waiting, joined=joined, attempts=batch.attempts + 1, due=due)
+
+
+def _added(workspace: Workspace, key: WindowKey, fresh: "pa.Table") -> tuple[WindowLabels | None, WindowLabels]:
+    """Return what was known of a window's labelled rows, and the same with others added."""
+    import duckdb
+
+    with workspace.database.read() as tx:
+        before = row_store.find_labels(tx, key)
+    known = fresh.slice(0, 0) if before is None else read_labels(workspace.objects.get(before.labels))
+    with duckdb.connect() as connection:
+        connection.register("known", known)
+        connection.register("fresh", fresh)
+        newest = connection.execute(_NEWEST).to_arrow_table()
+    labels = workspace.objects.put(write_labels(newest))
+    if before is not None and before.labels == labels:
+        return before, before
+    return before, WindowLabels(
+        deployment=key.stream.deployment,
+        variant=key.stream.variant,
+        version=key.stream.version,
+        window_start=key.start,
+        window_length=key.length,
+        labels=labels,
+        rows=newest.num_rows,
+        revision=1 if before is None else before.revision + 1,
+    )

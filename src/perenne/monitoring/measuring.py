@@ -1,0 +1,151 @@
+"""What labels say about a window: every metric that matters, overall and by group, with the interval that chance allows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perenne.monitoring.disparity import disparity_figure, is_disparity, needs_labels
+from perenne.monitoring.model import Figure, Watch, WindowKey, WindowMetric, finite
+from perenne.stats.bootstrap import interval
+from perenne.stats.columns import Column, Task
+from perenne.stats.fairness import MINIMUM_ROWS, count_groups
+from perenne.stats.layout import Layout, class_places
+from perenne.stats.metrics import METRICS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+HEADLINE = {
+    Task.BINARY: ("roc_auc", "accuracy", "log_loss"),
+    Task.MULTICLASS: ("accuracy", "f1", "log_loss"),
+    Task.REGRESSION: ("mae", "rmse", "r2"),
+}
+LEVEL = 0.95
+DRAWS, GROUP_DRAWS = 200, 400
+_WORDS = {"true": "1", "false": "0", "1": "true", "0": "false"}
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows whose answer and label are known: places in the classes or numbers, and the columns that group them."""
+
+    y: NDArray[Any]
+    predictions: NDArray[Any]
+    scores: NDArray[np.float64] | None
+    groups: dict[str, Column]
+    watermark: int
+
+    @classmethod
+    def of(cls, table: "pa.Table", layout: Layout) -> "LabelledRows":
+        """Read a window's labelled rows; those without an answer, or with a label that is none of the classes, are left out."""
+        y, predictions = (_values(table[name].to_pylist(), layout) for name in ("label", "prediction"))
+        known = np.isfinite(y) & np.isfinite(predictions) if layout.task is Task.REGRESSION else (y >= 0) & (predictions >= 0)
+        groups = {name[2:]: np.array(table[name].to_pylist(), object)[known] for name in table.column_names if name[:2] == "f_"}
+        scores = [row for row, is_known in zip(table["scores"].to_pylist(), known, strict=True) if is_known]
+        scored = bool(scores) and all(row is not None for row in scores)
+        watermark = int(table["time"].to_numpy().max(initial=0))
+        return cls(y[known], predictions[known], np.array(scores, np.float64) if scored else None, groups, watermark)
+
+
+def _values(texts: Sequence[str | None], layout: Layout) -> NDArray[Any]:
+    if layout.task is Task.REGRESSION:
+        return np.array([_number(text) for text in texts], np.float64)
+    known = set(layout.classes)
+    named = [text if text is None or text in known else _WORDS.get(text.lower(), text) for text in texts]
+    return class_places(layout.classes, np.array(named, object))
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float("nan") if text is None else float(text)
+    except ValueError:
+        return float("nan")
+
+
+def measure(watch: Watch, key: WindowKey, layout: Layout, table: "pa.Table") -> list[WindowMetric]:
+    """Compute the metrics of a window from its labelled rows: the headline ones of the task, and all that bounds ask for.
+
+    Parameters
+    ----------
+    layout : Layout
+        Of the version's reference; tells the task and the classes.
+    table : Table
+        The labelled rows, as `perenne.monitoring.joining` keeps them.
+    """
+    rows = LabelledRows.of(table, layout)
+    names = dict.fromkeys(HEADLINE[layout.task]) | {bound.metric: None for bound in watch.bounds if bound.by is None}
+    figures = [(name, "", _figure(name, layout, rows)) for name in names if _defined(name, layout)]
+    for name, by in dict.fromkeys((bound.metric, bound.by or "") for bound in watch.bounds if bound.by in rows.groups):
+        figures += [(name, by, figure) for figure in _by_group(name, layout, rows, rows.groups[by])]
+    return [
+        WindowMetric(
+            deployment=key.stream.deployment,
+            variant=key.stream.variant,
+            version=key.stream.version,
+            window_start=key.start,
+            window_length=key.length,
+            metric=name,
+            by=by,
+            group=figure.group,
+            n_labelled=figure.rows,
+            rows_labelled=len(rows.y),
+            watermark=rows.watermark,
+            value=figure.value,
+            low=figure.low,
+            high=figure.high,
+        )
+        for name, by, figure in figures
+    ]
+
+
+def _defined(name: str, layout: Layout) -> bool:
+    return name in METRICS and layout.task in METRICS[name].tasks
+
+
+def _by_group(name: str, layout: Layout, rows: LabelledRows, groups: Column) -> Iterator[Figure]:
+    """Yield a metric of each group that is large enough, or the one figure of a metric that compares the groups."""
+    if is_disparity(name):
+        if layout.task is Task.BINARY and needs_labels(name):
+            figure = disparity_figure(name, count_groups(groups, rows.predictions, None, rows.y), source="realised")
+            if figure is not None:
+                yield figure
+        return
+    if not _defined(name, layout):
+        return
+    levels, counts = np.unique(groups[[level is not None for level in groups]].astype(str), return_counts=True)
+    large = levels[counts >= MINIMUM_ROWS].tolist()
+    for level in large:
+        # The limits must hold for all groups at once, or the worst of many would look too bad.
+        yield _figure(name, layout, rows, groups == level, level, share=len(large))
+
+
+def _figure(
+    name: str,
+    layout: Layout,
+    rows: LabelledRows,
+    chosen: NDArray[np.bool_] | slice = slice(None),
+    group: str = "",
+    share: int = 1,
+) -> Figure:
+    scores = None if rows.scores is None else rows.scores[chosen]
+    found = interval(
+        name,
+        layout.task,
+        rows.y[chosen],
+        rows.predictions[chosen],
+        scores,
+        layout.classes,
+        draws=DRAWS if not group else GROUP_DRAWS,
+        level=1 - (1 - LEVEL) / share,
+    )
+    return Figure(
+        value=finite(found.value),
+        low=finite(found.low),
+        high=finite(found.high),
+        source="realised",
+        rows=len(rows.y[chosen]),
+        group=group,
+    )
