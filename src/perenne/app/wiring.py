@@ -8,7 +8,7 @@ import msgspec
 from perenne import automation, monitoring, registry
 from perenne.automation import Loop, Reactions, Worker
 from perenne.core.events import Event
-from perenne.monitoring.notify import DELIVER, AlertDelivery, Delivery, channels_from
+from perenne.monitoring import DELIVER, AlertDelivery, Delivery, channels_from
 from perenne.storage import jobs
 from perenne.storage.jobs import Job
 from perenne.storage.outbox import Outbox, Subscriber

@@ -133,7 +133,7 @@ def _leave_shadow(step: Advance) -> None:
         serving.remove_challenger(step.tx, step.actor, name, challenger, reason="it failed in shadow")
         step.move(EpisodeState.REJECTED, f"failed on {seen.errors} of {seen.rows} rows in shadow")
         return
-    reason = f"{seen.rows} rows in shadow, none failed; agreed with the champion on {seen.agreement:.1%}"
+    reason = f"{seen.rows} rows in shadow, none failed; agreed with the champion on {seen.agreement or 0:.1%}"
     serving.promote(step.tx, step.actor, name, challenger, reason=reason)
     registry.set_alias(
         step.tx, step.actor, registry.get_version(step.tx, challenger).model, "champion", challenger, reason=reason

@@ -20,8 +20,7 @@ from perenne.cli.demo.traffic import ROWS_PER_REQUEST, Answered, Archive, Caller
 from perenne.core.clock import DAY, SECOND, ManualClock, format_time, parse_time
 from perenne.core.config import load_settings
 from perenne.core.errors import Conflict
-from perenne.monitoring import RealisedPoint
-from perenne.monitoring.labels import LabelRow, submit_labels
+from perenne.monitoring import LabelRow, RealisedPoint, submit_labels
 from perenne.projects import load_project
 from perenne.registry.model import GateState
 from perenne.serving import ModelServer
@@ -154,6 +153,7 @@ class _Teller:
         settings = self._workspace.settings
         archive = Archive(self._folder / "flights.parquet")
         with ModelServer(settings.releases / NAME, settings.logs, settings.spool, settings.host, 0) as server:
+            server.wait_ready()
             caller = Caller(server.port, NAME)
             self.say("serve", f"{NAME} answers on http://127.0.0.1:{server.port}/v2/models/{NAME}/infer")
             yesterday: list[Answered] = []

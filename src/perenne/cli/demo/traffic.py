@@ -82,7 +82,7 @@ class Archive:
         """Return the flights scheduled in the 24 hours from an instant, in order."""
         bounds = {"start": start / SECOND, "end": (start + DAY) / SECOND}
         query = "select * from flight where epoch(scheduled) >= $start and epoch(scheduled) < $end order by scheduled, flight_id"
-        rows: list[dict[str, Any]] = self._connection.execute(query, bounds).to_arrow_table().to_pylist()
+        rows: list[dict[str, Any]] = self._connection.sql(query, params=bounds).to_arrow_table().to_pylist()
         return rows
 
     def close(self) -> None:
