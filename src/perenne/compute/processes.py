@@ -41,6 +41,7 @@ class _Child:
             [sys.executable, "-m", "perenne.compute.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # an interrupt from the terminal is for the parent to handle
             env={**os.environ, **environment, "PYTHONPATH": paths},
         )
         assert self.process.stdin is not None and self.process.stdout is not None

@@ -19,7 +19,7 @@ import io
 import shutil
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -96,13 +96,13 @@ class Artifacts:
     ----------
     objects : ObjectStore
         Where large parts are kept.
-    folder : Path
-        Where kept files and folders are laid out for steps that take them.
+    folder : callable
+        Makes the folder in which kept files and folders are laid out for steps that take them.
     """
 
-    def __init__(self, objects: ObjectStore, folder: Path) -> None:
+    def __init__(self, objects: ObjectStore, folder: Callable[[], Path]) -> None:
         self.objects = objects
-        self.folder = folder
+        self._folder = folder
         self._live: dict[str, Any] = {}
         self._decoders: dict[int, tuple[Any, msgspec.msgpack.Decoder[Any]]] = {}
 
@@ -202,9 +202,15 @@ class Artifacts:
         known = self._decoders.get(id(returns))
         if known is None:
             kind = Any if returns is UNKNOWN else returns
-            decoder = msgspec.msgpack.Decoder(kind, dec_hook=_fit, ext_hook=self._read_part)
+            decoder = msgspec.msgpack.Decoder(kind, dec_hook=_fit, ext_hook=self.read_part)
             known = self._decoders[id(returns)] = (returns, decoder)
         return known[1]
+
+    def extension(self, item: Any) -> Any:
+        """Encode an array or table, kept in the store if it is large; None for anything else."""
+        numpy, arrow = sys.modules.get("numpy"), sys.modules.get("pyarrow")
+        kinds = (*((numpy.ndarray, numpy.generic) if numpy is not None else ()), *((arrow.Table,) if arrow is not None else ()))
+        return self._hook(item, {}) if isinstance(item, kinds) else None
 
     def _hook(self, item: Any, parts: dict[str, None]) -> Any:
         """Encode what MessagePack cannot hold."""
@@ -256,7 +262,8 @@ class Artifacts:
         self._live[digest] = live
         return msgspec.msgpack.Ext(code, _encode(Part(None, digest, shape=shape)))
 
-    def _read_part(self, code: int, data: memoryview) -> Any:
+    def read_part(self, code: int, data: memoryview) -> Any:
+        """Decode what `extension` or a kept result holds beside plain values."""
         part = _parts.decode(data)
         if code in (FILE, FOLDER):
             return self._lay_out(part, code)
@@ -272,12 +279,13 @@ class Artifacts:
         known = self._live.get(name)
         if known is not None and known.exists():
             return Path(known)
-        target = self.folder / digest
+        folder = self._folder()
+        target = folder / digest
         if code == FILE:
             self.objects.fetch(digest, target / part.name)
             target = target / part.name
         elif not target.is_dir():
-            beside = self.folder / f"{digest}.{uuid.uuid4().hex}"
+            beside = folder / f"{digest}.{uuid.uuid4().hex}"
             beside.mkdir(parents=True)
             fetch_tree(self.objects, digest, beside)
             _rename(beside, target)

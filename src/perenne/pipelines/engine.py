@@ -1,20 +1,24 @@
 """The door to a run: `Engine.run(pipeline, …)` gives a `PipelineRun`."""
 
-import inspect
-import tempfile
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from perenne.compute.executors import Executor, InlineExecutor
+from perenne.compute.processes import ProcessExecutor
+from perenne.core.errors import Invalid
 from perenne.core.ids import new_id
 from perenne.pipelines.artifacts import Artifacts
 from perenne.pipelines.code import CodeReader
+from perenne.pipelines.dispatch import Dispatcher
 from perenne.pipelines.execution import Execution
 from perenne.pipelines.graph import Graph, build
 from perenne.pipelines.model import RunState, StepEvent, StepRecord
 from perenne.pipelines.planning import Plan
+from perenne.pipelines.remote import is_loading
+from perenne.pipelines.scratch import Scratch
 from perenne.pipelines.steps import Pipeline, Step
 from perenne.pipelines.store import LEASE
 from perenne.storage.database import Database
@@ -94,7 +98,8 @@ class Engine:
         self.root = root
         self._fail_fast = fail_fast
         self._lease = lease
-        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch = Scratch()
+        self._processes: ProcessExecutor | None = None
 
     def run(
         self,
@@ -115,31 +120,40 @@ class Engine:
         Invalid
             If the pipeline itself fails to build its graph, or an argument cannot be encoded; nothing was run then.
         """
+        if is_loading():
+            raise Invalid(
+                "a file that defines steps runs a pipeline as it is imported by a worker",
+                code="pipelines.nested",
+                hint='put the run below `if __name__ == "__main__":`',
+            )
         graph = _graph(pipeline, args, kwargs)
         run = new_id()
-        scratch = self._folder() / run
-        artifacts = Artifacts(self.objects, scratch / "kept")
-        plan = Plan(graph, run, CodeReader(self.root or _folder_of(pipeline)), artifacts)
+        artifacts = Artifacts(self.objects, lambda: self._scratch.folder(run, "kept"))
+        code = CodeReader(self.root or _folder_of(pipeline))
+        plan = Plan(graph, run, code, artifacts)
         execution = Execution(
             plan,
             self.database,
             artifacts,
-            self.executor,
+            Dispatcher(plan, artifacts, code, self.executor, self._isolated, lambda name: self._scratch.folder(run, name)),
             flow=pipeline.name,
-            arguments=repr(inspect.signature(pipeline.function).bind(*args, **kwargs).arguments)[:2_000],
+            arguments=_described(args, kwargs),
             on_event=on_event,
             fail_fast=self._fail_fast,
             lease=self._lease,
-            scratch=scratch,
         )
         execution.run()
         return PipelineRun(run, execution.state, execution.output, [task.record() for task in plan.tasks], execution.failure)
 
     def close(self) -> None:
-        """Remove the scratch folder, with the files and folders among the outputs of earlier runs; the kept ones stay kept."""
-        scratch, self._scratch = self._scratch, None
-        if scratch is not None:
-            scratch.cleanup()
+        """End child processes; remove the scratch folder, with the files and folders among the outputs of earlier runs.
+
+        An executor that was passed in stays open.
+        """
+        processes, self._processes = self._processes, None
+        if processes is not None:
+            processes.close()
+        self._scratch.remove()
 
     def __enter__(self) -> "Engine":
         return self
@@ -147,14 +161,24 @@ class Engine:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _folder(self) -> Path:
-        if self._scratch is None:
-            self._scratch = tempfile.TemporaryDirectory(prefix="perenne-engine-")
-        return Path(self._scratch.name)
+    def _isolated(self) -> ProcessExecutor:
+        if self._processes is None:
+            self._processes = ProcessExecutor()
+        return self._processes
 
 
 def _graph(pipeline: Pipeline[..., Any] | Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
     return pipeline.build(*args, **kwargs) if isinstance(pipeline, Pipeline) else build(lambda: pipeline(*args, **kwargs))
+
+
+def _described(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """Write the arguments of a run for people, shortened."""
+    texts = [_text(value) for value in args] + [f"{name}={_text(value)}" for name, value in kwargs.items()]
+    return ", ".join(texts)[:2_000]
+
+
+def _text(value: Any) -> str:
+    return str(getattr(value, "__qualname__", "")) or reprlib.repr(value)
 
 
 def _folder_of(pipeline: Pipeline[..., Any] | Step[..., Any]) -> Path:

@@ -8,20 +8,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from perenne.compute.executors import Executor
+import msgspec
+
 from perenne.core.clock import SystemClock
 from perenne.core.errors import PerenneError
 from perenne.pipelines.artifacts import Artifacts
-from perenne.pipelines.calls import PROCESS_CLOCK, THREAD_CLOCK, Outcome, perform
-from perenne.pipelines.context import StepContext
+from perenne.pipelines.calls import Outcome
+from perenne.pipelines.dispatch import Dispatcher
 from perenne.pipelines.errors import NotEncodable
 from perenne.pipelines.graph import fill
 from perenne.pipelines.leases import LeaseKeeper, is_dead, owner_token
 from perenne.pipelines.model import Failed, Finished, Hit, Planned, Progress, RunState, Started, StepEvent
 from perenne.pipelines.planning import Damaged, Plan, Task, TaskState
+from perenne.pipelines.remote import StepAnswer
 from perenne.pipelines.store import Claim, Claimer, Settled, StepRow, Visit, lookup, lose_runs, running_runs, spoil
 from perenne.storage.database import Database, Transaction
 
@@ -53,14 +54,13 @@ class Execution:
         plan: Plan,
         database: Database,
         artifacts: Artifacts,
-        executor: Executor,
+        dispatcher: Dispatcher,
         *,
         flow: str,
         arguments: str,
         on_event: Callable[[StepEvent], None] | None,
         fail_fast: bool,
         lease: int,
-        scratch: Path,
     ) -> None:
         self.plan = plan
         self.state = RunState.RUNNING
@@ -69,21 +69,19 @@ class Execution:
         self._flow = (flow, arguments)
         self._database = database
         self._artifacts = artifacts
-        self._executor = executor
+        self._dispatcher = dispatcher
         self._on_event = on_event
         self._telling = threading.RLock()
         self._fail_fast = fail_fast
-        self._scratch = scratch
         self._now = SystemClock().now
         self._started = self._now()
         self._claimer = Claimer(plan.run, owner_token(), lease)
         self._keeper = LeaseKeeper(self._renew, lease)
-        self._clock = PROCESS_CLOCK if executor.slots == 1 else THREAD_CLOCK
         self._open = 0
         self._ready: deque[Task] = deque()
         self._delayed: list[tuple[float, int, Task]] = []
         self._elsewhere: list[Task] = []
-        self._running: dict[Future[Outcome], Task] = {}
+        self._running: dict[Future[Any], Task] = {}
         self._claimed: dict[str, Task] = {}
         self._settled: list[tuple[Task, Settled]] = []
         self._kept: list[tuple[Task, Claim, StepRow | None]] = []
@@ -132,6 +130,7 @@ class Execution:
                 task.dead = row.owner
             if not task.settled and not task.missing:
                 self._ready.append(task)
+        self._visited.extend(tasks)
 
     def _take_row(self, task: Task, row: StepRow) -> bool:
         """Use a row's result if it is whole; if it is not, note that."""
@@ -161,7 +160,6 @@ class Execution:
 
     def _settle(self, task: Task) -> None:
         self._open -= 1
-        self._visited.append(task)
         for source in task.sources:
             source.unread -= 1
             if not source.unread and source.output is not None:
@@ -181,7 +179,9 @@ class Execution:
             if not counted:
                 self._lost(task)
         if not all(written.counted):
-            self._ready.extend(task for task, _ in claims)
+            for task, _ in claims:
+                self._dispatcher.give_back(task)
+                self._ready.append(task)
             return
         for (task, claim), answer in zip(claims, written.answers, strict=True):
             self._claim_answered(task, claim, answer)
@@ -208,35 +208,50 @@ class Execution:
             self._claimer.keep(tx, claim, task.output, now, source)
         if self._visited:
             self._claimer.visits(tx, [Visit(task.ordinal, task.key, task.label, task.hit) for task in self._visited])
+            self._claimer.edges(tx, [edge for task in self._visited if not task.hit for edge in self.plan.edges(task)])
 
     def _claims(self) -> list[tuple[Task, Claim]]:
         """Take from the queue what there are free slots for; maps are expanded or put together on the way."""
         claims: list[tuple[Task, Claim]] = []
-        while self._ready and len(self._running) + len(claims) < self._executor.slots:
+        postponed: list[Task] = []
+        while self._ready and not self._dispatcher.full:
             task = self._ready.popleft()
             if task.settled or task.missing:
                 continue
             try:
                 if task.node.over is not None:
                     self._map(task)
+                elif self._dispatcher.take(task):
+                    claims.append((task, self._claim(task)))
                 else:
-                    claims.append((task, self.plan.claim(task)))
+                    postponed.append(task)
             except Damaged as damaged:
                 self._repair(damaged.task)
             except NotEncodable as error:
                 self._failed(task, error)
+        self._ready.extendleft(reversed(postponed))
         return claims
+
+    def _claim(self, task: Task) -> Claim:
+        try:
+            return self.plan.claim(task)
+        except BaseException:
+            self._dispatcher.give_back(task)
+            raise
 
     def _claim_answered(self, task: Task, claim: Claim, answer: int | StepRow | None) -> None:
         if isinstance(answer, int):
             task.attempt = answer
             self._claimed[task.key] = task
             self._launch(task, claim)
-        elif answer is None:
+            return
+        self._dispatcher.give_back(task)
+        if answer is None:
             task.state = TaskState.ELSEWHERE
             self._elsewhere.append(task)
         elif self._take_row(task, answer):
             self._kept.append((task, claim, answer))
+            self._visited.append(task)
             self._tell(Hit, task.label)
         else:
             task.repairs += 1
@@ -257,7 +272,10 @@ class Execution:
             new = self.plan.expand(task, list(items))
             self._take_in(new)
             self._tell_hits(new)
-            if task.missing:
+            failed = [child for child in task.children or () if child.state in (TaskState.FAILED, TaskState.SKIPPED)]
+            if failed:
+                self._skip(task, failed[0])
+            if task.missing or task.state is not TaskState.WAITING:
                 return
         children: list[Task] = task.children or []
         task.output = self._artifacts.keep_list([child.output for child in children if child.output is not None])
@@ -271,25 +289,22 @@ class Execution:
         self._keeper.start()
         task.state = TaskState.RUNNING
         self._tell(Started, task.label, task.tries + 1)
-        folder = self._scratch / "work" / f"{task.ordinal}-{task.attempt}"
-        context = StepContext(
-            self.plan.run,
-            task.label,
-            claim.content_key,
-            lambda: folder,
-            self._artifacts.objects,
-            lambda text, fraction: self._tell(Progress, task.label, text, fraction),
-        )
-        future = self._executor.submit(
-            perform, task.step, lambda: self.plan.arguments(task), context, self._artifacts, self._clock
-        )
+        try:
+            future = self._dispatcher.submit(
+                task, claim.content_key, lambda text, fraction: self._tell(Progress, task.label, text, fraction)
+            )
+        except PerenneError as error:
+            self._dispatcher.give_back(task)
+            self._claimed.pop(task.key)
+            self._failed(task, error)
+            return
         self._running[future] = task
         if future.done():
             self._collect_one(future)
 
     def _collect(self) -> None:
         """Wait until something ended or has to be looked at again, and take in what ended."""
-        if self._ready and len(self._running) < self._executor.slots:
+        if self._ready and not self._dispatcher.full:
             return
         pause = self._pause()
         if self._running:
@@ -307,18 +322,34 @@ class Execution:
             times.append(self._poll)
         return max(min(times), 0.0) if times else None
 
-    def _collect_one(self, future: "Future[Outcome]") -> None:
+    def _collect_one(self, future: "Future[Any]") -> None:
         task = self._running.pop(future)
         self._claimed.pop(task.key)
+        self._dispatcher.give_back(task)
         error = future.exception()
         if error is None:
-            self._succeeded(task, future.result())
+            self._answered(task, future.result())
         elif isinstance(error, Damaged):
-            task.state = TaskState.WAITING
-            self._released.append(task.key)
-            self._repair(error.task)
+            self._unreadable(task, error.task)
         else:
             self._failed(task, error)
+
+    def _answered(self, task: Task, answer: Outcome | bytes) -> None:
+        if isinstance(answer, Outcome):
+            self._succeeded(task, answer)
+            return
+        remote = msgspec.msgpack.decode(answer, type=StepAnswer)
+        if remote.outcome is not None:
+            self._succeeded(task, remote.outcome)
+        else:
+            self._unreadable(task, self.plan.task_of(remote.damaged))
+
+    def _unreadable(self, task: Task, source: Task | None) -> None:
+        """Give a step back whose input could not be read, and have that input made again."""
+        task.state = TaskState.WAITING
+        self._released.append(task.key)
+        assert source is not None
+        self._repair(source)
 
     def _succeeded(self, task: Task, outcome: Outcome) -> None:
         task.output, task.seconds, task.cpu = outcome.output, outcome.seconds, outcome.cpu / 1e6
@@ -369,7 +400,11 @@ class Execution:
         assert task.output is not None
         self._artifacts.purge(task.output)
         self._spoiled.append(task.key)
+        children = task.children or []
         self._reopen(task)
+        for child in dict.fromkeys(children):
+            if child.output is not None and not self._artifacts.present(child.output):
+                self._repair(child)
         task.repairs += 1
         if task.repairs > REPAIRS:
             self._failed(task, PerenneError(f"the result of {task.label} is damaged again and again", code="pipelines.damaged"))
@@ -394,6 +429,7 @@ class Execution:
             row = rows.get(task.key)
             task.state = TaskState.WAITING
             if row is not None and self._take_row(task, row):
+                self._visited.append(task)
                 self._tell(Hit, task.label)
                 continue
             if row is not None and row.state == "running" and row.lease >= now and not is_dead(row.owner):

@@ -92,7 +92,12 @@ def node_of(reference: Reference) -> Node:
 
 def select(reference: Reference, value: Any) -> Any:
     """Take the part of a node's result that a reference stands for."""
-    for part in reference._path:
+    return select_path(reference._path, value)
+
+
+def select_path(path: tuple[str | int, ...], value: Any) -> Any:
+    """Take a part of a result."""
+    for part in path:
         value = getattr(value, part[1:]) if isinstance(part, str) and part.startswith(".") else value[part]
     return value
 

@@ -11,7 +11,7 @@ from perenne.pipelines.graph import Graph, Node, Reference, fill, node_of, path_
 from perenne.pipelines.keys import StepKey, argument_digest, canonical
 from perenne.pipelines.model import Argument, StepRecord
 from perenne.pipelines.steps import Step
-from perenne.pipelines.store import Claim
+from perenne.pipelines.store import Claim, Edge
 
 
 class TaskState(Enum):
@@ -133,6 +133,10 @@ class Plan:
         for node in graph.nodes:
             self._by_node[id(node)] = self._task(node, node.label)
 
+    def task_of(self, key: str) -> Task | None:
+        """Return the task with a plan key."""
+        return self._by_key.get(key)
+
     def task(self, reference: Reference) -> Task:
         """Return the task whose result a reference stands for."""
         return self._by_node[id(node_of(reference))]
@@ -144,11 +148,11 @@ class Plan:
         parent.children = []
         for place, item in enumerate(items):
             node = Node(parent.step, {**parent.node.arguments, parent.node.over: item}, parent.ordinal)
-            child = self._task(node, f"{parent.label}[{place}]")
-            parent.children.append(child)
-            if not child.settled:
+            parent.children.append(self._task(node, f"{parent.label}[{place}]"))
+        for child in dict.fromkeys(parent.children):
+            if parent not in child.takers:
                 child.takers.append(parent)
-                parent.missing += 1
+            parent.missing += not child.settled
         return self.tasks[before:]
 
     def claim(self, task: Task) -> Claim:
@@ -169,6 +173,11 @@ class Plan:
             reuse=bool(task.lazy) and task.step.options.cache and task.repairs == 0,
             dead=task.dead,
         )
+
+    def edges(self, task: Task) -> list[Edge]:
+        """Return whose results a task takes."""
+        sources = {name: dict.fromkeys(self.task(reference).key for reference in found) for name, found in task.lazy.items()}
+        return [Edge(task.key, name, place, key) for name, keys in sources.items() for place, key in enumerate(keys)]
 
     def arguments(self, task: Task) -> dict[str, Any]:
         """Return the arguments of a task with every reference replaced by its value."""

@@ -89,6 +89,10 @@ class Step(Generic[P, R]):
         Invalid
             If they do not fit the function's parameters.
         """
+        if not kwargs and self._plain is not None and len(args) <= len(self._plain):
+            arguments = {**self._plain, **dict(zip(self._plain, args, strict=False))}
+            if all(value is not UNKNOWN for value in arguments.values()):
+                return arguments
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -96,8 +100,17 @@ class Step(Generic[P, R]):
         bound.apply_defaults()
         return bound.arguments
 
+    @functools.cached_property
+    def _plain(self) -> dict[str, Any] | None:
+        """Parameters and their defaults, if all can be passed by position: then binding is a matter of counting."""
+        parameters = self.signature.parameters.values()
+        plain = all(parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for parameter in parameters)
+        return {parameter.name: parameter.default for parameter in parameters} if plain else None
+
     def unbind(self, arguments: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Turn arguments by name into what the function is called with."""
+        if self._plain is not None:
+            return tuple(arguments.values()), {}
         bound = inspect.BoundArguments(self.signature, arguments)
         return bound.args, bound.kwargs
 

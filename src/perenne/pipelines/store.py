@@ -138,6 +138,15 @@ class Settled(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
+class Edge(msgspec.Struct, frozen=True):
+    """That a step takes the result of another one, `src`, for an argument."""
+
+    key: str
+    argument: str
+    position: int
+    src: str
+
+
 class Visit(msgspec.Struct, frozen=True):
     """A step that belongs to a run."""
 
@@ -239,10 +248,7 @@ class Claimer:
         if claim.reuse and (row := _SAME_CONTENT.run(tx, {"content_key": claim.content_key}).fetchone()):
             return StepRow(*row)
         row = _CLAIM.run(tx, {**self._row(claim), "now": now, "lease": now + self.lease, "retries": claim.retries}).fetchone()
-        if row is None:
-            return None
-        self._edges(tx, claim)
-        return int(row[0])
+        return None if row is None else int(row[0])
 
     def settle(self, tx: Transaction, settled: Settled, now: int) -> bool:
         """Write how an execution ended; tell whether it still was ours, or else its result is void."""
@@ -264,11 +270,14 @@ class Claimer:
         if source is not None:
             times = {"started": source.started, "ended": source.ended or now, "cpu": source.cpu or 0}
         _KEEP.run(tx, {**self._row(claim), **times, "out": to_row(output), "now": now})
-        self._edges(tx, claim)
 
     def visits(self, tx: Transaction, visits: Iterable[Visit]) -> None:
         """Write which steps belong to the run."""
         _VISIT.run_many(tx, [{"run": self.run, **msgspec.structs.asdict(visit)} for visit in visits])
+
+    def edges(self, tx: Transaction, edges: Iterable[Edge]) -> None:
+        """Write which steps take the results of which."""
+        _EDGE.run_many(tx, map(msgspec.structs.asdict, edges))
 
     def begin(self, tx: Transaction, flow: str, arguments: str, started: int, codes: dict[str, dict[str, str]]) -> None:
         """Write that the run goes on, and what code it runs."""
@@ -305,15 +314,6 @@ class Claimer:
             "arguments": _encode_arguments(claim.arguments),
             "dead": claim.dead,
         }
-
-    def _edges(self, tx: Transaction, claim: Claim) -> None:
-        rows = [
-            {"key": claim.key, "argument": name, "position": position, "src": source}
-            for name, argument in claim.arguments.items()
-            for position, source in enumerate(argument.sources)
-        ]
-        if rows:
-            _EDGE.run_many(tx, rows)
 
 
 def spoil(tx: Transaction, keys: Iterable[str]) -> None:

@@ -18,38 +18,31 @@ class Prepared:
     Parameters
     ----------
     statement : Executable
-        With every changing value as a named `sqlalchemy.bindparam`.
+        With every value as a named `sqlalchemy.bindparam`, or a text with `:name`.
     """
 
     def __init__(self, statement: sa.ClauseElement) -> None:
         self._statement = statement
-        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+        self._compiled: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def run(self, tx: Transaction, parameters: Mapping[str, Any]) -> Any:
         """Run it and return the driver's cursor."""
-        text, names, fixed = self._text(tx)
-        cursor = _driver(tx).cursor()
-        cursor.execute(text, _values(names, {**fixed, **parameters}))
-        return cursor
+        text, names = self._text(tx)
+        return tx.driver.execute(text, _values(names, parameters))
 
     def run_many(self, tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run it once for each set of parameters."""
-        text, names, fixed = self._text(tx)
-        _driver(tx).cursor().executemany(text, [_values(names, {**fixed, **row}) for row in rows])
+        text, names = self._text(tx)
+        tx.driver.cursor().executemany(text, [_values(names, row) for row in rows])
 
-    def _text(self, tx: Transaction) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+    def _text(self, tx: Transaction) -> tuple[str, tuple[str, ...]]:
         dialect = tx.connection.dialect
-        if dialect.name not in self._compiled:
+        known = self._compiled.get(dialect.name)
+        if known is None:
             compiled: Any = self._statement.compile(dialect=dialect)
-            names = tuple(compiled.positiontup or ())
-            fixed = {name: value for name, value in compiled.params.items() if value is not None}
-            self._compiled[dialect.name] = (str(compiled), names, fixed)
-        return self._compiled[dialect.name]
-
-
-def _driver(tx: Transaction) -> Any:
-    return tx.connection.connection.driver_connection
+            known = self._compiled[dialect.name] = (str(compiled), tuple(compiled.positiontup or ()))
+        return known
 
 
 def _values(names: tuple[str, ...], parameters: Mapping[str, Any]) -> Any:
-    return tuple([parameters[name] for name in names]) if names else parameters
+    return [parameters[name] for name in names] if names else parameters

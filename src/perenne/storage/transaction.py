@@ -29,10 +29,11 @@ _TROUBLE = frozenset(
 class Transaction:
     """A unit of work on the database. Whoever opens it, commits it; use cases only take it as `tx`."""
 
-    __slots__ = ("_after_commit", "connection")
+    __slots__ = ("_after_commit", "_driver", "connection")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._driver: Any = None
         self._after_commit: list[Callable[[], None]] = []
 
     def execute(
@@ -44,6 +45,13 @@ class Transaction:
     def scalar(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> Any:
         """Run a statement and return the first column of its first row, or None."""
         return self.connection.execute(statement, parameters).scalar()
+
+    @property
+    def driver(self) -> Any:
+        """The driver's own connection, for `perenne.storage.prepared`."""
+        if self._driver is None:
+            self._driver = self.connection.connection.driver_connection
+        return self._driver
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call a function once the change is kept; it is dropped if the change is not. It may read, but not write."""

@@ -1,0 +1,110 @@
+"""Which step is carried out where: by the engine's executor, or isolated in a child process that can be killed."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from perenne.compute.executors import Executor
+from perenne.compute.processes import ProcessExecutor
+from perenne.pipelines.artifacts import Artifacts
+from perenne.pipelines.calls import PROCESS_CLOCK, THREAD_CLOCK, perform
+from perenne.pipelines.code import CodeReader
+from perenne.pipelines.context import StepContext
+from perenne.pipelines.graph import Reference, path_of
+from perenne.pipelines.planning import Plan, Task
+from perenne.pipelines.remote import Packer, Sent, StepCall, carry_out, code_name, objects_url
+
+Report = Callable[[str, float | None], None]
+
+
+class Dispatcher:
+    """Hands steps out, and keeps count of free slots.
+
+    Parameters
+    ----------
+    isolated : callable
+        Makes, or returns, the executor for isolated steps.
+    folder : callable
+        Makes a folder of the run.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        artifacts: Artifacts,
+        code: CodeReader,
+        executor: Executor,
+        isolated: Callable[[], ProcessExecutor],
+        folder: Callable[[str], Path],
+    ) -> None:
+        self._plan = plan
+        self._artifacts = artifacts
+        self._code = code
+        self._executor = executor
+        self._isolated = isolated
+        self._folder = folder
+        self._clock = PROCESS_CLOCK if executor.slots == 1 else THREAD_CLOCK
+        self._taken: dict[int, int] = {}
+        self._packer = Packer(artifacts, code, self._sent)
+        self._some_isolated = any(task.step.options.isolate for task in plan.tasks)
+
+    @property
+    def full(self) -> bool:
+        """Whether no further step can be handed out, wherever it belongs."""
+        return self._is_full(self._executor) and (not self._some_isolated or self._is_full(self._isolated()))
+
+    def take(self, task: Task) -> bool:
+        """Reserve a slot for a task, if one is free where it belongs."""
+        executor = self._place(task)
+        if self._is_full(executor):
+            return False
+        self._taken[id(executor)] = self._taken.get(id(executor), 0) + 1
+        return True
+
+    def give_back(self, task: Task) -> None:
+        """Free a task's slot."""
+        self._taken[id(self._place(task))] -= 1
+
+    def submit(self, task: Task, key: str, report: Report) -> "Future[Any]":
+        """Hand a task out; the future has an `Outcome`, or the bytes of a `StepAnswer` from another process."""
+        executor = self._place(task)
+        if executor.shares_memory:
+            context = StepContext(self._plan.run, task.label, key, lambda: self._work(task), self._artifacts.objects, report)
+            return executor.submit(perform, task.step, lambda: self._plan.arguments(task), context, self._artifacts, self._clock)
+        call = msgspec.msgpack.encode(self._call(task, key))
+        if isinstance(executor, ProcessExecutor):
+            timeout = task.step.options.timeout
+            return executor.submit(carry_out, call, timeout=timeout, on_report=lambda said: report(*said))
+        return executor.submit(carry_out, call)
+
+    def _is_full(self, executor: Executor) -> bool:
+        return self._taken.get(id(executor), 0) >= executor.slots
+
+    def _place(self, task: Task) -> Executor:
+        if task.step.options.isolate and not isinstance(self._executor, ProcessExecutor):
+            return self._isolated()
+        return self._executor
+
+    def _work(self, task: Task) -> Path:
+        return self._folder(f"{task.ordinal}-{task.attempt}")
+
+    def _call(self, task: Task, key: str) -> StepCall:
+        return StepCall(
+            step=code_name(task.step, self._code),
+            arguments=self._packer.pack(task.node.arguments),
+            run=self._plan.run,
+            label=task.label,
+            key=key,
+            objects=objects_url(self._artifacts.objects),
+            work=str(self._work(task)),
+            kept=str(self._folder("kept")),
+            root=str(self._code.root),
+        )
+
+    def _sent(self, reference: Reference) -> Sent:
+        task = self._plan.task(reference)
+        assert task.output is not None
+        return Sent(task.key, code_name(task.step), task.node.over is not None, task.output, path_of(reference))
