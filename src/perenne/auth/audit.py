@@ -63,7 +63,7 @@ add_statement(
 
 _names = AuditRecord.__struct_fields__
 _columns = [table.c[name] for name in _names]
-_read_head = Prepared(sa.select(table.c.seq, table.c.hash).order_by(table.c.seq.desc()).limit(sa.literal_column("1")))
+_read_head = Prepared(sa.text("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"))
 _append = Prepared(table.insert().values({name: sa.bindparam(name) for name in _names}))
 
 

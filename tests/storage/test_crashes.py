@@ -1,0 +1,34 @@
+"""What was acknowledged survives a killed process, and several processes that write at once leave one unbroken trail."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_program(name: str, *arguments: str) -> str:
+    """Run a program of this folder, which may fork: it has no threads of pytest's."""
+    command = [sys.executable, str(Path(__file__).with_name(name)), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1_800, check=False)
+    assert done.returncode == 0, done.stderr[-4_000:]
+    return done.stdout
+
+
+def test_nothing_acknowledged_is_lost_when_a_writer_is_killed(tmp_path: Path) -> None:
+    acknowledged = run_program("crash_trials.py", str(tmp_path), "0", "20")
+    assert int(acknowledged) > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(1_000, 1_400, 100))
+def test_nothing_acknowledged_is_lost_in_hundreds_of_kills(tmp_path: Path, first: int) -> None:
+    assert int(run_program("crash_trials.py", str(tmp_path), str(first), "100")) > 0
+
+
+def test_processes_that_open_a_new_database_and_write_at_once_leave_one_unbroken_trail(tmp_path: Path) -> None:
+    assert run_program("many_writers.py", str(tmp_path), "6", "30").split() == ["180", "180"]
