@@ -133,6 +133,8 @@ class Encoder:
             If a column has another type or length; the message names it.
         """
         rows = row_count(columns)
+        if not rows:
+            return np.empty((0, len(self.names)), np.float32)
         blocks: list[Any] = []
         for encoding in self.state.columns:
             column = columns.get(encoding.name)
@@ -148,8 +150,6 @@ class Encoder:
 
 
 def _matrix(blocks: list[Any], rows: int) -> Matrix:
-    if not blocks or not rows:
-        return np.empty((rows, len(blocks)), np.float32)
     matrix = np.empty((rows, len(blocks)), np.float32)
     with np.errstate(over="ignore"):
         matrix.T[:] = blocks

@@ -137,6 +137,8 @@ def _open(manifest: Manifest, files: Mapping[str, bytes]) -> Predictor:
     encoder = Encoder.from_json(files[ENCODER])
     if tuple(encoding.name for encoding in encoder.state.columns) != manifest.signature.names:
         raise Invalid(f"{ENCODER} has other inputs than the signature", code="inference.package_corrupted")
+    if manifest.fill is not None and len(manifest.fill) != len(encoder.names):
+        raise Invalid(f"{MANIFEST} fills another number of columns than there are", code="inference.package_corrupted")
     fill = None if manifest.fill is None else np.array(manifest.fill)
     form = open_form(manifest.form, files[form_file], len(encoder.names), manifest.signature.task, fill)
     parity = json.decode(files[PARITY], Parity, what=PARITY)
