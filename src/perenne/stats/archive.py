@@ -1,7 +1,9 @@
 """A layout as arrays and a little JSON, and both as one `npz` file: no pickle, the same bytes for the same content."""
 
 import io
+import struct
 import zipfile
+import zlib
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,6 +21,12 @@ Arrays = dict[str, NDArray[np.generic]]
 T = TypeVar("T")
 
 _META = "meta"
+
+# What zipfile, zlib, numpy and msgspec raise on bytes that are damaged or something else.
+_DAMAGE: tuple[type[Exception], ...] = (
+    *(OSError, ValueError, LookupError, EOFError, ArithmeticError, TypeError, AttributeError, RuntimeError),
+    *(zlib.error, struct.error, zipfile.BadZipFile, msgspec.DecodeError),
+)
 
 
 class NumberMeta(msgspec.Struct, tag="number"):
@@ -76,7 +84,7 @@ def read(data: bytes, kind: type[T]) -> tuple[T, Arrays]:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays: Arrays = {name: archive[name] for name in archive.files}
         return msgspec.json.decode(arrays.pop(_META).tobytes(), type=kind), arrays
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile, msgspec.DecodeError) as error:
+    except _DAMAGE as error:
         raise unreadable(error) from None
 
 

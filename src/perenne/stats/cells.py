@@ -13,7 +13,7 @@ from perenne.core.errors import NotFound
 from perenne.core.hashing import digest_bytes
 from perenne.stats import archive
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count, take
-from perenne.stats.layout import FeatureCells, Layout, answers, class_places, fit_layout
+from perenne.stats.layout import FeatureCells, Layout, answers, class_places, fit_layout, score_table
 from perenne.stats.levels import level_text
 from perenne.stats.numeric import NULL, UNSEEN, NumberCells, numbers
 from perenne.stats.performance import Calibration
@@ -109,7 +109,7 @@ class Reference:
         rows = row_count(columns)
         columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields}
         names = tuple(str(level_text(label)) for label in classes)
-        scores = None if scores is None or task is Task.REGRESSION else np.asarray(scores).reshape(rows, -1)
+        scores = None if scores is None or task is Task.REGRESSION else score_table(scores)
         given = {**columns, **answers(task, names, predictions, scores)}
         reference = cls(fields, fit_layout(given, fields, task, names, threshold))
         bounds = np.linspace(0, rows, max(1, min(chunks, rows)) + 1).astype(int).tolist()
@@ -178,7 +178,7 @@ class Reference:
                 reference.calibration = Calibration(
                     layout.task, layout.threshold, layout.score_edges, arrays["curves"].astype(np.float64)
                 )
-        except (KeyError, ValueError, IndexError) as error:
+        except (LookupError, ValueError, TypeError, OverflowError) as error:
             raise archive.unreadable(error) from None
         reference._data = bytes(data)
         return reference

@@ -21,6 +21,12 @@ def shares(counts: Counts) -> Floats:
     return np.asarray(np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0))
 
 
+def cumulative(counts: Counts) -> Floats:
+    """Return the share of rows up to each cell: exactly 1 from the last row on, so that far, empty cells add nothing."""
+    total = counts.sum(axis=-1, keepdims=True)
+    return np.asarray(np.divide(np.cumsum(counts, axis=-1), total, out=np.zeros(counts.shape), where=total > 0))
+
+
 def js_divergence(reference: Counts, window: Counts) -> Floats:
     """Return the Jensen-Shannon divergence, 0 to ln 2; 0 if either side is empty."""
     p, q = shares(reference), shares(window)
@@ -51,7 +57,7 @@ def _relative(p: Floats, q: Floats) -> Floats:
 def ks(reference: Counts, window: Counts) -> Floats:
     """Return Kolmogorov's D, the largest difference of the distribution functions; cells must be in order of value."""
     both = (reference.sum(axis=-1) > 0) & (window.sum(axis=-1) > 0)
-    distance = np.abs(np.cumsum(shares(reference) - shares(window), axis=-1)).max(axis=-1, initial=0.0)
+    distance = np.abs(cumulative(reference) - cumulative(window)).max(axis=-1, initial=0.0)
     return np.where(both, distance, 0.0)
 
 
@@ -114,5 +120,5 @@ def wasserstein(values: Floats, reference: Counts, window: Counts, scale: float 
     """Return the first Wasserstein distance between counts at `values`, which must rise, in units of `scale`."""
     if not reference.sum() or not window.sum():
         return 0.0
-    gap = np.abs(np.cumsum(shares(reference) - shares(window)))[:-1]
+    gap = np.abs(cumulative(reference) - cumulative(window))[:-1]
     return float((gap * np.diff(values)).sum() / scale)

@@ -145,7 +145,7 @@ class Layout:
 
     def score_bins(self, scores: NDArray[np.floating]) -> NDArray[np.int64]:
         """Return the bin of each row's score on each curve, (curves, rows); -1 if it is outside 0 to 1 or NaN."""
-        values = np.asarray(scores, np.float64).reshape(len(scores), -1)
+        values = score_table(scores)
         if self.task is Task.BINARY:
             values = values[:, -1:]
         elif self.curves == 1:
@@ -171,9 +171,15 @@ def answers(
     elif predictions is not None:
         columns[PREDICTION] = class_labels(classes, predictions)
     if scores is not None and task is not Task.REGRESSION:
-        table = np.asarray(scores, np.float64).reshape(len(scores), -1)
+        table = score_table(scores)
         columns[SCORE] = table[:, -1] if task is Task.BINARY else table.max(axis=1, initial=0.0)
     return columns
+
+
+def score_table(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return scores as float64 (rows, classes); a single row of positive scores becomes one column."""
+    table = np.asarray(scores, np.float64)
+    return table[:, None] if table.ndim == 1 else table
 
 
 def class_labels(classes: tuple[str, ...], given: Column) -> Column:

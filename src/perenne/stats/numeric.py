@@ -83,7 +83,7 @@ class NumberCells:
         atoms, narrow = _find_atoms(finite)
         if narrow:
             watched, finite = _as_float32(watched), _as_float32(finite)
-        center, scale = _center_and_scale(finite)
+        center, scale = center_and_scale(finite)
         edges = _find_edges(finite, atoms)
         points = np.concatenate([edges, atoms])
         order = np.argsort(points, kind="stable")
@@ -117,7 +117,7 @@ class NumberCells:
         cells, standardised = _locate(values, self.points, places, self.table, self.center, self.scale)
         if alien is not None:
             cells[alien] = UNSEEN
-        return cells, np.where(cells < ORDINARY, standardised, 0.0)
+        return cells, np.where(cells < ORDINARY, standardised, np.float64(0))
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the lower and upper value of each cell in use, in order; an atom's are equal, the outermost are infinite."""
@@ -164,7 +164,7 @@ def _as_float32(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return values.astype(np.float32).astype(np.float64)
 
 
-def _center_and_scale(finite: NDArray[np.float64]) -> tuple[float, float]:
+def center_and_scale(finite: NDArray[np.float64]) -> tuple[float, float]:
     """Median and interquartile range, else standard deviation, else 1; within what float32 can hold of the reference."""
     if not len(finite):
         return 0.0, 1.0
@@ -172,7 +172,7 @@ def _center_and_scale(finite: NDArray[np.float64]) -> tuple[float, float]:
     with np.errstate(over="ignore"):
         scale = high - low or float(np.std(finite / 2) * 2)
         farthest = float(max(finite.max() - center, center - finite.min()))
-    return center, min(max(scale, farthest * 1e-30), 1e300) or 1.0
+    return center, min(max(scale, farthest * 1e-30), 1e300) or max(1.0, abs(center) * 1e-30)
 
 
 def _find_atoms(finite: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
