@@ -69,8 +69,10 @@ class Reactions:
         cause = f"guardrail breached: {event.guardrail} is {event.value:.4g}, limit {event.threshold:.4g}"
         if event.group:
             cause += f" (worst: {event.group})"
-        if not self._roll_back(tx, event.deployment, event.version, cause):
-            stop(tx, _guard(event.deployment), event.deployment, event.version, cause)
+        if self._roll_back(tx, event.deployment, event.version, cause):
+            return
+        stop(tx, _guard(event.deployment), event.deployment, event.version, cause)
+        self._trigger(tx, event.deployment, event.version, Missed(), cause)
 
     def _trigger(self, tx: Transaction, deployment: str, version: str, trigger: Trigger, cause: str) -> None:
         project = _project(tx, deployment)

@@ -140,7 +140,7 @@ def challenger_name(version: str) -> str:
 
 
 def crowned(deployment: Deployment, champion: Variant) -> Deployment:
-    """Make a variant champion; the one before stands by as previous.
+    """Make a variant champion; the one before stands by as previous, and a stop, which was meant for it, ends.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def crowned(deployment: Deployment, champion: Variant) -> Deployment:
     rest = [variant for variant in deployment.challengers if variant.version != champion.version]
     stand_by = msgspec.structs.replace(before, name=Role.PREVIOUS.value, role=Role.PREVIOUS)
     crown = msgspec.structs.replace(champion, name=Role.CHAMPION.value, role=Role.CHAMPION)
-    return _changed(deployment, variants=(crown, stand_by, *rest))
+    return _changed(deployment, variants=(crown, stand_by, *rest), stop=None)
 
 
 def shadowed(deployment: Deployment, challenger: Variant) -> Deployment:
@@ -194,7 +194,7 @@ def rolled_back(deployment: Deployment) -> Deployment:
     """
     before = require_previous(deployment)
     crown = msgspec.structs.replace(before, name=Role.CHAMPION.value, role=Role.CHAMPION)
-    return _changed(deployment, variants=(crown, *deployment.challengers))
+    return _changed(deployment, variants=(crown, *deployment.challengers), stop=None)
 
 
 def require_previous(deployment: Deployment) -> Variant:

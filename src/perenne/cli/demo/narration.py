@@ -25,7 +25,7 @@ def narrate(record: AuditRecord) -> Iterator[tuple[str, str]]:
             yield "deliver", f"{record.entity_id} is now {after}: {record.reason}"
         case "deployment", "deployed" | "promoted" | "rolled_back" | "stopped" | "resumed" | "challenger_set":
             yield "serve", f"{record.entity_id} {verb.replace('_', ' ')}: {record.reason}"
-        case "alert", _:
-            yield "monitor", f"alert {verb}: {after.get('summary', '') if isinstance(after, dict) else after}"
+        case "alert", "firing" | "resolved":
+            yield "monitor", f"alert {verb}: {record.reason}"
         case "episode", _:
             yield "retrain", f"{verb.replace('_', ' ')}: {record.reason}"

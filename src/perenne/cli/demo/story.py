@@ -1,5 +1,6 @@
 """The story of the demo: what happens, as it happens, with the figures the loop itself recorded."""
 
+import logging
 import shutil
 import sys
 import time
@@ -94,11 +95,14 @@ def tell(folder: Path, *, fast: bool, quiet: bool = False) -> Story:
     """
     started = time.monotonic()
     prepare(folder, fast=fast)
+    settings = load_settings(folder, {})
+    settings.home.mkdir(exist_ok=True)
+    logging.basicConfig(filename=settings.home / "demo.log", level=logging.INFO)
     clock = ManualClock(parse_time(OPENING))
-    with Workspace(load_settings(folder, {}), clock) as workspace:
+    with Workspace(settings, clock) as workspace:
         teller = _Teller(workspace, clock, folder, quiet)
         teller.first_round()
-        teller.live(until=parse_time("2013-05-16" if fast else "2013-07-16"))
+        teller.live(until=parse_time("2013-06-10" if fast else "2013-07-16"))
         return teller.end(time.monotonic() - started)
 
 
