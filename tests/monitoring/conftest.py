@@ -2,20 +2,25 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 import pytest
 
 from perenne.auth.principals import Principal
-from perenne.core.clock import HOUR
+from perenne.core.clock import HOUR, parse_time
+from perenne.core.events import Event
 from perenne.formats.windows import LATENCY_EDGES_US, WindowPost, encode_window
 from perenne.monitoring.model import Watch
 from perenne.monitoring.service import watch
 from perenne.projects import Guardrail, Objective
+from perenne.serving.request_ids import RequestIds
+from perenne.serving.row_log import Batch, RowLog
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Column, Field, FieldKind, Task
 from perenne.stats.profile import Profile
+from perenne.storage import outbox
 from perenne.storage.objects import write_atomically
 from perenne.storage.workspace import Workspace
 
@@ -39,6 +44,16 @@ class Rows(msgspec.Struct):
     @property
     def predictions(self) -> Column:
         return (self.scores[:, 1] >= 0.5).astype(np.int64)
+
+
+E = TypeVar("E", bound=Event)
+
+
+def events(workspace: Workspace, kind: type[E]) -> list[E]:
+    """The events of a kind that were announced, oldest first."""
+    with workspace.database.read() as tx:
+        stored = outbox.events(tx, limit=1_000)
+    return [msgspec.json.decode(event.payload, type=kind) for event in reversed(stored) if event.name == kind.name]
 
 
 def make_rows(count: int, seed: int, *, shift: float = 0.0, flipped: bool = False) -> Rows:
@@ -131,6 +146,49 @@ class Spool:
 @pytest.fixture
 def spool(workspace: Workspace, watched: Watch, reference: Reference) -> Spool:
     return Spool(workspace.settings.spool / "windows", reference, watched.reference)
+
+
+class Log:
+    """Writes the row log as an observer does, and hands out the prediction ids that callers got."""
+
+    def __init__(self, logs: Path) -> None:
+        self.row_log = RowLog(logs, "boot1")
+        self.ids = RequestIds()
+
+    def write(
+        self, rows: Rows, window: int, *, variant: str = "champion", ids: list[str] | None = None, roll: bool = True
+    ) -> list[str]:
+        """Log one request per row, spread over the window's hour but arriving in 2026; return the prediction ids."""
+        count = len(rows.wind)
+        arrivals = np.full(count, parse_time("2026-03-01T10:00:00"), np.int64) + np.arange(count)
+        requests = [self.ids.next(int(at)) for at in arrivals] if ids is None else [identity[:26] for identity in ids]
+        batch = Batch(
+            version=VERSION,
+            tree="0" * 64,
+            request_ids=requests,
+            row_numbers=np.zeros(count, np.int32),
+            arrivals=arrivals,
+            event_times=window * HOUR + np.linspace(0, HOUR - 1, count).astype(np.int64),
+            deployment=DEPLOYMENT,
+            variant=variant,
+            reasons=[""] * count,
+            statuses=np.full(count, 200, np.int16),
+            latencies=np.full(count, 900, np.int32),
+            batch_rows=np.ones(count, np.int32),
+            columns=rows.columns,
+            predictions=[CLASSES[place] for place in rows.predictions.tolist()],
+            score=rows.scores[:, 1],
+            scores=rows.scores,
+        )
+        self.row_log.add(batch, FIELDS, Task.BINARY)
+        if roll:
+            self.row_log.roll()
+        return [f"{request}-0" for request in requests]
+
+
+@pytest.fixture
+def log(workspace: Workspace) -> Log:
+    return Log(workspace.settings.logs)
 
 
 @pytest.fixture

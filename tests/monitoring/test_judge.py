@@ -1,15 +1,11 @@
 """Judging windows: what is found, which windows are judged together, and what is judged again."""
 
-from typing import TypeVar
-
-import msgspec
 import pytest
-from tests.monitoring.conftest import DEPLOYMENT, VERSION, Rows, Spool, make_rows
+from tests.monitoring.conftest import DEPLOYMENT, VERSION, Rows, Spool, events, make_rows
 
 from perenne.auth.principals import Principal
 from perenne.core.clock import HOUR
 from perenne.core.errors import Conflict, Invalid, NotFound
-from perenne.core.events import Event
 from perenne.monitoring import judge, store
 from perenne.monitoring.events import DriftFound, ObjectiveMissed
 from perenne.monitoring.intake import collect
@@ -17,10 +13,8 @@ from perenne.monitoring.judge import judge_due
 from perenne.monitoring.model import AlertState, Standing, Stream, Watch, WindowKey, WindowState, WindowVerdict
 from perenne.monitoring.service import deployment_health, drift_at, open_alerts, watch
 from perenne.projects import Objective
-from perenne.storage import outbox
 from perenne.storage.workspace import Workspace
 
-E = TypeVar("E", bound=Event)
 STREAM = Stream(DEPLOYMENT, "champion", VERSION)
 
 
@@ -37,12 +31,6 @@ def states(workspace: Workspace, windows: range) -> list[str]:
 def run(workspace: Workspace, now: int = 1_000 * HOUR) -> int:
     collect(workspace)
     return judge_due(workspace, now)
-
-
-def events(workspace: Workspace, kind: type[E]) -> list[E]:
-    with workspace.database.read() as tx:
-        stored = outbox.events(tx, limit=1_000)
-    return [msgspec.json.decode(event.payload, type=kind) for event in reversed(stored) if event.name == kind.name]
 
 
 def narrow(rows: Rows) -> Rows:

@@ -100,12 +100,14 @@ def _limits(rate: str, kind: str, counts: Sequence[GroupCounts], shared: int) ->
     names = ("count", "selected", "tp", "fp", "fn", "tn")
     hits, rows = RATES[rate]({name: np.array([getattr(group, name) for group in counts], np.float64) for name in names})
     large = [
-        (group, hit, row) for group, hit, row in zip(counts, hits, rows, strict=True) if min(group.count, row) >= MINIMUM_ROWS
+        (group, hit, row)
+        for group, hit, row in zip(counts, hits.tolist(), rows.tolist(), strict=True)
+        if min(group.count, row) >= MINIMUM_ROWS
     ]
     if len(large) < (1 if kind.startswith("group") else 2):
         return None
     z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * len(large) * shared))
-    return _KINDS[kind]([_Rate(group.group or "", float(hit / row), *wilson(hit, row, z)) for group, hit, row in large])
+    return _KINDS[kind]([_Rate(group.group or "", hit / row, *wilson(hit, row, z)) for group, hit, row in large])
 
 
 def _extremes(rates: Sequence[_Rate]) -> tuple[_Rate, _Rate]:

@@ -29,11 +29,6 @@ Watches: TypeAlias = dict[tuple[str, str], Watch]
 
 BATCHES = 1_000
 _ROW = re.compile(r"-\d{1,9}")
-_NEWEST = """
-    select * from (select * from known union all by name select * from fresh)
-    qualify row_number() over (partition by prediction_id order by time desc, sequence desc, position desc) = 1
-    order by prediction_id
-"""
 
 
 def join_labels(workspace: Workspace, now: int) -> int:
@@ -85,12 +80,14 @@ def _waiting(workspace: Workspace, batch: BatchRow) -> "pa.Table":
 
 
 def _latest(tables: "Sequence[pa.Table]") -> "pa.Table":
-    """Return the latest label of each prediction."""
+    """Return the row with the latest label of each prediction, by prediction id."""
     import pyarrow as pa
 
-    table = pa.concat_tables(tables).sort_by([("time", "ascending"), ("sequence", "ascending"), ("position", "ascending")])
+    table = pa.concat_tables(tables, promote_options="permissive").sort_by(
+        [("time", "ascending"), ("sequence", "ascending"), ("position", "ascending")]
+    )
     last = {identity: place for place, identity in enumerate(table["prediction_id"].to_pylist())}
-    return table.take(sorted(last.values()))
+    return table.take(list(last.values())).sort_by("prediction_id")
 
 
 def _logged(workspace: Workspace, ids: Sequence[str | None]) -> "pa.Table":
@@ -152,15 +149,10 @@ def _after(workspace: Workspace, batch: BatchRow, table: "pa.Table", known: set[
 
 def _added(workspace: Workspace, key: WindowKey, fresh: "pa.Table") -> tuple[WindowLabels | None, WindowLabels]:
     """Return what was known of a window's labelled rows, and the same with others added."""
-    import duckdb
-
     with workspace.database.read() as tx:
         before = row_store.find_labels(tx, key)
-    known = fresh.slice(0, 0) if before is None else read_labels(workspace.objects.get(before.labels))
-    with duckdb.connect() as connection:
-        connection.register("known", known)
-        connection.register("fresh", fresh)
-        newest = connection.execute(_NEWEST).to_arrow_table()
+    known = [] if before is None else [read_labels(workspace.objects.get(before.labels))]
+    newest = _latest([*known, fresh])
     labels = workspace.objects.put(write_labels(newest))
     if before is not None and before.labels == labels:
         return before, before

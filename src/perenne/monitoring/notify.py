@@ -138,7 +138,7 @@ def compose(changes: list[tuple[Alert, str]], window_start: int) -> Message:
     what = " and ".join(sorted({what for _, what in changes}))
     name = f"{worst.deployment} {worst.version}".strip() or "perenne"
     return Message(
-        key="+".join(f"{alert.id}:{what}:{alert.sent or alert.latest}" for alert, what in changes),
+        key="+".join(sorted(f"{alert.id}:{what}:{alert.sent or alert.latest}" for alert, what in changes)),
         deployment=worst.deployment,
         version=worst.version,
         window_start=window_start,
