@@ -119,8 +119,9 @@ def _diagnose(
         return seq, Problem.INSERTED if elsewhere else Problem.EDITED
     if hash_of(msgspec.structs.replace(found, prev=prev)) == found.hash:
         return seq, Problem.EDITED
-    if before is not None and found.prev == before.prev:
-        return seq - 1, Problem.INSERTED  # both follow the same record, so the first of them was put in
+    if before is not None and found.prev == before.prev:  # both follow the same record, so one of them was put in
+        pushed_on = msgspec.structs.replace(found, seq=seq - 1)
+        return seq - (pushed_on != before and hash_of(pushed_on) == found.hash), Problem.INSERTED
     if elsewhere:
         return seq, Problem.REORDERED if _stood_later(found) else Problem.INSERTED
     if hash_of(found) == found.hash:
