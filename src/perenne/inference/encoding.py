@@ -21,7 +21,7 @@ from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_c
 
 Matrix: TypeAlias = NDArray[np.float32]
 
-_SMALL = 16
+_FEW = 8
 """Below so many rows plain Python beats numpy's fixed cost per call."""
 
 
@@ -45,6 +45,7 @@ class Encoder:
     def __init__(self, state: EncoderState) -> None:
         self.state = state
         self.names: list[str] = [name for encoding in state.columns for name in encoding.outputs]
+        self._plan = [(encoding, encoding.name, _ACCEPTED[type(encoding)], encoding.append) for encoding in state.columns]
 
     @classmethod
     def fit(cls, columns: Columns, y: NDArray[Any], fields: Sequence[Field], task: Task, n_classes: int = 0) -> "Encoder":
@@ -102,7 +103,7 @@ class Encoder:
             else:
                 encoding = NumberEncoding(field.name) if field.kind is FieldKind.NUMBER else _fit_time(field.name, column)
                 encodings.append(encoding)
-                blocks.extend(encoding.encode_many(column))
+                blocks.extend(encoding.encode(column))
         return cls(EncoderState(tuple(encodings))), _matrix(blocks, len(y))
 
     @classmethod
@@ -135,42 +136,63 @@ class Encoder:
         rows = row_count(columns)
         if not rows:
             return np.empty((0, len(self.names)), np.float32)
-        blocks: list[Any] = []
-        for encoding in self.state.columns:
-            column = columns.get(encoding.name)
+        return self._by_rows(columns, rows) if rows < _FEW else self._by_columns(columns, rows)
+
+    def _by_rows(self, columns: Columns, count: int) -> Matrix:
+        rows: list[list[float]] = [[] for _ in range(count)]
+        shape = (count,)
+        for encoding, name, kinds, append in self._plan:
+            column = columns.get(name)
             if column is None:
-                blocks.extend([value] * rows for value in encoding.absent)
+                for row in rows:
+                    row += encoding.absent
                 continue
-            _check(column, encoding, rows)
+            if column.dtype.kind not in kinds or column.shape != shape:
+                raise _misfit(column, encoding, count)
             try:
-                blocks.extend(encoding.encode_few(column.tolist()) if rows < _SMALL else encoding.encode_many(column))
+                for value, row in zip(column.tolist(), rows, strict=True):
+                    append(value, row)
             except TypeError:
-                raise _wrong_type(encoding.name, "category") from None
-        return _matrix(blocks, rows)
+                raise _wrong_type(name, encoding) from None
+        return np.array(rows, np.float32)
+
+    def _by_columns(self, columns: Columns, count: int) -> Matrix:
+        blocks: list[NDArray[np.float64]] = []
+        for encoding, name, kinds, _ in self._plan:
+            column = columns.get(name)
+            if column is None:
+                blocks.extend(np.full(count, value) for value in encoding.absent)
+                continue
+            if column.dtype.kind not in kinds or column.shape != (count,):
+                raise _misfit(column, encoding, count)
+            try:
+                blocks.extend(encoding.encode(column))
+            except TypeError:
+                raise _wrong_type(name, encoding) from None
+        return _matrix(blocks, count)
 
 
-def _matrix(blocks: list[Any], rows: int) -> Matrix:
+def _matrix(blocks: list[NDArray[np.float64]], rows: int) -> Matrix:
     matrix = np.empty((rows, len(blocks)), np.float32)
-    with np.errstate(over="ignore"):
-        matrix.T[:] = blocks
-    matrix[np.isinf(matrix)] = np.nan
+    for index, block in enumerate(blocks):
+        matrix[:, index] = block
     return matrix
 
 
 _ACCEPTED = {NumberEncoding: "fiub", TimeEncoding: "fiu", CategoryEncoding: "OU"}
 
 
-def _check(column: Column, encoding: Encoding, rows: int) -> None:
+def _misfit(column: Column, encoding: Encoding, rows: int) -> Invalid:
     if column.dtype.kind not in _ACCEPTED[type(encoding)]:
-        raise _wrong_type(encoding.name, "category" if isinstance(encoding, CategoryEncoding) else "number")
-    if column.shape != (rows,):
-        raise Invalid(
-            f"column {encoding.name!r} has shape {column.shape}, the others {rows} rows",
-            code="inference.column_length",
-        )
+        return _wrong_type(encoding.name, encoding)
+    return Invalid(
+        f"column {encoding.name!r} has shape {column.shape}, the others {rows} rows",
+        code="inference.column_length",
+    )
 
 
-def _wrong_type(name: str, kind: str) -> Invalid:
+def _wrong_type(name: str, encoding: Encoding | FieldKind) -> Invalid:
+    kind = "category" if isinstance(encoding, CategoryEncoding) or encoding is FieldKind.CATEGORY else "number"
     return Invalid(
         f"column {name!r} holds something else than a {kind}",
         code="inference.column_type",
@@ -186,9 +208,9 @@ def _training_column(columns: Columns, field: Field, rows: int) -> Column:
         raise Invalid(f"column {field.name!r} has shape {column.shape}, the target {rows} rows", code="inference.column_length")
     if field.kind is FieldKind.CATEGORY:
         if not set(map(type, column.tolist())) <= {str, type(None)}:
-            raise _wrong_type(field.name, "category")
+            raise _wrong_type(field.name, field.kind)
     elif column.dtype.kind not in "fiub":
-        raise _wrong_type(field.name, "number")
+        raise _wrong_type(field.name, field.kind)
     return column
 
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from perenne.stats.columns import Column
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Numbers further from 0 count as missing."""
 LATEST = 1e12
 """Times further than so many seconds from 1970 count as missing."""
 
@@ -27,13 +29,13 @@ class NumberEncoding(msgspec.Struct, frozen=True, tag="number"):
         """Names of the matrix columns it becomes."""
         return (self.name,)
 
-    def encode_few(self, values: list[Any]) -> list[list[float]]:
-        """Encode a few values; one list per output."""
-        return [values]
+    def append(self, value: float, row: list[float]) -> None:
+        """Encode one value at the end of a row."""
+        row.append(value if -LARGEST <= value <= LARGEST else _NAN)
 
-    def encode_many(self, column: Column) -> list[NDArray[np.float64]]:
+    def encode(self, column: Column) -> list[NDArray[np.float64]]:
         """Encode an array; one array per output."""
-        return [column]
+        return [np.where(np.abs(column) <= LARGEST, column, _NAN)]
 
     @property
     def absent(self) -> tuple[float, ...]:
@@ -52,11 +54,15 @@ class TimeEncoding(msgspec.Struct, frozen=True, tag="time"):
         """Names of the matrix columns it becomes."""
         return tuple(f"{self.name}.{part}" for part in _TIME_PARTS)
 
-    def encode_few(self, values: list[Any]) -> list[list[float]]:
-        """Encode a few values; one list per output."""
-        return [list(part) for part in zip(*(self._parts(value) for value in values), strict=True)]
+    def append(self, value: float, row: list[float]) -> None:
+        """Encode one value at the end of a row."""
+        if not -LATEST <= value <= LATEST:
+            row.extend(self.absent)
+            return
+        days = math.floor(value / _DAY)
+        row += (_month(days), (days + 3) % 7, (value - days * _DAY) / 3600, (value - self.start) / _DAY)
 
-    def encode_many(self, column: Column) -> list[NDArray[np.float64]]:
+    def encode(self, column: Column) -> list[NDArray[np.float64]]:
         """Encode an array; one array per output."""
         known = np.abs(column) <= LATEST
         seconds = np.where(known, column, 0.0)
@@ -69,12 +75,6 @@ class TimeEncoding(msgspec.Struct, frozen=True, tag="time"):
         """What a missing value becomes."""
         return (_NAN,) * 4
 
-    def _parts(self, seconds: float) -> tuple[float, ...]:
-        if not abs(seconds) <= LATEST:
-            return self.absent
-        days = math.floor(seconds / _DAY)
-        return _month(days), (days + 3) % 7, (seconds - days * _DAY) / 3600, (seconds - self.start) / _DAY
-
 
 class CategoryEncoding(msgspec.Struct, frozen=True, tag="category", dict=True):
     """A category: one row of numbers per level, one for missing values and one for levels never seen."""
@@ -86,20 +86,19 @@ class CategoryEncoding(msgspec.Struct, frozen=True, tag="category", dict=True):
     unseen: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Lay the levels out for both ways of encoding: by value for a few, by row of a table for many."""
+        """Lay the levels out for both ways of encoding: by value, and by row of a table."""
         known: dict[Any, tuple[float, ...]] = {**self.levels, None: self.absent}
-        self.__dict__["few"] = [{level: row[k] for level, row in known.items()} for k in range(len(self.outputs))]
+        if any(len(row) != len(self.outputs) for row in (*known.values(), self.unseen)):
+            raise ValueError(f"a level of {self.name!r} does not have {len(self.outputs)} numbers")
+        self.__dict__["known"] = known
         self.__dict__["rows"] = {level: row for row, level in enumerate(known)}
         self.__dict__["table"] = np.array([*known.values(), self.unseen])
 
-    def encode_few(self, values: list[Any]) -> list[list[float]]:
-        """Encode a few values; one list per output."""
-        few: list[dict[Any, float]] = self.__dict__["few"]
-        return [
-            [get(value, unseen) for value in values] for get, unseen in zip([one.get for one in few], self.unseen, strict=True)
-        ]
+    def append(self, value: Any, row: list[float]) -> None:
+        """Encode one value at the end of a row."""
+        row.extend(self.__dict__["known"].get(value, self.unseen))
 
-    def encode_many(self, column: Column) -> list[NDArray[np.float64]]:
+    def encode(self, column: Column) -> list[NDArray[np.float64]]:
         """Encode an array; one array per output."""
         find, unseen = self.__dict__["rows"].get, len(self.levels) + 1
         rows = np.fromiter((find(value, unseen) for value in column.tolist()), np.int64, len(column))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.core.errors import Invalid
-from perenne.inference.encodings import CategoryEncoding
+from perenne.inference.encodings import LARGEST, CategoryEncoding
 from perenne.stats.columns import Column, Task
 
 SMOOTHING = 10.0
@@ -35,8 +35,8 @@ class Targets(NamedTuple):
     def of(cls, y: NDArray[Any], task: Task, n_classes: int, seed: int) -> "Targets":
         """Prepare the targets of a task. Raises Invalid for targets that the task cannot have."""
         y = np.asarray(y)
-        if not len(y) or y.dtype.kind not in "iufb" or not np.isfinite(y).all():
-            raise Invalid("the target must be at least one number, none of them missing", code="inference.target")
+        if not len(y) or y.dtype.kind not in "iufb" or not (np.abs(y) <= LARGEST).all():
+            raise Invalid("the target must be numbers that float32 can hold, none of them missing", code="inference.target")
         fold = np.random.default_rng(seed).permutation(len(y)) % FOLDS
         if task is not Task.MULTICLASS:
             return cls(y.astype(np.float64)[:, None], fold, ("",))
