@@ -179,24 +179,21 @@ def test_what_was_written_is_read(rows: list[tuple[str, int | None]]) -> None:
     assert table.column("number").to_pylist() == [number for _, number in rows] + [0]
 
 
+def outcome(text: str | bytes) -> str:
+    try:
+        return f"read {read(text).num_columns}"
+    except Invalid as error:
+        return error.code
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    try:
-        table = read_csv(data, "x.csv")
-    except Invalid as error:
-        assert error.code.startswith("data.")
-    else:
-        assert table.num_columns
+    assert outcome(data).startswith(("read ", "data."))
 
 
 @given(st.text(st.sampled_from('a1,;"\n\r .-/E'), max_size=60))
 def test_any_text_of_csv_is_read_or_refused(text: str) -> None:
-    try:
-        table = read(text)
-    except Invalid as error:
-        assert error.code.startswith("data.")
-    else:
-        assert table.num_columns
+    assert outcome(text).startswith(("read ", "data."))
 
 
 @pytest.mark.parametrize("mark", MARKS)

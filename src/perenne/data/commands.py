@@ -10,7 +10,7 @@ from perenne.core.clock import format_time, parse_time
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.data import service
 from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Severity, Snapshot
-from perenne.data.snapshots import get_snapshot, snapshots
+from perenne.data.snapshots import get_snapshot, list_snapshots
 from perenne.storage.workspace import Workspace
 
 
@@ -29,7 +29,7 @@ def data() -> None:
 def list_(workspace: Workspace, dataset: str | None, limit: int) -> Result:
     """List snapshots."""
     with workspace.database.read() as tx:
-        found = snapshots(tx, dataset, limit)
+        found = list_snapshots(tx, dataset, limit)
     return Result(found, note="" if found else "no snapshots yet", shown=[_row(snapshot) for snapshot in found])
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from perenne.core.errors import Invalid
 from perenne.data.model import FieldGuess, Kind, Role
 from perenne.data.sniffing import Misfit, read_texts
-from perenne.data.tables import Chunked, canonical, datatype_of, pc, whole
+from perenne.data.tables import Chunked, canonical, datatype_of, floats, pc, whole
 from perenne.stats.columns import Column, Field, FieldKind, Task
 
 MAX_CLASSES = 100
@@ -20,7 +20,7 @@ FREE_TEXT_LENGTH = 30
 FEWEST_ROWS = 20
 """With fewer rows nothing is said about how distinct values are."""
 
-_ID_NAME = re.compile(r"(^|[_\W])(id|key|uuid|guid|nr|number|index|rowid)$|[a-z]I[dD]$", re.IGNORECASE)
+_ID_NAME = re.compile(r"(?i:(^|[_\W])(id|key|uuid|guid|nr|number|index|rowid))$|[a-z]I[dD]$")
 
 
 def infer_fields(
@@ -71,11 +71,13 @@ def infer_fields(
 
 def _guess(name: str, column: Chunked) -> FieldGuess:
     datatype = datatype_of(column.type)
+    if datatype == "string" and _are_times(column):
+        datatype = "timestamp"
     kind = {"string": Kind.CATEGORY, "bool": Kind.CATEGORY, "timestamp": Kind.TIME}.get(datatype, Kind.NUMBER)
     known = len(column) - column.null_count
+    distinct = pc.count_distinct(column, mode="only_valid").as_py()
     if known == 0:
         return FieldGuess(name, kind, Role.IGNORED, datatype, "no value at all")
-    distinct = pc.count_distinct(column, mode="only_valid").as_py()
     if distinct == 1 and known == len(column) > 1:
         return FieldGuess(name, kind, Role.IGNORED, datatype, "the same value in every row")
     if datatype == "string":
@@ -86,8 +88,6 @@ def _guess(name: str, column: Chunked) -> FieldGuess:
 
 
 def _guess_text(name: str, column: Chunked, known: int, distinct: int) -> FieldGuess:
-    if _are_times(column):
-        return FieldGuess(name, Kind.TIME, Role.FEATURE, "timestamp", "every text is a date or time")
     length = pc.mean(pc.utf8_length(column)).as_py()
     mostly_distinct = known >= FEWEST_ROWS and distinct > 0.5 * known
     if mostly_distinct and length >= FREE_TEXT_LENGTH and pc.any(pc.match_substring(column, " ")).as_py():
@@ -183,15 +183,10 @@ def _array(column: Chunked, field: Field) -> Column:
     if field.kind is FieldKind.TIME:
         if not pa.types.is_timestamp(column.type) and column.null_count < len(column):
             raise _not_a(field.name, "time", column.drop_null()[0].as_py(), 0)
-        seconds = column.cast(pa.int64(), safe=False).cast(pa.float64(), safe=False)
-        return _floats(seconds) / 1e6
+        return floats(column) / 1e6
     if pa.types.is_timestamp(column.type):
         raise _not_a(field.name, "number", column.drop_null()[0].as_py(), 0)
-    return _floats(column.cast(pa.float64(), safe=False))
-
-
-def _floats(column: Chunked) -> Column:
-    return np.array(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return floats(column)
 
 
 def _levels(column: Chunked) -> Column:

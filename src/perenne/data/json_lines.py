@@ -25,6 +25,8 @@ def read_json_lines(data: bytes, name: str) -> pa.Table:
         raise Invalid(f"{name} is empty", code="data.empty", hint="is it the right file?")
     if data.lstrip()[:1] == b"[":
         data = b"\n".join(msgspec.json.encode(row) for row in _array(data, name))
+    if not data:
+        raise Invalid(f"{name} has no rows", code="data.no_rows", hint="was it cut off?")
     try:
         # A block as large as the file: columns get their types from all of it, and no line is cut in two.
         options = pyarrow.json.ReadOptions(block_size=max(len(data) + 1, 1 << 16))

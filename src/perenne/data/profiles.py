@@ -21,7 +21,7 @@ from perenne.data.model import (
     ValueCount,
 )
 from perenne.data.relations import LEAK, pairs_of, relations_to
-from perenne.data.tables import Values, canonical, datatype_of, pc, whole
+from perenne.data.tables import Values, canonical, datatype_of, floats, pc, scale_of, whole
 from perenne.stats.columns import Column
 
 SAMPLE = 20_000
@@ -169,48 +169,54 @@ def _number_flags(numbers: NumberProfile, distinct: int) -> tuple[str, ...]:
 
 def _numbers(values: Values, distinct: int) -> NumberProfile | None:
     """Describe the finite numbers; None if there are none."""
-    known = np.asarray(values.drop_null()).astype(np.float64)
+    known = floats(values.drop_null())
     finite = np.sort(known[np.isfinite(known)])
     if finite.size == 0:
         return None
-    mean, sd, skewness, kurtosis = _moments(finite)
-    quantiles = np.quantile(finite, QUANTILES)
-    low, high = 2.5 * quantiles[2] - 1.5 * quantiles[4], 2.5 * quantiles[4] - 1.5 * quantiles[2]
-    outliers = finite.size - np.searchsorted(finite, high, "right") + np.searchsorted(finite, low, "left") if distinct > 2 else 0
+    scale = scale_of(finite)
+    scaled = finite / scale
+    mean, sd, skewness, kurtosis = _moments(scaled)
+    quantiles = np.quantile(scaled, QUANTILES)
+    edges = _edges(scaled, quantiles)
     whole_numbers = finite[(finite == np.round(finite)) & (finite != 0)]
-    edges = _edges(finite, quantiles)
     return NumberProfile(
         min=float(finite[0]),
         max=float(finite[-1]),
-        mean=mean,
-        sd=sd,
+        mean=mean * scale,
+        sd=sd * scale,
         skewness=skewness,
         kurtosis=kurtosis,
-        quantiles=tuple(quantiles.tolist()),
+        quantiles=tuple((quantiles * scale).tolist()),
         zeros=int(np.searchsorted(finite, 0, "right") - np.searchsorted(finite, 0, "left")),
         negatives=int(np.searchsorted(finite, 0, "left")),
         infinite=known.size - finite.size,
-        outliers=int(outliers),
-        modes=_modes(finite, quantiles),
+        outliers=_outliers(scaled, quantiles) if distinct > 2 else 0,
+        modes=_modes(scaled, quantiles),
         fives=float(np.mean(whole_numbers % 5 == 0)) if whole_numbers.size else 0.0,
-        edges=tuple(edges.tolist()),
-        counts=tuple(np.histogram(finite, edges)[0].tolist()),
+        edges=tuple((edges * scale).tolist()),
+        counts=tuple(np.histogram(scaled, edges)[0].tolist()),
     )
+
+
+def _outliers(values: Column, quantiles: Column) -> int:
+    """Count the sorted values more than 1.5 interquartile ranges outside the quartiles (Tukey)."""
+    slack = 1.5 * (quantiles[4] - quantiles[2])
+    above = values.size - np.searchsorted(values, quantiles[4] + slack, "right")
+    return int(above + np.searchsorted(values, quantiles[2] - slack, "left"))
 
 
 def _moments(values: Column) -> tuple[float, float, float, float]:
     """Return mean, standard deviation (n - 1), skewness and excess kurtosis; the last two are 0 for a constant."""
-    scale = float(np.abs(values).max()) or 1.0
-    scaled = values / scale
-    mean = float(scaled.mean())
-    deviations = scaled - mean
+    mean = float(values.mean())
+    largest = float(np.abs(values - mean).max())
+    if largest <= 1e-12 * abs(mean) or largest < 1e-150:
+        return mean, largest, 0.0, 0.0
+    deviations = (values - mean) / largest
     squares = deviations * deviations
     variance = float(squares.mean())
-    sd = scale * float(np.sqrt(squares.sum() / max(values.size - 1, 1)))
-    if variance <= 1e-30:
-        return scale * mean, sd, 0.0, 0.0
+    sd = largest * float(np.sqrt(squares.sum() / max(values.size - 1, 1)))
     skewness = float((squares * deviations).mean()) / variance**1.5
-    return scale * mean, sd, skewness, float((squares * squares).mean()) / variance**2 - 3
+    return mean, sd, skewness, float((squares * squares).mean()) / variance**2 - 3
 
 
 def _edges(finite: Column, quantiles: Column) -> Column:

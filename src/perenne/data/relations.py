@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from perenne.data.model import Bin, PairProfile, TargetRelation
-from perenne.data.tables import Values, pc
+from perenne.data.tables import Values, floats, pc, scale_of
 from perenne.stats.columns import Column
 
 LEAK = 0.9
@@ -45,7 +45,7 @@ def relations_to(columns: Mapping[str, Values], target: str) -> dict[str, Target
         if by_class:
             found[name] = _with_classes(codes, labels, *_class_codes(encoded))
         else:
-            found[name] = _with_number(codes, labels, np.asarray(answer.cast(pa.float64())))
+            found[name] = _with_number(codes, labels, floats(answer))
     return found
 
 
@@ -61,8 +61,7 @@ def _bins(values: Values) -> tuple[Codes, list[str]]:
     """Return the bin of every row and the bins' labels."""
     if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
         return _level_bins(values)
-    numbers = np.asarray(values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values, dtype=object)
-    return _number_bins(np.array([np.nan if value is None else value for value in numbers], np.float64))
+    return _number_bins(floats(values))
 
 
 def _number_bins(values: Column) -> tuple[Codes, list[str]]:
@@ -98,13 +97,14 @@ def _with_classes(codes: Codes, labels: list[str], classes: Codes, n_classes: in
 
 def _with_number(codes: Codes, labels: list[str], answer: Column) -> TargetRelation:
     finite = np.isfinite(answer)
-    codes, answer = codes[finite], answer[finite]
+    scale = scale_of(answer[finite])
+    codes, answer = codes[finite], answer[finite] / scale
     rows = np.bincount(codes, minlength=len(labels))
     means = np.bincount(codes, answer, len(labels)) / np.maximum(rows, 1)
     total = float(np.square(answer - answer.mean()).sum()) if answer.size else 0.0
     between = float(rows @ np.square(means - answer.mean())) if answer.size else 0.0
     ratio = float(np.sqrt(min(between / total, 1.0))) if total > 0 else 0.0
-    return TargetRelation("correlation_ratio", ratio, _as_bins(labels, rows, means))
+    return TargetRelation("correlation_ratio", ratio, _as_bins(labels, rows, means * scale))
 
 
 def _as_bins(labels: list[str], rows: Codes, means: Column) -> tuple[Bin, ...]:
@@ -138,7 +138,7 @@ def pairs_of(columns: Mapping[str, Values]) -> tuple[PairProfile, ...]:
     names = [name for name, values in numbers.items() if np.nanmin(values) < np.nanmax(values)][:_MAX_COLUMNS]
     if len(names) < 2:
         return ()
-    matrix = np.column_stack([numbers[name] for name in names])
+    matrix = np.column_stack([numbers[name] / scale_of(numbers[name]) for name in names])
     pearson, spearman = _correlations(matrix), _correlations(_ranks(matrix))
     first, second = np.triu_indices(len(names), 1)
     r, rho = pearson[first, second], spearman[first, second]
@@ -158,7 +158,7 @@ def _is_number(values: Values) -> bool:
 
 
 def _finite(values: Values) -> Column:
-    numbers = np.array(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    numbers = floats(values)
     numbers[~np.isfinite(numbers)] = np.nan
     return numbers
 
@@ -199,6 +199,8 @@ def _product(a: Column, b: Column) -> Column:
 
 def _pair(x: str, y: str, xs: Column, ys: Column, pearson: float, spearman: float, reason: str) -> PairProfile:
     both = ~(np.isnan(xs) | np.isnan(ys))
-    counts, x_edges, y_edges = np.histogram2d(xs[both], ys[both], _PAIR_BINS)
+    x_scale, y_scale = scale_of(xs), scale_of(ys)
+    counts, x_edges, y_edges = np.histogram2d(xs[both] / x_scale, ys[both] / y_scale, _PAIR_BINS)
+    x_bounds, y_bounds = tuple((x_edges * x_scale).tolist()), tuple((y_edges * y_scale).tolist())
     rows = tuple(tuple(row) for row in counts.astype(np.int64).tolist())
-    return PairProfile(x, y, pearson, spearman, reason, tuple(x_edges.tolist()), tuple(y_edges.tolist()), rows)
+    return PairProfile(x, y, pearson, spearman, reason, x_bounds, y_bounds, rows)

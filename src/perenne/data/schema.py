@@ -152,7 +152,12 @@ def write_schema(schema: Schema) -> str:
     Dumper.add_representer(_Line, lambda dumper, line: dumper.represent_mapping("tag:yaml.org,2002:map", line, flow_style=True))
     columns = {name: _line(rules) for name, rules in schema.columns.items()}
     plain = {"table": _line(schema.table), "columns": columns}
-    return yaml.dump(plain, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
+    text: str = yaml.dump(plain, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
+    if text.replace("\n", "").isprintable():
+        return text
+    # The library writes line ends of other alphabets as they are, and does not read them so.
+    escaped: str = yaml.dump(plain, Dumper=Dumper, sort_keys=False, width=math.inf)
+    return escaped
 
 
 def _line(rules: TableRules | ColumnRules) -> _Line:

@@ -126,7 +126,7 @@ def get_snapshot(tx: Transaction, identity: str) -> Snapshot:
     return found[0]
 
 
-def snapshots(tx: Transaction, dataset: str | None = None, limit: int = 100) -> list[Snapshot]:
+def list_snapshots(tx: Transaction, dataset: str | None = None, limit: int = 100) -> list[Snapshot]:
     """List snapshots, newest first, optionally of one dataset."""
     return store.newest(tx, dataset, limit)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from perenne.core.errors import Invalid, NotFound
 from perenne.data.sniffing import KINDS
-from perenne.data.tables import MAX_COLUMNS, canonical
+from perenne.data.tables import MAX_COLUMNS, canonical, check_names
 
 MAX_BYTES = 8 << 30
 """A file larger than this, or one that unpacks to more, is refused: it is read as a whole."""
@@ -150,6 +150,7 @@ def _from_memory(source: Any) -> pa.Table:
         if isinstance(source, pa.Table):
             return source
         if isinstance(source, Mapping):
+            check_names([str(name) for name in source], "table")
             return pa.table({str(name): values for name, values in source.items()})
         if hasattr(source, "__arrow_c_stream__"):
             return pa.RecordBatchReader.from_stream(source).read_all()

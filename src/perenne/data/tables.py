@@ -13,8 +13,10 @@ timestamp[us]  dates and instants; UTC, without a zone null; without a zone take
 
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
+from numpy.typing import NDArray
 
 from perenne.core.errors import Invalid
 
@@ -84,6 +86,18 @@ def check_names(names: list[str], name: str) -> None:
 def whole(column: Chunked) -> Values:
     """Return a column in one piece."""
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def floats(values: Values) -> NDArray[np.float64]:
+    """Return numbers, or times in microseconds, as an array of one's own with NaN where one is missing."""
+    plain = values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
+    return np.array(plain.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+
+
+def scale_of(values: NDArray[np.float64]) -> float:
+    """Return what to divide numbers by so that their squares and differences stay finite: 1, except for enormous ones."""
+    largest = float(np.nanmax(np.abs(values), initial=0.0))
+    return largest if largest > 1e100 else 1.0
 
 
 def _plain(column: Chunked, where: str) -> Chunked:

@@ -1,8 +1,10 @@
 """Holding a table against its schema: one pass counts what breaks every rule, then the first rows of the broken ones are read."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -12,7 +14,7 @@ from perenne.data.model import Anomaly, Sample, Severity
 from perenne.data.schema import ColumnRules, Schema
 from perenne.data.tables import canonical, datatype_of, pc
 
-_RULES_AT_ONCE = 400
+_RULES_AT_ONCE = 32
 _SAMPLES = 5
 _NUMBERS = ("int64", "float64")
 
@@ -75,7 +77,7 @@ def validate(
         found = [
             *_table_anomalies(table, schema),
             *rows.broken(_column_rules(table, schema)),
-            *rows.repeated([((column,), rules.severity) for column, rules in schema.columns.items() if rules.unique]),
+            *(item for name, rules in schema.columns.items() if rules.unique for item in rows.repeated([name], rules.severity)),
             *_disordered(table, schema),
             *_key_anomalies(rows, keys),
             *(_future(rows, schema.table.time, until) if until is not None and schema.table.time else ()),
@@ -105,19 +107,21 @@ class _Rule(NamedTuple):
     allowed: float = 0.0
 
 
+@cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    """Return the one engine of this process; every table gets a cursor of its own, and none reaches a file or the network."""
+    return duckdb.connect(config={"enable_external_access": "false"})
+
+
 class _Rows:
-    """The table inside DuckDB, its columns as `c0`, `c1`… so that no name can trouble the SQL, and the row number as `r`."""
+    """The table as DuckDB sees it: its columns as `c0`, `c1`… so that no name can trouble the SQL, and the row number as `r`."""
 
     def __init__(self, table: pa.Table) -> None:
-        import duckdb
-
-        self.names = table.column_names
+        self.positions = {name: position for position, name in enumerate(table.column_names)}
         self.total = table.num_rows
-        self.error = duckdb.Error
-        numbered = table.rename_columns([f"c{position}" for position in range(table.num_columns)])
-        numbered = numbered.append_column("r", pa.array(np.arange(1, table.num_rows + 1)))
-        self._connection = duckdb.connect(config={"enable_external_access": "false"})
-        self._connection.register("t", numbered)
+        self._columns = table.columns
+        self._numbers = pa.array(np.arange(1, table.num_rows + 1))
+        self._connection = _engine().cursor()
 
     def __enter__(self) -> "_Rows":
         return self
@@ -127,19 +131,25 @@ class _Rows:
 
     def column(self, name: str) -> str:
         """Return how SQL calls a column."""
-        return f"c{self.names.index(name)}"
+        return f"c{self.positions[name]}"
 
-    def fetch(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run a query and return all its rows."""
+    def fetch(self, columns: Iterable[str], query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run a query over some columns of the table `t`, for planning one over thousands takes long; return all its rows."""
+        needed = {self.column(name): self._columns[self.positions[name]] for name in columns}
+        self._connection.register("t", pa.table({**needed, "r": self._numbers}))
         return list(self._connection.execute(query, list(parameters)).fetchall())
 
     def broken(self, rules: Iterable[_Rule]) -> Iterator[Anomaly]:
-        """Count the rows that break each rule, hundreds of rules in one pass, and read the first ones."""
+        """Count the rows that break each rule, and read the first ones.
+
+        A few dozen rules go in one pass: planning hundreds takes longer than another pass.
+        """
         rules = list(rules)
         for start in range(0, len(rules), _RULES_AT_ONCE):
             part = rules[start : start + _RULES_AT_ONCE]
             counts = ", ".join(f"count(*) filter (where {rule.condition})" for rule in part)
-            found = self.fetch(f"select {counts} from t", [value for rule in part for value in rule.parameters])
+            parameters = [value for rule in part for value in rule.parameters]
+            found = self.fetch([rule.column for rule in part], f"select {counts} from t", parameters)
             for rule, count in zip(part, found[0], strict=True):
                 if count > rule.allowed * self.total:
                     yield self._of(rule, count)
@@ -147,26 +157,24 @@ class _Rows:
     def _of(self, rule: _Rule, count: int) -> Anomaly:
         value = self.column(rule.column)
         query = f"select r, cast({value} as varchar) from t where {rule.condition} order by r limit {_SAMPLES}"
-        samples = [Sample(row, text) for row, text in self.fetch(query, rule.parameters)]
+        samples = [Sample(row, text) for row, text in self.fetch([rule.column], query, rule.parameters)]
         return _anomaly(rule.column, rule.check, rule.expected, count, self.total, rule.severity, samples)
 
-    def repeated(self, keys: Iterable[tuple[Sequence[str], Severity]]) -> Iterator[Anomaly]:
+    def repeated(self, columns: Sequence[str], severity: Severity) -> Iterator[Anomaly]:
         """Find the rows that have the key of an earlier row; a key with a missing part repeats nothing."""
-        for columns, severity in keys:
-            if not set(columns) <= set(self.names):
-                continue
-            names = [self.column(column) for column in columns]
-            known, group = " and ".join(f"{name} is not null" for name in names), ", ".join(names)
-            count = self.fetch(f"select count(*) from t where {known}")[0][0]
-            distinct = self.fetch(f"select count(*) from (select 1 from t where {known} group by {group})")[0][0]
-            if count > distinct:
-                query = (
-                    f"select r, concat_ws(', ', {group}) from t where {known} "
-                    f"qualify row_number() over (partition by {group} order by r) > 1 order by r limit {_SAMPLES}"
-                )
-                samples = [Sample(row, text) for row, text in self.fetch(query)]
-                column = ", ".join(columns)
-                yield _anomaly(column, "unique", "no value twice", count - distinct, self.total, severity, samples)
+        if not columns or not set(columns) <= set(self.positions):
+            return
+        names = [self.column(column) for column in columns]
+        known, group = " and ".join(f"{name} is not null" for name in names), ", ".join(names)
+        query = f"select coalesce(sum(n - 1), 0) from (select count(*) as n from t where {known} group by {group})"
+        count = int(self.fetch(columns, query)[0][0])
+        if count:
+            query = (
+                f"select r, concat_ws(', ', {group}) from t where {known} "
+                f"qualify row_number() over (partition by {group} order by r) > 1 order by r limit {_SAMPLES}"
+            )
+            samples = [Sample(row, text) for row, text in self.fetch(columns, query)]
+            yield _anomaly(", ".join(columns), "unique", "no value twice", count, self.total, severity, samples)
 
 
 def _table_anomalies(table: pa.Table, schema: Schema) -> Iterator[Anomaly]:
@@ -174,10 +182,11 @@ def _table_anomalies(table: pa.Table, schema: Schema) -> Iterator[Anomaly]:
     if total < schema.table.rows_min:
         expected = f"at least {schema.table.rows_min:,} rows, there are {total:,}"
         yield _anomaly("", "rows_min", expected, total, total, Severity.ERROR)
+    columns = dict(zip(table.column_names, table.columns, strict=True))
     for name, rules in schema.columns.items():
-        if name not in table.column_names:
+        if name not in columns:
             yield _anomaly(name, "missing_column", f"a column of {rules.type}", total, total, Severity.ERROR)
-    for name, column in zip(table.column_names, table.columns, strict=True):
+    for name, column in columns.items():
         if name not in schema.columns:
             yield _anomaly(name, "new_column", "no such column", total, total, Severity.WARNING)
             continue
@@ -233,11 +242,12 @@ def _text_rules(name: str, column: str, rules: ColumnRules) -> Iterator[_Rule]:
 
 
 def _disordered(table: pa.Table, schema: Schema) -> Iterator[Anomaly]:
-    for name, rules in schema.columns.items():
-        if not rules.ascending or name not in table.column_names or datatype_of(table.column(name).type) != rules.type:
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        rules = schema.columns.get(name)
+        if rules is None or not rules.ascending or datatype_of(column.type) != rules.type:
             continue
-        rows = np.flatnonzero(np.asarray(pc.is_valid(table.column(name))))
-        values = table.column(name).drop_null()
+        rows = np.flatnonzero(np.asarray(pc.is_valid(column)))
+        values = column.drop_null()
         falls = np.flatnonzero(np.asarray(pc.less(values.slice(1), values.slice(0, max(len(values) - 1, 0)))))
         if falls.size:
             samples = [Sample(int(rows[index + 1]) + 1, str(values[int(index) + 1].as_py())) for index in falls[:_SAMPLES]]
@@ -250,11 +260,11 @@ def _key_anomalies(rows: _Rows, keys: Sequence[str]) -> Iterator[Anomaly]:
     if not keys:
         return
     yield from _not_null(rows, keys)
-    yield from rows.repeated([(keys, Severity.ERROR)])
+    yield from rows.repeated(keys, Severity.ERROR)
 
 
 def _not_null(rows: _Rows, columns: Sequence[str]) -> Iterator[Anomaly]:
-    present = [name for name in columns if name in rows.names]
+    present = [name for name in columns if name in rows.positions]
     for name in columns:
         if name not in present:
             yield _anomaly(name, "missing_column", "a column of this name", rows.total, rows.total, Severity.ERROR)
@@ -265,7 +275,7 @@ def _not_null(rows: _Rows, columns: Sequence[str]) -> Iterator[Anomaly]:
 
 
 def _future(rows: _Rows, time: str, until: int) -> Iterator[Anomaly]:
-    if time in rows.names:
+    if time in rows.positions:
         condition = f"epoch_us(cast({rows.column(time)} as timestamp)) > ?"
         expected = f"nothing later than {format_time(until)}"
         yield from rows.broken([_Rule(time, "future", expected, condition, (until,), Severity.ERROR)])
@@ -274,8 +284,8 @@ def _future(rows: _Rows, time: str, until: int) -> Iterator[Anomaly]:
 def _expectation_anomalies(rows: _Rows, expectations: Iterable[Expectation]) -> Iterator[Anomaly]:
     for expectation in expectations:
         if expectation.kind == "unique":
-            yield from _not_null(rows, [name for name in expectation.columns if name not in rows.names])
-            yield from rows.repeated([(expectation.columns, Severity.ERROR)])
+            yield from _not_null(rows, [name for name in expectation.columns if name not in rows.positions])
+            yield from rows.repeated(expectation.columns, Severity.ERROR)
         elif expectation.kind == "not_null":
             yield from _not_null(rows, expectation.columns)
         else:
@@ -285,17 +295,17 @@ def _expectation_anomalies(rows: _Rows, expectations: Iterable[Expectation]) -> 
 def _predicate(rows: _Rows, name: str, predicate: str) -> Iterator[Anomaly]:
     """Check a person's condition; where it is neither true nor false, because a value is missing, it counts as kept."""
     named, seen = [], set()
-    for position, column in enumerate(rows.names):
-        # SQL does not tell names apart by case: the first column of a name is the one that is meant.
-        if column.lower() not in seen:
+    for column, position in rows.positions.items():
+        # SQL does not tell names apart by case, nor knows an empty one: the first column of a name is the one that is meant.
+        if column and column.lower() not in seen:
             seen.add(column.lower())
             named.append(f"c{position} as {quoted(column)}")
     source = f"(select {', '.join(named)}, r as {quoted(_ROW)} from t)"
     broken = f"from {source} where not ({predicate}\n)"
     try:
-        count = rows.fetch(f"select count(*) {broken}")[0][0]
-        samples = rows.fetch(f"select {quoted(_ROW)} {broken} order by 1 limit {_SAMPLES}") if count else []
-    except rows.error as error:
+        count = rows.fetch(rows.positions, f"select count(*) {broken}")[0][0]
+        samples = rows.fetch(rows.positions, f"select {quoted(_ROW)} {broken} order by 1 limit {_SAMPLES}") if count else []
+    except duckdb.Error as error:
         raise Invalid(
             f"expectation {name!r}: {str(error).splitlines()[0]}",
             code="data.expectation",

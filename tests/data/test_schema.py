@@ -1,0 +1,80 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perenne.core.errors import Invalid
+from perenne.data.model import Severity
+from perenne.data.schema import ColumnRules, Schema, TableRules, read_schema, write_schema
+
+TEXT = """
+table: {rows_min: 1000, key: [id], time: ts}
+columns:
+  id: {type: int64, nullable: false, unique: true}
+  ts: {type: timestamp, ascending: true}
+  age: {type: int64, null_max: 0.05, min: 0, max: 132}
+  state: {type: string, domain: [MA, NY], severity: error}
+  zip: {type: string, regex: '^[0-9]{5}$', max_length: 5}
+"""
+
+
+def test_a_schema_is_read_as_it_was_written_by_hand() -> None:
+    schema = read_schema(TEXT)
+    assert schema.table == TableRules(rows_min=1000, key=("id",), time="ts")
+    assert list(schema.columns) == ["id", "ts", "age", "state", "zip"]
+    assert schema.columns["age"] == ColumnRules(type="int64", null_max=0.05, min=0, max=132)
+    assert schema.columns["state"].severity is Severity.ERROR
+    assert write_schema(schema).strip() == TEXT.strip().replace("'^[0-9]{5}$'", "'^[0-9]{5}$'")
+
+
+numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+rules = st.one_of(
+    st.builds(
+        ColumnRules,
+        type=st.sampled_from(["int64", "float64"]), nullable=st.booleans(), null_max=st.none() | st.floats(0, 1),
+        min=numbers, max=numbers, unique=st.booleans(), severity=st.sampled_from(Severity),
+    ),
+    st.builds(
+        ColumnRules,
+        type=st.just("string"), domain=st.none() | st.lists(texts, max_size=4).map(tuple),
+        regex=st.none() | st.just(r"^\d+ \"'$"), max_length=st.none() | st.integers(0, 2**40),
+    ),
+)  # fmt: skip
+
+
+@given(
+    st.dictionaries(
+        texts | st.just("x" * 300) | st.sampled_from(["yes", "null", "1", "? a: {", "<script>\n'\"--"]), rules, max_size=5
+    )
+)
+def test_what_is_written_is_read(columns: dict[str, ColumnRules]) -> None:
+    schema = Schema(table=TableRules(rows_min=3, key=tuple(columns)[:1], time=None), columns=columns)
+    assert read_schema(write_schema(schema)) == schema
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("columns: {}", "table"),
+        ("table: {rows: 1}\ncolumns: {}", "rows"),
+        ("table: {}\ncolumns: {x: {type: int64, minimum: 1}}", "minimum"),
+        ("table: {}\ncolumns: {x: {type: int64}}\nrules: []", "rules"),
+        ("table: {}\ncolumns: {x: {type: integer}}", "column 'x': type 'integer'"),
+        ("table: {}\ncolumns: {x: {type: string, min: 1}}", "column 'x': min and max"),
+        ("table: {}\ncolumns: {x: {type: int64, domain: [a]}}", "column 'x': domain"),
+        ("table: {}\ncolumns: {x: {type: string, domain: [1]}}", "Expected `str`"),
+        ("table: {}\ncolumns: {x: {type: string, regex: '['}}", "column 'x': regex"),
+        ("table: {}\ncolumns: {x: {type: int64, severity: fatal}}", "fatal"),
+        ("table: {key: [y]}\ncolumns: {x: {type: int64}}", "'y'"),
+        ("table: {time: y}\ncolumns: {x: {type: int64}}", "'y'"),
+        ("table: {\ncolumns", "s.yaml"),
+        ("", "s.yaml"),
+        ("!!python/object/apply:os.system [ls]", "s.yaml"),
+    ],
+)
+def test_a_schema_that_makes_no_sense_is_refused_with_the_place(text: str, words: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        read_schema(text, "s.yaml")
+    assert caught.value.code == "data.schema"
+    assert caught.value.message.startswith("s.yaml")
+    assert words in caught.value.message
