@@ -94,7 +94,8 @@ def after_infrastructure(step: Advance) -> None:
         note = f"waits for {step.policy.approve_by or 'a person'} to approve {step.episode.challenger}"
         step.move(EpisodeState.AWAITING_APPROVAL, note, due=step.now + APPROVAL_TIME)
     elif found.gate.state is GateState.OPEN:
-        enter_shadow(step, "the evidence alone decides")
+        approved = [decision.approver for decision in found.decisions if decision.approved]
+        enter_shadow(step, f"approved by {approved[-1]}" if approved else "the evidence alone decides")
     else:
         step.move(EpisodeState.FAILED, "; ".join(found.gate.reasons))
 

@@ -67,24 +67,25 @@ def run_round(
     recorder = _Recorder(workspace, actor, loaded, on_event)
     end = now - policy.label_delay if model.dataset.time else now
     window = Window(max(0, end - policy.history) if policy.history else 0, end)
-    engine = Engine(workspace.database, workspace.objects, root=loaded.root)
-    try:
-        done: PipelineRun = engine.run(
-            standard_round,
-            model.dataset.function,
-            model.function,
-            model.candidates,
-            _recipe(loaded, model, policy),
-            model.dataset.expect,
-            window,
-            Bounds(project.objectives, project.guardrails, champion.tree if champion else ""),
-            champion.snapshot if champion else "",
-            on_event=recorder.hear,
-        )
-    except PerenneError as error:
-        recorder.fail(error.message)
-        raise
-    return _keep(workspace, actor, loaded, recorder, done, champion, window)
+    with Engine(workspace.database, workspace.objects, root=loaded.root) as engine:
+        try:
+            done: PipelineRun = engine.run(
+                standard_round,
+                model.dataset.function,
+                model.function,
+                model.candidates,
+                _recipe(loaded, model, policy),
+                model.dataset.expect,
+                window,
+                Bounds(project.objectives, project.guardrails, champion.tree if champion else ""),
+                champion.snapshot if champion else "",
+                on_event=recorder.hear,
+            )
+            outcome: Outcome = done.result()
+        except Exception as error:
+            recorder.fail(error.message if isinstance(error, PerenneError) else f"{type(error).__name__}: {error}")
+            raise
+        return _keep(workspace, actor, loaded, recorder, done, outcome, champion, window)
 
 
 def _recipe(loaded: LoadedProject, model: Model, policy: RetrainPolicy) -> Recipe:
@@ -108,11 +109,11 @@ def _keep(
     loaded: LoadedProject,
     recorder: "_Recorder",
     done: PipelineRun,
+    outcome: Outcome,
     champion: Version | None,
     window: Window,
 ) -> RoundResult:
     """Register what the pipeline made, in one transaction with the end of the run."""
-    outcome: Outcome = done.output
     tree = put_tree(workspace.objects, outcome.package)
     reference = workspace.objects.put_file(outcome.package / "monitor" / "reference.npz")
     name = loaded.project.name

@@ -8,7 +8,7 @@ from perenne.core.results import Result
 
 
 @click.command()
-@click.option("--fast", is_flag=True, help="A quarter of the flights and fewer days: under 40 seconds.")
+@click.option("--fast", is_flag=True, help="Half the flights and fewer days: under 40 seconds.")
 @click.option(
     "--folder", type=click.Path(path_type=Path), default=Path("perenne-demo"), show_default=True, help="Where it lives."
 )

@@ -101,8 +101,8 @@ def tell(folder: Path, *, fast: bool, quiet: bool = False) -> Story:
     clock = ManualClock(parse_time(OPENING))
     with Workspace(settings, clock) as workspace:
         teller = _Teller(workspace, clock, folder, quiet)
-        teller.first_round()
-        teller.live(until=parse_time("2013-06-10" if fast else "2013-07-16"))
+        if teller.first_round():
+            teller.live(until=parse_time("2013-04-29" if fast else "2013-06-16"))
         return teller.end(time.monotonic() - started)
 
 
@@ -115,7 +115,7 @@ def prepare(folder: Path, *, fast: bool) -> None:
     folder.mkdir(parents=True)
     (folder / MARK).touch()
     shutil.copyfile(Path(__file__).parent / "flights" / "project.py", folder / "project.py")
-    write_flights(folder / "flights.parquet", until="2013-08-01", every=4 if fast else 1)
+    write_flights(folder / "flights.parquet", until="2013-08-01", every=2 if fast else 1)
 
 
 class _Teller:
@@ -140,8 +140,8 @@ class _Teller:
         if not self._quiet:
             print(f"{line.day}  {stage:<8}  {text}", file=sys.stderr, flush=True)  # noqa: T201
 
-    def first_round(self) -> None:
-        """Train on the first three months and put the model in service."""
+    def first_round(self) -> bool:
+        """Train on the first three months; tell whether the model went into service."""
         self.say("data", "the flights of January to March 2013 from New York; weather is that of the hour before departure")
         done = run_round(self._workspace, self._person, load_project(self._folder))
         plan = done.outcome.plan
@@ -151,6 +151,11 @@ class _Teller:
         held = plan.rows - plan.validation
         self.say("train", f"{plan.train} rows to learn from, {plan.validation - plan.train} to choose by, {held} to judge by")
         self._settle()
+        with self._workspace.database.read() as tx:
+            gate = registry.dossier(tx, done.version.id).gate
+        if gate.state is not GateState.OPEN:
+            self.say("review", f"{done.version.id} may not serve: {'; '.join(gate.reasons)}")
+        return gate.state is GateState.OPEN
 
     def live(self, until: int) -> None:
         """Serve the days that follow, and let the loop act on what it sees."""
@@ -197,6 +202,7 @@ class _Teller:
         while True:
             self._platform.loop.settle()
             jobs = self._platform.errands.drain() + self._platform.trainer.drain()
+            self._platform.loop.settle()
             approved = self._approve()
             self._narrate()
             if not jobs and not approved:
