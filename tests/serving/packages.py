@@ -1,5 +1,9 @@
 """Small packages made the real way: fitted, compiled, with a monitoring reference; and release folders that hold them."""
 
+import atexit
+import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +48,7 @@ def numbers(rows: int, seed: int = 0) -> dict[str, Any]:
 def make_package(folder: Path, *, fields: tuple[Field, ...] = FIELDS, task: Task = Task.BINARY, seed: int = 0) -> Path:
     """Fit, compile and package a small model in a folder."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
 
     columns = flights(400, seed) if fields is FIELDS else numbers(400, seed)
     draw = np.random.default_rng(seed + 1)
@@ -58,7 +63,8 @@ def make_package(folder: Path, *, fields: tuple[Field, ...] = FIELDS, task: Task
         y = np.digitize(noisy, (0.0,) if task is Task.BINARY else (-0.5, 0.5))
         estimator = HistGradientBoostingClassifier(max_iter=10, random_state=seed)
     encoder = Encoder.fit(columns, y, fields, task, len(classes))
-    estimator.fit(encoder.transform(columns), y)
+    with threadpool_limits(1):  # OpenMP's threads would spin against the other tests'
+        estimator.fit(encoder.transform(columns), y)
     signature = Signature(fields, task, classes, "late")
     package(folder, signature=signature, encoder=encoder, estimator=estimator, sample=columns, example=take(columns, slice(0, 5)))
     prediction = load(folder).predict(columns)
@@ -74,6 +80,19 @@ def make_package(folder: Path, *, fields: tuple[Field, ...] = FIELDS, task: Task
     (folder / "monitor").mkdir()
     (folder / "monitor" / "reference.npz").write_bytes(reference.to_bytes())
     return folder
+
+
+@cache
+def made_packages() -> dict[str, Path]:
+    """Make the packages of a test run once: making one compiles it and proves its parity."""
+    root = Path(tempfile.mkdtemp(prefix="perenne-packages-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    return {
+        "first": make_package(root / "first"),
+        "second": make_package(root / "second", seed=7),
+        "regression": make_package(root / "regression", fields=NUMBERS, task=Task.REGRESSION),
+        "multiclass": make_package(root / "multiclass", fields=NUMBERS, task=Task.MULTICLASS),
+    }
 
 
 class ReleaseFolder:

@@ -81,24 +81,25 @@ def check_head(headers: Collection[tuple[bytes, bytes]], raw_path: bytes, limits
     PerenneError
         400 for no or two hosts, 403 for another's, 413 for a body that is announced too large, 414 for a long URL.
     """
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) != 1:
+    hosts, length = 0, None
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+            if value.decode("latin-1").lower() not in limits.hosts:
+                raise Misdirected(
+                    "this server does not answer for that host", code="request.host", hint="configure the name it is reached by"
+                )
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else -1
+    if hosts != 1:
         raise Invalid("the request must have exactly one Host header", code="request.host")
-    if hosts[0].decode("latin-1").lower() not in limits.hosts:
-        raise Misdirected(
-            "this server does not answer for that host", code="request.host", hint="configure the name it is reached by"
-        )
     if len(raw_path) > MAX_URL:
         raise _LongUrl("the URL is too long", code="request.url")
-    for name, value in headers:
-        if name == b"content-length":
-            length = int(value) if value.isdigit() else -1
-            if length < 0:
-                raise Invalid("Content-Length is not a number", code="request.length")
-            if length > limits.body:
-                raise TooLarge(limits.body)
-            return length
-    return None
+    if length is not None and length < 0:
+        raise Invalid("Content-Length is not a number", code="request.length")
+    if length is not None and length > limits.body:
+        raise TooLarge(limits.body)
+    return length
 
 
 class _LongUrl(PerenneError):

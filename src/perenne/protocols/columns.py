@@ -3,16 +3,18 @@
 A refusal names the column, the type expected and the row; it never repeats a value.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perenne.core.clock import SECOND, parse_time
 from perenne.core.errors import Invalid
+from perenne.formats.oip import FLOATS, INTEGERS
 from perenne.stats.columns import Column, Field, FieldKind
 
+TensorReader: TypeAlias = Callable[[NDArray[Any]], Column]
 _BOOLEANS = {"true": "true", "false": "false", "True": "true", "False": "false", "TRUE": "true", "FALSE": "false"}
 _MAX_WHOLE = 2**63
 
@@ -36,25 +38,36 @@ def read_values(field: Field, values: Sequence[Any]) -> Column:
             return _categories(field, values)
 
 
-def read_tensor(field: Field, datatype: str, values: NDArray[Any]) -> Column:
-    """Read the flat values of an inference tensor: whole numbers are nanoseconds where a time is due.
+def tensor_readers(field: Field) -> dict[str, TensorReader]:
+    """Return how a field's column is read from the flat values of an inference tensor, by the tensor's datatype.
 
-    Raises
-    ------
-    Invalid
-        If the datatype is not one the field can be read from, or a value cannot be read.
+    Where a time is due, whole numbers are nanoseconds since 1970.
     """
-    whole, text = values.dtype.kind in "iu", values.dtype == object
+
+    def read_plain(values: NDArray[Any]) -> Column:
+        return read_values(field, values.tolist())
+
     match field.kind:
-        case FieldKind.NUMBER if whole or values.dtype.kind == "f":
-            return values.astype(np.float64, copy=False)
-        case FieldKind.TIME if datatype == "INT64":
-            return values / 1e9
-        case FieldKind.TIME if text:
-            return read_values(field, values.tolist())
-        case FieldKind.CATEGORY if text or datatype == "BOOL" or (whole and field.datatype != "bool"):
-            return read_values(field, values.tolist())
-    raise Invalid(f"input {field.name!r}: expected {expected_datatype(field)}, got {datatype}", code="INVALID_PARAMETER_VALUE")
+        case FieldKind.NUMBER:
+            return dict.fromkeys((*INTEGERS, *FLOATS), _as_float)
+        case FieldKind.TIME:
+            return {"INT64": _from_nanoseconds, "BYTES": read_plain}
+        case _ if field.datatype == "bool":
+            return {"BOOL": read_plain, "BYTES": read_plain}
+        case _:
+            return {"BYTES": _unchanged, "BOOL": read_plain, **dict.fromkeys(INTEGERS, read_plain)}
+
+
+def _as_float(values: NDArray[Any]) -> Column:
+    return values.astype(np.float64, copy=False)
+
+
+def _from_nanoseconds(values: NDArray[Any]) -> Column:
+    return values / 1e9
+
+
+def _unchanged(values: NDArray[Any]) -> Column:
+    return values
 
 
 def expected_datatype(field: Field) -> str:

@@ -2,9 +2,9 @@
 
 The control plane's side: `model` holds deployments and their rules, `service` changes them, `releases` writes the folder from
 which model servers run. The server's side, which reads nothing but that folder: `supervisor` starts the processes; a `worker`
-answers (`application`, `runtime`, `batching`, `loading`, `counters`); the `observer` keeps the `row_log` and the `windows` and runs
-the `challengers` in shadow; `mirror` and `messages` are the wire between them. `log` reads the row log back. The protocols spoken
-are in `perenne.protocols`.
+answers (`application`, `runtime`, `batching`, `loading`, `counters`); the `observer` keeps the `row_log` and the `windows` and
+runs the `challengers` in shadow; `mirror` and `messages` are the wire between them. `log` reads the row log back. The protocols
+spoken are in `perenne.protocols`.
 """
 
 from importlib import import_module

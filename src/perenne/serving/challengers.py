@@ -2,15 +2,19 @@
 
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+import msgspec
 import numpy as np
 
-from perenne.inference import Prediction, Predictor, load
+from perenne.core import json
+from perenne.inference import Prediction, Predictor, Signature, load
 from perenne.serving.model import Variant
 from perenne.serving.releases import package_folder
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns, Task
+
+Label: TypeAlias = str | int | float | bool
 
 REFERENCE = "monitor/reference.npz"
 MAX_FAILURES = 3
@@ -18,18 +22,28 @@ _SAME_VALUE = 0.01
 
 
 class Package(NamedTuple):
-    """A version as the observer needs it: what it takes, how it answers, and the cells it is watched by."""
+    """A version as the observer needs it: what it takes and answers, and the cells it is watched by."""
 
-    predictor: Predictor
+    signature: Signature
     reference: Reference | None
 
 
+class _Manifest(msgspec.Struct):
+    signature: Signature
+
+
 def open_package(folder: Path, tree: str) -> Package:
-    """Load a version from a release folder."""
+    """Read what a version takes and answers from a release folder; the model itself stays on the disk."""
     package = package_folder(folder, tree)
+    signature = json.decode((package / "package.json").read_bytes(), _Manifest, what="package.json").signature
     path = package / REFERENCE
-    reference = Reference.from_bytes(path.read_bytes()) if path.exists() else None
-    return Package(load(package), reference)
+    return Package(signature, Reference.from_bytes(path.read_bytes()) if path.exists() else None)
+
+
+def labels(signature: Signature, prediction: Prediction) -> list[Label]:
+    """Return the answers of a prediction: labels, or numbers for regression."""
+    answers = prediction.predictions.tolist()
+    return answers if signature.task is Task.REGRESSION else [signature.classes[answer] for answer in answers]
 
 
 class ShadowAnswer(NamedTuple):
@@ -47,13 +61,21 @@ class Challenger:
     variant : Variant
         Which one.
     package : Package
-        Its package.
+        What it takes and answers.
+    predictor : Predictor
+        Answers.
     """
 
-    def __init__(self, variant: Variant, package: Package) -> None:
+    def __init__(self, variant: Variant, package: Package, predictor: Predictor) -> None:
         self.variant = variant
         self.package = package
+        self._predictor = predictor
         self._failures = 0
+
+    @classmethod
+    def load(cls, folder: Path, variant: Variant, package: Package) -> "Challenger":
+        """Load a challenger from a release folder. Raises PerenneError if its package is damaged."""
+        return cls(variant, package, load(package_folder(folder, variant.tree)))
 
     @property
     def parked(self) -> bool:
@@ -64,7 +86,7 @@ class Challenger:
         """Answer rows; None if it failed."""
         start = time.perf_counter_ns()
         try:
-            prediction = self.package.predictor.predict(columns)
+            prediction = self._predictor.predict(columns)
         except Exception:
             self._failures += 1
             return None
@@ -72,10 +94,9 @@ class Challenger:
         return ShadowAnswer(prediction, (time.perf_counter_ns() - start) // 1_000 // max(rows, 1))
 
 
-def agreeing(champion: Predictor, ours: Prediction, challenger: Predictor, theirs: Prediction) -> int:
+def agreeing(champion: Signature, ours: Prediction, challenger: Signature, theirs: Prediction) -> int:
     """Count the rows both answer alike: with the same label, or with values that differ by at most 1 %."""
-    if champion.signature.task is Task.REGRESSION or challenger.signature.task is Task.REGRESSION:
+    if champion.task is Task.REGRESSION or challenger.task is Task.REGRESSION:
         same = np.isclose(theirs.predictions, ours.predictions, rtol=_SAME_VALUE, atol=0.0)
         return int(np.count_nonzero(same))
-    pairs = zip(champion.labels(ours), challenger.labels(theirs), strict=True)
-    return sum(a == b for a, b in pairs)
+    return sum(a == b for a, b in zip(labels(champion, ours), labels(challenger, theirs), strict=True))

@@ -186,7 +186,7 @@ class Observer:
         self._challengers = []
         for variant in deployment.challengers:
             try:
-                self._challengers.append(Challenger(variant, self._package(variant.tree)))
+                self._challengers.append(Challenger.load(self._folder, variant, self._package(variant.tree)))
             except Exception as error:
                 log.error("challenger %s cannot be loaded: %s", variant.version, error)
         self._counters.set(Gauge.GENERATION, deployment.generation)
@@ -218,7 +218,7 @@ class Observer:
 
     def _digest_group(self, key: WindowKey, tree: str, group: list[Served]) -> None:
         package = self._package(tree)
-        signature = package.predictor.signature
+        signature = package.signature
         columns = unpack_columns([served.columns for served in group], signature.fields)
         answered = [served for served in group if served.predictions]
         prediction = _prediction(answered, signature.task, len(signature.classes)) if len(answered) == len(group) else None
@@ -263,7 +263,7 @@ class Observer:
         self._log(challenger.package, key, variant.tree, shadows, columns, theirs.prediction)
         if window is not None:
             window.add(columns, theirs.prediction, np.array([served.event_time for served in group], np.int64))
-            window.compare(agreeing(champion.predictor, ours, challenger.package.predictor, theirs.prediction), rows)
+            window.compare(agreeing(champion.signature, ours, challenger.package.signature, theirs.prediction), rows)
 
     def _log(
         self,
@@ -278,10 +278,9 @@ class Observer:
 
         if self._row_log is None:
             self._row_log = row_log.RowLog(self._logs, self._boot)
-        signature = package.predictor.signature
-        self._row_log.add(
-            row_log.batch_of(package.predictor, key, tree, group, columns, prediction), signature.fields, signature.task
-        )
+        signature = package.signature
+        batch = row_log.batch_of(signature, key, tree, group, columns, prediction)
+        self._row_log.add(batch, signature.fields, signature.task)
 
     def _post(self, now: float) -> None:
         self._windows.post()

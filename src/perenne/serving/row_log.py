@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from perenne.core.clock import HOUR, SECOND, format_time
-from perenne.inference import Prediction, Predictor
+from perenne.inference import Prediction, Signature
+from perenne.serving.challengers import labels
 from perenne.serving.messages import Served
 from perenne.serving.model import Constant
 from perenne.serving.windows import WindowKey
@@ -89,8 +90,9 @@ class RowLog:
         """Take rows."""
         table = to_table(batch, fields, task)
         hours = batch.arrivals // HOUR * HOUR
-        for hour in np.unique(hours).tolist():
-            part = table if hours[0] == hours[-1] == hour else table.filter(pa.array(hours == hour))
+        present = np.unique(hours).tolist()
+        for hour in present:
+            part = table if len(present) == 1 else table.filter(pa.array(hours == hour))
             self._waiting.setdefault((batch.version, hour), []).append(part)
         self.bytes += table.nbytes
 
@@ -115,16 +117,16 @@ class RowLog:
 
 
 def batch_of(
-    predictor: Predictor, key: WindowKey, tree: str, group: list[Served], columns: Columns, prediction: Prediction | None
+    signature: Signature, key: WindowKey, tree: str, group: list[Served], columns: Columns, prediction: Prediction | None
 ) -> Batch:
     """Return the rows of several requests as a batch to log; a constant's answer is the same for all its rows."""
     rows = np.array([served.rows for served in group])
     spread = functools.partial(np.repeat, repeats=rows)
     numbers = [np.arange(served.first_row, served.first_row + served.rows, dtype=np.int32) for served in group]
-    logged: Logged = (None, None, None) if prediction is None else answers(predictor, prediction)
+    logged: Logged = (None, None, None) if prediction is None else answers(signature, prediction)
     constants = [served.answer for served in group for _ in range(served.rows)] if prediction is None else []
     if prediction is None and any(answer is not None for answer in constants):
-        numbers_only = predictor.signature.task is Task.REGRESSION
+        numbers_only = signature.task is Task.REGRESSION
         logged = ([answer if answer is None or numbers_only else label_text(answer) for answer in constants], None, None)
     return Batch(
         version=key.version,
@@ -175,19 +177,18 @@ def to_table(batch: Batch, fields: tuple[Field, ...], task: Task) -> pa.Table:
     return pa.table(columns)
 
 
-def answers(predictor: Predictor, prediction: Prediction) -> Logged:
+def answers(signature: Signature, prediction: Prediction) -> Logged:
     """Return a prediction as it is logged: labels as text (or numbers), the leading score, and all scores.
 
     The leading score is that of the positive class for a binary task and the highest one otherwise.
     """
-    signature = predictor.signature
     if signature.task is Task.REGRESSION:
         return prediction.predictions, None, None
-    labels = [label_text(label) for label in predictor.labels(prediction)]
+    texts = [label_text(label) for label in labels(signature, prediction)]
     scores = prediction.scores
     if scores is None:
-        return labels, None, None
-    return labels, scores[:, 1] if signature.task is Task.BINARY else scores.max(axis=1), scores
+        return texts, None, None
+    return texts, scores[:, 1] if signature.task is Task.BINARY else scores.max(axis=1), scores
 
 
 def label_text(label: object) -> str:

@@ -138,7 +138,7 @@ class Runtime:
         request: Request,
         endpoint: str,
         target: Target,
-        read: Callable[[Signature], Rows],
+        read: Callable[[Request, Signature], Rows],
         write: Callable[[Answer, Any], Reply],
     ) -> Reply:
         """Answer a request for predictions.
@@ -163,7 +163,7 @@ class Runtime:
         self.in_flight += 1
         try:
             event_time = self._event_time(request)
-            table = read(target.loaded.signature)
+            table = read(request, target.loaded.signature)
             rows = table.size
             answer = await self._answer(request, target, table, event_time)
             outcome, variant = Outcome.FALLBACK if answer.reason == "fallback" else Outcome.OK, answer.variant

@@ -5,6 +5,7 @@ It imports nothing of the control plane: no SQLAlchemy, DuckDB, Arrow, scikit-le
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -112,6 +113,7 @@ class _Server(BoundedServer):
     def __init__(self, config: "object", runtime: Runtime, drain_seconds: float) -> None:
         super().__init__(config)  # type: ignore[arg-type]
         self._runtime = runtime
+        self._loop = asyncio.get_running_loop()
         self._drain_seconds = drain_seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -121,14 +123,14 @@ class _Server(BoundedServer):
             return
         self._runtime.draining = True
         self._runtime.counters.set(Gauge.READY, 0)
-        asyncio.get_event_loop().call_soon_threadsafe(self._leave_later)
+        self._loop.call_soon_threadsafe(self._leave_later)
 
     def leave(self) -> None:
         """Go as if told so by a signal."""
         self.handle_exit(signal.SIGTERM, None)
 
     def _leave_later(self) -> None:
-        asyncio.get_running_loop().call_later(self._drain_seconds, setattr, self, "should_exit", True)
+        self._loop.call_later(self._drain_seconds, setattr, self, "should_exit", True)
 
 
 class _Seen:
@@ -173,6 +175,7 @@ async def _reload(folder: Path, runtime: Runtime) -> None:
         log.error("the release cannot be loaded, the one before stays: %s: %s", type(error).__name__, error)
         return
     runtime.lineup = lineup
+    gc.freeze()  # what a release loads stays: the collector need not look through it again
     runtime.counters.add(Gauge.LOADS)
     runtime.counters.set(Gauge.LOAD_US, int((time.perf_counter() - start) * 1e6))
     runtime.counters.set(Gauge.GENERATION, release.deployment.generation)

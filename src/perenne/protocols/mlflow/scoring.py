@@ -1,6 +1,5 @@
 """MLflow's scoring protocol: `/invocations`, `/ping`, `/health`, `/version`."""
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -30,7 +29,7 @@ def routes(runtime: Runtime) -> list[Route]:
 
     async def invocations(request: Request) -> Reply:
         target = runtime.find(runtime.deployment)
-        return await runtime.score(request, "invocations", target, _reader(request), _write)
+        return await runtime.score(request, "invocations", target, _read, _write)
 
     answers = {"/ping": alive, "/health": alive, "/version": version}
     return [Route("GET", path, handler, error_reply) for path, handler in answers.items()] + [
@@ -46,16 +45,13 @@ def error_reply(error: PerenneError) -> Reply:
     return Reply(error.status, msgspec.json.encode({"error_code": code, "message": error.message}))
 
 
-def _reader(request: Request) -> Callable[[Signature], Rows]:
-    def read(signature: Signature) -> Rows:
-        if _content_type(request) == "text/csv":
-            table = scoring.decode_csv(request.body)
-        else:
-            check_json(request.body)
-            table = scoring.decode_json(request.body).table
-        return _rows(table, signature)
-
-    return read
+def _read(request: Request, signature: Signature) -> Rows:
+    if _content_type(request) == "text/csv":
+        table = scoring.decode_csv(request.body)
+    else:
+        check_json(request.body)
+        table = scoring.decode_json(request.body).table
+    return _rows(table, signature)
 
 
 def _content_type(request: Request) -> str:

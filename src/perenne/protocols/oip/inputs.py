@@ -5,65 +5,87 @@ import numpy as np
 from perenne.core.errors import Invalid
 from perenne.formats.oip import InferRequest, RequestTensor, decode_values, element_count
 from perenne.inference import Signature
-from perenne.protocols.columns import read_tensor
+from perenne.protocols.columns import expected_datatype, tensor_readers
 from perenne.serving import Rows
-from perenne.stats.columns import Column
+from perenne.stats.columns import Column, Field
 
 
-def read_rows(request: InferRequest, signature: Signature, seconds: float) -> Rows:
-    """Read a request.
+class TensorInputs:
+    """Reads requests for one signature; what does not depend on the request is done once.
 
-    Raises
-    ------
-    Invalid
-        If an input is missing, given twice, or of another type or shape than the signature's.
+    Parameters
+    ----------
+    signature : Signature
+        What the model takes.
     """
-    if len(request.inputs) == 1 and _is_table(request.inputs[0], signature):
-        columns, count = _from_table(request.inputs[0], signature)
-    else:
-        columns, count = _from_columns(request.inputs, signature)
-    return Rows(columns, count, seconds, request)
 
+    def __init__(self, signature: Signature) -> None:
+        self._fields = [(field, field.name, tensor_readers(field)) for field in signature.fields]
+        self._names = frozenset(signature.names)
 
-def _is_table(tensor: RequestTensor, signature: Signature) -> bool:
-    return len(tensor.shape) == 2 and (tensor.name not in signature.names or tensor.shape[1] != 1)
+    def read(self, request: InferRequest, seconds: float) -> Rows:
+        """Read a request.
 
+        Raises
+        ------
+        Invalid
+            If an input is missing, given twice, or of another type or shape than the signature's.
+        """
+        tensors = request.inputs
+        if len(tensors) == 1 and self._is_table(tensors[0]):
+            columns, rows = self._from_table(tensors[0])
+        else:
+            columns, rows = self._from_columns(tensors)
+        return Rows(columns, rows, seconds, request)
 
-def _from_table(tensor: RequestTensor, signature: Signature) -> tuple[dict[str, Column], int]:
-    rows, width = tensor.shape
-    if width != len(signature.fields):
-        raise Invalid(
-            f"input {tensor.name[:100]!r}: expected shape [n, {len(signature.fields)}], got {width} columns",
-            code="INVALID_PARAMETER_VALUE",
-        )
-    values = decode_values(tensor).reshape(rows, width)
-    columns = {
-        field.name: read_tensor(field, tensor.datatype, np.ascontiguousarray(values[:, position]))
-        for position, field in enumerate(signature.fields)
-    }
-    return columns, rows
+    def _is_table(self, tensor: RequestTensor) -> bool:
+        return len(tensor.shape) == 2 and (tensor.name not in self._names or tensor.shape[1] != 1)
 
+    def _from_table(self, tensor: RequestTensor) -> tuple[dict[str, Column], int]:
+        rows, width = tensor.shape
+        if width != len(self._fields):
+            raise _bad(f"input {tensor.name[:100]!r}: expected shape [n, {len(self._fields)}], got {width} columns")
+        values = decode_values(tensor).reshape(rows, width)
+        columns = {}
+        for position, (field, name, readers) in enumerate(self._fields):
+            reader = readers.get(tensor.datatype)
+            if reader is None:
+                raise _wrong_type(field, tensor)
+            columns[name] = reader(np.ascontiguousarray(values[:, position]))
+        return columns, rows
 
-def _from_columns(tensors: list[RequestTensor], signature: Signature) -> tuple[dict[str, Column], int]:
-    by_name = {tensor.name: tensor for tensor in tensors}
-    if len(by_name) < len(tensors):
-        raise Invalid("two inputs have the same name", code="INVALID_PARAMETER_VALUE")
-    lacking = [name for name in signature.names if name not in by_name]
-    if lacking:
-        raise Invalid(f"missing inputs: {', '.join(lacking)}", code="INVALID_PARAMETER_VALUE")
-    rows = _rows(by_name[signature.names[0]])
-    columns = {}
-    for field in signature.fields:
-        tensor = by_name[field.name]
-        if _rows(tensor) != rows:
-            raise Invalid(f"input {field.name!r}: has another number of rows than the others", code="INVALID_PARAMETER_VALUE")
-        columns[field.name] = read_tensor(field, tensor.datatype, decode_values(tensor))
-    return columns, rows
+    def _from_columns(self, tensors: list[RequestTensor]) -> tuple[dict[str, Column], int]:
+        by_name = {tensor.name: tensor for tensor in tensors}
+        if len(by_name) < len(tensors):
+            raise _bad("two inputs have the same name")
+        if not by_name.keys() >= self._names:
+            lacking = [name for _, name, _ in self._fields if name not in by_name]
+            raise _bad(f"missing inputs: {', '.join(lacking)}")
+        rows, columns = -1, {}
+        for field, name, readers in self._fields:
+            tensor = by_name[name]
+            count = tensor.shape[0] if len(tensor.shape) == 1 else _rows(tensor)
+            if rows not in (-1, count):
+                raise _bad(f"input {name!r}: has another number of rows than the others")
+            rows = count
+            reader = readers.get(tensor.datatype)
+            if reader is None:
+                raise _wrong_type(field, tensor)
+            columns[name] = reader(decode_values(tensor))
+        return columns, rows
 
 
 def _rows(tensor: RequestTensor) -> int:
     what = f"input {tensor.name[:100]!r}"
     count = element_count(tensor.shape, what)
     if count != tensor.shape[0] or len(tensor.shape) > 2:
-        raise Invalid(f"{what}: expected shape [n] or [n, 1]", code="INVALID_PARAMETER_VALUE")
+        raise _bad(f"{what}: expected shape [n] or [n, 1]")
     return count
+
+
+def _wrong_type(field: Field, tensor: RequestTensor) -> Invalid:
+    return _bad(f"input {field.name!r}: expected {expected_datatype(field)}, got {tensor.datatype[:20]}")
+
+
+def _bad(message: str) -> Invalid:
+    return Invalid(message, code="INVALID_PARAMETER_VALUE")

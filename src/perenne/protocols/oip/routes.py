@@ -1,6 +1,5 @@
 """The routes of the Open Inference Protocol, version 2."""
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,12 +11,14 @@ from perenne.inference import Signature
 from perenne.net.asgi import Handler, Reply, Request, Route
 from perenne.net.inbound import check_json, error_reply
 from perenne.protocols.columns import expected_datatype
-from perenne.protocols.oip.inputs import read_rows
+from perenne.protocols.oip.inputs import TensorInputs
 from perenne.serving import Answer, Rows, Runtime
 from perenne.stats.columns import Task
 
 PREDICTION, PROBABILITIES, PREDICTION_ID = "prediction", "probabilities", "prediction_id"
+CONSTANT = "constant"
 MAX_SECONDS = 60.0
+_REMEMBERED = 8
 
 
 def routes(runtime: Runtime) -> list[Route]:
@@ -55,6 +56,7 @@ class Models:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._known: dict[int, _Model] = {}
 
     async def server(self, _: Request) -> Reply:
         """Say who this is."""
@@ -106,53 +108,65 @@ class Models:
         target = self._runtime.find(*request.parts)
         if request.header(b"inference-header-content-length") is not None:
             raise Invalid("binary tensor data is not supported, send JSON data", code="BAD_REQUEST")
-        return await self._runtime.score(request, "infer", target, _reader(request.body), _writer(request.parts[0]))
+        return await self._runtime.score(request, "infer", target, self._read, self._write)
 
+    def _read(self, request: Request, signature: Signature) -> Rows:
+        return self._model(signature).read(request.body)
 
-def _reader(body: bytes) -> Callable[[Signature], Rows]:
-    def read(signature: Signature) -> Rows:
-        check_json(body)
-        request = oip.decode_request(body)
-        _check_outputs(request, signature)
-        return read_rows(request, signature, _seconds(request.parameters))
-
-    return read
-
-
-def _writer(model: str) -> Callable[[Answer, Any], Reply]:
-    def write(answer: Answer, request: oip.InferRequest) -> Reply:
-        asked = [output.name for output in request.outputs] if request.outputs else None
+    def _write(self, answer: Answer, context: oip.InferRequest) -> Reply:
+        model = self._model(answer.loaded.signature)
         parameters: dict[str, Any] = {"variant": answer.variant}
         if answer.reason in ("fallback", "stopped"):
             parameters[answer.reason] = True
         response = oip.InferResponse(
-            model_name=model,
+            model_name=self._runtime.deployment,
             model_version=answer.loaded.number,
-            id=request.id,
+            id=context.id,
             parameters=parameters,
-            outputs=_tensors(answer, asked),
+            outputs=model.tensors(answer, [output.name for output in context.outputs] if context.outputs else model.names),
         )
         return Reply(200, oip.encode_response(response))
 
-    return write
+    def _model(self, signature: Signature) -> "_Model":
+        known = self._known.get(id(signature))
+        if known is None or known.signature is not signature:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[id(signature)] = _Model(signature)
+        return known
 
 
-def _tensors(answer: Answer, asked: list[str] | None) -> list[oip.Tensor]:
-    rows = len(answer.labels)
-    tensors = {}
-    for output in _outputs(answer.loaded.signature):
-        if asked is not None and output.name not in asked:
-            continue
-        if output.name == PREDICTION:
-            datatype = _datatype(answer.labels) if answer.labels else output.datatype
-            labels = [str(label) for label in answer.labels] if datatype == "BYTES" else answer.labels
-            tensors[PREDICTION] = oip.Tensor(PREDICTION, datatype, [rows], labels)
-        elif output.name == PROBABILITIES and answer.scores is not None:
-            flat = answer.scores.ravel().tolist()
-            tensors[PROBABILITIES] = oip.Tensor(PROBABILITIES, "FP64", [rows, answer.scores.shape[1]], flat)
-        elif output.name == PREDICTION_ID:
-            tensors[PREDICTION_ID] = oip.Tensor(PREDICTION_ID, "BYTES", [rows], answer.prediction_ids())
-    return list(tensors.values()) if asked is None else [tensors[name] for name in asked]
+class _Model:
+    """What answering for one signature needs, worked out once."""
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self.inputs = TensorInputs(signature)
+        self.outputs = _outputs(signature)
+        self.names = [output.name for output in self.outputs]
+
+    def read(self, body: bytes) -> Rows:
+        check_json(body)
+        request = oip.decode_request(body)
+        for output in request.outputs or ():
+            if output.name not in self.names:
+                raise Invalid(f"unknown output, this model has {', '.join(self.names)}", code="INVALID_PARAMETER_VALUE")
+            if "classification" in (output.parameters or ()):
+                raise Invalid(f"output {output.name!r}: classification is not supported", code="INVALID_PARAMETER_VALUE")
+        return self.inputs.read(request, _seconds(request.parameters))
+
+    def tensors(self, answer: Answer, asked: list[str]) -> list[oip.Tensor]:
+        return [self._tensor(answer, self.outputs[self.names.index(name)]) for name in asked]
+
+    def _tensor(self, answer: Answer, output: oip.TensorMetadata) -> oip.Tensor:
+        rows = len(answer.labels)
+        if output.name == PREDICTION_ID:
+            return oip.Tensor(PREDICTION_ID, "BYTES", [rows], answer.prediction_ids())
+        if output.name == PROBABILITIES and answer.scores is not None:
+            return oip.Tensor(PROBABILITIES, "FP64", [rows, answer.scores.shape[1]], answer.scores.ravel().tolist())
+        datatype = _datatype(answer.labels) if answer.variant == CONSTANT and rows else output.datatype
+        labels = [str(label) for label in answer.labels] if datatype == "BYTES" else answer.labels
+        return oip.Tensor(PREDICTION, datatype, [rows], labels)
 
 
 def _outputs(signature: Signature) -> list[oip.TensorMetadata]:
@@ -170,15 +184,6 @@ def _datatype(labels: "list[Any] | tuple[Any, ...]") -> str:
     if kinds == {int}:
         return "INT64"
     return "FP64" if kinds <= {int, float} else "BYTES"
-
-
-def _check_outputs(request: oip.InferRequest, signature: Signature) -> None:
-    known = [output.name for output in _outputs(signature)]
-    for output in request.outputs or ():
-        if output.name not in known:
-            raise Invalid(f"unknown output, this model has {', '.join(known)}", code="INVALID_PARAMETER_VALUE")
-        if "classification" in (output.parameters or ()):
-            raise Invalid(f"output {output.name!r}: classification is not supported", code="INVALID_PARAMETER_VALUE")
 
 
 def _seconds(parameters: oip.Parameters | None) -> float:

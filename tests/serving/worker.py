@@ -1,0 +1,69 @@
+"""A worker without its process: the real application, runtime, batcher and wire, in the test's own event loop."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from perenne.app.model_server import build_routes
+from perenne.net.inbound import Limits
+from perenne.serving.application import Application
+from perenne.serving.batching import Batcher
+from perenne.serving.counters import Counters
+from perenne.serving.loading import load_lineup
+from perenne.serving.messages import Served, served_decoder, socket_pair
+from perenne.serving.mirror import Mirror
+from perenne.serving.releases import read_release
+from perenne.serving.runtime import Runtime
+
+T = TypeVar("T")
+
+
+class Worker:
+    """What a test asks, and what the observer would have read."""
+
+    def __init__(self, folder: Path, queue_rows: int = 100_000, body: int = 1 << 25) -> None:
+        self._ours, self.wire = socket_pair()
+        self.counters = Counters.create(2)
+        self.runtime = Runtime(Batcher(queue_rows), Mirror(self._ours, self.counters), self.counters)
+        self.folder = folder
+        self.reload()
+        self.application = Application(build_routes(self.runtime), self.runtime, Limits(hosts=frozenset(["test"]), body=body))
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.application), base_url="http://test")  # type: ignore[arg-type]
+
+    def reload(self) -> None:
+        self.runtime.lineup = load_lineup(self.folder, read_release(self.folder), self.runtime.lineup)
+
+    def close(self) -> None:
+        self.runtime.batcher.close()
+        self._ours.close()
+        self.wire.close()
+
+    def observed(self) -> list[Served]:
+        """Take what lies on the wire."""
+        return [served_decoder.decode(data) for data in received(self.wire)]
+
+
+def received(wire: socket.socket) -> list[bytes]:
+    messages = []
+    while True:
+        try:
+            messages.append(wire.recv(1 << 20))
+        except BlockingIOError:
+            return messages
+
+
+def with_worker(folder: Path, work: Callable[[Worker], Awaitable[T]], queue_rows: int = 100_000) -> T:
+    """Run a coroutine with a worker of a release folder."""
+
+    async def run() -> T:
+        worker = Worker(folder, queue_rows)
+        try:
+            return await work(worker)
+        finally:
+            worker.close()
+
+    return asyncio.run(run())
