@@ -4,22 +4,24 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from tests.inference.cases import make_case
+from tests.inference.cases import make_case, make_columns
 
 from perenne.core.errors import Invalid, NotFound
 from perenne.core.hashing import digest_bytes
 from perenne.inference import load
 from perenne.inference.forms import LinearForm, open_form
-from perenne.stats.columns import Task
+from perenne.stats.columns import Task, take
 
 
 @pytest.fixture
@@ -223,8 +225,21 @@ def test_a_bomb_of_zeros_is_refused() -> None:
 
 
 def test_a_form_of_another_width_is_refused(linear: Path) -> None:
+    signature = load(linear).signature
+    data = (linear / "linear.npz").read_bytes()
     with pytest.raises(Invalid, match="3 columns"):
-        open_form("linear", (linear / "linear.npz").read_bytes(), 3, Task.BINARY, None)
+        open_form("linear", data, 3, signature, None)
+    with pytest.raises(Invalid, match="1 answers a row"):
+        open_form("linear", data, 8, msgspec.structs.replace(signature, task=Task.MULTICLASS), None)
+
+
+def test_threads_may_share_a_predictor(trees: Path) -> None:
+    predictor = load(trees)
+    columns = make_columns(200)
+    expected = predictor.predict(columns).predictions
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda row: predictor.predict(take(columns, slice(row, row + 1))).predictions, range(200)))
+    assert np.array_equal(np.concatenate(found), expected)
 
 
 HEAVY = ("sqlalchemy", "duckdb", "pyarrow", "sklearn", "starlette", "pandas", "scipy", "onnx", "skl2onnx", "skops")
@@ -234,6 +249,7 @@ HEAVY = ("sqlalchemy", "duckdb", "pyarrow", "sklearn", "starlette", "pandas", "s
 def test_answering_needs_numpy_msgspec_and_onnx_runtime_only(request: pytest.FixtureRequest, form: str, runtime: bool) -> None:
     program = f"""
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 from perenne import inference

@@ -86,5 +86,6 @@ def convert_trees(scope: Any, operator: Any, container: Any) -> None:
         other = nodes.add("Neg", [raw]) if wants_raw else nodes.add("Sub", [nodes.constant([1.0], TensorProto.DOUBLE), answers])
         answers = nodes.add("Concat", [other, answers], axis=1)
     nodes.add("Cast", [answers], operator.outputs[1].full_name, to=TensorProto.FLOAT)
-    classes = nodes.constant([int(label) for label in estimator.classes_], TensorProto.INT64)
+    texts = estimator.classes_.dtype.kind in "OU"
+    classes = nodes.constant(estimator.classes_.astype(str if texts else int), TensorProto.STRING if texts else TensorProto.INT64)
     nodes.add("Gather", [classes, nodes.add("ArgMax", [answers], axis=1, keepdims=0)], operator.outputs[0].full_name)

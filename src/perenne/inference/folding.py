@@ -27,13 +27,8 @@ def fold(estimator: Any) -> Folded | None:
     Folded or None
         None if the estimator is something else.
     """
-    steps = [step for _, step in estimator.steps] if kind_of(estimator) == "Pipeline" else [estimator]
-    *before, model = steps
-    if kind_of(model) not in _LINEAR or not hasattr(estimator, "n_features_in_"):
-        return None
-    line: _Line | None = _Line.straight(estimator.n_features_in_)
-    for step in before:
-        line = line and _through(step, line)
+    before, model = split(estimator)
+    line = line_through(before, estimator.n_features_in_) if kind_of(model) in _LINEAR else None
     if line is None:
         return None
     weights = np.atleast_2d(np.asarray(model.coef_, np.float64)).T
@@ -50,7 +45,13 @@ def kind_of(estimator: Any) -> str:
     return kind.__name__ if kind.__module__.partition(".")[0] == "sklearn" else ""
 
 
-class _Line(NamedTuple):
+def split(estimator: Any) -> tuple[list[Any], Any]:
+    """Return what stands before the last step of a pipeline, and the last step; of any other estimator, nothing and itself."""
+    *before, last = [step for _, step in estimator.steps] if kind_of(estimator) == "Pipeline" else [estimator]
+    return before, last
+
+
+class Line(NamedTuple):
     """Per input column: a·x + b so far, what replaces a missing x, and whether the column is still there."""
 
     a: NDArray[np.float64]
@@ -59,11 +60,20 @@ class _Line(NamedTuple):
     kept: NDArray[np.bool_]
 
     @classmethod
-    def straight(cls, columns: int) -> "_Line":
+    def straight(cls, columns: int) -> "Line":
+        """Return the line on which nothing happens."""
         return cls(np.ones(columns), np.zeros(columns), None, np.ones(columns, np.bool_))
 
 
-def _through(step: Any, line: _Line) -> _Line | None:
+def line_through(steps: list[Any], columns: int) -> Line | None:
+    """Follow columns through imputation and scaling; None if a step is something else."""
+    line: Line | None = Line.straight(columns)
+    for step in steps:
+        line = line and _through(step, line)
+    return line
+
+
+def _through(step: Any, line: Line) -> Line | None:
     if step is None or step == "passthrough":
         return line
     match kind_of(step):
@@ -75,7 +85,7 @@ def _through(step: Any, line: _Line) -> _Line | None:
             return None
 
 
-def _scaled(step: Any, line: _Line) -> _Line:
+def _scaled(step: Any, line: Line) -> Line:
     a, b, kept = line.a.copy(), line.b.copy(), line.kept
     mean = step.mean_ if step.with_mean else 0.0
     scale = step.scale_ if step.with_std else 1.0
@@ -84,7 +94,7 @@ def _scaled(step: Any, line: _Line) -> _Line:
     return line._replace(a=a, b=b)
 
 
-def _imputed(step: Any, line: _Line) -> _Line | None:
+def _imputed(step: Any, line: Line) -> Line | None:
     statistics = np.asarray(step.statistics_, np.float64)
     if step.keep_empty_features:
         statistics = np.nan_to_num(statistics)

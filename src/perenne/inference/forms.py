@@ -27,7 +27,7 @@ class CompiledForm(Protocol):
         ...
 
 
-def open_form(form: Form, data: bytes, columns: int, task: Task, fill: NDArray[np.float64] | None) -> CompiledForm:
+def open_form(form: Form, data: bytes, columns: int, signature: Signature, fill: NDArray[np.float64] | None) -> CompiledForm:
     """Open a compiled form from its file's bytes. Nothing in them is executed.
 
     Parameters
@@ -38,7 +38,7 @@ def open_form(form: Form, data: bytes, columns: int, task: Task, fill: NDArray[n
         What its file holds.
     columns : int
         How many columns the matrix has.
-    task : Task
+    signature : Signature
         What the model answers.
     fill : ndarray or None
         (columns,): what replaces missing values before the form is asked; None leaves them.
@@ -46,13 +46,16 @@ def open_form(form: Form, data: bytes, columns: int, task: Task, fill: NDArray[n
     Raises
     ------
     Invalid
-        If the bytes are not such a form, or for another number of columns.
+        If the bytes are not such a form, or for other numbers of columns and answers.
     """
-    opened: CompiledForm = LinearForm.read(data, task) if form == "linear" else OnnxForm(data)
+    opened: CompiledForm = LinearForm.read(data, signature.task) if form == "linear" else OnnxForm(data)
     try:
-        opened.outputs(np.zeros((1, columns), np.float32))
+        width = opened.outputs(np.zeros((2, columns), np.float32)).shape[1]
     except Exception as error:
         raise Invalid(f"the {form} form does not answer {columns} columns: {error}", code="inference.form_invalid") from None
+    widths = {Task.REGRESSION: {1}, Task.BINARY: {1, 2}, Task.MULTICLASS: {len(signature.classes)}}
+    if width not in widths[signature.task]:
+        raise Invalid(f"the {form} form has {width} answers a row", code="inference.form_invalid")
     return opened if fill is None else FilledForm(opened, fill)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,7 +93,9 @@ def package(
         signature=signature,
         fill=None if chosen.fill is None else tuple(chosen.fill.tolist()),
         files={name: PackageFile(len(data), digest_bytes(data)) for name, data in files.items()},
-        libraries=dict(libraries) if libraries is not None else {name: version(name) for name in LIBRARIES},
+        libraries=dict(libraries)
+        if libraries is not None
+        else {"python": python_version(), **{name: version(name) for name in LIBRARIES}},
     )
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in (*files.items(), (MANIFEST, json.canonical(manifest))):
@@ -130,7 +133,7 @@ def _choose(signature: Signature, estimator: Any, sample: Matrix) -> _Chosen:
             continue
         fill = source.medians if candidate.fill is None else candidate.fill
         try:
-            form = open_form(candidate.form, candidate.data, sample.shape[1], signature.task, fill)
+            form = open_form(candidate.form, candidate.data, sample.shape[1], signature, fill)
         except Invalid as error:
             dropped.append(DroppedForm(candidate.form, f"{candidate.converter}: {error.message}"))
             continue

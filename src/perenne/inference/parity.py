@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.core.errors import Invalid
+from perenne.inference.folding import line_through, split
 from perenne.inference.forms import Matrix
 from perenne.inference.model import Prediction, Signature, decide
 from perenne.inference.trees import read_ensemble, split_points
@@ -49,17 +50,28 @@ class Difference(NamedTuple):
 def parity_rows(estimator: Any, sample: Matrix) -> ParityRows:
     """Lay out the rows on which forms are compared.
 
-    For a tree ensemble, two rows stand at each split: a real row with the largest float32 that goes left, and with the next one.
-    One more row per column has that column missing, and one has nothing at all.
+    For a tree ensemble, two rows stand at each split: a real row with the largest float32 that goes left, and with the next one;
+    behind imputation and scaling, with the values that become these. One more row per column has that column missing, and one has
+    nothing at all.
     """
     real = sample[np.unique(np.linspace(0, len(sample) - 1, min(len(sample), MAX_ROWS)).astype(int))]
-    ensemble = read_ensemble(estimator)
-    at_thresholds = _at_thresholds([] if ensemble is None else split_points(ensemble, MAX_SPLITS), real)
+    at_thresholds = _at_thresholds(_splits(estimator, real.shape[1]), real)
     columns = real.shape[1]
     missing = real[np.arange(columns + 1) % len(real)].copy()
     missing[np.arange(columns), np.arange(columns)] = np.nan
     missing[columns] = np.nan
     return ParityRows(np.concatenate([real, at_thresholds, missing]), len(real), len(at_thresholds), len(missing))
+
+
+def _splits(estimator: Any, columns: int) -> list[tuple[int, float]]:
+    """Return (column, threshold) pairs of a tree ensemble in terms of the matrix, also if it ends a pipeline."""
+    before, model = split(estimator)
+    ensemble, line = read_ensemble(model), line_through(before, columns)
+    if ensemble is None or line is None:
+        return []
+    kept = np.nonzero(line.kept)[0]
+    found = ((int(kept[column]), threshold) for column, threshold in split_points(ensemble, MAX_SPLITS))
+    return [(column, float((threshold - line.b[column]) / line.a[column])) for column, threshold in found]
 
 
 def _at_thresholds(splits: list[tuple[int, float]], real: Matrix) -> Matrix:

@@ -140,7 +140,7 @@ def _open(manifest: Manifest, files: Mapping[str, bytes]) -> Predictor:
     if manifest.fill is not None and len(manifest.fill) != len(encoder.names):
         raise Invalid(f"{MANIFEST} fills another number of columns than there are", code="inference.package_corrupted")
     fill = None if manifest.fill is None else np.array(manifest.fill)
-    form = open_form(manifest.form, files[form_file], len(encoder.names), manifest.signature.task, fill)
+    form = open_form(manifest.form, files[form_file], len(encoder.names), manifest.signature, fill)
     parity = json.decode(files[PARITY], Parity, what=PARITY)
     return Predictor(manifest, encoder, form, parity, json.decode(files[EXAMPLE], Example, what=EXAMPLE))
 
