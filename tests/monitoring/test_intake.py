@@ -48,6 +48,9 @@ def test_posts_of_one_window_add_up_and_their_files_go(workspace: Workspace, spo
     window = stored(workspace)
     assert (window.rows, window.dropped, window.errors, window.agreed, window.compared) == (600, 7, 1, 1, 2)
     assert (window.first, window.last, sum(window.latency)) == (5 * HOUR, 6 * HOUR - 1, 600)
+    spool.leave(make_rows(0, 1), 5, first=0, last=0, errors=5)
+    collect(workspace)
+    assert (stored(workspace).first, stored(workspace).errors) == (5 * HOUR, 6)
     whole = Profile.empty(reference)
     for _ in range(2):
         whole.add(rows.columns, rows.predictions, rows.scores)

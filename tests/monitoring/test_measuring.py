@@ -45,7 +45,7 @@ def watch(*bounds: Objective | Guardrail) -> Watch:
 def rows(
     labels: Sequence[str], predictions: Sequence[str | None], scores: Any = None, **groups: Sequence[str | None]
 ) -> pa.Table:
-    columns = {"label": pa.array(labels), "prediction": pa.array(predictions, pa.string())}
+    columns: dict[str, Any] = {"label": pa.array(labels), "prediction": pa.array(predictions, pa.string())}
     columns["scores"] = pa.array([None] * len(labels) if scores is None else list(scores), pa.list_(pa.float64()))
     columns["time"] = pa.array(range(len(labels)), pa.int64())
     return pa.table(columns | {f"f_{name}": pa.array(values, pa.string()) for name, values in groups.items()})

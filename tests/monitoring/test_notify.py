@@ -108,7 +108,7 @@ def test_the_log_channel_writes_one_line_for_each_alert(
     with caplog.at_level(logging.INFO, "perenne.alerts"):
         delivery.deliver(queued(workspace)[0])
     assert len(caplog.records) == 2
-    assert "flights late@1: firing" in caplog.text
+    assert "late@1: firing since" in caplog.text
 
 
 def test_a_channel_that_is_gone_is_passed_over(workspace: Workspace, spool: Spool) -> None:

@@ -120,7 +120,10 @@ def sentence(state: BoundState) -> str:
     interval = f" ({figure.low:.3g} to {figure.high:.3g})" if figure.low is not None and figure.high is not None else ""
     worst = f" in {figure.group}" if figure.group else ""
     must = "at least" if state.at_least else "at most"
-    return f"{state.bound} is {value}{interval}{worst}, must be {must} {state.limit:g}; {figure.source} on {figure.rows:,} rows"
+    counted = "requests" if state.bound.startswith("latency") else "rows"
+    return (
+        f"{state.bound} is {value}{interval}{worst}, must be {must} {state.limit:g}; {figure.source} on {figure.rows:,} {counted}"
+    )
 
 
 def _bound_event(verdict: WindowVerdict, state: BoundState, alert: str) -> Event:

@@ -64,7 +64,7 @@ class LogNotifier:
         """Write one line per alert."""
         level = logging.INFO if message.severity is Severity.INFO else logging.WARNING
         for line in message.lines:
-            _log.log(level, "%s: %s", message.subject, line)
+            _log.log(level, "%s: %s", message.version or "perenne", line)
 
 
 class WebhookNotifier:
@@ -136,7 +136,8 @@ def compose(changes: list[tuple[Alert, str]], window_start: int) -> Message:
     changes = sorted(changes, key=lambda change: -change[0].severity.level)
     worst = changes[0][0]
     what = " and ".join(sorted({what for _, what in changes}))
-    name = f"{worst.deployment} {worst.version}".strip() or "perenne"
+    named = worst.version.startswith(f"{worst.deployment}@")
+    name = worst.version if named else f"{worst.deployment} {worst.version}".strip() or "perenne"
     return Message(
         key="+".join(sorted(f"{alert.id}:{what}:{alert.sent or alert.latest}" for alert, what in changes)),
         deployment=worst.deployment,
@@ -150,4 +151,5 @@ def compose(changes: list[tuple[Alert, str]], window_start: int) -> Message:
 
 
 def _line(alert: Alert, what: str) -> str:
-    return f"{what} since {format_time(alert.since)}: {alert.summary}; `perenne monitor show {alert.deployment}`"
+    show = f"; `perenne monitor show {alert.deployment}`" if alert.deployment else ""
+    return f"{what} since {format_time(alert.since)}: {alert.summary}{show}"

@@ -15,12 +15,13 @@ from perenne.storage.workspace import Workspace
 def realise(workspace: Workspace, now: int) -> int:
     """Take in new parts of the row log and new labels; return how many parts, labels and windows that concerned.
 
-    Every window that labels touch is computed anew, whole, and if it was judged already, held against its objectives again.
+    Every window that has ended and that labels touch is computed anew, whole, and if it was judged already, held against its
+    objectives again.
     """
     parts = count_logged_groups(workspace, now)
     joined = join_labels(workspace, now)
     with workspace.database.read() as tx:
-        touched = row_store.unmeasured_labels(tx)
+        touched = row_store.unmeasured_labels(tx, now)
     return parts + joined + sum(_measure(workspace, window, now) for window in touched)
 
 

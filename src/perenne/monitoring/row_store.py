@@ -118,10 +118,12 @@ def save_labels(tx: Transaction, row: WindowLabels) -> None:
         tx.execute(window_labels.insert(), values_of(row))
 
 
-def unmeasured_labels(tx: Transaction) -> list[WindowLabels]:
-    """Read the windows whose labels changed since their metrics were computed, oldest first."""
-    query = sa.select(*_labels_columns).where(window_labels.c.revision > window_labels.c.measured)
-    return [read_named(WindowLabels, row) for row in tx.execute(query.order_by(window_labels.c.window_start))]
+def unmeasured_labels(tx: Transaction, now: int) -> list[WindowLabels]:
+    """Read the windows that have ended by `now` and whose labels changed since their metrics were computed, oldest first."""
+    columns = window_labels.c
+    where = (columns.revision > columns.measured, columns.window_start + columns.window_length <= now)
+    query = sa.select(*_labels_columns).where(*where).order_by(columns.window_start)
+    return [read_named(WindowLabels, row) for row in tx.execute(query)]
 
 
 def mark_measured(tx: Transaction, row: WindowLabels) -> None:
