@@ -1,6 +1,10 @@
 """Telling people: one message for a window, queued with the change, delivered at least once and by channel."""
 
 import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -8,12 +12,14 @@ from tests.monitoring.conftest import Rows, Spool, make_rows
 
 from perenne.auth.principals import Principal
 from perenne.core.clock import HOUR
+from perenne.core.errors import Denied, Unavailable
 from perenne.monitoring.alerts import silence
 from perenne.monitoring.events import AlertsChanged
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
-from perenne.monitoring.notify import DELIVER, AlertDelivery, Delivery, LogNotifier, Message, channels_from
+from perenne.monitoring.notify import DELIVER, AlertDelivery, Delivery, LogNotifier, Message, WebhookNotifier, channels_from
 from perenne.monitoring.service import open_alerts
+from perenne.net.egress import signature
 from perenne.storage import jobs
 from perenne.storage.outbox import Outbox
 from perenne.storage.workspace import Workspace
@@ -116,6 +122,67 @@ def test_a_channel_that_is_gone_is_passed_over(workspace: Workspace, spool: Spoo
         drifted(spool, window)
     run(workspace, AlertDelivery({"mail": Mailbox()}))
     AlertDelivery({}).deliver(queued(workspace)[0])
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Keeps what is posted to it."""
+
+    got: ClassVar[list[tuple[dict[str, str], bytes]]] = []
+    status = 204
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.got.append((dict(self.headers), body))
+        self.send_response(self.status)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[HTTPServer]:
+    Receiver.got.clear()
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_webhook_gets_signed_json_under_the_same_identity_each_time(
+    workspace: Workspace, spool: Spool, receiver: HTTPServer
+) -> None:
+    place = f"127.0.0.1:{receiver.server_port}"
+    environment = {"PERENNE_ALERT_WEBHOOK": f"http://{place}/hook", "PERENNE_ALERT_SECRET": "s3", "PERENNE_ALERT_ALLOW": place}
+    delivery = AlertDelivery(channels_from(environment))
+    for window in range(2):
+        drifted(spool, window)
+    run(workspace, delivery)
+    (job,) = (job for job in queued(workspace) if job.channel == "webhook")
+    for _ in range(2):
+        delivery.deliver(job)
+    (headers, body), (again, _) = Receiver.got
+    identity, timestamp = headers["X-Perenne-Delivery"], headers["X-Perenne-Timestamp"]
+    assert identity == again["X-Perenne-Delivery"] == job.message.key
+    assert headers["X-Perenne-Signature"] == signature("s3", identity, timestamp, body)
+    assert msgspec.json.decode(body, type=Message) == job.message
+
+
+def test_a_receiver_that_is_private_or_refuses_fails_the_delivery(
+    workspace: Workspace, spool: Spool, receiver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for window in range(2):
+        drifted(spool, window)
+    run(workspace, AlertDelivery({"webhook": Mailbox()}))
+    (job,) = queued(workspace)
+    place = f"127.0.0.1:{receiver.server_port}"
+    with pytest.raises(Denied):
+        AlertDelivery({"webhook": WebhookNotifier(f"https://{place}/hook", "")}).deliver(job)
+    monkeypatch.setattr(Receiver, "status", 500)
+    with pytest.raises(Unavailable):
+        AlertDelivery({"webhook": WebhookNotifier(f"http://{place}/hook", "", frozenset({place}))}).deliver(job)
 
 
 def test_the_environment_names_the_webhook() -> None:

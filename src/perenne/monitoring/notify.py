@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from perenne.core.clock import format_time
+from perenne.core.hashing import key_of
 from perenne.monitoring import alert_store
 from perenne.monitoring.events import AlertsChanged
 from perenne.monitoring.model import Alert, Severity
@@ -73,20 +74,23 @@ class WebhookNotifier:
     Parameters
     ----------
     url : str
-        Where to; private addresses are refused.
+        Where to; private addresses and plain http are refused.
     secret : str
         The key of the signature.
+    allow : frozenset of str
+        `host:port` that may be private and may be asked by plain http.
     """
 
-    def __init__(self, url: str, secret: str) -> None:
+    def __init__(self, url: str, secret: str, allow: frozenset[str] = frozenset()) -> None:
         self._url = url
         self._secret = secret
+        self._allow = allow
 
     def send(self, message: Message) -> None:
-        """Post the message. Raises Unavailable if the receiver does not take it."""
+        """Post the message. Raises Unavailable if the receiver does not take it, Invalid or Denied if it may not be asked."""
         from perenne.net.egress import post_json
 
-        post_json(self._url, msgspec.to_builtins(message), secret=self._secret)
+        post_json(self._url, message, secret=self._secret, identity=message.key, allow=self._allow)
 
 
 class AlertDelivery:
@@ -120,14 +124,17 @@ class AlertDelivery:
 
 
 def channels_from(environment: Mapping[str, str]) -> dict[str, Notifier]:
-    """Return the log, and the webhook that `PERENNE_ALERT_WEBHOOK` and `PERENNE_ALERT_SECRET` name.
+    """Return the log and, if `PERENNE_ALERT_WEBHOOK` names its URL, the webhook.
+
+    `PERENNE_ALERT_SECRET` signs what it gets; `PERENNE_ALERT_ALLOW` lists, with commas, each `host:port` that may be private.
 
     >>> sorted(channels_from({"PERENNE_ALERT_WEBHOOK": "https://example.org/hook"}))
     ['log', 'webhook']
     """
     channels: dict[str, Notifier] = {"log": LogNotifier()}
     if url := environment.get("PERENNE_ALERT_WEBHOOK"):
-        channels["webhook"] = WebhookNotifier(url, environment.get("PERENNE_ALERT_SECRET", ""))
+        allow = frozenset(filter(None, environment.get("PERENNE_ALERT_ALLOW", "").split(",")))
+        channels["webhook"] = WebhookNotifier(url, environment.get("PERENNE_ALERT_SECRET", ""), allow)
     return channels
 
 
@@ -139,7 +146,7 @@ def compose(changes: list[tuple[Alert, str]], window_start: int) -> Message:
     named = worst.version.startswith(f"{worst.deployment}@")
     name = worst.version if named else f"{worst.deployment} {worst.version}".strip() or "perenne"
     return Message(
-        key="+".join(sorted(f"{alert.id}:{what}:{alert.sent or alert.latest}" for alert, what in changes)),
+        key=key_of({(alert.id, what, alert.sent) for alert, what in changes}),
         deployment=worst.deployment,
         version=worst.version,
         window_start=window_start,
