@@ -9,21 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.pipelines.context import StepContext, current
+    from perenne.pipelines.context import current
     from perenne.pipelines.engine import Engine, PipelineRun
-    from perenne.pipelines.explanation import Explanation, explain
-    from perenne.pipelines.model import StepEvent, StepRecord
-    from perenne.pipelines.steps import Pipeline, Step, pipeline, step
+    from perenne.pipelines.explanation import explain
+    from perenne.pipelines.model import Failed, Finished, Hit, Progress, Started, StepEvent
+    from perenne.pipelines.steps import pipeline, step
 
 _ROOMS = {
     "Engine": "engine",
-    "Explanation": "explanation",
-    "Pipeline": "steps",
+    "Failed": "model",
+    "Finished": "model",
+    "Hit": "model",
     "PipelineRun": "engine",
-    "Step": "steps",
-    "StepContext": "context",
+    "Progress": "model",
+    "Started": "model",
     "StepEvent": "model",
-    "StepRecord": "model",
     "current": "context",
     "explain": "explanation",
     "pipeline": "steps",
@@ -32,13 +32,13 @@ _ROOMS = {
 
 __all__ = [
     "Engine",
-    "Explanation",
-    "Pipeline",
+    "Failed",
+    "Finished",
+    "Hit",
     "PipelineRun",
-    "Step",
-    "StepContext",
+    "Progress",
+    "Started",
     "StepEvent",
-    "StepRecord",
     "current",
     "explain",
     "pipeline",

@@ -7,6 +7,7 @@ What cannot be seen (`getattr` by a computed name, plug-ins, data files) is told
 
 import ast
 import functools
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -54,8 +55,8 @@ class CodeReader:
     Parameters
     ----------
     root : Path
-        The project's folder: code below it is followed, installed packages and perenne itself are not. A step that is part
-        of perenne is identified by perenne's version and the code in the step's own folder.
+        The project's folder: code below it is followed; installed packages are not, and neither is perenne. A step that is
+        itself part of perenne goes by the whole of perenne's source, because a clone changes without a new version number.
     """
 
     def __init__(self, root: Path) -> None:
@@ -71,8 +72,7 @@ class CodeReader:
 
     def special(self, value: Any) -> Tagged | None:
         """Give functions and classes a canonical form: the hash of their code, or the name of a library's."""
-        if isinstance(value, Step | Pipeline):
-            value = value.function
+        value = _unwrap(value)
         if not isinstance(value, type | types.FunctionType | types.BuiltinFunctionType | types.MethodType):
             return None
         if isinstance(value, types.MethodType):
@@ -80,20 +80,29 @@ class CodeReader:
         return Tagged("code", self.identity(value).hash)
 
     def _read(self, value: Any) -> CodeIdentity:
-        file = _file_of(value)
-        inside = file is not None and file.is_relative_to(_LIBRARY)
-        walk = _Walk(file.parent if inside and file is not None else self.root, inside)
+        walk, file = _Walk(self.root), _file_of(value)
         target = walk.visit(value, signature=True)
-        library = f"perenne {perenne.__version__}" if inside else ""
-        return CodeIdentity(key_of(library, target, walk.parts), walk.parts, tuple(walk.notes))
+        if file is not None and file.is_relative_to(_LIBRARY):
+            for cell in getattr(value, "__closure__", None) or ():
+                target = key_of(target, walk.visit(_content(cell)))
+            walk.parts["perenne"] = library_digest()
+        return CodeIdentity(key_of(target, walk.parts), walk.parts, tuple(walk.notes))
+
+
+@functools.lru_cache(maxsize=1)
+def library_digest() -> str:
+    """Return a digest of perenne's own source files."""
+    state = hashlib.blake2b(perenne.__version__.encode(), digest_size=16)
+    for file in sorted(_LIBRARY.rglob("*.py")):
+        state.update(file.relative_to(_LIBRARY).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return state.hexdigest()
 
 
 class _Walk:
     """One walk over reachable code; `parts` fills up with a hash for each definition and constant."""
 
-    def __init__(self, home: Path, inside: bool) -> None:
+    def __init__(self, home: Path) -> None:
         self.home = home
-        self.inside = inside
         self.parts: dict[str, str] = {}
         self.notes: list[str] = []
         self._seen: dict[int, str] = {}
@@ -122,7 +131,7 @@ class _Walk:
     def _mine(self, file: Path | None) -> bool:
         if file is None or not file.is_relative_to(self.home):
             return False
-        return self.inside or not (_SITE & set(file.parts) or file.is_relative_to(_LIBRARY))
+        return not (_SITE & set(file.parts) or file.is_relative_to(_LIBRARY))
 
     def _name(self, file: Path, qualname: str) -> str:
         return f"{file.relative_to(self.home).as_posix()}:{qualname}"
@@ -229,7 +238,7 @@ class _Walk:
             value = str(value)
         try:
             digest = key_of(canonical(value, self._special))
-        except NotEncodable:
+        except (NotEncodable, RecursionError):
             return self._object(value, label)
         if not label:
             return digest
@@ -237,7 +246,7 @@ class _Walk:
         return f"constant {label}"
 
     def _special(self, value: Any) -> Tagged | None:
-        """Stand in for functions and classes inside constants, and for what cannot be encoded, which goes by its type."""
+        """Stand in for functions and classes inside constants; a Path in the code is a name, not the file behind it."""
         if isinstance(value, Step | Pipeline | type | types.FunctionType | types.BuiltinFunctionType | types.MethodType):
             return Tagged("code", self.visit(value))
         return Tagged("path", str(value)) if isinstance(value, Path) else None

@@ -114,8 +114,8 @@ class Execution:
     def _work(self) -> None:
         while self._open:
             self._wake_delayed()
-            self._advance()
-            self._collect()
+            moved = self._advance()
+            self._collect(0.0 if moved else self._pause())
 
     # --- looking up -------------------------------------------------------------------------------------------------
 
@@ -128,9 +128,15 @@ class Execution:
             row = rows.get(task.key)
             if row is not None and not self._take_row(task, row) and row.state == "running" and is_dead(row.owner):
                 task.dead = row.owner
-            if not task.settled and not task.missing:
-                self._ready.append(task)
+        for task in tasks:
+            if task.state is TaskState.WAITING and not task.missing:
+                self._enqueue(task)
         self._visited.extend(tasks)
+
+    def _enqueue(self, task: Task) -> None:
+        if task.state is not TaskState.READY:
+            task.state = TaskState.READY
+            self._ready.append(task)
 
     def _take_row(self, task: Task, row: StepRow) -> bool:
         """Use a row's result if it is whole; if it is not, note that."""
@@ -156,7 +162,7 @@ class Execution:
         for taker in task.takers:
             taker.missing -= 1
             if not taker.missing and taker.state is TaskState.WAITING:
-                self._ready.append(taker)
+                self._enqueue(taker)
 
     def _settle(self, task: Task) -> None:
         self._open -= 1
@@ -167,12 +173,12 @@ class Execution:
 
     # --- claiming ---------------------------------------------------------------------------------------------------
 
-    def _advance(self) -> None:
-        """Write what ended and claim what may begin, in one change; then begin it."""
+    def _advance(self) -> bool:
+        """Write what ended and claim what may begin, in one change; then begin it. Tell whether anything was claimed."""
         claims = self._claims()
         settled, self._settled = self._settled, []
         if not (claims or settled or self._kept or self._spoiled or self._released):
-            return
+            return False
         written = self._database.write(lambda tx: self._write(tx, settled, [claim for _, claim in claims]), durable=False)
         self._kept, self._visited, self._spoiled, self._released = [], [], [], []
         for (task, _), counted in zip(settled, written.counted, strict=True):
@@ -181,10 +187,11 @@ class Execution:
         if not all(written.counted):
             for task, _ in claims:
                 self._dispatcher.give_back(task)
-                self._ready.append(task)
-            return
+                self._enqueue(task)
+            return True
         for (task, claim), answer in zip(claims, written.answers, strict=True):
             self._claim_answered(task, claim, answer)
+        return bool(claims)
 
     def _write(self, tx: Transaction, settled: list[tuple[Task, Settled]], claims: list[Claim]) -> Written:
         now = self._now()
@@ -216,7 +223,10 @@ class Execution:
         postponed: list[Task] = []
         while self._ready and not self._dispatcher.full:
             task = self._ready.popleft()
-            if task.settled or task.missing:
+            if task.state is not TaskState.READY:
+                continue
+            task.state = TaskState.WAITING
+            if task.missing:
                 continue
             try:
                 if task.node.over is not None:
@@ -224,6 +234,7 @@ class Execution:
                 elif self._dispatcher.take(task):
                     claims.append((task, self._claim(task)))
                 else:
+                    task.state = TaskState.READY
                     postponed.append(task)
             except Damaged as damaged:
                 self._repair(damaged.task)
@@ -255,33 +266,39 @@ class Execution:
             self._tell(Hit, task.label)
         else:
             task.repairs += 1
-            self._ready.append(task)
+            self._enqueue(task)
 
     # --- maps -------------------------------------------------------------------------------------------------------
 
     def _map(self, task: Task) -> None:
         """Take a map's list apart, or if all its items are done put their results together."""
         if task.children is None:
-            items = self.plan.arguments(task)[task.node.over or ""]
-            if not isinstance(items, list | tuple):
-                raise NotEncodable(
-                    f"map of step {task.step.name!r} got a {type(items).__name__}",
-                    code="pipelines.map",
-                    hint="map over a step that returns a list",
-                )
-            new = self.plan.expand(task, list(items))
-            self._take_in(new)
-            self._tell_hits(new)
-            failed = [child for child in task.children or () if child.state in (TaskState.FAILED, TaskState.SKIPPED)]
-            if failed:
-                self._skip(task, failed[0])
-            if task.missing or task.state is not TaskState.WAITING:
-                return
-        children: list[Task] = task.children or []
-        task.output = self._artifacts.keep_list([child.output for child in children if child.output is not None])
-        task.hit = all(child.hit for child in children)
+            task.children = self._expand(task)
+        if task.missing or task.settled:
+            return
+        task.output = self._artifacts.keep_list([child.output for child in task.children if child.output is not None])
+        task.hit = all(child.hit for child in task.children)
         self._kept.append((task, self.plan.claim(task), None))
         self._done(task)
+
+    def _expand(self, task: Task) -> list[Task]:
+        """Make and look up the tasks of a map's items."""
+        items = self.plan.arguments(task)[task.node.over or ""]
+        if not isinstance(items, list | tuple):
+            raise NotEncodable(
+                f"map of step {task.step.name!r} got a {type(items).__name__}",
+                code="pipelines.map",
+                hint="map over a step that returns a list",
+            )
+        before = len(self.plan.tasks)
+        children = self.plan.expand(task, list(items))
+        new = self.plan.tasks[before:]
+        self._take_in(new)
+        self._tell_hits(new)
+        for child in children:
+            if child.state in (TaskState.FAILED, TaskState.SKIPPED):
+                self._skip(task, child)
+        return children
 
     # --- carrying out -----------------------------------------------------------------------------------------------
 
@@ -302,15 +319,12 @@ class Execution:
         if future.done():
             self._collect_one(future)
 
-    def _collect(self) -> None:
+    def _collect(self, pause: float | None) -> None:
         """Wait until something ended or has to be looked at again, and take in what ended."""
-        if self._ready and not self._dispatcher.full:
-            return
-        pause = self._pause()
         if self._running:
             for future in wait(self._running, timeout=pause, return_when=FIRST_COMPLETED).done:
                 self._collect_one(future)
-        elif pause and self._open:
+        elif pause:
             time.sleep(pause)
         if self._elsewhere:
             self._look_elsewhere()
@@ -409,7 +423,7 @@ class Execution:
         if task.repairs > REPAIRS:
             self._failed(task, PerenneError(f"the result of {task.label} is damaged again and again", code="pipelines.damaged"))
         else:
-            self._ready.append(task)
+            self._enqueue(task)
 
     def _reopen(self, task: Task) -> None:
         task.state, task.output, task.hit, task.children = TaskState.WAITING, None, False, None
@@ -437,14 +451,14 @@ class Execution:
                 self._elsewhere.append(task)
                 continue
             task.dead = row.owner if row is not None and row.state == "running" else ""
-            self._ready.append(task)
+            self._enqueue(task)
         self._poll = POLL_FIRST if len(self._elsewhere) < len(waiting) else min(self._poll * 1.5, POLL_LAST)
 
     def _wake_delayed(self) -> None:
         while self._delayed and self._delayed[0][0] <= time.monotonic():
             task = heapq.heappop(self._delayed)[2]
-            if not task.settled:
-                self._ready.append(task)
+            if task.state is TaskState.WAITING:
+                self._enqueue(task)
 
     # --- beginning and end --------------------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ def canonical(value: Any, special: Special = nothing_special) -> Any:
     if isinstance(value, set | frozenset):
         return Tagged("set", sorted(key_of(canonical(item, special)) for item in value))
     if isinstance(value, enum.Enum):
-        return Tagged("enum", kind.__qualname__, value.name)
+        return Tagged("enum", kind.__qualname__, special(kind), value.name)
     if isinstance(value, _PLAIN):
         return value
     found = special(value)
@@ -98,12 +98,12 @@ def _canonical_object(value: Any, special: Special) -> Any:
         return Tagged("sequence", kind.__qualname__, [canonical(item, special) for item in value])
     if isinstance(value, msgspec.Struct):
         fields = [canonical(getattr(value, name), special) for name in value.__struct_fields__]
-        return Tagged("struct", kind.__qualname__, list(value.__struct_fields__), fields)
+        return Tagged("struct", kind.__qualname__, special(kind), list(value.__struct_fields__), fields)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         named = {field.name: canonical(getattr(value, field.name), special) for field in dataclasses.fields(value)}
-        return Tagged("dataclass", kind.__qualname__, named)
+        return Tagged("dataclass", kind.__qualname__, special(kind), named)
     if hasattr(kind, "__perenne_key__"):
-        return Tagged("own", kind.__qualname__, canonical(value.__perenne_key__(), special))
+        return Tagged("own", kind.__qualname__, special(kind), canonical(value.__perenne_key__(), special))
     return _library_value(value)
 
 

@@ -18,6 +18,7 @@ class TaskState(Enum):
     """How a task stands within its run."""
 
     WAITING = auto()
+    READY = auto()
     RUNNING = auto()
     ELSEWHERE = auto()
     DONE = auto()
@@ -142,18 +143,15 @@ class Plan:
         return self._by_node[id(node_of(reference))]
 
     def expand(self, parent: Task, items: list[Any]) -> list[Task]:
-        """Make the tasks of a map's items; return those that are new."""
-        before = len(self.tasks)
-        assert parent.node.over is not None
-        parent.children = []
-        for place, item in enumerate(items):
-            node = Node(parent.step, {**parent.node.arguments, parent.node.over: item}, parent.ordinal)
-            parent.children.append(self._task(node, f"{parent.label}[{place}]"))
-        for child in dict.fromkeys(parent.children):
+        """Return the tasks of a map's items; the map waits for those that have no result yet."""
+        over = parent.node.over or ""
+        nodes = [Node(parent.step, {**parent.node.arguments, over: item}, parent.ordinal) for item in items]
+        children = [self._task(node, f"{parent.label}[{place}]") for place, node in enumerate(nodes)]
+        for child in dict.fromkeys(children):
             if parent not in child.takers:
                 child.takers.append(parent)
             parent.missing += not child.settled
-        return self.tasks[before:]
+        return children
 
     def claim(self, task: Task) -> Claim:
         """Return the claim of a task whose inputs are there: its content key and what its arguments are."""

@@ -36,7 +36,6 @@ step = sa.Table(
     sa.Column("code", sa.Text, nullable=False),
     sa.Column("environment", sa.Text, nullable=False),
     sa.Column("arguments", sa.LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
 )
 
 edge = sa.Table(
