@@ -264,6 +264,12 @@ def test_one_deviating_score_is_enough(tmp_path: Path) -> None:
     assert refused(tmp_path, estimator).code == "inference.not_compilable"
 
 
+def test_a_source_that_only_a_pickle_could_keep_is_refused(tmp_path: Path) -> None:
+    estimator = HistGradientBoostingClassifier(max_iter=2)
+    estimator.note = iter([])
+    assert refused(tmp_path, estimator).code == "inference.not_compilable"
+
+
 def test_a_classifier_without_scores_is_refused(tmp_path: Path) -> None:
     error = refused(tmp_path, scaled(RidgeClassifier()))
     assert error.code == "inference.not_compilable"

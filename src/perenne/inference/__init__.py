@@ -1,14 +1,16 @@
 """From a fitted estimator to a package that answers fast, alone and the same: encode, compile, prove parity, load, predict.
 
-====================== =====================================================================================
+====================== ===========================================================================================
 `model`                Structs: signature, manifest, parity, timing; how scores become predictions
-`encoding`             `Encoder`: columns to the float32 matrix that estimators are trained and asked with
-`compilation`          an estimator's compiled forms: `folding` (linear), `trees` (ensembles to ONNX), skl2onnx
+`encoding`             `Encoder`: columns to the float32 matrix that estimators are trained and asked with; `encodings`
+                       one input each, `target_encoding` how a category's numbers are learned
+`compilation`          an estimator's compiled forms: `folding` (linear), `trees` (ensembles to ONNX), skl2onnx with our
+                       `converters`; `forms` the same at predict time
 `parity`               compiled against source on real rows, on rows at split thresholds and with values missing
-`packaging`            `package`: the folder of a version, the same bytes for the same inputs
+`packaging`            `package`: the folder of a version, the same bytes for the same inputs; `source` the estimator in it
 `predictor`            `load`: the folder checked and read; `Predictor`: needs numpy, msgspec and ONNX Runtime only
 `timing`, `explanation` how long an answer takes; what moved one answer
-====================== =====================================================================================
+====================== ===========================================================================================
 """
 
 from importlib import import_module

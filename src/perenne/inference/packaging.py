@@ -87,20 +87,26 @@ def package(
         PARITY: json.canonical(chosen.parity),
         EXAMPLE: json.canonical(_example(signature, encoder, chosen.form, example)),
     }
-    manifest = Manifest(
+    files[MANIFEST] = json.canonical(_manifest(signature, estimator, chosen, files, libraries))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return chosen.parity
+
+
+def _manifest(
+    signature: Signature, estimator: Any, chosen: _Chosen, files: Mapping[str, bytes], libraries: Mapping[str, str] | None
+) -> Manifest:
+    if libraries is None:
+        libraries = {"python": python_version(), **{name: version(name) for name in LIBRARIES}}
+    return Manifest(
         form=chosen.candidate.form,
         estimator=class_name(estimator),
         signature=signature,
         fill=None if chosen.fill is None else tuple(chosen.fill.tolist()),
         files={name: PackageFile(len(data), digest_bytes(data)) for name, data in files.items()},
-        libraries=dict(libraries)
-        if libraries is not None
-        else {"python": python_version(), **{name: version(name) for name in LIBRARIES}},
+        libraries=dict(libraries),
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in (*files.items(), (MANIFEST, json.canonical(manifest))):
-        (folder / name).write_bytes(data)
-    return chosen.parity
 
 
 def _check(signature: Signature, encoder: Encoder, estimator: Any, sample: Columns) -> None:

@@ -8,15 +8,31 @@ import json
 import zipfile
 from typing import Any
 
+from perenne.core.errors import Invalid
+
 _SCHEMA = "schema.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_source(estimator: Any) -> bytes:
-    """Write an estimator as skops. It holds no code and loads only types the reader trusts."""
+    """Write an estimator as skops. It holds no code and loads only types the reader trusts.
+
+    Raises
+    ------
+    Invalid
+        If the estimator has parts that only a pickle could keep.
+    """
     from skops.io import dumps
 
-    with zipfile.ZipFile(io.BytesIO(dumps(estimator))) as archive:
+    try:
+        data = dumps(estimator)
+    except Exception as error:  # (whatever the part's own class raises)
+        raise Invalid(
+            f"{type(estimator).__name__} cannot be kept without a pickle: {error}",
+            code="inference.not_compilable",
+            hint="leave out functions and objects of your own among its parameters",
+        ) from error
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
         schema = json.loads(archive.read(_SCHEMA))
         names: dict[str, str] = {}
         _number(schema, {}, names)
