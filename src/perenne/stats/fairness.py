@@ -127,7 +127,7 @@ def rates(counts: Sequence[GroupCounts]) -> list[GroupRates]:
 
 
 def _one(name: str, group: GroupCounts) -> float | None:
-    part, whole = (float(value) for value in RATES[name](_columns([group])))
+    part, whole = (value.item() for value in RATES[name](_columns([group])))
     return part / whole if whole else None
 
 

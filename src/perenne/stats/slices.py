@@ -11,7 +11,7 @@ from perenne.stats.levels import NAMED
 from perenne.stats.numeric import CELLS, NON_FINITE, NULL, ORDINARY, NumberCells
 
 MINIMUM_ROWS = 50
-_SIGNIFICANCE = 0.05
+_SIGNIFICANCE = 0.01
 _SPECIAL = {NULL: "missing", NON_FINITE: "infinite"}
 
 
