@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perenne.core import json
+from perenne.core.errors import Invalid
 from perenne.data import DataProfile, profile_table
 from perenne.data.profiles import SAMPLE
 from perenne.data.relations import cramers_v
@@ -109,6 +110,12 @@ def test_texts_and_times() -> None:
 def test_one_row_and_no_rows_are_described(table: dict[str, object]) -> None:
     found = profile_table(pa.table(table), target="x")
     assert found.rows == len(found.columns[0].top)
+
+
+def test_a_target_that_is_not_there_is_refused() -> None:
+    with pytest.raises(Invalid, match="'lat'") as caught:
+        profile_table(pa.table({"late": [1]}), target="lat")
+    assert caught.value.code == "data.target_missing"
 
 
 def test_rows_that_repeat_are_counted() -> None:

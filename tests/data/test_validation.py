@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from perenne.core.clock import DAY
 from perenne.core.errors import Invalid
-from perenne.data import Anomaly, infer_schema, profile_table, read_schema, validate, write_schema
-from perenne.data.model import Severity
-from perenne.data.schema import ColumnRules, Schema, TableRules
+from perenne.data import profile_table, validate
+from perenne.data.model import Anomaly, Severity
+from perenne.data.schema import ColumnRules, Schema, TableRules, infer_schema, read_schema, write_schema
 from perenne.projects import expect
 
 N = 10
@@ -143,8 +143,7 @@ def test_rows_from_the_future_are_an_error() -> None:
 
 
 def expected(table: pa.Table, expectations: Iterable[expect.Expectation]) -> dict[str, Anomaly]:
-    schema = infer_schema(profile_table(table))
-    return {item.id: item for item in validate(table, schema, expectations=expectations)}
+    return {item.id: item for item in validate(table, profile_table(table), expectations=expectations)}
 
 
 def test_expectations_of_a_project() -> None:

@@ -77,7 +77,7 @@ def describe(snapshot: str, recipe: training.Recipe) -> data.DataProfile:
 def validate(snapshot: str, baseline: data.DataProfile, recipe: training.Recipe, expectations: Sequence[Expectation]) -> Checked:
     """Hold a snapshot against the schema inferred from the baseline, and against the project's own expectations."""
     table = data.read_snapshot(current().objects, snapshot)
-    found = data.validate(table, data.infer_schema(baseline), expectations=expectations, key=recipe.key)
+    found = data.validate(table, baseline, expectations=expectations, key=recipe.key)
     errors = [anomaly for anomaly in found if anomaly.severity == "error"]
     if errors:
         listed = "; ".join(anomaly.sentence for anomaly in errors[:5])

@@ -195,5 +195,5 @@ def _misfit(found: Misfit, name: str, column: str, line: int) -> Invalid:
     return Invalid(
         f"{name} line {line}, column {column!r}: {found.value[:80]!r}{count} is no {found.wanted}{others}",
         code="data.value",
-        hint=f"correct it, leave it empty if it is missing, or read the column as text: kinds={{{column!r}: 'text'}}",
+        hint=f"correct it, leave it empty if it is missing, or read it as text: read_source(…, kinds={{{column!r}: 'text'}})",
     )

@@ -53,7 +53,7 @@ def infer_fields(
     table = canonical(table)
     for part, name in [("target", target), ("time", time), ("key", key), *(("ignore", text) for text in exclude)]:
         if name is not None and name not in table.column_names:
-            raise _missing(part, name, table.column_names)
+            raise missing_column(part, name, table.column_names)
     guesses = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         role = {target: Role.TARGET, time: Role.TIME, key: Role.KEY}.get(name)
@@ -166,7 +166,7 @@ def to_columns(table: pa.Table, fields: Sequence[Field]) -> dict[str, Column]:
     """
     for field in fields:
         if field.name not in table.column_names:
-            raise _missing("feature", field.name, table.column_names)
+            raise missing_column("feature", field.name, table.column_names)
     plain = canonical(table.select([field.name for field in fields])) if fields else table
     return {field.name: _array(plain.column(position), field) for position, field in enumerate(fields)}
 
@@ -203,7 +203,8 @@ def _level(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _missing(part: str, name: str, columns: Sequence[str]) -> Invalid:
+def missing_column(part: str, name: str, columns: Sequence[str]) -> Invalid:
+    """Make the error that a named column is not there, with the names that come close."""
     near = difflib.get_close_matches(name, columns, n=3) or list(columns[:10])
     code = "data.target_missing" if part == "target" else "data.column"
     return Invalid(f"there is no column {name!r}, named as {part}", code=code, hint=f"there is {', '.join(map(repr, near))}")

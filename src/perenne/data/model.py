@@ -47,6 +47,47 @@ class Snapshot(msgspec.Struct, frozen=True):
     created: int
 
 
+class SourceFile(msgspec.Struct, frozen=True):
+    """A file as it was when it was read, and what its rows became.
+
+    Attributes
+    ----------
+    path, selection : str
+        Where it is, and how it was read.
+    size, mtime_ns, inode : int
+        Its state: as long as it stays, the content is taken as unchanged.
+    digest : str
+        The snapshot of its rows.
+    before, first, last, after : int, optional
+        If rows of a window were taken: the times of the last row before it, of the first and last within, and of the first
+        after it, in microseconds since 1970. Any window that parts the rows in the same places takes the same rows.
+    """
+
+    path: str
+    selection: str
+    size: int
+    mtime_ns: int
+    inode: int
+    digest: str
+    before: int | None = None
+    first: int | None = None
+    last: int | None = None
+    after: int | None = None
+
+    def serves(self, window: tuple[int, int] | None) -> bool:
+        """Tell whether a window `[start, end)` takes the rows of this snapshot.
+
+        >>> file = SourceFile("f.csv", "", 9, 1, 1, "digest", before=10, first=20, last=30, after=40)
+        >>> file.serves((15, 35)), file.serves((10, 31)), file.serves((15, 41))
+        (True, False, False)
+        """
+        if window is None or self.first is None or self.last is None:
+            return window is None and self.first is None
+        start, end = window
+        starts_alike = start <= self.first and (self.before is None or self.before < start)
+        return starts_alike and self.last < end and (self.after is None or end <= self.after)
+
+
 class Kind(StrEnum):
     """What a column holds; the first three can be fed to a model."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from perenne.data.fields import FEWEST_ROWS, names_rows
+from perenne.data.fields import FEWEST_ROWS, missing_column, names_rows
 from perenne.data.model import (
     MAX_TOP,
     QUANTILES,
@@ -45,11 +45,18 @@ def profile_table(table: pa.Table, *, target: str | None = None, dataset: str = 
     dataset, digest : str
         What the rows are called, and the snapshot they are.
 
+    Raises
+    ------
+    Invalid
+        If there is no such target, or a column holds lists or structs.
+
     >>> profile = profile_table(pa.table({"x": [1.0, 2.0, 4.0, None]}))
     >>> profile.column("x").nulls, profile.column("x").numbers.max
     (1, 4.0)
     """
     table = canonical(table)
+    if target is not None and target not in table.column_names:
+        raise missing_column("target", target, table.column_names)
     columns = dict(zip(table.column_names, map(whole, table.columns), strict=True))
     rows = _sample_rows(table.num_rows)
     sample = {name: values if rows is None else values.take(pa.array(rows)) for name, values in columns.items()}
@@ -186,7 +193,7 @@ def _numbers(values: Values, distinct: int) -> NumberProfile | None:
         sd=sd * scale,
         skewness=skewness,
         kurtosis=kurtosis,
-        quantiles=tuple((quantiles * scale).tolist()),
+        quantiles=tuple(np.clip(quantiles * scale, finite[0], finite[-1]).tolist()),
         zeros=int(np.searchsorted(finite, 0, "right") - np.searchsorted(finite, 0, "left")),
         negatives=int(np.searchsorted(finite, 0, "left")),
         infinite=known.size - finite.size,
@@ -223,7 +230,7 @@ def _edges(finite: Column, quantiles: Column) -> Column:
     """Return the edges of a histogram: even between the 1st and 99th percentile, one bin for each tail."""
     inner = np.linspace(quantiles[0], quantiles[-1], _BINS - 1)
     edges = np.unique(np.concatenate(([finite[0]], inner, [finite[-1]])))
-    return edges if edges.size > 1 else np.array([edges[0], np.nextafter(edges[0], np.inf)])
+    return edges if edges.size > 1 else np.repeat(edges, 2)
 
 
 def _modes(finite: Column, quantiles: Column) -> int:

@@ -135,7 +135,7 @@ def pairs_of(columns: Mapping[str, Values]) -> tuple[PairProfile, ...]:
     Spearman's coefficient is Pearson's of the ranks among each column's own values. At most the first 100 columns are paired.
     """
     numbers = {name: _finite(values) for name, values in columns.items() if _is_number(values)}
-    names = [name for name, values in numbers.items() if np.nanmin(values) < np.nanmax(values)][:_MAX_COLUMNS]
+    names = [name for name, values in numbers.items() if _varies(values)][:_MAX_COLUMNS]
     if len(names) < 2:
         return ()
     matrix = np.column_stack([numbers[name] / scale_of(numbers[name]) for name in names])
@@ -151,6 +151,11 @@ def pairs_of(columns: Mapping[str, Values]) -> tuple[PairProfile, ...]:
             x, y = names[first[index]], names[second[index]]
             found.append(_pair(x, y, numbers[x], numbers[y], float(r[index]), float(rho[index]), reason))
     return tuple(found)
+
+
+def _varies(values: Column) -> bool:
+    known = values[~np.isnan(values)]
+    return known.size > 1 and bool(known.min() < known.max())
 
 
 def _is_number(values: Values) -> bool:

@@ -4,18 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from perenne.auth.principals import Principal
 from perenne.core.hashing import key_of
-from perenne.data.model import Snapshot
-from perenne.data.snapshots import (
-    FileState,
-    get_snapshot,
-    known_snapshot,
-    read_snapshot,
-    record_snapshot,
-    remember_file,
-    write_snapshot,
-)
+from perenne.data import store
+from perenne.data.files import state_of, unchanged
+from perenne.data.model import Snapshot, SourceFile
+from perenne.data.snapshots import get_snapshot, read_snapshot, record_snapshot, write_snapshot
 from perenne.storage.database import Database, Transaction
 from perenne.storage.objects import ObjectStore
 
@@ -30,6 +26,8 @@ def take_snapshot(
     source: Any,
     *,
     dataset: str,
+    time: str | None = None,
+    window: tuple[int, int] | None = None,
     project: str = "",
     kinds: Mapping[str, str] | None = None,
 ) -> Snapshot:
@@ -41,32 +39,59 @@ def take_snapshot(
         As for `read_source`.
     dataset, project : str
         What the rows are called, and the project they are for.
+    time, window : str, tuple of int, optional
+        Keep only the rows whose time is in `[start, end)`, in microseconds since 1970.
     kinds : mapping, optional
         As for `read_source`.
 
     Raises
     ------
     NotFound, Invalid
-        If the source cannot be read; nothing is recorded.
+        If the source cannot be read, or has no row in the window; nothing is recorded.
     """
-    from perenne.data.sources import read_source
-
+    window = window if time is not None else None
     path = Path(source) if isinstance(source, str | Path) else None
-    file = FileState(path) if path is not None and path.is_file() else None
-    selection = key_of(dict(kinds)) if kinds else ""
-    with database.read() as tx:
-        digest = known_snapshot(tx, file, selection) if file else None
-    if digest is None or not objects.exists(digest):
-        digest = write_snapshot(objects, read_source(source, kinds=kinds))
-    kept = digest
+    file = state_of(path, key_of(time if window else None, dict(kinds or {}))) if path is not None and path.is_file() else None
+    taken = _known(database, objects, file, window) if file is not None else None
+    if taken is None:
+        digest, cuts = _read(objects, source, kinds, time, window)
+        taken = msgspec.structs.replace(file, digest=digest, **cuts) if file is not None else None
+    else:
+        digest = taken.digest
 
     def keep(tx: Transaction) -> Snapshot:
-        if file is not None:
-            remember_file(tx, file, kept, selection)
+        if taken is not None:
+            store.save_file(tx, taken)
         name = str(path) if path is not None else type(source).__name__
-        return record_snapshot(tx, actor, dataset=dataset, digest=kept, objects=objects, source=name, project=project)
+        return record_snapshot(
+            tx, actor, dataset=dataset, digest=digest, objects=objects, window=window, source=name, project=project
+        )
 
     return database.write(keep)
+
+
+def _known(database: Database, objects: ObjectStore, file: SourceFile, window: tuple[int, int] | None) -> SourceFile | None:
+    """Return what is remembered of an unchanged file, if the same rows of it are asked for and still kept."""
+    with database.read() as tx:
+        found = store.find_file(tx, file.path, file.selection)
+    if found is None or not unchanged(found, file) or not found.serves(window) or not objects.exists(found.digest):
+        return None
+    return found
+
+
+def _read(
+    objects: ObjectStore, source: Any, kinds: Mapping[str, str] | None, time: str | None, window: tuple[int, int] | None
+) -> tuple[str, dict[str, int | None]]:
+    """Read and keep the rows; return their digest and where the window parts them from the others."""
+    from perenne.data.sources import read_source
+
+    table = read_source(source, kinds=kinds)
+    if time is None or window is None:
+        return write_snapshot(objects, table), {}
+    from perenne.data.windows import rows_within
+
+    rows, cuts = rows_within(table, time, window)
+    return write_snapshot(objects, rows), cuts._asdict()
 
 
 def find_rows(database: Database, objects: ObjectStore, name: str) -> "tuple[pa.Table, str]":

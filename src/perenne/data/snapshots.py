@@ -1,7 +1,5 @@
 """Immutable snapshots: the same rows give the same Parquet bytes, so their digest names them."""
 
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perenne.auth import audit
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 ROW_GROUP = 131_072
 _CREATOR = b"perenne"
-_CLOCK_TICK_NS = 20_000_000
 
 
 def write_snapshot(objects: ObjectStore, table: "pa.Table") -> str:
@@ -129,36 +126,3 @@ def get_snapshot(tx: Transaction, identity: str) -> Snapshot:
 def list_snapshots(tx: Transaction, dataset: str | None = None, limit: int = 100) -> list[Snapshot]:
     """List snapshots, newest first, optionally of one dataset."""
     return store.newest(tx, dataset, limit)
-
-
-class FileState:
-    """A file as it is now: what must be the same for its content to be taken as unchanged.
-
-    Wait-free except for a file written within the last tick of the clock: a second write in the same tick could not be told
-    from the first, so its state is taken after the tick.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path.absolute())
-        state = path.stat()
-        wait = state.st_mtime_ns + _CLOCK_TICK_NS - time.time_ns()
-        if 0 < wait <= _CLOCK_TICK_NS:
-            time.sleep(wait / 1e9)
-            state = path.stat()
-        self.identity = (state.st_size, state.st_mtime_ns, state.st_ino)
-
-
-def known_snapshot(tx: Transaction, file: FileState, selection: str = "") -> str | None:
-    """Return the digest an unchanged file had when it was last read, without reading it.
-
-    Parameters
-    ----------
-    selection : str
-        What was read of it, such as a window; another selection is another snapshot.
-    """
-    return store.known_file(tx, file.path, selection, file.identity)
-
-
-def remember_file(tx: Transaction, file: FileState, digest: str, selection: str = "") -> None:
-    """Remember the digest of a file, whose state was taken before it was read."""
-    store.remember_file(tx, file.path, selection, file.identity, digest)

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from perenne.data.model import ColumnType, Snapshot
+from perenne.data.model import ColumnType, Snapshot, SourceFile
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
 
 snapshot = sa.Table(
@@ -29,6 +29,7 @@ source_file = sa.Table(
     sa.Column("mtime_ns", sa.BigInteger, nullable=False),
     sa.Column("inode", sa.BigInteger, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
+    *(sa.Column(name, sa.BigInteger) for name in ("before", "first", "last", "after")),
 )
 
 _columns = [snapshot.c[name] for name in Snapshot.__struct_fields__]
@@ -60,18 +61,15 @@ def newest(tx: Transaction, dataset: str | None, limit: int) -> list[Snapshot]:
     return [read_struct(Snapshot, row) for row in tx.execute(query)]
 
 
-def known_file(tx: Transaction, path: str, selection: str, identity: tuple[int, int, int]) -> str | None:
-    """Return the digest remembered for a file in this very state."""
+def find_file(tx: Transaction, path: str, selection: str) -> SourceFile | None:
+    """Read what is remembered of a file, if anything is."""
     table = source_file.c
-    key = (table.path == path, table.selection == selection)
-    state = (table.size == identity[0], table.mtime_ns == identity[1], table.inode == identity[2])
-    digest: str | None = tx.scalar(sa.select(table.digest).where(*key, *state))
-    return digest
+    columns = [table[name] for name in SourceFile.__struct_fields__]
+    row = tx.execute(sa.select(*columns).where(table.path == path, table.selection == selection)).one_or_none()
+    return None if row is None else read_struct(SourceFile, row)
 
 
-def remember_file(tx: Transaction, path: str, selection: str, identity: tuple[int, int, int], digest: str) -> None:
-    """Keep the digest of a file's state in place of an earlier one."""
-    key = (source_file.c.path == path, source_file.c.selection == selection)
-    tx.execute(source_file.delete().where(*key))
-    values = dict(zip(("size", "mtime_ns", "inode"), identity, strict=True))
-    tx.execute(source_file.insert(), {"path": path, "selection": selection, "digest": digest, **values})
+def save_file(tx: Transaction, file: SourceFile) -> None:
+    """Remember a file in place of what was remembered of it before."""
+    tx.execute(source_file.delete().where(source_file.c.path == file.path, source_file.c.selection == file.selection))
+    tx.execute(source_file.insert(), {name: getattr(file, name) for name in SourceFile.__struct_fields__})

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -10,45 +10,24 @@ import pyarrow as pa
 
 from perenne.core.clock import format_time
 from perenne.core.errors import Invalid
-from perenne.data.model import Anomaly, Sample, Severity
-from perenne.data.schema import ColumnRules, Schema
+from perenne.data.model import Anomaly, DataProfile, Sample, Severity
+from perenne.data.schema import ColumnRules, Schema, infer_schema
 from perenne.data.tables import canonical, datatype_of, pc
+
+if TYPE_CHECKING:
+    from perenne.projects.expect import Expectation
 
 _RULES_AT_ONCE = 32
 _SAMPLES = 5
 _NUMBERS = ("int64", "float64")
 
 
-class Expectation(Protocol):
-    """What a project expects of its data; `kind` is unique, not_null or holds (`perenne.projects.expect`)."""
-
-    @property
-    def kind(self) -> str:
-        """How it is checked."""
-        ...
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that must be unique together, or not missing."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """How anomalies call it."""
-        ...
-
-    @property
-    def predicate(self) -> str:
-        """The SQL condition that every row must fulfil."""
-        ...
-
-
 def validate(
     table: pa.Table,
-    schema: Schema,
+    against: Schema | DataProfile,
     *,
     key: str | Sequence[str] | None = None,
-    expectations: Iterable[Expectation] = (),
+    expectations: "Iterable[Expectation]" = (),
     until: int | None = None,
 ) -> list[Anomaly]:
     """Tell which rules a table breaks, errors first.
@@ -57,11 +36,11 @@ def validate(
     ----------
     table : pyarrow.Table
         As from `read_source` or `read_snapshot`.
-    schema : Schema
-        As inferred, or as edited.
+    against : Schema or DataProfile
+        A schema as inferred or edited; or the profile of a baseline, whose schema is inferred.
     key : str or sequence of str, optional
         The columns that name a row, if the schema does not say.
-    expectations : iterable of Expectation
+    expectations : iterable of perenne.projects.expect.Expectation
         What the project states beside the schema; a broken one is an error.
     until : int, optional
         No row of the schema's time column may be later, in microseconds since 1970.
@@ -72,6 +51,7 @@ def validate(
         If a condition is no SQL, or names a column that is not there.
     """
     table = canonical(table)
+    schema = infer_schema(against) if isinstance(against, DataProfile) else against
     keys = ((key,) if isinstance(key, str) else tuple(key or ())) or schema.table.key
     with _Rows(table) as rows:
         found = [
@@ -281,7 +261,7 @@ def _future(rows: _Rows, time: str, until: int) -> Iterator[Anomaly]:
         yield from rows.broken([_Rule(time, "future", expected, condition, (until,), Severity.ERROR)])
 
 
-def _expectation_anomalies(rows: _Rows, expectations: Iterable[Expectation]) -> Iterator[Anomaly]:
+def _expectation_anomalies(rows: _Rows, expectations: "Iterable[Expectation]") -> Iterator[Anomaly]:
     for expectation in expectations:
         if expectation.kind == "unique":
             yield from _not_null(rows, [name for name in expectation.columns if name not in rows.positions])
