@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -266,7 +267,7 @@ def test_one_deviating_score_is_enough(tmp_path: Path) -> None:
 
 def test_a_source_that_only_a_pickle_could_keep_is_refused(tmp_path: Path) -> None:
     estimator = HistGradientBoostingClassifier(max_iter=2)
-    estimator.note = iter([])
+    estimator.guard = threading.Lock()
     assert refused(tmp_path, estimator).code == "inference.not_compilable"
 
 
@@ -321,6 +322,7 @@ def test_same_inputs_same_bytes(cases: dict[str, Case], tmp_path: Path, name: st
 def test_another_process_writes_the_same_bytes(cases: dict[str, Case], tmp_path: Path) -> None:
     program = f"""
 import sys
+import threading
 from pathlib import Path
 from tests.inference.test_packaging import CASES, make_case
 make_case(Path({str(tmp_path)!r}), *CASES["forest-binary"][:2])
