@@ -60,7 +60,7 @@ def load_settings(folder: Path | None = None, environment: Mapping[str, str] = o
     >>> load_settings(Path("/tmp/x"), {"PERENNE_PORT": "8080"}).port
     8080
     """
-    home = Path(environment.get("PERENNE_HOME", (folder or Path.cwd()) / ".perenne")).absolute()
+    home = Path(environment.get("PERENNE_HOME") or (folder or Path.cwd()) / ".perenne").absolute()
     return Settings(
         home=home,
         database=environment.get("PERENNE_DATABASE", f"sqlite:///{home / 'perenne.db'}"),
@@ -73,6 +73,6 @@ def load_settings(folder: Path | None = None, environment: Mapping[str, str] = o
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:
     text = environment.get(name, str(default))
-    if not text.isdecimal() or int(text) > 65_535:
-        raise Invalid(f"{name} is {text!r}, which is not a port", code="config.port", hint="a number from 0 to 65535")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5) or int(text) > 65_535:
+        raise Invalid(f"{name} is {text[:40]!r}, which is not a port", code="config.port", hint="a number from 0 to 65535")
     return int(text)
