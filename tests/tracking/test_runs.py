@@ -76,6 +76,7 @@ def test_a_run_from_start_to_end(workspace: Workspace, actor: Principal) -> None
     with database.read() as tx:
         found = get_run(tx, run.id)
         assert (found.state, found.metrics, found.outcome) == (RunState.FINISHED, {"auc": 0.7, "x": None}, "good")
+        assert found.state is RunState.FINISHED  # and not a text that equals it
         assert found.ended is not None
         assert [link.target for link in links_from(tx, Kind.RUN, run.id) if link.relation == "used"] == ["d" * 64]
         assert [record.action for record in audit.trail(tx, entity="run")] == ["run.finished", "run.start"]

@@ -56,7 +56,7 @@ def end_run(
     flow: str = "",
 ) -> None:
     """Close a run with what came out; the snapshots it used are linked to it."""
-    values: dict[str, Any] = {"state": state.value, "outcome": outcome, "ended": SystemClock().now(), "data": tuple(data)}
+    values: dict[str, Any] = {"state": state, "outcome": outcome, "ended": SystemClock().now(), "data": tuple(data)}
     if metrics is not None:
         values["metrics"] = dict(metrics)
     if flow:

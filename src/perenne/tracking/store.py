@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
-from perenne.tracking.model import Provenance, Run
+from perenne.tracking.model import Provenance, Run, RunState
 
 table = sa.Table(
     "run",
@@ -13,7 +13,7 @@ table = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("project", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("state", JsonColumn(RunState), nullable=False),
     sa.Column("parameters", JsonColumn(dict[str, Any]), nullable=False),
     sa.Column("metrics", JsonColumn(dict[str, float | None]), nullable=False),
     sa.Column("data", JsonColumn(tuple[str, ...]), nullable=False),
