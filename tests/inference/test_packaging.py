@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +266,7 @@ def test_one_deviating_score_is_enough(tmp_path: Path) -> None:
 
 def test_a_source_that_only_a_pickle_could_keep_is_refused(tmp_path: Path) -> None:
     estimator = HistGradientBoostingClassifier(max_iter=2)
-    estimator.guard = threading.Lock()
+    estimator.rows = (row for row in range(3))
     assert refused(tmp_path, estimator).code == "inference.not_compilable"
 
 
@@ -322,7 +321,6 @@ def test_same_inputs_same_bytes(cases: dict[str, Case], tmp_path: Path, name: st
 def test_another_process_writes_the_same_bytes(cases: dict[str, Case], tmp_path: Path) -> None:
     program = f"""
 import sys
-import threading
 from pathlib import Path
 from tests.inference.test_packaging import CASES, make_case
 make_case(Path({str(tmp_path)!r}), *CASES["forest-binary"][:2])
