@@ -15,6 +15,7 @@ from perenne.pipelines.code import CodeReader
 from perenne.pipelines.dispatch import Dispatcher
 from perenne.pipelines.execution import Execution
 from perenne.pipelines.graph import Graph, build
+from perenne.pipelines.ledger import Ledger
 from perenne.pipelines.model import RunState, StepEvent, StepRecord
 from perenne.pipelines.planning import Plan
 from perenne.pipelines.remote import is_loading
@@ -133,14 +134,11 @@ class Engine:
         plan = Plan(graph, run, code, artifacts)
         execution = Execution(
             plan,
-            self.database,
+            Ledger(self.database, plan, pipeline.name, _described(args, kwargs), self._lease),
             artifacts,
             Dispatcher(plan, artifacts, code, self.executor, self._isolated, lambda name: self._scratch.folder(run, name)),
-            flow=pipeline.name,
-            arguments=_described(args, kwargs),
             on_event=on_event,
             fail_fast=self._fail_fast,
-            lease=self._lease,
         )
         execution.run()
         return PipelineRun(run, execution.state, execution.output, [task.record() for task in plan.tasks], execution.failure)

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -19,23 +19,16 @@ from perenne.pipelines.calls import Outcome
 from perenne.pipelines.dispatch import Dispatcher
 from perenne.pipelines.errors import NotEncodable
 from perenne.pipelines.graph import fill
-from perenne.pipelines.leases import LeaseKeeper, is_dead, owner_token
+from perenne.pipelines.leases import is_dead
+from perenne.pipelines.ledger import Ledger
 from perenne.pipelines.model import Failed, Finished, Hit, Planned, Progress, RunState, Started, StepEvent
 from perenne.pipelines.planning import Damaged, Plan, Task, TaskState
 from perenne.pipelines.remote import StepAnswer
-from perenne.pipelines.store import Claim, Claimer, Settled, StepRow, Visit, lookup, lose_runs, running_runs, spoil
-from perenne.storage.database import Database, Transaction
+from perenne.pipelines.store import Claim, Settled, StepRow
 
 POLL_FIRST, POLL_LAST = 0.02, 0.5
 BACKOFF_FIRST, BACKOFF_LAST = 0.5, 60.0
 REPAIRS = 3
-
-
-class Written(NamedTuple):
-    """What one change of the database brought: which results counted, and the answer to each claim."""
-
-    counted: list[bool]
-    answers: list[int | StepRow | None]
 
 
 class Execution:
@@ -52,64 +45,48 @@ class Execution:
     def __init__(
         self,
         plan: Plan,
-        database: Database,
+        ledger: Ledger,
         artifacts: Artifacts,
         dispatcher: Dispatcher,
         *,
-        flow: str,
-        arguments: str,
         on_event: Callable[[StepEvent], None] | None,
         fail_fast: bool,
-        lease: int,
     ) -> None:
         self.plan = plan
         self.state = RunState.RUNNING
         self.output: Any = None
         self.failure: BaseException | None = None
-        self._flow = (flow, arguments)
-        self._database = database
+        self._ledger = ledger
         self._artifacts = artifacts
         self._dispatcher = dispatcher
         self._on_event = on_event
         self._telling = threading.RLock()
         self._fail_fast = fail_fast
-        self._now = SystemClock().now
-        self._started = self._now()
-        self._claimer = Claimer(plan.run, owner_token(), lease)
-        self._keeper = LeaseKeeper(self._renew, lease)
         self._open = 0
         self._ready: deque[Task] = deque()
         self._delayed: list[tuple[float, int, Task]] = []
         self._elsewhere: list[Task] = []
         self._running: dict[Future[Any], Task] = {}
-        self._claimed: dict[str, Task] = {}
-        self._settled: list[tuple[Task, Settled]] = []
-        self._kept: list[tuple[Task, Claim, StepRow | None]] = []
-        self._visited: list[Task] = []
-        self._released: list[str] = []
-        self._spoiled: list[str] = []
-        self._begun = False
         self._poll = POLL_FIRST
+        self._next_look = 0.0
 
     def run(self) -> None:
         """Carry out everything that has no result yet; afterwards `state`, `output` and `failure` tell how it went."""
         try:
             tasks = list(self.plan.tasks)
             self._take_in(tasks)
-            self._tell(Planned, self.plan.run, self._flow[0], len(tasks), len(tasks) - self._open)
+            self._tell(Planned, self.plan.run, self._ledger.flow, len(tasks), len(tasks) - self._open)
             self._tell_hits(tasks)
             self._work()
             while self.failure is None and not self._read_output():
                 self._work()
             self.state = RunState.DONE if self.failure is None else RunState.FAILED
-            self._write_end()
+            self._ledger.end(self.state)
         except BaseException:
-            self.state = RunState.INTERRUPTED
-            with contextlib.suppress(Exception):
-                self._give_back()
+            self._give_back()
             raise
         finally:
-            self._keeper.stop()
+            self._ledger.close()
 
     def _work(self) -> None:
         while self._open:
@@ -117,12 +94,28 @@ class Execution:
             moved = self._advance()
             self._collect(0.0 if moved else self._pause())
 
+    def _give_back(self) -> None:
+        """Write what is done and release what is not, so that another process can go on at once."""
+        self.state = RunState.INTERRUPTED
+        for future in self._running:
+            future.cancel()
+        with contextlib.suppress(Exception):  # if the database cannot be written either, the leases run out
+            self._ledger.end(self.state)
+
+    def _read_output(self) -> bool:
+        """Read what the pipeline returns; if a part of it is damaged, put that step back to work and return False."""
+        try:
+            self.output = fill(self.plan.graph.output, self.plan.value)
+        except Damaged as damaged:
+            self._repair(damaged.task)
+            return False
+        return True
+
     # --- looking up -------------------------------------------------------------------------------------------------
 
     def _take_in(self, tasks: list[Task]) -> None:
         """Look new tasks up; what has a result is a hit, the rest is queued or waits."""
-        with self._database.read() as tx:
-            rows = lookup(tx, [task.key for task in tasks]) if tasks else {}
+        rows = self._ledger.look_up(tasks)
         self._open += len(tasks)
         for task in tasks:
             row = rows.get(task.key)
@@ -131,7 +124,7 @@ class Execution:
         for task in tasks:
             if task.state is TaskState.WAITING and not task.missing:
                 self._enqueue(task)
-        self._visited.extend(tasks)
+        self._ledger.visit(*tasks)
 
     def _enqueue(self, task: Task) -> None:
         if task.state is not TaskState.READY:
@@ -144,7 +137,7 @@ class Execution:
         if output is None:
             return False
         if not self._artifacts.present(output):
-            self._spoiled.append(row.key)
+            self._ledger.spoil(row.key)
             return False
         task.output, task.hit, task.attempt = output, True, row.attempt
         task.seconds, task.cpu = row.seconds, (row.cpu or 0) / 1e6
@@ -176,46 +169,16 @@ class Execution:
     def _advance(self) -> bool:
         """Write what ended and claim what may begin, in one change; then begin it. Tell whether anything was claimed."""
         claims = self._claims()
-        settled, self._settled = self._settled, []
-        if not (claims or settled or self._kept or self._spoiled or self._released):
-            return False
-        written = self._database.write(lambda tx: self._write(tx, settled, [claim for _, claim in claims]), durable=False)
-        self._kept, self._visited, self._spoiled, self._released = [], [], [], []
-        for (task, _), counted in zip(settled, written.counted, strict=True):
-            if not counted:
-                self._lost(task)
-        if not all(written.counted):
-            for task, _ in claims:
+        written = self._ledger.write([claim for _, claim in claims])
+        for task in written.lost:
+            self._lost(task)
+        for place, (task, claim) in enumerate(claims):
+            if written.lost:
                 self._dispatcher.give_back(task)
                 self._enqueue(task)
-            return True
-        for (task, claim), answer in zip(claims, written.answers, strict=True):
-            self._claim_answered(task, claim, answer)
+            else:
+                self._claim_answered(task, claim, written.answers[place])
         return bool(claims)
-
-    def _write(self, tx: Transaction, settled: list[tuple[Task, Settled]], claims: list[Claim]) -> Written:
-        now = self._now()
-        if not self._begun:
-            self._claimer.begin(tx, *self._flow, self._started, self.plan.codes)
-            lose_runs(tx, [run for run, owner, lease in running_runs(tx, self._flow[0]) if lease < now or is_dead(owner)], now)
-        self._begun = True
-        counted = [self._claimer.settle(tx, ending, now) for _, ending in settled]
-        self._write_notes(tx, now)
-        if not all(counted):
-            return Written(counted, [])
-        return Written(counted, [self._claimer.claim(tx, claim, now) for claim in claims])
-
-    def _write_notes(self, tx: Transaction, now: int) -> None:
-        if self._spoiled:
-            spoil(tx, self._spoiled)
-        if self._released:
-            self._claimer.release(tx, self._released, now)
-        for task, claim, source in self._kept:
-            assert task.output is not None
-            self._claimer.keep(tx, claim, task.output, now, source)
-        if self._visited:
-            self._claimer.visits(tx, [Visit(task.ordinal, task.key, task.label, task.hit) for task in self._visited])
-            self._claimer.edges(tx, [edge for task in self._visited if not task.hit for edge in self.plan.edges(task)])
 
     def _claims(self) -> list[tuple[Task, Claim]]:
         """Take from the queue what there are free slots for; maps are expanded or put together on the way."""
@@ -253,7 +216,7 @@ class Execution:
     def _claim_answered(self, task: Task, claim: Claim, answer: int | StepRow | None) -> None:
         if isinstance(answer, int):
             task.attempt = answer
-            self._claimed[task.key] = task
+            self._ledger.hold(task)
             self._launch(task, claim)
             return
         self._dispatcher.give_back(task)
@@ -261,8 +224,8 @@ class Execution:
             task.state = TaskState.ELSEWHERE
             self._elsewhere.append(task)
         elif self._take_row(task, answer):
-            self._kept.append((task, claim, answer))
-            self._visited.append(task)
+            self._ledger.keep(task, claim, answer)
+            self._ledger.visit(task)
             self._tell(Hit, task.label)
         else:
             task.repairs += 1
@@ -278,7 +241,7 @@ class Execution:
             return
         task.output = self._artifacts.keep_list([child.output for child in task.children if child.output is not None])
         task.hit = all(child.hit for child in task.children)
-        self._kept.append((task, self.plan.claim(task), None))
+        self._ledger.keep(task, self.plan.claim(task))
         self._done(task)
 
     def _expand(self, task: Task) -> list[Task]:
@@ -303,7 +266,6 @@ class Execution:
     # --- carrying out -----------------------------------------------------------------------------------------------
 
     def _launch(self, task: Task, claim: Claim) -> None:
-        self._keeper.start()
         task.state = TaskState.RUNNING
         self._tell(Started, task.label, task.tries + 1)
         try:
@@ -312,7 +274,6 @@ class Execution:
             )
         except PerenneError as error:
             self._dispatcher.give_back(task)
-            self._claimed.pop(task.key)
             self._failed(task, error)
             return
         self._running[future] = task
@@ -326,19 +287,18 @@ class Execution:
                 self._collect_one(future)
         elif pause:
             time.sleep(pause)
-        if self._elsewhere:
+        if self._elsewhere and time.monotonic() >= self._next_look:
             self._look_elsewhere()
 
     def _pause(self) -> float | None:
         """Return how long to wait at most; None if nothing but the end of a running step can bring news."""
-        times = [self._delayed[0][0] - time.monotonic()] if self._delayed else []
+        times = [self._delayed[0][0]] if self._delayed else []
         if self._elsewhere:
-            times.append(self._poll)
-        return max(min(times), 0.0) if times else None
+            times.append(self._next_look)
+        return max(min(times) - time.monotonic(), 0.0) if times else None
 
     def _collect_one(self, future: "Future[Any]") -> None:
         task = self._running.pop(future)
-        self._claimed.pop(task.key)
         self._dispatcher.give_back(task)
         error = future.exception()
         if error is None:
@@ -361,13 +321,13 @@ class Execution:
     def _unreadable(self, task: Task, source: Task | None) -> None:
         """Give a step back whose input could not be read, and have that input made again."""
         task.state = TaskState.WAITING
-        self._released.append(task.key)
+        self._ledger.release(task)
         assert source is not None
         self._repair(source)
 
     def _succeeded(self, task: Task, outcome: Outcome) -> None:
         task.output, task.seconds, task.cpu = outcome.output, outcome.seconds, outcome.cpu / 1e6
-        self._settled.append((task, Settled(task.key, task.attempt, outcome.cpu, outcome.output)))
+        self._ledger.settle(task, Settled(task.key, task.attempt, outcome.cpu, outcome.output))
         self._done(task)
         self._tell(Finished, task.label, outcome.seconds)
 
@@ -375,8 +335,8 @@ class Execution:
         options = task.step.options
         task.tries += 1
         text = describe(error)
-        if task.attempt:
-            self._settled.append((task, Settled(task.key, task.attempt, 0, error=text[:4_000])))
+        if task.state is TaskState.RUNNING:
+            self._ledger.settle(task, Settled(task.key, task.attempt, 0, error=text[:4_000]))
         if task.tries <= options.retries and isinstance(error, options.retry_on):
             delay = min(BACKOFF_FIRST * 2 ** (task.tries - 1), BACKOFF_LAST) * random.uniform(0.5, 1.0)
             task.state = TaskState.WAITING
@@ -392,12 +352,13 @@ class Execution:
 
     def _skip(self, task: Task, because: Task) -> None:
         """Give a task up, and what depends on it."""
-        if task.settled or task.state is TaskState.RUNNING:
-            return
-        task.state, task.error = TaskState.SKIPPED, f"not run, because {because.label} failed"
-        self._settle(task)
-        for taker in task.takers:
-            self._skip(taker, because)
+        doomed = [task]
+        while doomed:
+            task = doomed.pop()
+            if not task.settled and task.state is not TaskState.RUNNING:
+                task.state, task.error = TaskState.SKIPPED, f"not run, because {because.label} failed"
+                self._settle(task)
+                doomed.extend(task.takers)
 
     # --- what goes wrong ----------------------------------------------------------------------------------------------
 
@@ -413,7 +374,7 @@ class Execution:
             return
         assert task.output is not None
         self._artifacts.purge(task.output)
-        self._spoiled.append(task.key)
+        self._ledger.spoil(task.key)
         children = task.children or []
         self._reopen(task)
         for child in dict.fromkeys(children):
@@ -436,14 +397,12 @@ class Execution:
     def _look_elsewhere(self) -> None:
         """See how steps stand that another process has claimed."""
         waiting, self._elsewhere = self._elsewhere, []
-        with self._database.read() as tx:
-            rows = lookup(tx, [task.key for task in waiting])
-        now = self._now()
+        rows, now = self._ledger.look_up(waiting), SystemClock().now()
         for task in waiting:
             row = rows.get(task.key)
             task.state = TaskState.WAITING
             if row is not None and self._take_row(task, row):
-                self._visited.append(task)
+                self._ledger.visit(task)
                 self._tell(Hit, task.label)
                 continue
             if row is not None and row.state == "running" and row.lease >= now and not is_dead(row.owner):
@@ -453,46 +412,13 @@ class Execution:
             task.dead = row.owner if row is not None and row.state == "running" else ""
             self._enqueue(task)
         self._poll = POLL_FIRST if len(self._elsewhere) < len(waiting) else min(self._poll * 1.5, POLL_LAST)
+        self._next_look = time.monotonic() + self._poll
 
     def _wake_delayed(self) -> None:
         while self._delayed and self._delayed[0][0] <= time.monotonic():
             task = heapq.heappop(self._delayed)[2]
             if task.state is TaskState.WAITING:
                 self._enqueue(task)
-
-    # --- beginning and end --------------------------------------------------------------------------------------------
-
-    def _read_output(self) -> bool:
-        """Read what the pipeline returns; if a part of it is damaged, put that step back to work and return False."""
-        try:
-            self.output = fill(self.plan.graph.output, self.plan.value)
-        except Damaged as damaged:
-            self._repair(damaged.task)
-            return False
-        return True
-
-    def _write_end(self) -> None:
-        settled, self._settled = self._settled, []
-
-        def write(tx: Transaction) -> None:
-            now = self._now()
-            for _, ending in settled:
-                self._claimer.settle(tx, ending, now)
-            self._write_notes(tx, now)
-            self._claimer.end(tx, *self._flow, self.state, self._started, now)
-
-        self._database.write(write, durable=False)
-
-    def _give_back(self) -> None:
-        """Write what is done and release what is not, so that another process can go on at once."""
-        for future in self._running:
-            future.cancel()
-        self._released.extend(self._claimed)
-        self._write_end()
-
-    def _renew(self) -> None:
-        keys = list(self._claimed)
-        self._database.write(lambda tx: self._claimer.renew(tx, keys, self._now()), durable=False)
 
     def _tell(self, kind: Callable[..., StepEvent], *fields: object) -> None:
         if self._on_event is not None:

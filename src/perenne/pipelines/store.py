@@ -206,6 +206,11 @@ _RELEASE = Prepared(
     UPDATE step SET state = 'failed', run = '', lease = 0, ended = :now, error = 'interrupted'
     WHERE owner = :me AND state = 'running' AND key = :key""")
 )
+_RELEASE_ALL = Prepared(
+    sa.text("""
+    UPDATE step SET state = 'failed', run = '', lease = 0, ended = :now, error = 'interrupted'
+    WHERE owner = :me AND state = 'running'""")
+)
 _RENEW_STEP = Prepared(sa.text("UPDATE step SET lease = :lease WHERE key = :key AND owner = :me AND state = 'running'"))
 _RENEW_RUN = Prepared(sa.text("UPDATE flow_run SET lease = :lease WHERE id = :run AND state = 'running'"))
 _RUN = Prepared(
@@ -290,6 +295,10 @@ class Claimer:
     def release(self, tx: Transaction, keys: Iterable[str], now: int) -> None:
         """Give claimed steps back, so that anybody may take them at once."""
         _RELEASE.run_many(tx, [{"me": self.owner, "key": key, "now": now} for key in keys])
+
+    def release_all(self, tx: Transaction, now: int) -> None:
+        """Give back whatever this run has claimed."""
+        _RELEASE_ALL.run(tx, {"me": self.owner, "now": now})
 
     def renew(self, tx: Transaction, keys: Iterable[str], now: int) -> None:
         """Prolong the leases of the run and of its claimed steps."""

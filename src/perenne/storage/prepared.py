@@ -33,7 +33,9 @@ class Prepared:
     def run_many(self, tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
         """Run it once for each set of parameters."""
         text, names = self._text(tx)
-        tx.driver.cursor().executemany(text, [_values(names, row) for row in rows])
+        values = [_values(names, row) for row in rows]
+        if values:
+            tx.driver.cursor().executemany(text, values)
 
     def _text(self, tx: Transaction) -> tuple[str, tuple[str, ...]]:
         dialect = tx.connection.dialect
