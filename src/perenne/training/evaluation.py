@@ -50,7 +50,8 @@ def evaluate(
     rows = load_rows(objects, snapshot, plan).part(plan.validation, plan.rows)
     predictor = inference.load(package)
     answer = predictor.predict(rows.columns)
-    names = [*STANDARD[plan.task], *(bound.metric for bound in (*objectives, *guardrails) if bound.metric in METRICS)]
+    asked = (bound.metric for bound in (*objectives, *guardrails) if bound.metric in METRICS)
+    names = [*STANDARD[plan.task], *(name for name in asked if plan.task in METRICS[name].tasks)]
     metrics = tuple(
         Measured(name, *_interval(name, plan, rows.y, answer.predictions, answer.scores)) for name in dict.fromkeys(names)
     )
@@ -67,18 +68,13 @@ def evaluate(
         metrics=metrics,
         checks=tuple(checks),
         compared=compared,
-        parity=_sentence(predictor.parity),
+        parity=predictor.parity.sentence,
         fallback=_typical(plan, rows.y),
         latency_p50_ms=timing.p50_ms,
         latency_p99_ms=timing.p99_ms,
         rows_per_second=timing.rows_per_second,
         size_bytes=sum(path.stat().st_size for path in package.rglob("*") if path.is_file()),
     )
-
-
-def _sentence(parity: "inference.Parity") -> str:
-    compared = f"{parity.rows} real rows, {parity.threshold_rows} at split thresholds, {parity.missing_rows} with values missing"
-    return f"{parity.form}, by {parity.converter}: {compared}; largest difference {parity.largest_difference:.1g}"
 
 
 def _typical(plan: Plan, y: Column) -> str | int | float | bool:
