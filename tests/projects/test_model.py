@@ -10,10 +10,10 @@ from perenne.projects import Cron, Drift, Guardrail, NewData, Objective, Retrain
 from perenne.projects.calendar import next_time
 
 
-@pytest.mark.parametrize("limits", [{}, {"at_least": 1.0, "at_most": 2.0}])
-def test_a_bound_needs_exactly_one_limit(limits: dict[str, float]) -> None:
+@pytest.mark.parametrize(("low", "high"), [(None, None), (1.0, 2.0)])
+def test_a_bound_needs_exactly_one_limit(low: float | None, high: float | None) -> None:
     with pytest.raises(Invalid, match="exactly one"):
-        Objective("roc_auc", **limits)
+        Objective("roc_auc", at_least=low, at_most=high)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))

@@ -42,7 +42,8 @@ def table_of(name: str) -> pa.Table:
 
 def recipe(**changes: Any) -> Recipe:
     """Return what a project would say about such a table."""
-    return Recipe(**({"dataset": "rows", "time": "day", "target": "target", "holdout": 10**15, "seed": 1} | changes))
+    said: dict[str, Any] = {"dataset": "rows", "time": "day", "target": "target", "holdout": 10**15, "seed": 1}
+    return Recipe(**said | changes)
 
 
 def prepare(folder: Path, table: pa.Table, **changes: Any) -> Prepared:
