@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from tests.serving.packages import FIELDS, NUMBERS, ReleaseFolder, as_tensors, flights, numbers
+from tests.serving.worker import Worker, numbers_of, with_worker
 
 import perenne
 from perenne.serving.model import Role
-from tests.serving.packages import FIELDS, NUMBERS, ReleaseFolder, as_tensors, flights, numbers
-from tests.serving.worker import Worker, with_worker
 
 INFER = "/v2/models/delays/infer"
 
@@ -138,7 +138,7 @@ def test_missing_values_may_be_null_or_a_token(champion: Path) -> None:
 
     async def work(worker: Worker) -> list[Any]:
         replies = [await worker.client.post(INFER, content=body) for body in bodies]
-        assert [math.isnan(np.frombuffer(served.columns[0])[0]) for served in worker.observed()] == [True, True]
+        assert [math.isnan(numbers_of(served.columns[0])[0]) for served in worker.observed()] == [True, True]
         return [output(reply, "probabilities")["data"] for reply in replies]
 
     first, second = with_worker(champion, work)
@@ -153,7 +153,7 @@ def test_times_come_as_nanoseconds_or_text(champion: Path) -> None:
     async def work(worker: Worker) -> list[float]:
         for last in (text, whole):
             await worker.client.post(INFER, content=json.dumps({"inputs": [*tensors[:4], last]}))
-        return [float(np.frombuffer(served.columns[4])[0]) for served in worker.observed()]
+        return [numbers_of(served.columns[4])[0] for served in worker.observed()]
 
     assert with_worker(champion, work) == [1_357_095_845.0, 1_357_095_845.0]
 

@@ -48,7 +48,7 @@ def numbers(rows: int, seed: int = 0) -> dict[str, Any]:
 def make_package(folder: Path, *, fields: tuple[Field, ...] = FIELDS, task: Task = Task.BINARY, seed: int = 0) -> Path:
     """Fit, compile and package a small model in a folder."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     columns = flights(400, seed) if fields is FIELDS else numbers(400, seed)
     draw = np.random.default_rng(seed + 1)

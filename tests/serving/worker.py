@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import httpx
+import numpy as np
 
 from perenne.app.model_server import build_routes
 from perenne.net.inbound import Limits
@@ -14,7 +15,7 @@ from perenne.serving.application import Application
 from perenne.serving.batching import Batcher
 from perenne.serving.counters import Counters
 from perenne.serving.loading import load_lineup
-from perenne.serving.messages import Served, served_decoder, socket_pair
+from perenne.serving.messages import PackedColumn, Served, served_decoder, socket_pair
 from perenne.serving.mirror import Mirror
 from perenne.serving.releases import read_release
 from perenne.serving.runtime import Runtime
@@ -32,7 +33,7 @@ class Worker:
         self.folder = folder
         self.reload()
         self.application = Application(build_routes(self.runtime), self.runtime, Limits(hosts=frozenset(["test"]), body=body))
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.application), base_url="http://test")  # type: ignore[arg-type]
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.application), base_url="http://test")
 
     def reload(self) -> None:
         self.runtime.lineup = load_lineup(self.folder, read_release(self.folder), self.runtime.lineup)
@@ -45,6 +46,12 @@ class Worker:
     def observed(self) -> list[Served]:
         """Take what lies on the wire."""
         return [served_decoder.decode(data) for data in received(self.wire)]
+
+
+def numbers_of(column: PackedColumn) -> list[float]:
+    """Read a packed column of numbers."""
+    assert isinstance(column, bytes)
+    return [float(value) for value in np.frombuffer(column)]
 
 
 def received(wire: socket.socket) -> list[bytes]:

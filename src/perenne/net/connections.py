@@ -1,5 +1,6 @@
 """Limits of a connection, on top of uvicorn's httptools protocol: framing, size of the head, and how long anything may take."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ MAX_URL = 16 * 1024
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 75
+LINGER_SECONDS = 2.0
 MAX_UNREAD = 64 * 1024 * 1024
 
 _REASONS = {400: b"Bad Request", 414: b"URI Too Long", 431: b"Request Header Fields Too Large"}
@@ -20,6 +22,39 @@ _REASONS = {400: b"Bad Request", 414: b"URI Too Long", 431: b"Request Header Fie
 
 class _Refused(Exception):
     """Leaves the parser; never leaves the protocol."""
+
+
+class _Lingering:
+    """A transport that, closed in the middle of a request, lets the client read the answer before the connection breaks.
+
+    Closing a socket with unread bytes resets the connection, and the answer is lost. So only the sending side is shut at first;
+    what still arrives is dropped, for a while and up to a limit.
+    """
+
+    def __init__(self, transport: asyncio.Transport, protocol: "BoundedProtocol") -> None:
+        self._protocol = protocol
+        self.inner = transport
+        self.lingers = False
+        self.write = transport.write
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+        self.get_extra_info = transport.get_extra_info
+
+    def is_closing(self) -> bool:
+        """Tell whether nothing more is to be sent."""
+        return self.lingers or self.inner.is_closing()
+
+    def close(self) -> None:
+        """Close at once, or after the client has had time to read."""
+        if self.is_closing():
+            return
+        if not self._protocol.unfinished() or not self.inner.can_write_eof():
+            self.inner.close()
+            return
+        self.lingers = True
+        self.inner.write_eof()
+        self.inner.resume_reading()
+        self._protocol.loop.call_later(LINGER_SECONDS, self.inner.close)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -31,10 +66,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self.head_since: float | None = self.heard
         self._head = 0
         self._unread = 0
-        self._refusal = (400, "the request is not HTTP/1.1")
+        self._refusal: tuple[int, str] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        self._lingering = _Lingering(transport, self)
+        super().connection_made(self._lingering)  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived."""
+        if self._lingering.lingers:
+            self._drop(data)
+            return
         self.heard = time.monotonic()
         began = self.head_since
         super().data_received(data)
@@ -79,9 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a part of the body; what nobody will read is let go of, up to a limit."""
         if self.cycle.response_complete:
-            self._unread += len(body)
-            if self._unread > MAX_UNREAD:
-                self.transport.abort()
+            self._drop(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -96,9 +137,18 @@ class BoundedProtocol(HttpToolsProtocol):
         waiting = self.cycle is not None and self.cycle.more_body and not self.flow.read_paused
         return waiting and now - self.heard > BODY_SECONDS
 
+    def unfinished(self) -> bool:
+        """Tell whether the client may still be sending what will not be read."""
+        return self._refusal is not None or self.head_since is not None or (self.cycle is not None and self.cycle.more_body)
+
+    def _drop(self, data: bytes) -> None:
+        self._unread += len(data)
+        if self._unread > MAX_UNREAD:
+            self._lingering.inner.abort()
+
     def send_400_response(self, msg: str) -> None:
         """Answer what cannot be answered by the application."""
-        status, message = self._refusal
+        status, message = self._refusal = self._refusal or (400, "the request is not valid HTTP")
         body = msgspec.json.encode({"error": message, "error_code": "BAD_REQUEST", "message": message})
         head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         self.transport.write(head % (status, _REASONS[status], len(body)) + body)

@@ -81,18 +81,18 @@ def check_head(headers: Collection[tuple[bytes, bytes]], raw_path: bytes, limits
     PerenneError
         400 for no or two hosts, 403 for another's, 413 for a body that is announced too large, 414 for a long URL.
     """
-    hosts, length = 0, None
+    hosts, host, length = 0, b"", None
     for name, value in headers:
         if name == b"host":
-            hosts += 1
-            if value.decode("latin-1").lower() not in limits.hosts:
-                raise Misdirected(
-                    "this server does not answer for that host", code="request.host", hint="configure the name it is reached by"
-                )
+            hosts, host = hosts + 1, value
         elif name == b"content-length":
             length = int(value) if value.isdigit() else -1
     if hosts != 1:
         raise Invalid("the request must have exactly one Host header", code="request.host")
+    if host.decode("latin-1").lower() not in limits.hosts:
+        raise Misdirected(
+            "this server does not answer for that host", code="request.host", hint="configure the name it is reached by"
+        )
     if len(raw_path) > MAX_URL:
         raise _LongUrl("the URL is too long", code="request.url")
     if length is not None and length < 0:

@@ -23,7 +23,7 @@ class Served(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
     request_id : str
         Ours; with a row's number it is the prediction id.
     first_row, rows : int
-        Which rows of the request these are.
+        Which rows of the request these are. No rows: a gap, in which `dropped` rows of this and earlier requests were lost.
     arrival, event_time : int
         When it arrived, and when it happened: the same unless traffic is replayed. Microseconds since 1970.
     latency_us, batch_rows : int
@@ -35,7 +35,7 @@ class Served(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
     version, tree : str
         Which version, and its package.
     dropped : int
-        Rows of earlier requests that never reached the observer.
+        Of a gap, rows that never reached the observer.
     columns : list
         In the order of the signature: float64 bytes of numbers and times, lists of categories.
     predictions, scores : bytes

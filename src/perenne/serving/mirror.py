@@ -1,6 +1,7 @@
 """The worker's end of the wire to the observer: every answered row goes there, and nothing ever waits for it."""
 
 import asyncio
+import contextlib
 import socket
 from collections import deque
 
@@ -14,7 +15,7 @@ BACKLOG_BYTES = 8 * 1024 * 1024
 
 
 class Mirror:
-    """Sends what was answered; what does not fit is counted and reported with the next message that does.
+    """Sends what was answered; what does not fit is counted, and reported as a gap as soon as there is room again.
 
     The kernel's buffer is the queue; a burst beyond it waits in this process up to a limit, and is sent when there is room.
 
@@ -32,21 +33,17 @@ class Mirror:
         self._wire = wire
         self._counters = counters
         self._limit = backlog
-        self._waiting: deque[tuple[bytes, int]] = deque()
+        self._waiting: deque[tuple[bytes, Served]] = deque()
         self._bytes = 0
-        self._unreported = 0
+        self._gap: Served | None = None
 
     def send(self, served: Served, fields: tuple[Field, ...]) -> None:
         """Send the rows of a request, in as many messages as they need."""
-        report = self._unreported
-        data = served_encoder.encode(msgspec.structs.replace(served, dropped=report) if report else served)
+        data = served_encoder.encode(served)
         if len(data) <= MAX_MESSAGE:
-            self._unreported = 0
-            if not self._put(data, served.rows):
-                self._unreported = report
-                self._drop(served.rows)
+            self._put(data, served)
         elif served.rows == 1:
-            self._drop(1)
+            self._drop(served)
         else:
             step = max(1, served.rows // -(-len(data) // (MAX_MESSAGE // 2)))
             for start in range(0, served.rows, step):
@@ -55,14 +52,15 @@ class Mirror:
     def pump(self) -> None:
         """Send what waits, as far as there is room."""
         while self._waiting:
-            data, rows = self._waiting[0]
-            if not self._try(data, rows):
+            data, served = self._waiting[0]
+            if not self._try(data, served):
                 break
             self._waiting.popleft()
             self._bytes -= len(data)
-        self._counters.set(Gauge.BACKLOG, len(self._waiting))
         if not self._waiting:
             asyncio.get_running_loop().remove_writer(self._wire)
+            self._report()
+        self._counters.set(Gauge.BACKLOG, len(self._waiting))
 
     async def drain(self, seconds: float) -> None:
         """Wait until nothing waits any more, or the time is up."""
@@ -70,33 +68,45 @@ class Mirror:
         while self._waiting and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.02)
 
-    def _put(self, data: bytes, rows: int) -> bool:
+    def _put(self, data: bytes, served: Served) -> None:
+        if self._gap is not None and not self._waiting:
+            self._report()
         if not self._waiting:
-            if self._try(data, rows):
-                return True
+            if self._try(data, served):
+                return
             asyncio.get_running_loop().add_writer(self._wire, self.pump)
         elif self._bytes + len(data) > self._limit:
-            return False
-        self._waiting.append((data, rows))
+            self._drop(served)
+            return
+        self._waiting.append((data, served))
         self._bytes += len(data)
         self._counters.set(Gauge.BACKLOG, len(self._waiting))
-        return True
 
-    def _try(self, data: bytes, rows: int) -> bool:
+    def _try(self, data: bytes, served: Served) -> bool:
         """Send a message; False if there is no room just now."""
         try:
             self._wire.send(data)
         except BlockingIOError:
             return False
         except OSError:  # this message can never be sent: it is lost, the answer is not
-            self._drop(rows)
+            self._drop(served)
             return True
         self._counters.add(Gauge.SENT)
         return True
 
-    def _drop(self, rows: int) -> None:
-        self._unreported += rows
-        self._counters.add(Gauge.DROPPED, rows)
+    def _drop(self, served: Served) -> None:
+        """Count rows that are lost; the gap takes the place of the last of them."""
+        lost = served.rows + (0 if self._gap is None else self._gap.dropped)
+        self._gap = msgspec.structs.replace(served, rows=0, dropped=lost, columns=[], predictions=b"", scores=b"")
+        self._counters.add(Gauge.DROPPED, served.rows)
+
+    def _report(self) -> None:
+        """Tell the observer what it never got."""
+        if self._gap is None:
+            return
+        with contextlib.suppress(OSError):
+            self._wire.send(served_encoder.encode(self._gap))
+            self._gap = None
 
 
 def _rows_of(served: Served, fields: tuple[Field, ...], start: int, stop: int) -> Served:

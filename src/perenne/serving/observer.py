@@ -219,13 +219,18 @@ class Observer:
     def _digest_group(self, key: WindowKey, tree: str, group: list[Served]) -> None:
         package = self._package(tree)
         signature = package.signature
+        dropped = sum(served.dropped for served in group)
+        if dropped and package.reference is not None:
+            self._windows.window(key, package.reference).dropped += dropped
+        group = [served for served in group if served.rows]
+        if not group:
+            return
         columns = unpack_columns([served.columns for served in group], signature.fields)
         answered = [served for served in group if served.predictions]
         prediction = _prediction(answered, signature.task, len(signature.classes)) if len(answered) == len(group) else None
         self._log(package, key, tree, group, columns, prediction)
         if package.reference is not None:
             window = self._windows.window(key, package.reference)
-            window.dropped += sum(served.dropped for served in group)
             window.errors += sum(served.status >= 500 for served in group if served.first_row == 0)
             window.add_requests(np.array([served.latency_us for served in group if served.first_row == 0], np.int64))
             if prediction is not None:

@@ -18,6 +18,7 @@ from perenne.core.errors import Invalid, Unavailable
 from perenne.core.ids import new_id
 from perenne.serving.counters import Counters, Gauge
 from perenne.serving.messages import Flush, flush_decoder, socket_pair
+from perenne.serving.mirror import BACKLOG_BYTES
 from perenne.serving.observer import ObserverOptions
 from perenne.serving.releases import read_release
 from perenne.serving.worker import BODY_BYTES, GRACE_SECONDS, WorkerOptions
@@ -106,6 +107,8 @@ class ModelServer:
         Further names by which callers reach it (`Host`).
     body_bytes : int
         The largest body.
+    backlog_bytes : int
+        How much may wait in a worker for a slow observer before rows are dropped.
     drain_seconds : float
         How long, once told to stop, it says that it is not ready before it stops accepting.
     """
@@ -121,6 +124,7 @@ class ModelServer:
         *,
         names: tuple[str, ...] = (),
         body_bytes: int = BODY_BYTES,
+        backlog_bytes: int = BACKLOG_BYTES,
         drain_seconds: float = 0.0,
     ) -> None:
         _require_loopback(host)
@@ -151,6 +155,7 @@ class ModelServer:
                     port=self.port,
                     names=names,
                     body_bytes=body_bytes,
+                    backlog_bytes=backlog_bytes,
                     drain_seconds=drain_seconds,
                 )
             )
