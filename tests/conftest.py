@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from perenne.auth.principals import Principal
@@ -12,6 +13,10 @@ from perenne.core.config import Settings, load_settings
 from perenne.storage.database import Database
 from perenne.storage.objects import ObjectStore
 from perenne.storage.workspace import Workspace
+
+# How long an example takes says more about what else the machine does than about the code.
+hypothesis.settings.register_profile("perenne", deadline=None)
+hypothesis.settings.load_profile("perenne")
 
 
 @pytest.fixture
