@@ -112,7 +112,7 @@ class Artifacts:
         Raises
         ------
         NotEncodable
-            If the value, or something in it, is of a type that cannot be kept, or the annotation does not say which.
+            If the value, or something in it, is of a type that cannot be kept, or is not what the annotation says.
         """
         if returns is UNKNOWN and (isinstance(value, msgspec.Struct) or dataclasses.is_dataclass(value)):
             raise NotEncodable(
@@ -131,6 +131,7 @@ class Artifacts:
             data = msgspec.msgpack.encode(value, enc_hook=hook)
         except (TypeError, OverflowError, ValueError) as error:
             raise NotEncodable(f"the result cannot be kept: {error}", code="pipelines.result") from error
+        self._decode(data, returns)
         inline = len(data) <= INLINE
         digest = key_of("output", data)
         return Output(
@@ -155,7 +156,9 @@ class Artifacts:
         NotEncodable
             If the result does not fit the annotation.
         """
-        data = output.value if output.value is not None else self.objects.get(output.object or "")
+        return self._decode(output.value if output.value is not None else self.objects.get(output.object or ""), returns)
+
+    def _decode(self, data: bytes, returns: Any) -> Any:
         try:
             return self._decoder(returns).decode(data)
         except msgspec.ValidationError as error:

@@ -10,6 +10,7 @@ import decimal
 import enum
 import functools
 import hashlib
+import math
 import re
 import sys
 import types
@@ -62,7 +63,7 @@ def canonical(value: Any, special: Special = nothing_special) -> Any:
     """
     kind = type(value)
     if kind in _PLAIN:
-        return value
+        return value if kind is not float else _number(value)
     if kind is list or kind is tuple:
         return [canonical(item, special) for item in value]
     if isinstance(value, Mapping):
@@ -72,9 +73,14 @@ def canonical(value: Any, special: Special = nothing_special) -> Any:
     if isinstance(value, enum.Enum):
         return Tagged("enum", kind.__qualname__, special(kind), value.name)
     if isinstance(value, _PLAIN):
-        return value
+        return value if not isinstance(value, float) else _number(value)
     found = special(value)
     return found if found is not None else _canonical_object(value, special)
+
+
+def _number(value: float) -> Any:
+    """Keep -0.0 apart from 0.0, which are one number for `key_of`: a function can tell them apart."""
+    return value if value or math.copysign(1.0, value) > 0 else Tagged("negative zero")
 
 
 def _mapping(value: Mapping[Any, Any], special: Special) -> Any:

@@ -108,8 +108,9 @@ def dump(node: object, *, signature: bool = False) -> str:
     """Write a definition as text, the same for equal code; with `signature`, annotations of its own parameters count."""
     if isinstance(node, ast.AST):
         fields = [(name, value) for name, value in _fields(node, signature) if value is not None and value != []]
-        inner = _inside(node, signature)
-        return f"{type(node).__name__}({','.join(f'{name}={dump(value, signature=inner)}' for name, value in fields)})"
+        own = _inside(node, signature)
+        inner = ",".join(f"{name}={dump(value, signature=own)}" for name, value in fields)
+        return f"{_KIND.get(type(node), type(node).__name__)}({inner})"
     if isinstance(node, list):
         return f"[{','.join(dump(item, signature=signature) for item in node)}]"
     return f"{type(node).__name__}:{node!r}"
@@ -120,10 +121,18 @@ def _inside(node: ast.AST, signature: bool) -> bool:
     return signature and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.arguments | ast.arg)
 
 
+_KIND: dict[type[ast.AST], str] = {ast.AnnAssign: "Assign"}
+
+
 def _fields(node: ast.AST, signature: bool) -> list[tuple[str, object]]:
+    """Return the parts of a node that count. Annotations do in the step's own signature and as fields of a class."""
+    if isinstance(node, ast.AnnAssign):
+        return [("targets", [node.target]), ("value", node.value)]
     fields = [(name, getattr(node, name, None)) for name in node._fields if name not in _SKIPPED_FIELDS]
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
         fields = [(name, _body(node) if name == "body" else value) for name, value in fields]
+    if isinstance(node, ast.ClassDef):
+        fields.append(("annotations", [item.annotation for item in node.body if isinstance(item, ast.AnnAssign)]))
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.arg) and not signature:
         fields = [(name, value) for name, value in fields if name not in ("returns", "annotation")]
     return fields
