@@ -132,6 +132,11 @@ def test_a_value_far_down_that_is_no_number_is_named_with_its_line() -> None:
     assert "line 502, column 'amount': 'oops' is no number; 299 other values" in error.message
 
 
+@pytest.mark.parametrize("number", ["1.5", "1,5"])
+def test_either_decimal_mark_is_kept_to_among_semicolons(number: str) -> None:
+    assert "line 32, column 'a': 'oops' is no number" in refused("a;b\n" + f"{number};1\n" * 30 + "oops;1\n").message
+
+
 def test_a_day_that_is_not_in_the_calendar_is_named_with_its_line() -> None:
     error = refused("day\n" + "2013-01-05\n" * 20 + "2013-02-30\n")
     assert "line 22, column 'day': '2013-02-30' is no time" in error.message

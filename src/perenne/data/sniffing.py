@@ -209,7 +209,8 @@ def _misfit(texts: _Texts, decimal_comma: bool, kind: str | None) -> Misfit | No
     """Return the first value that spoils a column of numbers or times, if only few do or a kind was demanded."""
     judged = [kind] if kind else ["time"] if texts.any_match(_NEEDLESS_ZERO) else ["number", "time"]
     for wanted in judged:
-        fits = texts.fitting(_COMMA if decimal_comma and wanted == "number" else _SHAPES[wanted])
+        shapes = [_SHAPES[wanted], *([_COMMA] if decimal_comma and wanted == "number" else [])]
+        fits = max((texts.fitting(shape) for shape in shapes), key=lambda matches: int(texts.counts[matches].sum()))
         if wanted == "time" and 2 * texts.counts[fits].sum() > texts.total:
             fits &= _in_calendar(texts.trimmed, fits)
         bad = ~fits & ~texts.mark
