@@ -62,6 +62,7 @@ class SeriesCounts(NamedTuple):
     cells: tuple[int, ...]
 
 
+_OTHER = SeriesKey("", "", "", "other")
 _GAUGES = 32
 _KEY_WORDS = 32
 _CELLS = len(LATENCY_EDGES_US) + 1
@@ -158,16 +159,17 @@ class Counters:
         }
 
     def _open(self, key: SeriesKey) -> Series:
-        wanted = _pack(key)
-        for place in range(_SERIES):
+        """Find a key's place, or a free one, or else the last, which all others share."""
+        name = _pack(key)
+        for place in range(_SERIES - 1):
             at = self._start + _GAUGES + place * _SERIES_WORDS
             present = self._words[at : at + _KEY_WORDS].tobytes()
-            if not any(present) and place == _SERIES - 1:
-                wanted = present = _pack(SeriesKey("", "", "", "other"))
-            if present == wanted or not any(present) or place == _SERIES - 1:
-                self._words[at : at + _KEY_WORDS] = memoryview(wanted).cast("q")
-                return Series(self._words, at + _KEY_WORDS)
-        raise AssertionError
+            if present == name or not any(present):
+                break
+        else:
+            at, name = self._start + _GAUGES + (_SERIES - 1) * _SERIES_WORDS, _pack(_OTHER)
+        self._words[at : at + _KEY_WORDS] = memoryview(name).cast("q")
+        return Series(self._words, at + _KEY_WORDS)
 
     def _stored(self) -> Iterator[tuple[SeriesKey, list[int]]]:
         for block in range(self.blocks):

@@ -1,5 +1,7 @@
 """Reading the row log back: for `perenne why`, for joining labels that come late, and for whoever wants the rows."""
 
+import functools
+import operator
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -13,6 +15,7 @@ from perenne.core.errors import Invalid
 from perenne.core.ids import is_id, time_of_id
 
 _SKEW = 2 * SECOND
+_ORDER = ("arrival", "request_id", "row", "variant")
 
 
 def read_predictions(
@@ -44,7 +47,7 @@ def read_predictions(
     Returns
     -------
     Table
-        In order of arrival and row. What the observer has not written yet is not in it.
+        In order of arrival, request and row. What the observer has not written yet is not in it.
 
     Raises
     ------
@@ -52,15 +55,15 @@ def read_predictions(
         If a prediction id is none.
     """
     hours = None if prediction_ids is None else {hour for text in prediction_ids for hour in _hours_of(text)}
-    tables = []
+    wanted, tables = _filter(prediction_ids, arrived, variant), []
     for folder in _folders(logs, version, hours, arrived):
         for path in sorted(folder.glob("part-*.parquet")):
-            table = _filtered(pq.read_table(path, partitioning=None), prediction_ids, arrived, variant)
+            table = pq.read_table(path, partitioning=None, filters=wanted)
             if table.num_rows:
                 tables.append(table)
     if not tables:
         return pa.table({name: pa.array([], pa.string()) for name in columns or ("prediction_id",)})
-    whole = pa.concat_tables(tables, promote_options="permissive").sort_by([("arrival", "ascending"), ("row", "ascending")])
+    whole = pa.concat_tables(tables, promote_options="permissive").sort_by([(name, "ascending") for name in _ORDER])
     return whole if columns is None else whole.select(list(columns))
 
 
@@ -85,15 +88,14 @@ def _folders(logs: Path, version: str | None, hours: set[int] | None, arrived: t
         yield folder
 
 
-def _filtered(
-    table: pa.Table, prediction_ids: Sequence[str] | None, arrived: tuple[int, int] | None, variant: str | None
-) -> pa.Table:
-    wanted = pc.scalar(True)
+def _filter(prediction_ids: Sequence[str] | None, arrived: tuple[int, int] | None, variant: str | None) -> "pc.Expression | None":
+    """Say which rows are wanted, so that parts without any are not read beyond their statistics."""
+    wanted = []
     if prediction_ids is not None:
-        wanted &= pc.field("prediction_id").isin(list(prediction_ids))
+        wanted.append(pc.field("prediction_id").isin(list(prediction_ids)))
     if arrived is not None:
-        arrival = pc.field("arrival").cast(pa.int64())
-        wanted &= (arrival >= arrived[0]) & (arrival < arrived[1])
+        start, end = (pa.scalar(instant, pa.timestamp("us", tz="UTC")) for instant in arrived)
+        wanted.append((pc.field("arrival") >= start) & (pc.field("arrival") < end))
     if variant is not None:
-        wanted &= pc.field("variant") == variant
-    return table.filter(wanted)
+        wanted.append(pc.field("variant") == variant)
+    return functools.reduce(operator.and_, wanted) if wanted else None

@@ -32,7 +32,7 @@ class Variant(msgspec.Struct, frozen=True):
     Attributes
     ----------
     name : str
-        `champion`, `previous`, or `challenger-<number>`.
+        `champion`, `previous`, or `challenger-<version>`.
     role : Role
         What it does.
     version : str
@@ -130,15 +130,6 @@ class DeploymentChanged(Event, frozen=True):
     version: str
 
 
-def challenger_name(version: str) -> str:
-    """Return the name of a version's variant in shadow.
-
-    >>> challenger_name("late@7")
-    'challenger-7'
-    """
-    return f"challenger-{version.rpartition('@')[2]}"
-
-
 def crowned(deployment: Deployment, champion: Variant) -> Deployment:
     """Make a variant champion; the one before stands by as previous, and a stop, which was meant for it, ends.
 
@@ -166,7 +157,7 @@ def shadowed(deployment: Deployment, challenger: Variant) -> Deployment:
     """
     if any(v.version == challenger.version and v.role is not Role.PREVIOUS for v in deployment.variants):
         raise Conflict(f"{challenger.version} is already part of {deployment.name}", code="deployment.challenger")
-    variant = msgspec.structs.replace(challenger, name=challenger_name(challenger.version), role=Role.CHALLENGER)
+    variant = msgspec.structs.replace(challenger, name=f"challenger-{challenger.version}", role=Role.CHALLENGER)
     return _changed(deployment, variants=(*deployment.variants, variant))
 
 
@@ -194,7 +185,8 @@ def rolled_back(deployment: Deployment) -> Deployment:
     """
     before = require_previous(deployment)
     crown = msgspec.structs.replace(before, name=Role.CHAMPION.value, role=Role.CHAMPION)
-    return _changed(deployment, variants=(crown, *deployment.challengers), stop=None)
+    rest = [variant for variant in deployment.challengers if variant.version != crown.version]
+    return _changed(deployment, variants=(crown, *rest), stop=None)
 
 
 def require_previous(deployment: Deployment) -> Variant:
