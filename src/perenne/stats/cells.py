@@ -74,6 +74,7 @@ class Reference:
         self.profile = Profile.empty(self)
         self.calibration = None
         self._data: bytes | None = None
+        self._digest: str | None = None
 
     @classmethod
     def fit(
@@ -136,7 +137,9 @@ class Reference:
     @property
     def digest(self) -> str:
         """SHA-256 of the stored form, in hexadecimal."""
-        return digest_bytes(self.to_bytes())
+        if self._digest is None:
+            self._digest = digest_bytes(self.to_bytes())
+        return self._digest
 
     def to_bytes(self) -> bytes:
         """Write the reference as npz."""

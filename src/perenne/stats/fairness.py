@@ -1,6 +1,8 @@
 """Fairness by group, from counts alone, under the names of fairlearn."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import NormalDist
 from typing import Any, TypeAlias
 
 import msgspec
@@ -8,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.core.errors import Invalid
-from perenne.stats.bootstrap import Interval
 from perenne.stats.columns import Column
 from perenne.stats.levels import level_text
 
@@ -131,8 +132,28 @@ def _one(name: str, group: GroupCounts) -> float | None:
     return part / whole if whole else None
 
 
+class Disparity(msgspec.Struct, frozen=True):
+    """How much groups differ, the limits within which that lies for all groups at once, and the group that is worst off."""
+
+    value: float
+    low: float
+    high: float
+    group: str | None
+
+
 def disparity(name: str, counts: Sequence[GroupCounts], *, minimum_rows: int = MINIMUM_ROWS) -> float | None:
-    """Return how much the groups differ in one measure.
+    """Return how much the groups differ in one measure; see `disparity_interval`."""
+    found = disparity_interval(name, counts, minimum_rows=minimum_rows)
+    return None if found is None else found.value
+
+
+def disparity_interval(
+    name: str, counts: Sequence[GroupCounts], *, minimum_rows: int = MINIMUM_ROWS, level: float = 0.95
+) -> Disparity | None:
+    """Return how much the groups differ in one measure, with limits; alarms go by a limit, not by the value.
+
+    The least of many noisy rates is too low, and a bootstrap of the counts repeats the mistake. So each rate gets Wilson's
+    interval at a level shared out over the groups (Bonferroni), and the limits are the extremes which those intervals allow.
 
     Parameters
     ----------
@@ -141,44 +162,38 @@ def disparity(name: str, counts: Sequence[GroupCounts], *, minimum_rows: int = M
         one of fairlearn's `demographic_parity_*`, `equal_opportunity_*`, `equalized_odds_*`.
     counts : sequence of GroupCounts
     minimum_rows : int
-        Groups whose rate rests on fewer rows are left out.
+        Groups with fewer rows, or whose rate rests on fewer, are left out.
+    level : float
+        Confidence, two-sided.
 
     Returns
     -------
-    float or None
+    Disparity or None
         None if fewer than two groups (for a minimum or maximum: none) are left, or the ratio is 0/0.
 
     Raises
     ------
     Invalid
         If there is no such measure.
+
+    >>> counts = [GroupCounts("a", count=1000, selected=400), GroupCounts("b", count=1000, selected=100)]
+    >>> found = disparity_interval("selection_rate_ratio", counts)
+    >>> found.value, found.group, found.high < 0.5
+    (0.25, 'b', True)
     """
-    value = float(_measure(name)(_columns(counts), minimum_rows)[0])
-    return None if np.isnan(value) else value
+    names, kind = _parts(name)
+    needed, join, worse = _KINDS[kind]
+    found = []
+    for rate in names:
+        spans = _spans(rate, counts, minimum_rows, level, len(names))
+        if len(spans) < needed or (kind == "ratio" and not max(span.value for span in spans)):
+            return None
+        found.append(join(spans))
+    worst = worse(found, key=lambda limits: limits.value)
+    return Disparity(worst.value, worse(limits.low for limits in found), worse(limits.high for limits in found), worst.group)
 
 
-def disparity_interval(
-    name: str,
-    counts: Sequence[GroupCounts],
-    *,
-    minimum_rows: int = MINIMUM_ROWS,
-    draws: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval | None:
-    """Return a disparity with its bootstrap limits, drawn from the counts; alarms go by the limit, not by the value."""
-    value = disparity(name, counts, minimum_rows=minimum_rows)
-    if value is None:
-        return None
-    chosen = [group for group in counts if group.count >= minimum_rows]
-    drawn = _measure(name)(_drawn(chosen, draws, np.random.default_rng(seed)), 1)
-    drawn = drawn[~np.isnan(drawn)]
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]) if len(drawn) else (value, value)
-    return Interval(value, float(low), float(high))
-
-
-_Table: TypeAlias = Mapping[str, Floats]  # count, selected, tp, fp, fn, tn: each (draws, groups)
-_Measure: TypeAlias = Callable[[_Table, int], Floats]  # to (draws,)
+_Table: TypeAlias = Mapping[str, Floats]  # count, selected, tp, fp, fn, tn: each (groups,)
 
 RATES: dict[str, Callable[[_Table], tuple[Floats, Floats]]] = {
     "selection_rate": lambda table: (table["selected"], table["count"]),
@@ -190,80 +205,82 @@ RATES: dict[str, Callable[[_Table], tuple[Floats, Floats]]] = {
 }
 """Each rate as the rows that count and the rows they are a share of."""
 
-_ALIASES = {"demographic_parity": "selection_rate", "equal_opportunity": "true_positive_rate"}
+_FAIRLEARN = {
+    "demographic_parity": ("selection_rate",),
+    "equal_opportunity": ("true_positive_rate",),
+    "equalized_odds": ("true_positive_rate", "false_positive_rate"),
+}
 _COLUMNS = ("count", "selected", "tp", "fp", "fn", "tn")
 
 
 def measures() -> list[str]:
     """Return the names `disparity` knows."""
-    plain = [f"{rate}_{kind}" for rate in (*RATES, *_ALIASES) for kind in _KINDS]
-    return [*plain, "equalized_odds_difference", "equalized_odds_ratio"]
+    plain = [f"{rate}_{kind}" for rate in RATES for kind in _KINDS]
+    return [*plain, *(f"{name}_{kind}" for name in _FAIRLEARN for kind in ("difference", "ratio"))]
 
 
-def _measure(name: str) -> _Measure:
-    if name == "equalized_odds_difference":
-        return _both("difference", np.maximum)
-    if name == "equalized_odds_ratio":
-        return _both("ratio", np.minimum)
-    for kind in _KINDS:
-        rate = name.removesuffix(f"_{kind}")
-        rate = _ALIASES.get(rate, rate)
-        if rate != name and rate in RATES:
-            return _spread(rate, kind)
-    raise Invalid(f"there is no fairness measure '{name}'", code="fairness.unknown", hint=f"one of: {', '.join(measures())}")
+def wilson(hits: float, rows: float, z: float) -> tuple[float, float]:
+    """Return Wilson's interval of a share, `z` standard deviations wide to either side.
+
+    >>> [round(limit, 3) for limit in wilson(0, 100, 1.96)]
+    [0.0, 0.037]
+    """
+    share, weight = hits / rows, z * z / rows
+    middle = (share + weight / 2) / (1 + weight)
+    half = z * math.sqrt(share * (1 - share) / rows + weight / (4 * rows)) / (1 + weight)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _both(kind: str, join: Callable[[Floats, Floats], Floats]) -> _Measure:
-    first, second = _spread("true_positive_rate", kind), _spread("false_positive_rate", kind)
-    return lambda table, minimum: join(first(table, minimum), second(table, minimum))
+def _parts(name: str) -> tuple[tuple[str, ...], str]:
+    """Return the rates a measure is about and the way they are compared."""
+    if name not in measures():
+        raise Invalid(f"there is no fairness measure '{name}'", code="fairness.unknown", hint=f"one of: {', '.join(measures())}")
+    kind = next(kind for kind in _KINDS if name.endswith(f"_{kind}"))
+    rate = name.removesuffix(f"_{kind}")
+    return _FAIRLEARN.get(rate, (rate,)), kind
 
 
-def _spread(rate: str, kind: str) -> _Measure:
-    needed, join = _KINDS[kind]
-
-    def measure(table: _Table, minimum: int) -> Floats:
-        part, whole = RATES[rate](table)
-        used = (whole >= max(1, minimum)) & (table["count"] >= minimum)
-        values = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=used)
-        low = np.where(used, values, np.inf).min(axis=1, initial=np.inf)
-        high = np.where(used, values, -np.inf).max(axis=1, initial=-np.inf)
-        return np.where(used.sum(axis=1) >= needed, join(low, high), np.nan)
-
-    return measure
+def _spans(rate: str, counts: Sequence[GroupCounts], minimum_rows: int, level: float, shared: int) -> list[Disparity]:
+    """Return the rate of each group that is large enough, with its limits."""
+    hits, rows = RATES[rate](_columns(counts))
+    large = [
+        (group.group, hit, row)
+        for group, hit, row in zip(counts, hits.tolist(), rows.tolist(), strict=True)
+        if min(group.count, row) >= max(1, minimum_rows)
+    ]
+    z = NormalDist().inv_cdf(1 - (1 - level) / (2 * max(1, len(large)) * shared))
+    return [Disparity(hit / row, *wilson(hit, row, z), group) for group, hit, row in large]
 
 
-def _ratio(low: Floats, high: Floats) -> Floats:
-    return np.asarray(np.divide(low, high, out=np.full(low.shape, np.nan), where=high > 0))
+def _least(spans: Sequence[Disparity]) -> Disparity:
+    worst = min(spans, key=lambda span: span.value)
+    return Disparity(worst.value, min(span.low for span in spans), min(span.high for span in spans), worst.group)
 
 
-def _difference(low: Floats, high: Floats) -> Floats:
-    return np.asarray(high - low)
+def _most(spans: Sequence[Disparity]) -> Disparity:
+    worst = max(spans, key=lambda span: span.value)
+    return Disparity(worst.value, max(span.low for span in spans), max(span.high for span in spans), worst.group)
 
 
-_KINDS: dict[str, tuple[int, Callable[[Floats, Floats], Floats]]] = {
-    "difference": (2, _difference),
-    "ratio": (2, _ratio),
-    "group_min": (1, lambda low, high: low),
-    "group_max": (1, lambda low, high: high),
+def _ratio(spans: Sequence[Disparity]) -> Disparity:
+    least, most = _least(spans), _most(spans)
+    high = min(1.0, least.high / most.low) if most.low else 1.0
+    return Disparity(least.value / most.value, least.low / most.high, high, least.group)
+
+
+def _difference(spans: Sequence[Disparity]) -> Disparity:
+    least, most = _least(spans), _most(spans)
+    return Disparity(most.value - least.value, max(0.0, most.low - least.high), most.high - least.low, least.group)
+
+
+# How many groups it takes, how their rates are compared, and which of two such figures is the worse.
+_KINDS: dict[str, tuple[int, Callable[[Sequence[Disparity]], Disparity], Callable[..., Any]]] = {
+    "difference": (2, _difference, max),
+    "ratio": (2, _ratio, min),
+    "group_min": (1, _least, min),
+    "group_max": (1, _most, max),
 }
 
 
 def _columns(counts: Sequence[GroupCounts]) -> dict[str, Floats]:
-    return {name: np.array([[getattr(group, name) for group in counts]], np.float64) for name in _COLUMNS}
-
-
-def _drawn(counts: Sequence[GroupCounts], draws: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw each group's rows anew. Labelled and selected rows are drawn apart: the counts do not say which rows are both."""
-    table: dict[str, list[NDArray[np.int64]]] = {name: [] for name in _COLUMNS}
-    for group in counts:
-        table["count"].append(np.full(draws, group.count))
-        table["selected"].append(rng.binomial(group.count, group.selected / group.count, draws))
-        labels = np.array([group.tp, group.fp, group.fn, group.tn])
-        cells = (
-            rng.multinomial(group.labelled, labels / max(1, group.labelled), draws)
-            if group.labelled
-            else np.zeros((draws, 4), int)
-        )
-        for name, column in zip(("tp", "fp", "fn", "tn"), cells.T, strict=True):
-            table[name].append(column)
-    return {name: np.array(columns, np.float64).reshape(len(counts), draws).T for name, columns in table.items()}
+    return {name: np.array([getattr(group, name) for group in counts], np.float64) for name in _COLUMNS}
