@@ -21,7 +21,6 @@ from perenne.stats.cells import Reference
 from perenne.stats.columns import Column, Field, FieldKind, Task
 from perenne.stats.profile import Profile
 from perenne.storage import outbox
-from perenne.storage.objects import write_atomically
 from perenne.storage.workspace import Workspace
 
 FIELDS = (Field("wind", FieldKind.NUMBER), Field("carrier", FieldKind.CATEGORY, "string"))
@@ -104,6 +103,7 @@ class Spool:
 
     def __init__(self, folder: Path, reference: Reference, digest: str) -> None:
         self.folder = folder
+        self.folder.mkdir(parents=True)
         self.reference = reference
         self.digest = digest
         self.sequence = 0
@@ -139,8 +139,9 @@ class Spool:
 
     def write(self, post: WindowPost) -> Path:
         path = self.folder / f"{post.boot}-{post.sequence:012d}.post"
-        write_atomically(path, encode_window(post))
-        return path
+        beside = self.folder / f".{path.name}"
+        beside.write_bytes(encode_window(post))
+        return beside.replace(path)
 
 
 @pytest.fixture

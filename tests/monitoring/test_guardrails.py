@@ -48,6 +48,17 @@ def test_groups_are_counted_once_from_each_part(workspace: Workspace, spool: Spo
     assert counts == merge_counts([*once, *once, *once])
 
 
+def test_a_damaged_part_is_passed_over(workspace: Workspace, spool: Spool, log: Log) -> None:
+    log.write(make_rows(100, 1), 5)
+    log.write(make_rows(100, 2), 5)
+    damaged = sorted(workspace.settings.logs.rglob("part-*.parquet"))[0]
+    damaged.write_bytes(b"PAR1")
+    count_logged_groups(workspace, workspace.clock.now())
+    assert count_logged_groups(workspace, workspace.clock.now()) == 0
+    with workspace.database.read() as tx:
+        assert sum(group.count for group in row_store.list_groups(tx, KEY)["carrier"]) == 100
+
+
 def test_rows_fall_into_the_window_of_their_event_time(workspace: Workspace, spool: Spool, log: Log) -> None:
     log.write(make_rows(100, 1), 5, roll=False)
     log.write(make_rows(100, 2), 6)

@@ -133,6 +133,15 @@ def test_a_post_of_an_unknown_version_is_set_aside_until_it_is_put_back(
     assert alerts(workspace) == []
 
 
+def test_a_post_that_is_still_being_written_is_left_alone(workspace: Workspace, spool: Spool) -> None:
+    whole = spool.leave(make_rows(50, 1), 5)
+    beside = whole.rename(whole.with_name("." + whole.name))
+    assert collect(workspace) == 0
+    assert list(spool.folder.iterdir()) == [beside]
+    beside.rename(whole)
+    assert collect(workspace) == 1
+
+
 def test_an_alert_about_set_aside_posts_is_raised_once(workspace: Workspace, spool: Spool) -> None:
     spool.leave(make_rows(5, 1), 5, version="late@2")
     for _ in range(3):
@@ -185,11 +194,13 @@ def test_killed_at_any_moment_no_post_is_lost_or_doubled(
         for _ in range(20):
             nursery.stdin.write("start\n")
             child = int(nursery.stdout.readline())
-            for _ in range(40):
-                sequence += 1
-                spool.write(msgspec.structs.replace(posts[sequence % 6], sequence=sequence))
-            time.sleep(rng.random() * 0.08)
-            os.kill(child, signal.SIGKILL)
+            try:
+                for _ in range(40):
+                    sequence += 1
+                    spool.write(msgspec.structs.replace(posts[sequence % 6], sequence=sequence))
+                time.sleep(rng.random() * 0.08)
+            finally:
+                os.kill(child, signal.SIGKILL)
             assert nursery.stdout.readline() == "gone\n"
             interrupted += any(spool.folder.glob("*.post"))
     collect(workspace)

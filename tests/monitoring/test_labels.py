@@ -215,6 +215,21 @@ class TestWaiting:
         (batch,) = batches(workspace)
         assert (batch.waiting, batch.joined, batch.orphans) == (None, 10, 3)
 
+    def test_a_log_that_cannot_be_read_makes_labels_wait(
+        self, workspace: Workspace, spool: Spool, log: Log, actor: Principal
+    ) -> None:
+        rows = make_rows(50, 1)
+        ids = log.write(rows, 5)
+        (part,) = workspace.settings.logs.rglob("part-*.parquet")
+        whole = part.read_bytes()
+        part.write_bytes(whole[:100])
+        submit_labels(workspace, actor, labelled(rows, ids))
+        turn(workspace)
+        assert batches(workspace)[0].joined == 0
+        part.write_bytes(whole)
+        turn(workspace)
+        assert batches(workspace)[0].joined == 50
+
     def test_a_join_that_another_process_overtook_changes_nothing(
         self, workspace: Workspace, spool: Spool, log: Log, actor: Principal, monkeypatch: pytest.MonkeyPatch
     ) -> None:

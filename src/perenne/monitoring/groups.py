@@ -4,6 +4,7 @@ The parts of the log are whole and never change, so each is read once; its count
 name.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from perenne.storage.workspace import Workspace
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_log = logging.getLogger("perenne.monitoring")
+
 Counted = dict[tuple[WindowKey, str], list[GroupCounts]]
 
 _FEATURE = "f_"
@@ -47,7 +50,7 @@ def count_logged_groups(workspace: Workspace, now: int) -> int:
         layout = load_reference(workspace.objects, next(iter(mine.values())).reference).layout
         if layout.task is Task.BINARY:
             for part in _new_parts(workspace, version, since):
-                found = _count_part(part, mine, layout)
+                found = _read_part(part, mine, layout)
                 counted += workspace.database.write(partial(_add, name=part.name, counted=found, now=now))
     return counted
 
@@ -73,6 +76,17 @@ def _new_parts(workspace: Workspace, version: str, since: int) -> Iterator[Path]
         with workspace.database.read() as tx:
             fresh = row_store.new_parts(tx, list(parts))
         yield from (parts[name] for name in sorted(fresh))
+
+
+def _read_part(path: Path, watches: Mapping[str, Watch], layout: Layout) -> Counted:
+    """Count one part; one that is damaged is passed over, or it would be in the way for ever."""
+    import pyarrow as pa
+
+    try:
+        return _count_part(path, watches, layout)
+    except (OSError, pa.ArrowException) as error:
+        _log.error("%s cannot be read and is left out of the groups: %s", path.name, error)
+        return {}
 
 
 def _count_part(path: Path, watches: Mapping[str, Watch], layout: Layout) -> Counted:

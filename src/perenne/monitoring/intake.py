@@ -55,7 +55,7 @@ def collect(workspace: Workspace) -> int:
     Posts that are damaged, or whose version is not watched, are set aside and alerted.
     """
     folder = workspace.settings.spool / "windows"
-    paths = sorted(folder.glob("*.post"))
+    paths = sorted(folder.glob("[!.]*.post"))  # an observer writes beside, under a name with a dot in front
     added = sum(_take_in(workspace, paths[first : first + BATCH]) for first in range(0, len(paths), BATCH))
     _report_set_aside(workspace, folder)
     return added

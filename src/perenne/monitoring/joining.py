@@ -4,6 +4,7 @@ A label finds its prediction in the row log by the id. One whose prediction is n
 seconds up to an hour, and given up after seven days. Of several labels for one prediction the latest counts.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -25,6 +26,8 @@ from perenne.storage.workspace import Workspace
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_log = logging.getLogger("perenne.monitoring")
+
 Watches: TypeAlias = dict[tuple[str, str], Watch]
 
 BATCHES = 1_000
@@ -33,11 +36,21 @@ _ROW = re.compile(r"-\d{1,9}")
 
 def join_labels(workspace: Workspace, now: int) -> int:
     """Look for the predictions of labels that wait; return how many labels found theirs."""
+    import pyarrow as pa
+
     with workspace.database.read() as tx:
         batches = row_store.due_batches(tx, now, BATCHES)
         watches = {(watch.deployment, watch.version): watch for watch in store.list_watches(tx)}
     if not batches:
         return 0
+    try:
+        return _join(workspace, batches, watches, now)
+    except (OSError, pa.ArrowException) as error:
+        _log.error("the row log cannot be read, %d batches of labels wait: %s", len(batches), error)
+        return 0
+
+
+def _join(workspace: Workspace, batches: Sequence[BatchRow], watches: Watches, now: int) -> int:
     waiting = [_waiting(workspace, batch) for batch in batches]
     labels = _latest(waiting)
     logged = _logged(workspace, labels["prediction_id"].to_pylist())

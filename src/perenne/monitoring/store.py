@@ -56,6 +56,7 @@ window = sa.Table(
     sa.Column("profile", sa.LargeBinary, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("judged", sa.Integer, nullable=False, server_default="0"),
+    sa.Index("ix_monitor_window_due", "window_start", sqlite_where=sa.text("revision > judged")),
 )
 
 post = sa.Table(
@@ -93,6 +94,7 @@ label_batch = sa.Table(
     sa.Column("due", sa.BigInteger, nullable=False),
     sa.Column("joined", sa.Integer, nullable=False),
     sa.Column("orphans", sa.Integer, nullable=False),
+    sa.Index("ix_monitor_label_batch_waiting", "sequence", "due", sqlite_where=sa.text("waiting IS NOT NULL")),
 )
 
 window_labels = sa.Table(
@@ -107,6 +109,7 @@ window_labels = sa.Table(
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("measured", sa.Integer, nullable=False, server_default="0"),
+    sa.Index("ix_monitor_window_labels_due", "window_start", sqlite_where=sa.text("revision > measured")),
 )
 
 metric = sa.Table(
