@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from perenne.core.errors import Unavailable
 from perenne.storage.database import Database
 from perenne.storage.migrations import VERSIONS, current, revisions, upgrade
-from perenne.storage.migrations.generate import differences, generate, import_tables
+from perenne.storage.migrations.declared import import_tables
+from perenne.storage.migrations.generate import differences, generate
 from perenne.storage.schema import metadata, statements_of
 
 import_tables()

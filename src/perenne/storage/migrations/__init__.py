@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy.engine import Connection, Engine
 
 from perenne.core.errors import Unavailable
+from perenne.storage.migrations.declared import import_tables
 from perenne.storage.schema import metadata
 
 VERSIONS = Path(__file__).parent / "versions"
@@ -36,6 +37,7 @@ def upgrade(engine: Engine, *, versions: Path = VERSIONS, to: str | None = None)
     known = revisions(versions)
     with engine.connect().execution_options(begins_itself=True) as connection:
         if not known:  # before the first version is written: the tables as they are declared
+            import_tables()
             _in_one_transaction(connection, lambda: metadata.create_all(connection))
             return
         target = to or known[-1]

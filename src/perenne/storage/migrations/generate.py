@@ -4,13 +4,10 @@
 that was renamed looks like one dropped and one added.
 """
 
-import pkgutil
-import re
 import sys
 import tempfile
-from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,12 +16,9 @@ from alembic.autogenerate import api, produce_migrations
 from alembic.migration import MigrationContext
 from alembic.operations import ops
 
-import perenne
-from perenne.storage.database import Database
 from perenne.storage.migrations import VERSIONS, revisions, upgrade
+from perenne.storage.migrations.declared import import_tables
 from perenne.storage.schema import JsonColumn, metadata, statements_of
-
-_DECLARATION = re.compile(r"^\w+ = sa\.Table\(", re.MULTILINE)
 
 _TEMPLATE = '''"""Schema {number}: {what}."""
 
@@ -40,14 +34,6 @@ def upgrade() -> None:
 '''
 
 
-def import_tables() -> None:
-    """Import every module of perenne that declares a table, so that the metadata is complete."""
-    for module in pkgutil.walk_packages(perenne.__path__, "perenne."):
-        spec = find_spec(module.name)
-        if spec and spec.origin and _DECLARATION.search(Path(spec.origin).read_text()):
-            import_module(module.name)
-
-
 def differences(connection: sa.Connection) -> ops.MigrationScript:
     """Compare the database's schema with the declared tables."""
     return produce_migrations(MigrationContext.configure(connection, opts=_OPTIONS), metadata)
@@ -56,18 +42,14 @@ def differences(connection: sa.Connection) -> ops.MigrationScript:
 def generate(what: str, versions: Path = VERSIONS) -> Path | None:
     """Write the next version's script and return its path; None if the schema has not changed."""
     known = revisions(versions)
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{folder}/schema.db")
-        try:
-            if known:
-                upgrade(database._writing, versions=versions)
-            with database.read() as tx:
-                steps = differences(tx.connection).upgrade_ops
-                assert steps is not None
-                _spell_out(steps)
-                body = api.render_python_code(steps, render_item=_render)
-        finally:
-            database.close()
+    with tempfile.TemporaryDirectory() as folder, _scratch_engine(Path(folder)) as engine:
+        if known:
+            upgrade(engine, versions=versions)
+        with engine.connect() as connection:
+            steps = differences(connection).upgrade_ops
+        assert steps is not None
+        _spell_out(steps)
+        body = api.render_python_code(steps, render_item=_render)
     if steps.is_empty():
         return None
     number = f"{len(known) + 1:04d}"
@@ -78,6 +60,15 @@ def generate(what: str, versions: Path = VERSIONS) -> Path | None:
     versions.mkdir(exist_ok=True)
     path.write_text(_TEMPLATE.format(number=number, what=what.replace("_", " "), before=before, body="\n".join(lines)))
     return path
+
+
+@contextmanager
+def _scratch_engine(folder: Path) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(f"sqlite:///{folder}/schema.db", connect_args={"isolation_level": None})
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def _indented(body: str) -> list[str]:
