@@ -20,7 +20,6 @@ Parameters: TypeAlias = dict[str, Any]
 INTEGERS = {f"{sign}INT{bits}": np.dtype(f"{sign.lower()}int{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)}
 FLOATS: dict[str, np.dtype[np.floating]] = {f"FP{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)}
 DATATYPES = ("BOOL", "BYTES", *INTEGERS, *FLOATS)
-MAX_DIMENSIONS = 8
 
 
 class RequestTensor(msgspec.Struct, kw_only=True):
@@ -166,8 +165,8 @@ def element_count(shape: list[int], what: str) -> int:
     >>> element_count([1_000_000_000, 1_000_000_000], "input")
     1000000000000000000
     """
-    if not shape or len(shape) > MAX_DIMENSIONS:
-        raise Invalid(f"{what}: shape must have 1 to {MAX_DIMENSIONS} dimensions", code="BAD_REQUEST")
+    if not shape:
+        raise Invalid(f"{what}: shape has no dimensions", code="BAD_REQUEST")
     if any(size < 0 for size in shape):
         raise Invalid(f"{what}: shape has a negative dimension", code="BAD_REQUEST")
     return math.prod(shape)
