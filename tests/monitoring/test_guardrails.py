@@ -104,49 +104,25 @@ def test_equal_groups_breach_nothing(workspace: Workspace, spool: Spool, log: Lo
 
 
 @pytest.mark.parametrize("metric", measures())
-def test_the_value_is_that_of_the_fairness_module(metric: str) -> None:
+def test_every_fairness_measure_becomes_a_figure(metric: str) -> None:
     rng = np.random.default_rng(3)
     groups = rng.choice(np.array(["a", "b", "c", None], object), 3_000, p=[0.5, 0.3, 0.15, 0.05])
     counts = count_groups(groups, rng.integers(0, 2, 3_000), None, rng.integers(0, 2, 3_000))
     figure = disparity_figure(metric, counts, source="realised")
     assert figure is not None
-    assert figure.value == pytest.approx(disparity(metric, counts))
+    assert figure.value == disparity(metric, counts)
     assert figure.low <= figure.value <= figure.high  # type: ignore[operator]
+    assert figure.group in ("a", "b", "c", "missing")
     assert is_disparity(metric)
     assert needs_labels(metric) == (not metric.startswith(("selection_rate", "demographic_parity")))
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "selection_rate", "nonsense_ratio", "accuracy"])
-def test_what_compares_no_groups_is_none(metric: str) -> None:
+def test_other_metrics_compare_no_groups(metric: str) -> None:
     assert not is_disparity(metric)
-    assert disparity_figure(metric, [GroupCounts("a", count=99, selected=9)], source="measured") is None
 
 
-def test_small_groups_and_single_groups_give_no_figure() -> None:
+def test_small_groups_give_no_figure() -> None:
     small = [GroupCounts("a", count=500, selected=100), GroupCounts("b", count=29, selected=0)]
     assert disparity_figure("selection_rate_ratio", small, source="measured") is None
     assert disparity_figure("selection_rate_ratio", [], source="measured") is None
-
-
-def test_limits_hold_for_all_groups_at_once() -> None:
-    """Fourteen groups that are treated alike: the limits hold the true ratio and difference in at least 95 % of windows."""
-    rng = np.random.default_rng(0)
-    share = np.array([17, 16, 16, 14, 10, 8, 6, 5, 4, 2, 1, 0.5, 0.3, 0.2])
-    held = {"selection_rate_ratio": 0, "selection_rate_difference": 0}
-    truth = {"selection_rate_ratio": 1.0, "selection_rate_difference": 0.0}
-    for _ in range(300):
-        rows = rng.multinomial(1_000, share / share.sum())
-        counts = [GroupCounts(str(place), count=int(n), selected=int(rng.binomial(n, 0.1))) for place, n in enumerate(rows)]
-        for metric in held:
-            figure = disparity_figure(metric, counts, source="measured")
-            assert figure is not None
-            held[metric] += figure.low <= truth[metric] <= figure.high  # type: ignore[operator]
-    assert min(held.values()) >= 285
-
-
-def test_a_large_difference_between_groups_is_found() -> None:
-    counts = [GroupCounts("a", count=1_000, selected=400), GroupCounts("b", count=1_000, selected=100)]
-    figure = disparity_figure("demographic_parity_ratio", counts, source="measured")
-    assert figure is not None
-    assert (figure.value, figure.group, figure.rows) == (0.25, "b", 2_000)
-    assert figure.high < 0.35  # type: ignore[operator]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from perenne.formats.windows import LATENCY_EDGES_US
 from perenne.monitoring.model import Figure
+from perenne.stats.fairness import wilson
 
 Z = 1.96
 
@@ -31,7 +32,7 @@ def operational_figures(latency: Sequence[int], rows: int, errors: int) -> dict[
             low, value, high = (latency_quantile(latency, share + step) for step in (-spread, 0.0, spread))
             figures[name] = Figure(value=value, low=low, high=high, rows=requests)
     if asked := rows + errors:
-        low, high = wilson(errors, asked)
+        low, high = wilson(errors, asked, Z)
         figures["error_rate"] = Figure(value=errors / asked, low=low, high=high, rows=asked)
         figures["availability"] = Figure(value=1 - errors / asked, low=1 - high, high=1 - low, rows=asked)
     return figures
@@ -51,16 +52,3 @@ def latency_quantile(latency: Sequence[int], share: float) -> float:
             return (low + (high - low) * (wanted - below) / count) / 1_000
         below += count
     return math.inf
-
-
-def wilson(hits: float, rows: float, z: float = Z) -> tuple[float, float]:
-    """Return the interval of a share by Wilson's score, 95 % unless another normal quantile is given.
-
-    >>> low, high = wilson(0, 100)
-    >>> round(low, 6), round(high, 3)
-    (0.0, 0.037)
-    """
-    share, z2 = hits / rows, z * z
-    centre = (share + z2 / (2 * rows)) / (1 + z2 / rows)
-    half = z / (1 + z2 / rows) * math.sqrt(share * (1 - share) / rows + z2 / (4 * rows * rows))
-    return max(0.0, centre - half), min(1.0, centre + half)
