@@ -8,7 +8,6 @@ import msgspec
 from perenne import automation, monitoring, registry
 from perenne.automation import Loop, Reactions, Worker
 from perenne.core.events import Event
-from perenne.monitoring import DELIVER, AlertDelivery, Delivery, channels_from
 from perenne.storage import jobs
 from perenne.storage.jobs import Job
 from perenne.storage.outbox import Outbox, Subscriber
@@ -37,9 +36,9 @@ class Platform:
 
     def __init__(self, workspace: Workspace, *, replay: bool = False) -> None:
         self.workspace = workspace
-        self._delivery = AlertDelivery(channels_from(os.environ))
+        self._delivery = monitoring.notify.AlertDelivery(monitoring.notify.channels_from(os.environ))
         self.loop = Loop(workspace, Outbox(workspace.database, self._subscribers()), replay=replay)
-        self.errands = Worker(workspace, {DELIVER: self._deliver})
+        self.errands = Worker(workspace, {monitoring.notify.DELIVER: self._deliver})
         self.trainer = Worker(workspace, {automation.ROUND_JOB: automation.run_round_job})
 
     def _subscribers(self) -> Mapping[type[Event], Sequence[Subscriber]]:
@@ -47,12 +46,12 @@ class Platform:
         return {
             registry.VersionRegistered: [reactions.on_registered],
             registry.VersionDecided: [reactions.on_decided],
-            monitoring.DriftFound: [reactions.on_drift],
-            monitoring.ObjectiveMissed: [reactions.on_objective],
-            monitoring.GuardrailBreached: [reactions.on_guardrail],
-            monitoring.AlertsChanged: [self._delivery.queue],
+            monitoring.events.DriftFound: [reactions.on_drift],
+            monitoring.events.ObjectiveMissed: [reactions.on_objective],
+            monitoring.events.GuardrailBreached: [reactions.on_guardrail],
+            monitoring.events.AlertsChanged: [self._delivery.queue],
         }
 
     def _deliver(self, workspace: Workspace, job: Job) -> None:
-        self._delivery.deliver(msgspec.json.decode(job.payload, type=Delivery))
+        self._delivery.deliver(msgspec.json.decode(job.payload, type=monitoring.notify.Delivery))
         workspace.database.write(lambda tx: jobs.finish(tx, job))

@@ -4,15 +4,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from perenne import monitoring, registry
+from perenne import monitoring, registry, serving
 from perenne.auth.principals import Principal, policy_principal
 from perenne.automation import store
 from perenne.automation.episodes import get_episode, move, postpone
 from perenne.automation.model import Episode, EpisodeState
 from perenne.core.clock import DAY, MINUTE, format_duration
 from perenne.projects import ProjectRecord, RetrainPolicy, get_project
-from perenne.registry.model import GateState
-from perenne.serving import service as serving
+from perenne.registry import GateState
 from perenne.storage import jobs
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
@@ -107,7 +106,7 @@ def _expire(step: Advance) -> None:
 def enter_shadow(step: Advance, why: str) -> None:
     """Let the challenger answer unseen beside the champion."""
     name = step.project.name
-    serving.set_challenger(step.tx, step.actor, name, step.episode.challenger, reason=why)
+    serving.service.set_challenger(step.tx, step.actor, name, step.episode.challenger, reason=why)
     watch_version(step.tx, step.actor, step.project, step.episode.challenger)
     watched = format_duration(step.policy.shadow)
     note = f"{why}; answers unseen for {watched} and {step.policy.shadow_rows} rows"
@@ -126,16 +125,16 @@ def watch_version(tx: Transaction, actor: Principal, project: ProjectRecord, ide
 def _leave_shadow(step: Advance) -> None:
     """Promote a challenger that has answered enough rows without failing; go on watching one that has not."""
     name, challenger = step.project.name, step.episode.challenger
-    seen = monitoring.shadow_report(step.tx, name, challenger)
+    seen = monitoring.tallies.shadow_report(step.tx, name, challenger)
     if seen.rows < step.policy.shadow_rows:
         postpone(step.tx, step.episode, step.now + LOOK_AGAIN)
         return
     if seen.errors:
-        serving.remove_challenger(step.tx, step.actor, name, challenger, reason="it failed in shadow")
+        serving.service.remove_challenger(step.tx, step.actor, name, challenger, reason="it failed in shadow")
         step.move(EpisodeState.REJECTED, f"failed on {seen.errors} of {seen.rows} rows in shadow")
         return
     reason = f"{seen.rows} rows in shadow, none failed; agreed with the champion on {seen.agreement or 0:.1%}"
-    serving.promote(step.tx, step.actor, name, challenger, reason=reason)
+    serving.service.promote(step.tx, step.actor, name, challenger, reason=reason)
     registry.set_alias(
         step.tx, step.actor, registry.get_version(step.tx, challenger).model, "champion", challenger, reason=reason
     )
@@ -154,7 +153,7 @@ def _settle(step: Advance) -> None:
 def roll_back(step: Advance, reason: str) -> None:
     """Give the answers back to the previous champion and bar the version that failed."""
     name, failed = step.project.name, step.episode.challenger
-    deployment = serving.roll_back(step.tx, step.actor, name, reason=reason)
+    deployment = serving.service.roll_back(step.tx, step.actor, name, reason=reason)
     model = registry.get_version(step.tx, failed).model
     registry.set_alias(step.tx, step.actor, model, "champion", deployment.champion.version, reason=reason)
     registry.bar(step.tx, step.actor, failed, reason=reason)

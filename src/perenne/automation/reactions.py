@@ -1,6 +1,6 @@
 """What automation does when others announce something: the subscribers of the outbox."""
 
-from perenne import registry
+from perenne import monitoring, registry, serving
 from perenne.auth import audit
 from perenne.auth.principals import Principal, PrincipalKind, policy_principal
 from perenne.auth.roles import Role
@@ -10,12 +10,9 @@ from perenne.automation.episodes import get_episode, open_episode, open_episode_
 from perenne.automation.model import EpisodeState
 from perenne.core.clock import Clock
 from perenne.core.errors import NotFound
-from perenne.monitoring import DriftFound, GuardrailBreached, ObjectiveMissed
 from perenne.projects import Drift, Missed, ProjectRecord, RetrainPolicy, Trigger, get_project
-from perenne.registry import VersionDecided, VersionRegistered
-from perenne.registry.model import GateState
+from perenne.registry import GateState, VersionDecided, VersionRegistered
 from perenne.serving import Deployment, StopMode
-from perenne.serving import service as serving
 from perenne.storage.database import Transaction
 
 
@@ -51,12 +48,12 @@ class Reactions:
         else:
             step.move(EpisodeState.REJECTED, f"rejected by {event.approver}: {event.reason}")
 
-    def on_drift(self, tx: Transaction, event: DriftFound) -> None:
+    def on_drift(self, tx: Transaction, event: monitoring.events.DriftFound) -> None:
         """Open an episode if the policy retrains on drift."""
         names = ", ".join(event.features[:3])
         self._trigger(tx, event.deployment, event.version, Drift(), f"drift in {names}")
 
-    def on_objective(self, tx: Transaction, event: ObjectiveMissed) -> None:
+    def on_objective(self, tx: Transaction, event: monitoring.events.ObjectiveMissed) -> None:
         """Roll back a version that misses an objective while it soaks; else open an episode if the policy says so."""
         cause = f"{event.objective}: {event.source} {event.value:.4g}, limit {event.threshold:.4g}"
         if self._roll_back(tx, event.deployment, event.version, f"objective missed: {cause}"):
@@ -64,7 +61,7 @@ class Reactions:
         for missed in (Missed(event.objective.split(" by ")[0]), Missed()):
             self._trigger(tx, event.deployment, event.version, missed, f"objective missed: {cause}")
 
-    def on_guardrail(self, tx: Transaction, event: GuardrailBreached) -> None:
+    def on_guardrail(self, tx: Transaction, event: monitoring.events.GuardrailBreached) -> None:
         """Stop a model that breaches a guardrail at once: back to the previous version, or to a constant answer."""
         cause = f"guardrail breached: {event.guardrail} is {event.value:.4g}, limit {event.threshold:.4g}"
         if event.group:
@@ -78,7 +75,7 @@ class Reactions:
         project = _project(tx, deployment)
         if project is None or project.policy is None or trigger not in project.policy.on:
             return
-        if serving.get_deployment(tx, deployment).champion.version != version:
+        if serving.service.get_deployment(tx, deployment).champion.version != version:
             return
         actor = policy_principal(project.name, project.owner)
         open_episode(tx, actor, project.name, project.policy, trigger, cause, champion=version, now=self._clock.now())
@@ -107,7 +104,9 @@ class Reactions:
         actor = policy_principal(project.name, project.owner)
         reason = "the first version whose gate is open"
         registry.set_alias(tx, actor, version.model, "champion", identity, reason=reason)
-        serving.deploy(tx, actor, project.name, identity, window_length=project.window, answer=version.fallback, reason=reason)
+        serving.service.deploy(
+            tx, actor, project.name, identity, window_length=project.window, answer=version.fallback, reason=reason
+        )
         watch_version(tx, actor, project, identity)
 
 
@@ -119,14 +118,14 @@ def stop(tx: Transaction, actor: Principal, deployment: str, version: str, reaso
     Deployment or None
         What answers now; None if that version is not the champion, or is stopped already, so that nothing was to be done.
     """
-    current = serving.get_deployment(tx, deployment)
+    current = serving.service.get_deployment(tx, deployment)
     if current.champion.version != version or current.stop is not None:
         return None
     mode = StopMode.PREVIOUS if current.previous is not None else StopMode.CONSTANT
     if mode is StopMode.CONSTANT and current.answer is None:
         audit.record(tx, actor, "deployment.stop_impossible", "deployment", deployment, reason=f"no constant answer; {reason}")
         return None
-    return serving.stop(tx, actor, deployment, mode=mode, reason=reason)
+    return serving.service.stop(tx, actor, deployment, mode=mode, reason=reason)
 
 
 def _guard(deployment: str) -> Principal:

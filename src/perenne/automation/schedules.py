@@ -6,9 +6,7 @@ from perenne.automation import store
 from perenne.automation.episodes import open_episode
 from perenne.core.clock import format_time
 from perenne.monitoring import Alert
-from perenne.projects import Cron, Drift, Manual, Missed, NewData, ProjectRecord, Trigger
-from perenne.projects.calendar import next_time
-from perenne.projects.service import projects
+from perenne.projects import Cron, Drift, Manual, Missed, NewData, ProjectRecord, Trigger, list_projects, next_time
 from perenne.registry import Version
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
@@ -18,7 +16,7 @@ def trigger_scheduled(workspace: Workspace) -> int:
     """Open the episodes that are due without anybody announcing it, and return how many."""
     now = workspace.clock.now()
     with workspace.database.read() as tx:
-        due = [project for project in projects(tx) if project.policy is not None and _cause(tx, project, now)]
+        due = [project for project in list_projects(tx) if project.policy is not None and _cause(tx, project, now)]
     return sum(workspace.database.write(lambda tx, project=project: _open(tx, project, now)) for project in due)  # type: ignore[misc]
 
 
@@ -68,7 +66,7 @@ def _due(tx: Transaction, project: ProjectRecord, trigger: Cron, now: int) -> st
 
 
 def _gathered(tx: Transaction, project: ProjectRecord, trigger: NewData, champion: Version) -> str:
-    rows = monitoring.labelled_rows(tx, project.name, champion.id)
+    rows = monitoring.tallies.labelled_rows(tx, project.name, champion.id)
     return f"{rows} labelled rows since {champion.id} was put in service" if rows >= trigger.rows else ""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from perenne import serving
 from perenne.core.errors import NotFound
 from perenne.monitoring import alert_store, row_store, store
 from perenne.monitoring.alerts import MONITOR, advance, resolve_alert
@@ -26,7 +27,6 @@ from perenne.monitoring.model import (
 )
 from perenne.monitoring.operational import Z, operational_figures
 from perenne.monitoring.references import load_reference
-from perenne.serving import service as serving
 from perenne.stats import drift
 from perenne.stats.cells import Reference
 from perenne.stats.performance import estimate
@@ -84,7 +84,7 @@ def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> W
 def answers_now(tx: Transaction, deployment: str, version: str) -> bool:
     """Tell whether a version is its deployment's champion; one whose deployment is served elsewhere is taken to be."""
     try:
-        return serving.get_deployment(tx, deployment).champion.version == version
+        return serving.service.get_deployment(tx, deployment).champion.version == version
     except NotFound:
         return True
 

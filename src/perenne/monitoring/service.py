@@ -2,6 +2,7 @@
 
 import msgspec
 
+from perenne import serving
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
@@ -11,7 +12,6 @@ from perenne.core.hashing import is_digest
 from perenne.monitoring import alert_store, row_store, store
 from perenne.monitoring.model import CHAMPION, Alert, Stream, Watch, WindowMetric, WindowVerdict
 from perenne.projects import Guardrail, Objective
-from perenne.serving import service as serving
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
 
@@ -50,7 +50,7 @@ def watch(
     """
     require(actor, Action.DEPLOY)
     if window_length is None:
-        window_length = serving.get_deployment(tx, deployment).window_length
+        window_length = serving.service.get_deployment(tx, deployment).window_length
     if not is_digest(reference):
         raise Invalid(
             f"{version} has no monitoring reference", code="monitor.reference", hint="package it again with `perenne run`"

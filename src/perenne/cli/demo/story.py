@@ -21,9 +21,8 @@ from perenne.cli.demo.traffic import ROWS_PER_REQUEST, Answered, Archive, Caller
 from perenne.core.clock import DAY, SECOND, ManualClock, format_time, parse_time
 from perenne.core.config import load_settings
 from perenne.core.errors import Conflict
-from perenne.monitoring import LabelRow, RealisedPoint, submit_labels
 from perenne.projects import load_project
-from perenne.registry.model import GateState
+from perenne.registry import GateState
 from perenne.serving import ModelServer
 from perenne.storage.workspace import Workspace
 
@@ -193,8 +192,8 @@ class _Teller:
         """Post what came true of the flights of the day before."""
         if answered:
             now = self._clock.now()
-            rows = [LabelRow(item.prediction_id, item.late, format_time(now)) for item in answered]
-            submit_labels(self._workspace, self._person, rows)
+            rows = [monitoring.labels.LabelRow(item.prediction_id, item.late, format_time(now)) for item in answered]
+            monitoring.labels.submit_labels(self._workspace, self._person, rows)
             self._labels += len(rows)
 
     def _settle(self) -> None:
@@ -233,19 +232,26 @@ class _Teller:
         with self._workspace.database.read() as tx:
             champion = registry.aliased(tx, NAME, "champion")
             episodes = tuple(reversed(list_episodes(tx, NAME)))
-            performance = _by_week(monitoring.realised_series(tx, NAME, "roc_auc"))
+            performance = _by_week(monitoring.tallies.realised_series(tx, NAME, "roc_auc"))
         for week in performance:
             realised = f"roc_auc {week.roc_auc:.3f} realised on {week.flights} flights"
             self.say("monitor", f"week of {week.week}: {realised}, {week.versions}")
         return Story(
-            folder=str(self._folder), seconds=round(seconds, 1), flights=self._flights, requests=self._requests, labels=self._labels,
-            lines=tuple(self._lines), episodes=episodes, champion=champion.id if champion else "", performance=performance,
+            folder=str(self._folder),
+            seconds=round(seconds, 1),
+            flights=self._flights,
+            requests=self._requests,
+            labels=self._labels,
+            lines=tuple(self._lines),
+            episodes=episodes,
+            champion=champion.id if champion else "",
+            performance=performance,
             prediction=self._last,
-        )  # fmt: skip
+        )
 
 
-def _by_week(points: list[RealisedPoint]) -> tuple[Week, ...]:
-    weeks: dict[int, list[RealisedPoint]] = {}
+def _by_week(points: list[monitoring.tallies.RealisedPoint]) -> tuple[Week, ...]:
+    weeks: dict[int, list[monitoring.tallies.RealisedPoint]] = {}
     for point in points:
         weeks.setdefault(point.start // (7 * DAY), []).append(point)
     return tuple(
