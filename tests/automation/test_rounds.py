@@ -36,7 +36,7 @@ def test_a_round_registers_a_version_with_all_that_made_it(workspace: Workspace,
     assert (run.state, run.data) == (RunState.FINISHED, (done.version.snapshot,))
     assert run.metrics["roc_auc"] == pytest.approx(0.98, abs=0.03)
     assert {("version", "made_by", "run"), ("version", "trained_on", "snapshot"), ("run", "used", "snapshot")} <= lineage
-    assert actions == ["project.state", "run.start", "snapshot.take", "run.finished", "version.register"]
+    assert actions == ["project.state", "snapshot.take", "run.start", "run.finished", "version.register"]
     files = {file.path for file in get_tree(workspace.objects, done.version.tree).files}
     assert {"package.json", "monitor/reference.npz", "parity.json"} <= files
     assert not [path for path in files if path.endswith((".pkl", ".pickle", ".joblib"))]
@@ -48,7 +48,7 @@ def test_with_nothing_changed_nothing_is_done(workspace: Workspace, actor: Princ
         before = audit.trail(tx)[0].seq
     again = do_round(workspace, actor, folder)
     assert (again.changed, again.version.id) == (False, first.version.id)
-    assert again.steps - again.hits == 1
+    assert again.steps == again.hits
     with workspace.database.read() as tx:
         assert audit.trail(tx)[0].seq == before
         assert len(tracking.runs(tx)) == 1
@@ -74,7 +74,7 @@ def test_a_changed_model_is_fitted_again_on_the_data_that_is_there(workspace: Wo
     assert again.steps - again.hits >= 3
     heard: list[StepEvent] = []
     run_round(workspace, actor, load_project(folder), on_event=heard.append)
-    assert [event.step for event in heard if isinstance(event, Started)] == ["take_snapshot"]
+    assert [event.step for event in heard if isinstance(event, Started)] == []
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import logging
 
+from perenne import serving
 from perenne.serving import Deployment, ModelServer
-from perenne.serving import service as serving
 from perenne.storage.workspace import Workspace
 
 log = logging.getLogger("perenne.serving")
@@ -28,7 +28,7 @@ class DeployedServers:
     def start_missing(self) -> int:
         """Start servers for deployments that have none yet and a release to start from; return how many."""
         with self._workspace.database.read() as tx:
-            deployments = serving.deployments(tx)
+            deployments = serving.service.deployments(tx)
         missing = [deployment for deployment in deployments if self._startable(deployment)]
         for deployment in missing:
             self._servers[deployment.name] = self._start(deployment)

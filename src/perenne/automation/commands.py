@@ -11,8 +11,7 @@ from perenne.automation import episodes
 from perenne.automation.model import Episode, Step
 from perenne.core.clock import format_duration, format_time
 from perenne.core.errors import Conflict
-from perenne.projects import Manual, get_project
-from perenne.projects.service import projects
+from perenne.projects import Manual, get_project, list_projects
 from perenne.registry import aliased
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
@@ -43,7 +42,7 @@ def list_(workspace: Workspace) -> list[dict[str, Any]]:
                 "approve_by": record.policy.approve_by,
                 "cooldown": format_duration(record.policy.cooldown),
             }
-            for record in projects(tx)
+            for record in list_projects(tx)
             if record.policy is not None
         ]
 

@@ -3,8 +3,7 @@
 from perenne.automation.round import Outcome
 from perenne.projects import RetrainPolicy
 from perenne.registry import Evidence, GatePolicy, Verdict, Version
-from perenne.training import BoundCheck
-from perenne.training.model import Compared
+from perenne.training import BoundCheck, Compared
 
 PARITY = "parity: the compiled form answers like the model"
 DATA = "data: validation"

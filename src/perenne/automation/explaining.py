@@ -10,14 +10,15 @@ import numpy as np
 from perenne import data, inference, monitoring, registry, serving, tracking
 from perenne.core.clock import format_time
 from perenne.core.errors import NotFound
-from perenne.registry.model import Dossier
+from perenne.registry import Dossier
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Column, FieldKind
 from perenne.storage.trees import fetch_tree
 from perenne.storage.workspace import Workspace
-from perenne.tracking.model import Run
+from perenne.tracking import Run
 
 if TYPE_CHECKING:
+    from perenne.data.model import Snapshot
     from perenne.monitoring.model import WindowVerdict
 
 
@@ -103,7 +104,7 @@ def _tell(
     row: dict[str, Any],
     dossier: Dossier,
     run: Run,
-    snapshot: "data.Snapshot",
+    snapshot: "Snapshot",
     verdict: "WindowVerdict | None",
     inputs: tuple[Input, ...],
 ) -> Why:

@@ -2,17 +2,15 @@
 
 import msgspec
 
-from perenne import monitoring, registry, tracking
+from perenne import monitoring, registry, serving, tracking
 from perenne.automation import store
 from perenne.automation.model import Episode, EpisodeState
 from perenne.core.clock import format_time
 from perenne.core.errors import NotFound
 from perenne.core.stages import Stage
-from perenne.projects import ProjectRecord
-from perenne.projects.service import projects
-from perenne.registry.model import GateState
+from perenne.projects import ProjectRecord, list_projects
+from perenne.registry import GateState
 from perenne.serving import Deployment
-from perenne.serving import service as serving
 from perenne.storage.database import Transaction
 
 
@@ -48,7 +46,7 @@ def status(tx: Transaction, project: str | None = None) -> Status:
     NotFound
         If the named project is not known.
     """
-    known = [record for record in projects(tx) if project in (None, record.name)]
+    known = [record for record in list_projects(tx) if project in (None, record.name)]
     if project is not None and not known:
         raise NotFound(
             f"project {project!r} is not known here", code="project.not_found", hint="`perenne run` in its folder makes it known"
@@ -101,7 +99,7 @@ def _review(tx: Transaction, version: str) -> tuple[str, str]:
 
 def _deployment(tx: Transaction, name: str) -> Deployment | None:
     try:
-        return serving.get_deployment(tx, name)
+        return serving.service.get_deployment(tx, name)
     except NotFound:
         return None
 

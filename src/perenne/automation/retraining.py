@@ -13,10 +13,9 @@ from perenne.automation.episodes import get_episode, move
 from perenne.automation.model import Episode, EpisodeState
 from perenne.automation.rounds import RoundResult, run_round
 from perenne.core.errors import PerenneError
-from perenne.pipelines.model import Finished, Hit
+from perenne.pipelines import Finished, Hit
 from perenne.projects import ProjectRecord, RetrainPolicy, get_project, load_project
-from perenne.registry import Version
-from perenne.registry.model import GateState
+from perenne.registry import GateState, Version
 from perenne.storage import jobs
 from perenne.storage.database import Transaction
 from perenne.storage.jobs import Job

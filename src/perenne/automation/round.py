@@ -7,12 +7,9 @@ from typing import Any
 import msgspec
 
 from perenne import data, training
-from perenne.core.clock import SECOND
 from perenne.core.errors import Invalid
 from perenne.pipelines import current, pipeline, step
-from perenne.projects import Dataset, Guardrail, Objective, Window
-from perenne.projects.expect import Expectation
-from perenne.stats.columns import Field, FieldKind
+from perenne.projects import Expectation, Guardrail, Objective
 from perenne.storage.trees import fetch_tree
 
 ProjectFunction = Callable[..., Any]
@@ -49,20 +46,6 @@ class Outcome(msgspec.Struct, frozen=True):
     chosen: Chosen
     package: Path
     evaluation: training.Evaluation
-
-
-@step(cache=False)
-def take_snapshot(function: ProjectFunction, recipe: training.Recipe, window: Window) -> str:
-    """Ask the project for its rows, keep those of the window, and store them by content."""
-    table = data.read_source(Dataset(recipe.dataset, function)(window))
-    if recipe.time and recipe.time in table.column_names:
-        seconds = data.to_columns(table.select([recipe.time]), [Field(recipe.time, FieldKind.TIME)])[recipe.time]
-        table = table.filter((seconds >= window.start / SECOND) & (seconds < window.end / SECOND))
-    if table.num_rows == 0:
-        raise Invalid(
-            f"{recipe.dataset} has no rows from {window}", code="data.empty", hint="does the time column hold UTC times?"
-        )
-    return data.write_snapshot(current().objects, table)
 
 
 @step
@@ -141,17 +124,15 @@ def gather(checked: Checked, plan: training.Plan, chosen: Chosen, package: Path,
 
 @pipeline
 def standard_round(
-    dataset: ProjectFunction,
+    snapshot: str,
     model: ProjectFunction,
     candidates: Sequence[Mapping[str, Any]],
     recipe: training.Recipe,
     expectations: Sequence[Expectation],
-    window: Window,
     bounds: Bounds,
     baseline: str,
 ) -> Any:
-    """Snapshot, profile, validate, plan, fit, choose, build, evaluate."""
-    snapshot = take_snapshot(dataset, recipe, window)
+    """Profile, validate, plan, fit, choose, build, evaluate: from a snapshot to a measured package."""
     profile = describe(snapshot, recipe)
     checked = validate(snapshot, describe(baseline, recipe) if baseline else profile, recipe, expectations)
     planned = plan(checked, recipe)

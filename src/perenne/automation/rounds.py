@@ -9,19 +9,19 @@ from perenne import data, registry, tracking
 from perenne.auth.principals import Principal
 from perenne.automation.evidence import evidence_of, gate_policy
 from perenne.automation.round import Bounds, Outcome, standard_round
-from perenne.core.errors import PerenneError
-from perenne.pipelines import Engine, PipelineRun
-from perenne.pipelines.model import Started
+from perenne.core.errors import Invalid, PerenneError
+from perenne.pipelines import Engine, PipelineRun, Started
 from perenne.projects import LoadedProject, Model, RetrainPolicy, Window, record_project
 from perenne.registry import Version
 from perenne.stats.cells import Reference
 from perenne.storage.database import Transaction
 from perenne.storage.trees import put_tree
 from perenne.storage.workspace import Workspace
-from perenne.tracking.model import RunState
+from perenne.tracking import RunState
 from perenne.training import Recipe
 
 if TYPE_CHECKING:
+    from perenne.data.model import Snapshot
     from perenne.pipelines import StepEvent
 
 SEED = 20130101
@@ -65,18 +65,16 @@ def run_round(
     with workspace.database.read() as tx:
         champion = registry.aliased(tx, record.name, "champion")
     recorder = _Recorder(workspace, actor, loaded, on_event)
-    end = now - policy.label_delay if model.dataset.time else now
-    window = Window(max(0, end - policy.history) if policy.history else 0, end)
     with Engine(workspace.database, workspace.objects, root=loaded.root) as engine:
         try:
+            snapshot = _take_snapshot(workspace, actor, loaded, _window(model, policy, now))
             done: PipelineRun = engine.run(
                 standard_round,
-                model.dataset.function,
+                snapshot.id,
                 model.function,
                 model.candidates,
                 _recipe(loaded, model, policy),
                 model.dataset.expect,
-                window,
                 Bounds(project.objectives, project.guardrails, champion.tree if champion else ""),
                 champion.snapshot if champion else "",
                 on_event=recorder.hear,
@@ -85,7 +83,36 @@ def run_round(
         except Exception as error:
             recorder.fail(error.message if isinstance(error, PerenneError) else f"{type(error).__name__}: {error}")
             raise
-        return _keep(workspace, actor, loaded, recorder, done, outcome, champion, window)
+        return _keep(workspace, actor, loaded, recorder, done, outcome, champion)
+
+
+def _window(model: Model, policy: RetrainPolicy, now: int) -> Window:
+    """Return the stretch of time whose rows, and their labels, are known by now."""
+    end = now - policy.label_delay if model.dataset.time else now
+    return Window(max(0, end - policy.history) if policy.history else 0, end)
+
+
+def _take_snapshot(workspace: Workspace, actor: Principal, loaded: LoadedProject, window: Window) -> "Snapshot":
+    """Ask the project for its rows and keep those of the window; a file that has not changed is not read again."""
+    dataset = loaded.project.only_model.dataset
+    try:
+        source = dataset(window)
+    except PerenneError:
+        raise
+    except Exception as error:
+        raise Invalid(
+            f"{dataset.name}() failed: {type(error).__name__}: {error}", code="data.function", hint="it returns a table or a path"
+        ) from error
+    return data.take_snapshot(
+        workspace.database,
+        workspace.objects,
+        actor,
+        source,
+        dataset=dataset.name,
+        time=dataset.time,
+        window=(window.start, window.end),
+        project=loaded.project.name,
+    )
 
 
 def _recipe(loaded: LoadedProject, model: Model, policy: RetrainPolicy) -> Recipe:
@@ -111,7 +138,6 @@ def _keep(
     done: PipelineRun,
     outcome: Outcome,
     champion: Version | None,
-    window: Window,
 ) -> RoundResult:
     """Register what the pipeline made, in one transaction with the end of the run."""
     tree = put_tree(workspace.objects, outcome.package)
@@ -126,10 +152,6 @@ def _keep(
     challenged = champion if champion is not None and champion.tree != tree else None
 
     def keep(tx: Transaction) -> Version:
-        data.record_snapshot(
-            tx, actor, dataset=loaded.project.only_model.dataset.name, digest=outcome.checked.snapshot, objects=workspace.objects,
-            window=(window.start, window.end),
-        )  # fmt: skip
         tracking.end_run(
             tx, actor, run, state=RunState.FINISHED, outcome=_sentence(outcome), metrics=_metrics(outcome),
             data=[outcome.checked.snapshot], flow=done.id,
@@ -168,7 +190,7 @@ class _Recorder:
 
     @property
     def worked(self) -> bool:
-        """Whether a step other than the look at the data had to run."""
+        """Whether any step had to run."""
         return bool(self._run)
 
     def open(self) -> str:
@@ -187,7 +209,7 @@ class _Recorder:
 
     def hear(self, event: "StepEvent") -> None:
         """Pass an event on; open the run when work begins."""
-        if isinstance(event, Started) and event.step != "take_snapshot":
+        if isinstance(event, Started):
             self.open()
         if self._listener is not None:
             self._listener(event)

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from perenne.pipelines import StepEvent
 
 _TITLES = {
-    "take_snapshot": "data: look for new rows",
     "describe": "data: profile",
     "validate": "data: validate",
     "plan": "train: plan columns and split",
@@ -48,7 +47,7 @@ class RoundProgress:
 
     def hear(self, event: "StepEvent") -> None:
         """Show one event of the pipeline."""
-        from perenne.pipelines.model import Failed, Finished, Started
+        from perenne.pipelines import Failed, Finished, Started
 
         match event:
             case Started(step) if (title := _title(step)) and self._status is not None:

@@ -16,7 +16,7 @@ COMMANDS = {
     "init": ("perenne.cli.init:init", "Write a project from a file of data and the name of a column."),
     "run": ("perenne.cli.run:run", "Do one round: data, training, evaluation, registration, gate."),
     "up": ("perenne.cli.up:up", "Keep the loop going: API, scheduler, worker, model server."),
-    "demo": ("perenne.cli.demo:demo", "Go all the way round with the real flights of 2013."),
+    "demo": ("perenne.cli.demo.command:demo", "Go all the way round with the real flights of 2013."),
     "serve": ("perenne.cli.serve:serve", "Serve a deployment, or a version of the registry."),
     "status": ("perenne.cli.status:status", "Show every stage of the loop and what needs a person."),
     "why": ("perenne.cli.why:why", "Explain one prediction: model, data, approvals, drift, inputs."),

@@ -13,7 +13,7 @@ from perenne.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from perenne.automation.rounds import RoundResult
-    from perenne.registry.model import Dossier
+    from perenne.registry import Dossier
 
 
 class CheckLine(msgspec.Struct, frozen=True):
@@ -48,8 +48,7 @@ def run(workspace: Workspace, folder: Path) -> Result:
     from perenne.app.wiring import Platform
     from perenne.automation import run_round
     from perenne.projects import load_project
-    from perenne.registry import dossier
-    from perenne.registry.model import GateState
+    from perenne.registry import GateState, dossier
 
     with RoundProgress() as progress:
         done = run_round(workspace, local_principal(), load_project(folder), on_event=progress.hear)

@@ -43,21 +43,20 @@ def serve(workspace: Workspace, name: str, port: int | None, workers: int) -> No
 def _release(workspace: Workspace, name: str) -> str:
     """Write the release folder and return the deployment's name; without a database, what was released last is served."""
     from perenne import registry, serving
-    from perenne.serving import service
 
     deployment_name = name.partition("@")[0]
     if "@" in name:
         with workspace.database.read() as tx:
             version = registry.get_version(tx, name)
         workspace.database.write(
-            lambda tx: service.deploy(
+            lambda tx: serving.service.deploy(
                 tx, local_principal(), version.project, name, answer=version.fallback, reason="perenne serve"
             )
         )
         deployment_name = version.project
     try:
         with workspace.database.read() as tx:
-            deployment = service.get_deployment(tx, deployment_name)
+            deployment = serving.service.get_deployment(tx, deployment_name)
     except NotFound as error:
         error.hint = "`perenne deploy list` shows deployments, `perenne model list` versions"
         raise

@@ -15,7 +15,7 @@ from perenne.data.schema import ColumnRules, Schema, infer_schema
 from perenne.data.tables import canonical, datatype_of, pc
 
 if TYPE_CHECKING:
-    from perenne.projects.expect import Expectation
+    from perenne.projects import Expectation
 
 _RULES_AT_ONCE = 32
 _SAMPLES = 5

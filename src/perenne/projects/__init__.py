@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.projects import expect
+    from perenne.projects.calendar import next_time
     from perenne.projects.declarations import Dataset, Model, Project
+    from perenne.projects.expect import Expectation
     from perenne.projects.loading import LoadedProject, load_project
     from perenne.projects.model import (
         Cron,
@@ -25,17 +27,18 @@ if TYPE_CHECKING:
         Trigger,
         Window,
     )
-    from perenne.projects.service import get_project, record_project
+    from perenne.projects.service import get_project, list_projects, record_project
     from perenne.projects.store import ProjectRecord
 
 _ROOMS = {
     "Cron": "model",
     "Dataset": "declarations",
     "Drift": "model",
+    "Expectation": "expect",
     "Guardrail": "model",
+    "LoadedProject": "loading",
     "Manual": "model",
     "Milestone": "model",
-    "LoadedProject": "loading",
     "Missed": "model",
     "Model": "declarations",
     "NewData": "model",
@@ -47,7 +50,9 @@ _ROOMS = {
     "Trigger": "model",
     "Window": "model",
     "get_project": "service",
+    "list_projects": "service",
     "load_project": "loading",
+    "next_time": "calendar",
     "record_project": "service",
 }
 
@@ -55,6 +60,7 @@ __all__ = [
     "Cron",
     "Dataset",
     "Drift",
+    "Expectation",
     "Guardrail",
     "LoadedProject",
     "Manual",
@@ -71,7 +77,9 @@ __all__ = [
     "Window",
     "expect",
     "get_project",
+    "list_projects",
     "load_project",
+    "next_time",
     "record_project",
 ]
 

@@ -23,7 +23,7 @@ def list_(workspace: Workspace) -> list[Any]:
     with workspace.database.read() as tx:
         return [
             {"name": known.name, "owner": known.owner, "objectives": len(known.objectives), "folder": known.folder}
-            for known in service.projects(tx)
+            for known in service.list_projects(tx)
         ]
 
 

@@ -60,7 +60,7 @@ def get_project(tx: Transaction, name: str) -> ProjectRecord:
     return record
 
 
-def projects(tx: Transaction) -> list[ProjectRecord]:
+def list_projects(tx: Transaction) -> list[ProjectRecord]:
     """List all projects by name."""
     return store.every(tx)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.registry.approvals import bar, decide
     from perenne.registry.events import VersionDecided, VersionRegistered
-    from perenne.registry.model import Evidence, GatePolicy, Verdict, Version
+    from perenne.registry.model import Decision, Dossier, Evidence, Gate, GatePolicy, GateState, Verdict, Version
     from perenne.registry.service import (
         add_evidence,
         aliased,
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     )
 
 _ROOMS = {
+    "Decision": "model",
+    "Dossier": "model",
     "Evidence": "model",
+    "Gate": "model",
     "GatePolicy": "model",
+    "GateState": "model",
     "Verdict": "model",
     "Version": "model",
     "VersionDecided": "events",
@@ -42,8 +46,12 @@ _ROOMS = {
 }
 
 __all__ = [
+    "Decision",
+    "Dossier",
     "Evidence",
+    "Gate",
     "GatePolicy",
+    "GateState",
     "Verdict",
     "Version",
     "VersionDecided",

@@ -7,13 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.tracking.model import Provenance, Run
+    from perenne.tracking.model import Provenance, Run, RunState
     from perenne.tracking.provenance import capture
     from perenne.tracking.service import end_run, get_run, runs, start_run
 
 _ROOMS = {
     "Provenance": "model",
     "Run": "model",
+    "RunState": "model",
     "capture": "provenance",
     "end_run": "service",
     "get_run": "service",
@@ -21,7 +22,7 @@ _ROOMS = {
     "start_run": "service",
 }
 
-__all__ = ["Provenance", "Run", "capture", "end_run", "get_run", "runs", "start_run"]
+__all__ = ["Provenance", "Run", "RunState", "capture", "end_run", "get_run", "runs", "start_run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from perenne.training.building import build
     from perenne.training.evaluation import evaluate
     from perenne.training.fitting import best_trial, fit_trial, search_metric
-    from perenne.training.model import BoundCheck, Evaluation, Plan, Recipe, Trial
+    from perenne.training.model import BoundCheck, Compared, Evaluation, Plan, Recipe, Trial
     from perenne.training.planning import make_plan
     from perenne.training.proposals import propose
 
 _ROOMS = {
     "BoundCheck": "model",
+    "Compared": "model",
     "Evaluation": "model",
     "Plan": "model",
     "Recipe": "model",
@@ -30,8 +31,21 @@ _ROOMS = {
     "search_metric": "fitting",
 }
 
-__all__ = ["BoundCheck", "Evaluation", "Plan", "Recipe", "Trial"]
-__all__ += ["best_trial", "build", "evaluate", "fit_trial", "make_plan", "propose", "search_metric"]
+__all__ = [
+    "BoundCheck",
+    "Compared",
+    "Evaluation",
+    "Plan",
+    "Recipe",
+    "Trial",
+    "best_trial",
+    "build",
+    "evaluate",
+    "fit_trial",
+    "make_plan",
+    "propose",
+    "search_metric",
+]
 
 
 def __getattr__(name: str) -> Any:

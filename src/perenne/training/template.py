@@ -23,10 +23,15 @@ def render(facts: Mapping[str, Any], objectives: Sequence[Objective], guardrails
     objectives, guardrails : sequence
         The limits to state.
     """
-    linear, boosting, linear_name = _ESTIMATORS[facts["task"] is not Task.REGRESSION]
-    time = f"time={_literal(facts['time'])}" if facts["time"] else ""
+    return "\n".join([*_head(facts, objectives, guardrails), *_dataset(facts), *_model(facts), *_FOOT])
+
+
+_FOOT = ['project.retrain(on=[pn.drift(), pn.missed()], promote=pn.superior(alpha=0.05), cooldown="1d")', ""]
+
+
+def _head(facts: Mapping[str, Any], objectives: Sequence[Objective], guardrails: Sequence[Guardrail]) -> list[str]:
     problem = f"Predict {facts['target']} from the other columns."
-    lines = [
+    return [
         f'"""A project of perenne, proposed from {facts["rows"]} rows of data. Read it, and make it yours."""',
         "",
         "from pathlib import Path",
@@ -46,12 +51,24 @@ def render(facts: Mapping[str, Any], objectives: Sequence[Objective], guardrails
         ")",
         "",
         "",
+    ]
+
+
+def _dataset(facts: Mapping[str, Any]) -> list[str]:
+    time = f"time={_literal(facts['time'])}" if facts["time"] else ""
+    return [
         f"@project.dataset({time})",
         "def rows():",
         '    """Return a table or a path; it is read anew in every round."""',
         "    return DATA",
         "",
         "",
+    ]
+
+
+def _model(facts: Mapping[str, Any]) -> list[str]:
+    linear, boosting, linear_name = _ESTIMATORS[facts["task"] is not Task.REGRESSION]
+    return [
         "SEARCH = [",
         '    {"kind": "linear"},',
         '    {"kind": "boosting", "learning_rate": 0.05, "max_iter": 150},',
@@ -75,10 +92,7 @@ def render(facts: Mapping[str, Any], objectives: Sequence[Objective], guardrails
         f"    return {boosting}(min_samples_leaf=20, random_state=0, **params)",
         "",
         "",
-        'project.retrain(on=[pn.drift(), pn.missed()], promote=pn.superior(alpha=0.05), cooldown="1d")',
-        "",
     ]
-    return "\n".join(lines)
 
 
 def _literal(text: str) -> str:
