@@ -3,6 +3,7 @@
 import ast
 import copy
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import CodeType
@@ -64,9 +65,13 @@ class SourceFile:
         return [node for node in self._definitions.get(qualname, []) if isinstance(node, ast.ClassDef)]
 
 
+_parsing = threading.Lock()  # CPython 3.11 may fail when two threads parse at once (its issue 106905)
+
+
 @functools.lru_cache(maxsize=1_000)
 def _read(path: Path, modified: int, size: int) -> SourceFile:
-    return SourceFile(path)
+    with _parsing:
+        return SourceFile(path)
 
 
 def source_file(path: Path) -> SourceFile | None:
