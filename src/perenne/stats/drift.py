@@ -3,8 +3,6 @@
 A p-value alone never alarms, and a distance alone never alarms.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from perenne.stats import distances
 from perenne.stats.cells import Reference
 from perenne.stats.layout import FIXED, FeatureCells
-from perenne.stats.numeric import GROUPS, NULL, ORDINARY, UNSEEN
+from perenne.stats.numeric import NULL, ORDINARY, UNSEEN
 from perenne.stats.profile import Profile
 from perenne.stats.spread import compare
 from perenne.stats.wording import describe
@@ -173,21 +171,11 @@ def impact(reference: Reference, window: Profile) -> NDArray[np.float64]:
     Groups the reference has no rows in take the window's own mean. The impacts do not add up to the whole change: features are
     correlated.
     """
-    features = reference.layout.features
-    base, seen = _grouped(reference.profile, features), _grouped(window, features)
+    base, seen = reference.profile.group_counts(), window.group_counts()
     base_sums, seen_sums = reference.profile.sums[:, :, 0], window.sums[:, :, 0]
     mean = np.divide(base_sums, base, out=np.zeros(base.shape), where=base > 0)
     mean = np.where((base == 0) & (seen > 0), np.divide(seen_sums, seen, out=np.zeros(base.shape), where=seen > 0), mean)
     overall = base_sums.sum(axis=1, keepdims=True) / max(1, reference.profile.rows)
     moved = ((distances.shares(seen) - distances.shares(base)) * (mean - overall)).sum(axis=1)
-    return (
-        np.asarray(moved / FIXED * reference.layout.answer_scale)
-        if window.rows and reference.profile.rows
-        else np.zeros(len(features))
-    )
-
-
-def _grouped(profile: Profile, features: Sequence[FeatureCells]) -> NDArray[np.int64]:
-    groups = np.array([feature.groups for feature in features], np.int64)
-    index = (groups + (np.arange(len(groups)) * GROUPS)[:, None]).ravel()
-    return np.bincount(index, weights=profile.counts.ravel(), minlength=len(groups) * GROUPS).reshape(len(groups), GROUPS)
+    known = window.rows > 0 and reference.profile.rows > 0
+    return np.asarray(moved / FIXED * reference.layout.answer_scale) if known else np.zeros(len(base))

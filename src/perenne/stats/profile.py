@@ -139,6 +139,12 @@ class Profile:
         for column, values in enumerate((x, x * x, x * answer)):
             self.moments[:, column] += np.rint(values * FIXED).sum(axis=1).astype(np.int64)
 
+    def group_counts(self) -> NDArray[np.int64]:
+        """Return rows per group of cells, (features, 16)."""
+        features = len(self.counts)
+        counts = np.bincount(self._group_index(), weights=self.counts.ravel(), minlength=features * GROUPS)
+        return counts.astype(np.int64).reshape(features, GROUPS)
+
     def _group_index(self) -> NDArray[np.int64]:
         groups = np.array([feature.groups for feature in self._cells.layout.features], np.int64)
         return (groups + (np.arange(len(groups)) * GROUPS)[:, None]).ravel()
