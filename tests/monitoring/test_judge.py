@@ -3,6 +3,7 @@
 import pytest
 from tests.monitoring.conftest import DEPLOYMENT, VERSION, Rows, Spool, events, make_rows
 
+from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.core.clock import HOUR
 from perenne.core.errors import Conflict, Invalid, NotFound
@@ -11,8 +12,10 @@ from perenne.monitoring.events import DriftFound, ObjectiveMissed
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.model import AlertState, Standing, Stream, Watch, WindowKey, WindowState, WindowVerdict
-from perenne.monitoring.service import deployment_health, drift_at, open_alerts, watch
+from perenne.monitoring.service import alerts, deployment_health, drift_at, open_alerts, watch
 from perenne.projects import Objective
+from perenne.serving import store as served
+from perenne.serving.model import Deployment, Role, Variant
 from perenne.storage.workspace import Workspace
 
 STREAM = Stream(DEPLOYMENT, "champion", VERSION)
@@ -220,3 +223,41 @@ def test_health_and_drift_at_an_instant(workspace: Workspace, spool: Spool) -> N
     assert [window.window_start for window in health.streams[0].windows] == [2 * HOUR, HOUR, 0]
     assert then is not None
     assert then.state is WindowState.ALARM
+
+
+def serve(workspace: Workspace, version: str, *, generation: int = 1, window_length: int = HOUR) -> None:
+    """Let a version be the deployment's champion."""
+    variant = Variant("champion", Role.CHAMPION, version, "0" * 64)
+    deployment = Deployment(
+        name=DEPLOYMENT, project="flight-delays", generation=generation, variants=(variant,), window_length=window_length
+    )
+    keep = served.replace if generation > 1 else served.add
+    workspace.database.write(lambda tx: keep(tx, deployment))
+
+
+def test_a_version_that_no_longer_answers_resolves_its_alerts_and_raises_none(workspace: Workspace, spool: Spool) -> None:
+    serve(workspace, VERSION)
+    for window in range(2):
+        spool.leave(make_rows(600, window, shift=1.0), window)
+    run(workspace)
+    assert len(events(workspace, DriftFound)) == 1
+    serve(workspace, "late@2", generation=2)
+    spool.leave(make_rows(600, 2, shift=1.0), 2)
+    run(workspace)
+    with workspace.database.read() as tx:
+        assert open_alerts(tx) == []
+        (alert,) = alerts(tx)
+        reasons = [record.reason for record in audit.trail(tx, entity="alert", entity_id=alert.id)]
+    assert alert.state is AlertState.RESOLVED
+    assert "no longer the champion" in reasons[0]
+    assert states(workspace, range(3)) == ["alarm"] * 3
+
+
+def test_a_watch_takes_the_windows_of_its_deployment(workspace: Workspace, actor: Principal) -> None:
+    def begin() -> Watch:
+        return workspace.database.write(lambda tx: watch(tx, actor, DEPLOYMENT, VERSION, "a" * 64, project="p"))
+
+    with pytest.raises(NotFound):
+        begin()
+    serve(workspace, VERSION, window_length=7 * HOUR)
+    assert begin().window_length == 7 * HOUR
