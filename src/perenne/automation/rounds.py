@@ -126,6 +126,7 @@ def _recipe(loaded: LoadedProject, model: Model, policy: RetrainPolicy) -> Recip
         positive=model.positive,
         slices=tuple(dict.fromkeys(bound.by for bound in bounds if bound.by)),
         holdout=policy.holdout,
+        window=loaded.project.window,
         seed=SEED,
     )
 

@@ -16,7 +16,6 @@ from perenne.training.rows import Rows, load_rows
 
 PARITY_ROWS = 4_000
 EXAMPLE_ROWS = 3
-REFERENCE_CHUNKS = 14
 REFERENCE_FILE = Path("monitor") / "reference.npz"
 
 
@@ -71,7 +70,7 @@ def _reference(
     return Reference.fit(
         columns,
         plan.fields,
-        chunks=REFERENCE_CHUNKS,
+        chunks=plan.chunks,
         task=plan.task,
         classes=plan.classes,
         predictions=predictions,

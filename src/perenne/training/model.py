@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from perenne.core.clock import DAY
 from perenne.stats.columns import Field, Task
 
 
@@ -26,6 +27,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         Columns by which bounds look at groups.
     holdout : int
         The newest stretch of time that is kept for judging, in microseconds; without a time column, a fifth of the rows.
+    window : int
+        The length of a monitoring window, in microseconds: the reference is cut into parts of about that length.
     seed : int
         What everything random starts from.
     """
@@ -38,6 +41,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     positive: str | None = None
     slices: tuple[str, ...] = ()
     holdout: int
+    window: int = DAY
     seed: int
 
 
@@ -73,6 +77,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Rows without one, which are not used.
     train, validation : int
         Where the training rows end, and where the validation rows end; the rest is the holdout.
+    chunks : int
+        Into how many parts of time the monitoring reference is cut, to learn how much it varies by itself.
     holdout_start, holdout_end : int, optional
         Time of the first and the last row of the holdout, microseconds.
     seed : int
@@ -90,6 +96,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     unlabelled: int
     train: int
     validation: int
+    chunks: int
     holdout_start: int | None
     holdout_end: int | None
     seed: int

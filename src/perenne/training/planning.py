@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 MIN_ROWS = 60
 VALIDATION_SHARE = 0.2
 HOLDOUT_SHARE = 0.2
+CHUNK_LIMITS = (8, 56)
+UNTIMED_CHUNKS = 12
 HOLDOUT_LIMITS = (0.05, 0.4)
 
 
@@ -51,6 +53,7 @@ def make_plan(table: "pa.Table", recipe: Recipe) -> Plan:
         unlabelled=table.num_rows - labelled.num_rows,
         train=train,
         validation=validation,
+        chunks=_chunks(None if ordered is None else (ordered[-1] - ordered[train]) * SECOND, recipe.window),
         holdout_start=None if ordered is None else int(ordered[validation] * SECOND),
         holdout_end=None if ordered is None else int(ordered[-1] * SECOND),
         seed=recipe.seed,
@@ -76,6 +79,13 @@ def _split(rows: int, times: Column | None, holdout: int) -> tuple[int, int]:
         share = min(max(newest, HOLDOUT_LIMITS[0]), HOLDOUT_LIMITS[1])
     end = rows - max(1, round(rows * share))
     return end - max(1, round(end * VALIDATION_SHARE)), end
+
+
+def _chunks(span: float | None, window: int) -> int:
+    """Return how many windows the reference spans, within the limits in which its spread can be told."""
+    if span is None:
+        return UNTIMED_CHUNKS
+    return int(min(max(round(span / window), CHUNK_LIMITS[0]), CHUNK_LIMITS[1]))
 
 
 def time_seconds(table: "pa.Table", time: str | None) -> Column | None:
