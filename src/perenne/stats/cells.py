@@ -18,7 +18,7 @@ from perenne.stats.levels import level_text
 from perenne.stats.numeric import NULL, UNSEEN, NumberCells, numbers
 from perenne.stats.performance import Calibration
 from perenne.stats.profile import Profile
-from perenne.stats.spread import Bands, Baseline, History, baseline, fit_bands
+from perenne.stats.spread import Bands, Baseline, fit_spread
 
 _PROFILE_ARRAYS = ("counts", "sums", "moments", "scores", "strays")
 
@@ -120,9 +120,7 @@ class Reference:
                 take(columns, part), None if predictions is None else predictions[part], None if scores is None else scores[part]
             )
             reference._append(chunk)
-        histories = [History.of(feature, given[feature.name], bounds) for feature in reference.layout.features]
-        reference.baseline = baseline(histories)
-        reference.bands = fit_bands(reference.layout.features, histories, [chunk.rows for chunk in reference.chunks])
+        reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds)
         if labels is not None and scores is not None:
             reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
         return reference

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from perenne.stats.columns import Column
+from perenne.stats.columns import Column, Columns
 from perenne.stats.distances import js_excess, ks
 from perenne.stats.layout import FeatureCells
 from perenne.stats.levels import CategoryCells, level_text
@@ -61,7 +61,7 @@ class Baseline:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """Rows of one feature per level and chunk, kept while a reference is made; cells stand for levels where those do not matter.
+    """Rows of one feature per level and chunk while a reference is made; cells stand for levels where those do not matter.
 
     Attributes
     ----------
@@ -115,44 +115,44 @@ class History:
         return np.bincount(cells, weights=rows, minlength=CELLS).astype(np.int64)
 
 
-def baseline(histories: Sequence[History]) -> Baseline:
-    """Return what windows are compared with."""
-    pairs = [history.rest(0, 0) for history in histories]
-    counts, singles = (np.array([pair[side] for pair in pairs], np.int64).reshape(len(pairs), CELLS) for side in (0, 1))
-    return Baseline(counts, singles)
-
-
-def fit_bands(features: Sequence[FeatureCells], histories: Sequence[History], chunk_rows: Sequence[int]) -> Bands:
-    """Compare parts of the reference with the rest of it, at window sizes of 200, 400, 800, ... rows.
+def fit_spread(features: Sequence[FeatureCells], columns: Columns, bounds: Sequence[int]) -> tuple[Baseline, Bands]:
+    """Count a reference for comparison, and compare parts of it with the rest at window sizes of 200, 400, 800, ... rows.
 
     Parameters
     ----------
     features : sequence of FeatureCells
-    histories : sequence of History
-        One for each feature.
-    chunk_rows : sequence of int
-        Rows of each chunk, in time order.
+    columns : Columns
+        The reference's rows, with a column for each feature.
+    bounds : sequence of int
+        Rows at which the chunks begin, in time order, and the end of the last.
     """
-    count, rows = len(chunk_rows), sum(chunk_rows) // max(1, len(chunk_rows))
-    sizes = sorted({size for size in _part_sizes(rows) if count // size >= MIN_CHUNKS})
-    js, d = np.zeros((len(sizes), len(features))), np.zeros((len(sizes), len(features)))
-    for place, size in enumerate(sizes):
-        distances = np.array([_apart(features, histories, start, start + size) for start in range(0, count - size + 1, size)])
-        js[place], d[place] = distances.mean(axis=0) + _DEVIATIONS * distances.std(axis=0)
-    return Bands(np.array([size * rows for size in sizes], np.int64), js, d)
+    chunks = len(bounds) - 1
+    rows = bounds[-1] // chunks
+    sizes = sorted({size for size in _part_sizes(rows) if chunks // size >= MIN_CHUNKS})
+    counts, singles = np.zeros((len(features), CELLS), np.int64), np.zeros((len(features), CELLS), np.int64)
+    limits = np.zeros((2, len(sizes), len(features)))
+    for place, feature in enumerate(features):
+        history = History.of(feature, columns[feature.name], bounds)
+        counts[place], singles[place] = history.rest(0, 0)
+        for row, size in enumerate(sizes):
+            apart = np.array(
+                _parts_apart(feature, history, [(start, start + size) for start in range(0, chunks - size + 1, size)])
+            )
+            limits[:, row, place] = apart.mean(axis=1) + _DEVIATIONS * apart.std(axis=1)
+    return Baseline(counts, singles), Bands(np.array([size * rows for size in sizes], np.int64), limits[0], limits[1])
 
 
 def _part_sizes(rows: int) -> list[int]:
     return [max(1, round(_SMALLEST * 2**step / rows)) for step in range(40)] if rows else []
 
 
-def _apart(
-    features: Sequence[FeatureCells], histories: Sequence[History], start: int, end: int
+def _parts_apart(
+    feature: FeatureCells, history: History, parts: Sequence[tuple[int, int]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    pairs = [history.rest(start, end) for history in histories]
-    rest, singles = (np.array([pair[side] for pair in pairs], np.int64).reshape(len(pairs), CELLS) for side in (0, 1))
-    part = np.array([history.part(start, end) for history in histories], np.int64).reshape(len(pairs), CELLS)
-    return compare(features, Baseline(rest, singles), part)[:2]
+    """Return the Jensen-Shannon excess and D of each part from the rest, (parts,) each."""
+    pairs = [history.rest(*part) for part in parts]
+    rest = Baseline(np.array([counts for counts, _ in pairs]), np.array([singles for _, singles in pairs]))
+    return compare([feature] * len(parts), rest, np.array([history.part(*part) for part in parts]))[:2]
 
 
 def compare(
