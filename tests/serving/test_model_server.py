@@ -3,6 +3,9 @@
 import http.client
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,6 +186,44 @@ def test_told_to_stop_it_finishes_what_it_has_and_every_row_is_written(
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
     server.stop()
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from perenne.serving import ModelServer
+root = Path(sys.argv[1])
+server = ModelServer(root / "release", root / "logs", root / "spool")
+server.start()
+server.wait_ready()
+print(server.port, *server.pids().values(), flush=True)
+time.sleep(600)
+"""
+
+
+def test_when_the_parent_is_killed_its_children_write_what_they_have_and_go(
+    packages: dict[str, Path], release: ReleaseFolder, tmp_path: Path
+) -> None:
+    release.write(release.add(packages["first"], 1))
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        port, *pids = map(int, parent.stdout.readline().split())
+        try:
+            assert ask(port, infer_body(7))[0] == 200
+        finally:
+            parent.kill()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() and not is_zombie(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert read_predictions(tmp_path / "logs").num_rows == 7
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 FORBIDDEN = {"sqlalchemy", "duckdb", "pyarrow", "sklearn", "starlette", "pandas"}

@@ -54,7 +54,7 @@ def test_rows_lie_by_hour_of_arrival_and_are_found_by_id(packages: dict[str, Pat
     assert len(list(tmp_path.rglob("part-*.parquet"))) == 5
     found = read_predictions(tmp_path, [ids[2], ids[1], ids[7]])
     assert found["prediction_id"].to_pylist() == [ids[1], ids[1], ids[7], ids[2], ids[2]]
-    assert found["variant"].to_pylist() == ["challenger", "champion", "champion", "challenger", "champion"]
+    assert found["variant"].to_pylist() == ["champion", "challenger", "champion", "champion", "challenger"]
     assert read_predictions(tmp_path).num_rows == 12
     assert read_predictions(tmp_path, version="late@2").num_rows == 4
     assert read_predictions(tmp_path, variant="champion").num_rows == 8

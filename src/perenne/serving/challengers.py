@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from perenne.core import json
+from perenne.core.errors import Invalid
 from perenne.inference import Prediction, Predictor, Signature, load
 from perenne.serving.model import Variant
 from perenne.serving.releases import package_folder
@@ -73,8 +74,18 @@ class Challenger:
         self._failures = 0
 
     @classmethod
-    def load(cls, folder: Path, variant: Variant, package: Package) -> "Challenger":
-        """Load a challenger from a release folder. Raises PerenneError if its package is damaged."""
+    def load(cls, folder: Path, variant: Variant, package: Package, champion: Package) -> "Challenger":
+        """Load a challenger from a release folder.
+
+        Raises
+        ------
+        PerenneError
+            If its package is damaged, or it takes inputs that callers of the champion do not send.
+        """
+        sent = {field.name: field.kind for field in champion.signature.fields}
+        lacking = [field.name for field in package.signature.fields if sent.get(field.name) != field.kind]
+        if lacking:
+            raise Invalid(f"it takes inputs the champion does not: {', '.join(lacking)}", code="challenger.inputs")
         return cls(variant, package, load(package_folder(folder, variant.tree)))
 
     @property

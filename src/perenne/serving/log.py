@@ -4,6 +4,7 @@ import functools
 import operator
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -15,7 +16,12 @@ from perenne.core.errors import Invalid
 from perenne.core.ids import is_id, time_of_id
 
 _SKEW = 2 * SECOND
-_ORDER = ("arrival", "request_id", "row", "variant")
+_ORDER: list[tuple[str, Literal["ascending", "descending"]]] = [
+    ("arrival", "ascending"),
+    ("request_id", "ascending"),
+    ("row", "ascending"),
+    ("variant", "descending"),
+]
 
 
 def read_predictions(
@@ -47,7 +53,7 @@ def read_predictions(
     Returns
     -------
     Table
-        In order of arrival, request and row. What the observer has not written yet is not in it.
+        In order of arrival, request and row, challengers after who answered. What the observer has not written yet is not in it.
 
     Raises
     ------
@@ -63,7 +69,7 @@ def read_predictions(
                 tables.append(table)
     if not tables:
         return pa.table({name: pa.array([], pa.string()) for name in columns or ("prediction_id",)})
-    whole = pa.concat_tables(tables, promote_options="permissive").sort_by([(name, "ascending") for name in _ORDER])
+    whole = pa.concat_tables(tables, promote_options="permissive").sort_by(_ORDER)
     return whole if columns is None else whole.select(list(columns))
 
 

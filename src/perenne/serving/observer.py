@@ -9,7 +9,7 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +18,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from perenne.core.errors import PerenneError
 from perenne.core.ids import new_id
-from perenne.inference import Prediction
+from perenne.inference import Prediction, Signature
 from perenne.serving.challengers import Challenger, Package, agreeing, open_package
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.messages import Flush, Served, flush_decoder, served_decoder, unpack_columns
+from perenne.serving.messages import CONSTANT, Flush, Served, flush_decoder, served_decoder, unpack_columns
 from perenne.serving.model import Deployment, Role
 from perenne.serving.releases import CURRENT, read_release
 from perenne.serving.windows import WindowKey, Windows
@@ -78,6 +79,11 @@ class Observer:
     ----------
     options : ObserverOptions
         See there.
+
+    Attributes
+    ----------
+    challengers : list of Challenger
+        The versions in shadow.
     """
 
     def __init__(self, options: ObserverOptions) -> None:
@@ -93,25 +99,33 @@ class Observer:
         self._waiting_rows = 0
         self._packages: dict[str, Package] = {}
         self._deployment: Deployment | None = None
-        self._challengers: list[Challenger] = []
+        self.challengers: list[Challenger] = []
         self._stat: tuple[int, int] | None = None
+        self._selector = selectors.DefaultSelector()
+        for end in (*self._wires, self._control):
+            self._selector.register(end, selectors.EVENT_READ)
         self._due = {"watch": 0.0, "digest": 0.0, "post": 0.0, "roll": 0.0}
 
     def run(self) -> None:
         """Observe until the parent closes its end of the control wire."""
-        selector = selectors.DefaultSelector()
+        while self.step(WATCH_SECONDS):
+            pass
+        self.close()
+
+    def step(self, seconds: float) -> bool:
+        """Wait for messages, at most so long, and do what is due; False once the parent is gone."""
+        ready = {key.fileobj for key, _ in self._selector.select(seconds)}
         for wire in self._wires:
-            selector.register(wire, selectors.EVENT_READ)
-        selector.register(self._control, selectors.EVENT_READ)
-        self._watch()
-        while True:
-            ready = {key.fileobj for key, _ in selector.select(WATCH_SECONDS)}
-            for wire in self._wires:
-                if wire in ready:
-                    self._read(wire, _READ_AT_ONCE)
-            self._work()
-            if self._control in ready and not self._answer_parent():
-                return
+            if wire in ready:
+                self._read(wire, _READ_AT_ONCE)
+        self._work()
+        return self._control not in ready or self._answer_parent()
+
+    def close(self) -> None:
+        """Let go of the wires."""
+        self._selector.close()
+        for end in (*self._wires, self._control):
+            end.close()
 
     def _work(self) -> None:
         now = time.monotonic()
@@ -174,23 +188,29 @@ class Observer:
         """Follow the release: its challengers, and the length of its windows."""
         try:
             stat = (self._folder / CURRENT).stat()
-            if (stat.st_ino, stat.st_mtime_ns) == self._stat:
-                return
+        except FileNotFoundError:
+            return
+        if (stat.st_ino, stat.st_mtime_ns) == self._stat:
+            return
+        self._stat = (stat.st_ino, stat.st_mtime_ns)
+        try:
             deployment = read_release(self._folder).deployment
-        except (OSError, ValueError) as error:
+        except PerenneError as error:
             log.error("the release cannot be read: %s", error)
             return
         self._digest()  # what came before belongs to the release before
-        self._stat = (stat.st_ino, stat.st_mtime_ns)
         self._deployment = deployment
-        self._challengers = []
-        for variant in deployment.challengers:
-            try:
-                self._challengers.append(Challenger.load(self._folder, variant, self._package(variant.tree)))
-            except Exception as error:
-                log.error("challenger %s cannot be loaded: %s", variant.version, error)
+        self.challengers = list(self._load_challengers(deployment))
         self._counters.set(Gauge.GENERATION, deployment.generation)
         self._counters.set(Gauge.READY, 1)
+
+    def _load_challengers(self, deployment: Deployment) -> Iterator[Challenger]:
+        for variant in deployment.challengers:
+            try:
+                yield Challenger.load(self._folder, variant, self._package(variant.tree), self._package(deployment.champion.tree))
+            except Exception as error:  # it is not in shadow then; nobody's answer depends on it
+                self._counters.add(Gauge.CHALLENGER_ERRORS)
+                log.error("challenger %s cannot be loaded: %s", variant.version, error)
 
     def _package(self, tree: str) -> Package:
         package = self._packages.pop(tree, None) or open_package(self._folder, tree)
@@ -206,37 +226,34 @@ class Observer:
             return
         length = self._deployment.window_length
 
-        def group_of(served: Served) -> tuple[str, str, str, int]:
-            return served.version, served.tree, served.role, served.event_time // length * length
+        def group_of(served: Served) -> tuple[str, str, str, int, bool]:
+            return served.version, served.tree, served.role, served.event_time // length * length, bool(served.predictions)
 
-        for (version, tree, role, start), served in groupby(sorted(waiting, key=group_of), group_of):
+        for (version, tree, role, start, answered), served in groupby(sorted(waiting, key=group_of), group_of):
             group = list(served)
             try:
-                self._digest_group(WindowKey(self._deployment.name, role, version, start, length), tree, group)
-            except Exception:
-                log.exception("%d requests answered by %s could not be kept", len(group), version)
+                self._digest_group(WindowKey(self._deployment.name, role, version, start, length), tree, group, answered)
+            except Exception as error:  # one bad group must not cost the others
+                log.error("%d requests to %s could not be kept: %s: %s", len(group), version, type(error).__name__, error)
 
-    def _digest_group(self, key: WindowKey, tree: str, group: list[Served]) -> None:
+    def _digest_group(self, key: WindowKey, tree: str, group: list[Served], answered: bool) -> None:
         package = self._package(tree)
-        signature = package.signature
-        dropped = sum(served.dropped for served in group)
-        if dropped and package.reference is not None:
-            self._windows.window(key, package.reference).dropped += dropped
+        watched = package.reference is not None and key.variant != CONSTANT
+        window = self._windows.window(key, package.reference) if watched and package.reference else None
+        if window is not None:
+            window.dropped += sum(served.dropped for served in group)
         group = [served for served in group if served.rows]
         if not group:
             return
-        columns = unpack_columns([served.columns for served in group], signature.fields)
-        answered = [served for served in group if served.predictions]
-        prediction = _prediction(answered, signature.task, len(signature.classes)) if len(answered) == len(group) else None
+        columns = unpack_columns([served.columns for served in group], package.signature.fields)
+        prediction = _prediction(group, package.signature) if answered else None
         self._log(package, key, tree, group, columns, prediction)
-        if package.reference is not None:
-            window = self._windows.window(key, package.reference)
-            window.errors += sum(served.status >= 500 for served in group if served.first_row == 0)
-            window.add_requests(np.array([served.latency_us for served in group if served.first_row == 0], np.int64))
+        if window is not None:
+            window.add_requests(group)
             if prediction is not None:
-                window.add(columns, prediction, np.array([served.event_time for served in group], np.int64))
+                window.add(columns, prediction, group)
         if key.variant == Role.CHAMPION and prediction is not None:
-            for challenger in self._challengers:
+            for challenger in self.challengers:
                 self._challenge(challenger, key, package, group, columns, prediction)
 
     def _challenge(
@@ -267,7 +284,7 @@ class Observer:
         ]
         self._log(challenger.package, key, variant.tree, shadows, columns, theirs.prediction)
         if window is not None:
-            window.add(columns, theirs.prediction, np.array([served.event_time for served in group], np.int64))
+            window.add(columns, theirs.prediction, group)
             window.compare(agreeing(champion.signature, ours, challenger.package.signature, theirs.prediction), rows)
 
     def _log(
@@ -297,12 +314,12 @@ class Observer:
         self._due["roll"] = now + ROLL_SECONDS
 
 
-def _prediction(group: Iterable[Served], task: Task, classes: int) -> Prediction:
-    kind = np.float64 if task is Task.REGRESSION else np.int64
+def _prediction(group: Iterable[Served], signature: Signature) -> Prediction:
+    kind = np.float64 if signature.task is Task.REGRESSION else np.int64
     predictions: NDArray[np.generic] = np.frombuffer(b"".join(served.predictions for served in group), kind)
-    if task is Task.REGRESSION:
+    if signature.task is Task.REGRESSION:
         return Prediction(predictions, None)
-    scores = np.frombuffer(b"".join(served.scores for served in group), np.float64).reshape(-1, classes)
+    scores = np.frombuffer(b"".join(served.scores for served in group), np.float64).reshape(-1, len(signature.classes))
     return Prediction(predictions, scores)
 
 

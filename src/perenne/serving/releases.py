@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perenne.core import json
+from perenne.core.errors import NotFound
 from perenne.serving.model import Deployment, Release
 from perenne.storage.objects import ObjectStore, write_atomically
 from perenne.storage.trees import fetch_tree
@@ -51,8 +52,16 @@ def release(workspace: "Workspace", deployment: Deployment, *, replay: bool | No
 
 
 def read_release(folder: Path) -> Release:
-    """Read what a folder releases. Raises Invalid if `current.json` is damaged, OSError if it is not there."""
-    return json.decode((folder / CURRENT).read_bytes(), Release, what=CURRENT)
+    """Read what a folder releases. Raises NotFound if it releases nothing, Invalid if `current.json` is damaged."""
+    try:
+        data = (folder / CURRENT).read_bytes()
+    except FileNotFoundError:
+        raise NotFound(
+            f"nothing is released in {folder.name!r}",
+            code="release.not_found",
+            hint="`perenne deploy version` releases a version",
+        ) from None
+    return json.decode(data, Release, what=CURRENT)
 
 
 def package_folder(folder: Path, tree: str) -> Path:

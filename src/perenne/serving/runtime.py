@@ -19,14 +19,13 @@ from perenne.net.asgi import Reply, Request
 from perenne.serving.batching import Batched, Batcher
 from perenne.serving.counters import Counters, Outcome, SeriesKey
 from perenne.serving.loading import Lineup, LoadedVersion
-from perenne.serving.messages import Served, pack_columns
+from perenne.serving.messages import CONSTANT, Served, pack_columns
 from perenne.serving.mirror import Mirror
 from perenne.serving.model import Constant, Role, StopMode
 from perenne.serving.request_ids import RequestIds
 from perenne.stats.columns import Columns, Task
 
 DEADLINE_SECONDS = 60.0
-CONSTANT = "constant"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 

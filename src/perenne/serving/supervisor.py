@@ -1,6 +1,7 @@
 """The parent of a model server's processes: it holds the sockets, so that any child may die and come back."""
 
 import ipaddress
+import logging
 import os
 import select
 import signal
@@ -22,6 +23,8 @@ from perenne.serving.mirror import BACKLOG_BYTES
 from perenne.serving.observer import ObserverOptions
 from perenne.serving.releases import read_release
 from perenne.serving.worker import BODY_BYTES, GRACE_SECONDS, WorkerOptions
+
+log = logging.getLogger("perenne.serving")
 
 BACKLOG = 2_048
 _POLL_SECONDS = 0.1
@@ -231,6 +234,7 @@ class ModelServer:
         self._observer.wait(30)
         for end in (self._listening, self._observer_control, *(end for pair in self._wires for end in pair)):
             end.close()
+        os.close(self.counters.handle)
 
     def __enter__(self) -> "ModelServer":
         self.start()
@@ -272,7 +276,10 @@ class ModelServer:
                 if child.process is not None and child.gone():
                     self.counters.mark_gone(child.block)
                 if child.process is None and child.due():
-                    child.start()
+                    try:
+                        child.start()
+                    except OSError as error:
+                        log.error("a process of the model server cannot be started: %s", error)
 
 
 def _with_package(path: str | None) -> str:

@@ -1,14 +1,15 @@
 """What the observer counts per window: one profile per version, role and window of event time, posted as additions."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perenne.formats.windows import LATENCY_EDGES_US, WindowPost, encode_window
 from perenne.inference import Prediction
+from perenne.serving.messages import Served
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns
 from perenne.stats.profile import Profile
@@ -37,20 +38,19 @@ class Window:
         self.latency = np.zeros(_CELLS, np.int64)
         self.agreed = self.compared = 0
 
-    def add(self, columns: Columns, prediction: Prediction, times: NDArray[np.int64]) -> None:
+    def add(self, columns: Columns, prediction: Prediction, requests: Sequence[Served]) -> None:
         """Count rows that were answered."""
         self.profile.add(columns, prediction.predictions, prediction.scores)
-        self.saw(int(times.min()), int(times.max()))
+        times = [served.event_time for served in requests]
+        self.first = min(*times, self.first) if self.first else min(times)
+        self.last = max(*times, self.last)
 
-    def saw(self, first: int, last: int) -> None:
-        """Stretch the time that the window's rows span."""
-        self.first = min(self.first, first) if self.first else first
-        self.last = max(self.last, last)
-
-    def add_requests(self, latencies_us: NDArray[np.int64]) -> None:
-        """Count requests by how long they took."""
-        cells = np.searchsorted(LATENCY_EDGES_US, latencies_us, side="left")
+    def add_requests(self, requests: Sequence[Served]) -> None:
+        """Count requests by how long they took, and those the model failed on. Parts of a request count once."""
+        whole = [served for served in requests if served.first_row == 0]
+        cells = np.searchsorted(LATENCY_EDGES_US, [served.latency_us for served in whole], side="left")
         self.latency += np.bincount(cells, minlength=_CELLS)
+        self.errors += sum(served.status >= 500 for served in whole)
 
     def compare(self, agreed: int, compared: int) -> None:
         """Count rows on which a challenger answered like the champion."""

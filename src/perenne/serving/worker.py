@@ -8,6 +8,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -74,6 +75,8 @@ def run(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) 
     """Be a worker until told to go."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(options, build_routes))
 
@@ -175,6 +178,8 @@ async def _reload(folder: Path, runtime: Runtime) -> None:
         log.error("the release cannot be loaded, the one before stays: %s: %s", type(error).__name__, error)
         return
     runtime.lineup = lineup
+    gc.unfreeze()
+    gc.collect()
     gc.freeze()  # what a release loads stays: the collector need not look through it again
     runtime.counters.add(Gauge.LOADS)
     runtime.counters.set(Gauge.LOAD_US, int((time.perf_counter() - start) * 1e6))
