@@ -56,7 +56,7 @@ def test_the_tables_cover_every_metric() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning", "ignore:y_pred contains classes")
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(answers(2))
 def test_metrics_of_two_classes_are_scikit_learns(drawn: tuple[Column, ...]) -> None:
     y, predictions, scores, weights = drawn
@@ -65,7 +65,7 @@ def test_metrics_of_two_classes_are_scikit_learns(drawn: tuple[Column, ...]) -> 
         assert weighted == pytest.approx(exact(y, predictions, scores, weights), abs=1e-12, nan_ok=True), name
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(answers(3))
 def test_metrics_of_several_classes_are_scikit_learns(drawn: tuple[Column, ...]) -> None:
     y, predictions, scores, weights = drawn
@@ -74,7 +74,7 @@ def test_metrics_of_several_classes_are_scikit_learns(drawn: tuple[Column, ...])
         assert weighted == pytest.approx(exact(y, predictions, scores, weights), abs=1e-12), name
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(st.integers(2, 50), st.integers(0, 1000))
 def test_metrics_of_numbers_are_scikit_learns(rows: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

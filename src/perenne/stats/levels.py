@@ -4,7 +4,6 @@ In one cell for all the rest a single rare level could grow a hundredfold and ha
 """
 
 import unicodedata
-from collections import Counter
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -105,10 +104,12 @@ class CategoryCells:
     @classmethod
     def fit(cls, name: str, column: Column) -> "CategoryCells":
         """Fix the cells by the levels of a reference."""
-        counts = count_levels(column)
-        complete = len(counts) <= MAX_HASHED
-        choice = count_levels(column[0::2]) if len(counts) > _TESTED_LEVELS else counts
-        ranked = sorted(counts, key=lambda level: (-choice.get(level, 0), level.encode(errors="surrogatepass")))
+        codes, texts = level_codes(column)
+        levels = [text for text in texts if text is not None]
+        chosen_by = codes[0::2] if len(levels) > _TESTED_LEVELS else codes
+        counts = dict(zip(texts, np.bincount(chosen_by, minlength=len(texts)).tolist(), strict=True))
+        complete = len(levels) <= MAX_HASHED
+        ranked = sorted(levels, key=lambda level: (-counts[level], level.encode(errors="surrogatepass")))
         kept = tuple(ranked[:NAMED])
         return cls(
             name=name,
@@ -133,22 +134,34 @@ class CategoryCells:
         return len(self.levels) > _TESTED_LEVELS
 
 
-def count_levels(column: Column) -> dict[str, int]:
-    """Count the rows of each level, missing ones left out."""
-    counts: dict[str, int] = {}
-    values = column.tolist()
-    try:
-        raw = Counter(values) if column.dtype == object else Counter(map(level_text, values))
-        plain = all(value is None or isinstance(value, str) for value in raw)
-    except TypeError:
-        plain = False
-    if not plain:
-        raw = Counter(map(level_text, values))
-    for value, rows in raw.items():
+class _Codes(dict[object, int]):
+    """Number of each level, given out in the order in which levels come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: dict[str | None, int] = {}
+
+    def __missing__(self, value: object) -> int:
         text = level_text(value)
-        if text is not None:
-            counts[text] = counts.get(text, 0) + rows
-    return counts
+        code = self.texts.setdefault(text, len(self.texts))
+        if value is None or isinstance(value, str):
+            self[value] = code
+        return code
+
+
+def level_codes(column: Column) -> tuple[NDArray[np.int64], list[str | None]]:
+    """Return a number for each value, and the level (None: missing) that each number stands for.
+
+    >>> codes, levels = level_codes(np.array(["b", "a", None, "b"], object))
+    >>> codes.tolist(), levels
+    ([0, 1, 2, 0], ['b', 'a', None])
+    """
+    numbers, values = _Codes(), column.tolist()
+    try:
+        codes = np.fromiter(map(numbers.__getitem__, values), np.int64, len(values))
+    except TypeError:  # unhashable
+        codes = np.fromiter((numbers[level_text(value)] for value in values), np.int64, len(values))
+    return codes, list(numbers.texts)
 
 
 def _level_groups() -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from perenne.stats.columns import Column, Columns
 from perenne.stats.distances import js_excess, ks
 from perenne.stats.layout import FeatureCells
-from perenne.stats.levels import CategoryCells, level_text
+from perenne.stats.levels import CategoryCells, level_codes
 from perenne.stats.numeric import CELLS, NULL, ORDINARY, UNSEEN, NumberCells
 
 MIN_CHUNKS = 4
@@ -85,10 +85,8 @@ class History:
         elif not feature.complete:
             cells, codes = np.arange(CELLS), feature.encode(column).astype(np.int64)
         else:
-            places: dict[str | None, int] = {}
-            rows = (places.setdefault(level_text(value), len(places)) for value in column.tolist())
-            codes = np.fromiter(rows, np.int64, len(column))
-            cells = feature.encode(np.array([*places, None], object)[:-1]).astype(np.int64)
+            codes, levels = level_codes(column)
+            cells = feature.encode(np.array([*levels, None], object)[:-1]).astype(np.int64)
         spans = [slice(start, end) for start, end in pairwise(bounds)]
         counts = np.array([np.bincount(codes[span], minlength=len(cells)) for span in spans])
         named = isinstance(feature, CategoryCells) and feature.complete
