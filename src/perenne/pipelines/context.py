@@ -1,11 +1,12 @@
 """What a running step may ask: its run, where it may write, where objects are kept, whom to tell how far it is."""
 
-import tempfile
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
 
+from perenne.core.ids import new_id
+from perenne.pipelines.scratch import Scratch
 from perenne.storage.objects import FileObjects, ObjectStore
 
 
@@ -57,15 +58,26 @@ class StepContext:
 
 
 _current: ContextVar[StepContext | None] = ContextVar("perenne_step", default=None)
+_outside = Scratch()
 
 
 def current() -> StepContext:
-    """Return the context of the running step; outside a run, as in a unit test, one with a temporary folder of its own."""
+    """Return the context of the running step; outside any step, one with a temporary folder of its own."""
     context = _current.get()
     if context is None:
-        context = StepContext("", "", "", lambda: Path(tempfile.mkdtemp(prefix="perenne-step-")), None)
+        context = outside("")
         _current.set(context)
     return context
+
+
+def is_inside() -> bool:
+    """Tell whether there is a context already."""
+    return _current.get() is not None
+
+
+def outside(step: str) -> StepContext:
+    """Return a context for a plain call of a step, as in a unit test; its folder goes with the process."""
+    return StepContext("", step, "", lambda: _outside.folder(new_id()), None)
 
 
 class entered:  # noqa: N801  (reads as a verb: `with entered(context):`)

@@ -10,6 +10,7 @@ import msgspec
 
 from perenne.core.clock import SECOND, parse_duration
 from perenne.core.errors import Invalid
+from perenne.pipelines.context import entered, is_inside, outside
 from perenne.pipelines.graph import Graph, Reference, build, graph_in_progress
 
 P = ParamSpec("P")
@@ -62,7 +63,10 @@ class Step(Generic[P, R]):
         """Call the function, or inside a pipeline note the call."""
         graph = graph_in_progress()
         if graph is None:
-            return self.function(*args, **kwargs)
+            if is_inside():
+                return self.function(*args, **kwargs)
+            with entered(outside(self.name)):
+                return self.function(*args, **kwargs)
         return typing.cast("R", graph.add(self, self.bind(args, kwargs)))
 
     def map(self, items: Any, *args: Any, **kwargs: Any) -> list[R]:
