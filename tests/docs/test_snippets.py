@@ -26,8 +26,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
+HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?[^\n]*\n.*?^\1$", re.MULTILINE | re.DOTALL)
+COMMENT = re.compile(r"(?<!\S)#[^\n]*")
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
-COMMAND = re.compile(r"(?:^|[|;&(]\s*)(?:\./)?perenne\s+(?P<words>[^|;&#>)]*)", re.MULTILINE)
 TIME_LIMIT = 240
 
 
@@ -86,14 +87,29 @@ def write_launcher(folder: Path) -> Path:
 
 
 def run_shell(block: Block, where: str, folder: Path) -> None:
-    for command in COMMAND.finditer(block.text.replace("\\\n", " ")):
-        check_command(shlex.split(command["words"]), where)
+    for words in commands(block.text):
+        check_command(words, where)
     command_line = ["bash", "-eu", "-o", "pipefail", "-c" if block.runs else "-nc", block.text]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     done = subprocess.run(
         command_line, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
     )
     assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}"
+
+
+def commands(script: str) -> Iterator[list[str]]:
+    """Find the words after each `perenne` that is called in a script."""
+    bare = COMMENT.sub("", HEREDOC.sub("\n", script.replace("\\\n", " ")))
+    lexer = shlex.shlex(bare, posix=True, punctuation_chars="();<>|&\n")
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
+    words: list[str] = []
+    for token in [*lexer, ";"]:
+        if set(token) <= set("();<>|&\n"):
+            if words and words[0].removeprefix("./") == "perenne":
+                yield words[1:]
+            words = []
+        elif words or "=" not in token:  # a variable may be set before the command
+            words.append(token)
 
 
 def check_command(words: list[str], where: str) -> None:
@@ -128,6 +144,12 @@ def test_an_unknown_command_or_option_in_a_page_would_be_found() -> None:
         check_command(["no-such-command"], "here")
     with pytest.raises(AssertionError, match="unknown option"):
         check_command(["model", "list", "--no-such-option"], "here")
+
+
+def test_commands_are_found_wherever_they_stand_in_a_line() -> None:
+    script = "A=1 ./perenne run --json | jq '.(x);\n y' # perenne no\nperenne why \\\n  $(perenne status) && echo perenne\n"
+    script += "cat > x <<'END'\ndon't perenne\nEND\nperenne up &\n"
+    assert list(commands(script)) == [["run", "--json"], ["why", "$"], ["status"], ["up"]]
 
 
 def test_blocks_are_read_with_their_marks() -> None:
