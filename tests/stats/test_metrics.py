@@ -79,6 +79,7 @@ def test_metrics_of_several_classes_are_scikit_learns(drawn: tuple[Column, ...])
 def test_metrics_of_numbers_are_scikit_learns(rows: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     y = rng.normal(5, 2, rows).round(1)
+    y[0] = -100  # never without spread
     predictions, weights = y + rng.normal(0, 1, rows), rng.integers(1, 4, rows).astype(float)
     for name, exact in NUMBERS.items():
         weighted = prepare(name, Task.REGRESSION, y, predictions)(weights)
