@@ -4,7 +4,6 @@ Children are started afresh, not forked: `python -m perenne.compute.worker`. The
 as MessagePack, so nothing is ever unpickled.
 """
 
-import builtins
 import contextlib
 import importlib
 import os
@@ -230,17 +229,18 @@ def _death(work: _Work, late: bool, status: int) -> PerenneError:
 
 
 def _exception(raised: Raised) -> BaseException:
-    """Make the exception again: our own kinds with code and hint, built-in ones by their name, others as RuntimeError."""
-    error: BaseException
-    kind = getattr(builtins, raised.name, None) if raised.module == "builtins" else None
+    """Make the exception again: of its own class if that is known here and takes the same arguments, else a RuntimeError."""
     if raised.module.split(".")[0] == "perenne":
-        kind = getattr(importlib.import_module(raised.module), raised.name, None)
+        importlib.import_module(raised.module)
+    kind: Any = sys.modules.get(raised.module)
+    for part in raised.name.split("."):
+        kind = getattr(kind, part, None)
+    error: BaseException = RuntimeError(f"{raised.name}: {raised.message}")
     if isinstance(kind, type) and issubclass(kind, PerenneError):
         error = kind.__new__(kind)
         PerenneError.__init__(error, raised.message, code=raised.code, hint=raised.hint)
-    elif isinstance(kind, type) and issubclass(kind, Exception):
-        error = kind(raised.message)
-    else:
-        error = RuntimeError(f"{raised.name}: {raised.message}")
+    elif isinstance(kind, type) and issubclass(kind, Exception) and raised.arguments is not None:
+        with contextlib.suppress(Exception):
+            error = kind(*raised.arguments)
     error.add_note(raised.text)
     return error

@@ -37,6 +37,7 @@ class Raised(msgspec.Struct, frozen=True, array_like=True):
     code: str
     hint: str
     text: str
+    arguments: tuple[Any, ...] | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
@@ -80,11 +81,14 @@ def carry_out(call: Call) -> Answer:
         function = getattr(importlib.import_module(call.module), call.name)
         return Answer(value=function(*call.arguments), final=True)
     except BaseException as error:  # also SystemExit: a call may not end the worker silently
-        code, hint = (error.code, error.hint) if isinstance(error, PerenneError) else ("", "")
-        kind = type(error)
-        return Answer(
-            raised=Raised(kind.__module__, kind.__qualname__, str(error), code, hint, traceback.format_exc()), final=True
-        )
+        return Answer(raised=_raised(error), final=True)
+
+
+def _raised(error: BaseException) -> Raised:
+    code, hint = (error.code, error.hint) if isinstance(error, PerenneError) else ("", "")
+    plain = all(isinstance(argument, str | int | float | None) for argument in error.args)
+    kind, text = type(error), "".join(traceback.format_exception(error))
+    return Raised(kind.__module__, kind.__qualname__, str(error), code, hint, text, error.args if plain else None)
 
 
 def main() -> None:
@@ -107,7 +111,7 @@ def main() -> None:
         try:
             send(_replies, answer)
         except (TypeError, OverflowError) as error:
-            send(_replies, Answer(raised=Raised("builtins", "TypeError", str(error), "", "", ""), final=True))
+            send(_replies, Answer(raised=_raised(TypeError(f"the result cannot travel: {error}")), final=True))
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ class _Walk:
         if function.__code__.co_filename.startswith("<frozen"):
             return f"{function.__module__}.{function.__qualname__}"
         source = syntax.source_file(file) if file is not None else None
-        nodes = source.function(function.__code__) if source is not None else []
+        nodes = source.function(function.__code__, exact=_is_as_written(function)) if source is not None else []
         name = self._name(file, function.__qualname__) if file is not None else f"?:{function.__qualname__}"
         if not nodes:
             self.notes.append(f"{name}: {_NO_SOURCE}")
@@ -170,7 +170,9 @@ class _Walk:
         name = self._name(file, kind.__qualname__) if file is not None else f"?:{kind.__qualname__}"
         members = [_unwrap(member) for member in vars(kind).values()]
         functions = [member for member in members if isinstance(member, types.FunctionType) and _file_of(member) == file]
-        fresh = bool(nodes) and source is not None and all(source.function(function.__code__) for function in functions)
+        fresh = bool(nodes) and source is not None
+        for function in functions:
+            fresh = fresh and source is not None and bool(source.function(function.__code__, exact=_is_as_written(function)))
         scope = _Scope(functions[0]) if functions else _Scope.of_module(kind.__module__)
         if not fresh:
             self.notes.append(f"{name}: {_NO_SOURCE}")
@@ -369,6 +371,13 @@ def _path(name: str | None) -> Path | None:
         return None
     path = Path(name).resolve()
     return path if path.suffix in (".py", ".pyw", "") else None
+
+
+def _is_as_written(function: types.FunctionType) -> bool:
+    """Tell whether a function's module was compiled just as its file has it; test runners and type checkers rewrite some."""
+    spec = getattr(sys.modules.get(function.__module__), "__spec__", None)
+    loader = getattr(spec, "loader", None)
+    return loader is None or type(loader).__module__.startswith(("importlib.", "_frozen_importlib"))
 
 
 def _is_interactive(kind: type) -> bool:

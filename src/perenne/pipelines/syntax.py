@@ -53,9 +53,15 @@ class SourceFile:
                 inner = name + ("." if isinstance(child, ast.ClassDef) else ".<locals>.")
             self._index(child, inner)
 
-    def function(self, code: CodeType) -> list[Definition]:
-        """Return the definition of loaded code; several lambdas of one line; none if the file has changed since it was loaded."""
-        if code not in self._codes.get((code.co_qualname, code.co_firstlineno), ()):
+    def function(self, code: CodeType, *, exact: bool = True) -> list[Definition]:
+        """Return the definition of loaded code; several lambdas of one line; none if the file has changed since it was loaded.
+
+        Parameters
+        ----------
+        exact : bool
+            Whether the code was compiled from the file as it stands; False where an import hook rewrites what it loads.
+        """
+        if exact and code not in self._codes.get((code.co_qualname, code.co_firstlineno), ()):
             return []
         found = self._definitions.get(code.co_qualname, [])
         return [node for node in found if _first_line(node) == code.co_firstlineno]
