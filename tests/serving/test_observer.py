@@ -154,6 +154,18 @@ def test_what_cannot_be_kept_costs_only_itself(observed: Observed, packages: dic
     assert sum(post.rows for post in observed.flush() if post.variant == "champion") == 3
 
 
+def test_a_parent_that_goes_without_reading_the_reply_costs_no_row(
+    release: ReleaseFolder, packages: dict[str, Path], tmp_path: Path
+) -> None:
+    release.write(release.add(packages["first"], 1))
+    running = Observed(release.folder, tmp_path)
+    running.control.send(msgspec.msgpack.encode(Flush("unread")))
+    assert running.observer.step(1)
+    running.send(answered(packages, release, 3))
+    running.close()
+    assert read_predictions(tmp_path / "logs").num_rows == 3
+
+
 def test_rows_fall_into_the_windows_of_their_own_time(
     observed: Observed, packages: dict[str, Path], release: ReleaseFolder
 ) -> None:

@@ -12,7 +12,7 @@ from perenne.stats.columns import Columns, Field, FieldKind
 
 PackedColumn: TypeAlias = bytes | list[str | None]
 MAX_MESSAGE = 96 * 1024
-BUFFER = 4 * 1024 * 1024
+BUFFER = 1024 * 1024
 CONSTANT = "constant"
 """The role of an answer that no model gave."""
 

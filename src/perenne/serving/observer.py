@@ -3,6 +3,7 @@
 It may die, hang or be slow at any time: a worker never waits for it, and what is lost is counted and said in the windows.
 """
 
+import contextlib
 import logging
 import os
 import selectors
@@ -149,13 +150,15 @@ class Observer:
             data = self._control.recv(65_536)
         except BlockingIOError:
             return True
+        except ConnectionError:  # the parent went without reading the last reply
+            data = b""
         for wire in self._wires:
             self._read(wire, sys.maxsize)
         self._flush()
-        if not data:
-            return False
-        self._control.send(msgspec.msgpack.encode(Flush(flush_decoder.decode(data).token)))
-        return True
+        if data:
+            with contextlib.suppress(OSError):  # gone meanwhile: the next turn notices
+                self._control.send(msgspec.msgpack.encode(Flush(flush_decoder.decode(data).token)))
+        return bool(data)
 
     def _flush(self) -> None:
         self._watch()
