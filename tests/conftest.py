@@ -1,5 +1,6 @@
 """Fixtures every test may use: a workspace of its own on SQLite and local files, and somebody to act."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,8 +30,18 @@ def clock() -> ManualClock:
     return ManualClock(parse_time("2013-04-01"))
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a database with every table once; a copy of the file is made for each test, which is quicker."""
+    path = tmp_path_factory.mktemp("empty") / "perenne.db"
+    Database.open(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture
-def workspace(settings: Settings, clock: ManualClock) -> Iterator[Workspace]:
+def workspace(settings: Settings, clock: ManualClock, empty_database: Path) -> Iterator[Workspace]:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(empty_database, settings.home / "perenne.db")
     with Workspace(settings, clock) as opened:
         yield opened
 
