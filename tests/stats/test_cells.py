@@ -168,8 +168,8 @@ def test_what_the_lookup_remembers_is_bounded() -> None:
     feature = CategoryCells.fit("c", np.array(["a", "b"], object))
     feature.encode(np.array([f"{place}" for place in range(70_000)], object))
     feature.encode(np.array(["x" * 10_000], object))
-    assert len(feature._cells) <= 65_536  # type: ignore[attr-defined]
-    assert "x" * 10_000 not in feature._cells  # type: ignore[attr-defined]
+    assert len(feature.lookup) <= 65_536
+    assert "x" * 10_000 not in feature.lookup
 
 
 def test_reference_survives_its_bytes() -> None:

@@ -4,7 +4,7 @@ In one cell for all the rest a single rare level could grow a hundredfold and ha
 """
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
@@ -89,6 +89,8 @@ class CategoryCells:
         `hashes` holds every level; otherwise new levels cannot be told from rare ones.
     groups, tests : uint8 (64,)
         Group of each cell for sums; cell into which each cell is merged for tests.
+    lookup : dict
+        Cell of each value met so far.
     """
 
     name: str
@@ -97,9 +99,10 @@ class CategoryCells:
     complete: bool
     groups: NDArray[np.uint8]
     tests: NDArray[np.uint8]
+    lookup: dict[object, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_cells", _Cells(self.levels, frozenset(self.hashes.tolist()) if self.complete else None))
+        object.__setattr__(self, "lookup", _Cells(self.levels, frozenset(self.hashes.tolist()) if self.complete else None))
 
     @classmethod
     def fit(cls, name: str, column: Column) -> "CategoryCells":
@@ -122,11 +125,10 @@ class CategoryCells:
 
     def encode(self, column: Column) -> NDArray[np.uint8]:
         """Return the cell of each value."""
-        lookup: _Cells = self._cells  # type: ignore[attr-defined]
         try:
-            return np.fromiter(map(lookup.__getitem__, column.tolist()), np.uint8, len(column))
+            return np.fromiter(map(self.lookup.__getitem__, column.tolist()), np.uint8, len(column))
         except TypeError:  # unhashable: a list or an object where a level should be
-            return np.fromiter((lookup[level_text(value)] for value in column.tolist()), np.uint8, len(column))
+            return np.fromiter((self.lookup[level_text(value)] for value in column.tolist()), np.uint8, len(column))
 
     @property
     def chosen(self) -> bool:

@@ -1,6 +1,6 @@
 """Cells of a numeric feature: quantile cells and atoms in the order of their values, found by a lookup table over bit codes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,8 @@ class NumberCells:
         Edges and atoms by rising value, and which of them are atoms.
     table : uint8 (16384,)
         Cell of each bit code.
+    places : uint8 (2 points + 1,)
+        Cell of each point and of each gap beside one, for codes that hold several.
     groups, tests : uint8 (64,)
         Group of each cell for sums; cell into which each cell is merged for tests.
     minimum, maximum, median : float
@@ -66,9 +68,10 @@ class NumberCells:
     maximum: float
     median: float
     fine: NDArray[np.int64]
+    places: NDArray[np.uint8] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_places", _places(self.atoms))
+        object.__setattr__(self, "places", _places(self.atoms))
 
     @classmethod
     def fit(cls, name: str, kind: FieldKind, column: Column) -> "NumberCells":
@@ -113,8 +116,7 @@ class NumberCells:
         values = _watched(self.kind, values)
         if self.narrow:
             values = _as_float32(values)
-        places: NDArray[np.uint8] = self._places  # type: ignore[attr-defined]
-        cells, standardised = _locate(values, self.points, places, self.table, self.center, self.scale)
+        cells, standardised = _locate(values, self.points, self.places, self.table, self.center, self.scale)
         if alien is not None:
             cells[alien] = UNSEEN
         return cells, np.where(cells < ORDINARY, standardised, np.float64(0))

@@ -70,7 +70,7 @@ def _values(feature: NumberCells, p: Shares, q: Shares) -> list[tuple[float, str
         return []
     moved = float(np.abs(p / p.sum() - q / q.sum()).sum() / 2 * min(p.sum(), q.sum()))
     lower, upper = feature.bounds()
-    atoms = np.flatnonzero(lower == upper)
+    atoms = feature.atom_cells()
     if len(atoms):
         atom = int(atoms[np.abs(q[atoms] - p[atoms]).argmax()])
         if abs(q[atom] - p[atom]) > moved / 2:
