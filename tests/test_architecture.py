@@ -242,6 +242,10 @@ def test_a_domains_commands_and_tests_have_its_name() -> None:
     assert not bad, bad
 
 
+def test_every_domain_has_its_page_in_the_docs() -> None:
+    assert [noun.page for noun in NOUNS if not (ROOT / "docs" / f"{noun.page}.md").exists()] == []
+
+
 def test_every_command_of_the_root_can_be_imported() -> None:
     from perenne.cli.root import COMMANDS
 
