@@ -152,8 +152,11 @@ def test_a_killed_worker_comes_back_on_the_same_socket(packages: dict[str, Path]
     with ModelServer(release.folder, tmp_path / "logs", tmp_path / "spool", workers=2) as server:
         server.wait_ready()
         assert {ask(server.port, infer_body(1))[0] for _ in range(10)} == {200}
-        os.kill(server.pids()["worker-0"], signal.SIGKILL)
-        os.kill(server.pids()["worker-1"], signal.SIGKILL)
+        old = [pid for name, pid in server.pids().items() if name != "observer"]
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        while set(old) & set(server.pids().values()):
+            time.sleep(0.01)
         waited = ask(server.port, infer_body(1))  # the parent holds the socket: the connection waits for a new worker
         assert waited[0] in (200, 503)
         server.wait_ready()
@@ -179,9 +182,10 @@ def test_told_to_stop_it_finishes_what_it_has_and_every_row_is_written(
         traffic.wait_for(50)
         server.stop()
     assert {status for status, _ in traffic.answers} == {200}
-    assert all("Refused" in error or "Reset" in error or "RemoteDisconnected" in error for error in traffic.lost)
+    closed = ("Refused", "Reset", "RemoteDisconnected", "BrokenPipe")
+    assert all(any(word in error for word in closed) for error in traffic.lost), "no answer was cut short"
     logged = set(read_predictions(tmp_path / "logs", columns=["prediction_id"])["prediction_id"].to_pylist())
-    assert {identity for _, body in traffic.answers for identity in body["outputs"][2]["data"]} == logged
+    assert {identity for _, body in traffic.answers for identity in body["outputs"][2]["data"]} <= logged
     for pid in pids.values():
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)

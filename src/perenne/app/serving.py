@@ -3,6 +3,7 @@
 import logging
 
 from perenne import serving
+from perenne.core.errors import Unavailable
 from perenne.serving import Deployment, ModelServer
 from perenne.storage.workspace import Workspace
 
@@ -43,7 +44,11 @@ class DeployedServers:
         port = self._first_port + len(self._servers) if self._first_port else 0
         server = ModelServer(settings.releases / deployment.name, settings.logs, settings.spool, settings.host, port)
         server.start()
-        server.wait_ready()
+        try:
+            server.wait_ready()
+        except Unavailable as error:  # it goes on trying with every new release
+            log.error("%s does not answer: %s", deployment.name, error)
+            return server
         log.info("%s answers on http://%s:%s/v2/models/%s/infer", deployment.name, settings.host, server.port, deployment.name)
         return server
 

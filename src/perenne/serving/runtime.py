@@ -158,7 +158,7 @@ class Runtime:
         PerenneError
             For the caller's mistakes, a full queue, a passed deadline, or a model that failed with nobody to step in.
         """
-        outcome, rows, variant = Outcome.INVALID, 0, target.variant
+        outcome, rows, variant = Outcome.FAILED, 0, target.variant
         self.in_flight += 1
         try:
             event_time = self._event_time(request)
@@ -168,8 +168,8 @@ class Runtime:
             outcome, variant = Outcome.FALLBACK if answer.reason == "fallback" else Outcome.OK, answer.variant
             reply = write(answer, table.context)
             return reply._replace(headers=(*_headers(request, answer), *reply.headers))
-        except (ModelFailed, Unavailable) as error:
-            outcome = Outcome.FAILED if isinstance(error, ModelFailed) else Outcome.UNAVAILABLE
+        except PerenneError as error:
+            outcome = Outcome.INVALID if error.status < 500 else Outcome.FAILED if error.status == 500 else Outcome.UNAVAILABLE
             raise
         finally:
             self.in_flight -= 1
