@@ -15,6 +15,7 @@ code    value                               bytes
 """
 
 import dataclasses
+import hashlib
 import io
 import shutil
 import sys
@@ -133,7 +134,7 @@ class Artifacts:
             raise NotEncodable(f"the result cannot be kept: {error}", code="pipelines.result") from error
         self._decode(data, returns)
         inline = len(data) <= INLINE
-        digest = key_of("output", data)
+        digest = hashlib.blake2b(data, digest_size=16).hexdigest()
         return Output(
             digest, data if inline else None, None if inline else self.objects.put(data), tuple(parts), type(value).__name__
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from perenne.core.clock import SECOND
+from perenne.core.hashing import key_of
 from perenne.core.ids import new_id
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ def _host_of(pid: int) -> str:
         space = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         space = ""
-    return f"{socket.gethostname()}/{boot}/{space}"
+    return key_of(socket.gethostname(), boot, space)[:12]
 
 
 def owner_token() -> str:
