@@ -114,11 +114,12 @@ def enter_shadow(step: Advance, why: str) -> None:
 
 
 def watch_version(tx: Transaction, actor: Principal, project: ProjectRecord, identity: str) -> None:
-    """Have monitoring watch a version by the project's bounds."""
+    """Have monitoring watch a version by the project's bounds; a window shorter than a day wants a second one to confirm it."""
+    confirm = 1 if project.window >= DAY else 2
     version = registry.get_version(tx, identity)
     monitoring.watch(
         tx, actor, deployment=project.name, version=identity, project=project.name, reference=version.reference,
-        objectives=project.objectives, guardrails=project.guardrails,
+        objectives=project.objectives, guardrails=project.guardrails, confirm=confirm, clear=confirm,
     )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from perenne.storage.workspace import Workspace
 
 NAME = "flight-delays"
 MARK = ".perenne-demo"
-OPENING = "2013-04-04"
+OPENING = "2013-03-28"
 REASON = "the demo stands in for the person at the screen"
 
 
@@ -101,7 +101,7 @@ def tell(folder: Path, *, fast: bool, quiet: bool = False) -> Story:
     with Workspace(settings, clock) as workspace:
         teller = _Teller(workspace, clock, folder, quiet)
         if teller.first_round():
-            teller.live(until=parse_time("2013-05-09" if fast else "2013-06-16"))
+            teller.live(until=parse_time("2013-05-06" if fast else "2013-06-16"))
         return teller.end(time.monotonic() - started)
 
 
@@ -141,7 +141,7 @@ class _Teller:
 
     def first_round(self) -> bool:
         """Train on the first three months; tell whether the model went into service."""
-        self.say("data", "the flights of January to March 2013 from New York, with the weather of the hour before departure")
+        self.say("data", "the flights from New York, from January to 27 March 2013, with the weather of the hour before departure")
         done = run_round(self._workspace, self._person, load_project(self._folder))
         plan = done.outcome.plan
         for trial in done.outcome.chosen.trials:
