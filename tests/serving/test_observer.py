@@ -23,7 +23,7 @@ from perenne.serving.observer import Observer, ObserverOptions
 class Observed:
     """An observer with one wire, and the parent's end of its control wire."""
 
-    def __init__(self, folder: Path, root: Path) -> None:
+    def __init__(self, folder: Path, root: Path, *waiting: Served) -> None:
         self.root = root
         self.wire, theirs = socket_pair()
         self.control, control = socket_pair()
@@ -36,6 +36,7 @@ class Observed:
             control=control.detach(),
             counters=self.counters.handle,
         )
+        self.send(*waiting)
         self.observer = Observer(options)
         self.observer.step(0)
 
@@ -152,6 +153,14 @@ def test_what_cannot_be_kept_costs_only_itself(observed: Observed, packages: dic
     good = answered(packages, release, 3)
     observed.send(msgspec.structs.replace(good, tree="0" * 64), good)
     assert sum(post.rows for post in observed.flush() if post.variant == "champion") == 3
+
+
+def test_what_lay_on_the_wire_when_it_started_is_kept(release: ReleaseFolder, packages: dict[str, Path], tmp_path: Path) -> None:
+    release.write(release.add(packages["first"], 1), release.add(packages["second"], 2, Role.CHALLENGER))
+    message = answered(packages, release, 3)
+    running = Observed(release.folder, tmp_path, message)
+    assert {(post.variant, post.rows) for post in running.flush()} == {("champion", 3), ("challenger", 3)}
+    running.close()
 
 
 def test_a_parent_that_goes_without_reading_the_reply_costs_no_row(

@@ -106,6 +106,7 @@ class Observer:
         for end in (*self._wires, self._control):
             self._selector.register(end, selectors.EVENT_READ)
         self._due = {"watch": 0.0, "digest": 0.0, "post": 0.0, "roll": 0.0}
+        self._watch()
 
     def run(self) -> None:
         """Observe until the parent closes its end of the control wire."""
@@ -224,9 +225,9 @@ class Observer:
 
     def _digest(self) -> None:
         """Log and count what waits, together where the same version answered in the same role and window."""
-        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
-        if not waiting or self._deployment is None:
+        if not self._waiting or self._deployment is None:
             return
+        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
         length = self._deployment.window_length
 
         def group_of(served: Served) -> tuple[str, str, str, int, bool]:
