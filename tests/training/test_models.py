@@ -16,18 +16,21 @@ from perenne.stats.columns import Column, Task
 from perenne.stats.metrics import METRICS
 from perenne.storage.objects import FileObjects
 from perenne.storage.trees import put_tree
-from perenne.training import best_trial, build, evaluate, fit_trial, search_metric
+from perenne.training import best_trial, build, compare_packages, evaluate, fit_trial, search_metric
 from perenne.training.fitting import ModelFunction
-from perenne.training.model import Evaluation, Trial
+from perenne.training.model import Compared, Evaluation, Trial
 from perenne.training.rows import load_rows
 
 
-def measure(made: Prepared, package: Path, champion: Path | None = None, **bounds: Any) -> Evaluation:
-    metric = search_metric(made.plan.task, ())
+def measure(made: Prepared, package: Path, **bounds: Any) -> Evaluation:
     return evaluate(
         made.objects, made.snapshot, made.plan, package,
-        objectives=bounds.get("objectives", ()), guardrails=bounds.get("guardrails", ()), metric=metric, champion=champion,
+        objectives=bounds.get("objectives", ()), guardrails=bounds.get("guardrails", ()),
     )  # fmt: skip
+
+
+def held_against(made: Prepared, challenger: Path, champion: Path) -> Compared:
+    return compare_packages(made.objects, made.snapshot, made.plan, challenger, champion, "roc_auc")
 
 
 def built(made: Prepared, function: ModelFunction, folder: Path, **parameters: Any) -> Path:
@@ -119,9 +122,9 @@ def test_a_challenger_and_a_champion_answer_the_same_rows(binary: Prepared, tmp_
         return linear(X, y, params).fit(X, np.random.default_rng(0).permutation(y))
 
     bad = built(binary, coin, tmp_path / "bad")
-    better, worse = measure(binary, good, champion=bad).compared, measure(binary, bad, champion=good).compared
-    assert better is not None and better.p_superior is not None and better.difference is not None
-    assert worse is not None and worse.p_superior is not None
+    better, worse = held_against(binary, good, bad), held_against(binary, bad, good)
+    assert better.p_superior is not None and better.difference is not None
+    assert worse.p_superior is not None
     assert better.p_superior < 0.05 < worse.p_superior
     assert better.difference > 0
     assert better.rows == binary.plan.rows - binary.plan.validation
@@ -130,8 +133,8 @@ def test_a_challenger_and_a_champion_answer_the_same_rows(binary: Prepared, tmp_
 def test_a_champion_that_cannot_answer_is_said_and_not_guessed(binary: Prepared, tmp_path: Path) -> None:
     package = built(binary, linear, tmp_path / "package")
     (tmp_path / "empty").mkdir()
-    compared = measure(binary, package, champion=tmp_path / "empty").compared
-    assert compared is not None and compared.p_superior is None
+    compared = held_against(binary, package, tmp_path / "empty")
+    assert compared.p_superior is None
     assert compared.reason
 
 

@@ -22,7 +22,7 @@ def gate_policy(outcome: Outcome, policy: RetrainPolicy, champion: Version | Non
     return GatePolicy(tuple(required), policy.approve_by)
 
 
-def evidence_of(outcome: Outcome, policy: RetrainPolicy, champion: Version | None) -> list[Evidence]:
+def evidence_of(outcome: Outcome, policy: RetrainPolicy, champion: Version | None, compared: Compared | None) -> list[Evidence]:
     """Write a round's findings as evidence."""
     warnings = outcome.checked.warnings
     found = f"{outcome.checked.rows} rows; " + (
@@ -33,8 +33,8 @@ def evidence_of(outcome: Outcome, policy: RetrainPolicy, champion: Version | Non
         Evidence(check=DATA, verdict=Verdict.PASS, detail=found),
         *(_bound(check) for check in outcome.evaluation.checks),
     ]
-    if champion is not None and outcome.evaluation.compared is not None:
-        facts.append(_compared(superiority_check(policy, champion), outcome.evaluation.compared, policy.promote.alpha))
+    if champion is not None and compared is not None:
+        facts.append(_compared(superiority_check(policy, champion), compared, policy.promote.alpha))
     return facts
 
 

@@ -16,11 +16,10 @@ ProjectFunction = Callable[..., Any]
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """What the package is held against, and whom it is compared with: the digest of the champion's package, or an empty text."""
+    """What the package is held against."""
 
     objectives: tuple[Objective, ...]
     guardrails: tuple[Guardrail, ...]
-    champion: str = ""
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -104,16 +103,20 @@ def build(checked: Checked, plan: training.Plan, function: ProjectFunction, chos
 
 
 @step
-def evaluate(checked: Checked, plan: training.Plan, package: Path, chosen: Chosen, bounds: Bounds) -> training.Evaluation:
-    """Measure and time the packaged form on rows nobody has learned from, beside the champion."""
-    champion = None
-    if bounds.champion:
-        champion = current().folder / "champion"
-        fetch_tree(current().objects, bounds.champion, champion)
+def evaluate(checked: Checked, plan: training.Plan, package: Path, bounds: Bounds) -> training.Evaluation:
+    """Measure and time the packaged form on rows nobody has learned from."""
     return training.evaluate(
-        current().objects, checked.snapshot, plan, package,
-        objectives=bounds.objectives, guardrails=bounds.guardrails, metric=chosen.best.metric, champion=champion,
-    )  # fmt: skip
+        current().objects, checked.snapshot, plan, package, objectives=bounds.objectives, guardrails=bounds.guardrails
+    )
+
+
+@step
+def compare(snapshot: str, plan: training.Plan, challenger: str, champion: str, metric: str) -> training.Compared:
+    """Hold a challenger against the champion on the same rows; both by the digest of their packages."""
+    folders = [current().folder / name for name in ("challenger", "champion")]
+    for digest, folder in zip((challenger, champion), folders, strict=True):
+        fetch_tree(current().objects, digest, folder)
+    return training.compare_packages(current().objects, snapshot, plan, folders[0], folders[1], metric)
 
 
 @step
@@ -139,5 +142,5 @@ def standard_round(
     trials = [fit(checked, planned, model, candidate, bounds.objectives) for candidate in candidates]
     chosen = choose(trials)
     package = build(checked, planned, model, chosen)
-    evaluation = evaluate(checked, planned, package, chosen, bounds)
+    evaluation = evaluate(checked, planned, package, bounds)
     return gather(checked, planned, chosen, package, evaluation)

@@ -1,14 +1,14 @@
 """Running a round and keeping what it made: the run, the snapshot, the version with its evidence. Nothing is half-registered."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from perenne import data, registry, tracking
 from perenne.auth.principals import Principal
 from perenne.automation.evidence import evidence_of, gate_policy
-from perenne.automation.round import Bounds, Outcome, standard_round
+from perenne.automation.round import Bounds, Outcome, compare, standard_round
 from perenne.core.errors import Invalid, PerenneError
 from perenne.pipelines import Engine, PipelineRun, Started
 from perenne.projects import LoadedProject, Model, RetrainPolicy, Window, record_project
@@ -18,7 +18,7 @@ from perenne.storage.database import Transaction
 from perenne.storage.trees import put_tree
 from perenne.storage.workspace import Workspace
 from perenne.tracking import RunState
-from perenne.training import Recipe
+from perenne.training import Compared, Recipe
 
 if TYPE_CHECKING:
     from perenne.data.model import Snapshot
@@ -75,15 +75,18 @@ def run_round(
                 model.candidates,
                 _recipe(loaded, model, policy),
                 model.dataset.expect,
-                Bounds(project.objectives, project.guardrails, champion.tree if champion else ""),
+                Bounds(project.objectives, project.guardrails),
                 champion.snapshot if champion else "",
                 on_event=recorder.hear,
             )
             outcome: Outcome = done.result()
+            tree = put_tree(workspace.objects, outcome.package)
+            challenged = champion if champion is not None and champion.tree != tree else None
+            compared = _compare(engine, outcome, tree, challenged, policy, recorder)
         except Exception as error:
             recorder.fail(error.message if isinstance(error, PerenneError) else f"{type(error).__name__}: {error}")
             raise
-        return _keep(workspace, actor, loaded, recorder, done, outcome, champion)
+        return _keep(workspace, actor, loaded, recorder, done, _Made(outcome, tree, challenged, compared))
 
 
 def _window(model: Model, policy: RetrainPolicy, now: int) -> Window:
@@ -131,17 +134,32 @@ def _recipe(loaded: LoadedProject, model: Model, policy: RetrainPolicy) -> Recip
     )
 
 
+class _Made(NamedTuple):
+    """What a round made: its outcome, the package's digest, the champion it challenges, and how they compare."""
+
+    outcome: Outcome
+    tree: str
+    challenged: Version | None
+    compared: Compared | None
+
+
+def _compare(
+    engine: Engine, outcome: Outcome, tree: str, challenged: Version | None, policy: RetrainPolicy, recorder: "_Recorder"
+) -> Compared | None:
+    """Hold the package against the champion, if that is another one."""
+    if challenged is None:
+        return None
+    metric = policy.promote.metric or outcome.chosen.best.metric
+    run = engine.run(compare, outcome.checked.snapshot, outcome.plan, tree, challenged.tree, metric, on_event=recorder.hear)
+    found: Compared = run.result()
+    return found
+
+
 def _keep(
-    workspace: Workspace,
-    actor: Principal,
-    loaded: LoadedProject,
-    recorder: "_Recorder",
-    done: PipelineRun,
-    outcome: Outcome,
-    champion: Version | None,
+    workspace: Workspace, actor: Principal, loaded: LoadedProject, recorder: "_Recorder", done: PipelineRun, made: _Made
 ) -> RoundResult:
     """Register what the pipeline made, in one transaction with the end of the run."""
-    tree = put_tree(workspace.objects, outcome.package)
+    outcome, tree, challenged, compared = made
     reference = workspace.objects.put_file(outcome.package / "monitor" / "reference.npz")
     name = loaded.project.name
     with workspace.database.read() as tx:
@@ -150,7 +168,6 @@ def _keep(
         return RoundResult(known, outcome, known.run, False, len(done.steps), done.hits)
     run = recorder.open()
     policy = loaded.project.policy or RetrainPolicy()
-    challenged = champion if champion is not None and champion.tree != tree else None
 
     def keep(tx: Transaction) -> Version:
         tracking.end_run(
@@ -160,7 +177,7 @@ def _keep(
         return registry.register(
             tx, actor, model=name, project=name, run=run, tree=tree, reference=reference, snapshot=outcome.checked.snapshot,
             policy=gate_policy(outcome, policy, challenged), fallback=outcome.evaluation.fallback,
-            evidence=evidence_of(outcome, policy, challenged),
+            evidence=evidence_of(outcome, policy, challenged, compared),
         )  # fmt: skip
 
     version = workspace.database.write(keep)

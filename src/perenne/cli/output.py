@@ -81,10 +81,17 @@ def _print_mapping(value: Mapping[str, Any]) -> None:
     for name, item in value.items():
         if isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             print(f"{name}:")  # noqa: T201
-            for row in item:
-                print("  - " + "  ".join(f"{key}={_cell(cell)}" for key, cell in row.items() if cell not in (None, "", [])))  # noqa: T201
+            _print_rows_below(item)
         else:
             print(f"{name:<{width}}  {_cell(item)}")  # noqa: T201
+
+
+def _print_rows_below(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the rows of a list inside another answer: one a line, in columns, without what is empty everywhere."""
+    names = [name for name in rows[0] if any(row.get(name) not in (None, "", []) for row in rows)]
+    widths = {name: max(len(_cell(row.get(name))) for row in rows) for name in names}
+    for row in rows:
+        print("  " + "  ".join(_cell(row.get(name)).ljust(widths[name]) for name in names).rstrip())  # noqa: T201
 
 
 def _cell(value: Any) -> str:

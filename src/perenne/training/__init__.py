@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.training.building import build
-    from perenne.training.evaluation import evaluate
+    from perenne.training.evaluation import compare_packages, evaluate
     from perenne.training.fitting import best_trial, fit_trial, search_metric
     from perenne.training.model import BoundCheck, Compared, Evaluation, Plan, Recipe, Trial
     from perenne.training.planning import make_plan
@@ -24,6 +24,7 @@ _ROOMS = {
     "Trial": "model",
     "best_trial": "fitting",
     "build": "building",
+    "compare_packages": "evaluation",
     "evaluate": "evaluation",
     "fit_trial": "fitting",
     "make_plan": "planning",
@@ -40,6 +41,7 @@ __all__ = [
     "Trial",
     "best_trial",
     "build",
+    "compare_packages",
     "evaluate",
     "fit_trial",
     "make_plan",

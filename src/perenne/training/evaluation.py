@@ -9,7 +9,7 @@ from perenne import inference
 from perenne.core.errors import PerenneError
 from perenne.projects import Guardrail, Objective
 from perenne.stats.bootstrap import compare, interval
-from perenne.stats.columns import Column, Columns, Task, take
+from perenne.stats.columns import Column, Task, take
 from perenne.stats.metrics import METRICS
 from perenne.storage.objects import ObjectStore
 from perenne.training.checks import GroupedAnswers, check_bound
@@ -33,8 +33,6 @@ def evaluate(
     *,
     objectives: Sequence[Objective],
     guardrails: Sequence[Guardrail],
-    metric: str,
-    champion: Path | None,
 ) -> Evaluation:
     """Measure a package on the holdout.
 
@@ -42,10 +40,6 @@ def evaluate(
     ----------
     package : Path
         The folder of the packaged model.
-    metric : str
-        What challenger and champion are compared by.
-    champion : Path, optional
-        The folder of the champion's package; it answers the same rows.
     """
     rows = load_rows(objects, snapshot, plan).part(plan.validation, plan.rows)
     predictor = inference.load(package)
@@ -62,12 +56,10 @@ def evaluate(
     for kind, bounds in (("objective", objectives), ("guardrail", guardrails)):
         found = (check_bound(kind, bound, answers, metrics, operational) for bound in bounds)
         checks += [check for check in found if check is not None]
-    compared = None if champion is None else _compare(plan, metric, rows.columns, rows.y, answer, champion)
     return Evaluation(
         rows=len(rows.y),
         metrics=metrics,
         checks=tuple(checks),
-        compared=compared,
         parity=predictor.parity.sentence,
         fallback=_typical(plan, rows.y),
         latency_p50_ms=timing.p50_ms,
@@ -95,26 +87,31 @@ def finite(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
 
 
-def _compare(
-    plan: Plan, metric: str, columns: Columns, y: Column, challenger: "inference.Prediction", champion: Path
-) -> Compared:
-    """Let the champion answer the challenger's holdout; where it cannot, say why instead of guessing."""
+def compare_packages(objects: ObjectStore, snapshot: str, plan: Plan, challenger: Path, champion: Path, metric: str) -> Compared:
+    """Let challenger and champion answer the same holdout; where the champion cannot, say why instead of guessing."""
+    rows = load_rows(objects, snapshot, plan).part(plan.validation, plan.rows)
     try:
         predictor = inference.load(champion)
     except PerenneError as error:
         return _uncompared(metric, f"the champion cannot be loaded: {error.message}")
     signature = predictor.signature
-    lacking = sorted(field.name for field in signature.fields if field.name not in columns)
+    lacking = sorted(field.name for field in signature.fields if field.name not in rows.columns)
     if lacking:
         return _uncompared(metric, f"the data no longer has the champion's input {lacking[0]!r}")
     if signature.task is not plan.task or tuple(signature.classes) != plan.classes:
         return _uncompared(metric, "champion and challenger answer different questions")
-    answer = predictor.predict(columns)
-    found = compare(metric, plan.task, y, answer, challenger, classes=plan.classes, draws=5 * DRAWS, seed=plan.seed)
+    before, after = predictor.predict(rows.columns), inference.load(challenger).predict(rows.columns)
+    found = compare(metric, plan.task, rows.y, before, after, classes=plan.classes, draws=5 * DRAWS, seed=plan.seed)
     return Compared(
-        metric, finite(found.champion), finite(found.challenger), finite(found.difference),
-        finite(found.low), finite(found.high), finite(found.p_superior), found.rows,
-    )  # fmt: skip
+        metric=metric,
+        champion=finite(found.champion),
+        challenger=finite(found.challenger),
+        difference=finite(found.difference),
+        low=finite(found.low),
+        high=finite(found.high),
+        p_superior=finite(found.p_superior),
+        rows=found.rows,
+    )
 
 
 def _uncompared(metric: str, reason: str) -> Compared:

@@ -160,7 +160,6 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     metrics: tuple[Measured, ...]
     checks: tuple[BoundCheck, ...]
-    compared: Compared | None
     parity: str
     fallback: str | int | float | bool | None
     latency_p50_ms: float

@@ -173,7 +173,7 @@ def _measure(loaded: LoadedProject, table: "pa.Table", scratch: Path, facts: dic
     package = scratch / "package"
     build(objects, snapshot, plan, model.function, best_trial(trials).parameters, package)
     slices = [_limit(Objective, metric, _anything(metric), by=name) for name in plan.slices]
-    evaluation = evaluate(objects, snapshot, plan, package, objectives=slices, guardrails=(), metric=metric, champion=None)
+    evaluation = evaluate(objects, snapshot, plan, package, objectives=slices, guardrails=())
     return _Measured(plan, trials, evaluation, metric)
 
 

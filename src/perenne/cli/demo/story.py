@@ -141,7 +141,7 @@ class _Teller:
 
     def first_round(self) -> bool:
         """Train on the first three months; tell whether the model went into service."""
-        self.say("data", "the flights from New York, from January to 27 March 2013, with the weather of the hour before departure")
+        self.say("data", "flights from New York, from January to 27 March 2013, with the weather of the hour before departure")
         done = run_round(self._workspace, self._person, load_project(self._folder))
         plan = done.outcome.plan
         for trial in done.outcome.chosen.trials:
