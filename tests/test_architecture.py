@@ -169,8 +169,10 @@ def test_stats_formats_and_models_do_no_input_or_output() -> None:
 
 
 def test_files_and_functions_are_short() -> None:
+    """Schema versions apart: they are generated, one statement after the other."""
     bad = []
-    for path in [*source_files(), *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]:
+    written = [path for path in source_files() if path.parent.name != "versions"]
+    for path in [*written, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]:
         name = path.relative_to(ROOT)
         lines = path.read_text().count("\n")
         if lines > MAX_FILE:

@@ -11,8 +11,6 @@ from pathlib import Path
 from sqlalchemy.engine import Connection, Engine
 
 from perenne.core.errors import Unavailable
-from perenne.storage.migrations.declared import import_tables
-from perenne.storage.schema import metadata
 
 VERSIONS = Path(__file__).parent / "versions"
 _SCRIPT = re.compile(r"(\d{4})_\w+\.py")
@@ -35,12 +33,8 @@ def upgrade(engine: Engine, *, versions: Path = VERSIONS, to: str | None = None)
         If the database was written by a newer release.
     """
     known = revisions(versions)
+    target = to or known[-1]
     with engine.connect().execution_options(begins_itself=True) as connection:
-        if not known:  # before the first version is written: the tables as they are declared
-            import_tables()
-            _in_one_transaction(connection, lambda: metadata.create_all(connection))
-            return
-        target = to or known[-1]
         if current(connection) != target:
             _in_one_transaction(connection, lambda: _run_scripts(connection, versions, known, target))
 

@@ -2,7 +2,6 @@
 
 import pkgutil
 import re
-from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,6 @@ import perenne
 _DECLARATION = re.compile(r"^\w+ = sa\.Table\(", re.MULTILINE)
 
 
-@cache
 def import_tables() -> None:
     """Import every module of perenne that declares a table, so that the metadata is complete."""
     for module in pkgutil.walk_packages(perenne.__path__, "perenne."):
