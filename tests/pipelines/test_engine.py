@@ -216,6 +216,29 @@ def test_what_is_not_known_yet_cannot_be_looked_at(engine: Engine) -> None:
     assert calls() == []
 
 
+def test_what_a_step_returns_is_no_part_of_an_object(engine: Engine) -> None:
+    @pipeline
+    def hidden() -> int:
+        return total(Split(numbers(3), []))  # type: ignore[arg-type]
+
+    with pytest.raises(Invalid, match="step 'total', argument 'values': .* stands inside an object"):
+        engine.run(hidden)
+
+
+@step
+def variadic(first: int, *rest: int, scale: int = 1, **named: int) -> int:
+    return scale * (first + sum(rest) + sum(named.values()))
+
+
+def test_steps_may_take_any_number_of_arguments(engine: Engine) -> None:
+    @pipeline
+    def many() -> int:
+        return variadic(1, square(2), 3, scale=square(3), extra=square(4))
+
+    assert engine.run(many).output == many() == 9 * (1 + 4 + 3 + 16)
+    assert engine.run(many).hits == 4
+
+
 def test_a_pipeline_inside_another_is_part_of_it(engine: Engine) -> None:
     @pipeline
     def outer() -> Any:

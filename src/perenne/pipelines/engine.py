@@ -1,6 +1,7 @@
 """The door to a run: `Engine.run(pipeline, …)` gives a `PipelineRun`."""
 
 import reprlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +102,7 @@ class Engine:
         self._lease = lease
         self._scratch = Scratch()
         self._processes: ProcessExecutor | None = None
+        self._lock = threading.Lock()
 
     def run(
         self,
@@ -160,9 +162,10 @@ class Engine:
         self.close()
 
     def _isolated(self) -> ProcessExecutor:
-        if self._processes is None:
-            self._processes = ProcessExecutor()
-        return self._processes
+        with self._lock:
+            if self._processes is None:
+                self._processes = ProcessExecutor()
+            return self._processes
 
 
 def _graph(pipeline: Pipeline[..., Any] | Step[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:

@@ -75,7 +75,8 @@ class Execution:
         try:
             tasks = list(self.plan.tasks)
             self._take_in(tasks)
-            self._tell(Planned, self.plan.run, self._ledger.flow, len(tasks), len(tasks) - self._open)
+            hits = len(tasks) - self._open
+            self._tell(Planned, self.plan.run, self._ledger.flow, len(tasks), hits, tuple(self.plan.notes))
             self._tell_hits(tasks)
             self._work()
             while self.failure is None and not self._read_output():

@@ -111,10 +111,10 @@ def references(value: Any) -> Iterator[Reference]:
     """Go through the references in a value, in order, also those inside lists, tuples and dictionaries."""
     if isinstance(value, Reference):
         yield value
-    elif isinstance(value, list | tuple):
+    elif type(value) in (list, tuple):
         for item in value:
             yield from references(item)
-    elif isinstance(value, dict):
+    elif type(value) is dict:
         for item in value.values():
             yield from references(item)
 
@@ -123,11 +123,11 @@ def fill(value: Any, resolve: Callable[[Reference], Any]) -> Any:
     """Replace every reference in a value by what `resolve` makes of it."""
     if isinstance(value, Reference):
         return resolve(value)
-    if isinstance(value, list):
+    if type(value) is list:
         return [fill(item, resolve) for item in value]
-    if isinstance(value, tuple) and type(value) is tuple:
+    if type(value) is tuple:
         return tuple([fill(item, resolve) for item in value])
-    if isinstance(value, dict):
+    if type(value) is dict:
         return {name: fill(item, resolve) for name, item in value.items()}
     return value
 

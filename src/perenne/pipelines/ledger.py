@@ -118,8 +118,9 @@ class Ledger:
         for task, settled in self._settled:
             if not self._claimer.settle(tx, settled, now) and settled.output is not None:
                 late.append(task)
-        spoil(tx, self._spoiled)
-        self._claimer.release(tx, self._released, now)
+        if self._spoiled or self._released:
+            spoil(tx, self._spoiled)
+            self._claimer.release(tx, self._released, now)
         for task, claim, source in self._kept:
             if task.output is not None:
                 self._claimer.keep(tx, claim, task.output, now, source)

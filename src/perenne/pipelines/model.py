@@ -53,12 +53,13 @@ class StepRecord(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True, tag=True):
-    """The graph was looked up: `hits` of its `steps` have a result already."""
+    """The graph was looked up: `hits` of its `steps` have a result already. `notes` say what the keys could not see."""
 
     run: str
     pipeline: str
     steps: int
     hits: int
+    notes: tuple[str, ...] = ()
 
 
 class Hit(msgspec.Struct, frozen=True, tag=True):

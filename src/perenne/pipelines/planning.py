@@ -1,12 +1,15 @@
 """From a graph to tasks with plan keys: what a run looks up before anything runs, and the keys it makes as results come in."""
 
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
+from types import MappingProxyType
 from typing import Any
 
 from perenne.core.errors import NotFound, Unavailable
 from perenne.core.hashing import key_of
 from perenne.pipelines.artifacts import Artifacts, Output
 from perenne.pipelines.code import CodeReader
+from perenne.pipelines.errors import NotEncodable
 from perenne.pipelines.graph import Graph, Node, Reference, fill, node_of, path_of, references, select
 from perenne.pipelines.keys import StepKey, argument_digest, canonical
 from perenne.pipelines.model import Argument, StepRecord
@@ -126,6 +129,7 @@ class Plan:
         self.graph = graph
         self.tasks: list[Task] = []
         self.codes: dict[str, dict[str, str]] = {}
+        self.notes: list[str] = []
         self._code = code
         self._artifacts = artifacts
         self._by_key: dict[str, Task] = {}
@@ -146,7 +150,8 @@ class Plan:
         """Return the tasks of a map's items; the map waits for those that have no result yet."""
         over = parent.node.over or ""
         nodes = [Node(parent.step, {**parent.node.arguments, over: item}, parent.ordinal) for item in items]
-        children = [self._task(node, f"{parent.label}[{place}]") for place, node in enumerate(nodes)]
+        known = {name: digest for name, digest in parent.digests.items() if name != over}
+        children = [self._task(node, f"{parent.label}[{place}]", known) for place, node in enumerate(nodes)]
         for child in dict.fromkeys(children):
             if parent not in child.takers:
                 child.takers.append(parent)
@@ -158,7 +163,7 @@ class Plan:
         arguments = {name: Argument(digest) for name, digest in task.digests.items()}
         for name in task.lazy:
             sources = tuple(dict.fromkeys(self.task(reference).key for reference in task.lazy[name]))
-            arguments[name] = Argument(self._content(task, name), sources)
+            arguments[name] = Argument(self._content_digest(task, name), sources)
         step_key = self._step_key(task.step)[0]
         return Claim(
             key=task.key,
@@ -195,21 +200,22 @@ class Plan:
         except (NotFound, Unavailable) as error:
             raise Damaged(task) from error
 
-    def _task(self, node: Node, label: str) -> Task:
+    def _task(self, node: Node, label: str, known: Mapping[str, str] = MappingProxyType({})) -> Task:
+        """Make the task of a node; `known` holds digests of arguments that need not be made again."""
         task = Task(node, label, len(self.tasks))
         step_key, task.code = self._step_key(node.step)
         for name, value in node.arguments.items():
             if found := list(references(value)):
                 task.lazy[name] = found
-            task.digests[name] = self._digest(task, name, value)
+            task.digests[name] = known[name] if name in known else self._plan_digest(task, name)
         task.key = step_key.call(task.digests, node.over)
         if not node.step.options.cache:
             task.key = key_of(task.key, self.run, task.ordinal)
-        known = self._by_key.setdefault(task.key, task)
-        if known is task:
+        same = self._by_key.setdefault(task.key, task)
+        if same is task:
             self._connect(task)
             self.tasks.append(task)
-        return known
+        return same
 
     def _connect(self, task: Task) -> None:
         sources = {id(source): source for found in task.lazy.values() for source in map(self.task, found)}
@@ -219,24 +225,31 @@ class Plan:
             task.missing += not source.settled
             source.unread += 1
 
-    def _digest(self, task: Task, name: str, value: Any) -> str:
+    def _plan_digest(self, task: Task, name: str) -> str:
+        """Name an argument by what it is made from."""
+        value = task.node.arguments[name]
         if type(value) is Reference and not path_of(value):
             return f"plan:{self.task(value).key}"
-        return argument_digest(
-            task.step.name,
-            name,
-            value,
-            self._code.special,
-            lambda reference: ("plan", self.task(reference).key, path_of(reference)),
-        )
+        return self._digest(task, name, lambda reference: ("plan", self.task(reference).key, path_of(reference)))
 
-    def _content(self, task: Task, name: str) -> str:
+    def _content_digest(self, task: Task, name: str) -> str:
+        """Name an argument by what came out."""
         value = task.node.arguments[name]
         if type(value) is Reference and not path_of(value):
             return f"content:{self._output_digest(value)}"
-        return argument_digest(
-            task.step.name, name, value, self._code.special, lambda reference: ("content", self._output_digest(reference))
-        )
+        return self._digest(task, name, lambda reference: ("content", self._output_digest(reference)))
+
+    def _digest(self, task: Task, name: str, form: Callable[[Reference], object]) -> str:
+        def checked(reference: Reference) -> object:
+            if not any(reference is found for found in task.lazy.get(name, ())):
+                raise NotEncodable(
+                    f"{reference!r} stands inside an object",
+                    code="pipelines.lazy",
+                    hint="pass what a step returns as an argument of its own, or in a list, tuple or dictionary",
+                )
+            return form(reference)
+
+        return argument_digest(task.step.name, name, task.node.arguments[name], self._code.special, checked)
 
     def _output_digest(self, reference: Reference) -> str:
         """Name the content of a result, or of the part of it that is taken."""
@@ -249,5 +262,6 @@ class Plan:
         if known is None:
             identity = self._code.identity(step.function)
             self.codes[identity.hash] = identity.parts
+            self.notes.extend(note for note in identity.notes if note not in self.notes)
             known = self._step_keys[id(step)] = (StepKey(step.name, identity.hash, step.options.environment), identity.hash)
         return known

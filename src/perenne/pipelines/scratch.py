@@ -3,6 +3,7 @@
 import atexit
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 from perenne.core.ids import new_id
@@ -18,20 +19,17 @@ class Scratch:
     def __init__(self) -> None:
         self._path = Path(tempfile.gettempdir()) / f"{_PREFIX}{new_id()}"
         self._made = False
-
-    @property
-    def path(self) -> Path:
-        """Where the folder is, or will be."""
-        return self._path
+        self._lock = threading.Lock()
 
     def folder(self, *parts: str) -> Path:
         """Return a folder in it; made, as everything above it."""
-        if not self._made:
-            _sweep(self._path.parent)
-            self._path.mkdir(mode=0o700)
-            (self._path / _OWNER).write_text(owner_token())
-            atexit.register(self.remove)
-            self._made = True
+        with self._lock:
+            if not self._made:
+                _sweep(self._path.parent)
+                self._path.mkdir(mode=0o700)
+                (self._path / _OWNER).write_text(owner_token())
+                atexit.register(self.remove)
+                self._made = True
         folder = self._path.joinpath(*parts)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
