@@ -10,7 +10,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
 from perenne.core.errors import Denied, Invalid, NotFound
 from perenne.projects import load_project, record_project
-from perenne.projects.service import gaps, get_project, projects
+from perenne.projects.service import gaps, get_project, list_projects
 from perenne.storage.workspace import Workspace
 
 PROJECT = """
@@ -116,7 +116,7 @@ def test_a_project_is_recorded_once_and_again_when_its_text_changes(
     record()
     with workspace.database.read() as tx:
         second = get_project(tx, "churn")
-        assert [known.name for known in projects(tx)] == ["churn"]
+        assert [known.name for known in list_projects(tx)] == ["churn"]
     assert (second.created, second.objectives[0].limit) == (first.created, 0.8)
     assert workspace.objects.get(first.source).decode() == PROJECT
 

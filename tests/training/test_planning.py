@@ -28,11 +28,11 @@ def test_training_rows_are_older_than_validation_rows_and_those_than_the_holdout
 
     table = table_of("breast_cancer")
     shuffled = table.take(np.random.default_rng(3).permutation(table.num_rows))
-    made = prepare(tmp_path, shuffled, holdout=60 * DAY)
+    made = prepare(tmp_path, shuffled, holdout=150 * DAY)
     plan = made.plan
     assert 0 < plan.train < plan.validation < plan.rows
-    assert plan.rows - plan.validation == 60
-    straight = prepare(tmp_path, table, holdout=60 * DAY)
+    assert plan.rows - plan.validation == 150
+    straight = prepare(tmp_path, table, holdout=150 * DAY)
     one = load_rows(made.objects, made.snapshot, plan)
     other = load_rows(straight.objects, straight.snapshot, straight.plan)
     for name in one.columns:

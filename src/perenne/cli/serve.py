@@ -48,11 +48,13 @@ def _release(workspace: Workspace, name: str) -> str:
     if "@" in name:
         with workspace.database.read() as tx:
             version = registry.get_version(tx, name)
-        workspace.database.write(
-            lambda tx: serving.service.deploy(
-                tx, local_principal(), version.project, name, answer=version.fallback, reason="perenne serve"
+            present = [item.champion.version for item in serving.service.deployments(tx, version.project)]
+        if name not in present:
+            workspace.database.write(
+                lambda tx: serving.service.deploy(
+                    tx, local_principal(), version.project, name, answer=version.fallback, reason="perenne serve"
+                )
             )
-        )
         deployment_name = version.project
     try:
         with workspace.database.read() as tx:

@@ -13,7 +13,7 @@ from perenne.inference.predictor import Predictor
 from perenne.stats.columns import Columns, row_count, take
 
 WARM_UP = 50
-BLOCKS = 5
+BLOCKS = 20
 BATCH = 1_000
 
 

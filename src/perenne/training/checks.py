@@ -12,7 +12,7 @@ from perenne.stats.columns import Column, Columns, Task
 from perenne.stats.metrics import METRICS, evaluate
 from perenne.training.model import BoundCheck, Measured
 
-MIN_GROUP_ROWS = 100
+MIN_GROUP_ROWS = 30
 MIN_GROUP_CLASS_ROWS = 10
 
 
@@ -59,7 +59,7 @@ def _worst_group(kind: str, check: str, bound: Objective | Guardrail, answers: G
     skipped = 0
     for level in sorted({value for value in groups if value is not None}):
         rows = np.flatnonzero(groups == level)
-        if not _large_enough(answers, rows):
+        if not _large_enough(answers, rows, METRICS[bound.metric].needs_scores):
             skipped += 1
             continue
         scores = None if answers.scores is None else answers.scores[rows]
@@ -75,11 +75,11 @@ def _worst_group(kind: str, check: str, bound: Objective | Guardrail, answers: G
     return BoundCheck(kind, check, value, None, None, bound.limit, bound.met(value), detail)
 
 
-def _large_enough(answers: GroupedAnswers, rows: Column) -> bool:
-    """Tell whether a group can be judged: enough rows, and of each class a few."""
+def _large_enough(answers: GroupedAnswers, rows: Column, by_scores: bool) -> bool:
+    """Tell whether a group can be judged: enough rows, and for a metric of scores a few of each class."""
     if len(rows) < MIN_GROUP_ROWS:
         return False
-    if answers.task is Task.REGRESSION:
+    if not by_scores:
         return True
     present = np.bincount(answers.y[rows], minlength=len(answers.classes))
     return bool(present[present > 0].min() >= MIN_GROUP_CLASS_ROWS and np.count_nonzero(present) > 1)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MIN_ROWS = 60
 VALIDATION_SHARE = 0.2
 HOLDOUT_SHARE = 0.2
+HOLDOUT_ROWS = 500
 CHUNK_LIMITS = (8, 56)
 UNTIMED_CHUNKS = 12
 HOLDOUT_LIMITS = (0.05, 0.4)
@@ -76,7 +77,8 @@ def _split(rows: int, times: Column | None, holdout: int) -> tuple[int, int]:
     share = HOLDOUT_SHARE
     if times is not None:
         newest = float(np.count_nonzero(times > times[-1] - holdout / SECOND)) / rows
-        share = min(max(newest, HOLDOUT_LIMITS[0]), HOLDOUT_LIMITS[1])
+        enough = min(HOLDOUT_ROWS / rows, HOLDOUT_SHARE)
+        share = min(max(newest, enough, HOLDOUT_LIMITS[0]), HOLDOUT_LIMITS[1])
     end = rows - max(1, round(rows * share))
     return end - max(1, round(end * VALIDATION_SHARE)), end
 

@@ -20,10 +20,11 @@ from perenne.stats.columns import Task
 from perenne.stats.metrics import METRICS
 from perenne.storage.objects import FileObjects
 from perenne.training.building import build
+from perenne.training.checks import MIN_GROUP_ROWS
 from perenne.training.evaluation import evaluate
 from perenne.training.fitting import best_trial, fit_trial, search_metric
 from perenne.training.model import Evaluation, LeftOut, Plan, Recipe, Trial
-from perenne.training.planning import make_plan
+from perenne.training.planning import HOLDOUT_SHARE, make_plan
 from perenne.training.template import render
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ _B = TypeVar("_B", Objective, Guardrail)
 
 SAMPLE_ROWS = 20_000
 SEED = 1
+SLACK = 0.03
 LATENCY_FACTOR = 10
+MIN_LATENCY_MS = 10
 SLICE_LEVELS = range(2, 13)
 
 
@@ -190,23 +193,28 @@ def _anything(metric: str) -> float:
 
 
 def _slices(table: "pa.Table", plan: Plan) -> tuple[str, ...]:
-    """Return the first category with a handful of levels, to look at the model group by group."""
+    """Return the first category with a handful of levels, each with rows enough to judge the model group by group."""
     for field in plan.fields:
-        if field.kind == "category" and len(table.column(field.name).unique().drop_null()) in SLICE_LEVELS:
+        if field.kind != "category":
+            continue
+        counts = np.unique(table.column(field.name).drop_null().to_numpy(), return_counts=True)[1]
+        if len(counts) in SLICE_LEVELS and counts.min() * HOLDOUT_SHARE >= 1.5 * MIN_GROUP_ROWS:
             return (field.name,)
     return ()
 
 
 def _bounds(measured: _Measured) -> tuple[tuple[Objective, ...], tuple[Guardrail, ...]]:
-    """Propose limits a little on the safe side of what was measured: outside the 95 % interval, ten times the latency."""
+    """Propose limits on the safe side of what was measured: outside the 95 % interval, 3 % away, ten times the latency."""
     metric, higher = measured.metric, METRICS[measured.metric].better == "higher"
     found = next(item for item in measured.evaluation.metrics if item.metric == metric)
     edge = found.low if higher else found.high
     objectives = []
-    if edge is not None:
-        objectives.append(_limit(Objective, metric, _rounded(edge, up=not higher)))
+    if edge is not None and found.value is not None:
+        slack = SLACK * abs(found.value)
+        limit = min(edge, found.value - slack) if higher else max(edge, found.value + slack)
+        objectives.append(_limit(Objective, metric, _rounded(limit, up=not higher)))
     latency = math.ceil(measured.evaluation.latency_p99_ms * LATENCY_FACTOR)
-    objectives.append(Objective("latency_p99_ms", at_most=float(max(latency, 5))))
+    objectives.append(Objective("latency_p99_ms", at_most=float(max(latency, MIN_LATENCY_MS))))
     guardrails = []
     for check in measured.evaluation.checks:
         if check.value is not None:

@@ -21,4 +21,16 @@ def demo(fast: bool, folder: Path) -> Result:
     from perenne.cli.demo.story import tell
 
     told = tell(folder, fast=fast)
-    return Result(told, shown="", note="")
+    asked = f"{told.flights} flights in {told.requests} requests, {told.labels} labels, {len(told.episodes)} episodes"
+    note = f"""
+{asked}, {told.seconds:.0f} s. {told.champion} answers now.
+
+What to try next, in {told.folder}:
+  perenne why {told.prediction}
+  perenne status
+  perenne model show {told.champion}
+  perenne policy episodes
+  perenne monitor show flight-delays
+  perenne audit verify
+  perenne up"""
+    return Result(told, shown="", note=note)
