@@ -283,3 +283,16 @@ def test_an_alert_without_a_window_is_raised_once_and_resolved_by_hand(database:
     assert sent(database) == ["firing"]
     database.write(lambda tx: resolve_alert(tx, actor, alert, "gone", 2 * HOUR))
     assert sent(database) == ["firing", "resolved"]
+
+
+def test_only_an_alarm_window_raises_an_alert(database: Database) -> None:
+    """A window that falls silent brings two alarms together; the alert waits for a window that says what is wrong."""
+    step(database, 1, Outcome.ALARM)
+    step(database, 2, Outcome.CLEAR)
+    step(database, 3, Outcome.ALARM)
+    alert = step(database, 2, Outcome.UNKNOWN)
+    assert alert is not None
+    assert alert.state is AlertState.PENDING
+    alert = step(database, 4, Outcome.ALARM)
+    assert alert is not None
+    assert alert.state is AlertState.FIRING

@@ -6,7 +6,7 @@ from tests.monitoring.conftest import DEPLOYMENT, VERSION, Log, Rows, Spool, eve
 
 from perenne.auth import audit
 from perenne.core.clock import HOUR
-from perenne.monitoring import row_store, store
+from perenne.monitoring import groups, row_store, store
 from perenne.monitoring.disparity import disparity_figure, is_disparity, needs_labels
 from perenne.monitoring.events import GuardrailBreached
 from perenne.monitoring.groups import count_logged_groups, merge_counts
@@ -46,6 +46,13 @@ def test_groups_are_counted_once_from_each_part(workspace: Workspace, spool: Spo
         counts = row_store.list_groups(tx, KEY)["carrier"]
     once = count_groups(rows.carrier, rows.predictions)
     assert counts == merge_counts([*once, *once, *once])
+
+
+def test_a_part_that_another_process_counted_first_is_not_added(workspace: Workspace, spool: Spool) -> None:
+    counted = {(KEY, "carrier"): [GroupCounts("AA", count=10, selected=4)]}
+    assert [workspace.database.write(lambda tx: groups._add(tx, "part-1", counted, 0)) for _ in range(2)] == [True, False]
+    with workspace.database.read() as tx:
+        assert row_store.list_groups(tx, KEY)["carrier"] == (GroupCounts("AA", count=10, selected=4),)
 
 
 def test_a_damaged_part_is_passed_over(workspace: Workspace, spool: Spool, log: Log) -> None:

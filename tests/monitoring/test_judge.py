@@ -1,5 +1,6 @@
 """Judging windows: what is found, which windows are judged together, and what is judged again."""
 
+import numpy as np
 import pytest
 from tests.monitoring.conftest import DEPLOYMENT, VERSION, Rows, Spool, events, make_rows
 
@@ -11,7 +12,7 @@ from perenne.monitoring import judge, store
 from perenne.monitoring.events import DriftFound, ObjectiveMissed
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
-from perenne.monitoring.model import AlertState, Standing, Stream, Watch, WindowKey, WindowState, WindowVerdict
+from perenne.monitoring.model import AlertState, Severity, Standing, Stream, Watch, WindowKey, WindowState, WindowVerdict
 from perenne.monitoring.service import alerts, deployment_health, drift_at, open_alerts, watch
 from perenne.projects import Objective
 from perenne.serving import store as served
@@ -88,6 +89,32 @@ def test_few_rows_are_judged_together_with_those_before(workspace: Workspace, sp
     assert alone is not None
     assert (merged.span_start, merged.rows) == (0, 240)
     assert (alone.span_start, alone.rows) == (3 * HOUR, 80)
+
+
+def test_few_rows_are_merged_into_the_next_window_however_large(workspace: Workspace, spool: Spool) -> None:
+    for window, rows in enumerate((80, 0, 300, 300)):
+        spool.leave(make_rows(rows, window), window)
+    run(workspace)
+    assert states(workspace, range(4)) == ["too_few", "too_few", "ok", "ok"]
+    merged, alone = verdict_on(workspace, 2), verdict_on(workspace, 3)
+    assert merged is not None
+    assert alone is not None
+    assert (merged.span_start, merged.rows) == (0, 380)
+    assert (alone.span_start, alone.rows) == (3 * HOUR, 300)
+
+
+def test_a_column_that_goes_missing_fires_at_once(workspace: Workspace, spool: Spool) -> None:
+    rows = make_rows(600, 1)
+    rows.wind[::5] = np.nan
+    spool.leave(rows, 0)
+    run(workspace)
+    assert events(workspace, DriftFound) == []
+    rows.wind[rows.wind < 2] = np.nan
+    spool.leave(rows, 9)
+    run(workspace)
+    with workspace.database.read() as tx:
+        (alert,) = [alert for alert in open_alerts(tx) if alert.rule == "drift"]
+    assert (alert.severity, alert.state) == (Severity.CRITICAL, AlertState.FIRING)
 
 
 def test_at_most_eight_windows_are_judged_together(workspace: Workspace, spool: Spool) -> None:

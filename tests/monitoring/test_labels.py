@@ -167,6 +167,18 @@ class TestAlerts:
         assert state.figure.value < 0.4  # type: ignore[operator]
         assert events(workspace, ObjectiveMissed) == []
 
+    def test_labels_that_come_after_the_verdict_change_it(
+        self, workspace: Workspace, spool: Spool, log: Log, actor: Principal
+    ) -> None:
+        rows = make_rows(500, 1, flipped=True)
+        spool.leave(rows, 5)
+        ids = log.write(rows, 5)
+        turn(workspace)
+        assert "objective:roc_auc:realised" not in bounds(workspace, 5)
+        submit_labels(workspace, actor, labelled(rows, ids))
+        turn(workspace)
+        assert bounds(workspace, 5)["objective:roc_auc:realised"].standing is Standing.MISSED
+
     def test_labels_that_come_before_the_window_is_judged_count_when_it_is(
         self, workspace: Workspace, spool: Spool, log: Log, actor: Principal
     ) -> None:
@@ -251,6 +263,34 @@ class TestWaiting:
         with monkeypatch.context() as patched:
             patched.setattr(joining, "_added", overtaken)
             assert joining.join_labels(workspace, workspace.clock.now()) == 0
+        turn(workspace)
+        assert metrics(workspace, 5)["accuracy"].n_labelled == 100
+
+    def test_labels_that_another_process_added_to_the_window_are_not_lost(
+        self, workspace: Workspace, spool: Spool, log: Log, actor: Principal, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its clock is behind, so that it takes another batch."""
+        from perenne.monitoring import joining
+
+        rows = make_rows(100, 1)
+        ids = log.write(rows, 5)
+        now = workspace.clock.now()
+        submit_labels(workspace, actor, labelled(rows, ids, slice(0, 50)))
+        first = msgspec.structs.replace(batches(workspace)[0], due=now)
+        workspace.database.write(lambda tx: row_store.save_batch(tx, first))
+        honest = joining._added
+
+        def overtaken(*arguments: object) -> object:
+            found = honest(*arguments)  # type: ignore[arg-type]
+            with monkeypatch.context() as patched:
+                patched.setattr(joining, "_added", honest)
+                submit_labels(workspace, actor, labelled(rows, ids, slice(50, 100)))
+                assert joining.join_labels(workspace, now - 1) == 50
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(joining, "_added", overtaken)
+            assert joining.join_labels(workspace, now) == 0
         turn(workspace)
         assert metrics(workspace, 5)["accuracy"].n_labelled == 100
 

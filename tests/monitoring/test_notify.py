@@ -117,6 +117,12 @@ def test_the_log_channel_writes_one_line_for_each_alert(
     assert "late@1: firing since" in caplog.text
 
 
+def test_an_event_about_alerts_that_are_not_there_queues_nothing(workspace: Workspace) -> None:
+    event = AlertsChanged(deployment="d", version="m@1", window_start=0, changes=(("nothing", "firing"),))
+    workspace.database.write(lambda tx: AlertDelivery({"mail": Mailbox()}).queue(tx, event))
+    assert queued(workspace) == []
+
+
 def test_a_channel_that_is_gone_is_passed_over(workspace: Workspace, spool: Spool) -> None:
     for window in range(2):
         drifted(spool, window)

@@ -110,16 +110,15 @@ def _close_superseded(workspace: Workspace, now: int) -> None:
 
 
 def _span(tx: Transaction, key: WindowKey) -> list[Window]:
-    """Return the window, after those before it that had too few rows and are needed to reach enough; oldest first."""
+    """Return the window after those right before it that had too few rows and wait to be judged with the next; oldest first."""
     earliest = key.start - (MERGED_WINDOWS - 1) * key.length
     *earlier, window = store.windows_between(tx, key, earliest)
-    span, rows = [window], window.rows
+    span = [window]
     for before in reversed(earlier):
         verdict = store.find_verdict(tx, before.key)
-        if rows >= drift.MINIMUM_ROWS or verdict is None or verdict.state is not WindowState.TOO_FEW:
+        if verdict is None or verdict.state is not WindowState.TOO_FEW:
             break
         span.insert(0, before)
-        rows += before.rows
     return span
 
 
