@@ -33,7 +33,16 @@ class Loop:
 
     def turn(self) -> int:
         """Do all that is due now, and return how much that was. A part that fails is logged and tried again in the next turn."""
-        parts = (self._observe, self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver, self._release)
+        parts = (
+            self._collect,
+            self._realise,
+            self._judge,
+            self._outbox.deliver,
+            self._schedule,
+            self._advance,
+            self._outbox.deliver,
+            self._release,
+        )
         return sum(self._guarded(part) for part in parts)
 
     def settle(self, turns: int = 20) -> int:
@@ -46,11 +55,14 @@ class Loop:
                 break
         return done
 
-    def _observe(self) -> int:
-        now = self._workspace.clock.now()
-        collected = monitoring.collect(self._workspace)
-        realised = monitoring.realise(self._workspace, now)
-        return collected + realised + monitoring.judge_due(self._workspace, now)
+    def _collect(self) -> int:
+        return monitoring.collect(self._workspace)
+
+    def _realise(self) -> int:
+        return monitoring.realise(self._workspace, self._workspace.clock.now())
+
+    def _judge(self) -> int:
+        return monitoring.judge_due(self._workspace, self._workspace.clock.now())
 
     def _schedule(self) -> int:
         return trigger_scheduled(self._workspace)
