@@ -10,6 +10,8 @@ from perenne.pipelines.explanation import Explanation
 from perenne.pipelines.explanation import explain as explain_step
 from perenne.storage.workspace import Workspace
 
+ARGUMENTS_SHOWN = 60
+
 
 @click.group()
 def pipeline() -> None:
@@ -32,7 +34,7 @@ def list_(workspace: Workspace, limit: int) -> list[dict[str, Any]]:
             "hits": run.hits,
             "started": format_time(run.started),
             "took": "" if run.ended is None else format_duration(run.ended - run.started),
-            "arguments": run.arguments,
+            "arguments": run.arguments if len(run.arguments) <= ARGUMENTS_SHOWN else f"{run.arguments[:ARGUMENTS_SHOWN]} …",
         }
         for run in runs
     ]

@@ -86,7 +86,7 @@ class Ledger:
         return written
 
     def end(self, state: RunState) -> None:
-        """Write what was noted and how the run ended; what is still claimed is released."""
+        """Write what was noted and how the run ended; an interrupted run releases its claims. Runs that died are noted too."""
 
         def write(tx: Transaction) -> None:
             now = self._now()
@@ -94,6 +94,7 @@ class Ledger:
             if state is RunState.INTERRUPTED:
                 self._claimer.release_all(tx, now)
             self._claimer.end(tx, self.flow, self._arguments, state, self._started, now)
+            lose_runs(tx, [run for run, owner, lease in running_runs(tx, self.flow) if lease < now or is_dead(owner)], now)
 
         self._database.write(write, durable=False)
         self._clear()
@@ -106,8 +107,6 @@ class Ledger:
         now = self._now()
         if not self._begun:
             self._claimer.begin(tx, self.flow, self._arguments, self._started, self._plan.codes)
-            lost = [run for run, owner, lease in running_runs(tx, self.flow) if lease < now or is_dead(owner)]
-            lose_runs(tx, lost, now)
             self._begun = True
         late = self._write_notes(tx, now)
         return Written(late, [] if late else [self._claimer.claim(tx, claim, now) for claim in claims])

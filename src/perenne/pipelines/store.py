@@ -52,13 +52,14 @@ flow_run = sa.Table(
     "flow_run",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("flow", sa.Text, nullable=False, index=True),
+    sa.Column("flow", sa.Text, nullable=False),
     sa.Column("args", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("lease", sa.BigInteger, nullable=False),
     sa.Column("started", sa.BigInteger, nullable=False),
     sa.Column("ended", sa.BigInteger),
+    sa.Index(None, "state", "flow"),
 )
 
 run_step = sa.Table(
@@ -219,6 +220,7 @@ _RUN = Prepared(
     VALUES (:run, :flow, :args, :state, :me, :lease, :started, :ended)
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, lease = excluded.lease, ended = excluded.ended""")
 )
+_RUNNING = Prepared(sa.text("SELECT id, owner, lease FROM flow_run WHERE state = 'running' AND flow = :flow"))
 _LOST_RUN = Prepared(sa.text("UPDATE flow_run SET state = 'lost', ended = :now WHERE id = :run AND state = 'running'"))
 
 
@@ -331,9 +333,7 @@ def spoil(tx: Transaction, keys: Iterable[str]) -> None:
 
 def running_runs(tx: Transaction, flow: str) -> list[tuple[str, str, int]]:
     """Return id, owner and lease of the runs of a pipeline that did not end."""
-    columns = (flow_run.c.id, flow_run.c.owner, flow_run.c.lease)
-    rows = tx.execute(sa.select(*columns).where(flow_run.c.flow == flow, flow_run.c.state == "running"))
-    return [(row.id, row.owner, row.lease) for row in rows]
+    return list(_RUNNING.run(tx, {"flow": flow}))
 
 
 def lose_runs(tx: Transaction, runs: Iterable[str], now: int) -> None:

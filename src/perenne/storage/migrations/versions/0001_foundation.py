@@ -146,7 +146,7 @@ def upgrade() -> None:
         sa.Column("ended", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_flow_run")),
     )
-    op.create_index(op.f("ix_flow_run_flow"), "flow_run", ["flow"], unique=False)
+    op.create_index(op.f("ix_flow_run_state_flow"), "flow_run", ["state", "flow"], unique=False)
     op.create_table(
         "installation",
         sa.Column("id", sa.Text(), nullable=False),
