@@ -2,6 +2,8 @@
 
 import importlib.util
 import itertools
+import os
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -238,6 +240,7 @@ def test_a_function_without_source_goes_by_its_bytecode(tmp_path: Path) -> None:
     one = typed_in("K = 1\ndef inner(x): return x + K\ndef work(x): return inner(x)")
     assert one.notes
     assert one.hash == typed_in("K = 1\n\n\ndef inner(x): return x + K\ndef work(x): return inner(x)").hash
+    assert one.hash == typed_in('K = 1\ndef inner(x):\n  "Say so."\n  return x + K\ndef work(x): return inner(x)').hash
     assert one.hash != typed_in("K = 2\ndef inner(x): return x + K\ndef work(x): return inner(x)").hash
     assert one.hash != typed_in("K = 1\ndef inner(x): return x - K\ndef work(x): return inner(x)").hash
 
@@ -277,3 +280,23 @@ def test_a_shared_class_counts_where_its_instances_are_constants(write: Write) -
     main = changed(MAIN, "OFFSET = 1", "class Size:\n    def value(self): return 1\nSIZE = Size()\nOFFSET = 1")
     main = changed(main, "return x * by", "return x * by + SIZE.value()")
     assert write(main).hash != write(changed(main, "def value(self): return 1", "def value(self): return 2")).hash
+
+
+def test_the_hash_does_not_depend_on_the_process(tmp_path: Path) -> None:
+    (tmp_path / "project_helpers.py").write_text(HELPERS)
+    main = changed(MAIN, "UNUSED = 1", 'LEVELS = {"x", "y", "z"}')
+    (tmp_path / "project.py").write_text(changed(main, "len(NAMES)", 'len(NAMES) + (str(x) in LEVELS or x in {"p", "q"})'))
+    program = (
+        "from pathlib import Path\nimport project\nfrom perenne.pipelines.code import CodeReader\n"
+        "print(CodeReader(Path('.')).identity(project.work.function).hash)"
+    )
+    paths = os.pathsep.join([str(tmp_path), *(path for path in sys.path if path)])
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": paths},
+            cwd=tmp_path, check=True, capture_output=True, text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(hashes) == 1

@@ -405,5 +405,15 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _code_key(code: types.CodeType) -> str:
-    constants = [constant for constant in code.co_consts if not isinstance(constant, types.CodeType)]
-    return key_of(code.co_code, list(code.co_names), list(code.co_varnames), [repr(constant) for constant in constants[1:]])
+    constants = code.co_consts[1:] if _has_docstring(code) else code.co_consts
+    kept = [canonical(constant, _constant_of_code) for constant in constants if not isinstance(constant, types.CodeType)]
+    return key_of(code.co_code, list(code.co_names), list(code.co_varnames), kept)
+
+
+def _has_docstring(code: types.CodeType) -> bool:
+    """Tell whether the first constant is the docstring; up to Python 3.12 it always is, or None in its place."""
+    return sys.version_info < (3, 13) or bool(code.co_flags & 0x4000000)
+
+
+def _constant_of_code(value: Any) -> Tagged | None:
+    return Tagged("ellipsis") if value is ... else None
