@@ -4,6 +4,7 @@ import logging
 import shutil
 import sys
 import time
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from perenne.storage.workspace import Workspace
 
 NAME = "flight-delays"
 MARK = ".perenne-demo"
+SHOWN_BEFORE_END = 10 * DAY  # an answer whose week has been judged by the end
 OPENING = "2013-03-28"
 REASON = "the demo stands in for the person at the screen"
 
@@ -69,7 +71,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     performance : tuple of Week
         Realised performance of the champions.
     prediction : str
-        The id of the last answer, for `perenne why`.
+        The id of an answer to ask `perenne why` about.
     """
 
     folder: str
@@ -166,7 +168,9 @@ class _Teller:
             self.say("serve", f"{NAME} answers on http://127.0.0.1:{server.port}/v2/models/{NAME}/infer")
             yesterday: list[Answered] = []
             while (day := self._clock.now()) < until:
-                today = self._day(caller, archive.day(day), day)
+                today = self._day(caller, archive.day(day))
+                if today and day < until - SHOWN_BEFORE_END:
+                    self._last = today[-1].prediction_id
                 server.flush()
                 self._clock.advance_to(day + DAY)
                 self._post_labels(yesterday)
@@ -175,17 +179,15 @@ class _Teller:
             caller.close()
         archive.close()
 
-    def _day(self, caller: Caller, rows: list[dict[str, Any]], day: int) -> list[Answered]:
+    def _day(self, caller: Caller, rows: list[dict[str, Any]]) -> list[Answered]:
         """Ask about one day's flights in their order."""
         answered: list[Answered] = []
         for start in range(0, len(rows), ROWS_PER_REQUEST):
             part = rows[start : start + ROWS_PER_REQUEST]
-            instant = int(part[0]["scheduled"].timestamp()) if part[0]["scheduled"].tzinfo else 0
-            answered += caller.ask(part, max(day, instant * SECOND))
+            instant = int(part[0]["scheduled"].replace(tzinfo=UTC).timestamp()) * SECOND
+            answered += caller.ask(part, instant)
             self._requests += 1
         self._flights += len(answered)
-        if answered:
-            self._last = answered[-1].prediction_id
         return answered
 
     def _post_labels(self, answered: list[Answered]) -> None:
