@@ -39,6 +39,7 @@ class Stage:
             {
                 registry.VersionRegistered: [reactions.on_registered],
                 registry.VersionDecided: [reactions.on_decided],
+                serving.DeploymentChanged: [reactions.on_deployment],
                 DriftFound: [reactions.on_drift],
                 ObjectiveMissed: [reactions.on_objective],
                 GuardrailBreached: [reactions.on_guardrail],
@@ -260,6 +261,18 @@ def test_a_breached_guardrail_gives_a_settled_champions_answers_to_the_one_befor
     assert deployment.stop is not None
     assert deployment.stop.mode is StopMode.PREVIOUS
     assert deployment.previous is not None and deployment.previous.version == champion
+
+
+def test_alias_and_watch_follow_what_a_person_deploys_by_hand(stage: Stage) -> None:
+    stage.version("a")
+    other = stage.version("b")
+    stage.database.write(lambda tx: serving.service.deploy(tx, stage.actor, "p", other, reason="by hand"))
+    stage.outbox.deliver()
+    with stage.database.read() as tx:
+        alias = registry.aliased(tx, "p", "champion")
+        assert alias is not None and alias.id == other
+        watched = [record.after or "" for record in audit.trail(tx) if record.action == "monitor.watch"]
+    assert any(other in after for after in watched)
 
 
 def test_the_calendar_fires_once_for_all_the_times_that_were_missed(stage: Stage) -> None:

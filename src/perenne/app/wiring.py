@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from perenne import automation, monitoring, registry
+from perenne import automation, monitoring, registry, serving
 from perenne.automation import Loop, Reactions, Worker
 from perenne.core.events import Event
 from perenne.storage import jobs
@@ -46,6 +46,7 @@ class Platform:
         return {
             registry.VersionRegistered: [reactions.on_registered],
             registry.VersionDecided: [reactions.on_decided],
+            serving.DeploymentChanged: [reactions.on_deployment],
             monitoring.events.DriftFound: [reactions.on_drift],
             monitoring.events.ObjectiveMissed: [reactions.on_objective],
             monitoring.events.GuardrailBreached: [reactions.on_guardrail],

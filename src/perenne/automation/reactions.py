@@ -71,6 +71,20 @@ class Reactions:
         stop(tx, _guard(event.deployment), event.deployment, event.version, cause)
         self._trigger(tx, event.deployment, event.version, Missed(), cause)
 
+    def on_deployment(self, tx: Transaction, event: serving.DeploymentChanged) -> None:
+        """Let alias and monitoring follow what is deployed, also where a person changed it by hand."""
+        project = _project(tx, event.deployment)
+        if project is None:
+            return
+        actor = policy_principal(project.name, project.owner)
+        deployment = serving.service.get_deployment(tx, event.deployment)
+        for variant in (deployment.champion, *deployment.challengers):
+            watch_version(tx, actor, project, variant.version)
+        model = registry.get_version(tx, deployment.champion.version).model
+        present = registry.aliased(tx, model, "champion")
+        if present is None or present.id != deployment.champion.version:
+            registry.set_alias(tx, actor, model, "champion", deployment.champion.version, reason=f"{event.change} by hand")
+
     def _trigger(self, tx: Transaction, deployment: str, version: str, trigger: Trigger, cause: str) -> None:
         project = _project(tx, deployment)
         if project is None or project.policy is None or trigger not in project.policy.on:
