@@ -14,27 +14,31 @@ def fields_of(pid):
     except OSError:
         return None
 
-def cpu():
-    # of this process, of its children that have ended, and of all below it that still run
+def mine():
+    used, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime + ended.ru_utime + ended.ru_stime
+
+def below():
+    # processor seconds of all that was started from here and still runs, such as a server
     found = {int(name): fields for name in os.listdir("/proc") if name.isdigit() and (fields := fields_of(name))}
-    below, size = {os.getpid()}, 0
-    while len(below) > size:
-        size = len(below)
-        below |= {pid for pid, fields in found.items() if int(fields[1]) in below}
-    ticks = sum(int(found[pid][place]) for pid in below - {os.getpid()} if pid in found for place in (11, 12, 13, 14))
-    mine, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return mine.ru_utime + mine.ru_stime + children.ru_utime + children.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
+    family, size = {os.getpid()}, 0
+    while len(family) > size:
+        size = len(family)
+        family |= {pid for pid, fields in found.items() if int(fields[1]) in family}
+    ticks = sum(int(found[pid][place]) for pid in family - {os.getpid()} if pid in found for place in (11, 12, 13, 14))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 def timed(function):
-    used, wall = cpu(), time.perf_counter()
+    started, used, wall = below(), mine(), time.perf_counter()
     function()
-    return time.perf_counter() - wall, cpu() - used
+    wall, used = time.perf_counter() - wall, mine() - used
+    return wall, used + below() - started
 
 def tell(version, **measured):
     rss = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
     print(json.dumps({"version": version, "steps": STEPS, "rss_mb": rss, **measured}), flush=True)
 
-imported = cpu()
+imported = mine()
 """
 
 PERENNE = (
@@ -61,7 +65,7 @@ def chain(steps: int, first: int) -> int:
 def fan(steps: int, first: int) -> list[int]:
     return [work(first + number, first) for number in range(steps)]
 
-imported = cpu() - imported
+imported = mine() - imported
 database = Database.open(f"sqlite:///{FOLDER}/bench.db")
 engine = Engine(database, FileObjects(Path(FOLDER) / "objects"))
 engine.run(chain, 1, 7)
@@ -84,7 +88,7 @@ SQLITE = (
     _CLOCKS
     + """
 import sqlite3
-imported = cpu() - imported
+imported = mine() - imported
 connection = sqlite3.connect(f"{FOLDER}/floor.db", isolation_level=None)
 connection.execute("pragma journal_mode=wal")
 connection.execute("pragma synchronous=normal")
@@ -121,7 +125,7 @@ def chain(steps: int, first: int) -> int:
         x = work(x, first)
     return x
 
-imported = cpu() - imported
+imported = mine() - imported
 start = timed(lambda: chain(1, 7))
 run_chain = timed(lambda: chain(STEPS, 0))
 cached = timed(lambda: chain(STEPS, 0))
@@ -153,7 +157,7 @@ def make(steps):
             x = work.alias(f"work_{number}")(x)
     return chain
 
-imported = cpu() - imported
+imported = mine() - imported
 long = make(STEPS)
 start = timed(lambda: make(1).execute_in_process())
 run_chain = timed(long.execute_in_process)
@@ -168,7 +172,7 @@ import subprocess
 os.environ.update(METAFLOW_DATASTORE_SYSROOT_LOCAL=FOLDER, METAFLOW_USER="bench", METAFLOW_DEFAULT_DATASTORE="local",
                   METAFLOW_DEFAULT_METADATA="local")
 import metaflow
-imported = cpu() - imported
+imported = mine() - imported
 
 def write(steps):
     lines = ["from metaflow import FlowSpec, step", "class Chain(FlowSpec):"]
@@ -196,7 +200,7 @@ DVC = (
 import subprocess
 os.environ.update(DVC_NO_ANALYTICS="1")
 import dvc
-imported = cpu() - imported
+imported = mine() - imported
 
 def dvc_command(folder, *arguments):
     subprocess.run([sys.executable, "-m", "dvc", *arguments, "-q"], check=True, cwd=folder, stdout=subprocess.DEVNULL)
