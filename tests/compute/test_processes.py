@@ -76,12 +76,22 @@ def test_a_call_can_be_cancelled_while_it_goes_on(executor: ProcessExecutor) -> 
     futures = [executor.submit(time.sleep, 60) for _ in range(3)]
     while not futures[0].running():
         time.sleep(0.01)
-    time.sleep(0.2)
     assert all(future.cancel() for future in futures)
     with pytest.raises(WorkerDied):
         futures[0].result(30)
     assert futures[2].cancelled()
     assert executor.submit(math.sqrt, 1.0).result(60) == 1.0
+
+
+def test_a_call_can_be_cancelled_once_its_process_is_at_work(executor: ProcessExecutor) -> None:
+    assert executor.submit(math.sqrt, 1.0).result(60) == 1.0
+    future = executor.submit(time.sleep, 60)
+    while not future.running():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    assert future.cancel()
+    with pytest.raises(WorkerDied, match="cancelled"):
+        future.result(30)
 
 
 def test_reports_arrive_while_a_call_goes_on(executor: ProcessExecutor) -> None:

@@ -89,11 +89,13 @@ class _Work(Future[Any]):
     def cancel(self) -> bool:
         if super().cancel():
             return True
-        child = self.child
-        if child is None or self.done():
+        if self.done():
             return False
+        # Told first and looked at second; `_carry_out` does the reverse, so that a child still starting cannot miss it.
         self.cancelled_while_running = True
-        child.kill()
+        child = self.child
+        if child is not None:
+            child.kill()
         return True
 
 
@@ -193,6 +195,9 @@ class ProcessExecutor:
     def _carry_out(self, work: _Work, child: _Child) -> bool:
         """Get a call's answer; tell whether the child can take another one."""
         work.child = child
+        if work.cancelled_while_running:
+            work.set_exception(_death(work, False, 0))
+            return True
         late = threading.Event()
         timer = None
         if work.timeout is not None:
