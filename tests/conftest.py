@@ -72,12 +72,13 @@ def s3_server() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty bucket, with this process's environment set to reach it."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PERENNE_CACHE", str(tmp_path / "cache"))
     bucket = s3_server.make_bucket()
     yield f"s3://{bucket}/objects"
     s3_server.drop_bucket(bucket)

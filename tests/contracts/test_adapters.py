@@ -8,8 +8,9 @@ import pytest
 from tests.s3_server import S3Server
 
 from perenne.compute import Executor, InlineExecutor, ProcessExecutor, ThreadExecutor
+from perenne.storage.cached_objects import Cache
 from perenne.storage.database import Database
-from perenne.storage.objects import CloudObjects, FileObjects, ObjectStore
+from perenne.storage.objects import CachedObjects, CloudObjects, FileObjects, ObjectStore
 from perenne.testing import DatabaseContract, ExecutorContract, JobQueueContract, ObjectStoreContract, RemoteObjectStoreContract
 
 
@@ -47,6 +48,17 @@ class TestCloudObjects(RemoteObjectStoreContract):
             yield
         finally:
             self.server.start()
+
+
+class TestCachedObjects(TestCloudObjects):
+    @pytest.fixture
+    def objects(self, s3: str, s3_server: S3Server, tmp_path: Path) -> ObjectStore:
+        self.server = s3_server
+        return CachedObjects(CloudObjects(s3), Cache(tmp_path / "cache", 1 << 30))
+
+    def damage(self, objects: ObjectStore, digest: str) -> None:
+        assert isinstance(objects, CachedObjects)
+        super().damage(objects.origin, digest)
 
 
 class TestSqlite(DatabaseContract):

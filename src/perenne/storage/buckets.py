@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
@@ -120,7 +121,7 @@ def allows_http(scheme: str, environment: Mapping[str, str] = os.environ) -> boo
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise Invalid(f"{name} is not an http or https URL", code="objects.endpoint", hint="such as https://s3.example.org")
     host = parts.hostname
-    if parts.scheme == "https" or host in {"localhost", "::1"} or host.startswith("127."):
+    if parts.scheme == "https" or _is_loopback(host):
         return parts.scheme == "http"
     if environment.get(_ALLOW_HTTP[scheme], "").lower() not in {"1", "true", "yes", "on"}:
         raise Invalid(
@@ -131,12 +132,19 @@ def allows_http(scheme: str, environment: Mapping[str, str] = os.environ) -> boo
     return True
 
 
-def open_bucket(bucket: Bucket, *, silence: int = SILENCE_S, environment: Mapping[str, str] = os.environ) -> "Opened":
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def open_bucket(bucket: Bucket, *, silence: float = SILENCE_S, environment: Mapping[str, str] = os.environ) -> "Opened":
     """Make the client of a bucket; nothing is sent yet.
 
     Parameters
     ----------
-    silence : int
+    silence : float
         Seconds after which a request that is not answered is given up.
 
     Raises

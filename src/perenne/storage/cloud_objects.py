@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from perenne.core.errors import NotFound
 from perenne.core.hashing import digest_bytes, digest_file, is_digest
-from perenne.storage.buckets import UPLOAD_SILENCE_S, allows_http, open_bucket, parse_bucket
+from perenne.storage.buckets import SILENCE_S, UPLOAD_SILENCE_S, allows_http, open_bucket, parse_bucket
 from perenne.storage.cloud_errors import cloud_refusal
 from perenne.storage.files import temporary_file
 from perenne.storage.object_errors import changed, damaged, disk_refusals, object_key
@@ -140,7 +140,7 @@ class CloudObjects:
     @cached_property
     def _client(self) -> "Opened":
         with self._refusals():
-            return open_bucket(self.bucket)
+            return open_bucket(self.bucket, silence=SILENCE_S)
 
     @cached_property
     def _patient(self) -> "Opened":

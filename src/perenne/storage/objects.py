@@ -7,10 +7,11 @@ from urllib.parse import unquote
 
 from perenne.core.errors import Invalid
 from perenne.storage.buckets import SCHEMES, split_url
+from perenne.storage.cached_objects import CachedObjects, cache_of
 from perenne.storage.cloud_objects import CloudObjects
 from perenne.storage.file_objects import FileObjects
 
-__all__ = ["CloudObjects", "FileObjects", "ObjectStore", "open_objects"]
+__all__ = ["CachedObjects", "CloudObjects", "FileObjects", "ObjectStore", "open_objects"]
 
 
 class ObjectStore(Protocol):
@@ -53,8 +54,13 @@ class ObjectStore(Protocol):
         ...
 
 
-def open_objects(url: str) -> ObjectStore:
+def open_objects(url: str, *, cached: bool = True) -> ObjectStore:
     """Open the object store at a URL: `file:///path`, `s3://bucket/prefix`, `gs://…` or `az://…`.
+
+    Parameters
+    ----------
+    cached : bool
+        Whether objects of a cloud are read through the cache of this machine, if the environment does not switch it off.
 
     Raises
     ------
@@ -68,7 +74,8 @@ def open_objects(url: str) -> ObjectStore:
     """
     parts = split_url(url)
     if parts.scheme in SCHEMES:
-        return CloudObjects(url)
+        cloud, cache = CloudObjects(url), cache_of() if cached else None
+        return cloud if cache is None else CachedObjects(cloud, cache)
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
         raise Invalid(
             f"objects URL begins with neither file:/// nor {', '.join(f'{scheme}://' for scheme in SCHEMES)}",
