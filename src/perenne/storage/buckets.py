@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Opened = S3Store | GCSStore | AzureStore
 
-SCHEMES = {"s3": "Amazon S3", "gs": "Google Cloud Storage", "az": "Azure Blob Storage"}
+SCHEMES = {"s3": "S3", "gs": "Google Cloud Storage", "az": "Azure Blob Storage"}
 
 CONNECT_S, SILENCE_S, TRYING_S = 3, 5, 6
 """How long a connection may take and an answer may be silent, and how long after the first try another one may begin."""

@@ -6,12 +6,12 @@ from typing import Protocol
 from urllib.parse import unquote
 
 from perenne.core.errors import Invalid
-from perenne.storage.buckets import SCHEMES, split_url
+from perenne.storage.buckets import SCHEMES, endpoint_of, split_url
 from perenne.storage.cached_objects import CachedObjects, cache_of
 from perenne.storage.cloud_objects import CloudObjects
 from perenne.storage.file_objects import FileObjects
 
-__all__ = ["CachedObjects", "CloudObjects", "FileObjects", "ObjectStore", "open_objects"]
+__all__ = ["CachedObjects", "CloudObjects", "FileObjects", "ObjectStore", "describe_objects", "open_objects"]
 
 
 class ObjectStore(Protocol):
@@ -83,3 +83,16 @@ def open_objects(url: str, *, cached: bool = True) -> ObjectStore:
             hint="such as file:///srv/objects or s3://bucket/prefix",
         )
     return FileObjects(Path(unquote(parts.path)))
+
+
+def describe_objects(url: str) -> str:
+    """Say what kind of store a URL names, and at which endpoint it is asked if the environment names one.
+
+    >>> describe_objects("file:///tmp/objects")
+    'folder file:///tmp/objects'
+    """
+    scheme = split_url(url).scheme
+    if scheme not in SCHEMES:
+        return f"folder {url}"
+    endpoint = endpoint_of(scheme)
+    return f"{SCHEMES[scheme]} {url}" + (f" at {split_url(endpoint).netloc.rpartition('@')[2]}" if endpoint else "")
