@@ -316,6 +316,11 @@ class JobQueueContract:
         return database.write(lambda tx: jobs.enqueue(tx, "contract", _Payload(number), **options))  # type: ignore[arg-type]
 
     def _claim(self, database: Database, owner: str = "a", **options: int) -> jobs.Job | None:
+        """Claim as a worker does: what was lost is taken back first."""
+        with database.read() as tx:
+            lost = jobs.lost_jobs(tx)
+        for job in lost:
+            database.write(lambda tx, job=job: jobs.take_back(tx, job))  # type: ignore[misc]
         return database.write(lambda tx: jobs.claim(tx, owner, ["contract"], **options))
 
     def _state(self, database: Database, identity: str) -> str:
