@@ -36,6 +36,19 @@ class TestJobsOnSqlite(JobQueueContract):
             yield database
 
 
+class TestPostgres(DatabaseContract):
+    @pytest.fixture
+    def open_database(self, postgres_url: str) -> Callable[[], Database]:
+        return lambda: Database.open(postgres_url)
+
+
+class TestJobsOnPostgres(JobQueueContract):
+    @pytest.fixture
+    def database(self, postgres_url: str) -> Iterator[Database]:
+        with Database.open(postgres_url) as database:
+            yield database
+
+
 class TestInlineExecutor(ExecutorContract):
     @pytest.fixture
     def executor(self) -> Executor:
