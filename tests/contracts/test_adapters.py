@@ -8,7 +8,7 @@ import pytest
 from perenne.compute import Executor, InlineExecutor, ProcessExecutor, ThreadExecutor
 from perenne.storage.database import Database
 from perenne.storage.objects import FileObjects, ObjectStore
-from perenne.testing import DatabaseContract, ExecutorContract, JobQueueContract, ObjectStoreContract
+from perenne.testing import DatabaseContract, ExecutorContract, ObjectStoreContract
 
 
 class TestFileObjects(ObjectStoreContract):
@@ -29,24 +29,10 @@ class TestSqlite(DatabaseContract):
         return lambda: Database.open(f"sqlite:///{tmp_path}/contract.db")
 
 
-class TestJobsOnSqlite(JobQueueContract):
-    @pytest.fixture
-    def database(self, tmp_path: Path) -> Iterator[Database]:
-        with Database.open(f"sqlite:///{tmp_path}/contract.db") as database:
-            yield database
-
-
 class TestPostgres(DatabaseContract):
     @pytest.fixture
     def open_database(self, postgres_url: str) -> Callable[[], Database]:
         return lambda: Database.open(postgres_url)
-
-
-class TestJobsOnPostgres(JobQueueContract):
-    @pytest.fixture
-    def database(self, postgres_url: str) -> Iterator[Database]:
-        with Database.open(postgres_url) as database:
-            yield database
 
 
 class TestInlineExecutor(ExecutorContract):

@@ -105,7 +105,9 @@ class _Work:
             case Started(step) if time.monotonic() >= self._told + PROGRESS_INTERVAL_S:
                 self._told = time.monotonic()
                 share = self._ended / self._steps if self._steps else None
-                self._workspace.database.write(lambda tx: jobs.note_progress(tx, self._job, share, step), durable=False)
+                self._workspace.database.write(
+                    lambda tx: jobs.note_progress(tx, self._job, share, step), durable=False, alone=False
+                )
 
     def _data_ready(self, tx: Transaction) -> None:
         self._move(tx, EpisodeState.DATA_READY, "the data passed validation; labels are older than the label delay")

@@ -47,7 +47,7 @@ def take_back_lost(workspace: Workspace) -> int:
         lost = jobs.lost_jobs(tx)
     taken = 0
     for job in lost:
-        if workspace.database.write(lambda tx, job=job: jobs.take_back(tx, job)):  # type: ignore[misc]
+        if workspace.database.write(lambda tx, job=job: jobs.take_back(tx, job), alone=False):  # type: ignore[misc]
             log.warning("job %s (%s) lost its worker in attempt %d", job.id, job.kind, job.attempt)
             taken += 1
     return taken
@@ -77,7 +77,7 @@ class Worker:
     def run_one(self) -> bool:
         """Do the most urgent job that is due; tell whether there was one."""
         take_back_lost(self._workspace)
-        job = self._workspace.database.write(lambda tx: jobs.claim(tx, self.owner, self.kinds))
+        job = self._workspace.database.write(lambda tx: jobs.claim(tx, self.owner, self.kinds), alone=False)
         if job is None:
             return False
         keeper = LeaseKeeper(lambda: self._renew(job), LEASE)

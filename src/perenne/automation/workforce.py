@@ -143,7 +143,7 @@ class Workforce:
         with self._workspace.database.read() as tx:
             if not jobs.waiting(tx, kinds):
                 return None
-        return self._workspace.database.write(lambda tx: jobs.claim(tx, self.owner, kinds), durable=False)
+        return self._workspace.database.write(lambda tx: jobs.claim(tx, self.owner, kinds), durable=False, alone=False)
 
     def _do(self, job: Job) -> None:
         run = _Run(job, time.monotonic())
@@ -221,7 +221,7 @@ class Workforce:
     def _renew(self) -> None:
         for run in self._snapshot().values():
             try:
-                self._workspace.database.write(lambda tx, job=run.job: jobs.heartbeat(tx, job), durable=False)  # type: ignore[misc]
+                self._workspace.database.write(lambda tx, job=run.job: jobs.heartbeat(tx, job), durable=False, alone=False)  # type: ignore[misc]
             except Conflict:
                 run.lost = True
 

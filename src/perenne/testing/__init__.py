@@ -18,18 +18,17 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
-import msgspec
 import pytest
 import sqlalchemy as sa
 
 from perenne.compute import Executor
 from perenne.core.clock import HOUR, parse_duration
-from perenne.core.errors import Conflict, Invalid, NotFound, Unavailable
-from perenne.storage import jobs
+from perenne.core.errors import Invalid, NotFound, Unavailable
 from perenne.storage.database import Database, Transaction
 from perenne.storage.objects import ObjectStore
+from perenne.testing.queue import JobQueueContract, LockContract, ScheduleContract
 
-__all__ = ["DatabaseContract", "ExecutorContract", "JobQueueContract", "ObjectStoreContract"]
+__all__ = ["DatabaseContract", "ExecutorContract", "JobQueueContract", "LockContract", "ObjectStoreContract", "ScheduleContract"]
 
 THREADS = 8
 
@@ -303,130 +302,6 @@ class DatabaseContract:
             list(pool.map(lambda n: (database, other)[n % 2].write(increment, durable=False), range(200)))
             with other.read() as tx:
                 assert tx.scalar(sa.select(numbers.c.n)) == 200
-
-
-class _Payload(msgspec.Struct, frozen=True):
-    number: int = 0
-
-
-class JobQueueContract:
-    """What the job queue does on every database. Fixture: `database`, with its tables."""
-
-    def _enqueue(self, database: Database, number: int = 0, **options: object) -> str:
-        return database.write(lambda tx: jobs.enqueue(tx, "contract", _Payload(number), **options))  # type: ignore[arg-type]
-
-    def _claim(self, database: Database, owner: str = "a", **options: int) -> jobs.Job | None:
-        """Claim as a worker does: what was lost is taken back first."""
-        with database.read() as tx:
-            lost = jobs.lost_jobs(tx)
-        for job in lost:
-            database.write(lambda tx, job=job: jobs.take_back(tx, job))  # type: ignore[misc]
-        return database.write(lambda tx: jobs.claim(tx, owner, ["contract"], **options))
-
-    def _state(self, database: Database, identity: str) -> str:
-        with database.read() as tx:
-            job = jobs.get_job(tx, identity)
-        assert job is not None
-        return job.state
-
-    def test_jobs_are_claimed_oldest_first_and_once(self, database: Database) -> None:
-        queued = [self._enqueue(database, number) for number in range(3)]
-        claimed = [self._claim(database) for _ in range(4)]
-        assert claimed[3] is None
-        assert sorted(job.id for job in claimed if job) == sorted(queued)
-        assert [msgspec.json.decode(job.payload, type=_Payload).number for job in claimed if job] == [0, 1, 2]
-
-    def test_of_many_claimers_one_wins_each_job(self, database: Database) -> None:
-        queued = [self._enqueue(database, number) for number in range(20)]
-        with ThreadPoolExecutor(THREADS) as pool:
-            claimed = list(pool.map(lambda n: self._claim(database, f"worker {n}"), range(40)))
-        assert sorted(job.id for job in claimed if job) == sorted(queued)
-
-    def test_only_jobs_of_the_kinds_asked_for_are_claimed(self, database: Database) -> None:
-        database.write(lambda tx: jobs.enqueue(tx, "other", _Payload()))
-        assert self._claim(database) is None
-        with database.read() as tx:
-            assert jobs.waiting(tx, ["other"])
-            assert not jobs.waiting(tx, ["contract"])
-
-    def test_a_job_waits_until_it_is_due(self, database: Database) -> None:
-        self._enqueue(database, delay=HOUR)
-        assert self._claim(database) is None
-
-    def test_a_key_makes_one_job(self, database: Database) -> None:
-        first = self._enqueue(database, key="k")
-        assert self._enqueue(database, 1, key="k") == first
-        job = self._claim(database)
-        assert job is not None
-        database.write(lambda tx: jobs.finish(tx, job))
-        assert self._enqueue(database, key="k") == first
-        assert self._claim(database) is None
-
-    def test_a_worker_that_lost_its_lease_changes_nothing(self, database: Database) -> None:
-        self._enqueue(database)
-        lost = self._claim(database, "slow", lease=-1)
-        taken = self._claim(database, "quick")
-        assert lost is not None and taken is not None
-        assert (lost.id, lost.attempt, taken.attempt) == (taken.id, 1, 2)
-        late: list[Callable[[Transaction], object]] = [
-            lambda tx: jobs.heartbeat(tx, lost),
-            lambda tx: jobs.finish(tx, lost),
-            lambda tx: jobs.fail(tx, lost, "late"),
-        ]
-        for change in late:
-            with pytest.raises(Conflict) as error:
-                database.write(change)
-            assert error.value.code == "job.lost"
-        database.write(lambda tx: jobs.finish(tx, taken))
-        assert self._state(database, taken.id) == "done"
-
-    def test_the_same_worker_claiming_again_voids_its_first_claim(self, database: Database) -> None:
-        self._enqueue(database)
-        first, second = self._claim(database, lease=-1), self._claim(database)
-        assert first is not None and second is not None
-        with pytest.raises(Conflict):
-            database.write(lambda tx: jobs.finish(tx, first))
-
-    def test_a_heartbeat_keeps_the_job(self, database: Database) -> None:
-        self._enqueue(database)
-        job = self._claim(database, lease=-1)
-        assert job is not None
-        database.write(lambda tx: jobs.heartbeat(tx, job))
-        assert self._claim(database, "b") is None
-
-    def test_a_result_that_is_not_kept_leaves_the_job_to_another(self, database: Database) -> None:
-        self._enqueue(database)
-        job = self._claim(database, lease=-1)
-        assert job is not None
-
-        def finish_and_fail(tx: Transaction) -> None:
-            jobs.finish(tx, job)
-            raise _Refused
-
-        with pytest.raises(_Refused):
-            database.write(finish_and_fail)
-        again = self._claim(database)
-        assert again is not None and again.id == job.id
-
-    def test_a_job_that_fails_is_tried_again_later_and_at_last_has_failed(self, database: Database) -> None:
-        identity = self._enqueue(database, attempts_allowed=2)
-        first = self._claim(database)
-        assert first is not None
-        assert database.write(lambda tx: jobs.fail(tx, first, "first")) is False
-        assert self._claim(database) is None, "it waits a little"
-        database.write(lambda tx: tx.execute(jobs.table.update().values(due=0)))
-        second = self._claim(database)
-        assert second is not None
-        assert database.write(lambda tx: jobs.fail(tx, second, "second")) is True
-        assert self._state(database, identity) == "failed"
-        assert self._claim(database) is None
-
-    def test_a_job_that_kills_its_workers_is_given_up(self, database: Database) -> None:
-        identity = self._enqueue(database, attempts_allowed=2)
-        assert self._claim(database, lease=-1) is not None
-        assert self._claim(database, lease=-1) is not None
-        assert self._claim(database) is None
-        assert self._state(database, identity) == "failed"
 
 
 class ExecutorContract:
