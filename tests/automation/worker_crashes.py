@@ -1,10 +1,11 @@
 """Kills workers in the middle of their jobs, lets others go on, and counts what the jobs did.
 
-Run as a program: `worker_crashes.py FOLDER FIRST_SEED ROUNDS [DATABASE_URL]`. Each round queues jobs, some with idempotency keys that
-are queued again while they run, and forks workers that do them in their own threads: each job adds a row to a table in the
-transaction that finishes it, a second one before that, and emits an event. Workers die by SIGKILL, after so many calls of functions
-or at some moment, and are started again; how many, how and when is drawn from the round's seed. Some stop in between instead, longer
-than their lease, and go on when others have their jobs. At the end every job must have had its effect exactly once, and none be open.
+Run as a program: `worker_crashes.py FOLDER FIRST_SEED ROUNDS [DATABASE_URL]`. Each round queues jobs, some with idempotency keys,
+and forks workers that do them: each job adds a row to a table and emits an event in the transaction that finishes it, and the
+event's subscriber adds another row. Workers die by SIGKILL, after so many calls of functions or at some moment; some are stopped
+instead, half of them longer than their lease, and go on when others have their jobs. How many, how and when is drawn from the
+round's seed. At the end, and after all keys were queued again, every job and event must have had its effect exactly once, and
+none be open.
 """
 
 import os
@@ -57,7 +58,7 @@ def add(tx: Transaction, number: int, what: str) -> None:
 
 
 def work(workspace: Workspace, job: Job) -> None:
-    """Do a job: an effect that may be repeated with the attempt, then the one that must happen once."""
+    """Do a job: say so, and have its effect."""
     number = msgspec.json.decode(job.payload, type=Number).number
     workspace.database.write(lambda tx: jobs.note_progress(tx, job, 0.5, "half"), durable=False)
     if number % 3 == 0:
@@ -111,7 +112,7 @@ outbox_table = sa.table("outbox", sa.column("state"))
 def run_worker(folder: Path, url: str, slots: int) -> None:
     """Be a worker: do jobs and deliver events until nothing is open."""
     with open_workspace(folder, url) as workspace:
-        forces = [Workforce(workspace, {"crash": work}) for _ in range(slots)]
+        forces = [Workforce(workspace, {"crash": work}, lease=LEASE) for _ in range(slots)]
         for force in forces:
             force.start()
         box = outbox_of(workspace.database)
@@ -128,8 +129,6 @@ def child(folder: Path, url: str, slots: int, calls: int | None) -> int:
     pid = os.fork()
     if pid == 0:
         try:
-            jobs.claim.__kwdefaults__["lease"] = LEASE
-            jobs.heartbeat.__kwdefaults__["lease"] = LEASE
             if calls is not None:
                 die_after(calls)
             run_worker(folder, url, slots)

@@ -1,4 +1,4 @@
-"""A worker with jobs of its own for the tests, as a program: `workers.py work GRACE [SLOTS]`, whose children run `workers.py child`.
+"""A worker with jobs of its own for the tests, as a program: `workers.py work GRACE [SLOTS]`; its children: `workers.py child`.
 
 A job of kind `work` adds a row to the table `worked` in the transaction that finishes it. What it does before is in its payload.
 """

@@ -59,6 +59,8 @@ class Workforce:
         How many heavy jobs at once.
     patience : float
         Seconds between asking a child to stop and killing it.
+    lease : int
+        Microseconds after which a job is another's to take, unless it is prolonged.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class Workforce:
         *,
         slots: int = 1,
         patience: float = PATIENCE_S,
+        lease: int = LEASE,
     ) -> None:
         self._workspace = workspace
         self._quick = dict(quick)
         self._heavy = list(heavy)
         self._command = list(command)
         self._patience = patience
+        self._lease = lease
         self.owner = owner_token()
         self._runs: dict[str, _Run] = {}
         self._lock = threading.Lock()
@@ -143,7 +147,9 @@ class Workforce:
         with self._workspace.database.read() as tx:
             if not jobs.waiting(tx, kinds):
                 return None
-        return self._workspace.database.write(lambda tx: jobs.claim(tx, self.owner, kinds), durable=False, alone=False)
+        return self._workspace.database.write(
+            lambda tx: jobs.claim(tx, self.owner, kinds, lease=self._lease), durable=False, alone=False
+        )
 
     def _do(self, job: Job) -> None:
         run = _Run(job, time.monotonic())
@@ -202,7 +208,7 @@ class Workforce:
         while not self._ended.wait(TICK_S):
             try:
                 self._read_cancels()
-                if time.monotonic() >= renewed + LEASE / SECOND / 3:
+                if time.monotonic() >= renewed + self._lease / SECOND / 3:
                     self._renew()
                     renewed = time.monotonic()
                 take_back_lost(self._workspace)
@@ -221,9 +227,12 @@ class Workforce:
     def _renew(self) -> None:
         for run in self._snapshot().values():
             try:
-                self._workspace.database.write(lambda tx, job=run.job: jobs.heartbeat(tx, job), durable=False, alone=False)  # type: ignore[misc]
+                self._prolong(run.job)
             except Conflict:
                 run.lost = True
+
+    def _prolong(self, job: Job) -> None:
+        self._workspace.database.write(lambda tx: jobs.heartbeat(tx, job, lease=self._lease), durable=False, alone=False)
 
     def _snapshot(self) -> dict[str, _Run]:
         with self._lock:
