@@ -1,8 +1,8 @@
 """Kills processes that run a pipeline, lets others finish it, and looks at what came out.
 
 Run as a program: `crash_rounds.py FOLDER FIRST_SEED ROUNDS [postgresql]`. Each round forks one to four children that run the same
-pipeline on the same database at once. A child dies by SIGKILL after so many calls of functions (half of them), or at some moment; how many,
-how and when is drawn from the round's seed. After one or two such waves a last child finishes the run. Then
+pipeline on the same database at once. A child dies by SIGKILL after so many calls of functions (half of them), or at some moment;
+how many, how and when is drawn from the seed of the round. After one or two such waves a last child finishes the run. Then
 
 - its output must be what plain Python computes,
 - no step may have begun more often than there were kills, plus one,
