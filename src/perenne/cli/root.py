@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import perenne
+from perenne.cli.places import place_options
 from perenne.core.errors import PerenneError
 
 INTERRUPTED = 130
@@ -56,6 +57,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@place_options
 @click.version_option(perenne.__version__, prog_name="perenne")
 @click.pass_context
 def root(context: click.Context) -> None:
