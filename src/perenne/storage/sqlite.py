@@ -96,7 +96,7 @@ class Sqlite(Backend):
             self.url,
             poolclass=sa.pool.QueuePool,
             pool_size=READERS // 2 if read_only else 1,
-            max_overflow=READERS // 2 if read_only else 0,
+            max_overflow=READERS // 2 if read_only else 1,
             connect_args={
                 "check_same_thread": False,
                 "isolation_level": None,
