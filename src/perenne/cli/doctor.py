@@ -71,11 +71,10 @@ def _disk(workspace: Workspace) -> tuple[bool, str]:
 
 
 def _database(workspace: Workspace) -> tuple[bool, str]:
-    import sqlalchemy as sa
-
-    with workspace.database.read() as tx:
-        answer = str(tx.scalar(sa.text("pragma quick_check")))
-    return answer == "ok", f"quick check: {answer}"
+    database = workspace.database
+    with database.read() as tx:
+        answer, name = database.backend.check(tx), database.backend.describe(tx)
+    return answer == "ok", name if answer == "ok" else f"{name}: {answer}"
 
 
 def _audit(workspace: Workspace) -> tuple[bool, str]:
