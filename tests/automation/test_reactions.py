@@ -50,7 +50,7 @@ class Stage:
         """Make the project known."""
         record = ProjectRecord(
             "p", "problem", "ada", "", (Objective("roc_auc", at_least=0.6),), (Guardrail("log_loss", at_most=1.0),), (), policy,
-            DAY, "/nowhere", "", 0, self.clock.now(),
+            DAY, "/nowhere", "", None, 0, self.clock.now(),
         )  # fmt: skip
         self.database.write(lambda tx: save(tx, record))
 

@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
-from perenne.core.errors import Unavailable
+from perenne.core.errors import Conflict, Unavailable
 from perenne.core.events import Event
-from perenne.storage import outbox
+from perenne.storage import outbox, steering
 from perenne.storage.database import Database, Transaction
 from perenne.storage.outbox import MAX_ATTEMPTS, Outbox, StoredEvent, emit
 
@@ -110,8 +110,9 @@ def test_an_event_is_set_aside_after_so_many_tries_and_can_be_brought_back(datab
     assert box.deliver() == 0
     assert stored(database)[0].attempts == MAX_ATTEMPTS
     broken = False
-    assert database.write(lambda tx: outbox.retry_set_aside(tx, event.id))
-    assert not database.write(lambda tx: outbox.retry_set_aside(tx, event.id))
+    assert database.write(lambda tx: steering.retry_event(tx, event.id)).state == "waiting"
+    with pytest.raises(Conflict):
+        database.write(lambda tx: steering.retry_event(tx, event.id))
     assert box.deliver() == 1
     assert noted(database) == ["a"]
 
