@@ -1,5 +1,6 @@
 """Fixtures every test may use: a workspace of its own on SQLite and local files, and somebody to act."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import hypothesis
 import msgspec
 import pytest
 from tests.postgres import PostgresServer, name_of
+from tests.s3_server import S3Server
 
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
@@ -96,3 +98,24 @@ def objects(workspace: Workspace) -> ObjectStore:
 @pytest.fixture
 def actor() -> Principal:
     return Principal("ada", roles=frozenset(Role))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server for the whole session."""
+    server = S3Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty bucket, with this process's environment set to reach it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PERENNE_CACHE", str(tmp_path / "cache"))
+    bucket = s3_server.make_bucket()
+    yield f"s3://{bucket}/objects"
+    s3_server.drop_bucket(bucket)

@@ -1,13 +1,14 @@
 """A PostgreSQL server for the tests: real, started from a wheel, on a socket of this machine, ended with the test run."""
 
+import contextlib
 import os
 import shutil
-import signal
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 
@@ -34,11 +35,11 @@ class PostgresServer:
                 self._run(f"ALTER SYSTEM SET {setting} = off")
             self._run("SELECT pg_reload_conf()")
 
-    def database(self, template: str = "template0") -> str:
+    def database(self, template: str = "template0", encoding: str = "UTF8") -> str:
         """Make a database and return its URL."""
         self._made += 1
         name = f"test_{os.getpid()}_{self._made}"
-        self._run(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' STRATEGY FILE_COPY")
+        self._run(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING '{encoding}' LOCALE 'C' STRATEGY FILE_COPY")
         return self._admin.replace("/postgres?", f"/{name}?")
 
     def drop(self, url: str) -> None:
@@ -47,7 +48,16 @@ class PostgresServer:
 
     def kill(self) -> None:
         """Kill the server and all its processes, as a power cut would, but for the disk."""
-        os.killpg(os.getpgid(self._server.get_pid()), signal.SIGKILL)
+        postmaster = psutil.Process(self._server.get_pid())
+        processes = [postmaster, *postmaster.children(recursive=True)]
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=30)
+
+    def start(self) -> None:
+        """Start the server again; it recovers by itself."""
+        self._server.start()
 
     def stop(self) -> None:
         """End the server and remove its files."""

@@ -147,7 +147,8 @@ def fill(database: Database) -> dict[str, list[dict[str, Any]]]:
         found.reflect(tx.connection)
 
     def insert(tx: Any) -> None:
-        tx.connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        if tx.connection.dialect.name == "sqlite":
+            tx.connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
         for table in found.sorted_tables:
             if table.name != "alembic_version":
                 tx.execute(table.insert(), [row_of(table, number) for number in range(1, 4)])

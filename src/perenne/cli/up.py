@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from perenne.cli.places import place_options
 from perenne.storage.workspace import Workspace
 
 
@@ -13,6 +14,7 @@ from perenne.storage.workspace import Workspace
 @click.option("--port", type=click.IntRange(0, 65_535), help="Where the control plane listens on loopback; 7373 if not given.")
 @click.option("--serve-port", type=click.IntRange(0, 65_535), help="Where the model server listens; 7374 if not given.")
 @click.option("--no-worker", is_flag=True, help="Do no jobs here: leave them to `perenne worker`, on this machine or others.")
+@place_options
 @click.pass_obj
 def up(workspace: Workspace, port: int | None, serve_port: int | None, no_worker: bool) -> None:
     """Keep the loop going: API, scheduler, worker, and a model server for what is deployed.

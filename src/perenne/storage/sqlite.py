@@ -19,6 +19,7 @@ class Sqlite(Backend):
     """A database in a file of this machine. A file system of the network will not do: its locks cannot be trusted."""
 
     concurrent = False
+    cheap_savepoints = True
     hint = "is the disk full or read-only, or the file not a database? `perenne doctor` tells"
 
     def __init__(self, url: sa.URL) -> None:
@@ -96,7 +97,7 @@ class Sqlite(Backend):
             self.url,
             poolclass=sa.pool.QueuePool,
             pool_size=READERS // 2 if read_only else 1,
-            max_overflow=READERS // 2 if read_only else 0,
+            max_overflow=READERS // 2 if read_only else 1,
             connect_args={
                 "check_same_thread": False,
                 "isolation_level": None,

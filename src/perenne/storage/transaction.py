@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from perenne.core.errors import Unavailable
+from perenne.core.errors import Invalid, Unavailable
 
 _TROUBLE = frozenset(
     {
@@ -79,12 +79,14 @@ def reason_of(error: BaseException) -> str:
     return (str(cause).strip().splitlines() or [type(cause).__name__])[0][:300]
 
 
-def trouble(error: BaseException) -> Unavailable | None:
+def trouble(error: BaseException) -> Unavailable | Invalid | None:
     """Tell whether an error means that the database cannot be used for now: disk full, read-only, damaged, gone, held by others.
 
-    A broken constraint or a wrong statement is no such trouble: None.
+    A value that no database column can hold is `Invalid`. A broken constraint or a wrong statement is no such trouble: None.
     """
     cause = cause_of(error)
+    if (isinstance(cause, OverflowError) and "SQLite" in str(cause)) or _is_data_error(cause):
+        return _unfit(error)
     if not (_is_sqlite_trouble(cause) or _is_server_trouble(cause)):
         return None
     failure = Unavailable(
@@ -94,6 +96,20 @@ def trouble(error: BaseException) -> Unavailable | None:
     )
     failure.__cause__ = error
     return failure
+
+
+def _unfit(error: BaseException) -> Invalid:
+    failure = Invalid(f"a value cannot be kept: {reason_of(error)}", code="database.value")
+    failure.__cause__ = error
+    return failure
+
+
+def _is_of_psycopg(cause: BaseException) -> bool:
+    return any(kind.__module__.partition(".")[0] == "psycopg" for kind in type(cause).__mro__)
+
+
+def _is_data_error(cause: BaseException) -> bool:
+    return _is_of_psycopg(cause) and any(kind.__name__ == "DataError" for kind in type(cause).__mro__)
 
 
 def _is_sqlite_trouble(cause: BaseException) -> bool:
@@ -113,7 +129,7 @@ def sqlstate_of(error: BaseException) -> str:
 def is_connection_lost(error: BaseException) -> bool:
     """Tell whether the server of the database went away, or cannot be reached."""
     cause = cause_of(error)
-    if type(cause).__module__.partition(".")[0] != "psycopg":
+    if not _is_of_psycopg(cause):
         return False
     code = sqlstate_of(cause)
     return code.startswith(_LOST_CONNECTION) if code else type(cause).__name__ in ("OperationalError", "ConnectionTimeout")
