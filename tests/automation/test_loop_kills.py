@@ -1,4 +1,4 @@
-"""The whole loop under kill -9, racing control planes, jumping clocks and edited code: one episode, one outcome, nothing left over."""
+"""The whole loop under kill -9, racing control planes, jumping clocks, edited code: one episode, one outcome, nothing left over."""
 
 import os
 import random
@@ -25,10 +25,10 @@ def kill(folder: Path, rounds: int, *database: str) -> None:
 
 @DATABASES
 def test_killed_at_any_point_the_loop_comes_to_its_end_once(tmp_path: Path, database: tuple[str, ...]) -> None:
-    kill(tmp_path, 12, *database)
+    kill(tmp_path, 20, *database)
 
 
 @pytest.mark.long
 @DATABASES
 def test_killed_at_any_point_hundreds_of_times(tmp_path: Path, database: tuple[str, ...]) -> None:
-    kill(tmp_path, 300, *database)
+    kill(tmp_path, 500, *database)
