@@ -22,14 +22,22 @@ def record_project(
     """Keep what a project's file says now, and the digest of its bundle; nothing is written if both are what they were."""
     known = store.find(tx, loaded.project.name)
     source = digest_file(loaded.file)
-    if known is not None and (known.source, known.folder, known.bundle) == (source, loaded.home, bundle):
-        return known
+    if known is not None and (known.source, known.folder) == (source, loaded.home):
+        return known if bundle in (None, known.bundle) else _keep_bundle(tx, actor, known, bundle)
     require(actor, Action.EDIT_PROJECT)
     objects.put_file(loaded.file)
     now = SystemClock().now()
     record = _record(loaded, source, bundle, created=known.created if known else now, updated=now)
     store.save(tx, record)
     audit.record(tx, actor, "project.state", "project", record.name, before=known, after=record)
+    return record
+
+
+def _keep_bundle(tx: Transaction, actor: Principal, known: ProjectRecord, bundle: str | None) -> ProjectRecord:
+    """Keep what lies beside the project's file now, such as newer data: nothing that was stated changes, so anybody may."""
+    record = msgspec.structs.replace(known, bundle=bundle)
+    store.save(tx, record)
+    audit.record(tx, actor, "project.bundle", "project", known.name, before=known.bundle, after=bundle)
     return record
 
 
