@@ -2,12 +2,17 @@
 
 from perenne.app.wiring import Platform
 from perenne.storage.workspace import Workspace
+from perenne.telemetry import logs, tracing
+from perenne.telemetry.heartbeats import Heartbeat
 
 
 def main() -> None:
     """Drain the queue of rounds of this installation."""
-    with Workspace() as workspace:
+    logs.configure("perenne-trainer")
+    tracing.start("perenne-trainer")
+    with Workspace() as workspace, Heartbeat(workspace.settings.home, "trainer"):
         Platform(workspace).trainer.drain()
+    tracing.stop()
 
 
 if __name__ == "__main__":

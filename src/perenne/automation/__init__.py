@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.automation.advancing import ROUND_JOB
-    from perenne.automation.episodes import history, list_episodes
+    from perenne.automation.episodes import count_open_episodes, history, list_episodes
     from perenne.automation.explaining import why
     from perenne.automation.loop import Loop
     from perenne.automation.model import Episode, EpisodeState
     from perenne.automation.overview import status
+    from perenne.automation.pulse import Pulse
     from perenne.automation.reactions import Reactions
     from perenne.automation.retraining import run_round_job
     from perenne.automation.rounds import run_round
@@ -26,8 +27,10 @@ _ROOMS = {
     "EpisodeState": "model",
     "Loop": "loop",
     "ROUND_JOB": "advancing",
+    "Pulse": "pulse",
     "Reactions": "reactions",
     "Worker": "worker",
+    "count_open_episodes": "episodes",
     "list_episodes": "episodes",
     "history": "episodes",
     "run_round": "rounds",
@@ -36,8 +39,8 @@ _ROOMS = {
     "why": "explaining",
 }
 
-__all__ = ["ROUND_JOB", "Episode", "EpisodeState", "Loop", "Reactions", "Worker"]
-__all__ += ["history", "list_episodes", "run_round", "run_round_job", "status", "why"]
+__all__ = ["ROUND_JOB", "Episode", "EpisodeState", "Loop", "Pulse", "Reactions", "Worker"]
+__all__ += ["count_open_episodes", "history", "list_episodes", "run_round", "run_round_job", "status", "why"]
 
 
 def __getattr__(name: str) -> Any:

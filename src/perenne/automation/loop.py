@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from perenne import monitoring, serving
 from perenne.automation.advancing import advance_due
+from perenne.automation.pulse import Pulse
 from perenne.automation.schedules import trigger_scheduled
 from perenne.storage.outbox import Outbox
 from perenne.storage.workspace import Workspace
@@ -23,6 +24,11 @@ class Loop:
         With the subscribers of all domains.
     replay : bool
         Whether model servers take the time of a request from the request.
+
+    Attributes
+    ----------
+    pulse : Pulse
+        How it goes.
     """
 
     def __init__(self, workspace: Workspace, outbox: Outbox, *, replay: bool = False) -> None:
@@ -30,6 +36,7 @@ class Loop:
         self._outbox = outbox
         self._replay = replay
         self._released: dict[str, int] = {}
+        self.pulse = Pulse()
 
     def turn(self) -> int:
         """Do all that is due now, and return how much that was. A part that fails is logged and tried again in the next turn."""
@@ -43,7 +50,8 @@ class Loop:
             self._outbox.deliver,
             self._release,
         )
-        return sum(self._guarded(part) for part in parts)
+        with self.pulse.turn():
+            return sum(self._guarded(part) for part in parts)
 
     def settle(self, turns: int = 20) -> int:
         """Turn until nothing is left to do at this instant, and return how much was done."""
@@ -84,5 +92,6 @@ class Loop:
         try:
             return part()
         except Exception:
+            self.pulse.fail(part.__name__.strip("_"))
             log.exception("a part of the loop failed; it is tried again")
             return 0

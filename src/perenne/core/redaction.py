@@ -21,6 +21,7 @@ _MAX_DEPTH = 16
 _KEY = (
     r"(?:passw(?:or)?d|passphrase|pwd|secret|token(?!s)|authorization|cookie|credentials?|(?:api|access|private|signing)[_-]?key)"
 )
+_IS = r"[\w.-]{0,40}\\*[\"']?\s{0,3}(?:=>|[:=](?!>))\s{0,3}"
 _VALUE = (
     r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|\\+\"[^\"\\]*(?:\\+\")?|(?i:bearer|basic|token|apikey|digest)\s+[^\s,;\"']+"
     r"|[^\s,;&\"'}\])]+"
@@ -30,7 +31,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(prn_[0-9A-Z]{26})_[A-Za-z0-9_-]+"), rf"\1_{BLACK}"),
     (re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/@:]{0,200}):[^\s/]+@"), rf"\1:{BLACK}@"),
     (re.compile(r"\b(https?://)[^\s/@:]+@"), rf"\1{BLACK}@"),
-    (re.compile(rf"(?i)({_KEY}[\w.-]{{0,40}}\\*[\"']?\s{{0,3}}(?:=>|[:=](?!>))\s{{0,3}})(?!\[redacted\])(?:{_VALUE})"), rf"\1{BLACK}"),
+    (re.compile(rf"(?i)({_KEY}{_IS})(?!\[redacted\])(?:{_VALUE})"), rf"\1{BLACK}"),
     (re.compile(rf"(?i)(--[\w-]{{0,40}}?{_KEY}[\w-]{{0,40}}\s+)(?!\[redacted\])[^\s-]\S*"), rf"\1{BLACK}"),
     (re.compile(r"\b([Bb]earer|BEARER)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {BLACK}"),
     (re.compile(r"\b(Basic|ApiKey|Digest)\s+[A-Za-z0-9._~+/=-]{12,}"), rf"\1 {BLACK}"),

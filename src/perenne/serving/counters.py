@@ -7,6 +7,7 @@ series is named by deployment, version, variant and endpoint.
 import mmap
 import os
 import tempfile
+import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from enum import IntEnum
@@ -32,6 +33,8 @@ class Gauge(IntEnum):
     BATCH_ROWS = 11
     LOGGED_ROWS = 12
     CHALLENGER_ERRORS = 13
+    BEAT_US = 14
+    RESTARTS = 15
 
 
 class Outcome(IntEnum):
@@ -128,14 +131,19 @@ class Counters:
         """Add to a figure of this process."""
         self._words[self._start + gauge] += value
 
+    def beat(self) -> None:
+        """Say that this process is well now."""
+        self.set(Gauge.BEAT_US, time.time_ns() // 1_000)
+
     def get(self, gauge: Gauge, block: int) -> int:
         """Read a figure of any process."""
         return self._words[block * _BLOCK_WORDS + gauge]
 
     def mark_gone(self, block: int) -> None:
-        """Take back what a process that died can no longer take back itself; what it counted stays."""
-        for gauge in (Gauge.READY, Gauge.GENERATION, Gauge.IN_FLIGHT, Gauge.QUEUE_ROWS, Gauge.BACKLOG):
+        """Take back what a process that died can no longer take back itself; what it counted stays, and its death is counted."""
+        for gauge in (Gauge.READY, Gauge.GENERATION, Gauge.IN_FLIGHT, Gauge.QUEUE_ROWS, Gauge.BACKLOG, Gauge.BEAT_US):
             self._words[block * _BLOCK_WORDS + gauge] = 0
+        self._words[block * _BLOCK_WORDS + Gauge.RESTARTS] += 1
 
     def total(self, gauge: Gauge) -> int:
         """Add a figure up over all processes."""

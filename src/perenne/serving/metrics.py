@@ -39,8 +39,25 @@ def families(counters: Counters) -> Iterator[Family]:
         yield Family(name, kind, description, samples)
     seconds = [Sample({"worker": str(block)}, counters.get(Gauge.LOAD_US, block) / 1e6) for block in range(counters.blocks - 1)]
     yield Family("perenne_model_load_seconds", "gauge", "How long the last load took.", seconds)
+    beats, restarts = _processes(counters)
+    yield Family("perenne_heartbeat_timestamp_seconds", "gauge", "When each process last was well; 0 if it does not run.", beats)
+    yield Family("perenne_process_restarts_total", "counter", "How often each process died and was started again.", restarts)
     logged = counters.get(Gauge.LOGGED_ROWS, counters.blocks - 1)
     yield Family("perenne_logged_rows_total", "counter", "Rows the observer has written.", [Sample({}, logged)])
+
+
+def _processes(counters: Counters) -> tuple[list[Sample], list[Sample]]:
+    beats, restarts = [], []
+    for block in range(counters.blocks):
+        labels = {"process": name_of_block(counters, block)}
+        beats.append(Sample(labels, counters.get(Gauge.BEAT_US, block) / 1e6))
+        restarts.append(Sample(labels, counters.get(Gauge.RESTARTS, block)))
+    return beats, restarts
+
+
+def name_of_block(counters: Counters, block: int) -> str:
+    """Return what the process that writes a block is called."""
+    return "observer" if block == counters.blocks - 1 else f"worker-{block}"
 
 
 def _latency(series: dict[SeriesKey, SeriesCounts]) -> Iterator[Sample]:

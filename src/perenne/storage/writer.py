@@ -9,6 +9,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Connection, Engine
 
 from perenne.core.errors import Unavailable
+from perenne.storage.statistics import WRITES
 from perenne.storage.transaction import Transaction, trouble
 
 T = TypeVar("T")
@@ -133,9 +135,11 @@ class GroupWriter:
     def _commit(self, group: list[_Change]) -> None:
         """Run and commit a group; every future in it is done afterwards. Only for whoever holds the turn."""
         group = [change for change in group if change.future.set_running_or_notify_cancel()]
-        self._at_work = threading.get_ident()
+        self._at_work, started = threading.get_ident(), time.perf_counter()
         try:
-            for change in self._apply(group):
+            kept = self._apply(group)
+            WRITES.count(len(group), time.perf_counter() - started)
+            for change in kept:
                 _acknowledge(change)
         except BaseException as error:  # a commit that failed must reach every waiting caller
             self._let_go()

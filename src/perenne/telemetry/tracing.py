@@ -34,6 +34,9 @@ class Span:
     def set(self, name: str, value: str | int | float | bool) -> None:
         """Say something about the work."""
 
+    def rename(self, name: str) -> None:
+        """Give it another name, once more is known."""
+
     def fail(self, kind: str, message: str) -> None:
         """Say that the work failed."""
 
@@ -53,6 +56,10 @@ class LiveSpan(Span):
     def set(self, name: str, value: str | int | float | bool) -> None:
         """Say something about the work."""
         self._span.set_attribute(name, redact_text(value) if isinstance(value, str) else value)
+
+    def rename(self, name: str) -> None:
+        """Give it another name, once more is known."""
+        self._span.update_name(name)
 
     def fail(self, kind: str, message: str) -> None:
         """Say that the work failed; the message is kept without secrets."""
