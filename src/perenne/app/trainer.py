@@ -9,10 +9,12 @@ from perenne.telemetry.heartbeats import Heartbeat
 def main() -> None:
     """Drain the queue of rounds of this installation."""
     logs.configure("perenne-trainer")
-    tracing.start("perenne-trainer")
-    with Workspace() as workspace, Heartbeat(workspace.settings.home, "trainer"):
+    with (
+        tracing.traced_process("perenne-trainer"),
+        Workspace() as workspace,
+        Heartbeat(workspace.settings.home, "trainer"),
+    ):
         Platform(workspace).trainer.drain()
-    tracing.stop()
 
 
 if __name__ == "__main__":

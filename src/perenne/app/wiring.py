@@ -1,7 +1,7 @@
 """Who hears of what, and who does which job: the one table that joins the domains."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -12,6 +12,7 @@ from perenne.storage import jobs
 from perenne.storage.jobs import Job
 from perenne.storage.outbox import Outbox, Subscriber
 from perenne.storage.workspace import Workspace
+from perenne.telemetry import tracing
 
 
 class Platform:
@@ -38,8 +39,8 @@ class Platform:
         self.workspace = workspace
         self._delivery = monitoring.notify.AlertDelivery(monitoring.notify.channels_from(os.environ))
         self.loop = Loop(workspace, Outbox(workspace.database, self._subscribers()), replay=replay)
-        self.errands = Worker(workspace, {monitoring.notify.DELIVER: self._deliver})
-        self.trainer = Worker(workspace, {automation.ROUND_JOB: automation.run_round_job})
+        self.errands = Worker(workspace, _traced({monitoring.notify.DELIVER: self._deliver}))
+        self.trainer = Worker(workspace, _traced({automation.ROUND_JOB: automation.run_round_job}))
 
     def _subscribers(self) -> Mapping[type[Event], Sequence[Subscriber]]:
         reactions = Reactions(self.workspace.clock)
@@ -56,3 +57,19 @@ class Platform:
     def _deliver(self, workspace: Workspace, job: Job) -> None:
         self._delivery.deliver(msgspec.json.decode(job.payload, type=monitoring.notify.Delivery))
         workspace.database.write(lambda tx: jobs.finish(tx, job))
+
+
+Handler = Callable[[Workspace, Job], None]
+
+
+def _traced(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
+    """Put a span around each job."""
+
+    def with_span(handler: Handler) -> Handler:
+        def work(workspace: Workspace, job: Job) -> None:
+            with tracing.span(f"job {job.kind}", {"perenne.job": job.id, "perenne.attempt": job.attempt}, kind="consumer"):
+                handler(workspace, job)
+
+        return work
+
+    return {kind: with_span(handler) for kind, handler in handlers.items()}

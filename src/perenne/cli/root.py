@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": ("perenne.cli.serve:serve", "Serve a deployment, or a version of the registry."),
     "status": ("perenne.cli.status:status", "Show every stage of the loop and what needs a person."),
     "why": ("perenne.cli.why:why", "Explain one prediction: model, data, approvals, drift, inputs."),
+    "debug": ("perenne.cli.debug:debug", "Put together what a bug report needs, without secrets."),
     "doctor": ("perenne.cli.doctor:doctor", "Check this installation: database, objects, audit trail."),
     "project": ("perenne.projects.commands:project", "What a project is for, and what it must reach."),
     "data": ("perenne.data.commands:data", "Snapshots, profiles, validation."),

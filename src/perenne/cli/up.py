@@ -29,7 +29,6 @@ def up(workspace: Workspace, port: int | None, serve_port: int | None) -> None:
     from perenne.telemetry.heartbeats import Heartbeat
 
     logs.configure("perenne-control-plane")
-    tracing.start("perenne-control-plane")
     settings = workspace.settings
     platform = Platform(workspace)
     servers = DeployedServers(workspace, settings.serve_port if serve_port is None else serve_port)
@@ -38,7 +37,7 @@ def up(workspace: Workspace, port: int | None, serve_port: int | None) -> None:
     bound: int = sock.getsockname()[1]
     server = BoundedServer(bounded_config(application(workspace, port=bound, pulse=platform.loop.pulse)))
     url = f"http://127.0.0.1:{bound}"
-    with Heartbeat(settings.home, "control-plane", address=url):
+    with tracing.traced_process("perenne-control-plane"), Heartbeat(settings.home, "control-plane", address=url):
         log.info("control plane on %s", url)
         background.start()
         try:
@@ -47,4 +46,3 @@ def up(workspace: Workspace, port: int | None, serve_port: int | None) -> None:
         finally:
             background.stop()
             servers.stop()
-            tracing.stop()

@@ -75,13 +75,11 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 def run(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) -> None:
     """Be a worker until told to go."""
     logs.configure("perenne-model-server")
-    tracing.start("perenne-model-server")
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with tracing.traced_process("perenne-model-server"), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(options, build_routes))
-    tracing.stop()
 
 
 def _loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":

@@ -14,7 +14,7 @@ from typing import Any
 
 import perenne
 from perenne.core.errors import PerenneError, Unavailable
-from perenne.core.redaction import redact_text
+from perenne.core.redaction import redact, redact_text
 from perenne.formats.trace_context import TraceParent, parse_trace_parent
 from perenne.telemetry.context import working_on
 
@@ -40,8 +40,8 @@ class Span:
     def fail(self, kind: str, message: str) -> None:
         """Say that the work failed."""
 
-    def end(self, seconds: float | None = None) -> None:
-        """End it now, or so many seconds after its start."""
+    def end(self) -> None:
+        """End it."""
 
 
 _NOT_TRACED = Span()
@@ -50,27 +50,27 @@ _NOT_TRACED = Span()
 class LiveSpan(Span):
     """A piece of work that is traced."""
 
-    def __init__(self, span: Any) -> None:
-        self._span = span
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
 
     def set(self, name: str, value: str | int | float | bool) -> None:
         """Say something about the work."""
-        self._span.set_attribute(name, redact_text(value) if isinstance(value, str) else value)
+        self.raw.set_attribute(name, redact_text(value) if isinstance(value, str) else value)
 
     def rename(self, name: str) -> None:
         """Give it another name, once more is known."""
-        self._span.update_name(name)
+        self.raw.update_name(name)
 
     def fail(self, kind: str, message: str) -> None:
         """Say that the work failed; the message is kept without secrets."""
         from opentelemetry.trace import Status, StatusCode
 
-        self._span.set_attribute("error.type", kind)
-        self._span.set_status(Status(StatusCode.ERROR, redact_text(message)[:1024]))
+        self.raw.set_attribute("error.type", kind)
+        self.raw.set_status(Status(StatusCode.ERROR, redact_text(message)[:1024]))
 
-    def end(self, seconds: float | None = None) -> None:
+    def end(self) -> None:
         """End it."""
-        self._span.end(None if seconds is None else self._span.start_time + int(seconds * 1e9))
+        self.raw.end()
 
 
 def is_wanted(environment: Mapping[str, str] = os.environ) -> bool:
@@ -129,6 +129,16 @@ def stop() -> None:
         provider.shutdown()
 
 
+@contextmanager
+def traced_process(service: str) -> Iterator[None]:
+    """Trace this process while the block runs, if the environment asks for it; see `start`."""
+    start(service)
+    try:
+        yield
+    finally:
+        stop()
+
+
 def is_on() -> bool:
     """Tell whether this process is traced."""
     return _tracer is not None
@@ -155,9 +165,14 @@ def span(
     return _traced(name, attributes, parent, kind)
 
 
-def begin(name: str, attributes: Attributes = _NO_ATTRIBUTES) -> Span:
-    """Begin a span that ends when it is told to, below the present one; for work that events tell of."""
-    return _NOT_TRACED if _tracer is None else LiveSpan(_tracer.start_span(name, attributes=_clean(attributes)))
+def begin(name: str, attributes: Attributes = _NO_ATTRIBUTES, above: Span | None = None) -> Span:
+    """Begin a span that ends when it is told to, below another one or the present one; for work that events tell of."""
+    if _tracer is None:
+        return _NOT_TRACED
+    from opentelemetry import trace
+
+    context = trace.set_span_in_context(above.raw) if isinstance(above, LiveSpan) else None
+    return LiveSpan(_tracer.start_span(name, context=context, attributes=_clean(attributes)))
 
 
 def trace_parent() -> str | None:
@@ -207,4 +222,5 @@ def _remote(parent: str | None) -> Any:
 
 
 def _clean(attributes: Attributes) -> dict[str, str | int | float | bool]:
-    return {name: redact_text(value) if isinstance(value, str) else value for name, value in attributes.items()}
+    found: dict[str, str | int | float | bool] = redact(attributes)
+    return found
