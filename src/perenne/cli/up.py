@@ -33,7 +33,8 @@ def up(workspace: Workspace, port: int | None, serve_port: int | None) -> None:
     platform = Platform(workspace)
     servers = DeployedServers(workspace, settings.serve_port if serve_port is None else serve_port)
     background = Background(platform, servers)
-    sock = uvicorn.Config(lambda: None, host="127.0.0.1", port=settings.port if port is None else port).bind_socket()
+    port = settings.port if port is None else port
+    sock = uvicorn.Config(lambda: None, host="127.0.0.1", port=port, log_config=None).bind_socket()
     bound: int = sock.getsockname()[1]
     server = BoundedServer(bounded_config(application(workspace, port=bound, pulse=platform.loop.pulse)))
     url = f"http://127.0.0.1:{bound}"
