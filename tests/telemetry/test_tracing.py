@@ -16,7 +16,7 @@ ENVIRONMENT = {name: text for name, text in os.environ.items() if not name.start
 WORK = f"""
 import logging, sys
 from perenne.telemetry import logs, tracing
-logs.configure("perenne-test", form="json")
+logs.configure("perenne-test")
 with tracing.traced_process("perenne-test"):
     about = {{"password": "hunter2", "url": "postgresql://a:hunter2@h/d"}}
     with tracing.span("outer", about, parent="{PARENT}", kind="server") as outer:

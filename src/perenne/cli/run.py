@@ -52,7 +52,8 @@ def run(workspace: Workspace, folder: Path) -> Result:
     from perenne.registry import GateState, dossier
     from perenne.telemetry import logs, tracing
 
-    logs.configure("perenne-run", form="text", level="warning")
+    os.environ.setdefault("PERENNE_LOG", "text")  # a person reads this; the child processes of steps follow
+    logs.configure("perenne-run", level="warning")
     loaded, parent = load_project(folder), os.environ.get("TRACEPARENT")
     with (
         tracing.traced_process("perenne-run"),

@@ -32,7 +32,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/@:]{0,200}):[^\s/]+@"), rf"\1:{BLACK}@"),
     (re.compile(r"\b(https?://)[^\s/@:]+@"), rf"\1{BLACK}@"),
     (re.compile(rf"(?i)({_KEY}{_IS})(?!\[redacted\])(?:{_VALUE})"), rf"\1{BLACK}"),
-    (re.compile(rf"(?i)(--[\w-]{{0,40}}?{_KEY}[\w-]{{0,40}}\s+)(?!\[redacted\])[^\s-]\S*"), rf"\1{BLACK}"),
+    (re.compile(rf"(?i)(?<![\w-])(--[\w-]{{0,40}}?{_KEY}[\w-]{{0,40}}\s+)(?!\[redacted\])[^\s-]\S*"), rf"\1{BLACK}"),
     (re.compile(r"\b([Bb]earer|BEARER)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {BLACK}"),
     (re.compile(r"\b(Basic|ApiKey|Digest)\s+[A-Za-z0-9._~+/=-]{12,}"), rf"\1 {BLACK}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), BLACK),

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from perenne.core.clock import format_time
-from perenne.core.redaction import redact
+from perenne.core.redaction import redact, redact_text
 
 VERSION = "9.0.0"
 MAX_MESSAGE = 8 * 1024
 MAX_STACK = 64 * 1024
 MAX_LINE = 256 * 1024
 MAX_FIELDS = 64
+_NOBODY: Mapping[str, Any] = {}
 _CUT = " …"
 _encoder = msgspec.json.Encoder(enc_hook=str)
 # JSON escapes what lies below the space; these would still move a cursor, end a line or turn a text round in a terminal.
@@ -38,7 +39,13 @@ class Failure(NamedTuple):
 
 
 def record(
-    time: int, level: str, logger: str, message: str, fields: Mapping[str, Any], failure: Failure | None = None
+    time: int,
+    level: str,
+    logger: str,
+    message: str,
+    fields: Mapping[str, Any],
+    failure: Failure | None = None,
+    source: Mapping[str, Any] = _NOBODY,
 ) -> dict[str, Any]:
     """Return the fields of a log record; secrets are blackened, long texts cut.
 
@@ -52,20 +59,18 @@ def record(
         Further ECS fields by their dotted names; None means that a field is not known, and it is left out.
     failure : Failure, optional
         The error it is about.
+    source : mapping
+        Fields that say which process this is, the same in every record; taken as they are.
     """
-    found: dict[str, Any] = {
-        "@timestamp": format_time(time),
-        "log.level": level,
-        "message": cut(message, MAX_MESSAGE),
-        "ecs.version": VERSION,
-        "log.logger": logger,
-    }
-    found |= {name: value for name, value in fields.items() if value is not None and value != ""}
+    head = {"@timestamp": format_time(time), "log.level": level}
+    tail = {"ecs.version": VERSION, "log.logger": logger, **source}
+    found = {name: value for name, value in fields.items() if value is not None and value != ""}
     if failure is not None:
         found |= {"error.type": failure.kind, "error.message": cut(failure.message, MAX_MESSAGE)}
         found |= {"error.stack_trace": cut(failure.stack, MAX_STACK)} if failure.stack else {}
         found |= {"error.code": failure.code} if failure.code else {}
-    return {name: redact(value) for name, value in found.items()}
+    shown = {name: redact(value) for name, value in found.items()}
+    return {**head, "message": redact_text(cut(message, MAX_MESSAGE)), **tail, **shown}
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:

@@ -77,10 +77,10 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its line break."""
         given = getattr(record, FIELDS, None) or {}
-        fields = {**self._own, "process.thread.name": record.threadName, **current().fields(), **given}
-        found = ecs.record(
-            int(record.created * 1e6), record.levelname.lower(), record.name, _message(record), fields, _failure(record)
-        )
+        fields = {**current().fields(), **given}
+        source = {**self._own, "process.thread.name": record.threadName}
+        at, level = int(record.created * 1e6), record.levelname.lower()
+        found = ecs.record(at, level, record.name, _message(record), fields, _failure(record), source)
         return ecs.encode(found).decode().rstrip("\n")
 
 
@@ -101,7 +101,6 @@ class TextFormatter(logging.Formatter):
 def configure(
     service: str,
     *,
-    form: str = "",
     level: str = "info",
     stream: TextIO | None = None,
     file: Path | None = None,
@@ -113,8 +112,8 @@ def configure(
     ----------
     service : str
         What the process is called in its lines; `OTEL_SERVICE_NAME` overrules it.
-    form, level : str
-        What is meant if the environment does not say: `json` or `text`, and the lowest level that is written.
+    level : str
+        The lowest level that is written, if the environment does not say.
     stream : text stream, optional
         Where lines go; standard error if not given.
     file : Path, optional
@@ -127,7 +126,7 @@ def configure(
     """
     service = environment.get("OTEL_SERVICE_NAME") or service
     stream = stream or sys.stderr
-    form = _choice(environment, "PERENNE_LOG", FORMS, form or ("text" if _is_terminal(stream) else "json"))
+    form = _choice(environment, "PERENNE_LOG", FORMS, "text" if _is_terminal(stream) else "json")
     lowest = _choice(environment, "PERENNE_LOG_LEVEL", LEVELS, level)
     kept = environment.get("PERENNE_LOG_FILE", "")
     handlers: list[logging.Handler] = [_FileHandler(LogFile(Path(kept)))] if kept else []
