@@ -14,7 +14,7 @@ from tests.app.conftest import Ask
 from perenne.app import health
 from perenne.automation import Pulse
 from perenne.core.errors import Unavailable
-from perenne.storage.database import READERS
+from perenne.storage.backend import READERS
 from perenne.storage.workspace import Workspace
 
 
@@ -40,6 +40,7 @@ def test_a_database_of_another_release_is_named(ask: Ask, workspace: Workspace) 
     assert (found.status_code, found.json()["checks"]["database"]) == (503, "its schema is another release's")
 
 
+@pytest.mark.parametrize("workspace", ["sqlite"], indirect=True)
 def test_a_damaged_database_is_named_and_the_process_lives_on(ask: Ask, workspace: Workspace) -> None:
     workspace.database.close()
     Path(str(workspace.database.url.database)).write_bytes(b"no database at all" * 500)

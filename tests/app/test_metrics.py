@@ -88,6 +88,7 @@ def test_what_waits_is_counted_with_its_age_and_what_is_done_is_not(workspace: W
     assert 59 < found["perenne_outbox_oldest_waiting_seconds"][0].value <= 60
 
 
+@pytest.mark.parametrize("workspace", ["sqlite"], indirect=True)
 def test_open_work_is_counted_by_an_index(workspace: Workspace) -> None:
     """The plan of each query searches an index: a million jobs that are done cost nothing."""
     with workspace.database.read() as tx:

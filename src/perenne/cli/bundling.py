@@ -67,7 +67,7 @@ def known_secrets(environment: Mapping[str, str]) -> list[str]:
     """Return the secrets this process was given: they are blackened wherever they turn up, whatever stands beside them."""
     found = set()
     for name, value in environment.items():
-        if is_secret_key(name):
+        if is_secret_key(name) or name.endswith("_KEY"):
             found.add(value)
         for word in value.split():
             found |= _secrets_of_url(word) if "://" in word else set()

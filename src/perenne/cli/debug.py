@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from perenne.cli.places import place_options
 from perenne.core.results import Result
 from perenne.storage.workspace import Workspace
 
@@ -23,6 +24,7 @@ def debug() -> None:
 
 
 @debug.command()
+@place_options
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it.")
 @click.pass_obj
 def bundle(workspace: Workspace, output: Path | None) -> Result:

@@ -5,6 +5,7 @@ import signal
 
 import click
 
+from perenne.cli.places import place_options
 from perenne.storage.workspace import Workspace
 
 log = logging.getLogger("perenne.control")
@@ -13,6 +14,7 @@ log = logging.getLogger("perenne.control")
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65_535), help="Where the control plane listens on loopback; 7373 if not given.")
 @click.option("--serve-port", type=click.IntRange(0, 65_535), help="Where the model server listens; 7374 if not given.")
+@place_options
 @click.pass_obj
 def up(workspace: Workspace, port: int | None, serve_port: int | None) -> None:
     """Keep the loop going: API, scheduler, worker, and a model server for what is deployed.

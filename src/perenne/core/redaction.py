@@ -14,12 +14,14 @@ TOKEN = re.compile(r"prn_([0-7][0-9A-HJKMNP-TV-Z]{25})_([A-Za-z0-9_-]{43})_([0-9
 """The shape of perenne's own tokens; `perenne.auth.tokens` makes and reads them."""
 
 _SECRET_WORDS = frozenset({"authorization", "cookie", "credentials", "passphrase", "pwd", "token"})
-_SECRET_STEMS = ("password", "passwd", "secret", "credential", "apikey", "accesskey", "privatekey", "signingkey")
+_SECRET_STEMS = ("password", "passwd", "secret", "credential")
+_SECRET_KEYS = ("apikey", "accesskey", "privatekey", "signingkey", "accountkey", "storagekey", "saskey")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Za-z][a-z]*")
 _MAX_DEPTH = 16
 
 _KEY = (
-    r"(?:passw(?:or)?d|passphrase|pwd|secret|token(?!s)|authorization|cookie|credentials?|(?:api|access|private|signing)[_-]?key)"
+    r"(?:passw(?:or)?d|passphrase|pwd|secret|token(?!s)|authorization|cookie|credentials?"
+    r"|(?:api|access|private|signing|account|storage|sas)[_-]?key)"
 )
 _IS = r"[\w.-]{0,40}\\*[\"']?\s{0,3}(?:=>|[:=](?!>))\s{0,3}"
 _VALUE = (
@@ -50,7 +52,7 @@ def is_secret_key(name: str) -> bool:
     """
     words = [word.lower() for word in _WORD.findall(name)]
     joined = "".join(words)
-    return not _SECRET_WORDS.isdisjoint(words) or any(stem in joined for stem in _SECRET_STEMS)
+    return not _SECRET_WORDS.isdisjoint(words) or any(stem in joined for stem in (*_SECRET_STEMS, *_SECRET_KEYS))
 
 
 def redact_text(text: str) -> str:

@@ -1,8 +1,6 @@
-"""What writing to the database costs this process: how large the groups are that are committed together, and how long that takes.
+"""What writing to the database costs this process: how many changes are committed together, and how long that takes."""
 
-There is one writer a process, and whoever commits a group holds its turn, so these are counted without a lock.
-"""
-
+import threading
 from collections.abc import Iterator
 
 from perenne.formats.prometheus import Family
@@ -17,11 +15,13 @@ class WriteStatistics:
     def __init__(self) -> None:
         self.sizes = Histogram(GROUP_EDGES)
         self.seconds = Histogram()
+        self._lock = threading.Lock()
 
     def count(self, changes: int, seconds: float) -> None:
         """Count a group: its changes, and how long running and committing them took."""
-        self.sizes.observe(changes)
-        self.seconds.observe(seconds)
+        with self._lock:  # groups may be committed beside each other
+            self.sizes.observe(changes)
+            self.seconds.observe(seconds)
 
     def families(self) -> Iterator[Family]:
         """Go through the figures."""
