@@ -40,10 +40,15 @@ def test_a_database_of_another_release_is_named(ask: Ask, workspace: Workspace) 
     assert (found.status_code, found.json()["checks"]["database"]) == (503, "its schema is another release's")
 
 
-@pytest.mark.parametrize("workspace", ["sqlite"], indirect=True)
-def test_a_damaged_database_is_named_and_the_process_lives_on(ask: Ask, workspace: Workspace) -> None:
-    workspace.database.close()
-    Path(str(workspace.database.url.database)).write_bytes(b"no database at all" * 500)
+def test_a_database_that_is_gone_is_named_and_the_process_lives_on(
+    ask: Ask, workspace: Workspace, request: pytest.FixtureRequest
+) -> None:
+    url = workspace.settings.database
+    if url.startswith("postgresql"):
+        request.getfixturevalue("postgres").drop(url)
+    else:
+        workspace.database.close()
+        Path(str(workspace.database.url.database)).write_bytes(b"no database at all" * 500)
     found = ask("GET", "/ready")
     assert (found.status_code, found.json()["checks"]["database"]) == (503, "cannot be reached")
     assert ask("GET", "/health").status_code == 200

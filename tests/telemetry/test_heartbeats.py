@@ -94,6 +94,13 @@ def test_a_detail_that_fails_is_no_beat_and_no_end(tmp_path: Path) -> None:
     assert sign.detail == {"rows": 7}
 
 
+def test_a_place_that_cannot_be_written_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "home").write_text("a file, no folder")
+    with Heartbeat(tmp_path / "home", "model-server"):
+        assert "no sign of life" in caplog.text
+    assert (tmp_path / "home").read_text() == "a file, no folder"
+
+
 def test_a_file_that_is_no_sign_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "x.json").write_text("{")

@@ -26,10 +26,11 @@ def serve(workspace: Workspace, name: str, port: int | None, workers: int) -> No
     Ends on Ctrl-C or SIGTERM after the last request was answered.
     """
     from perenne.serving import ModelServer
-    from perenne.telemetry import logs
+    from perenne.telemetry import logs, tracing
     from perenne.telemetry.heartbeats import Heartbeat
 
     logs.configure("perenne-model-server")
+    tracing.require()
     folder_name = _release(workspace, name)
     settings = workspace.settings
     workspace.close()

@@ -5,6 +5,7 @@ process that was killed.
 """
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -18,6 +19,8 @@ import msgspec
 import perenne
 from perenne.core.clock import SECOND, SystemClock
 from perenne.telemetry.process import is_running, start_time
+
+log = logging.getLogger("perenne.heartbeats")
 
 FOLDER = "processes"
 EVERY_SECONDS = 5.0
@@ -101,16 +104,20 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._repeat, name="perenne-heartbeat", daemon=True)
 
     def __enter__(self) -> "Heartbeat":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        clear_gone(self._path.parent.parent)
-        self.beat()
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            clear_gone(self._path.parent.parent)
+            self.beat()
+        except OSError as error:  # a model server works from a folder it may only read
+            log.warning("no sign of life can be kept: %s", error)
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
     def beat(self) -> None:
         """Say that the process is well now."""

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.util import find_spec
 from typing import Any
 
 import perenne
@@ -23,6 +24,8 @@ Attributes = Mapping[str, str | int | float | bool]
 _NO_ATTRIBUTES: Attributes = {}
 _ON, _OFF = frozenset({"1", "on", "true", "yes"}), frozenset({"0", "off", "false", "no"})
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+_EXPORTER = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 
 _provider: Any = None
 _tracer: Any = None
@@ -87,6 +90,23 @@ def is_wanted(environment: Mapping[str, str] = os.environ) -> bool:
     return own in _ON or any(environment.get(name) for name in _ENDPOINTS)
 
 
+def require() -> None:
+    """Refuse to go on if traces are asked for and cannot be made; raises Unavailable, which names the extra."""
+    if is_wanted() and not _is_installed():
+        raise Unavailable(
+            "traces are asked for, but OpenTelemetry is not installed",
+            code="extra.otel",
+            hint="pip install 'perenne[otel]', or PERENNE_TRACES=off",
+        )
+
+
+def _is_installed() -> bool:
+    try:
+        return find_spec(_EXPORTER) is not None
+    except ImportError:  # not even its parent
+        return False
+
+
 def start(service: str) -> None:
     """Begin to trace this process, if the environment asks for it; doing it again changes nothing.
 
@@ -103,17 +123,12 @@ def start(service: str) -> None:
     global _provider, _tracer  # noqa: PLW0603  one process has one
     if _tracer is not None or not is_wanted():
         return
-    try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    except ImportError:
-        raise Unavailable(
-            "traces are asked for, but OpenTelemetry is not installed",
-            code="extra.otel",
-            hint="pip install 'perenne[otel]', or PERENNE_TRACES=off",
-        ) from None
+    require()
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
     named = {"service.name": os.environ.get("OTEL_SERVICE_NAME") or service, "service.version": perenne.__version__}
     _provider = TracerProvider(resource=Resource.create(named))
     _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
