@@ -102,6 +102,16 @@ def test_it_is_made_with_the_database_away_and_names_no_password(tmp_path: Path)
     assert "error" in json.loads(found["database.json"])
 
 
+def test_on_postgresql_it_counts_rows_and_shows_where_but_not_who(tmp_path: Path, postgres_url: str) -> None:
+    done = perenne(tmp_path, "debug", "bundle", "--output", "report.zip", "--database", postgres_url)
+    assert done.returncode == 0, done.stderr
+    found = contents(tmp_path / "report.zip")
+    database = json.loads(found["database.json"])
+    assert (database["kind"], database["rows"]["job"], database["rows"]["alembic_version"]) == ("postgresql", 0, 1)
+    assert json.loads(found["settings.json"])["database"] == "postgresql:///…"
+    assert postgres_url not in "".join(found.values())
+
+
 def test_an_earlier_bundle_is_not_overwritten(folder: Path) -> None:
     (folder / "report.zip").write_text("mine")
     done = perenne(folder, "debug", "bundle", "--output", "report.zip")

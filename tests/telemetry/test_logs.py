@@ -68,6 +68,19 @@ def test_text_is_for_people_and_as_safe() -> None:
     assert shown[-1] == "ZeroDivisionError: division by zero"
 
 
+def test_on_a_terminal_it_is_text_and_elsewhere_json() -> None:
+    """A real terminal: the far end of a pair of pseudo-terminals."""
+    ours, theirs = os.openpty()
+    environment = {name: text for name, text in os.environ.items() if not name.startswith(("PERENNE_", "OTEL_"))}
+    environment |= {"PYTHONPATH": str(Path("src").resolve())}
+    program = HEAD + f"{OURS}.info('hello')"
+    subprocess.run([sys.executable, "-c", program], env=environment, stderr=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert shown.endswith("info    perenne.x: hello\r\n") and "{" not in shown
+
+
 def test_a_file_gets_json_as_well_as_what_the_screen_gets(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "perenne.json"
     done = run(f"{OURS}.info('kept')", PERENNE_LOG="text", PERENNE_LOG_FILE=str(path))
