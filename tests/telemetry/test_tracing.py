@@ -77,6 +77,28 @@ def test_a_collector_gets_the_spans_below_the_callers_trace_and_no_secrets() -> 
     assert f'"trace.id":"{outer.trace_id}","span.id":"{outer.span_id}"' in done.stderr
 
 
+def test_what_is_asked_of_others_carries_the_trace_on() -> None:
+    program = """
+import sys
+from perenne.net.egress import Egress
+from perenne.telemetry import tracing
+url = sys.argv[1]
+with tracing.traced_process("perenne-test"):
+    egress = Egress(frozenset([url.removeprefix("http://")]))
+    with tracing.span("outer"):
+        assert egress.request("POST", url + "/v1/traces").status == 200
+    assert egress.request("POST", url + "/v1/traces").status == 200
+"""
+    with Collector() as collector:
+        program = program.replace("sys.argv[1]", repr(collector.url))
+        done = run(program, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+        assert done.returncode == 0, done.stderr
+        collector.wait_for("outer")
+    outer = collector.one("outer")
+    asked = [headers.get("traceparent") for headers in collector.headers if headers.get("user-agent") == "perenne"]
+    assert asked == [f"00-{outer.trace_id}-{outer.span_id}-01", None]
+
+
 def test_a_service_may_be_called_otherwise_and_a_sampler_be_chosen() -> None:
     with Collector() as collector:
         run(WORK, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_SERVICE_NAME="mine")
