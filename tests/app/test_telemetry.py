@@ -137,6 +137,8 @@ def test_both_servers_have_figures_that_a_strict_reader_takes(up: Running) -> No
     beats = model["perenne_heartbeat_timestamp_seconds"].samples
     assert {dict(labels)["process"] for _, labels in beats} == {"worker-0", "observer"}
     assert all(abs(time.time() - beat) < 60 for beat in beats.values())
+    assert all(value > 1e6 for value in model["perenne_process_resident_memory_bytes"].samples.values())
+    assert all(value > 0 for value in model["perenne_process_cpu_seconds_total"].samples.values())
 
 
 def test_a_request_is_one_span_below_its_callers_and_one_line_of_the_log(up: Running, collector: Collector) -> None:

@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from perenne.formats.windows import LATENCY_EDGES_US
+from perenne.telemetry.process import cpu_seconds, resident_bytes
 
 
 class Gauge(IntEnum):
@@ -35,6 +36,13 @@ class Gauge(IntEnum):
     CHALLENGER_ERRORS = 13
     BEAT_US = 14
     RESTARTS = 15
+    CPU_US = 16
+    RESIDENT_BYTES = 17
+
+
+_OF_THE_LIVING = (
+    Gauge.READY, Gauge.GENERATION, Gauge.IN_FLIGHT, Gauge.QUEUE_ROWS, Gauge.BACKLOG, Gauge.BEAT_US, Gauge.RESIDENT_BYTES,
+)  # fmt: skip
 
 
 class Outcome(IntEnum):
@@ -132,8 +140,10 @@ class Counters:
         self._words[self._start + gauge] += value
 
     def beat(self) -> None:
-        """Say that this process is well now."""
+        """Say that this process is well now, and what it costs."""
         self.set(Gauge.BEAT_US, time.time_ns() // 1_000)
+        self.set(Gauge.CPU_US, int(cpu_seconds() * 1e6))
+        self.set(Gauge.RESIDENT_BYTES, resident_bytes())
 
     def get(self, gauge: Gauge, block: int) -> int:
         """Read a figure of any process."""
@@ -141,7 +151,7 @@ class Counters:
 
     def mark_gone(self, block: int) -> None:
         """Take back what a process that died can no longer take back itself; what it counted stays, and its death is counted."""
-        for gauge in (Gauge.READY, Gauge.GENERATION, Gauge.IN_FLIGHT, Gauge.QUEUE_ROWS, Gauge.BACKLOG, Gauge.BEAT_US):
+        for gauge in _OF_THE_LIVING:
             self._words[block * _BLOCK_WORDS + gauge] = 0
         self._words[block * _BLOCK_WORDS + Gauge.RESTARTS] += 1
 

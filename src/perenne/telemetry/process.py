@@ -13,22 +13,27 @@ _PROC = Path("/proc")
 
 def families() -> Iterator[Family]:
     """Go through the figures of this process; what the system does not tell is left out."""
-    spent = os.times()
-    yield _family("process_cpu_seconds_total", "counter", "CPU time spent.", spent.user + spent.system)
-    statm = _read(_PROC / "self" / "statm").split()
-    if len(statm) >= 2:
-        page = os.sysconf("SC_PAGE_SIZE")
-        yield _family("process_virtual_memory_bytes", "gauge", "Virtual memory.", int(statm[0]) * page)
-        yield _family("process_resident_memory_bytes", "gauge", "Resident memory.", int(statm[1]) * page)
-    else:
-        unit = 1 if sys.platform == "darwin" else 1024
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        yield _family("process_resident_memory_max_bytes", "gauge", "Most resident memory so far.", most)
+    yield _family("process_cpu_seconds_total", "counter", "CPU time spent.", cpu_seconds())
+    yield _family("process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes())
     if (handles := _open_handles()) is not None:
         yield _family("process_open_fds", "gauge", "Open file descriptors.", handles)
     yield _family("process_max_fds", "gauge", "File descriptors allowed.", resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     if (started := start_time(os.getpid())) is not None:
         yield _family("process_start_time_seconds", "gauge", "When the process started, in seconds since 1970.", started)
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time this process has spent."""
+    spent = os.times()
+    return spent.user + spent.system
+
+
+def resident_bytes() -> int:
+    """Return the resident memory of this process; where the system does not tell, the most it ever had."""
+    statm = _read(_PROC / "self" / "statm").split()
+    if len(statm) >= 2:
+        return int(statm[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def start_time(pid: int) -> float | None:
