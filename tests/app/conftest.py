@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from perenne.app.control import application
-from perenne.automation import Pulse
 from perenne.storage.workspace import Workspace
+from perenne.telemetry.pulse import Pulse
 
 Ask = Callable[..., httpx.Response]
 

@@ -12,10 +12,10 @@ import pytest
 from tests.app.conftest import Ask
 
 from perenne.app import health
-from perenne.automation import Pulse
 from perenne.core.errors import Unavailable
 from perenne.storage.backend import READERS
 from perenne.storage.workspace import Workspace
+from perenne.telemetry.pulse import Pulse
 
 
 def test_it_is_alive_and_ready(ask: Ask) -> None:

@@ -1,9 +1,11 @@
-"""The trainer as a process: what fails in it is a failed job, a span with its error, and lines of JSON."""
+"""`perenne worker` and its child: what fails in a job is a failed job, a span with its error, and lines of JSON."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,7 @@ from tests.telemetry.collector import Collector
 from perenne.automation import ROUND_JOB
 from perenne.core.config import load_settings
 from perenne.storage import jobs
+from perenne.storage.jobs import Job
 from perenne.storage.workspace import Workspace
 
 
@@ -21,20 +24,32 @@ class Nonsense(msgspec.Struct):
     secret: str = "planted"
 
 
+def ended_job(workspace: Workspace) -> Job:
+    deadline = time.monotonic() + 60
+    while True:
+        with workspace.database.read() as tx:
+            (job,) = jobs.jobs(tx)
+        if job.state == "failed":
+            return job
+        assert time.monotonic() < deadline, job
+        time.sleep(0.1)
+
+
 def test_a_job_that_fails_is_a_span_with_its_error_and_takes_nobody_along(tmp_path: Path) -> None:
-    with Workspace(load_settings(tmp_path, {})) as workspace:
-        workspace.database.write(lambda tx: jobs.enqueue(tx, ROUND_JOB, Nonsense(), attempts_allowed=1))
     environment = {name: text for name, text in os.environ.items() if not name.startswith(("PERENNE_", "OTEL_"))}
-    with Collector() as collector:
+    command = [sys.executable, "-m", "perenne", "worker"]
+    with Workspace(load_settings(tmp_path, {})) as workspace, Collector() as collector:
+        workspace.database.write(lambda tx: jobs.enqueue(tx, ROUND_JOB, Nonsense(), attempts_allowed=1))
         environment |= {"PYTHONPATH": str(Path("src").resolve()), "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
-        command = [sys.executable, "-m", "perenne.app.trainer"]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        collector.wait_for(f"job {ROUND_JOB}")
-    assert done.returncode == 0, done.stderr
-    assert {json.loads(line)["service.name"] for line in done.stderr.splitlines()} == {"perenne-trainer"}
+        with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            job = ended_job(workspace)
+            collector.wait_for(f"job {ROUND_JOB}")
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert {json.loads(line)["service.name"] for line in errors.splitlines()} == {"perenne-worker", "perenne-trainer"}
+    assert "planted" not in errors
     span = collector.one(f"job {ROUND_JOB}")
     assert span.service == "perenne-trainer" and span.error and "planted" not in str(span)
-    with Workspace(load_settings(tmp_path, {})) as workspace, workspace.database.read() as tx:
-        (job,) = jobs.jobs(tx)
-    assert (job.state, span.attributes["perenne.job"]) == ("failed", job.id)
+    assert span.attributes["perenne.job"] == job.id
     assert not list((tmp_path / ".perenne" / "processes").glob("*.json"))

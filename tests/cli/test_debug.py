@@ -62,7 +62,8 @@ def folder(tmp_path: Path) -> Path:
         assert job is not None
         write(lambda tx: jobs.fail(tx, job, "401 for https://ada:planted-url-password@hooks.example; planted-aws/secret+key"))
         write(lambda tx: outbox.emit(tx, Told(note="planted-note")))
-        aside = outbox.table.update().values(state="set_aside", error=f"Authorization: Bearer planted-bearer; {TOKEN}")
+        mine = outbox.table.update().where(outbox.table.c.name == "told")
+        aside = mine.values(state="set_aside", error=f"Authorization: Bearer planted-bearer; {TOKEN}")
         write(lambda tx: tx.execute(aside).rowcount)
     said = ["said 'planted/pass' to /services/T0/planted-webhook-path", f"password=planted-log-password {TOKEN}"]
     lines = [json.dumps({"message": text, "secret": "planted-in-a-field"}) for text in said]

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne.automation import Pulse
 from perenne.core import json
 from perenne.storage import migrations
 from perenne.storage.workspace import Workspace
+from perenne.telemetry.pulse import Pulse
 
 log = logging.getLogger("perenne.health")
 

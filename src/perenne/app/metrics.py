@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 import perenne
 from perenne.auth.roles import Action, require
-from perenne.automation import Pulse, count_open_episodes
+from perenne.automation import count_open_episodes
 from perenne.core.clock import SystemClock
 from perenne.formats import prometheus
 from perenne.formats.prometheus import Family, Sample
@@ -23,6 +23,7 @@ from perenne.storage.database import Database, Transaction
 from perenne.storage.statistics import WRITES
 from perenne.telemetry import process
 from perenne.telemetry.meters import RequestMeter
+from perenne.telemetry.pulse import Pulse
 
 FRESH_SECONDS = 5.0
 
@@ -84,10 +85,10 @@ def stored_families(tx: Transaction, now: int) -> Iterator[Family]:
     yield Family(
         "perenne_outbox_events",
         "gauge",
-        "Events that were not delivered, by state.",
-        [Sample({"state": item.state}, item.count) for item in events],
+        "Events that were not delivered, by name and state.",
+        [Sample({"event": item.kind, "state": item.state}, item.count) for item in events],
     )
-    ages = [Sample({}, _age(item, now)) for item in events if item.state == "waiting"]
+    ages = [Sample({"event": item.kind}, _age(item, now)) for item in events if item.state == "waiting"]
     yield Family("perenne_outbox_oldest_waiting_seconds", "gauge", "Age of the oldest event that waits.", ages)
     yield Family(
         "perenne_episodes",

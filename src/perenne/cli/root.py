@@ -17,6 +17,7 @@ COMMANDS = {
     "init": ("perenne.cli.init:init", "Write a project from a file of data and the name of a column."),
     "run": ("perenne.cli.run:run", "Do one round: data, training, evaluation, registration, gate."),
     "up": ("perenne.cli.up:up", "Keep the loop going: API, scheduler, worker, model server."),
+    "worker": ("perenne.cli.worker:worker", "Do jobs, on this machine or any other."),
     "demo": ("perenne.cli.demo.command:demo", "Go all the way round with the real flights of 2013."),
     "serve": ("perenne.cli.serve:serve", "Serve a deployment, or a version of the registry."),
     "status": ("perenne.cli.status:status", "Show every stage of the loop and what needs a person."),
@@ -35,6 +36,8 @@ COMMANDS = {
     "monitor": ("perenne.monitoring.commands:monitor", "Windows, drift, performance, labels."),
     "alert": ("perenne.monitoring.commands:alert", "What needs attention, and who has seen it."),
     "policy": ("perenne.automation.commands:policy", "Retraining: policies, episodes, a trigger by hand."),
+    "job": ("perenne.cli.job:job", "Work in the queue: what waits, runs, failed."),
+    "event": ("perenne.cli.event:event", "What could not be delivered within the loop."),
     "audit": ("perenne.auth.commands:audit", "Who did what; verify the chain."),
 }
 
