@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
+import msgspec
 import pytest
+from tests.postgres import PostgresServer, name_of
 from tests.s3_server import S3Server
 
 from perenne.auth.principals import Principal
@@ -40,10 +42,45 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Start a PostgreSQL server for the tests of this process."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def empty_postgres(postgres: PostgresServer) -> str:
+    """Make a database with every table once, to be the template of the others; return its name."""
+    url = postgres.database()
+    Database.open(url).close()
+    return name_of(url)
+
+
 @pytest.fixture
-def workspace(settings: Settings, clock: ManualClock, empty_database: Path) -> Iterator[Workspace]:
+def postgres_url(postgres: PostgresServer, empty_postgres: str) -> Iterator[str]:
+    """Make a database with every table."""
+    url = postgres.database(empty_postgres)
+    yield url
+    postgres.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def workspace(
+    request: pytest.FixtureRequest,
+    settings: Settings,
+    clock: ManualClock,
+    empty_database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Workspace]:
+    """Open a workspace on every kind of database: whatever keeps state must do so on each."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(empty_database, settings.home / "perenne.db")
+    if request.param == "sqlite":
+        shutil.copyfile(empty_database, settings.home / "perenne.db")
+    else:
+        settings = msgspec.structs.replace(settings, database=request.getfixturevalue("postgres_url"))
+        monkeypatch.setenv("PERENNE_DATABASE", settings.database)
     with Workspace(settings, clock) as opened:
         yield opened
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from perenne.automation.model import Episode, EpisodeState, Step
 from perenne.projects import Trigger
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.schema import only_where
 
 episode = sa.Table(
     "episode",
@@ -28,7 +29,7 @@ episode = sa.Table(
     sa.Column("rejections", sa.Integer, nullable=False),
 )
 # One open episode per project: the database refuses a second one, whoever races.
-sa.Index("uq_episode_open", episode.c.project, unique=True, sqlite_where=episode.c.open, postgresql_where=episode.c.open)
+sa.Index("uq_episode_open", episode.c.project, unique=True, **only_where("open"))
 sa.Index("ix_episode_due", episode.c.open, episode.c.due)
 
 transition = sa.Table(
@@ -100,6 +101,13 @@ def due(tx: Transaction, now: int) -> list[Episode]:
     """Read the open episodes that are to be looked at."""
     query = sa.select(*_columns).where(episode.c.open, episode.c.due <= now).order_by(episode.c.due)
     return [read_struct(Episode, row) for row in tx.execute(query)]
+
+
+def count_open(tx: Transaction) -> dict[str, int]:
+    """Count the open episodes by state."""
+    number = sa.func.count().label("number")
+    query = sa.select(episode.c.state, number).where(episode.c.open).group_by(episode.c.state)
+    return {row.state.value: row.number for row in tx.execute(query)}
 
 
 def steps(tx: Transaction, identity: str) -> list[Step]:
