@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from perenne.compute import worker
+from perenne.compute.calls import report
 from perenne.core.errors import Conflict, Invalid, NotFound, Unavailable
 from perenne.pipelines.artifacts import Artifacts, Output
 from perenne.pipelines.calls import Outcome, perform
@@ -257,7 +257,7 @@ def carry_out(data: bytes) -> bytes:
     code = CodeReader(Path(call.root))
     step: Step[..., Any] = find(call.step, code)
     context = StepContext(
-        call.run, call.label, call.key, lambda: Path(call.work), artifacts.objects, lambda text, done: worker.report([text, done])
+        call.run, call.label, call.key, lambda: Path(call.work), artifacts.objects, lambda text, done: report([text, done])
     )
     try:
         outcome = perform(step, lambda: Unpacker(artifacts, code).unpack(call.arguments), context, artifacts)
