@@ -60,6 +60,7 @@ class Task:
         "node",
         "ordinal",
         "output",
+        "losses",
         "repairs",
         "seconds",
         "sources",
@@ -92,6 +93,7 @@ class Task:
         self.attempt = 0
         self.tries = 0
         self.repairs = 0
+        self.losses = 0
         self.due = 0.0
         self.dead = ""
         self.error = ""

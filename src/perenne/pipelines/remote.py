@@ -7,7 +7,7 @@ code    stands for
 ======= =============================================
 20      a kept result, or a part of it
 21      a function or class, by name
-22      a `Path`, on the same machine
+22      a `Path`, where the other process sees the same files
 23      a value of a type of its own: Struct, date, …
 24, 25  a tuple, a set
 ======= =============================================
@@ -33,6 +33,7 @@ from perenne.pipelines.code import CodeReader
 from perenne.pipelines.context import StepContext
 from perenne.pipelines.errors import NotEncodable
 from perenne.pipelines.graph import Reference, select_path
+from perenne.pipelines.scratch import Scratch
 from perenne.pipelines.steps import Pipeline, Step
 from perenne.storage.objects import FileObjects, ObjectStore, open_objects
 
@@ -61,7 +62,14 @@ class Sent(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StepCall(msgspec.Struct, frozen=True, array_like=True):
-    """Everything another process needs to carry out a step."""
+    """Everything another process needs to carry out a step.
+
+    Attributes
+    ----------
+    work, kept : str
+        Folders for what the step writes and for kept files; empty if the process may not see the caller's files: it then makes
+        its own, and removes them afterwards.
+    """
 
     step: CodeName
     arguments: bytes
@@ -115,12 +123,15 @@ class Packer:
     ----------
     sent : callable
         Says what a lazy reference stands for.
+    shares_files : bool
+        Whether a path means the same to the other process; otherwise the file or folder itself goes through the store.
     """
 
-    def __init__(self, artifacts: Artifacts, code: CodeReader, sent: Callable[[Reference], Sent]) -> None:
+    def __init__(self, artifacts: Artifacts, code: CodeReader, sent: Callable[[Reference], Sent], shares_files: bool) -> None:
         self._artifacts = artifacts
         self._code = code
         self._sent = sent
+        self._shares_files = shares_files
 
     def pack(self, arguments: Mapping[str, Any]) -> bytes:
         """Return the encoded arguments. Raises NotEncodable if one of them cannot be sent."""
@@ -143,7 +154,7 @@ class Packer:
             return msgspec.msgpack.Ext(RESULT, _encode(self._sent(value)))
         if isinstance(value, Step | Pipeline | type | types.FunctionType | types.BuiltinFunctionType):
             return msgspec.msgpack.Ext(CODE, _encode(code_name(value, self._code)))
-        if isinstance(value, Path):
+        if isinstance(value, Path) and self._shares_files:
             return msgspec.msgpack.Ext(PATH, str(value.absolute()).encode())
         found = self._artifacts.extension(value)
         if found is not None:
@@ -253,14 +264,22 @@ def carry_out(data: bytes) -> bytes:
     call = msgspec.msgpack.decode(data, type=StepCall)
     if call.root not in sys.path:
         sys.path.insert(0, call.root)
-    artifacts = Artifacts(open_objects(call.objects), lambda: Path(call.kept))
+    own = Scratch()
+    artifacts = Artifacts(open_objects(call.objects), lambda: Path(call.kept) if call.kept else own.folder("kept"))
     code = CodeReader(Path(call.root))
     step: Step[..., Any] = find(call.step, code)
     context = StepContext(
-        call.run, call.label, call.key, lambda: Path(call.work), artifacts.objects, lambda text, done: report([text, done])
+        call.run,
+        call.label,
+        call.key,
+        lambda: Path(call.work) if call.work else own.folder("work"),
+        artifacts.objects,
+        lambda text, done: report([text, done]),
     )
     try:
         outcome = perform(step, lambda: Unpacker(artifacts, code).unpack(call.arguments), context, artifacts)
     except _Unreadable as unreadable:
         return _encode(StepAnswer(None, unreadable.key))
+    finally:
+        own.remove()
     return _encode(StepAnswer(outcome))
