@@ -32,7 +32,7 @@ class Executor(Protocol):
 
 
 class DistantExecutor(Executor, Protocol):
-    """Carries out calls in other processes, which can be killed. Every adapter passes `perenne.testing.DistantExecutorContract`.
+    """Carries out calls in other processes, which can be killed.
 
     The function goes by name, arguments and results as plain values: what MessagePack can hold.
 
