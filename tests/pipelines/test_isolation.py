@@ -14,6 +14,7 @@ from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.pipelines import Engine, Progress, StepEvent, pipeline, step
 from perenne.pipelines.code import CodeReader
 from perenne.pipelines.errors import NotEncodable
+from perenne.pipelines.execution import LOSSES
 from perenne.pipelines.remote import code_name, find
 from perenne.storage.database import Database
 from perenne.storage.objects import FileObjects, ObjectStore
@@ -62,6 +63,7 @@ def test_what_goes_wrong_in_a_child_stays_there(engine: Engine) -> None:
     errors = [record.error for record in run.steps]
     assert errors[0] == "took longer than 0.2 s and was killed"
     assert "ended with status -9" in errors[1]
+    assert run.steps[1].attempt == LOSSES + 1  # that a worker dies is no try of the step's own, up to a point
     assert errors[2] == "Odd: not mine"
     assert errors[3] == "no such thing"
     assert errors[4] == "ValueError: bad"

@@ -28,27 +28,25 @@ def open_executor(url: str) -> Executor:
     >>> open_executor("threads:3").slots
     3
     """
-    scheme, _, rest = url.partition(":")
+    scheme, colon, rest = url.partition(":")
     match scheme:
-        case "inline" if not rest:
+        case "inline" if url == "inline":
             return InlineExecutor()
         case "threads":
-            return ThreadExecutor(_count(url, rest))
+            return ThreadExecutor(_count(url, rest) if colon else None)
         case "processes":
-            return ProcessExecutor(_count(url, rest))
+            return ProcessExecutor(_count(url, rest) if colon else None)
         case "ray":
             from perenne.compute.ray import RayExecutor
 
-            address, _, query = rest.partition("?slots=")
-            return RayExecutor(address, slots=_count(url, query))
+            address, limited, slots = rest.partition("?slots=")
+            return RayExecutor(address, slots=_count(url, slots) if limited else None)
         case _:
             raise _unknown(url)
 
 
-def _count(url: str, text: str) -> int | None:
-    """Read how many calls go on at once; None if that is not said."""
-    if not text and not url.endswith((":", "=")):
-        return None
+def _count(url: str, text: str) -> int:
+    """Read how many calls go on at once."""
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) <= MOST):
         raise _unknown(url)
     return int(text)
