@@ -1,7 +1,6 @@
 """Executors by URL: which there are, and what is said about others."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from perenne.compute import InlineExecutor, ProcessExecutor, RayExecutor, Thread
 from perenne.core.errors import Invalid, PerenneError, Unavailable
 
 PROGRAM = """
-import os, signal
+import signal, time
 from perenne.compute import open_executor
 executor = open_executor("ray:local?slots=3")
 import ray
@@ -22,7 +21,7 @@ node = ray._private.worker._global_node
 print(executor.slots, executor.submit(max, 3, 7).result(60), ray.nodes()[0]["NodeManagerAddress"],
       signal.getsignal(signal.SIGTERM) is signal.SIG_DFL, node.get_temp_dir_path(),
       *(process.process.pid for group in node.all_processes.values() for process in group), flush=True)
-os.kill(os.getpid(), signal.SIGKILL)
+time.sleep(60)
 """
 
 
@@ -93,15 +92,17 @@ def test_without_ray_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_local_cluster_is_for_this_machine_and_ends_with_its_process() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    slots, result, address, default_signal, folder, *processes = done.stdout.split()
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], env=environment, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        slots, result, address, default_signal, folder, *processes = driver.stdout.readline().split()
+        driver.kill()
     assert (slots, result, address, default_signal) == ("3", "7", "127.0.0.1", "True")
     assert Path(folder).name.startswith("perenne-ray-")
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and any(alive(int(pid)) for pid in processes):
         time.sleep(0.05)
-    assert processes and not any(alive(int(pid)) for pid in processes)
+    assert processes
+    assert not any(alive(int(pid)) for pid in processes)
 
 
 def alive(pid: int) -> bool:

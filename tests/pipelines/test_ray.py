@@ -141,7 +141,7 @@ def rows(database: Database) -> dict[str, tuple[str, str]]:
     """Name and output's digest of every step, by key."""
     with database.read() as tx:
         found = tx.execute(sa.select(table.c.key, table.c.name, table.c.out)).all()
-    return {key: (name, from_row(out).digest) for key, name, out in found}
+    return {row.key: (row.name, from_row(row.out).digest) for row in found}
 
 
 def test_a_step_has_folders_of_its_node_that_go_with_it(engine: Engine, tmp_path: Path) -> None:
