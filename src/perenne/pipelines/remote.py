@@ -232,11 +232,19 @@ def find(name: CodeName, code: CodeReader | None = None) -> Any:
         _loading.clear()
     for part in name.qualname.split("."):
         value = getattr(value, part)
+    value = _declared(value, name)
     if code is not None and name.hash and code.identity(value.function if isinstance(value, Step) else value).hash != name.hash:
         raise Conflict(
             f"{name.qualname} has changed since the run began", code="pipelines.code_changed", hint="start the run again"
         )
     return value
+
+
+def _declared(value: Any, name: CodeName) -> Any:
+    """Return the function that was sent, if a decorator put an object of its own in its place, as a project's models are."""
+    function = getattr(value, "function", None)
+    inside = isinstance(function, types.FunctionType) and function.__qualname__ == name.qualname
+    return function if inside and not isinstance(value, Step | Pipeline) else value
 
 
 def _module(name: CodeName) -> types.ModuleType:
