@@ -13,6 +13,7 @@ code    stands for
 ======= =============================================
 """
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -267,6 +268,12 @@ def _module(name: CodeName) -> types.ModuleType:
     return module
 
 
+@functools.lru_cache(maxsize=8)
+def _reader(root: str) -> CodeReader:
+    """Return the reader of a root, kept: what is loaded in this process stays what it is."""
+    return CodeReader(Path(root))
+
+
 def carry_out(data: bytes) -> bytes:
     """Carry out a `StepCall` in this process, and return the `StepAnswer`. Called by name in a worker."""
     call = msgspec.msgpack.decode(data, type=StepCall)
@@ -274,7 +281,7 @@ def carry_out(data: bytes) -> bytes:
         sys.path.insert(0, call.root)
     own = Scratch()
     artifacts = Artifacts(open_objects(call.objects), lambda: Path(call.kept) if call.kept else own.folder("kept"))
-    code = CodeReader(Path(call.root))
+    code = _reader(call.root)
     step: Step[..., Any] = find(call.step, code)
     context = StepContext(
         call.run,
