@@ -82,6 +82,15 @@ def test_a_timeout_needs_a_process() -> None:
     assert step(timeout="1m")(tripled).options.isolate
 
 
+def test_resources_are_numbers_and_no_part_of_the_key(engine: Engine) -> None:
+    for wrong in ({"cpu": -1}, {"gpu": math.inf}, {"": 1}, {"memory": "4G"}, {"cpu": True}):
+        with pytest.raises(Invalid) as error:
+            step(resources=wrong)  # type: ignore[arg-type]
+        assert error.value.code == "pipelines.resources"
+    assert engine.run(step(tripled), 2.0).hits == 0
+    assert engine.run(step(resources={"cpu": 2, "gpu": 1})(tripled), 2.0).hits == 1
+
+
 def test_what_another_process_could_not_find_is_refused(engine: Engine) -> None:
     @step(isolate=True)
     def local(x: int) -> int:

@@ -4,11 +4,13 @@ One cluster for the module: a head without processors, which is where the tests 
 """
 
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -270,3 +272,27 @@ def test_a_driver_killed_in_the_middle_of_a_run_is_followed_by_another(
     assert run.state == "done", run.error
     assert (run.output, digests) == clean(tmp_path / "clean")
     check_the_end(tmp_path, kills=1)
+
+
+@pytest.mark.long
+def test_nodes_killed_at_any_moment_cost_no_more_than_their_steps(tmp_path: Path, ray: RayExecutor, cluster: Cluster) -> None:
+    seed = int(os.environ.get("PERENNE_SEED") or random.SystemRandom().randrange(10**9))
+    print(f"PERENNE_SEED={seed}")
+    dice = random.Random(seed)
+    for number in range(12):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "gate").touch()
+        cluster.add(1)
+        victim = dice.choice(list(cluster.nodes))
+        killer = threading.Timer(dice.random() * 2, cluster.kill, [victim])
+        killer.start()
+        with Database.open(f"sqlite:///{folder}/ray.db") as database:
+            with Engine(database, FileObjects(folder / "objects"), executor=ray) as engine:
+                run = engine.run(sums, 4 * COUNT, str(folder))
+            assert run.state == "done", run.error
+            with database.read() as tx:
+                assert set(tx.execute(sa.select(table.c.state)).scalars()) == {"done"}
+        killer.join()
+        assert run.output == sum(4_000 * place + 4_000 * 3_999 / 2 for place in range(4 * COUNT))
+        assert max(Counter(name for name, _ in begins(folder)).values()) <= 2

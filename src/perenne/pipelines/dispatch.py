@@ -48,7 +48,7 @@ class Dispatcher:
         self._clock = PROCESS_CLOCK if executor.slots == 1 else THREAD_CLOCK
         self._taken: dict[int, int] = {}
         self._packer = Packer(artifacts, code, self._sent, not is_distant(executor) or executor.shares_files)
-        self._some_isolated = any(task.step.options.isolate for task in plan.tasks)
+        self._some_isolated = not is_distant(executor) and any(task.step.options.isolate for task in plan.tasks)
 
     @property
     def full(self) -> bool:
