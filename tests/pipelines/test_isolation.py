@@ -46,10 +46,10 @@ def test_the_same_pipeline_gives_the_same_everywhere(tmp_path: Path, objects: Ob
     assert found[0][0] == flow(3, file)
 
 
-def test_children_open_the_same_bucket(tmp_path: Path, database: Database, s3: str, processes: ProcessExecutor) -> None:
+def test_children_open_the_same_bucket(tmp_path: Path, database: Database, s3: str) -> None:
     file = tmp_path / "input.txt"
     file.write_text("xyz")
-    for executor in (InlineExecutor(), processes):
+    for executor in (InlineExecutor(), ProcessExecutor(2)):  # children of this test's own, which see its credentials
         objects = open_objects(f"{s3}/{executor.shares_memory}")
         with Engine(database, objects, executor=executor) as engine:
             run = engine.run(flow, 3, file)
@@ -60,6 +60,7 @@ def test_children_open_the_same_bucket(tmp_path: Path, database: Database, s3: s
                 objects.delete(digest)
             assert engine.run(flow, 3, file).output == run.output
             assert set(objects.digests()) == kept, "what is lost from the bucket is made again"
+        executor.close()
 
 
 def test_progress_of_a_child_is_heard_here(engine: Engine, tmp_path: Path) -> None:
