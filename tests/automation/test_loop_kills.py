@@ -1,4 +1,4 @@
-"""The whole loop under kill -9, racing control planes, jumping clocks, edited code: one episode, one outcome, nothing left over."""
+"""The whole loop under kill -9, racing, jumping clocks and edited code: one episode, one outcome, and nothing left over."""
 
 import os
 import random

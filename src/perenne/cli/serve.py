@@ -1,5 +1,6 @@
 """`perenne serve`: a model server on its own, from the release folder alone."""
 
+import logging
 import signal
 import threading
 
@@ -8,6 +9,8 @@ import click
 from perenne.auth.principals import local_principal
 from perenne.core.errors import NotFound
 from perenne.storage.workspace import Workspace
+
+log = logging.getLogger("perenne.serving")
 
 
 @click.command()
@@ -23,7 +26,11 @@ def serve(workspace: Workspace, name: str, port: int | None, workers: int) -> No
     Ends on Ctrl-C or SIGTERM after the last request was answered.
     """
     from perenne.serving import ModelServer
+    from perenne.telemetry import logs, tracing
+    from perenne.telemetry.heartbeats import Heartbeat
 
+    logs.configure("perenne-model-server")
+    tracing.require()
     folder_name = _release(workspace, name)
     settings = workspace.settings
     workspace.close()
@@ -33,9 +40,10 @@ def serve(workspace: Workspace, name: str, port: int | None, workers: int) -> No
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     server.start()
     try:
-        server.wait_ready()
-        click.echo(f"{folder_name} answers on http://{settings.host}:{server.port}/v2/models/{folder_name}/infer", err=True)
-        ended.wait()
+        with Heartbeat(settings.home, "model-server", folder_name, server.url, server.state):
+            server.wait_ready()
+            log.info("%s answers on %s/v2/models/%s/infer", folder_name, server.url, folder_name)
+            ended.wait()
     finally:
         server.stop()
 

@@ -38,6 +38,7 @@ from perenne.compute.calls import (
 from perenne.compute.ray_connection import connection, load
 from perenne.core.errors import PerenneError, Unavailable
 from perenne.core.ids import new_id
+from perenne.telemetry import logs
 
 T = TypeVar("T")
 
@@ -293,9 +294,16 @@ def _threads() -> dict[str, str]:
     return {name: os.environ[name] for name in THREADS if name in os.environ}
 
 
+@functools.cache
+def _settle_in() -> None:
+    """Log like every process of perenne; what is printed goes to standard error, so that results on standard output stay whole."""
+    os.dup2(2, 1)
+    logs.configure("perenne-step", level="warning")
+
+
 def _serve(call: bytes, name: bytes, timed: bool) -> bytes:
     """Carry out a call in a worker; the answer comes behind the number of its reports."""
-    os.dup2(2, 1)
+    _settle_in()
     number = 0
 
     def leave(kind: bytes, note: bytes) -> None:

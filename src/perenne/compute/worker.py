@@ -14,6 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from perenne.compute.calls import Answer, Call, carry_out, encoded, reporting_to
+from perenne.telemetry import logs
 
 _LENGTH = struct.Struct("<Q")
 
@@ -36,6 +37,7 @@ def receive(stream: BinaryIO) -> bytes | None:
 
 def main() -> None:
     """Carry out one call after the other until the input ends."""
+    logs.configure("perenne-step", level="warning")
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
