@@ -296,7 +296,7 @@ def _threads() -> dict[str, str]:
 
 @functools.cache
 def _settle_in() -> None:
-    """Log like every process of perenne; what is printed goes to standard error, so that results on standard output stay whole."""
+    """Log like every process of perenne; what is printed goes to standard error, as in a child process."""
     os.dup2(2, 1)
     logs.configure("perenne-step", level="warning")
 
