@@ -20,6 +20,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         URL of the metadata database.
     objects : str
         URL of the object store.
+    executor : str
+        URL of what carries out the steps of pipelines; see `perenne.compute.open_executor`.
     host, port : str, int
         Where the control plane listens.
     serve_port : int
@@ -29,6 +31,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     database: str
     objects: str
+    executor: str = "inline"
     host: str = "127.0.0.1"
     port: int = 7373
     serve_port: int = 7374
@@ -65,6 +68,7 @@ def load_settings(folder: Path | None = None, environment: Mapping[str, str] = o
         home=home,
         database=environment.get("PERENNE_DATABASE", f"sqlite:///{home / 'perenne.db'}"),
         objects=environment.get("PERENNE_OBJECTS", (home / "objects").as_uri()),
+        executor=environment.get("PERENNE_EXECUTOR", "inline"),
         host=environment.get("PERENNE_HOST", "127.0.0.1"),
         port=_port(environment, "PERENNE_PORT", 7373),
         serve_port=_port(environment, "PERENNE_SERVE_PORT", 7374),
