@@ -30,6 +30,7 @@ COMMANDS = {
     "monitor": ("perenne.monitoring.commands:monitor", "Windows, drift, performance, labels."),
     "alert": ("perenne.monitoring.commands:alert", "What needs attention, and who has seen it."),
     "policy": ("perenne.automation.commands:policy", "Retraining: policies, episodes, a trigger by hand."),
+    "token": ("perenne.auth.commands:token", "Tokens: who may call the servers, and what for."),
     "audit": ("perenne.auth.commands:audit", "Who did what; verify the chain."),
 }
 

@@ -69,12 +69,16 @@ ErrorForm: TypeAlias = Callable[[PerenneError], Reply]
 
 
 class Route(NamedTuple):
-    """A method and path, who answers, and the form its errors take; `{}` in the path stands for one segment."""
+    """A method and path, who answers, the form its errors take, and what a caller must be allowed to do.
+
+    `{}` in the path stands for one segment. Without an action, which is a name of `perenne.auth.roles`, anybody may call.
+    """
 
     method: str
     path: str
     handler: Handler
     error_reply: ErrorForm
+    action: str | None
 
 
 class Match(NamedTuple):
@@ -88,7 +92,7 @@ class Router:
     """Finds the route of a path, exactly: no other spelling leads to it.
 
     >>> async def show(request): ...
-    >>> router = Router([Route("GET", "/v2/models/{}", show, None)])
+    >>> router = Router([Route("GET", "/v2/models/{}", show, None, "read")])
     >>> router.match("/v2/models/flights").parts
     ('flights',)
     >>> router.match("/v2/models") is None, router.match("//v2/models/flights") is None

@@ -17,7 +17,17 @@ MAX_CONTAINERS = 500_000
 MAX_VALUES = 4_000_000
 MAX_RATIO = 100
 MAX_URL = 16 * 1024
-SECURITY_HEADERS: Headers = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))
+SECURITY_HEADERS: Headers = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""What every answer says to a browser; a page brings a policy of its own."""
+
+STRICT_TRANSPORT: Headers = ((b"strict-transport-security", b"max-age=31536000"),)
+_HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITE = frozenset({b"same-origin", b"none"})
+_SIMPLE_TYPES = frozenset({b"", b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"})
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
@@ -37,6 +47,15 @@ class Misdirected(PerenneError):
     status = 403
 
 
+class Busy(PerenneError):
+    """As many requests as the server takes at once are being answered."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("the server is answering as many requests as it can", code="request.busy", hint="try again later")
+
+
 class Unreadable(PerenneError):
     """The body is in an encoding or format the server does not read."""
 
@@ -52,10 +71,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         The exact values of the header `Host` that are answered, in lower case.
     body : int
         The largest body in bytes, also after decompression.
+    at_once : int
+        How many requests may be in work; further ones are told to come again.
     """
 
     hosts: frozenset[str]
     body: int = 2 * 1024 * 1024
+    at_once: int = 1_024
 
 
 def allowed_hosts(bound: str, port: int, names: Iterable[str] = ()) -> frozenset[str]:
@@ -73,26 +95,33 @@ def allowed_hosts(bound: str, port: int, names: Iterable[str] = ()) -> frozenset
     return frozenset(host.lower() for host in hosts)
 
 
-def check_head(headers: Collection[tuple[bytes, bytes]], raw_path: bytes, limits: Limits) -> int | None:
+def check_head(
+    headers: Collection[tuple[bytes, bytes]], raw_path: bytes, limits: Limits, method: str = "GET", scheme: str = "http"
+) -> int | None:
     """Refuse a request by its first line and headers; return the length its body claims to have.
 
     Raises
     ------
     PerenneError
-        400 for no or two hosts, 403 for another's, 413 for a body that is announced too large, 414 for a long URL.
+        400 for no or two hosts, 403 for another's, or for a change that another site's page asks for, 413 for a body that is
+        announced too large, 414 for a long URL.
     """
-    hosts, host, length = 0, b"", None
+    hosts, host, length, from_browser = 0, b"", None, False
     for name, value in headers:
         if name == b"host":
             hosts, host = hosts + 1, value
         elif name == b"content-length":
             length = int(value) if value.isdigit() else -1
+        elif name in (b"origin", b"sec-fetch-site", b"referer"):
+            from_browser = True
     if hosts != 1:
         raise Invalid("the request must have exactly one Host header", code="request.host")
     if host.decode("latin-1").lower() not in limits.hosts:
         raise Misdirected(
             "this server does not answer for that host", code="request.host", hint="configure the name it is reached by"
         )
+    if from_browser and method not in _HARMLESS:
+        _check_site(headers, f"{scheme}://".encode() + host.lower())
     if len(raw_path) > MAX_URL:
         raise _LongUrl("the URL is too long", code="request.url")
     if length is not None and length < 0:
@@ -100,6 +129,22 @@ def check_head(headers: Collection[tuple[bytes, bytes]], raw_path: bytes, limits
     if length is not None and length > limits.body:
         raise TooLarge(limits.body)
     return length
+
+
+def _check_site(headers: Collection[tuple[bytes, bytes]], own: bytes) -> None:
+    """Refuse what a page of another site makes a browser send; programs send none of these headers.
+
+    The referrer counts only where a browser would send the body without asking first.
+    """
+    origins = [value.lower() for name, value in headers if name == b"origin"]
+    sites = [value.lower() for name, value in headers if name == b"sec-fetch-site"]
+    foreign = any(origin != own for origin in origins) or any(site not in _OWN_SITE for site in sites)
+    if not origins and not foreign:
+        kind = b"".join(value for name, value in headers if name == b"content-type").partition(b";")[0].strip().lower()
+        referrers = [value.lower() for name, value in headers if name == b"referer"]
+        foreign = kind in _SIMPLE_TYPES and any(referrer != own and not referrer.startswith(own + b"/") for referrer in referrers)
+    if foreign:
+        raise Misdirected("a page of another site asked for this", code="request.origin")
 
 
 class _LongUrl(PerenneError):
@@ -213,6 +258,7 @@ class InboundLimits:
         self._application = application
         self._limits = limits
         self._headers = headers
+        self._in_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -220,23 +266,31 @@ class InboundLimits:
             await self._application(scope, receive, send)
             return
         started = False
+        headers = (*self._headers, *STRICT_TRANSPORT) if scope.get("scheme") == "https" else self._headers
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 present = {name.lower() for name, _ in message.get("headers", ())}
-                added = [item for item in self._headers if item[0] not in present]
+                added = [item for item in headers if item[0] not in present]
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
+        self._in_work += 1
         try:
-            check_head(scope["headers"], scope.get("raw_path", b""), self._limits)
+            if self._in_work > self._limits.at_once:
+                raise Busy
+            check_head(
+                scope["headers"], scope.get("raw_path", b""), self._limits, scope["method"], scope.get("scheme", "http")
+            )
             await self._application(scope, _counting(receive, self._limits.body), send_with_headers)
-        except (TooLarge, Misdirected, Invalid, _LongUrl) as error:
+        except (TooLarge, Misdirected, Invalid, Busy, _LongUrl) as error:
             if started:
                 raise
             await send_reply(send_with_headers, error_reply(error))
+        finally:
+            self._in_work -= 1
 
 
 def _counting(receive: Receive, limit: int) -> Receive:
@@ -258,4 +312,13 @@ def error_reply(error: PerenneError) -> Reply:
     body = {"error": error.message, "error_code": error.code, "message": error.message}
     if error.hint:
         body["hint"] = error.hint
-    return Reply(error.status, msgspec.json.encode(body), JSON)
+    return Reply(error.status, msgspec.json.encode(body), JSON, error_headers(error))
+
+
+def error_headers(error: PerenneError) -> Headers:
+    """Return the headers that go with an error's status: how to log in, or when to try again."""
+    if error.status == 401:
+        return ((b"www-authenticate", b'Bearer realm="perenne"'),)
+    if error.status in (429, 503):
+        return ((b"retry-after", b"%d" % error.retry_after),)
+    return ()

@@ -35,8 +35,7 @@ def decide(tx: Transaction, actor: Principal, identity: str, *, approve: bool, r
             code="model.gate",
             hint="mend the model, not the gate",
         )
-    solo = actor.roles == frozenset(Role)
-    decision = Decision(identity, found.version.tree, approve, actor.name, solo, reason, SystemClock().now())
+    decision = Decision(identity, found.version.tree, approve, actor.name, actor.solo, reason, SystemClock().now())
     store.insert_decision(tx, decision)
     store.set_state(tx, identity, VersionState.APPROVED if approve else VersionState.REJECTED)
     action = "version.approve" if approve else "version.reject"
