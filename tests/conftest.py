@@ -58,4 +58,4 @@ def objects(workspace: Workspace) -> ObjectStore:
 
 @pytest.fixture
 def actor() -> Principal:
-    return Principal("ada", roles=frozenset(Role))
+    return Principal("ada", roles=frozenset(Role), solo=True)

@@ -46,7 +46,7 @@ class Up:
     ) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=20)
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        connection.request(method, path, data, headers or {})
+        connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
@@ -128,6 +128,7 @@ def test_bad_requests_get_a_clear_answer_and_change_nothing(
 def test_an_oversized_body_is_refused_before_it_is_read(up: Up) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", up.port, timeout=20)
     connection.putrequest("POST", "/api/monitor/labels")
+    connection.putheader("Content-Type", "application/json")
     connection.putheader("Content-Length", str(1 << 40))
     connection.endheaders()
     assert connection.getresponse().status == 413

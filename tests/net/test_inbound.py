@@ -220,4 +220,8 @@ def test_headers_that_never_end_are_refused() -> None:
 
 
 def test_the_security_headers_are_the_specifications() -> None:
-    assert dict(inbound.SECURITY_HEADERS) == {b"x-content-type-options": b"nosniff", b"referrer-policy": b"same-origin"}
+    assert dict(inbound.SECURITY_HEADERS) == {
+        b"x-content-type-options": b"nosniff",
+        b"referrer-policy": b"same-origin",
+        b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    }

@@ -150,7 +150,7 @@ def revoke(workspace: Workspace, id: str, reason: str) -> dict[str, Any]:
 def _change(workspace: Workspace, work: Callable[[Transaction], T]) -> T:
     """Commit a change, then tell the model servers."""
     result = workspace.database.write(work)
-    publish(workspace.database, workspace.settings.keyring)
+    publish(workspace.database, workspace.settings.keyring, workspace.clock.now())
     return result
 
 

@@ -34,7 +34,7 @@ class Doorman:
     Parameters
     ----------
     verify : callable
-        Gives whom a token stands for; raises `Unauthenticated`.
+        Gives whom a token, shown by an address, stands for; raises `Unauthenticated`.
     on_refusal : callable
         Hears of refusals.
     clock : callable
@@ -42,7 +42,7 @@ class Doorman:
     """
 
     def __init__(
-        self, verify: Callable[[str], Principal], on_refusal: Refusal, clock: Callable[[], float] = time.monotonic
+        self, verify: Callable[[str, str], Principal], on_refusal: Refusal, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._verify = verify
         self._good: OrderedDict[bytes, None] = OrderedDict()
@@ -74,7 +74,7 @@ class Doorman:
         if not known:
             self._failures.require_patience(address)
         try:
-            principal = self._verify(token_in(header))
+            principal = self._verify(token_in(header), address)
         except Unauthenticated:
             self._good.pop(key, None)
             self._failures.add(address)

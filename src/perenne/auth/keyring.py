@@ -63,8 +63,8 @@ class Keyring:
         except (OSError, ValueError, msgspec.DecodeError) as error:
             log.error("the list of tokens cannot be read, the one before stays in force: %s", type(error).__name__)
 
-    def verify(self, text: str) -> Principal:
-        """Return whom a token stands for. Raises Unauthenticated."""
+    def verify(self, text: str, _: str = "") -> Principal:
+        """Return whom a token stands for, from whatever address. Raises Unauthenticated."""
         read = read_token(text)
         principal, secrets = self._keys.get(read[0], (None, ())) if read else (None, ())
         digest, now = read[1] if read else UNKNOWN, time.time_ns() // 1_000
@@ -77,6 +77,14 @@ class Keyring:
 def read_keys(path: Path) -> list[Key]:
     """Read a file of keys."""
     return msgspec.json.decode(path.read_bytes(), type=list[Key])
+
+
+def count_valid(path: Path | None) -> int:
+    """Return how many tokens of a file count now; none if there is no file."""
+    if path is None or not path.exists():
+        return 0
+    now = time.time_ns() // 1_000
+    return sum(any(now < secret.until for secret in key.secrets) for key in read_keys(path))
 
 
 def _unpacked(key: Key) -> tuple[Principal, list[tuple[bytes, int]]]:

@@ -1,7 +1,6 @@
 """The list of tokens, written where model servers read it: after each change, and by the control plane again and again."""
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ from perenne.storage.database import Database
 from perenne.storage.objects import write_atomically
 
 
-def publish(database: Database, path: Path) -> int:
+def publish(database: Database, path: Path, now: int) -> int:
     """Write the tokens that count, if the file says anything else; return how many they are.
 
     Whoever writes last has read last: several processes that publish at once take turns.
@@ -20,7 +19,7 @@ def publish(database: Database, path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _turn(path.with_suffix(".lock")):
         with database.read() as tx:
-            found = keys(tx, time.time_ns() // 1_000)
+            found = keys(tx, now)
         data = json.encode(found)
         if not path.exists() or path.read_bytes() != data:
             write_atomically(path, data)

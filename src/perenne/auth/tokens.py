@@ -126,10 +126,8 @@ def create_token(
         The time, in microseconds since 1970.
     lifetime : int, optional
         Microseconds until it expires; 90 days, for a service 365, which is also the most.
-    service : bool
-        Whether it stands for a service and not for the actor; only an administrator makes such.
-    person : str
-        Whom it stands for, if not for the actor; only an administrator makes such.
+    service, person : bool, str
+        Whether it stands for a service, or for whom but the actor; only an administrator makes such.
     projects : frozenset of str
         What to limit it to.
 

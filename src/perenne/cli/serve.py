@@ -2,39 +2,46 @@
 
 import signal
 import threading
+from typing import Any
 
 import click
 
 from perenne.auth.principals import local_principal
+from perenne.cli.listening import listening, listening_options
 from perenne.core.errors import NotFound
 from perenne.storage.workspace import Workspace
 
 
 @click.command()
 @click.argument("name")
-@click.option(
-    "--port", type=click.IntRange(0, 65_535), help="Where to listen on loopback; 7374 if not given, 0 takes a free one."
-)
+@click.option("--port", type=click.IntRange(0, 65_535), help="Where to listen; 7374 if not given, 0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
+@listening_options
 @click.pass_obj
-def serve(workspace: Workspace, name: str, port: int | None, workers: int) -> None:
+def serve(workspace: Workspace, /, name: str, port: int | None, workers: int, **where_options: Any) -> None:
     """Serve a deployment by its name, or a version as `name@number`, which then becomes the deployment `name`.
 
     Ends on Ctrl-C or SIGTERM after the last request was answered.
     """
+    from perenne.auth.publishing import publish
+    from perenne.net.listening import needs_tokens
     from perenne.serving import ModelServer
 
     folder_name = _release(workspace, name)
     settings = workspace.settings
+    publish(workspace.database, settings.keyring, workspace.clock.now())
     workspace.close()
     port = settings.serve_port if port is None else port
-    server = ModelServer(settings.releases / folder_name, settings.logs, settings.spool, settings.host, port, workers=workers)
+    where = listening(settings, where_options)
+    tokens = settings.keyring if needs_tokens(where, settings.auth) else None
+    folder = settings.releases / folder_name
+    server = ModelServer(folder, settings.logs, settings.spool, port=port, workers=workers, where=where, tokens=tokens)
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     server.start()
     try:
         server.wait_ready()
-        click.echo(f"{folder_name} answers on http://{settings.host}:{server.port}/v2/models/{folder_name}/infer", err=True)
+        click.echo(f"{folder_name} answers on {server.url}/v2/models/{folder_name}/infer", err=True)
         ended.wait()
     finally:
         server.stop()

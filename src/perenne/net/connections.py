@@ -9,7 +9,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from perenne.net.inbound import SECURITY_HEADERS
-from perenne.net.listening import Listening
+from perenne.net.listening import LOOPBACK, Listening
 
 MAX_HEADERS = 100
 MAX_HEAD = 64 * 1024
@@ -176,8 +176,8 @@ class BoundedServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def bounded_config(application: Any, listening: Listening = Listening(), **more: Any) -> uvicorn.Config:
-    """Return uvicorn's configuration of a server with these limits: no access log, no server name, headers of no unknown proxy."""
+def bounded_config(application: Any, listening: Listening = LOOPBACK, **more: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration of a server with these limits: no access log, no server name, no unknown proxy's headers."""
     return uvicorn.Config(
         application,
         http=BoundedProtocol,

@@ -3,9 +3,11 @@
 A request is refused before its body is read where that is possible, and never costs more memory than its limit.
 """
 
+import re
 import zlib
 from collections.abc import Collection, Iterable, MutableMapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -28,6 +30,7 @@ STRICT_TRANSPORT: Headers = ((b"strict-transport-security", b"max-age=31536000")
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = frozenset({b"same-origin", b"none"})
 _SIMPLE_TYPES = frozenset({b"", b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"})
+_NUL = re.compile(rb"\x00|(?<!\\)(?:\\\\)*\\u0000")
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
@@ -129,6 +132,24 @@ def check_head(
     if length is not None and length > limits.body:
         raise TooLarge(limits.body)
     return length
+
+
+def check_target(raw_path: bytes, query: bytes) -> None:
+    """Refuse what no text in a path or a query may hold: control characters, bytes that are not UTF-8, in a query NUL.
+
+    Raises
+    ------
+    Invalid
+        If there is such.
+    """
+    if b"%" not in raw_path and raw_path.isascii() and b"%00" not in query:
+        return
+    try:
+        text = unquote_to_bytes(raw_path).decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if b"%00" in query or any(letter < " " or letter == "\x7f" for letter in text):
+        raise Invalid("the URL holds something that is not text", code="request.url")
 
 
 def _check_site(headers: Collection[tuple[bytes, bytes]], own: bytes) -> None:
@@ -241,6 +262,28 @@ def check_json(body: bytes, limit: int = MAX_DEPTH) -> None:
         raise Invalid(f"the JSON is nested more than {limit} levels deep, or a bracket is not closed", code="json.depth")
 
 
+def check_text(body: bytes) -> None:
+    r"""Refuse a body that is not UTF-8, or holds a NUL, which databases take for the end of a text.
+
+    Raises
+    ------
+    Invalid
+        If it is such.
+
+    >>> check_text(b'{"a": "\\\\u0000 is spelled"}')
+    >>> check_text(b'{"a": "\\u0000"}')
+    Traceback (most recent call last):
+    perenne.core.errors.Invalid: the body holds a NUL character
+    """
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            raise Invalid("the body is not UTF-8", code="request.text") from None
+    if (b"\0" in body or b"\\u0000" in body) and _NUL.search(body):
+        raise Invalid("the body holds a NUL character", code="request.text")
+
+
 class InboundLimits:
     """An ASGI application in front of another one: refuses what `check_head` refuses, counts the body, adds security headers.
 
@@ -281,9 +324,9 @@ class InboundLimits:
         try:
             if self._in_work > self._limits.at_once:
                 raise Busy
-            check_head(
-                scope["headers"], scope.get("raw_path", b""), self._limits, scope["method"], scope.get("scheme", "http")
-            )
+            raw_path = scope.get("raw_path") or b""
+            check_head(scope["headers"], raw_path, self._limits, scope["method"], scope.get("scheme", "http"))
+            check_target(raw_path, scope.get("query_string", b""))
             await self._application(scope, _counting(receive, self._limits.body), send_with_headers)
         except (TooLarge, Misdirected, Invalid, Busy, _LongUrl) as error:
             if started:

@@ -57,6 +57,9 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True):
         return options
 
 
+LOOPBACK = Listening()
+
+
 def needs_tokens(listening: Listening, auth: str) -> bool:
     """Tell whether callers must show a token: always but on loopback, and there if the setting says so."""
     return auth == "tokens" or not listening.loopback

@@ -3,9 +3,22 @@
 import logging
 import time
 
-from perenne.core.errors import NotFound, PerenneError
+from perenne.auth.doorman import Doorman
+from perenne.auth.roles import Action, require
+from perenne.core.errors import Invalid, NotFound, PerenneError
 from perenne.net.asgi import ErrorForm, Headers, Receive, Reply, Request, Route, Router, Scope, Send, send_reply
-from perenne.net.inbound import SECURITY_HEADERS, Limits, check_head, error_reply, inflate, read_body
+from perenne.net.inbound import (
+    SECURITY_HEADERS,
+    STRICT_TRANSPORT,
+    Busy,
+    Limits,
+    check_head,
+    check_target,
+    error_headers,
+    error_reply,
+    inflate,
+    read_body,
+)
 from perenne.serving.runtime import Runtime, identity_headers
 
 log = logging.getLogger("perenne.serving")
@@ -23,29 +36,42 @@ class Application:
         The worker's state.
     limits : Limits
         What is let in.
+    doorman : Doorman, optional
+        Asks callers for a token; without one, everybody may call.
     """
 
-    def __init__(self, routes: list[Route], runtime: Runtime, limits: Limits) -> None:
+    def __init__(self, routes: list[Route], runtime: Runtime, limits: Limits, doorman: Doorman | None = None) -> None:
         self._router = Router(routes)
         self._runtime = runtime
         self._limits = limits
+        self._doorman = doorman
+        self._in_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         request = Request(scope["method"], scope["path"], (), scope["headers"], b"", time.perf_counter_ns())
+        self._in_work += 1
         try:
             reply = await self._reply(request, scope, receive)
         except ConnectionError:  # the client went away while sending
             return
-        await send_reply(send, reply, self._headers(request, reply))
+        finally:
+            self._in_work -= 1
+        headers = self._headers(request, reply)
+        await send_reply(send, reply, (*headers, *STRICT_TRANSPORT) if scope["scheme"] == "https" else headers)
 
     async def _reply(self, request: Request, scope: Scope, receive: Receive) -> Reply:
         form: ErrorForm = error_reply
         try:
-            check_head(request.headers, scope["raw_path"], self._limits)
+            if self._in_work > self._limits.at_once:
+                raise Busy
+            check_head(request.headers, scope["raw_path"], self._limits, request.method, scope["scheme"])
+            check_target(scope["raw_path"], scope["query_string"])
             match = self._router.match(request.path)
+            if self._doorman is not None:
+                self._check_caller(self._doorman, request, scope, match.routes.get(request.method) if match else None)
             if match is None:
                 raise NotFound("there is nothing at this path", code="ENDPOINT_NOT_FOUND")
             route = match.routes.get(request.method)
@@ -62,12 +88,24 @@ class Application:
                 request = request._replace(parts=match.parts)
             return await route.handler(request)
         except PerenneError as error:
-            return _retry(form(error), error)
+            reply = form(error)
+            return reply if reply.headers else reply._replace(headers=error_headers(error))
         except ConnectionError:
             raise
         except Exception:
             log.exception("a request failed")
             return form(_Unexpected())
+
+    def _check_caller(self, doorman: Doorman, request: Request, scope: Scope, route: Route | None) -> None:
+        """Ask for a token, also where there is no route: who is not known learns nothing."""
+        if route is not None and route.action is None:
+            return
+        shown = [value.decode("latin-1") for name, value in request.headers if name == b"authorization"]
+        if len(shown) > 1:
+            raise Invalid("there are two Authorization headers", code="BAD_REQUEST")
+        principal = doorman.admit(shown[0] if shown else None, (scope.get("client") or ("",))[0])
+        if route is not None and route.action is not None:
+            require(principal, Action(route.action), self._runtime.require_lineup().deployment.project)
 
     def _headers(self, request: Request, reply: Reply) -> Headers:
         headers = [*SECURITY_HEADERS]
@@ -88,7 +126,3 @@ class _WrongMethod(PerenneError):
 class _Unexpected(PerenneError):
     def __init__(self) -> None:
         super().__init__("something went wrong in the server", code="INTERNAL_ERROR")
-
-
-def _retry(reply: Reply, error: PerenneError) -> Reply:
-    return reply._replace(headers=(*reply.headers, (b"retry-after", b"1"))) if error.status == 503 else reply

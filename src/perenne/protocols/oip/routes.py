@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 import perenne
+from perenne.auth.roles import Action
 from perenne.core.errors import Invalid
 from perenne.formats import oip
 from perenne.inference import Signature
@@ -24,24 +25,22 @@ _REMEMBERED = 8
 def routes(runtime: Runtime) -> list[Route]:
     """Return the protocol's routes for a worker."""
     models = Models(runtime)
+    public: list[tuple[str, Handler]] = [("/v2/health/live", models.live), ("/v2/health/ready", models.ready)]
     get: list[tuple[str, Handler]] = [
         ("/v2", models.server),
         ("/v2/", models.server),
-        ("/v2/health/live", models.live),
-        ("/v2/health/ready", models.ready),
         ("/v2/models", models.listing),
         ("/v2/models/{}", models.metadata),
         ("/v2/models/{}/ready", models.model_ready),
         ("/v2/models/{}/versions/{}", models.metadata),
         ("/v2/models/{}/versions/{}/ready", models.model_ready),
     ]
-    post: list[tuple[str, Handler]] = [
-        ("/v2/models/{}/infer", models.infer),
-        ("/v2/models/{}/versions/{}/infer", models.infer),
-        ("/v2/repository/index", models.index),
-    ]
-    return [Route("GET", path, handler, error_reply) for path, handler in get] + [
-        Route("POST", path, handler, error_reply) for path, handler in post
+    infer = ["/v2/models/{}/infer", "/v2/models/{}/versions/{}/infer"]
+    return [
+        *(Route("GET", path, handler, error_reply, None) for path, handler in public),
+        *(Route("GET", path, handler, error_reply, Action.DESCRIBE) for path, handler in get),
+        *(Route("POST", path, models.infer, error_reply, Action.PREDICT) for path in infer),
+        Route("POST", "/v2/repository/index", models.index, error_reply, Action.DESCRIBE),
     ]
 
 
