@@ -19,7 +19,7 @@ from perenne.auth.roles import require, sees
 from perenne.auth.tokens import authenticate, note_refusal
 from perenne.core.errors import Invalid, NotFound, PerenneError
 from perenne.net.asgi import Application, Receive, Scope, Send, send_reply
-from perenne.net.inbound import Unreadable, check_json, check_text, error_reply, inflate, read_body
+from perenne.net.inbound import check_json, check_text, check_type, error_reply, inflate, read_body
 from perenne.storage.workspace import Workspace
 
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
@@ -111,11 +111,7 @@ class Guarded:
 
     async def _checked(self, scope: Scope, receive: Receive) -> Receive:
         headers = dict(scope["headers"])
-        kind = _media_type(headers.get(b"content-type", b"").decode("latin-1"))
-        if kind not in self.needs.accepts:
-            raise Unreadable(
-                "the body is of a type that is not read here", code="request.type", hint=f"send {' or '.join(self.needs.accepts)}"
-            )
+        kind = check_type(headers.get(b"content-type", b"").decode("latin-1"), self.needs.accepts)
         if kind != "application/json":
             return receive
         encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
@@ -123,15 +119,6 @@ class Guarded:
         check_json(body)
         check_text(body)
         return _replaying(body)
-
-
-def _media_type(header: str) -> str:
-    """Return the type a header names. Raises Unreadable for a charset other than UTF-8."""
-    kind, *parameters = [part.strip().lower() for part in header.split(";")]
-    for parameter in parameters:
-        if parameter.startswith("charset") and parameter.replace('"', "") != "charset=utf-8":
-            raise Unreadable("text is read as UTF-8 only", code="request.charset")
-    return kind
 
 
 def _replaying(body: bytes) -> Receive:

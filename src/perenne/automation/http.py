@@ -52,6 +52,7 @@ def _status(workspace: Workspace, actor: Principal) -> Any:
 
 def _episodes(workspace: Workspace, project: str) -> Any:
     with workspace.database.read() as tx:
+        get_project(tx, project)
         return episodes.list_episodes(tx, project)
 
 

@@ -69,9 +69,20 @@ ErrorForm: TypeAlias = Callable[[PerenneError], Reply]
 
 
 class Route(NamedTuple):
-    """A method and path, who answers, the form its errors take, and what a caller must be allowed to do.
+    """A method and path, and who answers.
 
-    `{}` in the path stands for one segment. Without an action, which is a name of `perenne.auth.roles`, anybody may call.
+    Attributes
+    ----------
+    method, path : str
+        `{}` in the path stands for one segment.
+    handler : callable
+        Answers.
+    error_reply : callable
+        Gives errors their form.
+    action : str or None
+        What a caller must be allowed to do, a name of `perenne.auth.roles`; with None, anybody may call.
+    accepts : tuple of str
+        The types a body may have; an empty text for none given. With no type at all the handler looks for itself.
     """
 
     method: str
@@ -79,6 +90,7 @@ class Route(NamedTuple):
     handler: Handler
     error_reply: ErrorForm
     action: str | None
+    accepts: tuple[str, ...] = ("", "application/json")
 
 
 class Match(NamedTuple):

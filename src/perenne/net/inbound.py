@@ -30,6 +30,7 @@ STRICT_TRANSPORT: Headers = ((b"strict-transport-security", b"max-age=31536000")
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = frozenset({b"same-origin", b"none"})
 _SIMPLE_TYPES = frozenset({b"", b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"})
+_DISGUISED = re.compile(rb"%(2[ef]|5c)", re.IGNORECASE)
 _NUL = re.compile(rb"\x00|(?<!\\)(?:\\\\)*\\u0000")
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"')
@@ -135,7 +136,9 @@ def check_head(
 
 
 def check_target(raw_path: bytes, query: bytes) -> None:
-    """Refuse what no text in a path or a query may hold: control characters, bytes that are not UTF-8, in a query NUL.
+    """Refuse what no path or query holds: control characters, bytes that are not UTF-8, dots and slashes in disguise.
+
+    No route can be reached by another spelling of its path. A query may hold anything but a NUL.
 
     Raises
     ------
@@ -148,7 +151,8 @@ def check_target(raw_path: bytes, query: bytes) -> None:
         text = unquote_to_bytes(raw_path).decode()
     except UnicodeDecodeError:
         text = "\0"
-    if b"%00" in query or any(letter < " " or letter == "\x7f" for letter in text):
+    disguised = b"%" in raw_path and _DISGUISED.search(raw_path) is not None
+    if disguised or b"%00" in query or any(letter < " " or letter == "\x7f" for letter in text):
         raise Invalid("the URL holds something that is not text", code="request.url")
 
 
@@ -260,6 +264,29 @@ def check_json(body: bytes, limit: int = MAX_DEPTH) -> None:
         structure = structure.replace(b"[]", b"")
     if structure:
         raise Invalid(f"the JSON is nested more than {limit} levels deep, or a bracket is not closed", code="json.depth")
+
+
+def check_type(header: str, accepted: Collection[str]) -> str:
+    """Return the type of a body that a header `Content-Type` names.
+
+    Raises
+    ------
+    Unreadable
+        If it is none of the accepted ones, or of a charset other than UTF-8.
+
+    >>> check_type('application/json; charset="UTF-8"', ["application/json"])
+    'application/json'
+    """
+    if header in accepted:
+        return header
+    kind, *parameters = [part.strip().lower() for part in header.split(";")]
+    for parameter in parameters:
+        if parameter.startswith("charset") and parameter.replace('"', "") != "charset=utf-8":
+            raise Unreadable("text is read as UTF-8 only", code="request.charset")
+    if kind not in accepted or not kind:
+        hint = f"send {' or '.join(name for name in accepted if name)}"
+        raise Unreadable("the body is of a type that is not read here", code="request.type", hint=hint)
+    return kind
 
 
 def check_text(body: bytes) -> None:

@@ -14,6 +14,7 @@ from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import NotFound
 from perenne.registry import approvals, service
+from perenne.registry.model import Version
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -27,10 +28,7 @@ class DecisionBody(msgspec.Struct, forbid_unknown_fields=True):
 
 def project_of_model(tx: Transaction, path: Mapping[str, str]) -> str:
     """Find the project of a model."""
-    newest = next(iter(service.versions(tx, path["model"], limit=1)), None)
-    if newest is None:
-        raise NotFound("there is no such model", code="model.not_found")
-    return newest.project
+    return _known(service.versions(tx, path["model"], limit=1))[0].project
 
 
 def project_of_version(tx: Transaction, path: Mapping[str, str]) -> str:
@@ -65,7 +63,13 @@ async def post_decision(request: Request) -> Response:
 
 def _versions(workspace: Workspace, model: str) -> Any:
     with workspace.database.read() as tx:
-        return service.versions(tx, model)
+        return _known(service.versions(tx, model))
+
+
+def _known(versions: list[Version]) -> list[Version]:
+    if not versions:
+        raise NotFound("there is no such model", code="model.not_found", hint="`perenne model list` shows those that are")
+    return versions
 
 
 def _dossier(workspace: Workspace, version: str) -> Any:

@@ -13,7 +13,10 @@ from perenne.net.inbound import (
     Busy,
     Limits,
     check_head,
+    check_json,
     check_target,
+    check_text,
+    check_type,
     error_headers,
     error_reply,
     inflate,
@@ -80,10 +83,7 @@ class Application:
                 return error_reply(_WrongMethod(allow))._replace(headers=((b"allow", allow.encode()),))
             form = route.error_reply
             if route.method == "POST":
-                body = await read_body(receive, self._limits.body)
-                encoding = request.header(b"content-encoding")
-                body = inflate(body, encoding.strip().lower(), self._limits.body) if encoding else body
-                request = request._replace(parts=match.parts, body=body)
+                request = request._replace(parts=match.parts, body=await self._body(request, route, receive))
             elif match.parts:
                 request = request._replace(parts=match.parts)
             return await route.handler(request)
@@ -95,6 +95,17 @@ class Application:
         except Exception:
             log.exception("a request failed")
             return form(_Unexpected())
+
+    async def _body(self, request: Request, route: Route, receive: Receive) -> bytes:
+        kind = check_type(request.header(b"content-type") or "", route.accepts) if route.accepts else None
+        body = await read_body(receive, self._limits.body)
+        encoding = request.header(b"content-encoding")
+        if encoding:
+            body = inflate(body, encoding.strip().lower(), self._limits.body)
+        if kind in ("", "application/json"):
+            check_json(body)
+            check_text(body)
+        return body
 
     def _check_caller(self, doorman: Doorman, request: Request, scope: Scope, route: Route | None) -> None:
         """Ask for a token, also where there is no route: who is not known learns nothing."""

@@ -34,7 +34,7 @@ def routes(runtime: Runtime) -> list[Route]:
 
     answers = {"/ping": alive, "/health": alive, "/version": version}
     return [Route("GET", path, handler, error_reply, None) for path, handler in answers.items()] + [
-        Route("POST", "/invocations", invocations, error_reply, Action.PREDICT)
+        Route("POST", "/invocations", invocations, error_reply, Action.PREDICT, accepts=())
     ]
 
 
