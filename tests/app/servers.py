@@ -1,6 +1,7 @@
 """Both servers on real sockets: the control plane in a thread of the test, the model server as its own processes."""
 
 import asyncio
+import contextlib
 import json
 import re
 import socket
@@ -56,12 +57,11 @@ class Answered(NamedTuple):
         return json.loads(self.body)
 
 
-def open_workspace(home: Path, empty_database: Path | None = None) -> Workspace:
+def open_workspace(home: Path, empty_database: Path, auth: str = "") -> Workspace:
     """Open a workspace by the real clock, for tokens expire by it."""
-    settings = load_settings(home, {})
+    settings = load_settings(home, {"PERENNE_AUTH": auth})
     settings.home.mkdir(parents=True, exist_ok=True)
-    if empty_database is not None:
-        (settings.home / "perenne.db").write_bytes(empty_database.read_bytes())
+    (settings.home / "perenne.db").write_bytes(empty_database.read_bytes())
     return Workspace(settings, SystemClock())
 
 
@@ -116,7 +116,7 @@ def until(met: Any, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not met():
         assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 def routes_of_control_plane() -> list[RouteAsked]:
@@ -147,10 +147,8 @@ def send(port: int, sent: bytes, context: ssl.SSLContext | None = None, address:
     """Send raw bytes and return all that comes back until the server closes."""
     with socket.create_connection((address, port), timeout=30) as plain:
         connection = context.wrap_socket(plain, server_hostname=address) if context else plain
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has answered already
             connection.sendall(sent)
-        except (BrokenPipeError, ConnectionResetError):  # it has answered already
-            pass
         parts = []
         while data := connection.recv(65_536):
             parts.append(data)
@@ -168,7 +166,7 @@ def read(answer: bytes) -> Answered:
     return Answered(int(lines[0].split()[1]), headers, rest[:length], rest[length:])
 
 
-def request(method: str, path: str, port: int, body: bytes = b"", **headers: str) -> bytes:
+def request(method: str, path: str, port: int, body: bytes = b"", /, **headers: str) -> bytes:
     """Write a request that closes its connection; `host=""` leaves the header out."""
     lines = {"host": f"127.0.0.1:{port}", "connection": "close"}
     if body or method == "POST":
@@ -178,7 +176,7 @@ def request(method: str, path: str, port: int, body: bytes = b"", **headers: str
     return f"{method} {path} HTTP/1.1\r\n{text}\r\n".encode("latin-1") + body
 
 
-def ask(method: str, path: str, port: int, body: bytes = b"", **headers: str) -> Answered:
+def ask(method: str, path: str, port: int, body: bytes = b"", /, **headers: str) -> Answered:
     """Ask once over a new connection."""
     return read(send(port, request(method, path, port, body, **headers)))
 

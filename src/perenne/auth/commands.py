@@ -86,7 +86,14 @@ def token() -> None:
 
 @token.command()
 @click.argument("name")
-@click.option("--role", "roles", multiple=True, required=True, type=click.Choice(list(Role)), help="What it allows; repeat it.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    type=click.Choice([role.value for role in Role]),
+    help="What it allows; repeat it.",
+)
 @click.option("--project", "projects", multiple=True, help="Limit it to this project; repeat it.")
 @click.option("--person", default="", metavar="NAME", help="The person it stands for; you, if not given.")
 @click.option("--service", is_flag=True, help="It stands for a service, which may never approve.")
@@ -95,7 +102,7 @@ def token() -> None:
 def create(
     workspace: Workspace,
     name: str,
-    roles: tuple[Role, ...],
+    roles: tuple[str, ...],
     projects: tuple[str, ...],
     person: str,
     service: bool,
