@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow.csv as csv
 import pytest
+from tests.app.servers import until
 from tests.automation.conftest import PROJECT
 from tests.training.conftest import table_of
 
@@ -25,11 +26,11 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path("src").resolve()), "NO_COLOR
 class Up:
     """A running `perenne up` and its two addresses."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         command = [sys.executable, "-m", "perenne", "up", "--port", "0", "--serve-port", "0"]
         self.log = (folder / "up.log").open("w+")
-        self.process = subprocess.Popen(command, cwd=folder, stderr=self.log, env=ENVIRONMENT)
+        self.process = subprocess.Popen(command, cwd=folder, stderr=self.log, env=ENVIRONMENT | environment)
         self.port = self._address(r"control plane on http://127\.0\.0\.1:(\d+)")
         self.model_port = self._address(r"lumps answers on http://127\.0\.0\.1:(\d+)/")
 
@@ -144,3 +145,29 @@ def test_killed_and_started_again_it_goes_on_and_a_term_ends_it_cleanly(up: Up) 
     finally:
         code = again.end()
     assert code == 0
+
+
+def command(folder: Path, *arguments: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "perenne", *arguments, "--json"], cwd=folder, env=ENVIRONMENT, capture_output=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_with_log_in_both_servers_ask_for_a_token_until_it_is_revoked(folder: Path) -> None:
+    up = Up(folder, PERENNE_AUTH="tokens")
+
+    def statuses(text: str) -> list[int]:
+        sent = {"Authorization": f"Bearer {text}"}
+        control = up.ask("GET", "/api/status", headers=sent)[0]
+        return [control, up.ask("POST", "/invocations", rows(), port=up.model_port, headers=sent)[0]]
+
+    try:
+        assert [up.ask("GET", "/api/status")[0], up.ask("POST", "/invocations", rows(), port=up.model_port)[0]] == [401, 401]
+        made = command(folder, "token", "create", "laptop", "--role", "owner")
+        until(lambda: statuses(made["token"]) == [200, 200])
+        assert command(folder, "token", "revoke", made["id"])["state"] == "revoked"
+        assert statuses(made["token"])[0] == 401, "by the database, at once"
+        until(lambda: statuses(made["token"])[1] in (401, 429))
+    finally:
+        up.end()

@@ -24,15 +24,15 @@ def serve(workspace: Workspace, /, name: str, port: int | None, workers: int, **
     Ends on Ctrl-C or SIGTERM after the last request was answered.
     """
     from perenne.auth.publishing import publish
-    from perenne.net.listening import needs_tokens
+    from perenne.net.listening import check_listening, needs_tokens
     from perenne.serving import ModelServer
 
-    folder_name = _release(workspace, name)
     settings = workspace.settings
-    publish(workspace.database, settings.keyring, workspace.clock.now())
+    where = listening(settings, where_options)
+    check_listening(where, publish(workspace.database, settings.keyring, workspace.clock.now()))
+    folder_name = _release(workspace, name)
     workspace.close()
     port = settings.serve_port if port is None else port
-    where = listening(settings, where_options)
     tokens = settings.keyring if needs_tokens(where, settings.auth) else None
     folder = settings.releases / folder_name
     server = ModelServer(folder, settings.logs, settings.spool, port=port, workers=workers, where=where, tokens=tokens)
