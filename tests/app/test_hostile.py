@@ -4,20 +4,24 @@ The routers are walked: a new route is asked the same things on the day it is wr
 in JSON, a 4xx or harmless, with no trace of the inside, and the process goes on.
 """
 
+import base64
 import gzip
 import json
 import pickle
 import re
+import socket
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+import sqlalchemy as sa
 from tests.app import servers
 from tests.app.servers import Answered, RouteAsked
-from tests.serving.packages import ReleaseFolder, made_packages
+from tests.serving.packages import ReleaseFolder, as_tensors, flights, made_packages
 
+from perenne.core.ids import is_id
 from perenne.net.inbound import SECURITY_HEADERS
 
 LIMIT = 32 * 1024 * 1024
@@ -186,7 +190,6 @@ def test_h4_our_own_page_and_programs_may(target: Target) -> None:
 
 
 NUL_LABEL = json.dumps([{"prediction_id": "a\0b", "label": "\0"}]).encode()
-PICKLED = pickle.dumps({"a": 1})
 LONG_FIELD = b'{"approve": true, "' + b"x" * 5_000 + b'": 1}'
 BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
     "b1_empty": (b"", {}),
@@ -226,9 +229,6 @@ BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
     "b6_other_charset": (b"{}", {"content_type": "application/json; charset=utf-16"}),
     "b6_two_types": (b"{}", {"content_type": "application/json, text/plain"}),
     "b6_malformed_type": (b"{}", {"content_type": ";;;"}),
-    "x1_pickle": (PICKLED, {"content_type": "application/x-python-pickle"}),
-    "x1_pickle_as_json": (PICKLED, {}),
-    "x1_pickle_as_bytes": (PICKLED, {"content_type": "application/octet-stream"}),
 }
 
 
@@ -246,6 +246,58 @@ def test_bodies(target: Target, name: str) -> None:
         elif route.method == "GET":
             sent = servers.request(route.method, route.path, target.port, body, **headers)
             check(servers.send(target.port, sent), None, f"{name} GET {route.path}")
+
+
+class Opened:
+    """What, unpickled, would make a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.path), "w")
+
+
+TYPES = ["application/json", "application/octet-stream", "application/x-python-pickle", "application/x-pickle", "text/csv"]
+
+
+@pytest.mark.parametrize(
+    "kind", [*TYPES, "application/vnd.apache.arrow.stream", "application/x-numpy", "application/cloudpickle", ""]
+)
+def test_x1_no_body_is_unpickled(target: Target, tmp_path: Path, kind: str) -> None:
+    """Neither as it is, nor in base 64 inside of JSON, whatever the type or the headers say."""
+    plain = pickle.dumps(Opened(tmp_path / "opened"))
+    inside = json.dumps(
+        {"inputs": {"b64": base64.b64encode(plain).decode()}, "payload": base64.b64encode(plain).decode()}
+    ).encode()
+    for route in target.routes:
+        if route.method in CHANGING:
+            for body in (plain, inside, b"\x93NUMPY\x01\x00" + plain):
+                sent = servers.request(route.method, route.path, target.port, body, content_type=kind, payload_container="pickle")
+                harmless = route.path == "/v2/repository/index" and body is inside
+                check(servers.send(target.port, sent), {200, 415} if harmless else {400, 415}, f"{kind} {route.path}")
+    assert not (tmp_path / "opened").exists()
+    pickle.loads(plain).close()
+    assert (tmp_path / "opened").exists(), "unpickled, it would have shown"
+
+
+def test_s5_inputs_and_locations_are_never_fetched(model: Target, control: Target, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        tensors = as_tensors(flights(4))
+        for tensor in tensors:
+            if tensor["name"] == "carrier":
+                tensor["data"] = [url, f"file://{tmp_path}/x", "s3://bucket/key", "/etc/passwd"]
+        answer = servers.ask("POST", "/v2/models/delays/infer", model.port, json.dumps({"inputs": tensors}).encode())
+        assert answer.status == 200 and b"root:" not in answer.body
+        for body in ({"image_url": url}, {"inputs": url}, {"dataframe_split": url}, [{"prediction_id": url, "label": url}]):
+            for target in (model, control):
+                for route in target.routes:
+                    if route.method in CHANGING:
+                        servers.ask(route.method, route.path, target.port, json.dumps(body).encode())
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_b1_a_chunked_body_is_stopped_at_the_limit(target: Target) -> None:
@@ -329,8 +381,6 @@ def test_h6_what_is_not_http_is_answered_or_closed(target: Target, sent: bytes) 
 
 
 def test_d1_half_open_requests_keep_nobody_waiting(target: Target) -> None:
-    import socket
-
     route = next(route for route in target.routes if route.method == "POST")
     half = servers.request("POST", route.path, target.port, content_length="100")
     waiting = [socket.create_connection(("127.0.0.1", target.port)) for _ in range(300)]
@@ -342,3 +392,14 @@ def test_d1_half_open_requests_keep_nobody_waiting(target: Target) -> None:
     finally:
         for connection in waiting:
             connection.close()
+
+
+def test_o4_a_defect_is_told_by_a_fixed_text_and_the_log_has_the_rest(
+    tmp_path: Path, empty_database: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with servers.open_workspace(tmp_path, empty_database) as workspace, servers.control_plane(workspace) as port:
+        workspace.database.write(lambda tx: tx.execute(sa.text("ALTER TABLE version RENAME TO moved")))
+        answer = check(servers.send(port, servers.request("GET", "/api/model/churn", port)), {500}, "a table is gone")
+    identity = answer.json["hint"].rpartition(" ")[2]
+    assert answer.json["message"] == "something went wrong in the server" and is_id(identity)
+    assert any(identity in record.getMessage() and record.exc_info for record in caplog.records)

@@ -17,7 +17,19 @@ from uvicorn.server import ServerState
 from perenne.core.errors import Invalid, PerenneError
 from perenne.net import inbound
 from perenne.net.connections import BODY_SECONDS, HEAD_SECONDS, BoundedProtocol, bounded_config
-from perenne.net.inbound import InboundLimits, Limits, TooLarge, allowed_hosts, check_head, check_json, inflate, read_body
+from perenne.net.inbound import (
+    InboundLimits,
+    Limits,
+    TooLarge,
+    allowed_hosts,
+    check_head,
+    check_json,
+    check_target,
+    check_text,
+    check_type,
+    inflate,
+    read_body,
+)
 
 JSON_VALUES = st.recursive(
     st.none() | st.integers(0, 9) | st.text(st.sampled_from('[]{}"\\,:x'), max_size=4),
@@ -225,3 +237,66 @@ def test_the_security_headers_are_the_specifications() -> None:
         b"referrer-policy": b"same-origin",
         b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
     }
+
+
+@pytest.mark.parametrize("path", [b"/a", b"/a%20b", b"/%C3%A9", b"/a%25", b"/v2/models/x:y@1"])
+def test_p1_plain_paths_pass(path: bytes) -> None:
+    check_target(path, b"a=%2e%2f%0a")
+
+
+@pytest.mark.parametrize(
+    "path", [b"/a%2fb", b"/%2E%2e/x", b"/a%5Cb", b"/a%00", b"/a%0d%0a", b"/%7f", b"/%ff", b"/\xff", b"/%c0%af"]
+)
+def test_p1_paths_in_disguise_are_refused(path: bytes) -> None:
+    with pytest.raises(Invalid):
+        check_target(path, b"")
+    with pytest.raises(Invalid):
+        check_target(b"/", b"a=%00")
+
+
+@given(st.text())
+def test_b5_nul_is_found_however_it_is_written_and_nothing_else_is(text: str) -> None:
+    for ascii_only in (True, False):
+        body = json.dumps({"a": text}, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+        surrogate = not ascii_only and any("\ud800" <= letter <= "\udfff" for letter in text)
+        if "\0" in text or surrogate:
+            with pytest.raises(Invalid):
+                check_text(body)
+        else:
+            check_text(body)
+
+
+@pytest.mark.parametrize("header", ["application/json", "Application/JSON ; charset=UTF-8", 'application/json;charset="utf-8"'])
+def test_b6_a_type_is_read_whatever_its_spelling(header: str) -> None:
+    assert check_type(header, ["application/json"]) == "application/json"
+
+
+@pytest.mark.parametrize(
+    "header", ["", ";", "text/json", "application/json; charset=utf-16", "application/json2", "application/json,x"]
+)
+def test_b6_any_other_type_is_refused(header: str) -> None:
+    with pytest.raises(PerenneError) as refused:
+        check_type(header, ["application/json"])
+    assert refused.value.status == 415
+
+
+def test_d2_one_request_too_many_is_told_to_come_again() -> None:
+    async def run() -> list[httpx.Response]:
+        working, done = asyncio.Event(), asyncio.Event()
+
+        async def slow(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+            working.set()
+            await done.wait()
+            await echo(scope, receive, send)
+
+        transport = httpx.ASGITransport(app=InboundLimits(slow, Limits(hosts=LIMITS.hosts, at_once=1)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as client:
+            first = asyncio.create_task(client.get("/"))
+            await working.wait()
+            second = await client.get("/")
+            done.set()
+            return [await first, second, await client.get("/")]
+
+    first, second, third = asyncio.run(run())
+    assert (first.status_code, second.status_code, third.status_code) == (200, 503, 200)
+    assert second.headers["retry-after"] == "1" and second.json()["error_code"] == "request.busy"

@@ -19,6 +19,7 @@ from perenne.app.wiring import Platform
 from perenne.auth.access import needs
 from perenne.core import json
 from perenne.core.errors import PerenneError
+from perenne.core.ids import new_id
 from perenne.net.asgi import Application
 from perenne.net.inbound import SECURITY_HEADERS, InboundLimits, Limits, allowed_hosts, error_reply
 from perenne.net.listening import LOOPBACK, Listening, needs_tokens
@@ -72,8 +73,10 @@ async def _error(_: Request, error: PerenneError) -> Response:
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return await _error(request, PerenneError("something went wrong here; the log has it", code="internal"))
+    identity = new_id()
+    log.error("%s %s failed, request %s", request.method, request.url.path, identity, exc_info=error)
+    hint = f"the log has it under {identity}"
+    return await _error(request, PerenneError("something went wrong in the server", code="internal", hint=hint))
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

@@ -3,13 +3,13 @@
 import logging
 import signal
 import socket
-import sys
 from typing import Any
 
 import click
 
 from perenne.cli.listening import listening, listening_options
 from perenne.core.errors import Unavailable
+from perenne.core.redaction import log_to_stderr
 from perenne.storage.workspace import Workspace
 
 
@@ -30,7 +30,7 @@ def up(workspace: Workspace, /, port: int | None, serve_port: int | None, **wher
     from perenne.net.connections import BoundedServer, bounded_config
     from perenne.net.listening import check_listening
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr(logging.INFO, "%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = workspace.settings
     where = listening(settings, where_options)
     check_listening(where, publish(workspace.database, settings.keyring, workspace.clock.now()))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from perenne.core.errors import PerenneError
 from perenne.core.ids import new_id
+from perenne.core.redaction import log_to_stderr
 from perenne.inference import Prediction, Signature
 from perenne.serving.challengers import Challenger, Package, agreeing, open_package
 from perenne.serving.counters import Counters, Gauge
@@ -68,7 +69,7 @@ class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(options: ObserverOptions) -> None:
     """Be the observer until the parent goes."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    log_to_stderr(logging.WARNING, "%(levelname)s %(name)s %(message)s")
     os.nice(NICENESS)
     Observer(options).run()
 

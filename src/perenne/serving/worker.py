@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ import msgspec
 
 from perenne.auth.doorman import Doorman
 from perenne.auth.keyring import Keyring
+from perenne.core.redaction import log_to_stderr
 from perenne.net.asgi import Route
 from perenne.net.connections import BoundedServer, bounded_config
 from perenne.net.inbound import Limits, allowed_hosts
@@ -79,7 +79,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) -> None:
     """Be a worker until told to go."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    log_to_stderr(logging.WARNING, "%(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
