@@ -12,9 +12,11 @@ Whoever writes an adapter subclasses the contract in a test module and gives it 
 """
 
 import math
+import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,11 +29,12 @@ from perenne.core.clock import HOUR, parse_duration
 from perenne.core.errors import Conflict, Invalid, NotFound, Unavailable
 from perenne.storage import jobs
 from perenne.storage.database import Database, Transaction
-from perenne.storage.objects import ObjectStore
+from perenne.storage.objects import ObjectStore, open_objects
 
-__all__ = ["DatabaseContract", "ExecutorContract", "JobQueueContract", "ObjectStoreContract"]
+__all__ = ["DatabaseContract", "ExecutorContract", "JobQueueContract", "ObjectStoreContract", "RemoteObjectStoreContract"]
 
 THREADS = 8
+LARGE = (20 << 20) + 1
 
 
 class ObjectStoreContract:
@@ -120,6 +123,90 @@ class ObjectStoreContract:
             digests = list(pool.map(objects.put, data))
         assert len(set(digests)) == 5
         assert all(objects.get(digest) == content for digest, content in zip(digests, data, strict=True))
+
+    def test_its_url_opens_the_same_store(self, objects: ObjectStore) -> None:
+        digest = objects.put(b"some bytes")
+        again = open_objects(objects.url)
+        assert again.url == objects.url
+        assert again.get(digest) == b"some bytes"
+
+    def test_a_large_file_is_kept_and_fetched_whole(self, objects: ObjectStore, tmp_path: Path) -> None:
+        source, target = tmp_path / "source", tmp_path / "target"
+        source.write_bytes(random.Random(1).randbytes(LARGE))
+        digest = objects.put_file(source)
+        objects.fetch(digest, target)
+        assert target.read_bytes() == source.read_bytes()
+        assert objects.put(source.read_bytes()) == digest
+        assert list(objects.digests()) == [digest]
+
+    def test_what_is_deleted_is_listed_no_more(self, objects: ObjectStore) -> None:
+        digests = [objects.put(str(number).encode()) for number in range(30)]
+        for digest in digests[::2]:
+            objects.delete(digest)
+        assert sorted(objects.digests()) == sorted(digests[1::2])
+
+    def test_what_is_damaged_can_be_deleted_and_put_again(self, objects: ObjectStore) -> None:
+        digest = objects.put(b"some bytes")
+        self.damage(objects, digest)
+        objects.delete(digest)
+        assert objects.put(b"some bytes") == digest
+        assert objects.get(digest) == b"some bytes"
+
+    def test_a_file_that_changes_while_it_is_read_gets_no_wrong_name(self, objects: ObjectStore, tmp_path: Path) -> None:
+        source = tmp_path / "source"
+        source.write_bytes(bytes(LARGE))
+        stop = threading.Event()
+
+        def change() -> None:
+            drawn = random.Random(2)
+            with source.open("r+b", buffering=0) as stream:
+                while not stop.is_set():
+                    stream.seek(drawn.randrange(LARGE - 8))
+                    stream.write(drawn.randbytes(8))
+
+        changing = threading.Thread(target=change)
+        changing.start()
+        try:
+            with pytest.raises(Unavailable) as error:
+                [objects.put_file(source) for _ in range(100)]
+        finally:
+            stop.set()
+            changing.join()
+        assert error.value.code == "objects.changed"
+        assert all(sha256(objects.get(digest)).hexdigest() == digest for digest in objects.digests())
+
+
+class RemoteObjectStoreContract(ObjectStoreContract):
+    """What an object store across a network does besides. Method: `outage`."""
+
+    def outage(self, objects: ObjectStore) -> AbstractContextManager[None]:
+        """Keep the store from being reached for a while; what it keeps stays."""
+        raise NotImplementedError
+
+    def test_a_store_that_is_away_is_unavailable_and_loses_nothing(self, objects: ObjectStore, tmp_path: Path) -> None:
+        kept = objects.put(b"kept")
+        source = tmp_path / "source"
+        source.write_bytes(b"new")
+        calls: list[Callable[[], object]] = [
+            lambda: objects.put(b"new"),
+            lambda: objects.put_file(source),
+            lambda: objects.get(kept),
+            lambda: objects.get(sha256(b"missing").hexdigest()),
+            lambda: objects.fetch(kept, tmp_path / "folder" / "target"),
+            lambda: objects.exists(kept),
+            lambda: objects.delete(kept),
+            lambda: list(objects.digests()),
+        ]
+        with self.outage(objects):
+            for call in calls:
+                with pytest.raises(Unavailable) as error:
+                    call()
+                assert error.value.code == "objects.unavailable"
+                assert error.value.hint
+        assert not (tmp_path / "folder").exists()
+        assert list(objects.digests()) == [kept]
+        assert objects.get(kept) == b"kept"
+        assert objects.exists(objects.put(b"new"))
 
 
 numbers = sa.Table("contract_number", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer))

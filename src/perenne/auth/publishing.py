@@ -8,7 +8,7 @@ from pathlib import Path
 from perenne.auth.tokens import keys
 from perenne.core import json
 from perenne.storage.database import Database
-from perenne.storage.objects import write_atomically
+from perenne.storage.files import write_atomically
 
 
 def publish(database: Database, path: Path, now: int) -> int:

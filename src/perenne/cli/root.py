@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import perenne
+from perenne.cli.places import place_options
 from perenne.core.errors import PerenneError
 
 INTERRUPTED = 130
@@ -20,6 +21,9 @@ COMMANDS = {
     "serve": ("perenne.cli.serve:serve", "Serve a deployment, or a version of the registry."),
     "status": ("perenne.cli.status:status", "Show every stage of the loop and what needs a person."),
     "why": ("perenne.cli.why:why", "Explain one prediction: model, data, approvals, drift, inputs."),
+    "backup": ("perenne.cli.backup:backup", "Write database and objects to one file, and verify it."),
+    "restore": ("perenne.cli.backup:restore_command", "Fill an empty installation from a backup."),
+    "migrate": ("perenne.cli.backup:migrate", "Bring the database to the newest schema."),
     "doctor": ("perenne.cli.doctor:doctor", "Check this installation: database, objects, audit trail."),
     "project": ("perenne.projects.commands:project", "What a project is for, and what it must reach."),
     "data": ("perenne.data.commands:data", "Snapshots, profiles, validation."),
@@ -57,6 +61,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@place_options
 @click.version_option(perenne.__version__, prog_name="perenne")
 @click.pass_context
 def root(context: click.Context) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from perenne.cli.listening import listening, listening_options
+from perenne.cli.places import place_options
 from perenne.core.errors import Unavailable
 from perenne.core.redaction import log_to_stderr
 from perenne.storage.workspace import Workspace
@@ -17,6 +18,7 @@ from perenne.storage.workspace import Workspace
 @click.option("--port", type=click.IntRange(0, 65_535), help="The control plane's port; 7373 if not given.")
 @click.option("--serve-port", type=click.IntRange(0, 65_535), help="The model server's port; 7374 if not given.")
 @listening_options
+@place_options
 @click.pass_obj
 def up(workspace: Workspace, /, port: int | None, serve_port: int | None, **where_options: Any) -> None:
     """Keep the loop going: API, scheduler, worker, and a model server for what is deployed.

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from perenne.core import json
 from perenne.core.errors import NotFound
 from perenne.serving.model import Deployment, Release
-from perenne.storage.objects import ObjectStore, write_atomically
+from perenne.storage.files import write_atomically
+from perenne.storage.objects import ObjectStore
 from perenne.storage.trees import fetch_tree
 
 if TYPE_CHECKING:
