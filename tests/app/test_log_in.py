@@ -19,6 +19,7 @@ from perenne.auth.publishing import publish
 from perenne.auth.roles import PERMISSIONS, Action, Role
 from perenne.auth.tokens import revoke_token, rotate_token
 from perenne.core.clock import HOUR
+from perenne.net.inbound import Room
 from perenne.storage.workspace import Workspace
 
 PUBLIC = {"/health", "/version", "/ping", "/v2/health/live", "/v2/health/ready"}
@@ -101,7 +102,7 @@ def test_a_route_that_declares_nothing_keeps_the_server_from_starting() -> None:
 
     for route in (Route("/x", open_door), Mount("/y", routes=[Route("/x", open_door)])):
         with pytest.raises(Undeclared):
-            guarded([route], 1)
+            guarded([route], 1, Room(1))
     assert len(control_routes()) > 5
 
 

@@ -190,7 +190,8 @@ REQUIREMENTS: dict[str, tuple[str, ...] | str] = {
         "net/test_inbound.py::test_headers_that_never_end_are_refused",
     ),
     "D2": (
-        "net/test_inbound.py::test_d2_one_request_too_many_is_told_to_come_again",
+        "net/test_inbound.py::test_d2_room_is_for_so_many_and_is_given_back_whatever_happens",
+        "app/test_door.py::test_d2_one_request_too_many_is_told_to_come_again",
         "serving/test_runtime.py::test_a_full_queue_says_so_and_when_to_come_back",
     ),
     "D3": ("net/test_inbound.py::test_many_values_are_refused_before_they_are_parsed",),

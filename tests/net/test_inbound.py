@@ -18,8 +18,10 @@ from perenne.core.errors import Invalid, PerenneError
 from perenne.net import inbound
 from perenne.net.connections import BODY_SECONDS, HEAD_SECONDS, BoundedProtocol, bounded_config
 from perenne.net.inbound import (
+    Busy,
     InboundLimits,
     Limits,
+    Room,
     TooLarge,
     allowed_hosts,
     check_head,
@@ -280,23 +282,12 @@ def test_b6_any_other_type_is_refused(header: str) -> None:
     assert refused.value.status == 415
 
 
-def test_d2_one_request_too_many_is_told_to_come_again() -> None:
-    async def run() -> list[httpx.Response]:
-        working, done = asyncio.Event(), asyncio.Event()
-
-        async def slow(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-            working.set()
-            await done.wait()
-            await echo(scope, receive, send)
-
-        transport = httpx.ASGITransport(app=InboundLimits(slow, Limits(hosts=LIMITS.hosts, at_once=1)))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as client:
-            first = asyncio.create_task(client.get("/"))
-            await working.wait()
-            second = await client.get("/")
-            done.set()
-            return [await first, second, await client.get("/")]
-
-    first, second, third = asyncio.run(run())
-    assert (first.status_code, second.status_code, third.status_code) == (200, 503, 200)
-    assert second.headers["retry-after"] == "1" and second.json()["error_code"] == "request.busy"
+def test_d2_room_is_for_so_many_and_is_given_back_whatever_happens() -> None:
+    room = Room(2)
+    with room, room, pytest.raises(Busy) as told, room:
+        pass
+    assert (told.value.status, told.value.retry_after) == (503, 1)
+    with contextlib.suppress(ValueError), room, room:
+        raise ValueError
+    with room, room:
+        pass

@@ -21,7 +21,7 @@ from perenne.core import json
 from perenne.core.errors import PerenneError
 from perenne.core.ids import new_id
 from perenne.net.asgi import Application
-from perenne.net.inbound import SECURITY_HEADERS, InboundLimits, Limits, allowed_hosts, error_reply
+from perenne.net.inbound import SECURITY_HEADERS, InboundLimits, Limits, Room, allowed_hosts, error_reply
 from perenne.net.listening import LOOPBACK, Listening, needs_tokens
 from perenne.storage import jobs
 from perenne.storage.workspace import Workspace
@@ -43,7 +43,7 @@ def application(workspace: Workspace, *, port: int, listening: Listening = LOOPB
     app.state.workspace = workspace
     who = token_holder(workspace) if needs_tokens(listening, workspace.settings.auth) else None
     hosts = allowed_hosts(listening.host, port, listening.names)
-    return InboundLimits(Door(app, who, public_paths(routes)), Limits(hosts=hosts, body=BODY_LIMIT, at_once=AT_ONCE), HEADERS)
+    return InboundLimits(Door(app, who, public_paths(routes)), Limits(hosts=hosts, body=BODY_LIMIT), HEADERS)
 
 
 def control_routes() -> list[Route]:
@@ -53,7 +53,7 @@ def control_routes() -> list[Route]:
     from perenne.registry.http import routes as registry_routes
 
     own = [Route("/health", _health), Route("/version", _version)]
-    return guarded([*own, *automation_routes, *monitoring_routes, *registry_routes], BODY_LIMIT)
+    return guarded([*own, *automation_routes, *monitoring_routes, *registry_routes], BODY_LIMIT, Room(AT_ONCE))
 
 
 @needs(None)

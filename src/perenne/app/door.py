@@ -19,7 +19,7 @@ from perenne.auth.roles import require, sees
 from perenne.auth.tokens import authenticate, note_refusal
 from perenne.core.errors import Invalid, NotFound, PerenneError
 from perenne.net.asgi import Application, Receive, Scope, Send, send_reply
-from perenne.net.inbound import check_json, check_text, check_type, error_reply, inflate, read_body
+from perenne.net.inbound import Room, check_json, check_text, check_type, error_reply, inflate, read_body
 from perenne.storage.workspace import Workspace
 
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
@@ -29,7 +29,7 @@ class Undeclared(PerenneError):
     """A route does not say what it asks for: a defect, found at the start."""
 
 
-def guarded(routes: Iterable[BaseRoute], body: int) -> list[Route]:
+def guarded(routes: Iterable[BaseRoute], body: int, room: Room) -> list[Route]:
     """Put every route behind what it declares.
 
     Parameters
@@ -38,20 +38,22 @@ def guarded(routes: Iterable[BaseRoute], body: int) -> list[Route]:
         Each endpoint declares what it asks for.
     body : int
         The largest body, also after decompression.
+    room : Room
+        How many requests may be at work.
 
     Raises
     ------
     Undeclared
         If one declares nothing.
     """
-    return [_guarded(route, body) for route in routes]
+    return [_guarded(route, body, room) for route in routes]
 
 
-def _guarded(route: BaseRoute, body: int) -> Route:
+def _guarded(route: BaseRoute, body: int, room: Room) -> Route:
     declares = declared(getattr(route, "endpoint", None))
     if not isinstance(route, Route) or declares is None:
         raise Undeclared(f"{getattr(route, 'path', route)} does not declare what it needs", code="route.undeclared")
-    endpoint = Guarded(request_response(route.endpoint), declares, body)
+    endpoint = Guarded(request_response(route.endpoint), declares, body, room)
     return Route(route.path, endpoint, methods=sorted(route.methods or {"GET"}), name=route.name)
 
 
@@ -73,12 +75,15 @@ class Guarded:
         What it asks for.
     body : int
         The largest body.
+    room : Room
+        How many requests may be at work.
     """
 
-    def __init__(self, application: Application, needs: Needs, body: int) -> None:
+    def __init__(self, application: Application, needs: Needs, body: int, room: Room) -> None:
         self._application = application
         self.needs = needs
         self._body = body
+        self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -86,7 +91,8 @@ class Guarded:
             await self._check_caller(scope)
         if scope["method"] not in _BODILESS:
             receive = await self._checked(scope, receive)
-        await self._application(scope, receive, send)
+        with self._room:
+            await self._application(scope, receive, send)
 
     async def _check_caller(self, scope: Scope) -> None:
         """Ask for the role, then whether what is named lies in the caller's projects; if not, it is as if it were not there."""

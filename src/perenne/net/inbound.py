@@ -60,6 +60,28 @@ class Busy(PerenneError):
         super().__init__("the server is answering as many requests as it can", code="request.busy", hint="try again later")
 
 
+class Room:
+    """Room for so many requests at work; one more is told to come again. Who is still sending takes none: that costs nothing.
+
+    Parameters
+    ----------
+    most : int
+        How many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    def __enter__(self) -> None:
+        if self._taken >= self._most:
+            raise Busy
+        self._taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._taken -= 1
+
+
 class Unreadable(PerenneError):
     """The body is in an encoding or format the server does not read."""
 
@@ -75,13 +97,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         The exact values of the header `Host` that are answered, in lower case.
     body : int
         The largest body in bytes, also after decompression.
-    at_once : int
-        How many requests may be in work; further ones are told to come again.
     """
 
     hosts: frozenset[str]
     body: int = 2 * 1024 * 1024
-    at_once: int = 1_024
 
 
 def allowed_hosts(bound: str, port: int, names: Iterable[str] = ()) -> frozenset[str]:
@@ -328,7 +347,6 @@ class InboundLimits:
         self._application = application
         self._limits = limits
         self._headers = headers
-        self._in_work = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -347,20 +365,15 @@ class InboundLimits:
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
-        self._in_work += 1
         try:
-            if self._in_work > self._limits.at_once:
-                raise Busy
             raw_path = scope.get("raw_path") or b""
             check_head(scope["headers"], raw_path, self._limits, scope["method"], scope.get("scheme", "http"))
             check_target(raw_path, scope.get("query_string", b""))
             await self._application(scope, _counting(receive, self._limits.body), send_with_headers)
-        except (TooLarge, Misdirected, Invalid, Busy, _LongUrl) as error:
+        except (TooLarge, Misdirected, Invalid, _LongUrl) as error:
             if started:
                 raise
             await send_reply(send_with_headers, error_reply(error))
-        finally:
-            self._in_work -= 1
 
 
 def _counting(receive: Receive, limit: int) -> Receive:

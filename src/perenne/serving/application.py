@@ -10,8 +10,8 @@ from perenne.net.asgi import ErrorForm, Headers, Receive, Reply, Request, Route,
 from perenne.net.inbound import (
     SECURITY_HEADERS,
     STRICT_TRANSPORT,
-    Busy,
     Limits,
+    Room,
     check_head,
     check_json,
     check_target,
@@ -25,6 +25,9 @@ from perenne.net.inbound import (
 from perenne.serving.runtime import Runtime, identity_headers
 
 log = logging.getLogger("perenne.serving")
+AT_ONCE = 4_096
+"""Requests at work: beside the queue of rows, which is bounded by itself."""
+
 _CLOSE = ((b"connection", b"close"),)
 
 
@@ -48,28 +51,23 @@ class Application:
         self._runtime = runtime
         self._limits = limits
         self._doorman = doorman
-        self._in_work = 0
+        self._room = Room(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
         request = Request(scope["method"], scope["path"], (), scope["headers"], b"", time.perf_counter_ns())
-        self._in_work += 1
         try:
             reply = await self._reply(request, scope, receive)
         except ConnectionError:  # the client went away while sending
             return
-        finally:
-            self._in_work -= 1
         headers = self._headers(request, reply)
         await send_reply(send, reply, (*headers, *STRICT_TRANSPORT) if scope["scheme"] == "https" else headers)
 
     async def _reply(self, request: Request, scope: Scope, receive: Receive) -> Reply:
         form: ErrorForm = error_reply
         try:
-            if self._in_work > self._limits.at_once:
-                raise Busy
             check_head(request.headers, scope["raw_path"], self._limits, request.method, scope["scheme"])
             check_target(scope["raw_path"], scope["query_string"])
             match = self._router.match(request.path)
@@ -86,7 +84,8 @@ class Application:
                 request = request._replace(parts=match.parts, body=await self._body(request, route, receive))
             elif match.parts:
                 request = request._replace(parts=match.parts)
-            return await route.handler(request)
+            with self._room:
+                return await route.handler(request)
         except PerenneError as error:
             reply = form(error)
             return reply if reply.headers else reply._replace(headers=error_headers(error))

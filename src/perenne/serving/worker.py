@@ -38,7 +38,6 @@ log = logging.getLogger("perenne.serving")
 WATCH_SECONDS = 0.2
 GRACE_SECONDS = 30
 BODY_BYTES = 32 * 1024 * 1024
-AT_ONCE = 4_096
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +101,7 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     mirror = Mirror(wire, counters, options.backlog_bytes)
     runtime = Runtime(Batcher(options.queue_rows), mirror, counters)
     where, keyring = options.where, Keyring(Path(options.tokens)) if options.tokens else None
-    limits = Limits(hosts=allowed_hosts(where.host, options.port, where.names), body=options.body_bytes, at_once=AT_ONCE)
+    limits = Limits(hosts=allowed_hosts(where.host, options.port, where.names), body=options.body_bytes)
     application = Application(build_routes(runtime), runtime, limits, Doorman(keyring.verify, _refuse) if keyring else None)
     config = bounded_config(application, where, timeout_graceful_shutdown=GRACE_SECONDS)
     server = _Server(config, runtime, options.drain_seconds)
