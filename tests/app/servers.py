@@ -57,9 +57,9 @@ class Answered(NamedTuple):
         return json.loads(self.body)
 
 
-def open_workspace(home: Path, empty_database: Path, auth: str = "") -> Workspace:
+def open_workspace(home: Path, empty_database: Path, auth: str = "", rate: str = "0") -> Workspace:
     """Open a workspace by the real clock, for tokens expire by it."""
-    settings = load_settings(home, {"PERENNE_AUTH": auth})
+    settings = load_settings(home, {"PERENNE_AUTH": auth, "PERENNE_TOKEN_RATE": rate})
     settings.home.mkdir(parents=True, exist_ok=True)
     (settings.home / "perenne.db").write_bytes(empty_database.read_bytes())
     return Workspace(settings, SystemClock())

@@ -157,6 +157,20 @@ def test_a5_guessing_is_slowed_while_those_who_are_known_go_on(home: Workspace, 
         assert servers.ask("GET", "/health", port).status == 200
 
 
+def test_d2_both_servers_keep_the_pace_of_a_token(tmp_path: Path, empty_database: Path) -> None:
+    release = ReleaseFolder(tmp_path / "release")
+    release.write(release.add(made_packages()["first"], 1))
+    with servers.open_workspace(tmp_path, empty_database, auth="tokens", rate="0.01") as home:
+        _, text = servers.token(home, Role.OWNER)
+        with servers.control_plane(home) as control:
+            answers = [shown(control, text) for _ in range(3)]
+        more = {"tokens": home.settings.keyring, "token_rate": home.settings.token_rate}
+        with servers.model_server(release, tmp_path, **more) as running:
+            answers += [shown(running.port, text, path="/v2/models") for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 429, 429, 200, 429, 429]
+    assert {answer.headers["retry-after"] for answer in answers if answer.status == 429} <= {"99", "100"}
+
+
 def test_refused_and_first_uses_are_in_the_trail_and_few(home: Workspace, control: int) -> None:
     token, text = servers.token(home, Role.OWNER)
     for _ in range(3):

@@ -6,7 +6,7 @@ import pytest
 
 from perenne.auth import doorman
 from perenne.auth.doorman import Doorman
-from perenne.auth.errors import TooManyFailures, Unauthenticated
+from perenne.auth.errors import TooFast, TooManyFailures, Unauthenticated
 from perenne.auth.principals import Principal
 from perenne.auth.secret import refused
 
@@ -16,12 +16,12 @@ ADA = Principal("ada")
 class Door:
     """A doorman who knows the tokens `good` and `new`, with a clock that is turned by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, per_second: float = 0.0) -> None:
         self.now = 0.0
         self.known = {"good", "new"}
         self.looked = 0
         self.heard: list[tuple[str, int]] = []
-        self.doorman = Doorman(self._verify, lambda *what: self.heard.append(what), lambda: self.now)
+        self.doorman = Doorman(self._verify, lambda *what: self.heard.append(what), per_second, lambda: self.now)
 
     def _verify(self, text: str, _: str) -> Principal:
         self.looked += 1
@@ -32,7 +32,7 @@ class Door:
     def __call__(self, text: str, address: str = "192.0.2.1") -> Any:
         try:
             return self.doorman.admit(f"Bearer {text}", address)
-        except TooManyFailures as error:
+        except (TooFast, TooManyFailures) as error:
             return error.retry_after
         except Unauthenticated:
             return None
@@ -105,3 +105,15 @@ def test_refusals_are_told_when_they_begin_and_once_a_minute() -> None:
     door.now += 61
     door("bad")
     assert [address for address, _ in door.heard] == ["192.0.2.1"] * 2
+
+
+def test_d2_a_token_is_used_so_often_in_a_second_and_no_oftener() -> None:
+    door = Door(per_second=2.0)
+    assert [door("good") for _ in range(4)] == [ADA, ADA, 1, 1]
+    assert door("new") is ADA, "another token has its own pace"
+    door.now += 0.5
+    assert [door("good") for _ in range(2)] == [ADA, 1]
+    door.now += 100
+    assert [door("good") for _ in range(3)] == [ADA, ADA, 1]
+    slow = Door(per_second=0.1)
+    assert [slow("good"), slow("good")] == [ADA, 10]

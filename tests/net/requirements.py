@@ -192,6 +192,7 @@ REQUIREMENTS: dict[str, tuple[str, ...] | str] = {
     "D2": (
         "net/test_inbound.py::test_d2_room_is_for_so_many_and_is_given_back_whatever_happens",
         "app/test_door.py::test_d2_one_request_too_many_is_told_to_come_again",
+        "auth/test_doorman.py::test_d2_a_token_is_used_so_often_in_a_second_and_no_oftener",
         "serving/test_runtime.py::test_a_full_queue_says_so_and_when_to_come_back",
     ),
     "D3": ("net/test_inbound.py::test_many_values_are_refused_before_they_are_parsed",),
@@ -205,7 +206,7 @@ PARTLY = {
     "A4": "there are no accounts with passwords: a token either counts or does not, and every refusal reads alike",
     "S6": "the secret of a webhook is in the environment, not in the database",
     "O5": "lines of text, not JSON",
-    "D2": "no rate limit per token",
+    "D2": "a search is not ended when its caller leaves; the lists there are have limits of their own",
     "D4": "own processes, without a limit on their memory",
     "D5": "a full disk loses nothing and is told; there are no quotas and no reserve",
 }

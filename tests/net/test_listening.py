@@ -78,5 +78,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     settings = load_settings(tmp_path, given | {"PERENNE_TLS_CERT": "c", "PERENNE_TLS_KEY": "k"})
     assert (settings.auth, settings.names, settings.trusted_proxies) == ("tokens", ("a.example", "b.example:8443"), ("10.0.0.5",))
     assert (settings.tls_cert, settings.tls_key) == ("c", "k")
-    with pytest.raises(Invalid, match="PERENNE_AUTH"):
-        load_settings(tmp_path, {"PERENNE_AUTH": "off"})
+    assert load_settings(tmp_path, {"PERENNE_TOKEN_RATE": "0.5"}).token_rate == 0.5
+    for name, bad in (("AUTH", "off"), ("TOKEN_RATE", "-1"), ("TOKEN_RATE", "nan"), ("TOKEN_RATE", "inf"), ("TOKEN_RATE", "x")):
+        with pytest.raises(Invalid, match=f"PERENNE_{name}"):
+            load_settings(tmp_path, {f"PERENNE_{name}": bad})

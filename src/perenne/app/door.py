@@ -195,4 +195,4 @@ def token_holder(workspace: Workspace) -> Callable[[str | None, str], Principal]
     def verify(text: str, address: str) -> Principal:
         return authenticate(database, text, workspace.clock.now(), address)
 
-    return Doorman(verify, refuse).admit
+    return Doorman(verify, refuse, workspace.settings.token_rate).admit

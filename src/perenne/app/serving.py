@@ -55,7 +55,15 @@ class DeployedServers:
         settings = self._workspace.settings
         port = self._first_port + len(self._servers) if self._first_port else 0
         folder = settings.releases / deployment.name
-        server = ModelServer(folder, settings.logs, settings.spool, port=port, where=self._where, tokens=self._tokens)
+        server = ModelServer(
+            folder,
+            settings.logs,
+            settings.spool,
+            port=port,
+            where=self._where,
+            tokens=self._tokens,
+            token_rate=settings.token_rate,
+        )
         server.start()
         try:
             server.wait_ready()

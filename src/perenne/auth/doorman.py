@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeAlias
 
-from perenne.auth.errors import TooManyFailures, Unauthenticated
+from perenne.auth.errors import TooFast, TooManyFailures, Unauthenticated
 from perenne.auth.principals import Principal
 from perenne.auth.secret import token_in
 
@@ -37,14 +37,21 @@ class Doorman:
         Gives whom a token, shown by an address, stands for; raises `Unauthenticated`.
     on_refusal : callable
         Hears of refusals.
+    per_second : float
+        How often a token may be used in a second, and as often at once; 0 for no limit.
     clock : callable
         Seconds, ever growing.
     """
 
     def __init__(
-        self, verify: Callable[[str, str], Principal], on_refusal: Refusal, clock: Callable[[], float] = time.monotonic
+        self,
+        verify: Callable[[str, str], Principal],
+        on_refusal: Refusal,
+        per_second: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._verify = verify
+        self._pace = Pace(per_second, clock) if per_second else None
         self._good: OrderedDict[bytes, None] = OrderedDict()
         self._failures = Failures(on_refusal, clock)
 
@@ -62,8 +69,8 @@ class Doorman:
         ------
         Unauthenticated
             If there is no token, or none that is valid.
-        TooManyFailures
-            If the address has tried too often.
+        TooManyFailures, TooFast
+            If the address has tried, or the token is used, too often.
         """
         if header is None:
             raise Unauthenticated(
@@ -83,7 +90,38 @@ class Doorman:
             self._good[key] = None
             if len(self._good) > REMEMBERED:
                 self._good.popitem(last=False)
+        if self._pace is not None:
+            self._pace.take(key)
         return principal
+
+
+class Pace:
+    """How often each token is used: so often in a second, and as often at once after a pause.
+
+    Parameters
+    ----------
+    per_second : float
+        How often.
+    clock : callable
+        Seconds, ever growing.
+    """
+
+    def __init__(self, per_second: float, clock: Callable[[], float]) -> None:
+        self._per_second = per_second
+        self._burst = max(1.0, per_second)
+        self._clock = clock
+        self._left: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
+
+    def take(self, key: bytes) -> None:
+        """Count a use. Raises TooFast if it is one too many."""
+        now = self._clock()
+        left, since = self._left.pop(key, (self._burst, now))
+        left = min(self._burst, left + (now - since) * self._per_second)
+        self._left[key] = (left - 1 if left >= 1 else left, now)
+        if len(self._left) > REMEMBERED:
+            self._left.popitem(last=False)
+        if left < 1:
+            raise TooFast(math.ceil((1 - left) / self._per_second))
 
 
 class _Entry:

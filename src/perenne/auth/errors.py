@@ -9,6 +9,16 @@ class Unauthenticated(Denied):
     status = 401
 
 
+class TooFast(Denied):
+    """A token is used more often than it may be."""
+
+    status = 429
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("this token is used too often", code="auth.rate", hint="ask less often, or several rows at a time")
+        self.retry_after = seconds
+
+
 class TooManyFailures(Denied):
     """Somebody at this address has tried too many tokens that are none; it may try again later."""
 

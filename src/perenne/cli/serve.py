@@ -32,10 +32,16 @@ def serve(workspace: Workspace, /, name: str, port: int | None, workers: int, **
     check_listening(where, publish(workspace.database, settings.keyring, workspace.clock.now()))
     folder_name = _release(workspace, name)
     workspace.close()
-    port = settings.serve_port if port is None else port
-    tokens = settings.keyring if needs_tokens(where, settings.auth) else None
-    folder = settings.releases / folder_name
-    server = ModelServer(folder, settings.logs, settings.spool, port=port, workers=workers, where=where, tokens=tokens)
+    server = ModelServer(
+        settings.releases / folder_name,
+        settings.logs,
+        settings.spool,
+        port=settings.serve_port if port is None else port,
+        workers=workers,
+        where=where,
+        tokens=settings.keyring if needs_tokens(where, settings.auth) else None,
+        token_rate=settings.token_rate,
+    )
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     server.start()

@@ -111,6 +111,8 @@ class ModelServer:
         How it is reached, if otherwise than at `host` without TLS.
     tokens : Path, optional
         The file of the tokens that callers must show one of; without it, everybody may call, and only this machine can.
+    token_rate : float
+        How often a token may be used in a second, in each worker; 0 for no limit.
     body_bytes : int
         The largest body.
     backlog_bytes : int
@@ -130,6 +132,7 @@ class ModelServer:
         *,
         where: Listening | None = None,
         tokens: Path | None = None,
+        token_rate: float = 0.0,
         body_bytes: int = BODY_BYTES,
         backlog_bytes: int = BACKLOG_BYTES,
         drain_seconds: float = 0.0,
@@ -162,6 +165,7 @@ class ModelServer:
                     where=where,
                     port=self.port,
                     tokens="" if tokens is None else str(tokens.absolute()),
+                    token_rate=token_rate,
                     body_bytes=body_bytes,
                     backlog_bytes=backlog_bytes,
                     drain_seconds=drain_seconds,

@@ -55,6 +55,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         Where it listens, and the names it is reached by.
     tokens : str
         The file of the tokens that count; empty if callers show none.
+    token_rate : float
+        How often a token may be used in a second; 0 for no limit.
     body_bytes, queue_rows, backlog_bytes : int
         Limits.
     drain_seconds : float
@@ -70,6 +72,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     where: Listening
     port: int
     tokens: str = ""
+    token_rate: float = 0.0
     body_bytes: int = BODY_BYTES
     queue_rows: int = QUEUE_ROWS
     backlog_bytes: int = BACKLOG_BYTES
@@ -102,7 +105,8 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     runtime = Runtime(Batcher(options.queue_rows), mirror, counters)
     where, keyring = options.where, Keyring(Path(options.tokens)) if options.tokens else None
     limits = Limits(hosts=allowed_hosts(where.host, options.port, where.names), body=options.body_bytes)
-    application = Application(build_routes(runtime), runtime, limits, Doorman(keyring.verify, _refuse) if keyring else None)
+    doorman = Doorman(keyring.verify, _refuse, options.token_rate) if keyring else None
+    application = Application(build_routes(runtime), runtime, limits, doorman)
     config = bounded_config(application, where, timeout_graceful_shutdown=GRACE_SECONDS)
     server = _Server(config, runtime, options.drain_seconds)
     watcher = asyncio.create_task(_watch(Path(options.folder), runtime, server, keyring))
