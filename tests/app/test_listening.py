@@ -1,5 +1,6 @@
 """Both servers behind TLS and behind proxies, over real sockets; and the commands that refuse to listen."""
 
+import asyncio
 import os
 import ssl
 import subprocess
@@ -7,12 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import trustme
 from tests.app import servers
 from tests.app.servers import Answered, bearer
 from tests.serving.packages import ReleaseFolder, made_packages
 
+from perenne.app.control import application
 from perenne.auth import audit
 from perenne.auth.roles import Role
 from perenne.net.listening import Listening
@@ -127,6 +130,20 @@ def test_h2_the_model_server_believes_a_trusted_proxy_only(home: Workspace, rele
         with servers.model_server(release, tmp_path, where=where, tokens=home.settings.keyring) as running:
             answer = servers.ask("GET", "/v2/models", running.port, authorization=bearer(text), **FORWARDED)
             assert (answer.status, "strict-transport-security" in answer.headers) == (200, strict)
+
+
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.1", 200), ("10.0.0.5", 401), ("0.0.0.0", 401)])
+def test_a1_off_loopback_a_token_is_asked_for_without_any_setting(
+    tmp_path: Path, empty_database: Path, host: str, status: int
+) -> None:
+    async def ask(workspace: Workspace) -> int:
+        app = application(workspace, port=80, listening=Listening(host=host, names=("models.example.org",)))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://models.example.org") as client:
+            assert (await client.get("/health")).status_code == 200
+            return (await client.get("/api/status")).status_code
+
+    with servers.open_workspace(tmp_path, empty_database) as workspace:
+        assert asyncio.run(ask(workspace)) == status
 
 
 @pytest.mark.parametrize(
