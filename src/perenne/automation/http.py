@@ -35,10 +35,11 @@ async def get_episodes(request: Request) -> Response:
     return _answer(await asyncio.to_thread(_episodes, request.app.state.workspace, request.path_params["project"]))
 
 
-@needs(Action.READ)
+@needs(Action.READ, filters=True)
 async def get_why(request: Request) -> Response:
     """Explain a prediction."""
-    return _answer(await asyncio.to_thread(explaining.why, request.app.state.workspace, request.path_params["prediction"]))
+    prediction, projects = request.path_params["prediction"], request.state.actor.projects
+    return _answer(await asyncio.to_thread(explaining.why, request.app.state.workspace, prediction, projects))
 
 
 def _status(workspace: Workspace, actor: Principal) -> Any:
