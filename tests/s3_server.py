@@ -3,6 +3,7 @@
 Stopping and starting it again keeps the objects and the port, as a restart of a real one would.
 """
 
+import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ class S3Server:
     def start(self) -> None:
         from moto.server import ThreadedMotoServer
 
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self._server = ThreadedMotoServer("127.0.0.1", self.port, verbose=False)
         self._server.start()
 

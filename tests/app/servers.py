@@ -33,7 +33,7 @@ from perenne.serving import ModelServer
 from perenne.storage.workspace import Workspace
 
 ROOT = Principal("root", roles=frozenset(Role), solo=True)
-NAMES = {"project": "churn", "model": "churn", "version": "churn@1", "deployment": "churn"}
+NAMES = {"project": "churn", "model": "churn", "version": "churn@1", "deployment": "churn", "event": "1"}
 
 
 class RouteAsked(NamedTuple):

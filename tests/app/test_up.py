@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,11 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path("src").resolve()), "NO_COLOR
 class Up:
     """A running `perenne up` and its two addresses."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] = ENVIRONMENT) -> None:
         self.folder = folder
-        command = [sys.executable, "-m", "perenne", "up", "--port", "0", "--serve-port", "0"]
+        command = [sys.executable, "-m", "perenne", "up", "--port", "0", "--serve-port", "0", *options]
         self.log = (folder / "up.log").open("w+")
-        self.process = subprocess.Popen(command, cwd=folder, stderr=self.log, env=ENVIRONMENT | environment)
+        self.process = subprocess.Popen(command, cwd=folder, stderr=self.log, env=environment)
         self.port = self._address(r"control plane on http://127\.0\.0\.1:(\d+)")
         self.model_port = self._address(r"lumps answers on http://127\.0\.0\.1:(\d+)/")
 
@@ -112,6 +112,14 @@ def test_it_answers_takes_labels_and_tells_how_it_stands(up: Up) -> None:
         ("GET", "/api/why/01ARZ3NDEKTSV4RRFFQ69G5FAV-0", None, {}, 404),
         ("GET", "/nothing", None, {}, 404),
         ("DELETE", "/api/status", None, {}, 405),
+        ("GET", "/api/jobs?state=gone", None, {}, 400),
+        ("GET", "/api/jobs?limit=many", None, {}, 400),
+        ("GET", "/api/jobs/nothing", None, {}, 404),
+        ("POST", "/api/jobs/nothing/cancel", b"{}", {}, 404),
+        ("POST", "/api/jobs/nothing/priority", b'{"priority": "high"}', {}, 400),
+        ("GET", "/api/events?state=gone", None, {}, 400),
+        ("POST", "/api/events/999999/retry", None, {}, 404),
+        ("POST", "/api/events/x/retry", None, {}, 404),
         ("GET", "/api/status", None, {"Host": "evil.example"}, 403),
     ],
 )
@@ -155,7 +163,7 @@ def command(folder: Path, *arguments: str) -> Any:
 
 
 def test_with_log_in_both_servers_ask_for_a_token_until_it_is_revoked(folder: Path) -> None:
-    up = Up(folder, PERENNE_AUTH="tokens")
+    up = Up(folder, environment={**ENVIRONMENT, "PERENNE_AUTH": "tokens"})
 
     def statuses(text: str) -> list[int]:
         sent = {"Authorization": f"Bearer {text}"}

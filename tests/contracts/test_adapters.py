@@ -11,7 +11,7 @@ from perenne.compute import Executor, InlineExecutor, ProcessExecutor, ThreadExe
 from perenne.storage.cached_objects import Cache
 from perenne.storage.database import Database
 from perenne.storage.objects import CachedObjects, CloudObjects, FileObjects, ObjectStore
-from perenne.testing import DatabaseContract, ExecutorContract, JobQueueContract, ObjectStoreContract, RemoteObjectStoreContract
+from perenne.testing import DatabaseContract, ExecutorContract, ObjectStoreContract, RemoteObjectStoreContract
 
 
 class TestFileObjects(ObjectStoreContract):
@@ -67,24 +67,10 @@ class TestSqlite(DatabaseContract):
         return lambda: Database.open(f"sqlite:///{tmp_path}/contract.db")
 
 
-class TestJobsOnSqlite(JobQueueContract):
-    @pytest.fixture
-    def database(self, tmp_path: Path) -> Iterator[Database]:
-        with Database.open(f"sqlite:///{tmp_path}/contract.db") as database:
-            yield database
-
-
 class TestPostgres(DatabaseContract):
     @pytest.fixture
     def open_database(self, postgres_url: str) -> Callable[[], Database]:
         return lambda: Database.open(postgres_url)
-
-
-class TestJobsOnPostgres(JobQueueContract):
-    @pytest.fixture
-    def database(self, postgres_url: str) -> Iterator[Database]:
-        with Database.open(postgres_url) as database:
-            yield database
 
 
 class TestInlineExecutor(ExecutorContract):

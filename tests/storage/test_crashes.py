@@ -52,10 +52,20 @@ def test_processes_that_open_a_new_database_and_write_at_once_leave_one_unbroken
 
 
 def test_a_database_server_that_is_killed_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
-    assert int(run_program("server_kills.py", str(tmp_path), "0", "6")) > 0
+    assert int(run_program("server_kills.py", str(tmp_path), "0", "20")) > 0
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("first", range(1_000, 1_500, 100))
 def test_a_database_server_that_is_killed_hundreds_of_times(tmp_path: Path, first: int) -> None:
     assert int(run_program("server_kills.py", str(tmp_path), str(first), "100")) > 0
+
+
+def test_no_object_acknowledged_is_lost_and_none_is_half_there_when_a_process_that_fills_a_bucket_is_killed(s3: str) -> None:
+    assert int(run_program("bucket_trials.py", s3, "0", "20")) > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("first", range(1_000, 1_500, 100))
+def test_no_object_is_lost_or_half_there_in_hundreds_of_kills(s3: str, first: int) -> None:
+    assert int(run_program("bucket_trials.py", s3, str(first), "100")) > 0

@@ -2,8 +2,6 @@
 
 import contextlib
 import logging
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 
@@ -13,18 +11,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import perenne
+from perenne.app import health, metrics
 from perenne.app.door import Door, guarded, public_paths, token_holder
+from perenne.app.requests import AccessLog, ObservedRequests
 from perenne.app.serving import DeployedServers
 from perenne.app.wiring import Platform
 from perenne.auth.access import needs
 from perenne.core import json
 from perenne.core.errors import PerenneError
-from perenne.core.ids import new_id
 from perenne.net.asgi import Application
 from perenne.net.inbound import SECURITY_HEADERS, InboundLimits, Limits, Room, allowed_hosts, error_reply
 from perenne.net.listening import LOOPBACK, Listening, needs_tokens
-from perenne.storage import jobs
+from perenne.storage.locks import Leadership
 from perenne.storage.workspace import Workspace
+from perenne.telemetry.meters import RequestMeter
+from perenne.telemetry.pulse import Pulse
 
 log = logging.getLogger("perenne.control")
 
@@ -34,31 +35,30 @@ AT_ONCE = 256
 HEADERS = (*SECURITY_HEADERS, (b"cache-control", b"no-store"))
 
 
-def application(workspace: Workspace, *, port: int, listening: Listening = LOOPBACK) -> Application:
-    """Return the control plane's ASGI application, limits and log-in included."""
+def application(workspace: Workspace, *, port: int, listening: Listening = LOOPBACK, pulse: Pulse | None = None) -> Application:
+    """Return the control plane's ASGI application, limits and log-in included; `pulse` is that of the loop beside it."""
     routes = control_routes()
     handlers = {PerenneError: _error, Exception: _defect, 404: _unknown, 405: _unknown}
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
     app.router.redirect_slashes = False
+    meter = RequestMeter()
     app.state.workspace = workspace
+    app.state.checks = health.Checks(workspace, pulse)
+    app.state.figures = metrics.Figures(workspace.database, meter, pulse)
     who = token_holder(workspace) if needs_tokens(listening, workspace.settings.auth) else None
-    hosts = allowed_hosts(listening.host, port, listening.names)
-    return InboundLimits(Door(app, who, public_paths(routes)), Limits(hosts=hosts, body=BODY_LIMIT), HEADERS)
+    limits = Limits(hosts=allowed_hosts(listening.host, port, listening.names), body=BODY_LIMIT)
+    return ObservedRequests(InboundLimits(Door(app, who, public_paths(routes)), limits, HEADERS), meter, AccessLog())
 
 
 def control_routes() -> list[Route]:
     """Return every route of the control plane, each behind what it declares."""
+    from perenne.app.jobs import routes as job_routes
     from perenne.automation.http import routes as automation_routes
     from perenne.monitoring.http import routes as monitoring_routes
     from perenne.registry.http import routes as registry_routes
 
-    own = [Route("/health", _health), Route("/version", _version)]
-    return guarded([*own, *automation_routes, *monitoring_routes, *registry_routes], BODY_LIMIT, Room(AT_ONCE))
-
-
-@needs(None)
-async def _health(_: Request) -> Response:
-    return Response(b'{"status":"ok"}', media_type="application/json")
+    own = [Route("/version", _version), *health.routes, *metrics.routes]
+    return guarded([*own, *job_routes, *automation_routes, *monitoring_routes, *registry_routes], BODY_LIMIT, Room(AT_ONCE))
 
 
 @needs(None)
@@ -73,10 +73,8 @@ async def _error(_: Request, error: PerenneError) -> Response:
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    identity = new_id()
-    log.error("%s %s failed, request %s", request.method, request.url.path, identity, exc_info=error)
-    hint = f"the log has it under {identity}"
-    return await _error(request, PerenneError("something went wrong in the server", code="internal", hint=hint))
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return await _error(request, PerenneError("something went wrong here; the log has it", code="internal"))
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
@@ -88,7 +86,7 @@ async def _unknown(request: Request, error: Exception) -> Response:
 
 
 class Background:
-    """The loop, the errands and the trainers of one process, in threads and child processes that end with it.
+    """The loop and the workers of one process, in threads and child processes that end with it.
 
     Parameters
     ----------
@@ -96,15 +94,17 @@ class Background:
         What to keep going.
     servers : DeployedServers
         The model servers beside it.
+    workers : bool
+        Whether to do jobs here; if not, they are left to `perenne worker`.
     """
 
-    def __init__(self, platform: Platform, servers: DeployedServers) -> None:
+    def __init__(self, platform: Platform, servers: DeployedServers, *, workers: bool = True) -> None:
         self._platform = platform
         self._stop = threading.Event()
+        self._leadership = Leadership(platform.workspace.database, "loop")
+        self._workforce = platform.workforce() if workers else None
         self._threads = [
-            threading.Thread(target=self._repeat, args=(platform.loop.turn,), name="perenne-loop", daemon=True),
-            threading.Thread(target=self._repeat, args=(platform.errands.drain,), name="perenne-errands", daemon=True),
-            threading.Thread(target=self._repeat, args=(self._train,), name="perenne-trainer", daemon=True),
+            threading.Thread(target=self._repeat, args=(self._turn,), name="perenne-loop", daemon=True),
             threading.Thread(target=self._repeat, args=(servers.start_missing,), name="perenne-servers", daemon=True),
         ]
 
@@ -112,12 +112,25 @@ class Background:
         """Begin."""
         for thread in self._threads:
             thread.start()
+        if self._workforce is not None:
+            self._workforce.start()
 
     def stop(self) -> None:
-        """End after what is being done now; a round that runs is ended too, and resumed by whoever comes next."""
+        """End after what is being done now; a round that runs is stopped and given back, and resumed by whoever comes next."""
         self._stop.set()
+        if self._workforce is not None:
+            self._workforce.drain(0)
+            self._workforce.join()
         for thread in self._threads:
             thread.join()
+        with contextlib.suppress(PerenneError):  # the lease runs out
+            self._leadership.give_up()
+
+    def _turn(self) -> None:
+        leads = self._leadership.held()
+        self._platform.loop.turn(leads=leads)
+        if leads:
+            self._platform.loop.tidy()
 
     def _repeat(self, work: Callable[[], object]) -> None:
         while not self._stop.is_set():
@@ -126,19 +139,3 @@ class Background:
             except Exception:
                 log.exception("a part of the background failed; it goes on")
             self._stop.wait(TURN_SECONDS)
-
-    def _train(self) -> None:
-        """Start a child process for waiting rounds: the libraries of training stay out of this one."""
-        with self._platform.workspace.database.read() as tx:
-            waiting = jobs.waiting(tx, self._platform.trainer.kinds)
-        if not waiting:
-            return
-        child = subprocess.Popen([sys.executable, "-m", "perenne.app.trainer"])
-        while child.poll() is None and not self._stop.wait(TURN_SECONDS):
-            pass
-        if child.poll() is None:
-            child.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=10)
-        if child.poll() is None:
-            child.kill()

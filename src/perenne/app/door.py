@@ -118,7 +118,7 @@ class Guarded:
     async def _checked(self, scope: Scope, receive: Receive) -> Receive:
         headers = dict(scope["headers"])
         kind = check_type(headers.get(b"content-type", b"").decode("latin-1"), self.needs.accepts)
-        if kind != "application/json":
+        if kind not in ("", "application/json"):
             return receive
         encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
         body = inflate(await read_body(receive, self._body), encoding, self._body)

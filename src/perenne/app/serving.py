@@ -1,5 +1,6 @@
 """The model servers that run beside a control plane: one for each deployment, started when there is something to serve."""
 
+import contextlib
 import logging
 
 from perenne import serving
@@ -8,6 +9,7 @@ from perenne.core.errors import Unavailable
 from perenne.net.listening import LOOPBACK, Listening, needs_tokens
 from perenne.serving import Deployment, ModelServer
 from perenne.storage.workspace import Workspace
+from perenne.telemetry.heartbeats import Heartbeat
 
 log = logging.getLogger("perenne.serving")
 
@@ -32,6 +34,7 @@ class DeployedServers:
         settings = workspace.settings
         self._tokens = settings.keyring if needs_tokens(where, settings.auth) else None
         self._servers: dict[str, ModelServer] = {}
+        self._beats = contextlib.ExitStack()
 
     def start_missing(self) -> int:
         """Start servers for deployments that have none yet and a release to start from; return how many.
@@ -65,6 +68,7 @@ class DeployedServers:
             token_rate=settings.token_rate,
         )
         server.start()
+        self._beats.enter_context(Heartbeat(settings.home, "model-server", deployment.name, server.url, server.state))
         try:
             server.wait_ready()
         except Unavailable as error:  # it goes on trying with every new release
@@ -75,6 +79,7 @@ class DeployedServers:
 
     def stop(self) -> None:
         """Drain and end every server."""
+        self._beats.close()
         for server in self._servers.values():
             server.stop()
         self._servers.clear()

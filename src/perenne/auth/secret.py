@@ -7,14 +7,14 @@ real one. Only the SHA-256 of the secret is kept: it is random, so a fast hash i
 import base64
 import binascii
 import hashlib
-import re
 import secrets
 import zlib
 
 from perenne.auth.errors import Unauthenticated
+from perenne.core.redaction import TOKEN
 
-PATTERN = re.compile(r"prn_([0-7][0-9A-HJKMNP-TV-Z]{25})_([A-Za-z0-9_-]{43})_([0-9a-f]{8})")
-"""The shape of a token, to find and blacken it in logs."""
+PATTERN = TOKEN
+"""The shape of a token; logs blacken what has it."""
 
 MAX_HEADER = 4_096
 UNKNOWN = hashlib.sha256(b"no such token").digest()

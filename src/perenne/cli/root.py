@@ -17,6 +17,7 @@ COMMANDS = {
     "init": ("perenne.cli.init:init", "Write a project from a file of data and the name of a column."),
     "run": ("perenne.cli.run:run", "Do one round: data, training, evaluation, registration, gate."),
     "up": ("perenne.cli.up:up", "Keep the loop going: API, scheduler, worker, model server."),
+    "worker": ("perenne.cli.worker:worker", "Do jobs, on this machine or any other."),
     "demo": ("perenne.cli.demo.command:demo", "Go all the way round with the real flights of 2013."),
     "serve": ("perenne.cli.serve:serve", "Serve a deployment, or a version of the registry."),
     "status": ("perenne.cli.status:status", "Show every stage of the loop and what needs a person."),
@@ -24,6 +25,7 @@ COMMANDS = {
     "backup": ("perenne.cli.backup:backup", "Write database and objects to one file, and verify it."),
     "restore": ("perenne.cli.backup:restore_command", "Fill an empty installation from a backup."),
     "migrate": ("perenne.cli.backup:migrate", "Bring the database to the newest schema."),
+    "debug": ("perenne.cli.debug:debug", "Put together what a bug report needs, without secrets."),
     "doctor": ("perenne.cli.doctor:doctor", "Check this installation: database, objects, audit trail."),
     "project": ("perenne.projects.commands:project", "What a project is for, and what it must reach."),
     "data": ("perenne.data.commands:data", "Snapshots, profiles, validation."),
@@ -35,6 +37,8 @@ COMMANDS = {
     "alert": ("perenne.monitoring.commands:alert", "What needs attention, and who has seen it."),
     "policy": ("perenne.automation.commands:policy", "Retraining: policies, episodes, a trigger by hand."),
     "token": ("perenne.auth.commands:token", "Tokens: who may call the servers, and what for."),
+    "job": ("perenne.cli.job:job", "Work in the queue: what waits, runs, failed."),
+    "event": ("perenne.cli.event:event", "What could not be delivered within the loop."),
     "audit": ("perenne.auth.commands:audit", "Who did what; verify the chain."),
 }
 

@@ -1,5 +1,6 @@
 """`perenne serve`: a model server on its own, from the release folder alone."""
 
+import logging
 import signal
 import threading
 from typing import Any
@@ -10,6 +11,8 @@ from perenne.auth.principals import local_principal
 from perenne.cli.listening import listening, listening_options
 from perenne.core.errors import NotFound
 from perenne.storage.workspace import Workspace
+
+log = logging.getLogger("perenne.serving")
 
 
 @click.command()
@@ -26,7 +29,11 @@ def serve(workspace: Workspace, /, name: str, port: int | None, workers: int, **
     from perenne.auth.publishing import publish
     from perenne.net.listening import check_listening, needs_tokens
     from perenne.serving import ModelServer
+    from perenne.telemetry import logs, tracing
+    from perenne.telemetry.heartbeats import Heartbeat
 
+    logs.configure("perenne-model-server")
+    tracing.require()
     settings = workspace.settings
     where = listening(settings, where_options)
     check_listening(where, publish(workspace.database, settings.keyring, workspace.clock.now()))
@@ -46,9 +53,10 @@ def serve(workspace: Workspace, /, name: str, port: int | None, workers: int, **
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     server.start()
     try:
-        server.wait_ready()
-        click.echo(f"{folder_name} answers on {server.url}/v2/models/{folder_name}/infer", err=True)
-        ended.wait()
+        with Heartbeat(settings.home, "model-server", folder_name, server.url, server.state):
+            server.wait_ready()
+            log.info("%s answers on %s/v2/models/%s/infer", folder_name, server.url, folder_name)
+            ended.wait()
     finally:
         server.stop()
 

@@ -10,17 +10,19 @@ import click
 from perenne.cli.listening import listening, listening_options
 from perenne.cli.places import place_options
 from perenne.core.errors import Unavailable
-from perenne.core.redaction import log_to_stderr
 from perenne.storage.workspace import Workspace
+
+log = logging.getLogger("perenne.control")
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65_535), help="The control plane's port; 7373 if not given.")
 @click.option("--serve-port", type=click.IntRange(0, 65_535), help="The model server's port; 7374 if not given.")
 @listening_options
+@click.option("--no-worker", is_flag=True, help="Do no jobs here: leave them to `perenne worker`, on this machine or others.")
 @place_options
 @click.pass_obj
-def up(workspace: Workspace, /, port: int | None, serve_port: int | None, **where_options: Any) -> None:
+def up(workspace: Workspace, /, port: int | None, serve_port: int | None, no_worker: bool, **where_options: Any) -> None:
     """Keep the loop going: API, scheduler, worker, and a model server for what is deployed.
 
     Everything listens on 127.0.0.1 unless told otherwise. Ctrl-C ends it; the next start goes on where it was.
@@ -31,25 +33,30 @@ def up(workspace: Workspace, /, port: int | None, serve_port: int | None, **wher
     from perenne.auth.publishing import publish
     from perenne.net.connections import BoundedServer, bounded_config
     from perenne.net.listening import check_listening
+    from perenne.telemetry import logs, tracing
+    from perenne.telemetry.heartbeats import Heartbeat
 
-    log_to_stderr(logging.INFO, "%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure("perenne-control-plane")
     settings = workspace.settings
     where = listening(settings, where_options)
     check_listening(where, publish(workspace.database, settings.keyring, workspace.clock.now()))
     platform = Platform(workspace)
     servers = DeployedServers(workspace, settings.serve_port if serve_port is None else serve_port, where)
-    background = Background(platform, servers)
+    background = Background(platform, servers, workers=not no_worker)
     sock = _bind(where.host, settings.port if port is None else port)
     bound: int = sock.getsockname()[1]
-    server = BoundedServer(bounded_config(application(workspace, port=bound, listening=where), where))
-    click.echo(f"control plane on {where.url(bound)}", err=True)
-    background.start()
-    try:
-        signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
-        server.run(sockets=[sock])
-    finally:
-        background.stop()
-        servers.stop()
+    app = application(workspace, port=bound, listening=where, pulse=platform.loop.pulse)
+    server = BoundedServer(bounded_config(app, where))
+    url = where.url(bound)
+    with tracing.traced_process("perenne-control-plane"), Heartbeat(settings.home, "control-plane", address=url):
+        log.info("control plane on %s", url)
+        background.start()
+        try:
+            signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+            server.run(sockets=[sock])
+        finally:
+            background.stop()
+            servers.stop()
 
 
 def _bind(host: str, port: int) -> socket.socket:

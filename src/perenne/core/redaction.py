@@ -1,62 +1,92 @@
-"""What must not stand in a log: tokens, credentials in headers and URLs, and letters that forge lines or move a cursor."""
+"""Blackening secrets before a text leaves the process: by the name of a key, and by the shape of the text.
 
-import logging
+What is written to logs, traces and debug bundles goes through here. A secret of a known shape, or beside a key that names it, is
+found; one that looks like any other word is not, so nothing should rely on this alone.
+"""
+
 import re
-import sys
+from collections.abc import Mapping
+from typing import Any
 
-GONE = "[redacted]"
-_TOKEN = re.compile(r"\bprn_([0-7][0-9A-HJKMNP-TV-Z]{25})_[A-Za-z0-9_-]{8,}")
-_HEADER = re.compile(r"(?i)\b((?:proxy-)?authorization|cookie|x-api-key)(['\"]?\s*[:=]\s*b?['\"]?)[^'\"\r\n]+")
-_SCHEME = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}")
-_KEY = re.compile(r"(?i)\b([\w.-]*(?:password|passwd|secret|token|api_?key)['\"]?\s*[:=]\s*b?['\"]?)(?!prn_)([^\s'\",;&}\]]+)")
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@")
+BLACK = "[redacted]"
+
+TOKEN = re.compile(r"prn_([0-7][0-9A-HJKMNP-TV-Z]{25})_([A-Za-z0-9_-]{43})_([0-9a-f]{8})")
+"""The shape of perenne's own tokens; `perenne.auth.tokens` makes and reads them."""
+
+_SECRET_WORDS = frozenset({"authorization", "cookie", "credentials", "passphrase", "pwd", "token"})
+_SECRET_STEMS = ("password", "passwd", "secret", "credential")
+_SECRET_KEYS = ("apikey", "accesskey", "privatekey", "signingkey", "accountkey", "storagekey", "saskey")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Za-z][a-z]*")
+_MAX_DEPTH = 16
+
+_KEY = (
+    r"(?:passw(?:or)?d|passphrase|pwd|secret|token(?!s)|authorization|cookie|credentials?"
+    r"|(?:api|access|private|signing|account|storage|sas)[_-]?key)"
+)
+_IS = r"[\w.-]{0,40}\\*[\"']?\s{0,3}(?:=>|[:=](?!>))\s{0,3}"
+_VALUE = (
+    r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|\\+\"[^\"\\]*(?:\\+\")?|(?i:bearer|basic|token|apikey|digest)\s+[^\s,;\"']+"
+    r"|[^\s,;&\"'}\])]+"
+)
+_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL), BLACK),
+    (re.compile(r"\b(prn_[0-9A-Z]{26})_[A-Za-z0-9_-]+"), rf"\1_{BLACK}"),
+    (re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/@:]{0,200}):[^\s/]+@"), rf"\1:{BLACK}@"),
+    (re.compile(r"\b(https?://)[^\s/@:]+@"), rf"\1{BLACK}@"),
+    (re.compile(rf"(?i)({_KEY}{_IS})(?!\[redacted\])(?:{_VALUE})"), rf"\1{BLACK}"),
+    (re.compile(rf"(?i)(?<![\w-])(--[\w-]{{0,40}}?{_KEY}[\w-]{{0,40}}\s+)(?!\[redacted\])[^\s-]\S*"), rf"\1{BLACK}"),
+    (re.compile(r"\b([Bb]earer|BEARER)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {BLACK}"),
+    (re.compile(r"\b(Basic|ApiKey|Digest)\s+[A-Za-z0-9._~+/=-]{12,}"), rf"\1 {BLACK}"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"), BLACK),
+    (re.compile(r"(?i)([?&](?:sig|signature|x-amz-signature|x-amz-credential|x-goog-signature)=)[^&\s\"']+"), rf"\1{BLACK}"),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}"), BLACK),
+    (re.compile(r"\bxox[abeprs]-[\w-]{10,}|\bsk-[A-Za-z0-9_-]{20,}|\bAIza[\w-]{35}|\bglpat-[\w-]{20,}"), BLACK),
+)  # fmt: skip
 
 
-def redact(text: str) -> str:
-    r"""Take out what is secret, and spell out control characters.
+def is_secret_key(name: str) -> bool:
+    """Tell whether what lies under a key is a secret, by its name.
 
-    A token is still told apart by its id; what goes by the name of a secret, as `password=…`, loses its value.
-
-    >>> redact("GET / Authorization: Bearer abcdefgh")
-    'GET / Authorization: [redacted]'
-    >>> print(redact("postgresql://ada:pw@host/db refused\nforged line"))
-    postgresql://ada:[redacted]@host/db refused\x0aforged line
+    >>> [name for name in ("PGPASSWORD", "apiKey", "X-Auth-Token", "max_tokens", "primary_key") if is_secret_key(name)]
+    ['PGPASSWORD', 'apiKey', 'X-Auth-Token']
     """
-    text = _TOKEN.sub(rf"prn_\1_{GONE}", text)
-    text = _HEADER.sub(rf"\1\2{GONE}", text)
-    text = _SCHEME.sub(rf"\1 {GONE}", text)
-    text = _URL.sub(rf"\1:{GONE}@", text)
-    text = _KEY.sub(lambda found: found[0] if found[2] == GONE else f"{found[1]}{GONE}", text)
-    return spell_out(text)
+    words = [word.lower() for word in _WORD.findall(name)]
+    joined = "".join(words)
+    return not _SECRET_WORDS.isdisjoint(words) or any(stem in joined for stem in (*_SECRET_STEMS, *_SECRET_KEYS))
 
 
-def spell_out(text: str) -> str:
-    r"""Write control characters as letters, so that what is logged stays on its line.
+def redact_text(text: str) -> str:
+    """Blacken the secrets in a text.
 
-    >>> spell_out("a\nb\x1b[31m")
-    'a\\x0ab\\x1b[31m'
+    >>> redact_text("cannot open postgresql://ada:hunter2@db/perenne")
+    'cannot open postgresql://ada:[redacted]@db/perenne'
+    >>> redact_text('headers {"Authorization": "Bearer abc.def"}, 3 tokens: a b c')
+    'headers {"Authorization": [redacted]}, 3 tokens: a b c'
     """
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() or letter == "\t" else _spelled(letter) for letter in text)
+    for shape, black in _SHAPES:
+        text = shape.sub(black, text)
+    return text
 
 
-def _spelled(letter: str) -> str:
-    code = ord(letter)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def redact(value: Any, depth: int = 0) -> Any:
+    """Blacken the secrets in plain values: what lies under a secret's key, and every text by its shape.
 
-
-class RedactedFormatter(logging.Formatter):
-    """Writes records without secrets, each message on one line; a traceback keeps its lines, indented."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
-        first, *rest = super().format(record).split("\n") if record.exc_info or record.stack_info else [super().format(record)]
-        return "\n".join([redact(first), *(f"  {redact(line)}" for line in rest)])
-
-
-def log_to_stderr(level: int, form: str) -> None:
-    """Send what a process logs to its standard error, without secrets."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactedFormatter(form))
-    logging.basicConfig(level=level, handlers=[handler])
+    >>> redact({"user": "ada", "password": "hunter2", "hosts": ["s3://key:pass@host/"]})
+    {'user': 'ada', 'password': '[redacted]', 'hosts': ['s3://key:[redacted]@host/']}
+    """
+    if depth > _MAX_DEPTH:
+        return BLACK
+    match value:
+        case str():
+            return redact_text(value)
+        case Mapping():
+            return {
+                redact_text(str(key)): BLACK
+                if is_secret_key(str(key)) and isinstance(item, str | bytes | int | list | dict)
+                else redact(item, depth + 1)
+                for key, item in value.items()
+            }
+        case list() | tuple() | set() | frozenset():
+            return [redact(item, depth + 1) for item in value]
+        case _:
+            return value

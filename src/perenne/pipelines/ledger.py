@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from perenne.core.clock import SystemClock
-from perenne.pipelines.leases import LeaseKeeper, is_dead, owner_token
 from perenne.pipelines.model import RunState
 from perenne.pipelines.planning import Plan, Task
 from perenne.pipelines.store import Claim, Claimer, Settled, StepRow, Visit, lookup, lose_runs, running_runs, spoil
 from perenne.storage.database import Database, Transaction
+from perenne.storage.owners import LeaseKeeper, is_dead, owner_token
 
 
 class Written(NamedTuple):

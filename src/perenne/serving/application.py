@@ -7,6 +7,7 @@ from perenne.auth.doorman import Doorman
 from perenne.auth.roles import Action, require
 from perenne.core.errors import Invalid, NotFound, PerenneError
 from perenne.net.asgi import ErrorForm, Headers, Receive, Reply, Request, Route, Router, Scope, Send, send_reply
+from perenne.net.identity import identity_headers
 from perenne.net.inbound import (
     SECURITY_HEADERS,
     STRICT_TRANSPORT,
@@ -22,7 +23,8 @@ from perenne.net.inbound import (
     inflate,
     read_body,
 )
-from perenne.serving.runtime import Runtime, identity_headers
+from perenne.serving.runtime import Runtime
+from perenne.telemetry.logs import FIELDS
 
 log = logging.getLogger("perenne.serving")
 AT_ONCE = 4_096
@@ -92,8 +94,9 @@ class Application:
         except ConnectionError:
             raise
         except Exception:
-            log.exception("a request failed")
-            return form(_Unexpected())
+            identity = identity_headers(request.headers, self._runtime.ids.next())
+            log.exception("a request failed", extra={FIELDS: {"http.request.id": identity[0][1].decode()}})
+            return form(_Unexpected())._replace(headers=identity)
 
     async def _body(self, request: Request, route: Route, receive: Receive) -> bytes:
         kind = check_type(request.header(b"content-type") or "", route.accepts) if route.accepts else None
@@ -120,7 +123,7 @@ class Application:
     def _headers(self, request: Request, reply: Reply) -> Headers:
         headers = [*SECURITY_HEADERS]
         if not any(name == b"x-request-id" for name, _ in reply.headers):
-            headers += identity_headers(request, self._runtime.ids.next())
+            headers += identity_headers(request.headers, self._runtime.ids.next())
         if self._runtime.draining:
             headers += _CLOSE
         return headers

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from perenne.core.errors import PerenneError
 from perenne.core.ids import new_id
-from perenne.core.redaction import log_to_stderr
 from perenne.inference import Prediction, Signature
 from perenne.serving.challengers import Challenger, Package, agreeing, open_package
 from perenne.serving.counters import Counters, Gauge
@@ -30,6 +29,7 @@ from perenne.serving.model import Deployment, Role
 from perenne.serving.releases import CURRENT, read_release
 from perenne.serving.windows import WindowKey, Windows
 from perenne.stats.columns import Column, Task
+from perenne.telemetry import logs
 
 if TYPE_CHECKING:
     from perenne.serving.row_log import RowLog
@@ -69,7 +69,7 @@ class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(options: ObserverOptions) -> None:
     """Be the observer until the parent goes."""
-    log_to_stderr(logging.WARNING, "%(levelname)s %(name)s %(message)s")
+    logs.configure("perenne-observer")
     os.nice(NICENESS)
     Observer(options).run()
 
@@ -133,6 +133,7 @@ class Observer:
     def _work(self) -> None:
         now = time.monotonic()
         if now >= self._due["watch"]:
+            self._counters.beat()
             self._due["watch"] = now + WATCH_SECONDS
             self._watch()
         if self._waiting_rows >= DIGEST_ROWS or (self._waiting and now >= self._due["digest"]):

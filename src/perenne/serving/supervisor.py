@@ -20,6 +20,7 @@ from perenne.core.ids import new_id
 from perenne.net.listening import Listening, check_listening
 from perenne.serving.counters import Counters, Gauge
 from perenne.serving.messages import Flush, flush_decoder, socket_pair
+from perenne.serving.metrics import name_of_block
 from perenne.serving.mirror import BACKLOG_BYTES
 from perenne.serving.observer import ObserverOptions
 from perenne.serving.releases import read_release
@@ -256,6 +257,16 @@ class ModelServer:
         """Return the ids of the processes that run, by `worker-<n>` and `observer`."""
         named = {f"worker-{child.block}": child for child in self._workers} | {"observer": self._observer}
         return {name: child.process.pid for name, child in named.items() if child.process is not None}
+
+    def state(self) -> dict[str, int | float | None]:
+        """Return of each process its number, and the seconds since it was well; None if it does not run or was not well yet."""
+        running, now = self.pids(), time.time()
+        found: dict[str, int | float | None] = {}
+        for child in (*self._workers, self._observer):
+            name, beat = name_of_block(self.counters, child.block), self.counters.get(Gauge.BEAT_US, child.block) / 1e6
+            found[f"{name}.pid"] = running.get(name)
+            found[f"{name}.silent_seconds"] = round(max(0.0, now - beat), 1) if beat else None
+        return found
 
     def _worker(self, options: WorkerOptions) -> _Child:
         arguments = ["worker", msgspec.json.encode(options).decode()]

@@ -20,11 +20,11 @@ import msgspec
 
 from perenne.auth.doorman import Doorman
 from perenne.auth.keyring import Keyring
-from perenne.core.redaction import log_to_stderr
 from perenne.net.asgi import Route
 from perenne.net.connections import BoundedServer, bounded_config
 from perenne.net.inbound import Limits, allowed_hosts
 from perenne.net.listening import Listening
+from perenne.net.traced import traced
 from perenne.serving.application import Application
 from perenne.serving.batching import QUEUE_ROWS, Batcher
 from perenne.serving.counters import Counters, Gauge
@@ -33,6 +33,7 @@ from perenne.serving.mirror import BACKLOG_BYTES, Mirror
 from perenne.serving.model import Release
 from perenne.serving.releases import CURRENT, read_release
 from perenne.serving.runtime import Runtime
+from perenne.telemetry import logs, tracing
 
 log = logging.getLogger("perenne.serving")
 WATCH_SECONDS = 0.2
@@ -81,11 +82,11 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) -> None:
     """Be a worker until told to go."""
-    log_to_stderr(logging.WARNING, "%(levelname)s %(name)s %(message)s")
+    logs.configure("perenne-model-server")
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with tracing.traced_process("perenne-model-server"), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(options, build_routes))
 
 
@@ -106,7 +107,7 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     where, keyring = options.where, Keyring(Path(options.tokens)) if options.tokens else None
     limits = Limits(hosts=allowed_hosts(where.host, options.port, where.names), body=options.body_bytes)
     doorman = Doorman(keyring.verify, _refuse, options.token_rate) if keyring else None
-    application = Application(build_routes(runtime), runtime, limits, doorman)
+    application = traced(Application(build_routes(runtime), runtime, limits, doorman))
     config = bounded_config(application, where, timeout_graceful_shutdown=GRACE_SECONDS)
     server = _Server(config, runtime, options.drain_seconds)
     watcher = asyncio.create_task(_watch(Path(options.folder), runtime, server, keyring))
@@ -174,6 +175,7 @@ async def _watch(folder: Path, runtime: Runtime, server: _Server, keyring: Keyri
     parent = os.getppid()
     seen = _Seen(folder / CURRENT)
     while True:
+        runtime.counters.beat()
         if keyring is not None:
             keyring.refresh()
         if seen.changed():

@@ -44,11 +44,14 @@ class Backend(ABC):
         Its connections begin and commit as `begin` and the writer say.
     concurrent : bool
         Whether changes that need not be alone may be committed side by side.
+    cheap_savepoints : bool
+        Whether a savepoint costs next to nothing. Where it costs a round trip, a group is run without any at first.
     hint : str
         What to look at when it cannot be opened.
     """
 
     concurrent: ClassVar[bool]
+    cheap_savepoints: ClassVar[bool]
     hint: ClassVar[str]
 
     def __init__(self, url: sa.URL) -> None:

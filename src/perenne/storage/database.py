@@ -85,7 +85,8 @@ class Database:
         Parameters
         ----------
         work : callable
-            Gets the transaction. If it raises, its own changes are undone and no others.
+            Gets the transaction. If it raises, its own changes are undone and no others. It may be run again, when the first
+            time was undone as a whole: it does nothing outside the transaction.
         durable : bool
             Whether the commit must survive a power cut (`synchronous=FULL`) and not only a killed process.
         alone : bool

@@ -26,7 +26,7 @@ class FileObjects:
     def __init__(self, root: Path, *, durable: bool = True) -> None:
         self.root = root
         self._durable = durable
-        self._swept = False
+        self._prepared = False
 
     @property
     def url(self) -> str:
@@ -44,8 +44,11 @@ class FileObjects:
 
     def put_file(self, path: Path) -> str:
         """Keep a copy of a file and return its digest."""
+        size = path.stat().st_size
+        if size <= _CHUNK:
+            return self.put(path.read_bytes())
         digest = digest_file(path)
-        if not self._keeps(digest, path.stat().st_size):
+        if not self._keeps(digest, size):
             with disk_refusals(), self._incoming() as temporary:
                 if _copy(path, temporary) != digest:
                     raise changed(path.name)
@@ -102,11 +105,18 @@ class FileObjects:
     @contextmanager
     def _incoming(self) -> Iterator[Path]:
         folder = self.root / "incoming"
-        if not self._swept:
-            self._swept = True
-            sweep(folder)
+        if not self._prepared:
+            self._prepare(folder)
         with temporary_file(folder) as path:
             yield path
+
+    def _prepare(self, folder: Path) -> None:
+        """Make the folders, once, and remove what killed processes left."""
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        if self._durable:
+            sync_folder(self.root.parent)
+        self._prepared = True
 
     def _settle(self, temporary: Path, digest: str) -> None:
         if self._durable:
@@ -117,7 +127,6 @@ class FileObjects:
             target.parent.mkdir(exist_ok=True)
             if self._durable:
                 sync_folder(self.root)
-                sync_folder(self.root.parent)
         temporary.replace(target)
         if self._durable:
             sync_folder(target.parent)

@@ -33,6 +33,7 @@ class Postgres(Backend):
     """A database of a PostgreSQL server, version 14 or newer."""
 
     concurrent = True
+    cheap_savepoints = False
     hint = "does it run, and are name, user and password right? `perenne doctor` tells"
 
     @property

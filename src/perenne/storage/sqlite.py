@@ -19,6 +19,7 @@ class Sqlite(Backend):
     """A database in a file of this machine. A file system of the network will not do: its locks cannot be trusted."""
 
     concurrent = False
+    cheap_savepoints = True
     hint = "is the disk full or read-only, or the file not a database? `perenne doctor` tells"
 
     def __init__(self, url: sa.URL) -> None:

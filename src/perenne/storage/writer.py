@@ -18,11 +18,15 @@ from sqlalchemy.engine import Connection
 
 from perenne.core.errors import Unavailable
 from perenne.storage.backend import WRITERS, Backend, Fate
+from perenne.storage.statistics import WRITES
 from perenne.storage.transaction import Transaction, trouble
 
 T = TypeVar("T")
 
 MAX_GROUP = 256
+MAX_GATHER_S, GATHER_STEP_S = 0.002, 0.00005
+"""How long a group waits for more, and how often it looks."""
+
 RIDE_OUT_S = 5.0
 """How long changes are tried again when the database went away in the middle, before their callers hear of it."""
 
@@ -45,6 +49,10 @@ class _Passing(Exception):
     """Leaves a group that is to be run again; its cause is what happened."""
 
 
+class _Careful(Exception):
+    """Leaves a group that was run without savepoints, in which a change failed: it is run again with them."""
+
+
 class _Line:
     """One connection and the groups that are committed on it, one after the other."""
 
@@ -55,8 +63,11 @@ class _Line:
     def commit(self, group: list[_Change]) -> None:
         """Run and commit a group; every future in it is done afterwards."""
         group = [change for change in group if change.future.set_running_or_notify_cancel()]
+        started = time.perf_counter()
         try:
-            for change in self._persist(group):
+            kept = self._persist(group)
+            WRITES.count(len(group), time.perf_counter() - started)
+            for change in kept:
                 _acknowledge(change)
         except BaseException as error:  # a commit that failed must reach every waiting caller
             self.let_go()
@@ -74,10 +85,13 @@ class _Line:
     def _persist(self, group: list[_Change]) -> list[_Change]:
         """Apply a group, again and again for a while if what stops it may pass; return the changes that are kept."""
         deadline = time.monotonic() + RIDE_OUT_S
-        pause = 0.005
+        pause, careful = 0.005, self._backend.cheap_savepoints
         while left := [change for change in group if not change.future.done()]:
             try:
-                return self._apply(left)
+                return self._apply(left, careful)
+            except _Careful:
+                self._undo()
+                careful = True
             except Exception as error:
                 cause = error.__cause__ if isinstance(error, _Passing) and error.__cause__ is not None else error
                 if not self._backend.passing(cause) or time.monotonic() > deadline:
@@ -87,7 +101,11 @@ class _Line:
                 pause = min(0.5, 2 * pause)
         return []
 
-    def _apply(self, group: list[_Change]) -> list[_Change]:
+    def _undo(self) -> None:
+        raw: Any = self._connect().connection.driver_connection
+        raw.execute("ROLLBACK")
+
+    def _apply(self, group: list[_Change], careful: bool) -> list[_Change]:
         connection = self._connect()
         raw: Any = connection.connection.driver_connection
         token = self._backend.begin(
@@ -95,8 +113,10 @@ class _Line:
         )
         if len(group) == 1:
             kept = group if self._attempt(group[0], connection) else []
-        else:
+        elif careful:
             kept = [change for change in group if self._apply_in_savepoint(change, connection, raw)]
+        else:
+            kept = [change for change in group if self._attempt(change, connection, hopeful=True)]
         if not kept:
             raw.execute("ROLLBACK")
             return kept
@@ -111,14 +131,16 @@ class _Line:
                 raise
         return kept
 
-    def _attempt(self, change: _Change, connection: Connection) -> bool:
-        """Run one change; tell whether it is to be kept."""
+    def _attempt(self, change: _Change, connection: Connection, *, hopeful: bool = False) -> bool:
+        """Run one change; tell whether it is to be kept. A hopeful one that fails sends its group back instead."""
         try:
             change.transaction = Transaction(connection)
             change.result = change.work(change.transaction)
         except BaseException as error:  # whatever the change raises belongs to its caller
             if self._backend.passing(error):
                 raise _Passing from error
+            if hopeful:
+                raise _Careful from error
             change.future.set_exception(trouble(error) or error)
             return False
         return True
@@ -154,6 +176,8 @@ class GroupWriter:
         self._turn = threading.Lock()
         self._local = threading.local()
         self._waiting = 0
+        self._crowd = 1
+        self._pace = 0.0
         self._thread: threading.Thread | None = None
         self._line = _Line(backend)
         self._beside: queue.LifoQueue[_Line] = queue.LifoQueue()
@@ -192,7 +216,7 @@ class GroupWriter:
         if not alone and self._backend.concurrent and not self._closed:
             beside: T = self._run_beside(_Change(work, durable, alone))
             return beside
-        if self._turn.acquire(blocking=False):
+        if self._crowd < 2 and self._turn.acquire(blocking=False):
             try:
                 if not self._waiting and not self._closed:
                     change = _Change(work, durable, alone)
@@ -226,6 +250,7 @@ class GroupWriter:
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
+            self._gather()
             group, last = [first], False
             with self._turn:
                 while len(group) < MAX_GROUP and not self._queue.empty():
@@ -234,11 +259,19 @@ class GroupWriter:
                         last = True
                         break
                     group.append(change)
+                started = time.monotonic()
                 self._commit(self._line, group)
+                self._crowd, self._pace = len(group), time.monotonic() - started
                 with self._lock:
                     self._waiting -= len(group)
             if last:
                 return
+
+    def _gather(self) -> None:
+        """Give as many as came last time a moment to come again, at most a tenth of what their commit took."""
+        until = time.monotonic() + min(MAX_GATHER_S, self._pace / 10)
+        while self._queue.qsize() + 1 < self._crowd and time.monotonic() < until:
+            time.sleep(GATHER_STEP_S)
 
     def _run_beside(self, change: _Change) -> Any:
         line = self._beside.get()

@@ -1,10 +1,10 @@
-"""Schema 0002: token rotation."""
+"""Schema 0003: token rotation."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:
