@@ -18,6 +18,7 @@ from tests.serving.packages import ReleaseFolder, made_packages
 from perenne.app.control import application
 from perenne.auth import audit
 from perenne.auth.roles import Role
+from perenne.cli import processes
 from perenne.net.listening import Listening
 from perenne.storage.workspace import Workspace
 
@@ -82,6 +83,7 @@ def test_the_control_plane_speaks_tls(home: Workspace, secure: Listening, trusti
         assert servers.read(servers.send(port, own, trusting)).status == 401, "its own page may ask, and must say who it is"
         foreign = own.replace(b"https:", b"http:")
         assert servers.read(servers.send(port, foreign, trusting)).status == 403
+        assert processes.ask(secure.url(port), "/ready")[0] in (200, 503), "what shows the state of processes reaches it"
 
 
 def test_the_model_server_speaks_tls(

@@ -8,7 +8,7 @@ import msgspec
 
 from perenne.core.errors import Invalid
 
-_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 class Listening(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +43,11 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True):
     def url(self, port: int) -> str:
         """Return how this machine reaches it.
 
-        >>> Listening(host="::1").url(7373)
-        'http://[::1]:7373'
+        >>> Listening(host="::1").url(7373), Listening(host="0.0.0.0").url(7373)
+        ('http://[::1]:7373', 'http://127.0.0.1:7373')
         """
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = _EVERYWHERE.get(self.host, self.host)
+        host = f"[{host}]" if ":" in host else host
         return f"{'https' if self.tls_cert else 'http'}://{host}:{port}"
 
     def options(self) -> dict[str, Any]:
