@@ -10,6 +10,12 @@ _EDGES = tuple(edge / 1_000_000 for edge in LATENCY_EDGES_US)
 _SINGLE = (
     ("perenne_generation", "gauge", "Generation of the deployment in every worker that is ready.", Gauge.GENERATION),
     ("perenne_ready", "gauge", "Whether the worker takes requests.", Gauge.READY),
+    (
+        "perenne_stands_in",
+        "gauge",
+        "Whether the previous version answers because the champion cannot be loaded.",
+        Gauge.STANDS_IN,
+    ),
     ("perenne_in_flight", "gauge", "Requests being answered.", Gauge.IN_FLIGHT),
     ("perenne_queue_rows", "gauge", "Rows waiting to be predicted.", Gauge.QUEUE_ROWS),
     ("perenne_batches_total", "counter", "Calls of a model.", Gauge.BATCHES),
@@ -33,11 +39,16 @@ def families(counters: Counters) -> Iterator[Family]:
     rows = [Sample(_labels(key), counts.rows) for key, counts in series.items()]
     yield Family("perenne_predictions_total", "counter", "Rows asked for.", rows)
     yield Family("perenne_predict_seconds", "histogram", "From arrival to answer.", list(_latency(series)))
+    observer = counters.blocks - 1
+    running = [block for block in range(observer) if counters.get(Gauge.RUNS, block)]
     for name, kind, description, gauge in _SINGLE:
-        workers = range(counters.blocks - 1)
+        # what a worker that has left counted still counts; what it was does not
+        workers = running if kind == "gauge" else [block for block in range(observer) if counters.get(Gauge.SERVED, block)]
         samples = [Sample({"worker": str(block)}, counters.get(gauge, block)) for block in workers]
+        if gauge is Gauge.DROPPED:
+            samples.append(Sample({"worker": "observer"}, counters.get(gauge, observer)))
         yield Family(name, kind, description, samples)
-    seconds = [Sample({"worker": str(block)}, counters.get(Gauge.LOAD_US, block) / 1e6) for block in range(counters.blocks - 1)]
+    seconds = [Sample({"worker": str(block)}, counters.get(Gauge.LOAD_US, block) / 1e6) for block in running]
     yield Family("perenne_model_load_seconds", "gauge", "How long the last load took.", seconds)
     logged = counters.get(Gauge.LOGGED_ROWS, counters.blocks - 1)
     yield Family("perenne_logged_rows_total", "counter", "Rows the observer has written.", [Sample({}, logged)])

@@ -1,5 +1,10 @@
-"""The parent of a model server's processes: it holds the sockets, so that any child may die and come back."""
+"""The parent of a model server's processes: it holds the sockets, so that any child may die, come back or be replaced.
 
+There are twice as many places as workers, each with a wire to the observer and a block of counters. A worker that is told to go
+keeps its place until it has gone, and its successor starts in a free one beside it.
+"""
+
+import contextlib
 import ipaddress
 import logging
 import os
@@ -21,13 +26,14 @@ from perenne.serving.counters import Counters, Gauge
 from perenne.serving.messages import Flush, flush_decoder, socket_pair
 from perenne.serving.mirror import BACKLOG_BYTES
 from perenne.serving.observer import ObserverOptions
-from perenne.serving.releases import read_release
+from perenne.serving.releases import find_release
 from perenne.serving.worker import BODY_BYTES, GRACE_SECONDS, WorkerOptions
 
 log = logging.getLogger("perenne.serving")
 
 BACKLOG = 2_048
 _POLL_SECONDS = 0.1
+_ASK_AGAIN_SECONDS = 1.0
 _MAX_PAUSE = 10.0
 _STEADY_SECONDS = 30.0
 _PACKAGE_ROOT = str(Path(__file__).parents[2])
@@ -41,6 +47,7 @@ class _Child:
         self._handles = handles
         self.block = block
         self.process: subprocess.Popen[bytes] | None = None
+        self.told = False
         self._started = 0.0
         self._pause = 0.0
         self._again = 0.0
@@ -141,29 +148,30 @@ class ModelServer:
                 f"port {port} on {host} cannot be listened on: {error.strerror}", code="serve.port", hint="choose another port"
             ) from None
         self.port: int = self._listening.getsockname()[1]
-        self.counters = Counters.create(workers + 1)
+        places = 2 * workers
+        self.counters = Counters.create(places + 1)
         self._drain_seconds = drain_seconds
-        self._wires = [socket_pair() for _ in range(workers)]
+        self._wires = [socket_pair() for _ in range(places)]
         self._control, self._observer_control = socket_pair()
-        self._workers = [
-            self._worker(
-                WorkerOptions(
-                    folder=str(folder.absolute()),
-                    index=index,
-                    workers=workers,
-                    listening=self._listening.fileno(),
-                    wire=self._wires[index][0].fileno(),
-                    counters=self.counters.handle,
-                    host=host,
-                    port=self.port,
-                    names=names,
-                    body_bytes=body_bytes,
-                    backlog_bytes=backlog_bytes,
-                    drain_seconds=drain_seconds,
-                )
-            )
-            for index in range(workers)
-        ]
+        self._options = WorkerOptions(
+            folder=str(folder.absolute()),
+            index=0,
+            workers=places,
+            listening=self._listening.fileno(),
+            wire=-1,
+            counters=self.counters.handle,
+            host=host,
+            port=self.port,
+            names=names,
+            body_bytes=body_bytes,
+            backlog_bytes=backlog_bytes,
+            drain_seconds=drain_seconds,
+        )
+        self._wanted = workers
+        self._free = list(range(places))
+        self._workers: list[_Child] = []
+        self._leaving: list[_Child] = []
+        self._changing = threading.RLock()
         self._observer = self._observe(logs, spool)
         self._stopping = threading.Event()
         self._guard = threading.Thread(target=self._keep_alive, name="perenne-serve", daemon=True)
@@ -176,8 +184,9 @@ class ModelServer:
 
     def start(self) -> None:
         """Start the processes; `wait_ready` waits until they answer."""
-        for child in (self._observer, *self._workers):
-            child.start()
+        self._observer.start()
+        for _ in range(self._wanted):
+            self._add_worker()
         self._guard.start()
 
     def wait_ready(self, timeout: float = 60.0) -> None:
@@ -188,12 +197,13 @@ class ModelServer:
         Unavailable
             If it takes longer, or the release cannot be loaded.
         """
-        wanted = read_release(self._folder).deployment.generation
-        failures = self.counters.total(Gauge.LOAD_FAILURES)
+        release, _ = find_release(self._folder)
+        wanted = release.deployment.generation
+        failures = [self.counters.get(Gauge.LOAD_FAILURES, block) for block in range(self.counters.blocks)]
         deadline = time.monotonic() + timeout
-        while not self._is_ready(wanted):
-            if self.counters.total(Gauge.LOAD_FAILURES) > failures:
-                raise Unavailable("the release cannot be loaded", code="serve.load", hint="the server's log says why")
+        while waiting := [block for block in self._blocks() if not self._is_ready(block, wanted)]:
+            if any(self.counters.get(Gauge.LOAD_FAILURES, block) > failures[block] for block in waiting):
+                raise Unavailable(self._problem(), code="serve.load", hint="the server's log says more")
             if time.monotonic() > deadline or self._stopping.is_set():
                 raise Unavailable(f"the model server was not ready within {timeout:g} s", code="serve.not_ready")
             time.sleep(0.01)
@@ -211,12 +221,26 @@ class ModelServer:
         with self._flushing:
             while self.counters.total(Gauge.BACKLOG) and time.monotonic() < deadline:
                 time.sleep(0.005)
-            self._control.send(msgspec.msgpack.encode(Flush(token)))
-            while (left := deadline - time.monotonic()) > 0:
-                readable, _, _ = select.select([self._control], [], [], left)
-                if readable and flush_decoder.decode(self._control.recv(65_536)).token == token:
+            while time.monotonic() < deadline:
+                with contextlib.suppress(BlockingIOError):  # it hangs, and has been asked often enough
+                    self._control.send(msgspec.msgpack.encode(Flush(token)))
+                if self._confirmed(token, min(deadline, time.monotonic() + _ASK_AGAIN_SECONDS)):
                     return
         raise Unavailable(f"the observer did not write its rows within {timeout:g} s", code="serve.flush")
+
+    def restart_workers(self, timeout: float = 60.0) -> None:
+        """Replace the workers one at a time, each once its successor answers. No request is lost.
+
+        Raises
+        ------
+        Unavailable
+            If a successor does not get ready; the worker it was to replace stays.
+        """
+        with self._changing:
+            for old in list(self._workers):
+                if self._stopping.is_set():
+                    break
+                self._replace(old, time.monotonic() + timeout)
 
     def stop(self) -> None:
         """Finish what is being answered, write what was observed, and end every process. Doing it twice changes nothing."""
@@ -225,14 +249,18 @@ class ModelServer:
         self._stopping.set()
         if self._guard.is_alive():
             self._guard.join()
-        for child in self._workers:
-            child.tell(signal.SIGTERM)
-        for child in self._workers:
-            child.wait(self._drain_seconds + GRACE_SECONDS + 5)
+        self._listening.close()  # so that nobody is kept waiting for a worker that does not come
+        with self._changing:
+            children = [*self._workers, *self._leaving]
+        for child in children:
+            if not child.told:
+                child.tell(signal.SIGTERM)
+        for child in children:
+            child.wait(self._drain_seconds + 2 * GRACE_SECONDS + 5)
         self._control.close()
         self._observer.tell(signal.SIGCONT)
         self._observer.wait(30)
-        for end in (self._listening, self._observer_control, *(end for pair in self._wires for end in pair)):
+        for end in (self._observer_control, *(end for pair in self._wires for end in pair)):
             end.close()
         os.close(self.counters.handle)
 
@@ -244,13 +272,55 @@ class ModelServer:
         self.stop()
 
     def pids(self) -> dict[str, int]:
-        """Return the ids of the processes that run, by `worker-<n>` and `observer`."""
+        """Return the ids of the processes that run and are to stay, by `worker-<place>` and `observer`."""
         named = {f"worker-{child.block}": child for child in self._workers} | {"observer": self._observer}
         return {name: child.process.pid for name, child in named.items() if child.process is not None}
 
-    def _worker(self, options: WorkerOptions) -> _Child:
+    def _add_worker(self) -> _Child:
+        """Start a worker in a free place."""
+        place = self._free.pop(0)
+        options = msgspec.structs.replace(self._options, index=place, wire=self._wires[place][0].fileno())
         arguments = ["worker", msgspec.json.encode(options).decode()]
-        return _Child(arguments, (options.listening, options.wire, options.counters), options.index)
+        child = _Child(arguments, (options.listening, options.wire, options.counters), place)
+        self.counters.mark_running(place, True)
+        self._workers.append(child)
+        child.start()
+        return child
+
+    def _replace(self, old: _Child, deadline: float) -> None:
+        """Start a worker beside another one; once it answers, tell that one to go, and wait until it has gone."""
+        if old not in self._workers:  # it was told to go by somebody else meanwhile
+            return
+        new = self._add_worker()
+        generation = self.counters.get(Gauge.GENERATION, old.block)
+        failures = self.counters.get(Gauge.LOAD_FAILURES, new.block)
+        while not self._is_ready(new.block, generation):
+            failed = self.counters.get(Gauge.LOAD_FAILURES, new.block) > failures
+            if failed or time.monotonic() > deadline or self._stopping.is_set():
+                problem = self._problem() if failed else "it took too long"
+                self._let_go(new)
+                raise Unavailable(f"a new worker is not ready, the old one stays: {problem}", code="serve.restart")
+            self._look_after()
+            time.sleep(0.01)
+        if old in self._workers:
+            self._let_go(old)
+        while old in self._leaving and not self._stopping.is_set():
+            self._look_after()
+            time.sleep(0.01)
+
+    def _let_go(self, child: _Child) -> None:
+        """Tell a worker to go; it keeps its place until it has."""
+        self._workers.remove(child)
+        self._leaving.append(child)
+        child.told = True
+        child.tell(signal.SIGTERM)
+
+    def _confirmed(self, token: str, until: float) -> bool:
+        while (left := until - time.monotonic()) > 0:
+            readable, _, _ = select.select([self._control], [], [], left)
+            if readable and flush_decoder.decode(self._control.recv(65_536)).token == token:
+                return True
+        return False
 
     def _observe(self, logs: Path, spool: Path) -> _Child:
         options = ObserverOptions(
@@ -264,22 +334,51 @@ class ModelServer:
         handles = (*options.wires, options.control, options.counters)
         return _Child(["observer", msgspec.json.encode(options).decode()], handles, len(self._wires))
 
-    def _is_ready(self, generation: int) -> bool:
-        blocks = range(self.counters.blocks)
-        return all(
-            self.counters.get(Gauge.READY, block) and self.counters.get(Gauge.GENERATION, block) >= generation for block in blocks
-        )
+    def _blocks(self) -> list[int]:
+        """Return the blocks of the processes that are to be ready: the workers that stay, and the observer."""
+        return [*(child.block for child in list(self._workers)), self._observer.block]
+
+    def _problem(self) -> str:
+        return "; ".join(sorted(set(self.counters.notes().values()))) or "the release cannot be loaded"
+
+    def _is_ready(self, block: int, generation: int) -> bool:
+        return bool(self.counters.get(Gauge.READY, block)) and self.counters.get(Gauge.GENERATION, block) >= generation
 
     def _keep_alive(self) -> None:
         while not self._stopping.wait(_POLL_SECONDS):
-            for child in (*self._workers, self._observer):
-                if child.process is not None and child.gone():
-                    self.counters.mark_gone(child.block)
-                if child.process is None and child.due():
-                    try:
-                        child.start()
-                    except OSError as error:
-                        log.error("a process of the model server cannot be started: %s", error)
+            if self._changing.acquire(blocking=False):  # whoever replaces workers looks after them
+                try:
+                    self._look_after()
+                finally:
+                    self._changing.release()
+            self._revive(self._observer)
+
+    def _look_after(self) -> None:
+        """Start what died, and start a successor for each worker that was told to go."""
+        for child in list(self._leaving):
+            if child.gone():
+                self._leaving.remove(child)
+                self.counters.mark_gone(child.block)
+                self.counters.mark_running(child.block, False)
+                self._free.append(child.block)
+        for child in list(self._workers):
+            if self.counters.get(Gauge.DRAINING, child.block) and not child.gone():
+                self._workers.remove(child)
+                self._leaving.append(child)
+                child.told = True
+            else:
+                self._revive(child)
+        while len(self._workers) < self._wanted and self._free:
+            self._add_worker()
+
+    def _revive(self, child: _Child) -> None:
+        if child.process is not None and child.gone():
+            self.counters.mark_gone(child.block)
+        if child.process is None and child.due():
+            try:
+                child.start()
+            except OSError as error:
+                log.error("a process of the model server cannot be started: %s", error)
 
 
 def _with_package(path: str | None) -> str:
