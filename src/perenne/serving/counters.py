@@ -38,6 +38,7 @@ class Gauge(IntEnum):
     RUNS = 17
     STANDS_IN = 18
     SERVED = 19
+    TRIED = 20
 
 
 class Outcome(IntEnum):
@@ -90,6 +91,7 @@ _ENDED = (
     Gauge.BACKLOG_ROWS,
     Gauge.DRAINING,
     Gauge.STANDS_IN,
+    Gauge.TRIED,
 )
 
 

@@ -199,10 +199,9 @@ class ModelServer:
         """
         release, _ = find_release(self._folder)
         wanted = release.deployment.generation
-        failures = [self.counters.get(Gauge.LOAD_FAILURES, block) for block in range(self.counters.blocks)]
         deadline = time.monotonic() + timeout
         while waiting := [block for block in self._blocks() if not self._is_ready(block, wanted)]:
-            if any(self.counters.get(Gauge.LOAD_FAILURES, block) > failures[block] for block in waiting):
+            if any(self._has_failed(block, wanted) for block in waiting):
                 raise Unavailable(self._problem(), code="serve.load", hint="the server's log says more")
             if time.monotonic() > deadline or self._stopping.is_set():
                 raise Unavailable(f"the model server was not ready within {timeout:g} s", code="serve.not_ready")
@@ -293,9 +292,8 @@ class ModelServer:
             return
         new = self._add_worker()
         generation = self.counters.get(Gauge.GENERATION, old.block)
-        failures = self.counters.get(Gauge.LOAD_FAILURES, new.block)
         while not self._is_ready(new.block, generation):
-            failed = self.counters.get(Gauge.LOAD_FAILURES, new.block) > failures
+            failed = self._has_failed(new.block, generation)
             if failed or time.monotonic() > deadline or self._stopping.is_set():
                 problem = self._problem() if failed else "it took too long"
                 self._let_go(new)
@@ -337,6 +335,10 @@ class ModelServer:
     def _blocks(self) -> list[int]:
         """Return the blocks of the processes that are to be ready: the workers that stay, and the observer."""
         return [*(child.block for child in list(self._workers)), self._observer.block]
+
+    def _has_failed(self, block: int, generation: int) -> bool:
+        tried = self.counters.get(Gauge.TRIED, block) >= generation
+        return tried and self.counters.get(Gauge.GENERATION, block) < generation
 
     def _problem(self) -> str:
         return "; ".join(sorted(set(self.counters.notes().values()))) or "the release cannot be loaded"

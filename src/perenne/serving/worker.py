@@ -28,7 +28,7 @@ from perenne.net.inbound import Limits, allowed_hosts
 from perenne.serving.application import Application
 from perenne.serving.batching import QUEUE_ROWS, Batcher
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.loading import Lineup, load_lineup, reason_of
+from perenne.serving.loading import load_lineup, reason_of
 from perenne.serving.mirror import BACKLOG_BYTES, Mirror
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.runtime import Runtime
@@ -218,11 +218,15 @@ class _Loader:
         """Load the release beside the loop and take it over between two turns; what cannot be loaded changes nothing."""
         start = time.perf_counter()
         counters = self._runtime.counters
+        generation = 0
         try:
-            lineup = await asyncio.to_thread(_load, self._folder, self._runtime.lineup)
+            release, damage = await asyncio.to_thread(find_release, self._folder)
+            generation = release.deployment.generation
+            lineup = await asyncio.to_thread(load_lineup, self._folder, release, self._runtime.lineup)
         except Exception as error:
             self._say(f"the release cannot be loaded{self._remaining()}: {reason_of(error)}", error)
             counters.add(Gauge.LOAD_FAILURES)
+            counters.set(Gauge.TRIED, generation)
             return
         self._runtime.lineup = lineup
         gc.unfreeze()
@@ -231,11 +235,11 @@ class _Loader:
         counters.add(Gauge.LOADS)
         counters.set(Gauge.LOAD_US, int((time.perf_counter() - start) * 1e6))
         counters.set(Gauge.STANDS_IN, int(lineup.stand_in))
-        counters.set(Gauge.GENERATION, lineup.deployment.generation)
-        self._say(lineup.problem)
-        if lineup.problem:
-            counters.set(Gauge.READY, int(self._runtime.ready))
-            counters.add(Gauge.LOAD_FAILURES)
+        counters.set(Gauge.GENERATION, generation)
+        counters.set(Gauge.TRIED, generation)
+        problem = "; ".join(filter(None, (damage, lineup.problem)))
+        counters.add(Gauge.LOAD_FAILURES, int(bool(problem)))
+        self._say(problem)
 
     def _remaining(self) -> str:
         lineup = self._runtime.lineup
@@ -261,13 +265,6 @@ async def _watch(loader: _Loader, server: _Server) -> None:
         if os.getppid() != parent and not runtime.draining:
             server.leave()
         await asyncio.sleep(WATCH_SECONDS)
-
-
-def _load(folder: Path, present: Lineup | None) -> Lineup:
-    release, problem = find_release(folder)
-    lineup = load_lineup(folder, release, present)
-    lineup.problem = "; ".join(filter(None, (problem, lineup.problem)))
-    return lineup
 
 
 def _gauge(runtime: Runtime) -> None:
