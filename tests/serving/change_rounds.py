@@ -1,16 +1,17 @@
 """Changes everything about a model server while it is being asked, and holds every answer against what was released at that time.
 
-Run as a program: `change_rounds.py FOLDER FIRST_SEED ROUNDS`. One server with two workers answers five callers throughout. Each round
-draws from its seed one to three changes, which follow each other without waiting: a new champion, a roll-back, a stop by a constant
-or by the version before, its end, a release whose package is missing, a challenger; a worker killed, or told to go; all workers
-replaced one by one; the observer killed, or halted for a while. Then
+Run as a program: `change_rounds.py FOLDER FIRST_SEED ROUNDS`. One server with two workers answers five callers throughout. Each
+round draws from its seed one to three changes, which follow each other without waiting: a new champion, a roll-back, a stop by a
+constant or by the version before, its end, a release whose package is missing, a challenger; a worker killed, or told to go; all
+workers replaced one by one; the observer killed, or halted for a while. Then
 
-- no request may have got another answer than 200, by a version that was released some time between its beginning and its end, with
-  the values of that version;
+- no request may have got another answer than 200, by a version that was released some time between its beginning and its end,
+  with the values of that version;
 - no request may be lost but by a killed worker, at most one for each connection; asked again, each must have been answered;
 - at the end every answered row must be in the log, once, or counted as dropped.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -42,7 +43,6 @@ class Round:
         self.champion, self.previous, self.stop, self.challenger = 1, 2, "", 0
         self.possible: list[Possible] = []
         self.killed: list[float] = []
-        self.disturbed = 0
         self.write()
         self.server = ModelServer(self.release.folder, self.logs, folder / "spool", workers=2)
 
@@ -127,12 +127,17 @@ class Round:
         pid = self.server.pids().get("observer")
         if pid is not None:
             os.kill(pid, signal.SIGSTOP)
-            threading.Timer(dice.random() * PAUSE, os.kill, (pid, signal.SIGCONT)).start()
+            threading.Timer(dice.random() * PAUSE, go_on, (pid,)).start()
 
     def _signal(self, dice: random.Random, kind: str, number: int) -> None:
         pids = [pid for name, pid in sorted(self.server.pids().items()) if name.startswith(kind)]
         if pids:
             os.kill(dice.choice(pids), number)
+
+
+def go_on(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
 
 
 CHANGES = (

@@ -30,9 +30,7 @@ def telling_package(folder: Path, number: int) -> Path:
     signature = Signature(NUMBERS, Task.REGRESSION, (), "cost")
     package(folder, signature=signature, encoder=encoder, estimator=estimator, sample=columns, example=take(columns, slice(0, 5)))
     predictions = load(folder).predict(columns).predictions
-    reference = Reference.fit(
-        columns, NUMBERS, scores=None, predictions=predictions, labels=y, task=Task.REGRESSION, classes=()
-    )
+    reference = Reference.fit(columns, NUMBERS, scores=None, predictions=predictions, labels=y, task=Task.REGRESSION, classes=())
     (folder / "monitor").mkdir()
     (folder / "monitor" / "reference.npz").write_bytes(reference.to_bytes())
     return folder
@@ -154,8 +152,6 @@ def wrong_answers(answers: Iterable[Answered], possible: Iterable[Possible]) -> 
     spans = list(possible)
 
     def is_right(answer: Answered) -> bool:
-        return any(
-            answer.told in span.answers and span.start <= answer.end and answer.start <= span.end for span in spans
-        )
+        return any(answer.told in span.answers and span.start <= answer.end and answer.start <= span.end for span in spans)
 
     return [answer for answer in answers if answer.status != 200 or not is_right(answer)]

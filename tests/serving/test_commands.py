@@ -43,6 +43,7 @@ def test_a_deployment_by_hand(workspace: Workspace, actor: Principal, packages: 
             "previous": "",
             "window": "1d",
             "generation": len(steps),
+            "servers": "",
         }
     ]
     assert run(workspace, "show", "delays").return_value.answer == "on time"

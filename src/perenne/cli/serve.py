@@ -1,13 +1,20 @@
 """`perenne serve`: a model server on its own, from the release folder alone."""
 
+import queue
 import signal
 import threading
+from typing import TYPE_CHECKING
 
 import click
 
 from perenne.auth.principals import local_principal
-from perenne.core.errors import NotFound
+from perenne.core.errors import NotFound, PerenneError, Unavailable
 from perenne.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from perenne.serving import ModelServer
+
+LEAVE, RESTART = "leave", "restart"
 
 
 @click.command()
@@ -16,35 +23,72 @@ from perenne.storage.workspace import Workspace
     "--port", type=click.IntRange(0, 65_535), help="Where to listen on loopback; 7374 if not given, 0 takes a free one."
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
+@click.option("--offline", is_flag=True, help="Serve what was released last; open neither database nor object store.")
+@click.option("--take-over", is_flag=True, help="Replace the server that runs at the port, without a lost request.")
 @click.pass_obj
-def serve(workspace: Workspace, name: str, port: int | None, workers: int) -> None:
+def serve(workspace: Workspace, name: str, port: int | None, workers: int, offline: bool, take_over: bool) -> None:
     """Serve a deployment by its name, or a version as `name@number`, which then becomes the deployment `name`.
 
-    Ends on Ctrl-C or SIGTERM after the last request was answered.
+    Ends on Ctrl-C or SIGTERM after the last request was answered; SIGHUP replaces the workers one by one.
     """
-    from perenne.serving import ModelServer
+    from perenne import serving
 
-    folder_name = _release(workspace, name)
+    folder_name = name if offline else _release(workspace, name)
     settings = workspace.settings
+    folder = settings.releases / folder_name
     workspace.close()
     port = settings.serve_port if port is None else port
-    server = ModelServer(settings.releases / folder_name, settings.logs, settings.spool, settings.host, port, workers=workers)
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    before = serving.find_predecessor(folder, port) if take_over else None
+    server = serving.ModelServer(
+        folder,
+        settings.logs,
+        settings.spool,
+        settings.host,
+        port,
+        workers=workers,
+        listening=None if before is None else before.listening,
+    )
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda *_: orders.put(LEAVE))
+    signal.signal(signal.SIGHUP, lambda *_: orders.put(RESTART))
     server.start()
     try:
         server.wait_ready()
-        click.echo(f"{folder_name} answers on http://{settings.host}:{server.port}/v2/models/{folder_name}/infer", err=True)
-        ended.wait()
+        if before is not None:
+            before.let_go()
+        server.wait_for_successor(lambda: orders.put(LEAVE))
+        if problem := server.problem():
+            click.echo(f"warning: {problem}", err=True)
+        click.echo(f"{folder_name} answers on {server.url}/v2/models/{folder_name}/infer", err=True)
+        while orders.get() == RESTART:
+            threading.Thread(target=_restart, args=(server,), daemon=True).start()
     finally:
         server.stop()
 
 
+def _restart(server: "ModelServer") -> None:
+    try:
+        server.restart_workers()
+        click.echo("the workers have been replaced", err=True)
+    except Unavailable as error:
+        click.echo(f"warning: {error.message}", err=True)
+
+
 def _release(workspace: Workspace, name: str) -> str:
-    """Write the release folder and return the deployment's name; without a database, what was released last is served."""
+    """Write the release folder and return the deployment's name; if that cannot be, what was released last is served."""
+    deployment_name = name.partition("@")[0]
+    try:
+        return _release_now(workspace, name, deployment_name)
+    except PerenneError as error:
+        if "@" in name or not (workspace.settings.releases / deployment_name / "current.json").exists():
+            raise
+        click.echo(f"warning: {error.message}; what was released last is served", err=True)
+        return deployment_name
+
+
+def _release_now(workspace: Workspace, name: str, deployment_name: str) -> str:
     from perenne import registry, serving
 
-    deployment_name = name.partition("@")[0]
     if "@" in name:
         with workspace.database.read() as tx:
             version = registry.get_version(tx, name)

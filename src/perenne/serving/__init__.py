@@ -2,9 +2,10 @@
 
 The control plane's side: `model` holds deployments and their rules, `service` changes them, `releases` writes the folder from
 which model servers run. The server's side, which reads nothing but that folder: `supervisor` starts the processes; a `worker`
-answers (`application`, `runtime`, `batching`, `loading`, `counters`); the `observer` keeps the `row_log` and the `windows` and
-runs the `challengers` in shadow; `mirror` and `messages` are the wire between them. `log` reads the row log back. The protocols
-spoken are in `perenne.protocols`.
+answers (`application`, `runtime`, `batching`, `loading`, `counters`); the `observer` keeps the `row_log` and the `windows`, makes
+`checkpoints` of both and runs the `challengers` in shadow; `mirror` and `messages` are the wire between them. `handover` replaces
+a server by another one, `status` tells the control plane how it does. `log` reads the row log back. The protocols spoken are in
+`perenne.protocols`.
 """
 
 from importlib import import_module
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.serving import service
+    from perenne.serving.handover import find_predecessor
     from perenne.serving.log import read_predictions
     from perenne.serving.model import Deployment, DeploymentChanged, StopMode, Variant
     from perenne.serving.processes import run_process
@@ -28,6 +30,7 @@ _ROOMS = {
     "Runtime": "runtime",
     "StopMode": "model",
     "Variant": "model",
+    "find_predecessor": "handover",
     "read_predictions": "log",
     "release": "releases",
     "run_process": "processes",
@@ -42,6 +45,7 @@ __all__ = [
     "Runtime",
     "StopMode",
     "Variant",
+    "find_predecessor",
     "read_predictions",
     "release",
     "run_process",

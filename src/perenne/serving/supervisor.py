@@ -11,22 +11,26 @@ import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
+from msgspec.structs import replace
 
-from perenne.core.errors import Invalid, Unavailable
+from perenne.core.clock import SECOND, SystemClock
+from perenne.core.errors import Invalid, PerenneError, Unavailable
 from perenne.core.ids import new_id
+from perenne.serving.children import Child
 from perenne.serving.counters import Counters, Gauge
+from perenne.serving.handover import Handover
 from perenne.serving.messages import Flush, flush_decoder, socket_pair
 from perenne.serving.mirror import BACKLOG_BYTES
 from perenne.serving.observer import ObserverOptions
 from perenne.serving.releases import find_release
+from perenne.serving.status import ServerStatus, remove_status, write_status
 from perenne.serving.worker import BODY_BYTES, GRACE_SECONDS, WorkerOptions
 
 log = logging.getLogger("perenne.serving")
@@ -34,68 +38,7 @@ log = logging.getLogger("perenne.serving")
 BACKLOG = 2_048
 _POLL_SECONDS = 0.1
 _ASK_AGAIN_SECONDS = 1.0
-_MAX_PAUSE = 10.0
-_STEADY_SECONDS = 30.0
-_PACKAGE_ROOT = str(Path(__file__).parents[2])
-
-
-class _Child:
-    """A process that is started again when it dies, after a pause that grows with each early death."""
-
-    def __init__(self, arguments: list[str], handles: tuple[int, ...], block: int) -> None:
-        self._arguments = arguments
-        self._handles = handles
-        self.block = block
-        self.process: subprocess.Popen[bytes] | None = None
-        self.told = False
-        self._started = 0.0
-        self._pause = 0.0
-        self._again = 0.0
-
-    def start(self) -> None:
-        """Start the process."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": _with_package(os.environ.get("PYTHONPATH"))}
-        command = [sys.executable, "-P", "-m", "perenne.app.model_server", *self._arguments]
-        self.process = subprocess.Popen(
-            command,
-            pass_fds=self._handles,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self._started = time.monotonic()
-
-    def gone(self) -> bool:
-        """Tell whether the process has died; the first call after its death also decides when it may start again."""
-        if self.process is None:
-            return True
-        if self.process.poll() is None:
-            return False
-        early = time.monotonic() - self._started < _STEADY_SECONDS
-        self._pause = min(_MAX_PAUSE, max(0.2, 2 * self._pause)) if early else 0.0
-        self._again = time.monotonic() + self._pause
-        self.process = None
-        return True
-
-    def due(self) -> bool:
-        """Tell whether a dead process may start again."""
-        return time.monotonic() >= self._again
-
-    def tell(self, number: int) -> None:
-        """Send a signal."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(number)
-
-    def wait(self, seconds: float) -> None:
-        """Wait for the process to end; after the time is up, end it."""
-        if self.process is None:
-            return
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+_REPORT = 5 * SECOND
 
 
 class ModelServer:
@@ -121,6 +64,8 @@ class ModelServer:
         How much may wait in a worker for a slow observer before rows are dropped.
     drain_seconds : float
         How long, once told to stop, it says that it is not ready before it stops accepting.
+    listening : socket, optional
+        A socket that listens already, from a predecessor; see `handover`.
     """
 
     def __init__(
@@ -136,17 +81,13 @@ class ModelServer:
         body_bytes: int = BODY_BYTES,
         backlog_bytes: int = BACKLOG_BYTES,
         drain_seconds: float = 0.0,
+        listening: socket.socket | None = None,
     ) -> None:
         _require_loopback(host)
         self._folder = folder
+        self._spool = spool
         self._host = host
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            self._listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        except OSError as error:
-            raise Unavailable(
-                f"port {port} on {host} cannot be listened on: {error.strerror}", code="serve.port", hint="choose another port"
-            ) from None
+        self._listening = _listen(host, port) if listening is None else listening
         self.port: int = self._listening.getsockname()[1]
         places = 2 * workers
         self.counters = Counters.create(places + 1)
@@ -169,10 +110,13 @@ class ModelServer:
         )
         self._wanted = workers
         self._free = list(range(places))
-        self._workers: list[_Child] = []
-        self._leaving: list[_Child] = []
+        self._workers: list[Child] = []
+        self._leaving: list[Child] = []
         self._changing = threading.RLock()
+        self._id = new_id()
         self._observer = self._observe(logs, spool)
+        self._handover: Handover | None = None
+        self._status: ServerStatus | None = None
         self._stopping = threading.Event()
         self._guard = threading.Thread(target=self._keep_alive, name="perenne-serve", daemon=True)
         self._flushing = threading.Lock()
@@ -202,7 +146,9 @@ class ModelServer:
         deadline = time.monotonic() + timeout
         while waiting := [block for block in self._blocks() if not self._is_ready(block, wanted)]:
             if any(self._has_failed(block, wanted) for block in waiting):
-                raise Unavailable(self._problem(), code="serve.load", hint="the server's log says more")
+                raise Unavailable(
+                    self.problem() or "the release cannot be loaded", code="serve.load", hint="the server's log says more"
+                )
             if time.monotonic() > deadline or self._stopping.is_set():
                 raise Unavailable(f"the model server was not ready within {timeout:g} s", code="serve.not_ready")
             time.sleep(0.01)
@@ -241,6 +187,17 @@ class ModelServer:
                     break
                 self._replace(old, time.monotonic() + timeout)
 
+    def wait_for_successor(self, leave: Callable[[], None]) -> None:
+        """Let another server take over the port (`handover.find_predecessor`); `leave` is called when it answers."""
+        try:
+            self._handover = Handover(self._folder, self._listening, leave)
+        except OSError as error:
+            log.warning("no other server can take over from this one: %s", error.strerror or error)
+
+    def problem(self) -> str:
+        """Say what could not be loaded, in a line; empty if nothing."""
+        return "; ".join(sorted(set(self.counters.notes().values())))
+
     def stop(self) -> None:
         """Finish what is being answered, write what was observed, and end every process. Doing it twice changes nothing."""
         if self._stopping.is_set():
@@ -248,6 +205,8 @@ class ModelServer:
         self._stopping.set()
         if self._guard.is_alive():
             self._guard.join()
+        if self._handover is not None:
+            self._handover.close()
         self._listening.close()  # so that nobody is kept waiting for a worker that does not come
         with self._changing:
             children = [*self._workers, *self._leaving]
@@ -261,6 +220,8 @@ class ModelServer:
         self._observer.wait(30)
         for end in (self._observer_control, *(end for pair in self._wires for end in pair)):
             end.close()
+        if self._status is not None:
+            remove_status(self._spool, self._status.deployment, self._id)
         os.close(self.counters.handle)
 
     def __enter__(self) -> "ModelServer":
@@ -275,18 +236,18 @@ class ModelServer:
         named = {f"worker-{child.block}": child for child in self._workers} | {"observer": self._observer}
         return {name: child.process.pid for name, child in named.items() if child.process is not None}
 
-    def _add_worker(self) -> _Child:
+    def _add_worker(self) -> Child:
         """Start a worker in a free place."""
         place = self._free.pop(0)
-        options = msgspec.structs.replace(self._options, index=place, wire=self._wires[place][0].fileno())
+        options = replace(self._options, index=place, wire=self._wires[place][0].fileno())
         arguments = ["worker", msgspec.json.encode(options).decode()]
-        child = _Child(arguments, (options.listening, options.wire, options.counters), place)
+        child = Child(arguments, (options.listening, options.wire, options.counters), place)
         self.counters.mark_running(place, True)
         self._workers.append(child)
         child.start()
         return child
 
-    def _replace(self, old: _Child, deadline: float) -> None:
+    def _replace(self, old: Child, deadline: float) -> None:
         """Start a worker beside another one; once it answers, tell that one to go, and wait until it has gone."""
         if old not in self._workers:  # it was told to go by somebody else meanwhile
             return
@@ -295,7 +256,7 @@ class ModelServer:
         while not self._is_ready(new.block, generation):
             failed = self._has_failed(new.block, generation)
             if failed or time.monotonic() > deadline or self._stopping.is_set():
-                problem = self._problem() if failed else "it took too long"
+                problem = self.problem() if failed else "it took too long"
                 self._let_go(new)
                 raise Unavailable(f"a new worker is not ready, the old one stays: {problem}", code="serve.restart")
             self._look_after()
@@ -306,7 +267,7 @@ class ModelServer:
             self._look_after()
             time.sleep(0.01)
 
-    def _let_go(self, child: _Child) -> None:
+    def _let_go(self, child: Child) -> None:
         """Tell a worker to go; it keeps its place until it has."""
         self._workers.remove(child)
         self._leaving.append(child)
@@ -320,7 +281,7 @@ class ModelServer:
                 return True
         return False
 
-    def _observe(self, logs: Path, spool: Path) -> _Child:
+    def _observe(self, logs: Path, spool: Path) -> Child:
         options = ObserverOptions(
             folder=str(self._folder.absolute()),
             logs=str(logs.absolute()),
@@ -328,9 +289,10 @@ class ModelServer:
             wires=tuple(ours.fileno() for _, ours in self._wires),
             control=self._observer_control.fileno(),
             counters=self.counters.handle,
+            server=self._id,
         )
         handles = (*options.wires, options.control, options.counters)
-        return _Child(["observer", msgspec.json.encode(options).decode()], handles, len(self._wires))
+        return Child(["observer", msgspec.json.encode(options).decode()], handles, len(self._wires))
 
     def _blocks(self) -> list[int]:
         """Return the blocks of the processes that are to be ready: the workers that stay, and the observer."""
@@ -339,9 +301,6 @@ class ModelServer:
     def _has_failed(self, block: int, generation: int) -> bool:
         tried = self.counters.get(Gauge.TRIED, block) >= generation
         return tried and self.counters.get(Gauge.GENERATION, block) < generation
-
-    def _problem(self) -> str:
-        return "; ".join(sorted(set(self.counters.notes().values()))) or "the release cannot be loaded"
 
     def _is_ready(self, block: int, generation: int) -> bool:
         return bool(self.counters.get(Gauge.READY, block)) and self.counters.get(Gauge.GENERATION, block) >= generation
@@ -354,6 +313,35 @@ class ModelServer:
                 finally:
                     self._changing.release()
             self._revive(self._observer)
+            self._report()
+
+    def _report(self) -> None:
+        """Leave word of what is served when it changes, and now and then."""
+        try:
+            deployment = find_release(self._folder)[0].deployment
+        except PerenneError:
+            return
+        generations = [self.counters.get(Gauge.GENERATION, block) for block in self._blocks()[:-1] if self._is_ready(block, 0)]
+        status = ServerStatus(
+            deployment=deployment.name,
+            server=self._id,
+            url=self.url,
+            generation=min(generations, default=0),
+            wanted=deployment.generation,
+            ready=len(generations),
+            workers=self._wanted,
+            dropped=self.counters.total(Gauge.DROPPED),
+            problem=self.problem(),
+            seen=SystemClock().now(),
+        )
+        before = self._status
+        if before and status == replace(before, seen=status.seen, dropped=status.dropped) and status.seen < before.seen + _REPORT:
+            return
+        self._status = status
+        try:
+            write_status(self._spool, status)
+        except OSError as error:
+            log.warning("the status of the server cannot be written: %s", error.strerror)
 
     def _look_after(self) -> None:
         """Start what died, and start a successor for each worker that was told to go."""
@@ -373,7 +361,7 @@ class ModelServer:
         while len(self._workers) < self._wanted and self._free:
             self._add_worker()
 
-    def _revive(self, child: _Child) -> None:
+    def _revive(self, child: Child) -> None:
         if child.process is not None and child.gone():
             self.counters.mark_gone(child.block)
         if child.process is None and child.due():
@@ -383,8 +371,16 @@ class ModelServer:
                 log.error("a process of the model server cannot be started: %s", error)
 
 
-def _with_package(path: str | None) -> str:
-    return os.pathsep.join([_PACKAGE_ROOT, *([path] if path else [])])
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Unavailable(
+            f"port {port} on {host} cannot be listened on: {error.strerror}",
+            code="serve.port",
+            hint="choose another port, or take it over with `perenne serve --take-over`",
+        ) from None
 
 
 def _require_loopback(host: str) -> None:
