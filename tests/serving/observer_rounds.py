@@ -1,22 +1,25 @@
 """Kills observers in the middle of anything, and holds what is in the log and in the windows against what was sent.
 
-Run as a program: `observer_rounds.py FOLDER FIRST_SEED ROUNDS`. Each round starts several observers after each other on the same wires
-and the same shared counters; each dies by SIGKILL after so many calls of functions, while messages are sent and flushes are asked
-for. The last one is let live. Then
+Run as a program: `observer_rounds.py FOLDER FIRST_SEED ROUNDS`. Each round starts several observers after each other on the same
+wires and the same shared counters; each dies by SIGKILL after so many calls of functions (most of them once it makes a certain
+checkpoint, or comes to a certain part of one), while messages are sent and flushes are asked for. The last one is let live. Then
 
 - every row that was sent is in the log, once, or counted as dropped, and what a flush confirmed is in the log;
 - the windows hold as many rows as the log, each post has another identity, and they tell all that was dropped;
 - every part of the log that can be seen can be read.
 """
 
+import importlib
 import os
 import random
 import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import msgspec
 from tests.serving.changing import telling_package
@@ -24,27 +27,43 @@ from tests.serving.packages import NUMBERS, ReleaseFolder, numbers
 
 from perenne.core.ids import encode_id
 from perenne.formats.windows import decode_window
-from perenne.serving.counters import Counters, Gauge
+from perenne.serving.checkpoints import Checkpoints
+from perenne.serving.counters import Counters, Gauge, Ledger
 from perenne.serving.messages import Flush, Served, flush_decoder, pack_columns, pack_message, served_encoder, socket_pair
 from perenne.serving.model import Role
 from perenne.serving.observer import Observer, ObserverOptions
 
 WIRES = 3
-CALLS = 60_000
+POINTS: list[tuple[Callable[..., Any] | None, int]] = [
+    (None, 80_000),
+    (Observer._checkpoint, 3_000),
+    (Checkpoints.commit, 500),
+    (Ledger.commit, 15),
+    (Checkpoints.settle, 250),
+]
 NOW = 1_400_000_000_000_000
 
 
-def die_after(calls: int) -> None:
-    """Kill this process after so many calls of functions in its main thread."""
-    left = calls
+def die_after(calls: int, function: Callable[..., Any] | None, times: int) -> None:
+    """Kill this process after so many calls in its main thread, counted from when a function has been called so often."""
+    left, begun = calls, 0
 
     def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        nonlocal left, begun
+        if function is not None:
+            begun += event == "call" and frame.f_code is function.__code__
+        if function is None or begun >= times:
+            left -= 1
+            if left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     sys.setprofile(count)
+
+
+def draw_death(dice: random.Random) -> tuple[int, Callable[..., Any] | None, int]:
+    """Draw when to die: somewhere, or in the middle of a checkpoint or of one of its parts."""
+    function, most = dice.choice(POINTS)
+    return dice.randint(1, most), function, dice.randint(1, 4)
 
 
 class Stage:
@@ -68,14 +87,14 @@ class Stage:
             server="server",
         )
 
-    def observer(self, calls: int | None) -> int:
-        """Fork an observer that dies after so many calls."""
+    def observer(self, dies: tuple[int, Callable[..., Any] | None, int] | None) -> int:
+        """Fork an observer that dies as `die_after` says, or lives."""
         pid = os.fork()
         if pid == 0:
             self.control.close()
             try:
-                if calls is not None:
-                    die_after(calls)
+                if dies is not None:
+                    die_after(*dies)
                 Observer(self.options).run()
                 os._exit(0)
             except BaseException as error:
@@ -139,7 +158,7 @@ def play(folder: Path, release: ReleaseFolder, tree: str, seed: int) -> None:
     stage = Stage(folder, release, tree)
     confirmed = 0
     for _ in range(dice.randint(1, 5)):
-        pid = stage.observer(int(CALLS * dice.random() ** 2))
+        pid = stage.observer(draw_death(dice))
         while os.waitpid(pid, os.WNOHANG)[0] == 0:
             for _ in range(dice.randint(0, 5)):
                 stage.send(dice)
@@ -186,16 +205,18 @@ def _check(stage: Stage) -> None:
     assert set(ids) <= stage.sent, "a row is in the log that was not sent"
     dropped = stage.counters.total(Gauge.DROPPED)
     assert len(stage.sent) == len(ids) + dropped, f"{len(stage.sent)} rows sent, {len(ids)} logged, {dropped} dropped"
-    posts = [decode_window(path.read_bytes()) for path in (stage.folder / "spool" / "windows").glob("*.post")]
+    posts = [decode_window(path.read_bytes()) for path in (stage.folder / "spool" / "windows").glob("[!.]*.post")]
     assert len({(post.boot, post.sequence) for post in posts}) == len(posts)
     for variant in ("champion", "challenger"):
         rows = sum(post.rows for post in posts if post.variant == variant)
         assert rows == sum(row["variant"] == variant for row in logged), f"the windows of the {variant} hold {rows} rows"
     assert sum(post.dropped for post in posts) == dropped, f"{dropped} rows dropped, windows tell {[p.dropped for p in posts]}"
     assert stage.counters.total(Gauge.LOGGED_ROWS) == len(logged)
+    assert not list((stage.folder / "spool").rglob(".*.post")), "posts that do not count are left behind"
 
 
 def main() -> None:
+    importlib.import_module("perenne.serving.row_log")  # before the forks, or they would all die while importing Arrow
     folder, first, rounds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     release = ReleaseFolder(folder / "release")
     champion = release.add(telling_package(folder / "first", 1), 1)

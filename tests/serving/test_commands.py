@@ -46,7 +46,7 @@ def test_a_deployment_by_hand(workspace: Workspace, actor: Principal, packages: 
             "servers": "",
         }
     ]
-    assert run(workspace, "show", "delays").return_value.answer == "on time"
+    assert run(workspace, "show", "delays").return_value["answer"] == "on time"
 
 
 def test_an_answer_that_is_not_json_is_refused(workspace: Workspace) -> None:

@@ -45,12 +45,17 @@ class Checkpoints:
         Whose observer this is; the same for each of its lives.
     ledger : Ledger
         The account.
+
+    Attributes
+    ----------
+    open : list of Staged
+        Files that count and may not have their names yet.
     """
 
     def __init__(self, folder: Path, server: str, ledger: Ledger) -> None:
         self._path = folder / f".checkpoint-{server}"
         self._ledger = ledger
-        self._open: list[Staged] = []
+        self.open: list[Staged] = []
 
     def recover(self) -> Account:
         """Finish what the life before committed and remove what it did not; return the account."""
@@ -61,7 +66,7 @@ class Checkpoints:
             return account
         files = [Staged(Path(hidden), Path(final)) for hidden, final in listed.files]
         if listed.sequence <= account.sequence:
-            self._open = files
+            self.open = files
         else:
             discard(files)
         return account
@@ -72,18 +77,18 @@ class Checkpoints:
             listed = _Listed(account.sequence, [(str(file.hidden), str(file.final)) for file in files])
             write_atomically(self._path, json.encode(listed))
         self._ledger.commit(account)
-        self._open = files or self._open
+        self.open = files or self.open
 
     def settle(self) -> None:
         """Give the files that count their names. Raises OSError if the disk refuses; to be tried again."""
-        if not self._open:
+        if not self.open:
             return
-        for file in self._open:
+        for file in self.open:
             with contextlib.suppress(FileNotFoundError):  # it has its name already
                 os.replace(file.hidden, file.final)
-        for folder in {file.final.parent for file in self._open}:
+        for folder in {file.final.parent for file in self.open}:
             sync_folder(folder)
-        self._open = []
+        self.open = []
         self._path.unlink(missing_ok=True)
 
 

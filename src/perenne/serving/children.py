@@ -15,6 +15,7 @@ class Child:
     """A process that is started again when it dies, after a pause that grows with each early death."""
 
     def __init__(self, arguments: list[str], handles: tuple[int, ...], block: int) -> None:
+        self.command = [sys.executable, "-P", "-m", "perenne.app.model_server"]
         self._arguments = arguments
         self._handles = handles
         self.block = block
@@ -27,9 +28,8 @@ class Child:
     def start(self) -> None:
         """Start the process."""
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": _with_package(os.environ.get("PYTHONPATH"))}
-        command = [sys.executable, "-P", "-m", "perenne.app.model_server", *self._arguments]
         self.process = subprocess.Popen(
-            command,
+            [*self.command, *self._arguments],
             pass_fds=self._handles,
             env=environment,
             stdin=subprocess.DEVNULL,

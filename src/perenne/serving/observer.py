@@ -105,7 +105,7 @@ class Observer:
         self._wires = [_open(handle) for handle in options.wires]
         self._control = _open(options.control)
         self._counters = Counters(options.counters, len(options.wires) + 1, len(options.wires))
-        self._windows = Windows(Path(options.spool), socket.gethostname(), new_id())
+        self._windows = Windows(Path(options.spool), socket.gethostname(), self._server, new_id())
         self._row_log: RowLog | None = None
         self._waiting: list[Served] = []
         self._waiting_rows = 0
@@ -121,6 +121,7 @@ class Observer:
         self._leaving = self._refused = False
         self._checkpoints = Checkpoints(self._logs, self._server, self._counters.ledger)
         self._account = self._checkpoints.recover()
+        self._windows.sweep([file.hidden for file in self._checkpoints.open])
         self._positions = list(self._account.positions)
         self._kept = self._lost = 0
         self._untold = self._account.untold

@@ -1,6 +1,6 @@
 """What the observer counts per window: one profile per version, role and window of event time, posted as additions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,12 +65,13 @@ class Windows:
     ----------
     spool : Path
         The folder in which the control plane finds posts.
-    observer, boot : str
-        Who posts, and which life of it.
+    observer, server, boot : str
+        Who posts: which machine, for which server, and which life of it.
     """
 
-    def __init__(self, spool: Path, observer: str, boot: str) -> None:
+    def __init__(self, spool: Path, observer: str, server: str, boot: str) -> None:
         self._folder = spool / "windows"
+        self._server = server
         self._observer = observer
         self._boot = boot
         self._sequence = 0
@@ -92,6 +93,12 @@ class Windows:
             self._folder.mkdir(parents=True, exist_ok=True)
         for key, window in self._open.items():
             yield self._write(self._post(key, window))
+
+    def sweep(self, files: Collection[Path]) -> None:
+        """Remove what earlier lives wrote and did not commit: all hidden posts but some."""
+        for path in self._folder.glob(f".{self._server}-*.post"):
+            if path not in files:
+                path.unlink(missing_ok=True)
 
     def clear(self) -> int:
         """Begin anew; return how many dropped rows the windows told of."""
@@ -125,6 +132,6 @@ class Windows:
 
     def _write(self, post: WindowPost) -> Staged:
         name = f"{post.boot}-{post.sequence:012d}.post"
-        hidden, data = self._folder / f".{name}", encode_window(post)
+        hidden, data = self._folder / f".{self._server}-{name}", encode_window(post)
         write_durably(hidden, lambda stream: stream.write(data))
         return Staged(hidden, self._folder / name)
