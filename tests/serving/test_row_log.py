@@ -1,5 +1,6 @@
 """The row log: what is written is found again, by id, by time, by version, and only where it can be."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def log(
     ]
     key = WindowKey("delays", role, version, 0, HOUR)
     signature = predictor.signature
-    writer = RowLog(folder, "boot" + role)
+    writer = RowLog(folder, f"server-{role}-{time.perf_counter_ns()}")
     writer.add(batch_of(signature, key, "t", group, table, prediction), signature.fields, signature.task)
     assert writer.rows == rows * len(arrivals)
     write(writer)

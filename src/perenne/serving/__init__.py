@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.serving import service
     from perenne.serving.handover import find_predecessor
-    from perenne.serving.log import read_predictions
+    from perenne.serving.log import LogPart, log_parts, read_predictions
     from perenne.serving.model import Deployment, DeploymentChanged, StopMode, Variant
     from perenne.serving.processes import run_process
     from perenne.serving.releases import release
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "Answer": "runtime",
     "Deployment": "model",
+    "LogPart": "log",
     "DeploymentChanged": "model",
     "ModelServer": "supervisor",
     "Rows": "runtime",
@@ -31,6 +32,7 @@ _ROOMS = {
     "StopMode": "model",
     "Variant": "model",
     "find_predecessor": "handover",
+    "log_parts": "log",
     "read_predictions": "log",
     "release": "releases",
     "run_process": "processes",
@@ -40,12 +42,14 @@ __all__ = [
     "Answer",
     "Deployment",
     "DeploymentChanged",
+    "LogPart",
     "ModelServer",
     "Rows",
     "Runtime",
     "StopMode",
     "Variant",
     "find_predecessor",
+    "log_parts",
     "read_predictions",
     "release",
     "run_process",

@@ -27,6 +27,7 @@ from perenne.core.ids import new_id
 from perenne.inference import Prediction, Signature
 from perenne.serving.challengers import Challenger, Package, agreeing, open_package
 from perenne.serving.checkpoints import Checkpoints, Staged, discard
+from perenne.serving.compaction import Compactor
 from perenne.serving.counters import Account, Counters, Gauge
 from perenne.serving.messages import CONSTANT, Flush, Served, flush_decoder, unpack_columns, unpack_message
 from perenne.serving.model import Deployment, Role
@@ -79,9 +80,11 @@ def run(options: ObserverOptions) -> None:
     """Be the observer until the parent goes."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     os.nice(NICENESS)
-    observer = Observer(options)
+    observer, compactor = Observer(options), Compactor(Path(options.logs))
+    compactor.start()
     signal.signal(signal.SIGTERM, lambda *_: observer.leave())
     observer.run()
+    compactor.stop()
 
 
 class Observer:
