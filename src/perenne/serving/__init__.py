@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perenne.serving.processes import run_process
     from perenne.serving.releases import release
     from perenne.serving.runtime import Answer, Rows, Runtime
+    from perenne.serving.status import read_statuses
     from perenne.serving.supervisor import ModelServer
 
 _ROOMS = {
@@ -34,6 +35,7 @@ _ROOMS = {
     "find_predecessor": "handover",
     "log_parts": "log",
     "read_predictions": "log",
+    "read_statuses": "status",
     "release": "releases",
     "run_process": "processes",
 }
@@ -51,6 +53,7 @@ __all__ = [
     "find_predecessor",
     "log_parts",
     "read_predictions",
+    "read_statuses",
     "release",
     "run_process",
     "service",

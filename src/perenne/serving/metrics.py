@@ -20,7 +20,7 @@ _SINGLE = (
     ("perenne_queue_rows", "gauge", "Rows waiting to be predicted.", Gauge.QUEUE_ROWS),
     ("perenne_batches_total", "counter", "Calls of a model.", Gauge.BATCHES),
     ("perenne_payload_sent_total", "counter", "Messages handed to the observer.", Gauge.SENT),
-    ("perenne_payload_dropped_total", "counter", "Rows the observer never saw.", Gauge.DROPPED),
+    ("perenne_payload_dropped_total", "counter", "Answered rows that are not in the log.", Gauge.DROPPED),
     ("perenne_payload_waiting", "gauge", "Messages waiting for room on the way to the observer.", Gauge.BACKLOG),
     ("perenne_model_loads_total", "counter", "Releases loaded.", Gauge.LOADS),
     ("perenne_model_load_failures_total", "counter", "Releases that could not be loaded.", Gauge.LOAD_FAILURES),

@@ -63,15 +63,15 @@ def remove_status(spool: Path, deployment: str, server: str) -> None:
         _path(spool, deployment, server).unlink(missing_ok=True)
 
 
-def read_statuses(spool: Path, deployment: str, now: int) -> list[ServerStatus]:
-    """Read what the servers of a deployment said last; those not heard of for an hour are left out."""
+def read_statuses(spool: Path, deployment: str | None, now: int) -> list[ServerStatus]:
+    """Read what the servers of a deployment, or all, said last; those not heard of for an hour are left out."""
     found = []
     for path in sorted((spool / "servers").glob("[!.]*.json")):
         try:
             status = json.decode(path.read_bytes(), ServerStatus, what=path.name)
         except (OSError, PerenneError):
             continue
-        if status.deployment == deployment and status.seen > now - FORGOTTEN_AFTER:
+        if deployment in (None, status.deployment) and status.seen > now - FORGOTTEN_AFTER:
             found.append(status)
     return found
 

@@ -39,6 +39,7 @@ BACKLOG = 2_048
 _POLL_SECONDS = 0.1
 _ASK_AGAIN_SECONDS = 1.0
 _REPORT = 5 * SECOND
+_REPORT_TURNS = 3
 
 
 class ModelServer:
@@ -306,14 +307,17 @@ class ModelServer:
         return bool(self.counters.get(Gauge.READY, block)) and self.counters.get(Gauge.GENERATION, block) >= generation
 
     def _keep_alive(self) -> None:
+        turn = 0
         while not self._stopping.wait(_POLL_SECONDS):
+            turn += 1
             if self._changing.acquire(blocking=False):  # whoever replaces workers looks after them
                 try:
                     self._look_after()
                 finally:
                     self._changing.release()
             self._revive(self._observer)
-            self._report()
+            if turn % _REPORT_TURNS == 0:
+                self._report()
 
     def _report(self) -> None:
         """Leave word of what is served when it changes, and now and then."""
