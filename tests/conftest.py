@@ -1,11 +1,15 @@
 """Fixtures every test may use: a workspace of its own on SQLite and local files, and somebody to act."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
+import msgspec
 import pytest
+from tests.postgres import PostgresServer, name_of
+from tests.s3_server import S3Server
 
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
@@ -38,10 +42,45 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Start a PostgreSQL server for the tests of this process."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def empty_postgres(postgres: PostgresServer) -> str:
+    """Make a database with every table once, to be the template of the others; return its name."""
+    url = postgres.database()
+    Database.open(url).close()
+    return name_of(url)
+
+
 @pytest.fixture
-def workspace(settings: Settings, clock: ManualClock, empty_database: Path) -> Iterator[Workspace]:
+def postgres_url(postgres: PostgresServer, empty_postgres: str) -> Iterator[str]:
+    """Make a database with every table."""
+    url = postgres.database(empty_postgres)
+    yield url
+    postgres.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def workspace(
+    request: pytest.FixtureRequest,
+    settings: Settings,
+    clock: ManualClock,
+    empty_database: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Workspace]:
+    """Open a workspace on every kind of database: whatever keeps state must do so on each."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(empty_database, settings.home / "perenne.db")
+    if request.param == "sqlite":
+        shutil.copyfile(empty_database, settings.home / "perenne.db")
+    else:
+        settings = msgspec.structs.replace(settings, database=request.getfixturevalue("postgres_url"))
+        monkeypatch.setenv("PERENNE_DATABASE", settings.database)
     with Workspace(settings, clock) as opened:
         yield opened
 
@@ -59,3 +98,24 @@ def objects(workspace: Workspace) -> ObjectStore:
 @pytest.fixture
 def actor() -> Principal:
     return Principal("ada", roles=frozenset(Role))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server for the whole session."""
+    server = S3Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty bucket, with this process's environment set to reach it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PERENNE_CACHE", str(tmp_path / "cache"))
+    bucket = s3_server.make_bucket()
+    yield f"s3://{bucket}/objects"
+    s3_server.drop_bucket(bucket)

@@ -33,7 +33,7 @@ from perenne.serving import Deployment, ModelServer, Variant  # noqa: E402
 from perenne.serving.model import Release, Role  # noqa: E402
 from perenne.serving.releases import CURRENT, VERSIONS  # noqa: E402
 from perenne.stats.columns import Field, FieldKind, Task, take  # noqa: E402
-from perenne.storage.objects import write_atomically  # noqa: E402
+from perenne.storage.files import write_atomically  # noqa: E402
 
 FIELDS = tuple(Field(name, FieldKind.NUMBER) for name in "abc")
 BODY = json.dumps({"inputs": [{"name": name, "shape": [1], "datatype": "FP64", "data": [0.5]} for name in "abc"]}).encode()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path("src").resolve()), "NO_COLOR
 class Up:
     """A running `perenne up` and its two addresses."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, environment: Mapping[str, str] = ENVIRONMENT) -> None:
         self.folder = folder
-        command = [sys.executable, "-m", "perenne", "up", "--port", "0", "--serve-port", "0"]
+        command = [sys.executable, "-m", "perenne", "up", "--port", "0", "--serve-port", "0", *options]
         self.log = (folder / "up.log").open("w+")
-        self.process = subprocess.Popen(command, cwd=folder, stderr=self.log, env=ENVIRONMENT)
+        self.process = subprocess.Popen(command, cwd=folder, stderr=self.log, env=environment)
         self.port = self._address(r"control plane on http://127\.0\.0\.1:(\d+)")
         self.model_port = self._address(r"lumps answers on http://127\.0\.0\.1:(\d+)/")
 

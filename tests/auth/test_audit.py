@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 
 import msgspec
+import psycopg
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
@@ -196,15 +197,17 @@ STATEMENTS = (
     "UPDATE audit SET seq = 9 WHERE seq = 5",
     "DELETE FROM audit WHERE seq = 5",
     "DELETE FROM audit",
-    "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE seq = 3",
+    {"sqlite": "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE seq = 3", "postgresql": "TRUNCATE audit"},
     COPY.format(7),
     "UPDATE installation SET id = 'x'",
     "DELETE FROM installation",
 )
 
 
-@pytest.mark.parametrize("statement", STATEMENTS)
-def test_the_database_only_lets_the_trail_grow(trail: Database, statement: str) -> None:
+@pytest.mark.parametrize("statement", STATEMENTS, ids=str)
+def test_the_database_only_lets_the_trail_grow(trail: Database, statement: str | dict[str, str]) -> None:
+    if isinstance(statement, dict):
+        statement = statement[trail.url.get_backend_name()]
     with pytest.raises(sa.exc.IntegrityError, match="audit trail"):
         trail.write(lambda tx: tx.execute(sa.text(statement)))
     with trail.read() as tx:
@@ -214,18 +217,28 @@ def test_the_database_only_lets_the_trail_grow(trail: Database, statement: str) 
 @pytest.fixture
 def behind_its_back(trail: Database) -> Callable[[str], Verdict]:
     """Run a statement past the triggers, as somebody with the file in hand could, and verify."""
-    path = str(trail.url.database)
+    past_the_triggers = sqlite_past_the_triggers if trail.url.get_backend_name() == "sqlite" else postgres_past_the_triggers
 
-    def run(statement: str) -> Verdict:
-        with sqlite3.connect(path) as raw:
-            for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-                raw.execute(f"DROP TRIGGER {name}")
-            raw.executescript(statement)
-        raw.close()
+    def run(statements: str) -> Verdict:
+        past_the_triggers(trail.url, statements)
         with trail.read() as tx:
             return audit.verify(tx)
 
     return run
+
+
+def sqlite_past_the_triggers(url: sa.URL, statements: str) -> None:
+    with sqlite3.connect(str(url.database)) as raw:
+        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {name}")
+        raw.executescript(statements)
+    raw.close()
+
+
+def postgres_past_the_triggers(url: sa.URL, statements: str) -> None:
+    with psycopg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False)) as raw:
+        raw.execute("SET session_replication_role = replica")
+        raw.execute(statements)
 
 
 SWAP = "UPDATE audit SET seq = -seq WHERE seq IN (2, 3); UPDATE audit SET seq = CASE seq WHEN -2 THEN 3 ELSE 2 END WHERE seq < 0"

@@ -1,5 +1,6 @@
 """What the loop does when something is announced: launch, retrain, promote, roll back, stop; each with its trail."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from perenne.projects import Cron, Drift, Guardrail, Missed, Objective, ProjectR
 from perenne.projects.store import save
 from perenne.registry import Evidence, GatePolicy, GateState, Verdict
 from perenne.serving import StopMode
-from perenne.storage import jobs
+from perenne.storage import jobs, schedules, steering
 from perenne.storage.database import Transaction
 from perenne.storage.outbox import Outbox, emit
 from perenne.storage.workspace import Workspace
@@ -43,6 +44,7 @@ class Stage:
                 DriftFound: [reactions.on_drift],
                 ObjectiveMissed: [reactions.on_objective],
                 GuardrailBreached: [reactions.on_guardrail],
+                jobs.JobFailed: [reactions.on_job_failed],
             },
         )
 
@@ -50,7 +52,7 @@ class Stage:
         """Make the project known."""
         record = ProjectRecord(
             "p", "problem", "ada", "", (Objective("roc_auc", at_least=0.6),), (Guardrail("log_loss", at_most=1.0),), (), policy,
-            DAY, "/nowhere", "", 0, self.clock.now(),
+            DAY, "/nowhere", "", None, 0, self.clock.now(),
         )  # fmt: skip
         self.database.write(lambda tx: save(tx, record))
 
@@ -283,3 +285,55 @@ def test_the_calendar_fires_once_for_all_the_times_that_were_missed(stage: Stage
     assert trigger_scheduled(stage.workspace) == 1
     assert trigger_scheduled(stage.workspace) == 0
     assert "calendar" in stage.episode().cause
+
+
+def test_an_episode_whose_round_was_cancelled_has_failed_and_says_who_did_it(stage: Stage) -> None:
+    champion = stage.version("a")
+    stage.tell(drift(champion))
+    assert stage.advance().state is EpisodeState.BUDGET_OK
+    with stage.database.read() as tx:
+        (job,) = jobs.jobs(tx)
+    stage.database.write(lambda tx: steering.cancel(tx, job.id, "cancelled by ada: too dear"))
+    stage.outbox.deliver()
+    episode = stage.episode()
+    assert episode.state is EpisodeState.FAILED
+    assert "cancelled by ada: too dear" in episode.note
+
+
+def test_an_episode_whose_round_lost_its_last_worker_has_failed(stage: Stage) -> None:
+    champion = stage.version("a")
+    stage.tell(drift(champion))
+    stage.advance()
+    for _ in range(3):
+        job = stage.database.write(lambda tx: jobs.claim(tx, "lost", [advancing.ROUND_JOB], lease=-1))
+        assert job is not None
+        stage.database.write(lambda tx, job=job: jobs.take_back(tx, job))  # type: ignore[misc]
+    stage.outbox.deliver()
+    assert stage.episode().state is EpisodeState.FAILED
+    assert "worker was lost" in stage.episode().note
+
+
+def test_the_calendar_follows_the_policy_and_its_time_zone(stage: Stage) -> None:
+    stage.state(RetrainPolicy(on=(Cron("0 3 * * *", "America/New_York"),), cooldown=0))
+    stage.version("a")
+    trigger_scheduled(stage.workspace)
+    stage.clock.advance_to(stage.clock.now() + 7 * HOUR)
+    assert trigger_scheduled(stage.workspace) == 0, "three in the morning in UTC is another time"
+    stage.clock.advance_to(stage.clock.now() + HOUR)
+    assert trigger_scheduled(stage.workspace) == 1
+    assert "in America/New_York" in stage.episode().cause
+    stage.state(RetrainPolicy(on=(Drift(),)))
+    trigger_scheduled(stage.workspace)
+    with stage.database.read() as tx:
+        assert schedules.schedules(tx) == []
+
+
+def test_of_loops_that_see_the_calendar_due_at_once_one_opens_an_episode(stage: Stage) -> None:
+    stage.state(RetrainPolicy(on=(Cron("0 3 * * *"),), cooldown=0))
+    stage.version("a")
+    trigger_scheduled(stage.workspace)
+    stage.clock.advance_to(stage.clock.now() + DAY)
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(lambda _: trigger_scheduled(stage.workspace), range(6))) == 1
+    with stage.database.read() as tx:
+        assert len(episodes.list_episodes(tx, "p")) == 1

@@ -1,14 +1,17 @@
 """Every adapter passes its port's contract."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.s3_server import S3Server
 
 from perenne.compute import Executor, InlineExecutor, ProcessExecutor, ThreadExecutor
+from perenne.storage.cached_objects import Cache
 from perenne.storage.database import Database
-from perenne.storage.objects import FileObjects, ObjectStore
-from perenne.testing import DatabaseContract, ExecutorContract, JobQueueContract, ObjectStoreContract
+from perenne.storage.objects import CachedObjects, CloudObjects, FileObjects, ObjectStore
+from perenne.testing import DatabaseContract, ExecutorContract, ObjectStoreContract, RemoteObjectStoreContract
 
 
 class TestFileObjects(ObjectStoreContract):
@@ -23,17 +26,51 @@ class TestFileObjects(ObjectStoreContract):
         path.write_bytes(b"S" + path.read_bytes()[1:])
 
 
+class TestCloudObjects(RemoteObjectStoreContract):
+    """On S3, as moto's server speaks it."""
+
+    @pytest.fixture
+    def objects(self, s3: str, s3_server: S3Server) -> ObjectStore:
+        self.server = s3_server
+        return CloudObjects(s3)
+
+    def damage(self, objects: ObjectStore, digest: str) -> None:
+        assert isinstance(objects, CloudObjects)
+        bucket, prefix = objects.bucket.name, objects.bucket.prefix
+        key = f"{prefix}/{digest[:2]}/{digest[2:]}"
+        data = self.server.backend.get_object(bucket, key).value
+        self.server.backend.put_object(bucket, key, b"S" + data[1:])
+
+    @contextmanager
+    def outage(self, objects: ObjectStore) -> Iterator[None]:
+        self.server.stop()
+        try:
+            yield
+        finally:
+            self.server.start()
+
+
+class TestCachedObjects(TestCloudObjects):
+    @pytest.fixture
+    def objects(self, s3: str, s3_server: S3Server, tmp_path: Path) -> ObjectStore:
+        self.server = s3_server
+        return CachedObjects(CloudObjects(s3), Cache(tmp_path / "cache", 1 << 30))
+
+    def damage(self, objects: ObjectStore, digest: str) -> None:
+        assert isinstance(objects, CachedObjects)
+        super().damage(objects.origin, digest)
+
+
 class TestSqlite(DatabaseContract):
     @pytest.fixture
     def open_database(self, tmp_path: Path) -> Callable[[], Database]:
         return lambda: Database.open(f"sqlite:///{tmp_path}/contract.db")
 
 
-class TestJobsOnSqlite(JobQueueContract):
+class TestPostgres(DatabaseContract):
     @pytest.fixture
-    def database(self, tmp_path: Path) -> Iterator[Database]:
-        with Database.open(f"sqlite:///{tmp_path}/contract.db") as database:
-            yield database
+    def open_database(self, postgres_url: str) -> Callable[[], Database]:
+        return lambda: Database.open(postgres_url)
 
 
 class TestInlineExecutor(ExecutorContract):

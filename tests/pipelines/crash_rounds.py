@@ -1,8 +1,8 @@
 """Kills processes that run a pipeline, lets others finish it, and looks at what came out.
 
-Run as a program: `crash_rounds.py FOLDER FIRST_SEED ROUNDS`. Each round forks one to four children that run the same pipeline on
-the same database at once. A child dies by SIGKILL after so many calls of functions (half of them), or at some moment; how many,
-how and when is drawn from the round's seed. After one or two such waves a last child finishes the run. Then
+Run as a program: `crash_rounds.py FOLDER FIRST_SEED ROUNDS [postgresql]`. Each round forks one to four children that run the same
+pipeline on the same database at once. A child dies by SIGKILL after so many calls of functions (half of them), or at some moment;
+how many, how and when is drawn from the seed of the round. After one or two such waves a last child finishes the run. Then
 
 - its output must be what plain Python computes,
 - no step may have begun more often than there were kills, plus one,
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
+from tests.postgres import PostgresServer
 
 from perenne.compute import ThreadExecutor
 from perenne.pipelines import Engine, PipelineRun, current, pipeline, step
@@ -31,6 +32,7 @@ from perenne.storage.database import Database
 from perenne.storage.objects import FileObjects
 
 LOG = "CRASH_LOG"
+URL = "CRASH_DATABASE"
 CALLS = 40_000
 SECONDS = 0.25
 
@@ -88,10 +90,14 @@ def flow(count: int, length: int) -> float:
 
 def run(folder: Path, shape: tuple[int, int], threads: int) -> PipelineRun:
     executor = ThreadExecutor(threads) if threads > 1 else None
-    with Database.open(f"sqlite:///{folder}/crash.db") as database:
+    with open_database(folder) as database:
         engine = Engine(database, FileObjects(folder / "objects"), executor=executor)
         with engine:
             return engine.run(flow, *shape)
+
+
+def open_database(folder: Path) -> Database:
+    return Database.open(os.environ.get(URL) or f"sqlite:///{folder}/crash.db")
 
 
 def die_after(calls: int) -> None:
@@ -163,15 +169,22 @@ def play(folder: Path, seed: int) -> None:
         assert all_hits or not last, f"seed {seed}: a further run did not find everything done"
     begins = Counter((folder / "log").read_text().splitlines())
     assert max(begins.values()) <= kills + 1, f"seed {seed}: {begins} after {kills} kills"
-    with Database.open(f"sqlite:///{folder}/crash.db") as database, database.read() as tx:
+    with open_database(folder) as database, database.read() as tx:
         assert not tx.execute(sa.select(table.c.name).where(table.c.state != "done")).all(), f"seed {seed}: something is undone"
         assert set(tx.execute(sa.select(flow_run.c.state)).scalars()) <= {"done", "lost"}, f"seed {seed}: a run is still open"
 
 
 def main() -> None:
     folder, first, rounds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    server = PostgresServer() if sys.argv[4:] == ["postgresql"] else None
     for seed in range(first, first + rounds):
+        if server is not None:
+            os.environ[URL] = server.database()
         play(folder / str(seed), seed)
+        if server is not None:
+            server.drop(os.environ[URL])
+    if server is not None:
+        server.stop()
     print(f"{rounds} rounds from seed {first}")
 
 

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from perenne.core.clock import SystemClock
 from perenne.pipelines import Engine, pipeline, step
 from perenne.pipelines.artifacts import Output
-from perenne.pipelines.leases import LeaseKeeper, is_dead, owner_token
 from perenne.pipelines.store import Claim, Claimer, Settled, flow_run, lookup
 from perenne.pipelines.store import step as table
 from perenne.storage.database import Database
 from perenne.storage.objects import ObjectStore
+from perenne.storage.owners import LeaseKeeper, is_dead, owner_token
 
 CALLS: deque[str] = deque()
 GATE = threading.Event()
@@ -139,7 +139,7 @@ def test_many_rows_are_looked_up_in_chunks(database: Database) -> None:
 def test_an_owner_is_dead_when_its_process_is(tmp_path: Path) -> None:
     mine = owner_token()
     assert not is_dead(mine)
-    program = "from perenne.pipelines.leases import owner_token; print(owner_token())"
+    program = "from perenne.storage.owners import owner_token; print(owner_token())"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     theirs = subprocess.run(
         [sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True

@@ -16,7 +16,7 @@ from perenne.pipelines.code import CodeReader
 from perenne.pipelines.errors import NotEncodable
 from perenne.pipelines.remote import code_name, find
 from perenne.storage.database import Database
-from perenne.storage.objects import FileObjects, ObjectStore
+from perenne.storage.objects import FileObjects, ObjectStore, open_objects
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,22 @@ def test_the_same_pipeline_gives_the_same_everywhere(tmp_path: Path, objects: Ob
     executors[1].close()
     assert found[0] == found[1] == found[2]
     assert found[0][0] == flow(3, file)
+
+
+def test_children_open_the_same_bucket(tmp_path: Path, database: Database, s3: str, processes: ProcessExecutor) -> None:
+    file = tmp_path / "input.txt"
+    file.write_text("xyz")
+    for executor in (InlineExecutor(), processes):
+        objects = open_objects(f"{s3}/{executor.shares_memory}")
+        with Engine(database, objects, executor=executor) as engine:
+            run = engine.run(flow, 3, file)
+            assert (run.state, run.output) == ("done", flow(3, file)), run.error
+            kept = set(objects.digests())
+            assert len(kept) == 4, "three arrays and a file"
+            for digest in kept:
+                objects.delete(digest)
+            assert engine.run(flow, 3, file).output == run.output
+            assert set(objects.digests()) == kept, "what is lost from the bucket is made again"
 
 
 def test_progress_of_a_child_is_heard_here(engine: Engine, tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perenne.core.calendar import next_time
 from perenne.core.clock import DAY, HOUR, MINUTE, parse_time
 from perenne.core.errors import Invalid
 from perenne.projects import Cron, Drift, Guardrail, NewData, Objective, RetrainPolicy, Superior, Window
-from perenne.projects.calendar import next_time
 
 
 @pytest.mark.parametrize(("low", "high"), [(None, None), (1.0, 2.0)])

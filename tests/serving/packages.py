@@ -16,7 +16,7 @@ from perenne.serving.model import Constant, Deployment, Release, Role, Stop, Var
 from perenne.serving.releases import CURRENT, VERSIONS
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns, Field, FieldKind, Task, take
-from perenne.storage.objects import write_atomically
+from perenne.storage.files import write_atomically
 
 FIELDS = (
     Field("distance", FieldKind.NUMBER),

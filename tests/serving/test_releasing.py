@@ -24,7 +24,7 @@ from perenne.serving.loading import load_lineup
 from perenne.serving.model import Release, Role, Variant
 from perenne.serving.releases import CURRENT, HISTORY, VERSIONS, find_release, package_folder, read_release, release
 from perenne.serving.status import describe, read_statuses
-from perenne.storage.objects import write_atomically
+from perenne.storage.files import write_atomically
 from perenne.storage.trees import put_tree
 from perenne.storage.workspace import Workspace
 

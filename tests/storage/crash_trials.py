@@ -1,4 +1,6 @@
-"""Kills processes that write, and looks at what they leave. Run as a program: `crash_trials.py FOLDER FIRST_SEED TRIALS`.
+"""Kills processes that write, and looks at what they leave. Run as a program: `crash_trials.py FOLDER FIRST_SEED TRIALS [URL]`.
+
+The database is a file in the folder, or an empty one of PostgreSQL at the URL.
 
 Each trial forks a child that opens the database, puts objects and commits changes from several threads, and says so through a
 pipe after each. The child dies by SIGKILL at a point drawn from the seed: after so many steps of the interpreter (even seeds,
@@ -27,6 +29,7 @@ from perenne.storage import jobs, outbox
 from perenne.storage.database import Database, Transaction
 from perenne.storage.objects import FileObjects
 
+URL = "CRASH_DATABASE"
 THREADS = 3
 STEPS = 60_000
 SECONDS = 0.3
@@ -88,7 +91,7 @@ def die_after(steps: int) -> None:
 
 
 def open_both(folder: Path) -> tuple[Database, FileObjects]:
-    return Database.open(f"sqlite:///{folder}/crash.db"), FileObjects(folder / "objects")
+    return Database.open(os.environ.get(URL) or f"sqlite:///{folder}/crash.db"), FileObjects(folder / "objects")
 
 
 def trial(folder: Path, seed: int) -> list[str]:
@@ -115,7 +118,7 @@ def trial(folder: Path, seed: int) -> list[str]:
 def check(folder: Path, acknowledged: dict[str, str], seed: int) -> None:
     database, objects = open_both(folder)
     with database, database.read() as tx:
-        assert tx.connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok", seed
+        assert database.backend.check(tx) == "ok", seed
         there = sa.inspect(tx.connection).has_table("crash_kept")
         rows = {row.name: row.digest for row in tx.execute(sa.select(kept))} if there else {}
         lost = {name: digest for name, digest in acknowledged.items() if rows.get(name) != digest}
@@ -131,10 +134,12 @@ def check(folder: Path, acknowledged: dict[str, str], seed: int) -> None:
 def main(folder: Path, first: int, trials: int) -> None:
     """Run trials, a new database now and then; print how many changes were acknowledged in all."""
     total = 0
+    acknowledged: dict[str, str] = {}
     for group in range(first, first + trials, 5):
-        home = folder / str(group)
-        home.mkdir()
-        acknowledged: dict[str, str] = {}
+        home = folder / ("all" if URL in os.environ else str(group))
+        home.mkdir(exist_ok=True)
+        if URL not in os.environ:
+            acknowledged = {}
         for seed in range(group, min(group + 5, first + trials)):
             lines = trial(home, seed)
             acknowledged |= dict(line.split() for line in lines)
@@ -144,4 +149,6 @@ def main(folder: Path, first: int, trials: int) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 4:
+        os.environ[URL] = sys.argv[4]
     main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

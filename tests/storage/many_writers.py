@@ -1,4 +1,4 @@
-"""Several processes open one new database at the same moment and write audit records. `many_writers.py FOLDER PROCESSES RECORDS`.
+"""Several processes open one new database at the same moment and write audit records. `many_writers.py URL PROCESSES RECORDS`.
 
 Prints how many records a verified trail has, and how many jobs made with one key each there are.
 """
@@ -6,7 +6,6 @@ Prints how many records a verified trail has, and how many jobs made with one ke
 import os
 import sys
 from functools import partial
-from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -34,9 +33,8 @@ def change(tx: Transaction, process: int, number: int) -> None:
     audit.record(tx, Principal(f"process {process}"), "thing.make", "thing", str(number))
 
 
-def main(folder: Path, processes: int, records: int) -> None:
+def main(url: str, processes: int, records: int) -> None:
     """Fork the writers, let them go at once, wait, and verify."""
-    url = f"sqlite:///{folder}/many.db"
     wait, go = os.pipe()
     children = []
     for process in range(processes):
@@ -60,4 +58,4 @@ def main(folder: Path, processes: int, records: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.core.errors import Unavailable
+from perenne.storage.cached_objects import Cache, CachedObjects
 from perenne.storage.database import Database, Transaction
 from perenne.storage.objects import FileObjects
 
@@ -100,7 +101,17 @@ def full_objects(folder: Path) -> None:
     assert list(objects.digests()) == [before]
     assert list((folder / "objects" / "incoming").iterdir()) == []
     limit_files(resource.RLIM_INFINITY)
-    assert objects.put_file(source) == objects.put(b"x" * 200_000)
+    large = objects.put_file(source)
+    assert large == objects.put(b"x" * 200_000)
+    limit_files(100_000)
+    refused(lambda: objects.fetch(large, folder / "fetched" / "target"), "objects.unavailable")
+    assert list((folder / "fetched").iterdir()) == []
+    assert objects.get(large) == b"x" * 200_000
+    cached = CachedObjects(objects, Cache(folder / "cache", 1 << 30))
+    assert [cached.get(large), cached.get(before)] == [b"x" * 200_000, b"before"]
+    assert list(FileObjects(folder / "cache").digests()) == [before]
+    assert list((folder / "cache" / "incoming").iterdir()) == []
+    limit_files(resource.RLIM_INFINITY)
 
 
 def full(folder: Path) -> None:
@@ -122,6 +133,8 @@ def forbidden(folder: Path) -> None:
     refused(lambda: Database.open(url).write(insert(2)), "database.unavailable")
     refused(lambda: Database.open(f"sqlite:///{folder}/home/new/perenne.db"), "database.unavailable")
     refused(lambda: objects.put(b"new"), "objects.unavailable")
+    refused(lambda: objects.delete(digest), "objects.unavailable")
+    refused(lambda: objects.fetch(digest, folder / "home" / "target"), "objects.unavailable")
     assert objects.get(digest) == b"kept"
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from perenne.storage.objects import ABANDONED_S, FileObjects, write_atomically
+from perenne.storage.files import ABANDONED_S, write_atomically
+from perenne.storage.objects import FileObjects
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def opened(folder: Path) -> Iterator[Database]:
 def bring(folder: Path, versions: Path, to: str | None = None) -> None:
     """Upgrade the database, and close it."""
     with opened(folder) as database:
-        upgrade(database._writing, versions=versions, to=to)
+        upgrade(database.backend, versions=versions, to=to)
 
 
 def version_of(database: Database) -> str | None:
@@ -94,7 +94,7 @@ def assert_matches_the_declared_tables(database: Database) -> None:
         found = differences(tx.connection).upgrade_ops
         assert found is not None and found.as_diffs() == []
         there = {row[0] for row in tx.connection.exec_driver_sql("select sql from sqlite_master where type = 'trigger'")}
-    assert {statement for table in metadata.tables.values() for statement in statements_of(table)} == there
+    assert {statement for table in metadata.tables.values() for statement in statements_of(table, "sqlite")} == there
 
 
 def test_a_generated_version_makes_the_declared_tables(first: Path, tmp_path: Path) -> None:
@@ -147,7 +147,8 @@ def fill(database: Database) -> dict[str, list[dict[str, Any]]]:
         found.reflect(tx.connection)
 
     def insert(tx: Any) -> None:
-        tx.connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        if tx.connection.dialect.name == "sqlite":
+            tx.connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
         for table in found.sorted_tables:
             if table.name != "alembic_version":
                 tx.execute(table.insert(), [row_of(table, number) for number in range(1, 4)])
@@ -192,21 +193,21 @@ def assert_kept(database: Database, before: dict[str, list[dict[str, Any]]]) -> 
 def test_a_version_that_fails_leaves_the_schema_before(first: Path, tmp_path: Path) -> None:
     versions = with_second(first, tmp_path, FAILING)
     with opened(tmp_path) as database:
-        upgrade(database._writing, versions=versions, to="0001")
+        upgrade(database.backend, versions=versions, to="0001")
         with pytest.raises(sa.exc.OperationalError):
-            upgrade(database._writing, versions=versions)
+            upgrade(database.backend, versions=versions)
         assert version_of(database) == "0001"
         with database.read() as tx:
             assert not sa.inspect(tx.connection).has_table("half")
-        upgrade(database._writing, versions=first)
+        upgrade(database.backend, versions=first)
 
 
 def test_a_schema_of_a_newer_release_is_refused_and_left_alone(first: Path, tmp_path: Path) -> None:
     newer = with_second(first, tmp_path, SECOND)
     with opened(tmp_path) as database:
-        upgrade(database._writing, versions=newer)
+        upgrade(database.backend, versions=newer)
         with pytest.raises(Unavailable, match="0002, this program knows up to 0001") as error:
-            upgrade(database._writing, versions=first)
+            upgrade(database.backend, versions=first)
         assert error.value.code == "database.newer"
         assert version_of(database) == "0002"
 
@@ -217,7 +218,7 @@ def test_several_that_open_a_new_database_at_once_all_succeed(first: Path, tmp_p
     def open_at_once(_: int) -> str | None:
         together.wait(60)
         with opened(tmp_path) as database:
-            upgrade(database._writing, versions=first)
+            upgrade(database.backend, versions=first)
             return version_of(database)
 
     with ThreadPoolExecutor(6) as pool:
@@ -230,7 +231,7 @@ def test_opening_a_current_database_imports_no_migration_tool(first: Path, tmp_p
         "import sys; from pathlib import Path\n"
         "from perenne.storage.database import Database; from perenne.storage import migrations\n"
         f"database = Database('sqlite:///{tmp_path}/migrated.db')\n"
-        f"migrations.upgrade(database._writing, versions=Path({str(first)!r}))\n"
+        f"migrations.upgrade(database.backend, versions=Path({str(first)!r}))\n"
         "database.close(); print('alembic' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)

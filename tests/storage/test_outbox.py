@@ -1,16 +1,22 @@
 """Events: delivered at least once, with effects in the database exactly once."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from perenne.core.errors import Unavailable
+from perenne.core.clock import DAY
+from perenne.core.errors import Conflict, NotFound, Unavailable
 from perenne.core.events import Event
-from perenne.storage import outbox
+from perenne.storage import outbox, steering
 from perenne.storage.database import Database, Transaction
 from perenne.storage.outbox import MAX_ATTEMPTS, Outbox, StoredEvent, emit
+from perenne.storage.retention import BATCH, prune
 
 effects = sa.Table("effect", sa.MetaData(), sa.Column("of", sa.Text))
 
@@ -110,8 +116,9 @@ def test_an_event_is_set_aside_after_so_many_tries_and_can_be_brought_back(datab
     assert box.deliver() == 0
     assert stored(database)[0].attempts == MAX_ATTEMPTS
     broken = False
-    assert database.write(lambda tx: outbox.retry_set_aside(tx, event.id))
-    assert not database.write(lambda tx: outbox.retry_set_aside(tx, event.id))
+    assert database.write(lambda tx: steering.retry_event(tx, event.id)).state == "waiting"
+    with pytest.raises(Conflict):
+        database.write(lambda tx: steering.retry_event(tx, event.id))
     assert box.deliver() == 1
     assert noted(database) == ["a"]
 
@@ -141,3 +148,52 @@ def test_trouble_with_the_database_counts_against_no_event(database: Database) -
     with pytest.raises(Unavailable):
         Outbox(database, {Happened: [note]}).deliver()
     assert stored(database)[0].attempts == 0
+
+
+def test_two_processes_that_deliver_at_once_have_each_effect_once(database: Database) -> None:
+    names = [str(number) for number in range(60)]
+    emit_all(database, *names)
+    command = [sys.executable, str(Path(__file__).with_name("deliverers.py")), database.url.render_as_string(hide_password=False)]
+    environment = {**os.environ, "PYTHONPATH": str(Path("src").resolve())}
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True) for _ in range(2)
+    ]
+    for process in started:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    counts = [int(process.communicate(timeout=60)[0]) for process in started]
+    assert sum(counts) == 60
+    assert sorted(noted(database), key=int) == names
+
+
+def test_what_was_delivered_goes_after_its_time_and_what_was_not_stays(database: Database) -> None:
+    emit_all(database, *(str(number) for number in range(5)))
+    Outbox(database, {}).deliver(limit=3)
+    assert prune(database) == 0
+    database.write(lambda tx: tx.execute(outbox.table.update().values(ended=outbox.table.c.ended - 8 * DAY, created=0)))
+    assert prune(database) == 3
+    assert [event.state for event in stored(database)] == ["waiting", "waiting"]
+
+
+def test_many_rows_go_in_small_batches(database: Database) -> None:
+    rows = [
+        {"name": "x", "payload": "{}", "created": 1, "due": 1, "state": "delivered", "ended": 1 + n} for n in range(2 * BATCH + 5)
+    ]
+    database.write(lambda tx: tx.execute(outbox.table.insert(), rows))
+    assert prune(database, batches=1) == BATCH
+    assert prune(database) == BATCH + 5
+
+
+def test_a_set_aside_event_can_be_dropped_and_no_other(database: Database) -> None:
+    emit_all(database, "a", "b")
+    first, second = sorted(event.id for event in stored(database))
+    database.write(lambda tx: tx.execute(outbox.table.update().where(outbox.table.c.id == first).values(state="set_aside")))
+    assert database.write(lambda tx: steering.drop_event(tx, first)).state == "dropped"
+    for identity, error in ((first, Conflict), (second, Conflict), (999, NotFound)):
+        with pytest.raises(error):
+            database.write(lambda tx, identity=identity: steering.drop_event(tx, identity))  # type: ignore[misc]
+    Outbox(database, {Happened: [note]}).deliver()
+    assert noted(database) == ["b"]

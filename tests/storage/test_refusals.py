@@ -60,7 +60,9 @@ def test_the_database_is_for_its_owner_only(tmp_path: Path) -> None:
         assert {path.stat().st_mode & 0o077 for path in tmp_path.glob("new.db*")} == {0}
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/x", "file://elsewhere/x", "file:relative", "/tmp/x", ""])
+@pytest.mark.parametrize(
+    "url", ["ftp://bucket/x", "s3:/bucket/x", "file://elsewhere/x", "file:relative", "/tmp/x", "s3://[x", ""]
+)
 def test_an_object_store_that_no_adapter_speaks_is_refused(url: str) -> None:
     with pytest.raises(Invalid) as error:
         open_objects(url)

@@ -7,7 +7,7 @@ import pytest
 
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound, Unavailable
-from perenne.storage.objects import ObjectStore
+from perenne.storage.objects import FileObjects, ObjectStore, open_objects
 from perenne.storage.trees import Tree, TreeFile, fetch_tree, get_tree, put_tree
 
 
@@ -100,3 +100,17 @@ def test_a_damaged_tree_is_noticed(objects: ObjectStore, folder: Path, tmp_path:
     path.write_bytes(path.read_bytes().replace(b"a.txt", b"z.txt"))
     with pytest.raises(Unavailable):
         get_tree(objects, digest)
+
+
+def test_a_folder_goes_through_a_bucket_and_comes_back(s3: str, folder: Path, tmp_path: Path) -> None:
+    for number in range(40):
+        (folder / f"{number}.txt").write_text(str(number))
+    objects = open_objects(s3)
+    digest = put_tree(objects, folder)
+    assert len(list(objects.digests())) == 45
+    fetch_tree(objects, digest, tmp_path / "copy")
+    assert contents(tmp_path / "copy") == contents(folder)
+    assert put_tree(FileObjects(tmp_path / "other"), folder) == digest
+    objects.delete(get_tree(objects, digest).files[3].digest)
+    with pytest.raises(NotFound):
+        fetch_tree(open_objects(s3, cached=False), digest, tmp_path / "again")

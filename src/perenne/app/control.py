@@ -2,8 +2,6 @@
 
 import contextlib
 import logging
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 
@@ -20,7 +18,7 @@ from perenne.core import json
 from perenne.core.errors import PerenneError
 from perenne.net.asgi import Application
 from perenne.net.inbound import InboundLimits, Limits, allowed_hosts, error_reply
-from perenne.storage import jobs
+from perenne.storage.locks import Leadership
 from perenne.storage.workspace import Workspace
 
 log = logging.getLogger("perenne.control")
@@ -31,12 +29,13 @@ BODY_LIMIT = 32 * 1024 * 1024
 
 def application(workspace: Workspace, *, port: int) -> Application:
     """Return the control plane's ASGI application, limits included."""
+    from perenne.app.jobs import routes as job_routes
     from perenne.automation.http import routes as automation_routes
     from perenne.monitoring.http import routes as monitoring_routes
     from perenne.registry.http import routes as registry_routes
 
     own = [Route("/health", _health), Route("/version", _version)]
-    routes = [*own, *automation_routes, *monitoring_routes, *registry_routes]
+    routes = [*own, *job_routes, *automation_routes, *monitoring_routes, *registry_routes]
     handlers = {PerenneError: _error, Exception: _defect, 404: _unknown, 405: _unknown}
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
     app.state.workspace = workspace
@@ -83,7 +82,7 @@ async def _unknown(request: Request, error: Exception) -> Response:
 
 
 class Background:
-    """The loop, the errands and the trainers of one process, in threads and child processes that end with it.
+    """The loop and the workers of one process, in threads and child processes that end with it.
 
     Parameters
     ----------
@@ -91,15 +90,17 @@ class Background:
         What to keep going.
     servers : DeployedServers
         The model servers beside it.
+    workers : bool
+        Whether to do jobs here; if not, they are left to `perenne worker`.
     """
 
-    def __init__(self, platform: Platform, servers: DeployedServers) -> None:
+    def __init__(self, platform: Platform, servers: DeployedServers, *, workers: bool = True) -> None:
         self._platform = platform
         self._stop = threading.Event()
+        self._leadership = Leadership(platform.workspace.database, "loop")
+        self._workforce = platform.workforce() if workers else None
         self._threads = [
-            threading.Thread(target=self._repeat, args=(platform.loop.turn,), name="perenne-loop", daemon=True),
-            threading.Thread(target=self._repeat, args=(platform.errands.drain,), name="perenne-errands", daemon=True),
-            threading.Thread(target=self._repeat, args=(self._train,), name="perenne-trainer", daemon=True),
+            threading.Thread(target=self._repeat, args=(self._turn,), name="perenne-loop", daemon=True),
             threading.Thread(target=self._repeat, args=(servers.start_missing,), name="perenne-servers", daemon=True),
         ]
 
@@ -107,12 +108,25 @@ class Background:
         """Begin."""
         for thread in self._threads:
             thread.start()
+        if self._workforce is not None:
+            self._workforce.start()
 
     def stop(self) -> None:
-        """End after what is being done now; a round that runs is ended too, and resumed by whoever comes next."""
+        """End after what is being done now; a round that runs is stopped and given back, and resumed by whoever comes next."""
         self._stop.set()
+        if self._workforce is not None:
+            self._workforce.drain(0)
+            self._workforce.join()
         for thread in self._threads:
             thread.join()
+        with contextlib.suppress(PerenneError):  # the lease runs out
+            self._leadership.give_up()
+
+    def _turn(self) -> None:
+        leads = self._leadership.held()
+        self._platform.loop.turn(leads=leads)
+        if leads:
+            self._platform.loop.tidy()
 
     def _repeat(self, work: Callable[[], object]) -> None:
         while not self._stop.is_set():
@@ -121,19 +135,3 @@ class Background:
             except Exception:
                 log.exception("a part of the background failed; it goes on")
             self._stop.wait(TURN_SECONDS)
-
-    def _train(self) -> None:
-        """Start a child process for waiting rounds: the libraries of training stay out of this one."""
-        with self._platform.workspace.database.read() as tx:
-            waiting = jobs.waiting(tx, self._platform.trainer.kinds)
-        if not waiting:
-            return
-        child = subprocess.Popen([sys.executable, "-m", "perenne.app.trainer"])
-        while child.poll() is None and not self._stop.wait(TURN_SECONDS):
-            pass
-        if child.poll() is None:
-            child.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=10)
-        if child.poll() is None:
-            child.kill()

@@ -1,14 +1,16 @@
-"""`python -m perenne.app.trainer`: do the rounds that wait, then end. The control plane starts it when there are some."""
+"""`python -m perenne.app.trainer`: do one heavy job, such as a round, and end. A worker starts it and hands it the job."""
+
+from collections.abc import Mapping
 
 from perenne.app.wiring import Platform
+from perenne.automation import Handler, run_child
 from perenne.storage.workspace import Workspace
 
 
-def main() -> None:
-    """Drain the queue of rounds of this installation."""
-    with Workspace() as workspace:
-        Platform(workspace).trainer.drain()
+def handlers(workspace: Workspace) -> Mapping[str, Handler]:
+    """Return who does which heavy job."""
+    return Platform(workspace).heavy
 
 
 if __name__ == "__main__":
-    main()
+    run_child(handlers)

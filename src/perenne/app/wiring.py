@@ -1,12 +1,14 @@
 """Who hears of what, and who does which job: the one table that joins the domains."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from perenne import automation, monitoring, registry, serving
-from perenne.automation import Loop, Reactions, Worker
+from perenne.automation import Loop, Reactions, Worker, Workforce
+from perenne.core.errors import Invalid
 from perenne.core.events import Event
 from perenne.storage import jobs
 from perenne.storage.jobs import Job
@@ -28,18 +30,31 @@ class Platform:
     ----------
     loop : Loop
         The heartbeat.
-    errands : Worker
-        Does what is quick and talks to the outside: delivering alerts.
-    trainer : Worker
-        Does what is heavy: rounds.
+    quick, heavy : mapping
+        Kinds of job and their handlers: what is done in passing, such as delivering alerts, and what gets a process of its own.
+    errands, trainer : Worker
+        Do the one and the other in the thread that asks.
     """
 
     def __init__(self, workspace: Workspace, *, replay: bool = False) -> None:
         self.workspace = workspace
         self._delivery = monitoring.notify.AlertDelivery(monitoring.notify.channels_from(os.environ))
         self.loop = Loop(workspace, Outbox(workspace.database, self._subscribers()), replay=replay)
-        self.errands = Worker(workspace, {monitoring.notify.DELIVER: self._deliver})
-        self.trainer = Worker(workspace, {automation.ROUND_JOB: automation.run_round_job})
+        self.quick = {monitoring.notify.DELIVER: self._deliver}
+        self.heavy = {automation.ROUND_JOB: automation.run_round_job}
+        self.errands = Worker(workspace, self.quick)
+        self.trainer = Worker(workspace, self.heavy)
+
+    def workforce(self, kinds: Sequence[str] = (), *, slots: int = 1) -> Workforce:
+        """Return workers for some kinds of job, for all if none is named. Raises Invalid if a kind is not known."""
+        known = [*self.quick, *self.heavy]
+        for kind in kinds:
+            if kind not in known:
+                raise Invalid(f"{kind[:60]!r} is no kind of job", code="job.kind", hint=f"one of: {', '.join(known)}")
+        chosen = set(kinds or known)
+        quick = {kind: handler for kind, handler in self.quick.items() if kind in chosen}
+        heavy = [kind for kind in self.heavy if kind in chosen]
+        return Workforce(self.workspace, quick, heavy, [sys.executable, "-m", "perenne.app.trainer"], slots=slots)
 
     def _subscribers(self) -> Mapping[type[Event], Sequence[Subscriber]]:
         reactions = Reactions(self.workspace.clock)
@@ -51,6 +66,7 @@ class Platform:
             monitoring.events.ObjectiveMissed: [reactions.on_objective],
             monitoring.events.GuardrailBreached: [reactions.on_guardrail],
             monitoring.events.AlertsChanged: [self._delivery.queue],
+            jobs.JobFailed: [reactions.on_job_failed],
         }
 
     def _deliver(self, workspace: Workspace, job: Job) -> None:

@@ -48,17 +48,46 @@ installation = sa.Table(
 )
 
 
+_ONLY_GROWS = "the audit trail is only ever added to"
+_NO_GAP = "the audit trail has no gap"
+_NEXT = "coalesce((SELECT max(seq) FROM audit), 0) + 1"
+
 for _table in (table, installation):
     for _change in ("UPDATE", "DELETE"):
         add_statement(
             _table,
             f"CREATE TRIGGER {_table.name}_no_{_change.lower()} BEFORE {_change} ON {_table.name} "
-            f"BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END",
+            f"BEGIN SELECT RAISE(ABORT, '{_ONLY_GROWS}'); END",
         )
 add_statement(
     table,
-    "CREATE TRIGGER audit_no_gap BEFORE INSERT ON audit WHEN NEW.seq <> coalesce((SELECT max(seq) FROM audit), 0) + 1 "
-    "BEGIN SELECT RAISE(ABORT, 'the audit trail has no gap'); END",
+    f"CREATE TRIGGER audit_no_gap BEFORE INSERT ON audit WHEN NEW.seq <> {_NEXT} BEGIN SELECT RAISE(ABORT, '{_NO_GAP}'); END",
+)
+
+_RAISE = "RAISE EXCEPTION '{}' USING ERRCODE = 'integrity_constraint_violation'"
+for _table in (table, installation):
+    add_statement(
+        _table,
+        f"CREATE FUNCTION {_table.name}_only_grows() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN {_RAISE.format(_ONLY_GROWS)}; END $$",
+        dialect="postgresql",
+    )
+    add_statement(
+        _table,
+        f"CREATE TRIGGER {_table.name}_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON {_table.name} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {_table.name}_only_grows()",
+        dialect="postgresql",
+    )
+add_statement(
+    table,
+    f"CREATE FUNCTION audit_no_gap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.seq <> {_NEXT} THEN "
+    f"{_RAISE.format(_NO_GAP)}; END IF; RETURN NEW; END $$",
+    dialect="postgresql",
+)
+add_statement(
+    table,
+    "CREATE TRIGGER audit_no_gap BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION audit_no_gap()",
+    dialect="postgresql",
 )
 
 _names = AuditRecord.__struct_fields__
@@ -135,9 +164,9 @@ def verify(tx: Transaction, known: Head | None = None) -> Verdict:
 
 
 def _stream(tx: Transaction) -> Iterator[AuditRecord]:
-    rows = tx.connection.execution_options(yield_per=5_000).execute(sa.select(*_columns).order_by(table.c.seq))
-    for row in rows:
-        yield read_struct(AuditRecord, row)
+    with tx.execute(sa.select(*_columns).order_by(table.c.seq).execution_options(yield_per=5_000)) as rows:
+        for row in rows:
+            yield read_struct(AuditRecord, row)
 
 
 def _following(tx: Transaction, prev: str) -> list[AuditRecord]:

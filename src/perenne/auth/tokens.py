@@ -172,7 +172,7 @@ def authenticate(database: Database, text: str, now: int) -> Principal:
         token, principal = verify_token(tx, text, now)
     if token.last_used is None or token.last_used < now - HOUR:
         mine = table.update().where(table.c.id == token.id)
-        database.submit(lambda tx: tx.execute(mine.values(last_used=now)).rowcount, durable=False)
+        database.submit(lambda tx: tx.execute(mine.values(last_used=now)).rowcount, durable=False, alone=False)
     return principal
 
 

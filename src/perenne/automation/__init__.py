@@ -2,8 +2,8 @@
 
 `round` is the standard pipeline and `rounds` runs it and keeps its result; `episodes` moves a retraining through its states,
 `advancing` says what each state does when it is due, `reactions` what happens when others announce something, `retraining` is
-the job between; `schedules` opens episodes by calendar and by rows; `loop` and `worker` keep it all going; `explaining` answers
-why a prediction is what it is, `overview` where every stage stands.
+the job between; `schedules` opens episodes by calendar and by rows; `loop` turns, `worker`, `workforce` and `children` do the
+jobs; `explaining` answers why a prediction is what it is, `overview` where every stage stands.
 """
 
 from importlib import import_module
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.automation.advancing import ROUND_JOB
+    from perenne.automation.children import run_child
     from perenne.automation.episodes import history, list_episodes
     from perenne.automation.explaining import why
     from perenne.automation.loop import Loop
@@ -19,25 +20,29 @@ if TYPE_CHECKING:
     from perenne.automation.reactions import Reactions
     from perenne.automation.retraining import run_round_job
     from perenne.automation.rounds import run_round
-    from perenne.automation.worker import Worker
+    from perenne.automation.worker import Handler, Worker
+    from perenne.automation.workforce import Workforce
 
 _ROOMS = {
     "Episode": "model",
     "EpisodeState": "model",
+    "Handler": "worker",
     "Loop": "loop",
     "ROUND_JOB": "advancing",
     "Reactions": "reactions",
     "Worker": "worker",
+    "Workforce": "workforce",
     "list_episodes": "episodes",
     "history": "episodes",
+    "run_child": "children",
     "run_round": "rounds",
     "run_round_job": "retraining",
     "status": "overview",
     "why": "explaining",
 }
 
-__all__ = ["ROUND_JOB", "Episode", "EpisodeState", "Loop", "Reactions", "Worker"]
-__all__ += ["history", "list_episodes", "run_round", "run_round_job", "status", "why"]
+__all__ = ["ROUND_JOB", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Worker", "Workforce"]
+__all__ += ["history", "list_episodes", "run_child", "run_round", "run_round_job", "status", "why"]
 
 
 def __getattr__(name: str) -> Any:

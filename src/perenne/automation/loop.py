@@ -1,15 +1,23 @@
-"""The loop's heartbeat: collect, judge, join labels, deliver events, move episodes. Each step is safe to repeat."""
+"""The loop's heartbeat: collect, judge, join labels, deliver events, move episodes. Each step is safe to repeat.
+
+Each is also safe when several processes do it at once: what moves is moved by guarded changes. What lies on this machine's disk
+is collected and released by every process; the rest by the one that leads.
+"""
 
 import logging
+import time
 from collections.abc import Callable
 
 from perenne import monitoring, serving
 from perenne.automation.advancing import advance_due
 from perenne.automation.schedules import trigger_scheduled
 from perenne.storage.outbox import Outbox
+from perenne.storage.retention import prune
 from perenne.storage.workspace import Workspace
 
 log = logging.getLogger("perenne.loop")
+
+PRUNE_INTERVAL_S = 600.0
 
 
 class Loop:
@@ -30,20 +38,26 @@ class Loop:
         self._outbox = outbox
         self._replay = replay
         self._released: dict[str, int] = {}
+        self._prune_at = 0.0
 
-    def turn(self) -> int:
-        """Do all that is due now, and return how much that was. A part that fails is logged and tried again in the next turn."""
-        parts = (
-            self._collect,
-            self._realise,
-            self._judge,
-            self._outbox.deliver,
-            self._schedule,
-            self._advance,
-            self._outbox.deliver,
-            self._release,
-        )
+    def turn(self, *, leads: bool = True) -> int:
+        """Do all that is due now, and return how much that was. A part that fails is logged and tried again in the next turn.
+
+        Parameters
+        ----------
+        leads : bool
+            Whether to do what one process does for all.
+        """
+        shared = (self._judge, self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
+        parts = (self._collect, self._realise, *(shared if leads else ()), self._release)
         return sum(self._guarded(part) for part in parts)
+
+    def tidy(self) -> int:
+        """Remove what ended long ago, now and then; return how many rows went."""
+        if time.monotonic() < self._prune_at:
+            return 0
+        self._prune_at = time.monotonic() + PRUNE_INTERVAL_S
+        return self._guarded(lambda: prune(self._workspace.database))
 
     def settle(self, turns: int = 20) -> int:
         """Turn until nothing is left to do at this instant, and return how much was done."""

@@ -1,5 +1,7 @@
 """What automation does when others announce something: the subscribers of the outbox."""
 
+import msgspec
+
 from perenne import monitoring, registry, serving
 from perenne.auth import audit
 from perenne.auth.principals import Principal, PrincipalKind, policy_principal
@@ -14,6 +16,7 @@ from perenne.projects import Drift, Missed, ProjectRecord, RetrainPolicy, Trigge
 from perenne.registry import GateState, VersionDecided, VersionRegistered
 from perenne.serving import Deployment, StopMode
 from perenne.storage.database import Transaction
+from perenne.storage.jobs import JobFailed
 
 
 class Reactions:
@@ -84,6 +87,15 @@ class Reactions:
         present = registry.aliased(tx, model, "champion")
         if present is None or present.id != deployment.champion.version:
             registry.set_alias(tx, actor, model, "champion", deployment.champion.version, reason=f"{event.change} by hand")
+
+    def on_job_failed(self, tx: Transaction, event: JobFailed) -> None:
+        """End the episode whose round was given up or cancelled: nobody would move it on."""
+        if event.kind != advancing.ROUND_JOB:
+            return
+        payload = msgspec.json.decode(event.payload, type=advancing.RoundJob)
+        step = self._step(tx, payload.project, payload.episode)
+        if step.episode.open:
+            step.move(EpisodeState.FAILED, f"the round was cancelled: {event.error}" if event.cancelled else event.error)
 
     def _trigger(self, tx: Transaction, deployment: str, version: str, trigger: Trigger, cause: str) -> None:
         project = _project(tx, deployment)

@@ -1,5 +1,8 @@
 """The job of an episode: train the challenger, judge it, check that its package stands on its own feet, and hand it on."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -12,9 +15,9 @@ from perenne.automation.advancing import RoundJob
 from perenne.automation.episodes import get_episode, move
 from perenne.automation.model import Episode, EpisodeState
 from perenne.automation.rounds import RoundResult, run_round
-from perenne.core.errors import PerenneError
-from perenne.pipelines import Finished, Hit
-from perenne.projects import ProjectRecord, RetrainPolicy, get_project, load_project
+from perenne.core.errors import NotFound, PerenneError
+from perenne.pipelines import Finished, Hit, Planned, Started
+from perenne.projects import LoadedProject, ProjectRecord, RetrainPolicy, fetch_bundle, get_project, load_project
 from perenne.registry import GateState, Version
 from perenne.storage import jobs
 from perenne.storage.database import Transaction
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from perenne.pipelines import StepEvent
 
 VALIDATED = "validate"
+PROGRESS_INTERVAL_S = 0.5
 
 
 def run_round_job(workspace: Workspace, job: Job) -> None:
@@ -37,9 +41,10 @@ def run_round_job(workspace: Workspace, job: Job) -> None:
     if not episode.open:
         workspace.database.write(lambda tx: jobs.finish(tx, job))
         return
-    work = _Work(workspace, project, episode, payload.now)
+    work = _Work(workspace, job, project, episode, payload.now)
     try:
-        result = run_round(workspace, work.actor, load_project(Path(project.folder)), on_event=work.hear, now=payload.now)
+        with _loaded(workspace, project) as loaded:
+            result = run_round(workspace, work.actor, loaded, on_event=work.hear, now=payload.now, fence=work.hold)
         problem = _infrastructure_problem(workspace, result.version)
     except PerenneError as error:
         if job.attempt < job.attempts_allowed and error.status >= 500:
@@ -50,20 +55,59 @@ def run_round_job(workspace: Workspace, job: Job) -> None:
     workspace.database.write(lambda tx: work.judge(tx, job, result, problem))
 
 
-class _Work:
-    """Moves one episode through the states of its training."""
+@contextmanager
+def _loaded(workspace: Workspace, project: ProjectRecord) -> Iterator[LoadedProject]:
+    """Load a project from its folder; where that is not on this machine, from the recorded bundle, in a folder of its own."""
+    folder = Path(project.folder)
+    if (folder / "project.py").is_file():
+        yield load_project(folder)
+        return
+    if not project.bundle:
+        raise NotFound(
+            f"{folder} is not on this machine, and nothing of it was recorded",
+            code="project.not_found",
+            hint="`perenne run` in the project's folder records it for other workers",
+        )
+    with TemporaryDirectory(prefix="perenne-project-") as copy:
+        fetch_bundle(workspace.objects, project.bundle, Path(copy))
+        yield load_project(Path(copy), origin=project.folder)
 
-    def __init__(self, workspace: Workspace, project: ProjectRecord, episode: Episode, now: int) -> None:
+
+class _Work:
+    """Moves one episode through the states of its training, and says how far its job is."""
+
+    def __init__(self, workspace: Workspace, job: Job, project: ProjectRecord, episode: Episode, now: int) -> None:
         self._workspace = workspace
+        self._job = job
+        self._steps = self._ended = 0
+        self._told = 0.0
         self._episode = episode
         self._now = now
         self._policy = project.policy or RetrainPolicy()
         self.actor = policy_principal(project.name, project.owner)
 
+    def hold(self, tx: Transaction) -> None:
+        """Raise Conflict if another worker has the job by now."""
+        jobs.hold(tx, self._job)
+
     def hear(self, event: "StepEvent") -> None:
-        """Move on when the data has passed validation."""
+        """Say how far the job is; move on when the data has passed validation."""
+        self._note_progress(event)
         if isinstance(event, Finished | Hit) and event.step == VALIDATED and self._episode.state is EpisodeState.BUDGET_OK:
             self._workspace.database.write(self._data_ready)
+
+    def _note_progress(self, event: "StepEvent") -> None:
+        match event:
+            case Planned(_, _, steps, hits):
+                self._steps, self._ended = self._steps + steps, self._ended + hits
+            case Finished():
+                self._ended += 1
+            case Started(step) if time.monotonic() >= self._told + PROGRESS_INTERVAL_S:
+                self._told = time.monotonic()
+                share = self._ended / self._steps if self._steps else None
+                self._workspace.database.write(
+                    lambda tx: jobs.note_progress(tx, self._job, share, step), durable=False, alone=False
+                )
 
     def _data_ready(self, tx: Transaction) -> None:
         self._move(tx, EpisodeState.DATA_READY, "the data passed validation; labels are older than the label delay")

@@ -11,7 +11,7 @@ from perenne.automation.evidence import evidence_of, gate_policy
 from perenne.automation.round import Bounds, Outcome, compare, standard_round
 from perenne.core.errors import Invalid, PerenneError
 from perenne.pipelines import Engine, PipelineRun, Started
-from perenne.projects import LoadedProject, Model, RetrainPolicy, Window, record_project
+from perenne.projects import LoadedProject, Model, RetrainPolicy, Window, put_bundle, record_project
 from perenne.registry import Version
 from perenne.stats.cells import Reference
 from perenne.storage.database import Transaction
@@ -40,7 +40,13 @@ class RoundResult(msgspec.Struct, frozen=True):
 
 
 def run_round(
-    workspace: Workspace, actor: Principal, loaded: LoadedProject, *, on_event: Listener | None = None, now: int | None = None
+    workspace: Workspace,
+    actor: Principal,
+    loaded: LoadedProject,
+    *,
+    on_event: Listener | None = None,
+    now: int | None = None,
+    fence: Callable[[Transaction], None] | None = None,
 ) -> RoundResult:
     """Do one round of a project: from its data to a registered, measured version.
 
@@ -52,6 +58,8 @@ def run_round(
         Hears of every step as it starts, ends or is found done already.
     now : int, optional
         Rows and labels later than this are not used; the workspace's time if not given.
+    fence : callable, optional
+        Called in the transaction that registers the version; raises if the result no longer counts.
 
     Raises
     ------
@@ -61,7 +69,8 @@ def run_round(
     project, model = loaded.project, loaded.project.only_model
     policy = project.policy or RetrainPolicy()
     now = workspace.clock.now() if now is None else now
-    record = workspace.database.write(lambda tx: record_project(tx, actor, workspace.objects, loaded))
+    bundle = put_bundle(workspace.objects, loaded.root)
+    record = workspace.database.write(lambda tx: record_project(tx, actor, workspace.objects, loaded, bundle))
     with workspace.database.read() as tx:
         champion = registry.aliased(tx, record.name, "champion")
     recorder = _Recorder(workspace, actor, loaded, on_event)
@@ -83,10 +92,16 @@ def run_round(
             tree = put_tree(workspace.objects, outcome.package)
             challenged = champion if champion is not None and champion.tree != tree else None
             compared = _compare(engine, outcome, tree, challenged, policy, recorder)
-        except Exception as error:
-            recorder.fail(error.message if isinstance(error, PerenneError) else f"{type(error).__name__}: {error}")
+            return _keep(workspace, actor, loaded, recorder, done, _Made(outcome, tree, challenged, compared), fence)
+        except (Exception, KeyboardInterrupt) as error:
+            recorder.fail(_reason(error))
             raise
-        return _keep(workspace, actor, loaded, recorder, done, _Made(outcome, tree, challenged, compared))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return error.message if isinstance(error, PerenneError) else f"{type(error).__name__}: {error}"
 
 
 def _window(model: Model, policy: RetrainPolicy, now: int) -> Window:
@@ -156,7 +171,13 @@ def _compare(
 
 
 def _keep(
-    workspace: Workspace, actor: Principal, loaded: LoadedProject, recorder: "_Recorder", done: PipelineRun, made: _Made
+    workspace: Workspace,
+    actor: Principal,
+    loaded: LoadedProject,
+    recorder: "_Recorder",
+    done: PipelineRun,
+    made: _Made,
+    fence: Callable[[Transaction], None] | None,
 ) -> RoundResult:
     """Register what the pipeline made, in one transaction with the end of the run."""
     outcome, tree, challenged, compared = made
@@ -170,6 +191,8 @@ def _keep(
     policy = loaded.project.policy or RetrainPolicy()
 
     def keep(tx: Transaction) -> Version:
+        if fence is not None:
+            fence(tx)
         tracking.end_run(
             tx, actor, run, state=RunState.FINISHED, outcome=_sentence(outcome), metrics=_metrics(outcome),
             data=[outcome.checked.snapshot], flow=done.id,

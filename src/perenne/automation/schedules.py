@@ -6,9 +6,11 @@ from perenne.automation import store
 from perenne.automation.episodes import open_episode
 from perenne.core.clock import format_time
 from perenne.monitoring import Alert
-from perenne.projects import Cron, Drift, Manual, Missed, NewData, ProjectRecord, Trigger, list_projects, next_time
+from perenne.projects import Cron, Drift, Manual, Missed, NewData, ProjectRecord, Trigger, list_projects
 from perenne.registry import Version
+from perenne.storage import schedules
 from perenne.storage.database import Transaction
+from perenne.storage.schedules import Schedule
 from perenne.storage.workspace import Workspace
 
 
@@ -16,8 +18,59 @@ def trigger_scheduled(workspace: Workspace) -> int:
     """Open the episodes that are due without anybody announcing it, and return how many."""
     now = workspace.clock.now()
     with workspace.database.read() as tx:
-        due = [project for project in list_projects(tx) if project.policy is not None and _cause(tx, project, now)]
-    return sum(workspace.database.write(lambda tx, project=project: _open(tx, project, now)) for project in due)  # type: ignore[misc]
+        projects = {project.name: project for project in list_projects(tx) if project.policy is not None}
+        stale = _stale_calendars(tx, projects)
+        due = [project for project in projects.values() if _cause(tx, project, now)]
+    if stale:
+        workspace.database.write(lambda tx: _keep_calendars(tx, projects))
+    with workspace.database.read() as tx:
+        times = schedules.due_schedules(tx, now, _PREFIX)
+    opened = sum(workspace.database.write(lambda tx, time=time: _fire(tx, projects, time, now)) for time in times)  # type: ignore[misc]
+    return opened + sum(workspace.database.write(lambda tx, project=project: _open(tx, project, now)) for project in due)  # type: ignore[misc]
+
+
+_PREFIX = "policy/"
+
+
+def _calendars(projects: dict[str, ProjectRecord]) -> dict[str, tuple[ProjectRecord, Cron]]:
+    """Name the calendars of all policies: each is a schedule."""
+    return {
+        f"{_PREFIX}{project.name}/{trigger.zone}/{trigger.expression}": (project, trigger)
+        for project in projects.values()
+        if project.policy is not None
+        for trigger in project.policy.on
+        if isinstance(trigger, Cron)
+    }
+
+
+def _stale_calendars(tx: Transaction, projects: dict[str, ProjectRecord]) -> bool:
+    return {schedule.name for schedule in schedules.schedules(tx, _PREFIX)} != set(_calendars(projects))
+
+
+def _keep_calendars(tx: Transaction, projects: dict[str, ProjectRecord]) -> None:
+    """Have one schedule for each calendar of a policy; a new one counts from its last firing, or from when it was stated."""
+    wanted = _calendars(projects)
+    for name in {schedule.name for schedule in schedules.schedules(tx, _PREFIX)} - set(wanted):
+        schedules.drop_schedule(tx, name)
+    for name, (project, trigger) in wanted.items():
+        last = store.last_trigger(tx, project.name, trigger)
+        after = project.updated if last is None else last
+        schedules.keep_schedule(tx, name, trigger.expression, trigger.zone, after=after)
+
+
+def _fire(tx: Transaction, projects: dict[str, ProjectRecord], time: Schedule, now: int) -> int:
+    """Open an episode because its time has come: once for any number of missed times, and by one of several loops."""
+    project, trigger = _calendars(projects).get(time.name, (None, None))
+    if project is None or trigger is None or project.policy is None or time.due is None:
+        return 0
+    champion = registry.aliased(tx, project.name, "champion")
+    if champion is None or not schedules.fire(tx, time, now):
+        return 0
+    actor = policy_principal(project.name, project.owner)
+    place = "" if trigger.zone == "UTC" else f" in {trigger.zone}"
+    cause = f"the calendar {trigger.expression}{place}, due {format_time(time.due)}"
+    opened = open_episode(tx, actor, project.name, project.policy, trigger, cause, champion=champion.id, now=now)
+    return int(opened is not None)
 
 
 def _open(tx: Transaction, project: ProjectRecord, now: int) -> int:
@@ -40,13 +93,11 @@ def _cause(tx: Transaction, project: ProjectRecord, now: int) -> tuple[Trigger, 
     for trigger in project.policy.on:
         cause = ""
         match trigger:
-            case Cron():
-                cause = _due(tx, project, trigger, now)
             case NewData() if free:
                 cause = _gathered(tx, project, trigger, champion)
             case Drift() | Missed() if free:
                 cause = _held(tx, project, trigger, champion)
-            case Manual() | NewData() | Drift() | Missed():
+            case Cron() | Manual() | NewData() | Drift() | Missed():
                 continue
         if cause:
             return trigger, cause
@@ -56,13 +107,6 @@ def _cause(tx: Transaction, project: ProjectRecord, now: int) -> tuple[Trigger, 
 def _is_free(tx: Transaction, project: str, now: int) -> bool:
     last = next(iter(store.newest(tx, project, 1)), None)
     return last is None or (not last.open and now >= last.rest_until)
-
-
-def _due(tx: Transaction, project: ProjectRecord, trigger: Cron, now: int) -> str:
-    """Fire once for any number of missed times: only the first one since the last firing counts."""
-    last = store.last_trigger(tx, project.name, trigger)
-    time = next_time(trigger.expression, project.updated if last is None else last)
-    return f"the calendar {trigger.expression}, due {format_time(time)}" if time is not None and time <= now else ""
 
 
 def _gathered(tx: Transaction, project: ProjectRecord, trigger: NewData, champion: Version) -> str:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from perenne.automation.model import Episode, EpisodeState, Step
 from perenne.projects import Trigger
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.schema import only_where
 
 episode = sa.Table(
     "episode",
@@ -28,7 +29,7 @@ episode = sa.Table(
     sa.Column("rejections", sa.Integer, nullable=False),
 )
 # One open episode per project: the database refuses a second one, whoever races.
-sa.Index("uq_episode_open", episode.c.project, unique=True, sqlite_where=episode.c.open, postgresql_where=episode.c.open)
+sa.Index("uq_episode_open", episode.c.project, unique=True, **only_where("open"))
 sa.Index("ix_episode_due", episode.c.open, episode.c.due)
 
 transition = sa.Table(

@@ -1,24 +1,60 @@
-"""A worker: takes one leased job after another, keeps the lease while it works, and leaves failures to be tried again."""
+"""A worker that does jobs in its own thread, one after another; and what every worker does around a job."""
 
-import os
-import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Mapping
 
-from perenne.core.clock import SECOND
 from perenne.core.errors import Conflict
-from perenne.core.ids import new_id
 from perenne.storage import jobs
 from perenne.storage.jobs import LEASE, Job
+from perenne.storage.owners import LeaseKeeper, owner_token
 from perenne.storage.workspace import Workspace
+
+log = logging.getLogger("perenne.worker")
 
 Handler = Callable[[Workspace, Job], None]
 """Does a job, and finishes it in the transaction that keeps its result."""
 
 
+def carry_out(workspace: Workspace, handler: Handler, job: Job) -> None:
+    """Do a job. What goes wrong is noted, and the job left to be tried again; what another took over is dropped."""
+    try:
+        handler(workspace, job)
+    except Exception as error:
+        if isinstance(error, Conflict) and error.code == "job.lost":
+            log.warning("job %s (%s) was taken over by another worker", job.id, job.kind)
+            return
+        log.warning("job %s (%s) failed in attempt %d", job.id, job.kind, job.attempt, exc_info=error)
+        settle(workspace, job, f"{type(error).__name__}: {error}")
+    else:
+        settle(workspace, job, "its handler ended without a result")
+
+
+def settle(workspace: Workspace, job: Job, error: str) -> None:
+    """Note a failure, unless the job has ended or is another worker's by now."""
+    with workspace.database.read() as tx:
+        now = jobs.get_job(tx, job.id)
+    if now is None or (now.state, now.attempt, now.owner) != ("running", job.attempt, job.owner):
+        return
+    try:
+        workspace.database.write(lambda tx: jobs.fail(tx, job, error))
+    except Conflict:
+        return
+
+
+def take_back_lost(workspace: Workspace) -> int:
+    """Give jobs of dead workers back to the queue, whatever their kind; return how many."""
+    with workspace.database.read() as tx:
+        lost = jobs.lost_jobs(tx)
+    taken = 0
+    for job in lost:
+        if workspace.database.write(lambda tx, job=job: jobs.take_back(tx, job), alone=False):  # type: ignore[misc]
+            log.warning("job %s (%s) lost its worker in attempt %d", job.id, job.kind, job.attempt)
+            taken += 1
+    return taken
+
+
 class Worker:
-    """Does jobs of the kinds it has handlers for.
+    """Does jobs of the kinds it has handlers for, in the thread that asks.
 
     Parameters
     ----------
@@ -31,7 +67,7 @@ class Worker:
     def __init__(self, workspace: Workspace, handlers: Mapping[str, Handler]) -> None:
         self._workspace = workspace
         self._handlers = dict(handlers)
-        self.owner = f"{socket.gethostname()}/{os.getpid()}/{new_id()[-6:]}"
+        self.owner = owner_token()
 
     @property
     def kinds(self) -> list[str]:
@@ -39,18 +75,17 @@ class Worker:
         return list(self._handlers)
 
     def run_one(self) -> bool:
-        """Do the oldest job that is due; tell whether there was one."""
-        job = self._workspace.database.write(lambda tx: jobs.claim(tx, self.owner, self.kinds))
+        """Do the most urgent job that is due; tell whether there was one."""
+        take_back_lost(self._workspace)
+        job = self._workspace.database.write(lambda tx: jobs.claim(tx, self.owner, self.kinds), alone=False)
         if job is None:
             return False
-        with self._lease(job):
-            try:
-                self._handlers[job.kind](self._workspace, job)
-            except Conflict as error:
-                if error.code != "job.lost":
-                    self._fail(job, error)
-            except Exception as error:
-                self._fail(job, error)
+        keeper = LeaseKeeper(lambda: self._renew(job), LEASE)
+        keeper.start()
+        try:
+            carry_out(self._workspace, self._handlers[job.kind], job)
+        finally:
+            keeper.stop()
         return True
 
     def drain(self) -> int:
@@ -60,29 +95,8 @@ class Worker:
             count += 1
         return count
 
-    def _fail(self, job: Job, error: Exception) -> None:
-        message = f"{type(error).__name__}: {error}"
+    def _renew(self, job: Job) -> None:
         try:
-            self._workspace.database.write(lambda tx: jobs.fail(tx, job, message))
+            self._workspace.database.write(lambda tx: jobs.heartbeat(tx, job))
         except Conflict:
             return  # another worker has the job; its result counts
-
-    @contextmanager
-    def _lease(self, job: Job) -> Iterator[None]:
-        """Renew the lease in a thread of its own, so that long work in native code cannot let it run out."""
-        done = threading.Event()
-
-        def renew() -> None:
-            while not done.wait(LEASE / SECOND / 3):
-                try:
-                    self._workspace.database.write(lambda tx: jobs.heartbeat(tx, job))
-                except Conflict:
-                    return
-
-        thread = threading.Thread(target=renew, name="perenne-lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()

@@ -8,8 +8,11 @@ from collections.abc import Callable
 import click
 import msgspec
 
+from perenne.cli.places import place_options
 from perenne.core.errors import PerenneError
+from perenne.core.ids import new_id
 from perenne.core.results import EXIT_FINDINGS, Result
+from perenne.storage.objects import describe_objects, open_objects
 from perenne.storage.workspace import Workspace
 
 MIN_FREE_BYTES = 1 << 30
@@ -25,6 +28,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 @click.command()
 @click.option("--deep", is_flag=True, help="Read every object and compare it with its digest.")
+@place_options
 @click.pass_obj
 def doctor(workspace: Workspace, deep: bool) -> Result:
     """Check this installation: Python, folder, database, objects, audit trail, events and jobs. Exits with 6 on a problem."""
@@ -67,11 +71,10 @@ def _disk(workspace: Workspace) -> tuple[bool, str]:
 
 
 def _database(workspace: Workspace) -> tuple[bool, str]:
-    import sqlalchemy as sa
-
-    with workspace.database.read() as tx:
-        answer = str(tx.scalar(sa.text("pragma quick_check")))
-    return answer == "ok", f"quick check: {answer}"
+    database = workspace.database
+    with database.read() as tx:
+        answer, name = database.backend.check(tx), database.backend.describe(tx)
+    return answer == "ok", name if answer == "ok" else f"{name}: {answer}"
 
 
 def _audit(workspace: Workspace) -> tuple[bool, str]:
@@ -85,12 +88,22 @@ def _audit(workspace: Workspace) -> tuple[bool, str]:
 
 
 def _objects(workspace: Workspace, deep: bool) -> tuple[bool, str]:
+    """Try the store itself, past any cache: write a probe, read it, delete it; then count what is there."""
+    store = open_objects(workspace.settings.objects, cached=False)
+    probe = f"a probe of perenne doctor, {new_id()}".encode()
+    digest = store.put(probe)
+    store.get(digest)
+    store.delete(digest)
+    where = describe_objects(store.url)
+    if store.exists(digest):
+        return False, f"{where}: a deleted object is still there"
     count = 0
-    for digest in workspace.objects.digests():
+    for found in store.digests():
         count += 1
         if deep:
-            workspace.objects.get(digest)
-    return True, f"{count} objects{', each read and compared' if deep else ''}"
+            store.get(found)
+    read = ", each read and compared" if deep else ""
+    return True, f"{where}: {count} objects{read}; a probe was written, read and deleted"
 
 
 def _events(workspace: Workspace) -> tuple[bool, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import perenne
+from perenne.cli.places import place_options
 from perenne.core.errors import PerenneError
 
 INTERRUPTED = 130
@@ -16,10 +17,14 @@ COMMANDS = {
     "init": ("perenne.cli.init:init", "Write a project from a file of data and the name of a column."),
     "run": ("perenne.cli.run:run", "Do one round: data, training, evaluation, registration, gate."),
     "up": ("perenne.cli.up:up", "Keep the loop going: API, scheduler, worker, model server."),
+    "worker": ("perenne.cli.worker:worker", "Do jobs, on this machine or any other."),
     "demo": ("perenne.cli.demo.command:demo", "Go all the way round with the real flights of 2013."),
     "serve": ("perenne.cli.serve:serve", "Serve a deployment, or a version of the registry."),
     "status": ("perenne.cli.status:status", "Show every stage of the loop and what needs a person."),
     "why": ("perenne.cli.why:why", "Explain one prediction: model, data, approvals, drift, inputs."),
+    "backup": ("perenne.cli.backup:backup", "Write database and objects to one file, and verify it."),
+    "restore": ("perenne.cli.backup:restore_command", "Fill an empty installation from a backup."),
+    "migrate": ("perenne.cli.backup:migrate", "Bring the database to the newest schema."),
     "doctor": ("perenne.cli.doctor:doctor", "Check this installation: database, objects, audit trail."),
     "project": ("perenne.projects.commands:project", "What a project is for, and what it must reach."),
     "data": ("perenne.data.commands:data", "Snapshots, profiles, validation."),
@@ -30,6 +35,8 @@ COMMANDS = {
     "monitor": ("perenne.monitoring.commands:monitor", "Windows, drift, performance, labels."),
     "alert": ("perenne.monitoring.commands:alert", "What needs attention, and who has seen it."),
     "policy": ("perenne.automation.commands:policy", "Retraining: policies, episodes, a trigger by hand."),
+    "job": ("perenne.cli.job:job", "Work in the queue: what waits, runs, failed."),
+    "event": ("perenne.cli.event:event", "What could not be delivered within the loop."),
     "audit": ("perenne.auth.commands:audit", "Who did what; verify the chain."),
 }
 
@@ -56,6 +63,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@place_options
 @click.version_option(perenne.__version__, prog_name="perenne")
 @click.pass_context
 def root(context: click.Context) -> None:

@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from perenne.auth.principals import local_principal
+from perenne.cli.places import place_options
 from perenne.cli.progress import RoundProgress
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.storage.workspace import Workspace
@@ -38,6 +39,7 @@ class RoundReport(msgspec.Struct, frozen=True):
 
 @click.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Where project.py lies.")
+@place_options
 @click.pass_obj
 def run(workspace: Workspace, folder: Path) -> Result:
     """Do one round: snapshot, validate, fit, compile, evaluate, register, gate.

@@ -6,14 +6,17 @@ import sys
 
 import click
 
+from perenne.cli.places import place_options
 from perenne.storage.workspace import Workspace
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65_535), help="Where the control plane listens on loopback; 7373 if not given.")
 @click.option("--serve-port", type=click.IntRange(0, 65_535), help="Where the model server listens; 7374 if not given.")
+@click.option("--no-worker", is_flag=True, help="Do no jobs here: leave them to `perenne worker`, on this machine or others.")
+@place_options
 @click.pass_obj
-def up(workspace: Workspace, port: int | None, serve_port: int | None) -> None:
+def up(workspace: Workspace, port: int | None, serve_port: int | None, no_worker: bool) -> None:
     """Keep the loop going: API, scheduler, worker, and a model server for what is deployed.
 
     Everything listens on 127.0.0.1. Ctrl-C ends it; the next start goes on where it was.
@@ -29,7 +32,7 @@ def up(workspace: Workspace, port: int | None, serve_port: int | None) -> None:
     settings = workspace.settings
     platform = Platform(workspace)
     servers = DeployedServers(workspace, settings.serve_port if serve_port is None else serve_port)
-    background = Background(platform, servers)
+    background = Background(platform, servers, workers=not no_worker)
     sock = uvicorn.Config(lambda: None, host="127.0.0.1", port=settings.port if port is None else port).bind_socket()
     bound: int = sock.getsockname()[1]
     server = BoundedServer(bounded_config(application(workspace, port=bound)))

@@ -12,6 +12,7 @@ class Noun(NamedTuple):
 
 
 NOUNS = (
+    Noun("storage", "job", "jobs"),
     Noun("projects", "project", "projects"),
     Noun("data", "data", "data"),
     Noun("pipelines", "pipeline", "pipelines"),

@@ -6,8 +6,20 @@ from pathlib import Path
 from perenne.core.errors import Invalid
 
 MAX_SEGMENT, MAX_NAME = 255, 1_024
+SKIPPED_FOLDERS = frozenset({".git", ".venv", "venv", "__pycache__", ".perenne", "node_modules", ".mypy_cache", ".pytest_cache"})
+"""Folders of a project that hold nothing of its own."""
+_SECRET = re.compile(r"(^|/)(\.env(\..*)?|.*\.(pem|key|p12|pfx)|id_(rsa|ed25519)|credentials.*|secrets?\..*)$", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _ENCODED = re.compile(r"%(2e|2f|5c|00)", re.IGNORECASE)
+
+
+def looks_secret(name: str) -> bool:
+    """Tell whether a file's name is one under which people keep keys and passwords.
+
+    >>> looks_secret("deploy/server.key"), looks_secret("project.py")
+    (True, False)
+    """
+    return _SECRET.search(name) is not None
 
 
 def check_name(name: str) -> str:

@@ -20,6 +20,7 @@ from perenne.monitoring.model import (
 from perenne.projects import Guardrail, Objective
 from perenne.stats.fairness import GroupCounts
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.schema import only_where
 
 watch = sa.Table(
     "monitor_watch",
@@ -56,7 +57,7 @@ window = sa.Table(
     sa.Column("profile", sa.LargeBinary, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("judged", sa.Integer, nullable=False, server_default="0"),
-    sa.Index("ix_monitor_window_due", "window_start", sqlite_where=sa.text("revision > judged")),
+    sa.Index("ix_monitor_window_due", "window_start", **only_where("revision > judged")),
 )
 
 post = sa.Table(
@@ -94,7 +95,7 @@ label_batch = sa.Table(
     sa.Column("due", sa.BigInteger, nullable=False),
     sa.Column("joined", sa.Integer, nullable=False),
     sa.Column("orphans", sa.Integer, nullable=False),
-    sa.Index("ix_monitor_label_batch_waiting", "sequence", "due", sqlite_where=sa.text("waiting IS NOT NULL")),
+    sa.Index("ix_monitor_label_batch_waiting", "sequence", "due", **only_where("waiting IS NOT NULL")),
 )
 
 window_labels = sa.Table(
@@ -109,7 +110,7 @@ window_labels = sa.Table(
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("measured", sa.Integer, nullable=False, server_default="0"),
-    sa.Index("ix_monitor_window_labels_due", "window_start", sqlite_where=sa.text("revision > measured")),
+    sa.Index("ix_monitor_window_labels_due", "window_start", **only_where("revision > measured")),
 )
 
 metric = sa.Table(
@@ -169,7 +170,7 @@ alert = sa.Table(
     sa.Column("sent", sa.BigInteger),
     sa.Column("acknowledged_by", sa.Text, nullable=False),
     sa.Index("ix_alert_deployment", "deployment", "version", "rule"),
-    sa.Index("uq_alert_open", "deployment", "version", "rule", unique=True, sqlite_where=sa.text("ended IS NULL")),
+    sa.Index("uq_alert_open", "deployment", "version", "rule", unique=True, **only_where("ended IS NULL")),
 )
 
 outcome = sa.Table(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from perenne.pipelines.context import current
     from perenne.pipelines.engine import Engine, PipelineRun
     from perenne.pipelines.explanation import explain
-    from perenne.pipelines.model import Failed, Finished, Hit, Progress, Started, StepEvent
+    from perenne.pipelines.model import Failed, Finished, Hit, Planned, Progress, Started, StepEvent
     from perenne.pipelines.steps import pipeline, step
 
 _ROOMS = {
@@ -21,6 +21,7 @@ _ROOMS = {
     "Finished": "model",
     "Hit": "model",
     "PipelineRun": "engine",
+    "Planned": "model",
     "Progress": "model",
     "Started": "model",
     "StepEvent": "model",
@@ -36,6 +37,7 @@ __all__ = [
     "Finished",
     "Hit",
     "PipelineRun",
+    "Planned",
     "Progress",
     "Started",
     "StepEvent",

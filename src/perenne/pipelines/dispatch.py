@@ -15,7 +15,7 @@ from perenne.pipelines.code import CodeReader
 from perenne.pipelines.context import StepContext
 from perenne.pipelines.graph import Reference, path_of
 from perenne.pipelines.planning import Plan, Task
-from perenne.pipelines.remote import Packer, Sent, StepCall, carry_out, code_name, objects_url
+from perenne.pipelines.remote import Packer, Sent, StepCall, carry_out, code_name
 
 Report = Callable[[str, float | None], None]
 
@@ -98,7 +98,7 @@ class Dispatcher:
             run=self._plan.run,
             label=task.label,
             key=key,
-            objects=objects_url(self._artifacts.objects),
+            objects=self._artifacts.objects.url,
             work=str(self._work(task)),
             kept=str(self._folder("kept")),
             root=str(self._code.root),

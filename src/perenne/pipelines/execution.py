@@ -19,12 +19,12 @@ from perenne.pipelines.calls import Outcome
 from perenne.pipelines.dispatch import Dispatcher
 from perenne.pipelines.errors import NotEncodable
 from perenne.pipelines.graph import fill
-from perenne.pipelines.leases import is_dead
 from perenne.pipelines.ledger import Ledger
 from perenne.pipelines.model import Failed, Finished, Hit, Planned, Progress, RunState, Started, StepEvent
 from perenne.pipelines.planning import Damaged, Plan, Task, TaskState
 from perenne.pipelines.remote import StepAnswer
 from perenne.pipelines.store import Claim, Settled, StepRow
+from perenne.storage.owners import is_dead
 
 POLL_FIRST, POLL_LAST = 0.02, 0.5
 BACKOFF_FIRST, BACKOFF_LAST = 0.5, 60.0

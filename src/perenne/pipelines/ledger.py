@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from perenne.core.clock import SystemClock
-from perenne.pipelines.leases import LeaseKeeper, is_dead, owner_token
 from perenne.pipelines.model import RunState
 from perenne.pipelines.planning import Plan, Task
 from perenne.pipelines.store import Claim, Claimer, Settled, StepRow, Visit, lookup, lose_runs, running_runs, spoil
 from perenne.storage.database import Database, Transaction
+from perenne.storage.owners import LeaseKeeper, is_dead, owner_token
 
 
 class Written(NamedTuple):
@@ -81,7 +81,7 @@ class Ledger:
         """Write what was noted, and claim; all in one change."""
         if not (claims or self._settled or self._kept or self._released or self._spoiled):
             return Written([], [])
-        written = self._database.write(lambda tx: self._write(tx, claims), durable=False)
+        written = self._database.write(lambda tx: self._write(tx, claims), durable=False, alone=False)
         self._clear()
         return written
 
@@ -96,7 +96,7 @@ class Ledger:
             self._claimer.end(tx, self.flow, self._arguments, state, self._started, now)
             lose_runs(tx, [run for run, owner, lease in running_runs(tx, self.flow) if lease < now or is_dead(owner)], now)
 
-        self._database.write(write, durable=False)
+        self._database.write(write, durable=False, alone=False)
         self._clear()
 
     def close(self) -> None:
@@ -133,4 +133,4 @@ class Ledger:
 
     def _renew(self) -> None:
         keys = list(self._held)
-        self._database.write(lambda tx: self._claimer.renew(tx, keys, self._now()), durable=False)
+        self._database.write(lambda tx: self._claimer.renew(tx, keys, self._now()), durable=False, alone=False)

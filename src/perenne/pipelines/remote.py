@@ -21,12 +21,11 @@ import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
 from perenne.compute import worker
-from perenne.core.errors import Conflict, Invalid, NotFound, Unavailable
+from perenne.core.errors import Conflict, NotFound, Unavailable
 from perenne.pipelines.artifacts import Artifacts, Output
 from perenne.pipelines.calls import Outcome, perform
 from perenne.pipelines.code import CodeReader
@@ -34,7 +33,7 @@ from perenne.pipelines.context import StepContext
 from perenne.pipelines.errors import NotEncodable
 from perenne.pipelines.graph import Reference, select_path
 from perenne.pipelines.steps import Pipeline, Step
-from perenne.storage.objects import FileObjects, ObjectStore, open_objects
+from perenne.storage.objects import open_objects
 
 RESULT, CODE, PATH, TYPED, TUPLE, SET = 20, 21, 22, 23, 24, 25
 
@@ -99,13 +98,6 @@ def code_name(value: Any, code: CodeReader | None = None) -> CodeName:
         )
     file = getattr(module, "__file__", None) or ""
     return CodeName(value.__module__, value.__qualname__, file, code.identity(value).hash if code is not None else "")
-
-
-def objects_url(objects: ObjectStore) -> str:
-    """Return the URL under which another process opens an object store."""
-    if isinstance(objects, FileObjects):
-        return f"file://{quote(str(objects.root.absolute()))}"
-    raise Invalid(f"{type(objects).__name__} cannot be opened by another process", code="pipelines.objects")
 
 
 class Packer:

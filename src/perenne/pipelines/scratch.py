@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from perenne.core.ids import new_id
-from perenne.pipelines.leases import is_dead, owner_token
+from perenne.storage.owners import is_dead, owner_token
 
 _PREFIX = "perenne-engine-"
 _OWNER = "owner"

@@ -1,7 +1,8 @@
 """The vocabulary in which a project is stated: purpose, data, model, what it must reach and what must not get worse.
 
 `model` holds the words (Objective, Guardrail, triggers, policies, Window), `declarations` the `Project` that collects what a
-`project.py` declares, `expect` expectations of data, `loading` reads a project from its folder, `service` keeps what it said.
+`project.py` declares, `expect` expectations of data, `loading` reads a project from its folder, `bundles` keeps the folder for
+workers elsewhere, `service` keeps what it said.
 """
 
 from importlib import import_module
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.projects import expect
-    from perenne.projects.calendar import next_time
+    from perenne.projects.bundles import fetch_bundle, put_bundle
     from perenne.projects.declarations import Dataset, Model, Project
     from perenne.projects.expect import Expectation
     from perenne.projects.loading import LoadedProject, load_project
@@ -49,10 +50,11 @@ _ROOMS = {
     "Superior": "model",
     "Trigger": "model",
     "Window": "model",
+    "fetch_bundle": "bundles",
     "get_project": "service",
     "list_projects": "service",
     "load_project": "loading",
-    "next_time": "calendar",
+    "put_bundle": "bundles",
     "record_project": "service",
 }
 
@@ -76,10 +78,11 @@ __all__ = [
     "Trigger",
     "Window",
     "expect",
+    "fetch_bundle",
     "get_project",
     "list_projects",
     "load_project",
-    "next_time",
+    "put_bundle",
     "record_project",
 ]
 

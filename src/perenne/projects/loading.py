@@ -15,10 +15,16 @@ FILE = "project.py"
 
 @dataclass(frozen=True)
 class LoadedProject:
-    """A project and where it was read from."""
+    """A project and where it was read from; `origin` is its own folder, if it was read from a copy."""
 
     project: Project
     root: Path
+    origin: str = ""
+
+    @property
+    def home(self) -> str:
+        """The folder the project belongs to."""
+        return self.origin or str(self.root)
 
     @property
     def file(self) -> Path:
@@ -26,8 +32,8 @@ class LoadedProject:
         return self.root / FILE
 
 
-def load_project(folder: Path) -> LoadedProject:
-    """Run a folder's `project.py` and return what it declares.
+def load_project(folder: Path, *, origin: str = "") -> LoadedProject:
+    """Run a folder's `project.py` and return what it declares; `origin` is the folder it is a copy of.
 
     Raises
     ------
@@ -65,7 +71,7 @@ def load_project(folder: Path) -> LoadedProject:
     found = [value for value in vars(module).values() if isinstance(value, Project)]
     if len(found) != 1:
         raise Invalid(f"{FILE} makes {len(found)} projects", code="project.count", hint="one: project = perenne.Project(…)")
-    return LoadedProject(found[0], root)
+    return LoadedProject(found[0], root, origin)
 
 
 def _line(error: BaseException, file: Path) -> int | str:

@@ -103,15 +103,17 @@ class NewData(msgspec.Struct, frozen=True, tag="new_data"):
     rows: int
 
 
-class Cron(msgspec.Struct, frozen=True, tag="cron"):
-    """Retrain by the calendar: minute, hour, day of month, month, day of week, in UTC."""
+class Cron(msgspec.Struct, frozen=True, tag="cron", omit_defaults=True):
+    """Retrain by the calendar: minute, hour, day of month, month, day of week, by the clock of a time zone."""
 
     expression: str
+    zone: str = "UTC"
 
     def __post_init__(self) -> None:
-        from perenne.projects.calendar import parse_cron
+        from perenne.core.calendar import parse_cron, zone_of
 
         parse_cron(self.expression)
+        zone_of(self.zone)
 
 
 class Manual(msgspec.Struct, frozen=True, tag="manual"):

@@ -16,22 +16,24 @@ from perenne.storage.database import Transaction
 from perenne.storage.objects import ObjectStore
 
 
-def record_project(tx: Transaction, actor: Principal, objects: ObjectStore, loaded: LoadedProject) -> ProjectRecord:
-    """Keep what a project's file says now; nothing is written if it says what it said before."""
+def record_project(
+    tx: Transaction, actor: Principal, objects: ObjectStore, loaded: LoadedProject, bundle: str | None = None
+) -> ProjectRecord:
+    """Keep what a project's file says now, and the digest of its bundle; nothing is written if both are what they were."""
     known = store.find(tx, loaded.project.name)
     source = digest_file(loaded.file)
-    if known is not None and known.source == source and known.folder == str(loaded.root):
+    if known is not None and (known.source, known.folder, known.bundle) == (source, loaded.home, bundle):
         return known
     require(actor, Action.EDIT_PROJECT)
     objects.put_file(loaded.file)
     now = SystemClock().now()
-    record = _record(loaded, source, created=known.created if known else now, updated=now)
+    record = _record(loaded, source, bundle, created=known.created if known else now, updated=now)
     store.save(tx, record)
     audit.record(tx, actor, "project.state", "project", record.name, before=known, after=record)
     return record
 
 
-def _record(loaded: LoadedProject, source: str, *, created: int, updated: int) -> ProjectRecord:
+def _record(loaded: LoadedProject, source: str, bundle: str | None, *, created: int, updated: int) -> ProjectRecord:
     project = loaded.project
     return ProjectRecord(
         name=project.name,
@@ -43,8 +45,9 @@ def _record(loaded: LoadedProject, source: str, *, created: int, updated: int) -
         plan=project.plan,
         policy=project.policy,
         window=project.window,
-        folder=str(loaded.root),
+        folder=loaded.home,
         source=source,
+        bundle=bundle,
         created=created,
         updated=updated,
     )

@@ -8,7 +8,7 @@ from perenne.storage.database import JsonColumn, Transaction, metadata, read_str
 
 
 class ProjectRecord(msgspec.Struct, frozen=True):
-    """A project as the database knows it; `folder` is where its `project.py` was last run."""
+    """A project as the database knows it; `folder` is where its `project.py` was last run, `bundle` what lay there."""
 
     name: str
     problem: str
@@ -21,6 +21,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     window: int
     folder: str
     source: str
+    bundle: str | None
     created: int
     updated: int
 
@@ -39,6 +40,7 @@ table = sa.Table(
     sa.Column("window", sa.BigInteger, nullable=False),
     sa.Column("folder", sa.Text, nullable=False),
     sa.Column("source", sa.Text, nullable=False),
+    sa.Column("bundle", sa.Text),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("updated", sa.BigInteger, nullable=False),
 )

@@ -17,7 +17,7 @@ import msgspec
 from perenne.core import json
 from perenne.core.errors import PerenneError
 from perenne.serving.counters import Account, Ledger
-from perenne.storage.objects import sync_folder, write_atomically
+from perenne.storage.files import sweep, sync_folder, write_atomically
 
 
 class Staged(NamedTuple):
@@ -60,6 +60,7 @@ class Checkpoints:
     def recover(self) -> Account:
         """Finish what the life before committed and remove what it did not; return the account."""
         account = self._ledger.read()
+        sweep(self._path.parent)
         try:
             listed = json.decode(self._path.read_bytes(), _Listed, what=self._path.name)
         except (OSError, PerenneError):

@@ -24,7 +24,7 @@ from perenne.core import json
 from perenne.core.clock import HOUR, MINUTE, SystemClock
 from perenne.core.ids import new_id
 from perenne.serving.checkpoints import write_durably
-from perenne.storage.objects import sync_folder
+from perenne.storage.files import ABANDONED_S, sync_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +36,6 @@ log = logging.getLogger("perenne.observer")
 CLOSED_AFTER = 5 * MINUTE
 GRACE_SECONDS = 60.0
 PASS_SECONDS = 60.0
-_ABANDONED_SECONDS = 86_400.0
 _ROWS = 65_536
 
 
@@ -190,7 +189,7 @@ def _sweep(folder: Path) -> None:
     """Remove what processes that were killed left behind more than a day ago."""
     for path in folder.glob(".*.parquet"):
         with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+            if path.stat().st_mtime < time.time() - ABANDONED_S:
                 path.unlink()
 
 

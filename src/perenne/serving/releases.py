@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from perenne.core import json
 from perenne.core.errors import NotFound, PerenneError
 from perenne.serving.model import Deployment, Release
-from perenne.storage.objects import ObjectStore, sync_file, sync_folder, write_atomically
+from perenne.storage.files import ABANDONED_S, sweep, sync_file, sync_folder, write_atomically
+from perenne.storage.objects import ObjectStore
 from perenne.storage.trees import fetch_tree
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ CURRENT = "current.json"
 VERSIONS = "versions"
 HISTORY = "history"
 _REMEMBERED = 3
-_ABANDONED_SECONDS = 86_400.0
 
 
 def release(workspace: "Workspace", deployment: Deployment, *, replay: bool | None = None) -> Path:
@@ -85,7 +85,9 @@ def find_release(folder: Path) -> tuple[Release, str]:
     try:
         return read_release(folder), ""
     except PerenneError as error:
-        for path in sorted((folder / HISTORY).glob("[0-9]*.json"), reverse=True):
+        sweep(folder)
+    sweep(folder / HISTORY)
+    for path in sorted((folder / HISTORY).glob("[0-9]*.json"), reverse=True):
             try:
                 release = json.decode(path.read_bytes(), Release, what=path.name)
             except (OSError, PerenneError):
@@ -140,17 +142,19 @@ def _prune(folder: Path, deployment: Deployment, present: Release | None) -> Non
         needed |= {variant.tree for variant in present.deployment.variants}
     for path in (folder / VERSIONS).iterdir():
         if path.name.startswith(".incoming-"):
-            _sweep(path)
+            _remove_abandoned(path)
         elif path.name not in needed:
             shutil.rmtree(path, ignore_errors=True)
+    sweep(folder)
+    sweep(folder / HISTORY)
     for path in sorted((folder / HISTORY).glob("[0-9]*.json"))[:-_REMEMBERED]:
         path.unlink(missing_ok=True)
 
 
-def _sweep(path: Path) -> None:
+def _remove_abandoned(path: Path) -> None:
     """Remove what a writer that was killed left behind more than a day ago."""
     try:
-        abandoned = path.stat().st_mtime < time.time() - _ABANDONED_SECONDS
+        abandoned = path.stat().st_mtime < time.time() - ABANDONED_S
     except FileNotFoundError:
         return
     if abandoned:

@@ -13,7 +13,7 @@ import msgspec
 from perenne.core import json
 from perenne.core.clock import SECOND
 from perenne.core.errors import PerenneError
-from perenne.storage.objects import write_atomically
+from perenne.storage.files import sweep, write_atomically
 
 SILENT_AFTER = 30 * SECOND
 FORGOTTEN_AFTER = 3600 * SECOND
@@ -60,6 +60,7 @@ def write_status(spool: Path, status: ServerStatus) -> None:
 def remove_status(spool: Path, deployment: str, server: str) -> None:
     """Remove the status of a server that ends."""
     with contextlib.suppress(OSError):
+        sweep(spool / "servers")
         _path(spool, deployment, server).unlink(missing_ok=True)
 
 

@@ -52,16 +52,27 @@ def read_struct(kind: Callable[..., S], row: "sa.Row[Any]") -> S:
     return kind(*row)
 
 
-def add_statement(table: sa.Table, statement: str) -> None:
-    """Have a statement, such as one that makes a trigger, run on SQLite right after its table is made; migrations repeat it."""
-    table.info.setdefault(_STATEMENTS, []).append(statement)
+def only_where(condition: str) -> dict[str, Any]:
+    """Return the options of an index over just the rows that meet a condition, for every database."""
+    return {f"{dialect}_where": sa.text(condition) for dialect in ("sqlite", "postgresql")}
+
+
+def add_statement(table: sa.Table, statement: str, *, dialect: str = "sqlite") -> None:
+    """Have a statement, such as one that makes a trigger, run right after its table is made; migrations repeat it.
+
+    Parameters
+    ----------
+    dialect : str
+        The database that it is for: ``sqlite`` or ``postgresql``.
+    """
+    table.info.setdefault(_STATEMENTS, []).append((dialect, statement))
 
     @sa.event.listens_for(table, "after_create")
     def run(_: sa.Table, connection: sa.Connection, **options: object) -> None:
-        if connection.dialect.name == "sqlite":
+        if connection.dialect.name == dialect:
             connection.exec_driver_sql(statement)
 
 
-def statements_of(table: sa.Table) -> list[str]:
-    """Return the statements that go with a table, in order."""
-    return list(table.info.get(_STATEMENTS, ()))
+def statements_of(table: sa.Table, dialect: str) -> list[str]:
+    """Return the statements that go with a table on a database, in order."""
+    return [statement for name, statement in table.info.get(_STATEMENTS, ()) if name == dialect]

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from perenne.core.errors import Unavailable
+from perenne.core.errors import Invalid, Unavailable
 
 _TROUBLE = frozenset(
     {
@@ -24,6 +24,11 @@ _TROUBLE = frozenset(
         sqlite3.SQLITE_NOTADB,
     }
 )
+
+
+_LOST_CONNECTION = ("08", "57P01", "57P02", "57P03")
+_SERVER_TROUBLE = ("08", "28", "3D", "53", "57", "58", "55P03", "25006", "25P0", "40", "42501", "F0", "XX")
+"""Classes of PostgreSQL's codes (appendix A of its manual): connection, log-in, resources, operator, system, locks, read-only."""
 
 
 class Transaction:
@@ -63,19 +68,68 @@ class Transaction:
             callback()
 
 
-def trouble(error: BaseException) -> Unavailable | None:
-    """Tell whether an error means that the database cannot be used for now: disk full, read-only, damaged, held by others.
+def cause_of(error: BaseException) -> BaseException:
+    """Return the driver's own error inside SQLAlchemy's."""
+    return error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
 
-    A broken constraint or a wrong statement is no such trouble: None.
+
+def reason_of(error: BaseException) -> str:
+    """Return the first line of what the driver says, without the statement and its parameters."""
+    cause = cause_of(error)
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0][:300]
+
+
+def trouble(error: BaseException) -> Unavailable | Invalid | None:
+    """Tell whether an error means that the database cannot be used for now: disk full, read-only, damaged, gone, held by others.
+
+    A value that no database column can hold is `Invalid`. A broken constraint or a wrong statement is no such trouble: None.
     """
-    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    code = getattr(cause, "sqlite_errorcode", None)
-    if code is None or code & 0xFF not in _TROUBLE:
+    cause = cause_of(error)
+    if (isinstance(cause, OverflowError) and "SQLite" in str(cause)) or _is_data_error(cause):
+        return _unfit(error)
+    if not (_is_sqlite_trouble(cause) or _is_server_trouble(cause)):
         return None
     failure = Unavailable(
-        f"the database cannot be used: {cause}",
+        f"the database cannot be used: {reason_of(cause)}",
         code="database.unavailable",
-        hint="is the disk full or read-only, or does another program hold the file? `perenne doctor` tells",
+        hint="is it running, its disk full or read-only, or does another program hold it? `perenne doctor` tells",
     )
     failure.__cause__ = error
     return failure
+
+
+def _unfit(error: BaseException) -> Invalid:
+    failure = Invalid(f"a value cannot be kept: {reason_of(error)}", code="database.value")
+    failure.__cause__ = error
+    return failure
+
+
+def _is_of_psycopg(cause: BaseException) -> bool:
+    return any(kind.__module__.partition(".")[0] == "psycopg" for kind in type(cause).__mro__)
+
+
+def _is_data_error(cause: BaseException) -> bool:
+    return _is_of_psycopg(cause) and any(kind.__name__ == "DataError" for kind in type(cause).__mro__)
+
+
+def _is_sqlite_trouble(cause: BaseException) -> bool:
+    code = getattr(cause, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _TROUBLE
+
+
+def _is_server_trouble(cause: BaseException) -> bool:
+    return is_connection_lost(cause) or sqlstate_of(cause).startswith(_SERVER_TROUBLE)
+
+
+def sqlstate_of(error: BaseException) -> str:
+    """Return PostgreSQL's code of an error, or an empty text."""
+    return getattr(cause_of(error), "sqlstate", None) or ""
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Tell whether the server of the database went away, or cannot be reached."""
+    cause = cause_of(error)
+    if not _is_of_psycopg(cause):
+        return False
+    code = sqlstate_of(cause)
+    return code.startswith(_LOST_CONNECTION) if code else type(cause).__name__ in ("OperationalError", "ConnectionTimeout")

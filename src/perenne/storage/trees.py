@@ -1,5 +1,7 @@
 """Folders by content: a tree is the sorted list of its files' paths, sizes and digests, itself an object."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,9 @@ from perenne.core.errors import Invalid
 from perenne.core.hashing import is_digest
 from perenne.core.paths import check_name, confined
 from perenne.storage.objects import ObjectStore
+
+AT_ONCE = 8
+"""Files on their way at the same time: with a distant store, or a disk that is waited for, most of the time is waiting."""
 
 
 class TreeFile(msgspec.Struct, frozen=True):
@@ -40,14 +45,20 @@ def put_tree(objects: ObjectStore, folder: Path) -> str:
     """
     if not folder.is_dir():
         raise Invalid(f"{folder.name} is not a folder", code="tree.folder")
-    files = []
+    names = sorted(_plain_files(folder))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        digests = pool.map(lambda name: objects.put_file(folder / name), names)
+        files = [TreeFile(name, (folder / name).stat().st_size, digest) for name, digest in zip(names, digests, strict=True)]
+    return objects.put(json.canonical(Tree(tuple(files))))
+
+
+def _plain_files(folder: Path) -> Iterator[str]:
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise Invalid(f"{name} is not a plain file", code="tree.file", hint="links and devices are not kept")
         if path.is_file():
-            files.append(TreeFile(check_name(name), path.stat().st_size, objects.put_file(path)))
-    return objects.put(json.canonical(Tree(tuple(sorted(files, key=lambda file: file.path)))))
+            yield check_name(name)
 
 
 def get_tree(objects: ObjectStore, digest: str) -> Tree:
@@ -70,5 +81,6 @@ def get_tree(objects: ObjectStore, digest: str) -> Tree:
 
 def fetch_tree(objects: ObjectStore, digest: str, folder: Path) -> None:
     """Write a tree's files below a folder, each checked."""
-    for file in get_tree(objects, digest).files:
-        objects.fetch(file.digest, confined(folder, file.path))
+    files = [(file.digest, confined(folder, file.path)) for file in get_tree(objects, digest).files]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda file: objects.fetch(*file), files))

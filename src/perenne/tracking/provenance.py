@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 
+from perenne.core.paths import SKIPPED_FOLDERS, looks_secret
 from perenne.storage.objects import ObjectStore
 from perenne.tracking.model import Provenance
 
 MAX_UNTRACKED_BYTES = 1 << 20
-_SECRET = re.compile(r"(^|/)(\.env(\..*)?|.*\.(pem|key|p12|pfx)|id_(rsa|ed25519)|credentials.*|secrets?\..*)$", re.IGNORECASE)
-_SKIPPED_FOLDERS = {".git", ".venv", "venv", "__pycache__", ".perenne", "node_modules", ".mypy_cache", ".pytest_cache"}
 
 
 def capture(objects: ObjectStore, root: Path, *, seed: int, command: str = "") -> Provenance:
@@ -66,7 +65,7 @@ def _untracked(objects: ObjectStore, root: Path) -> tuple[dict[str, str], tuple[
     kept, left_out = {}, []
     for name in names:
         path = root / name
-        if _SECRET.search(name) or not path.is_file() or path.is_symlink() or path.stat().st_size > MAX_UNTRACKED_BYTES:
+        if looks_secret(name) or not path.is_file() or path.is_symlink() or path.stat().st_size > MAX_UNTRACKED_BYTES:
             left_out.append(name)
         else:
             kept[name] = objects.put_file(path)
@@ -75,7 +74,7 @@ def _untracked(objects: ObjectStore, root: Path) -> tuple[dict[str, str], tuple[
 
 def _sources(root: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS and not name.startswith("."))
+        folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS and not name.startswith("."))
         for name in sorted(files):
             if name.endswith(".py"):
                 yield Path(folder) / name

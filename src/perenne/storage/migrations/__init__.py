@@ -5,12 +5,12 @@ number is its revision. Alembic is imported only if there is something to do.
 """
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
 from perenne.core.errors import Unavailable
+from perenne.storage.backend import Backend
 
 VERSIONS = Path(__file__).parent / "versions"
 _SCRIPT = re.compile(r"(\d{4})_\w+\.py")
@@ -22,7 +22,7 @@ def revisions(versions: Path = VERSIONS) -> list[str]:
     return sorted(match[1] for match in map(_SCRIPT.fullmatch, names) if match)
 
 
-def upgrade(engine: Engine, *, versions: Path = VERSIONS, to: str | None = None) -> None:
+def upgrade(backend: Backend, *, versions: Path = VERSIONS, to: str | None = None) -> None:
     """Bring the schema to the newest version, or to a given one.
 
     Several processes may do so at once: one does the work, the others wait for it.
@@ -34,35 +34,17 @@ def upgrade(engine: Engine, *, versions: Path = VERSIONS, to: str | None = None)
     """
     known = revisions(versions)
     target = to or known[-1]
-    with engine.connect().execution_options(begins_itself=True) as connection:
+    with backend.writing.connect() as connection:
         if current(connection) != target:
-            _in_one_transaction(connection, lambda: _run_scripts(connection, versions, known, target))
+            backend.migrating(connection, lambda: _run_scripts(connection, versions, known, target))
 
 
 def current(connection: Connection) -> str | None:
     """Return the schema version of the database, None if it is empty."""
-    if connection.exec_driver_sql("select 1 from sqlite_master where name = 'alembic_version'").scalar() is None:
+    if not connection.dialect.has_table(connection, "alembic_version"):
         return None
     version: str | None = connection.exec_driver_sql("select version_num from alembic_version").scalar()
     return version
-
-
-def _in_one_transaction(connection: Connection, work: Callable[[], None]) -> None:
-    """Run under the write lock. Foreign keys are checked at the end: a table may be rebuilt without its rows' children going."""
-    connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    try:
-        work()
-        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-        if broken is not None:
-            raise Unavailable(f"the new schema would break a reference of table {broken[0]}", code="database.migration")
-    except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
-        raise
-    else:
-        connection.exec_driver_sql("COMMIT")
-    finally:
-        connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
 
 def _run_scripts(connection: Connection, versions: Path, known: list[str], target: str) -> None:

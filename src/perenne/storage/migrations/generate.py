@@ -19,6 +19,7 @@ from alembic.operations import ops
 from perenne.storage.migrations import VERSIONS, revisions, upgrade
 from perenne.storage.migrations.declared import import_tables
 from perenne.storage.schema import JsonColumn, metadata, statements_of
+from perenne.storage.sqlite import Sqlite
 
 _TEMPLATE = '''"""Schema {number}: {what}."""
 
@@ -42,10 +43,10 @@ def differences(connection: sa.Connection) -> ops.MigrationScript:
 def generate(what: str, versions: Path = VERSIONS) -> Path | None:
     """Write the next version's script and return its path; None if the schema has not changed."""
     known = revisions(versions)
-    with tempfile.TemporaryDirectory() as folder, _scratch_engine(Path(folder)) as engine:
+    with tempfile.TemporaryDirectory() as folder, _scratch(Path(folder)) as scratch:
         if known:
-            upgrade(engine, versions=versions)
-        with engine.connect() as connection:
+            upgrade(scratch, versions=versions)
+        with scratch.writing.connect() as connection:
             steps = differences(connection).upgrade_ops
         assert steps is not None
         _spell_out(steps)
@@ -54,7 +55,7 @@ def generate(what: str, versions: Path = VERSIONS) -> Path | None:
         return None
     number = f"{len(known) + 1:04d}"
     made = [operation.table_name for operation in steps.ops if isinstance(operation, ops.CreateTableOp)]
-    lines = [*_indented(body), *(f"    op.execute({text!r})" for name in made for text in statements_of(metadata.tables[name]))]
+    lines = [*_indented(body), *(line for dialect in ("sqlite", "postgresql") for line in _statements(made, dialect))]
     before = repr(known[-1]) if known else "None"
     path = versions / f"{number}_{what}.py"
     versions.mkdir(exist_ok=True)
@@ -63,12 +64,21 @@ def generate(what: str, versions: Path = VERSIONS) -> Path | None:
 
 
 @contextmanager
-def _scratch_engine(folder: Path) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(f"sqlite:///{folder}/schema.db", connect_args={"isolation_level": None})
+def _scratch(folder: Path) -> Iterator[Sqlite]:
+    scratch = Sqlite(sa.make_url(f"sqlite:///{folder}/schema.db"))
     try:
-        yield engine
+        yield scratch
     finally:
-        engine.dispose()
+        scratch.close()
+
+
+def _statements(tables: list[str], dialect: str) -> list[str]:
+    """Write the statements that go with new tables, for one database."""
+    found = [text for name in tables for text in statements_of(metadata.tables[name], dialect)]
+    return found and [
+        f'    if op.get_context().dialect.name == "{dialect}":',
+        *(f"        op.execute({text!r})" for text in found),
+    ]
 
 
 def _indented(body: str) -> list[str]:

@@ -29,7 +29,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_alert_deployment", "alert", ["deployment", "version", "rule"], unique=False)
     op.create_index(
-        "uq_alert_open", "alert", ["deployment", "version", "rule"], unique=True, sqlite_where=sa.text("ended IS NULL")
+        "uq_alert_open",
+        "alert",
+        ["deployment", "version", "rule"],
+        unique=True,
+        sqlite_where=sa.text("ended IS NULL"),
+        postgresql_where=sa.text("ended IS NULL"),
     )
     op.create_table(
         "alert_outcome",
@@ -224,6 +229,7 @@ def upgrade() -> None:
         ["sequence", "due"],
         unique=False,
         sqlite_where=sa.text("waiting IS NOT NULL"),
+        postgresql_where=sa.text("waiting IS NOT NULL"),
     )
     op.create_table(
         "monitor_log_part",
@@ -321,7 +327,12 @@ def upgrade() -> None:
         ),
     )
     op.create_index(
-        "ix_monitor_window_due", "monitor_window", ["window_start"], unique=False, sqlite_where=sa.text("revision > judged")
+        "ix_monitor_window_due",
+        "monitor_window",
+        ["window_start"],
+        unique=False,
+        sqlite_where=sa.text("revision > judged"),
+        postgresql_where=sa.text("revision > judged"),
     )
     op.create_table(
         "monitor_window_labels",
@@ -344,6 +355,7 @@ def upgrade() -> None:
         ["window_start"],
         unique=False,
         sqlite_where=sa.text("revision > measured"),
+        postgresql_where=sa.text("revision > measured"),
     )
     op.create_table(
         "outbox",
@@ -540,18 +552,36 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence")),
     )
     op.create_index(op.f("ix_evidence_version"), "evidence", ["version"], unique=False)
-    op.execute(
-        "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END"
-    )
-    op.execute(
-        "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END"
-    )
-    op.execute(
-        "CREATE TRIGGER audit_no_gap BEFORE INSERT ON audit WHEN NEW.seq <> coalesce((SELECT max(seq) FROM audit), 0) + 1 BEGIN SELECT RAISE(ABORT, 'the audit trail has no gap'); END"
-    )
-    op.execute(
-        "CREATE TRIGGER installation_no_update BEFORE UPDATE ON installation BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END"
-    )
-    op.execute(
-        "CREATE TRIGGER installation_no_delete BEFORE DELETE ON installation BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END"
-    )
+    if op.get_context().dialect.name == "sqlite":
+        op.execute(
+            "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END"
+        )
+        op.execute(
+            "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END"
+        )
+        op.execute(
+            "CREATE TRIGGER audit_no_gap BEFORE INSERT ON audit WHEN NEW.seq <> coalesce((SELECT max(seq) FROM audit), 0) + 1 BEGIN SELECT RAISE(ABORT, 'the audit trail has no gap'); END"
+        )
+        op.execute(
+            "CREATE TRIGGER installation_no_update BEFORE UPDATE ON installation BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END"
+        )
+        op.execute(
+            "CREATE TRIGGER installation_no_delete BEFORE DELETE ON installation BEGIN SELECT RAISE(ABORT, 'the audit trail is only ever added to'); END"
+        )
+    if op.get_context().dialect.name == "postgresql":
+        op.execute(
+            "CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the audit trail is only ever added to' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+        )
+        op.execute(
+            "CREATE TRIGGER audit_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON audit FOR EACH STATEMENT EXECUTE FUNCTION audit_only_grows()"
+        )
+        op.execute(
+            "CREATE FUNCTION audit_no_gap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.seq <> coalesce((SELECT max(seq) FROM audit), 0) + 1 THEN RAISE EXCEPTION 'the audit trail has no gap' USING ERRCODE = 'integrity_constraint_violation'; END IF; RETURN NEW; END $$"
+        )
+        op.execute("CREATE TRIGGER audit_no_gap BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION audit_no_gap()")
+        op.execute(
+            "CREATE FUNCTION installation_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the audit trail is only ever added to' USING ERRCODE = 'integrity_constraint_violation'; END $$"
+        )
+        op.execute(
+            "CREATE TRIGGER installation_only_grows BEFORE UPDATE OR DELETE OR TRUNCATE ON installation FOR EACH STATEMENT EXECUTE FUNCTION installation_only_grows()"
+        )

@@ -1,4 +1,4 @@
-"""Who owns a claimed step, whether that process still lives, and the thread that prolongs leases."""
+"""Who owns claimed work, whether that process still lives, and the thread that prolongs leases."""
 
 import functools
 import logging
@@ -27,9 +27,23 @@ def _host_of(pid: int) -> str:
 
 
 def owner_token() -> str:
-    """Return a name for one run in this process: host, process number and start, and something random."""
+    """Return a name for one claimer in this process: host, process number and start, and what tells it from others.
+
+    The last part begins with the machine's name, for people.
+    """
     pid = os.getpid()
-    return f"{_host_of(pid)}|{pid}|{_started(pid)}|{new_id()}"
+    return f"{_host_of(pid)}|{pid}|{_started(pid)}|{socket.gethostname().replace('|', '-')}/{new_id()}"
+
+
+def shown_owner(owner: str) -> str:
+    """Return an owner as people read it: machine and process number.
+
+    >>> shown_owner("a1b2c3|417|99823|box7/01ARZ3NDEKTSV4RRFFQ69G5FAV")
+    'box7/417'
+    """
+    _, _, rest = owner.partition("|")
+    pid, _, rest = rest.partition("|")
+    return f"{rest.rpartition('|')[2].partition('/')[0]}/{pid}" if rest else owner
 
 
 def is_dead(owner: str) -> bool:

@@ -1,0 +1,27 @@
+"""Contracts: what every adapter of a port must do, as test classes for pytest. Needs pytest; nothing else imports this module.
+
+Whoever writes an adapter subclasses the contract in a test module and gives it the fixtures it names::
+
+    class TestMyObjects(ObjectStoreContract):
+        @pytest.fixture
+        def objects(self, tmp_path):
+            return MyObjects(tmp_path)
+
+        def damage(self, objects, digest):
+            ...
+"""
+
+from perenne.testing.database import DatabaseContract
+from perenne.testing.executors import ExecutorContract
+from perenne.testing.objects import ObjectStoreContract, RemoteObjectStoreContract
+from perenne.testing.queue import JobQueueContract, LockContract, ScheduleContract
+
+__all__ = [
+    "DatabaseContract",
+    "ExecutorContract",
+    "JobQueueContract",
+    "LockContract",
+    "ObjectStoreContract",
+    "RemoteObjectStoreContract",
+    "ScheduleContract",
+]

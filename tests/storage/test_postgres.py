@@ -1,0 +1,139 @@
+"""What PostgreSQL does that SQLite cannot: break the line in the middle, deadlock, undo a commit without an error."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.postgres import PostgresServer
+from tests.storage.cutting_proxy import Cut, CuttingProxy
+
+from perenne.auth import audit
+from perenne.auth.principals import Principal
+from perenne.core.errors import Invalid, Unavailable
+from perenne.storage.database import Database, Transaction
+
+numbers = sa.Table("number", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer))
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Iterator[Database]:
+    with Database.open(postgres_url) as database:
+        database.write(lambda tx: numbers.create(tx.connection))
+        yield database
+
+
+def add(tx: Transaction, number: int) -> int:
+    tx.execute(numbers.insert(), {"id": number, "n": 0})
+    audit.record(tx, Principal("somebody"), "number.add", "number", str(number))
+    return number
+
+
+def kept(database: Database) -> list[int]:
+    with database.read() as tx:
+        assert audit.verify(tx).bad_seq is None
+        return list(tx.execute(sa.select(numbers.c.id).order_by(numbers.c.id)).scalars())
+
+
+def test_a_change_that_hid_a_failed_statement_is_not_acknowledged(database: Database) -> None:
+    def hides(tx: Transaction) -> int:
+        add(tx, 1)
+        with pytest.raises(sa.exc.DBAPIError):
+            tx.execute(sa.text("SELECT nothing"))
+        return 1
+
+    for call in (database.write, lambda change: database.write(change, alone=False)):
+        with pytest.raises(Unavailable) as error:
+            call(hides)
+        assert error.value.code == "database.undone"
+    assert kept(database) == []
+    assert database.write(lambda tx: add(tx, 1)) == 1
+
+
+@pytest.fixture
+def proxy(postgres: PostgresServer) -> Iterator[CuttingProxy]:
+    proxy = CuttingProxy(postgres.folder / ".s.PGSQL.5432")
+    yield proxy
+    proxy.close()
+
+
+@pytest.mark.parametrize("cuts", [["before"], ["after"], ["before", "after"], ["before", "before", "after"]], ids=" ".join)
+def test_a_line_that_breaks_at_the_commit_neither_loses_nor_doubles(
+    postgres: PostgresServer, postgres_url: str, proxy: CuttingProxy, cuts: list[Cut], database: Database
+) -> None:
+    with Database.open(postgres_url.replace(str(postgres.folder), str(proxy.folder))) as through:
+        assert through.write(lambda tx: add(tx, 1)) == 1
+        proxy.cuts.extend(cuts)
+        assert through.write(lambda tx: add(tx, 2)) == 2
+        assert proxy.cuts == []
+    assert kept(database) == [1, 2]
+
+
+def test_whose_fate_nobody_knows_is_said_to_be_unknown(
+    postgres: PostgresServer, postgres_url: str, proxy: CuttingProxy, database: Database
+) -> None:
+    """A change that went beside the others has no number by which the server could be asked."""
+    with Database.open(postgres_url.replace(str(postgres.folder), str(proxy.folder))) as through:
+        proxy.cuts.append("after")
+        with pytest.raises(Unavailable) as error:
+            through.write(lambda tx: tx.execute(numbers.insert(), {"id": 5, "n": 0}).rowcount, alone=False)
+        assert error.value.code == "database.unknown"
+    assert kept(database) == [5]
+
+
+def test_a_connection_that_the_server_ends_costs_a_second_try(database: Database) -> None:
+    tries = []
+
+    def ends_once(tx: Transaction) -> int:
+        tries.append(1)
+        if len(tries) == 1:
+            tx.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return add(tx, len(tries))
+
+    assert database.write(ends_once) == 2
+    assert kept(database) == [2]
+
+
+def test_changes_that_block_each_other_both_succeed(database: Database) -> None:
+    database.write(lambda tx: [add(tx, number) for number in (1, 2)])
+    both_hold_one = threading.Barrier(2)
+    met = threading.local()
+
+    def in_order(first: int, second: int) -> None:
+        def change(tx: Transaction) -> None:
+            tx.execute(numbers.update().where(numbers.c.id == first).values(n=numbers.c.n + 1))
+            if not getattr(met, "yes", False):
+                met.yes = True
+                both_hold_one.wait(30)
+            tx.execute(numbers.update().where(numbers.c.id == second).values(n=numbers.c.n + 1))
+
+        database.write(change, alone=False)
+
+    threads = [threading.Thread(target=in_order, args=pair) for pair in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    with database.read() as tx:
+        assert list(tx.execute(sa.select(numbers.c.n)).scalars()) == [2, 2]
+
+
+def test_text_that_the_database_cannot_hold_is_the_callers_mistake(database: Database) -> None:
+    with pytest.raises(Invalid) as error:
+        database.write(lambda tx: audit.record(tx, Principal("a\0b"), "number.add", "number", "1"))
+    assert error.value.code == "database.value"
+    assert kept(database) == []
+
+
+def test_a_password_is_never_said(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable) as error:
+        Database.open(f"postgresql://somebody:hush@localhost:1/nothing?host={tmp_path}")
+    assert "hush" not in f"{error.value.message} {error.value.hint}"
+    assert error.value.code == "database.unavailable"
+
+
+def test_a_database_of_another_encoding_is_named(postgres: PostgresServer) -> None:
+    url = postgres.database(encoding="LATIN1")
+    with Database.open(url) as database, database.read() as tx:
+        assert "UTF8" in database.backend.check(tx)
