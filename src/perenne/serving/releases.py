@@ -85,9 +85,7 @@ def find_release(folder: Path) -> tuple[Release, str]:
     try:
         return read_release(folder), ""
     except PerenneError as error:
-        sweep(folder)
-    sweep(folder / HISTORY)
-    for path in sorted((folder / HISTORY).glob("[0-9]*.json"), reverse=True):
+        for path in sorted((folder / HISTORY).glob("[0-9]*.json"), reverse=True):
             try:
                 release = json.decode(path.read_bytes(), Release, what=path.name)
             except (OSError, PerenneError):
