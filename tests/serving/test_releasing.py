@@ -16,8 +16,8 @@ from tests.serving.changing import Callers, telling_package
 
 from perenne.auth.principals import Principal
 from perenne.core import json
-from perenne.core.clock import SystemClock
-from perenne.core.config import load_settings
+from perenne.core.clock import ManualClock, SystemClock
+from perenne.core.config import Settings, load_settings
 from perenne.inference import load
 from perenne.serving import Deployment
 from perenne.serving.loading import load_lineup
@@ -35,6 +35,14 @@ VERSIONS_MADE = 4
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     root = tmp_path_factory.mktemp("telling")
     return {number: telling_package(root / str(number), number) for number in range(1, VERSIONS_MADE + 1)}
+
+
+@pytest.fixture
+def workspace(settings: Settings, clock: ManualClock) -> Iterator[Workspace]:
+    """Open a workspace on files: a release folder is the same whatever the database."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with Workspace(settings, clock) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -146,6 +154,7 @@ class Serve:
 def serve(workspace: Workspace, trees: dict[int, str]) -> Iterator[Callable[..., Serve]]:
     """Start servers on a release of version 1, with version 2 standing by; the database and the objects are gone."""
     release(workspace, deployment(1, 1, 2, trees))
+    assert workspace.database
     workspace.close()
     home = workspace.settings.home
     (home / "perenne.db").unlink()
