@@ -145,7 +145,7 @@ class ModelServer:
         release, _ = find_release(self._folder)
         wanted = release.deployment.generation
         deadline = time.monotonic() + timeout
-        while waiting := [block for block in self._blocks() if not self._is_ready(block, wanted)]:
+        while (waiting := self._unready(wanted)) or len(self._workers) < self._wanted:
             if any(self._has_failed(block, wanted) for block in waiting):
                 raise Unavailable(
                     self.problem() or "the release cannot be loaded", code="serve.load", hint="the server's log says more"
@@ -245,13 +245,18 @@ class ModelServer:
         child = Child(arguments, (options.listening, options.wire, options.counters), place)
         self.counters.mark_running(place, True)
         self._workers.append(child)
-        child.start()
+        self._revive(child)
         return child
 
     def _replace(self, old: Child, deadline: float) -> None:
         """Start a worker beside another one; once it answers, tell that one to go, and wait until it has gone."""
+        while not self._free and time.monotonic() < deadline and not self._stopping.is_set():
+            self._look_after()
+            time.sleep(0.01)
         if old not in self._workers:  # it was told to go by somebody else meanwhile
             return
+        if not self._free:
+            raise Unavailable("workers that were told to go are still answering", code="serve.restart", hint="try again later")
         new = self._add_worker()
         generation = self.counters.get(Gauge.GENERATION, old.block)
         while not self._is_ready(new.block, generation):
@@ -302,6 +307,9 @@ class ModelServer:
     def _has_failed(self, block: int, generation: int) -> bool:
         tried = self.counters.get(Gauge.TRIED, block) >= generation
         return tried and self.counters.get(Gauge.GENERATION, block) < generation
+
+    def _unready(self, generation: int) -> list[int]:
+        return [block for block in self._blocks() if not self._is_ready(block, generation)]
 
     def _is_ready(self, block: int, generation: int) -> bool:
         return bool(self.counters.get(Gauge.READY, block)) and self.counters.get(Gauge.GENERATION, block) >= generation
