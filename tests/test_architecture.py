@@ -21,7 +21,7 @@ from perenne.core.nouns import NOUNS
 
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src" / "perenne"
-PLATFORM = {"core", "stats", "formats", "storage", "compute", "auth", "net"}
+PLATFORM = {"core", "stats", "formats", "storage", "compute", "auth", "net", "telemetry"}
 EDGE = {"app", "cli", "web", "protocols", "testing"}
 EDGE_ROOMS = {"http", "commands", "views"}
 MAX_FILE, MAX_FUNCTION, MAX_FACADE = 500, 60, 12

@@ -11,6 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import perenne
+from perenne.app import health, metrics
+from perenne.app.requests import AccessLog, ObservedRequests
 from perenne.app.serving import DeployedServers
 from perenne.app.wiring import Platform
 from perenne.auth.principals import local_principal
@@ -20,6 +22,8 @@ from perenne.net.asgi import Application
 from perenne.net.inbound import InboundLimits, Limits, allowed_hosts, error_reply
 from perenne.storage.locks import Leadership
 from perenne.storage.workspace import Workspace
+from perenne.telemetry.meters import RequestMeter
+from perenne.telemetry.pulse import Pulse
 
 log = logging.getLogger("perenne.control")
 
@@ -27,20 +31,23 @@ TURN_SECONDS = 0.5
 BODY_LIMIT = 32 * 1024 * 1024
 
 
-def application(workspace: Workspace, *, port: int) -> Application:
-    """Return the control plane's ASGI application, limits included."""
+def application(workspace: Workspace, *, port: int, pulse: Pulse | None = None) -> Application:
+    """Return the control plane's ASGI application, limits included; `pulse` is that of the loop beside it."""
     from perenne.app.jobs import routes as job_routes
     from perenne.automation.http import routes as automation_routes
     from perenne.monitoring.http import routes as monitoring_routes
     from perenne.registry.http import routes as registry_routes
 
-    own = [Route("/health", _health), Route("/version", _version)]
+    own = [Route("/version", _version), *health.routes, *metrics.routes]
     routes = [*own, *job_routes, *automation_routes, *monitoring_routes, *registry_routes]
     handlers = {PerenneError: _error, Exception: _defect, 404: _unknown, 405: _unknown}
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+    meter = RequestMeter()
     app.state.workspace = workspace
+    app.state.checks = health.Checks(workspace, pulse)
+    app.state.figures = metrics.Figures(workspace.database, meter, pulse)
     limits = Limits(hosts=allowed_hosts(workspace.settings.host, port), body=BODY_LIMIT)
-    return InboundLimits(_identified(app), limits)
+    return ObservedRequests(InboundLimits(_identified(app), limits), meter, AccessLog())
 
 
 def _identified(app: Starlette) -> Application:
@@ -53,10 +60,6 @@ def _identified(app: Starlette) -> Application:
         await app(scope, receive, send)
 
     return answer
-
-
-async def _health(_: Request) -> Response:
-    return Response(b'{"status":"ok"}', media_type="application/json")
 
 
 async def _version(_: Request) -> Response:

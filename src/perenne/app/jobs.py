@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.requests import Request
@@ -27,14 +27,13 @@ class Reason(msgspec.Struct, frozen=True):
 class Priority(msgspec.Struct, frozen=True):
     """Where a job belongs: smaller is sooner."""
 
-    priority: int
+    priority: Annotated[int, msgspec.Meta(ge=-1_000, le=1_000)]
     reason: str = ""
 
 
 async def get_jobs(request: Request) -> Response:
     """List jobs, optionally of one `state` or `kind`; `before` is the id after which to go on."""
-    asked, limit = request.query_params, _limit(request)
-    filters = {name: asked.get(name) for name in ("state", "kind", "before")}
+    limit, filters = _limit(request), {name: _text(request, name) for name in ("state", "kind", "before")}
     return await _read(request, lambda tx, actor: operations.list_jobs(tx, actor, limit=limit, **filters))
 
 
@@ -77,6 +76,13 @@ async def drop_event(request: Request) -> Response:
     """Give a set-aside event up."""
     body, identity = await _body(request, Reason), request.path_params["event"]
     return await _write(request, lambda tx, actor: operations.drop_event(tx, actor, identity, body.reason))
+
+
+def _text(request: Request, name: str) -> str | None:
+    text = request.query_params.get(name)
+    if text is not None and not (text.isprintable() and len(text) <= 200):
+        raise Invalid(f"{name} cannot be read", code="request.query", hint="printable characters, at most 200")
+    return text
 
 
 def _number(request: Request, name: str) -> int | None:

@@ -1,11 +1,13 @@
 """The model servers that run beside a control plane: one for each deployment, started when there is something to serve."""
 
+import contextlib
 import logging
 
 from perenne import serving
 from perenne.core.errors import Unavailable
 from perenne.serving import Deployment, ModelServer
 from perenne.storage.workspace import Workspace
+from perenne.telemetry.heartbeats import Heartbeat
 
 log = logging.getLogger("perenne.serving")
 
@@ -25,6 +27,7 @@ class DeployedServers:
         self._workspace = workspace
         self._first_port = first_port
         self._servers: dict[str, ModelServer] = {}
+        self._beats = contextlib.ExitStack()
 
     def start_missing(self) -> int:
         """Start servers for deployments that have none yet and a release to start from; return how many."""
@@ -44,6 +47,7 @@ class DeployedServers:
         port = self._first_port + len(self._servers) if self._first_port else 0
         server = ModelServer(settings.releases / deployment.name, settings.logs, settings.spool, settings.host, port)
         server.start()
+        self._beats.enter_context(Heartbeat(settings.home, "model-server", deployment.name, server.url, server.state))
         try:
             server.wait_ready()
         except Unavailable as error:  # it goes on trying with every new release
@@ -54,6 +58,7 @@ class DeployedServers:
 
     def stop(self) -> None:
         """Drain and end every server."""
+        self._beats.close()
         for server in self._servers.values():
             server.stop()
         self._servers.clear()

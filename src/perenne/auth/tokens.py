@@ -8,7 +8,6 @@ in the query of a URL.
 import base64
 import hashlib
 import hmac
-import re
 import secrets
 import zlib
 
@@ -22,12 +21,13 @@ from perenne.auth.roles import Action, Role, allowed, require
 from perenne.core.clock import DAY, HOUR
 from perenne.core.errors import Denied, Invalid, NotFound
 from perenne.core.ids import new_id
+from perenne.core.redaction import TOKEN
 from perenne.storage.database import Database
 from perenne.storage.schema import JsonColumn, metadata, read_struct
 from perenne.storage.transaction import Transaction
 
-PATTERN = re.compile(r"prn_([0-7][0-9A-HJKMNP-TV-Z]{25})_([A-Za-z0-9_-]{43})_([0-9a-f]{8})")
-"""The shape of a token, to find and blacken it in logs."""
+PATTERN = TOKEN
+"""The shape of a token; logs blacken what has it."""
 
 PERSONAL_LIFETIME, SERVICE_LIFETIME = 90 * DAY, 365 * DAY
 _UNKNOWN = hashlib.sha256(b"no such token").digest()

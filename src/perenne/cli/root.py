@@ -25,6 +25,7 @@ COMMANDS = {
     "backup": ("perenne.cli.backup:backup", "Write database and objects to one file, and verify it."),
     "restore": ("perenne.cli.backup:restore_command", "Fill an empty installation from a backup."),
     "migrate": ("perenne.cli.backup:migrate", "Bring the database to the newest schema."),
+    "debug": ("perenne.cli.debug:debug", "Put together what a bug report needs, without secrets."),
     "doctor": ("perenne.cli.doctor:doctor", "Check this installation: database, objects, audit trail."),
     "project": ("perenne.projects.commands:project", "What a project is for, and what it must reach."),
     "data": ("perenne.data.commands:data", "Snapshots, profiles, validation."),

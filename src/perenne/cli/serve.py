@@ -1,5 +1,6 @@
 """`perenne serve`: a model server on its own, from the release folder alone."""
 
+import logging
 import queue
 import signal
 import threading
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from perenne.serving import ModelServer
 
 LEAVE, RESTART = "leave", "restart"
+log = logging.getLogger("perenne.serving")
 
 
 @click.command()
@@ -32,7 +34,11 @@ def serve(workspace: Workspace, name: str, port: int | None, workers: int, offli
     Ends on Ctrl-C or SIGTERM after the last request was answered; SIGHUP replaces the workers one by one.
     """
     from perenne import serving
+    from perenne.telemetry import logs, tracing
+    from perenne.telemetry.heartbeats import Heartbeat
 
+    logs.configure("perenne-model-server")
+    tracing.require()
     folder_name = name if offline else _release(workspace, name)
     settings = workspace.settings
     folder = settings.releases / folder_name
@@ -53,15 +59,16 @@ def serve(workspace: Workspace, name: str, port: int | None, workers: int, offli
     signal.signal(signal.SIGHUP, lambda *_: orders.put(RESTART))
     server.start()
     try:
-        server.wait_ready()
-        if before is not None:
-            before.let_go()
-        server.wait_for_successor(lambda: orders.put(LEAVE))
-        if problem := server.problem():
-            click.echo(f"warning: {problem}", err=True)
-        click.echo(f"{folder_name} answers on {server.url}/v2/models/{folder_name}/infer", err=True)
-        while orders.get() == RESTART:
-            threading.Thread(target=_restart, args=(server,), daemon=True).start()
+        with Heartbeat(settings.home, "model-server", folder_name, server.url, server.state):
+            server.wait_ready()
+            if before is not None:
+                before.let_go()
+            server.wait_for_successor(lambda: orders.put(LEAVE))
+            if problem := server.problem():
+                log.warning("%s", problem)
+            log.info("%s answers on %s/v2/models/%s/infer", folder_name, server.url, folder_name)
+            while orders.get() == RESTART:
+                threading.Thread(target=_restart, args=(server,), daemon=True).start()
     finally:
         server.stop()
 
@@ -69,9 +76,9 @@ def serve(workspace: Workspace, name: str, port: int | None, workers: int, offli
 def _restart(server: "ModelServer") -> None:
     try:
         server.restart_workers()
-        click.echo("the workers have been replaced", err=True)
+        log.info("the workers have been replaced")
     except Unavailable as error:
-        click.echo(f"warning: {error.message}", err=True)
+        log.warning("%s", error.message)
 
 
 def _release(workspace: Workspace, name: str) -> str:
@@ -82,7 +89,7 @@ def _release(workspace: Workspace, name: str) -> str:
     except PerenneError as error:
         if "@" in name or not (workspace.settings.releases / deployment_name / "current.json").exists():
             raise
-        click.echo(f"warning: {error.message}; what was released last is served", err=True)
+        log.warning("%s; what was released last is served", error.message)
         return deployment_name
 
 

@@ -2,12 +2,13 @@
 
 import logging
 import signal
-import sys
 
 import click
 
 from perenne.cli.places import place_options
 from perenne.storage.workspace import Workspace
+
+log = logging.getLogger("perenne.control")
 
 
 @click.command()
@@ -27,20 +28,25 @@ def up(workspace: Workspace, port: int | None, serve_port: int | None, no_worker
     from perenne.app.serving import DeployedServers
     from perenne.app.wiring import Platform
     from perenne.net.connections import BoundedServer, bounded_config
+    from perenne.telemetry import logs, tracing
+    from perenne.telemetry.heartbeats import Heartbeat
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure("perenne-control-plane")
     settings = workspace.settings
     platform = Platform(workspace)
     servers = DeployedServers(workspace, settings.serve_port if serve_port is None else serve_port)
     background = Background(platform, servers, workers=not no_worker)
-    sock = uvicorn.Config(lambda: None, host="127.0.0.1", port=settings.port if port is None else port).bind_socket()
+    port = settings.port if port is None else port
+    sock = uvicorn.Config(lambda: None, host="127.0.0.1", port=port, log_config=None).bind_socket()
     bound: int = sock.getsockname()[1]
-    server = BoundedServer(bounded_config(application(workspace, port=bound)))
-    click.echo(f"control plane on http://127.0.0.1:{bound}", err=True)
-    background.start()
-    try:
-        signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
-        server.run(sockets=[sock])
-    finally:
-        background.stop()
-        servers.stop()
+    server = BoundedServer(bounded_config(application(workspace, port=bound, pulse=platform.loop.pulse)))
+    url = f"http://127.0.0.1:{bound}"
+    with tracing.traced_process("perenne-control-plane"), Heartbeat(settings.home, "control-plane", address=url):
+        log.info("control plane on %s", url)
+        background.start()
+        try:
+            signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+            server.run(sockets=[sock])
+        finally:
+            background.stop()
+            servers.stop()

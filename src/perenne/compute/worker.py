@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from perenne.core.errors import PerenneError
+from perenne.telemetry import logs
 
 _LENGTH = struct.Struct("<Q")
 
@@ -94,6 +95,7 @@ def _raised(error: BaseException) -> Raised:
 def main() -> None:
     """Carry out one call after the other until the input ends."""
     global _replies
+    logs.configure("perenne-step", level="warning")
     requests, _replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -4,9 +4,9 @@ import msgspec
 
 from perenne.auth import audit
 from perenne.auth.principals import Principal
-from perenne.auth.roles import Action, require
+from perenne.auth.roles import Action, allowed, require
 from perenne.core.clock import SystemClock
-from perenne.core.errors import NotFound
+from perenne.core.errors import Denied, NotFound
 from perenne.core.hashing import digest_file
 from perenne.projects import store
 from perenne.projects.declarations import Project
@@ -15,21 +15,54 @@ from perenne.projects.store import ProjectRecord
 from perenne.storage.database import Transaction
 from perenne.storage.objects import ObjectStore
 
+_PROMISES = ("owner", "problem", "scope", "objectives", "guardrails", "policy", "window")
+
 
 def record_project(
     tx: Transaction, actor: Principal, objects: ObjectStore, loaded: LoadedProject, bundle: str | None = None
 ) -> ProjectRecord:
-    """Keep what a project's file says now, and the digest of its bundle; nothing is written if both are what they were."""
+    """Keep what a project's file says now, and the digest of its bundle; nothing is written if both are what they were.
+
+    Code and data may change under whoever runs the project: automation takes them as they are. What the project promises (owner,
+    objectives, guardrails, policy, window) only a person takes over who may edit it.
+
+    Raises
+    ------
+    Denied
+        If the promises changed, or the project is new, and the actor may not edit projects.
+    """
     known = store.find(tx, loaded.project.name)
     source = digest_file(loaded.file)
-    if known is not None and (known.source, known.folder, known.bundle) == (source, loaded.home, bundle):
-        return known
-    require(actor, Action.EDIT_PROJECT)
-    objects.put_file(loaded.file)
+    if known is not None and (known.source, known.folder) == (source, loaded.home):
+        return known if bundle in (None, known.bundle) else _keep_bundle(tx, actor, known, bundle)
     now = SystemClock().now()
     record = _record(loaded, source, bundle, created=known.created if known else now, updated=now)
+    _require_right(actor, known, record)
+    objects.put_file(loaded.file)
     store.save(tx, record)
     audit.record(tx, actor, "project.state", "project", record.name, before=known, after=record)
+    return record
+
+
+def _require_right(actor: Principal, known: ProjectRecord | None, record: ProjectRecord) -> None:
+    changed = [name for name in _PROMISES if known is not None and getattr(known, name) != getattr(record, name)]
+    if known is not None and not changed:
+        require(actor, Action.LOG)
+    elif known is not None and not allowed(actor, Action.EDIT_PROJECT):
+        raise Denied(
+            f"{', '.join(changed)} of {record.name} changed since a person last ran it",
+            code="project.promises",
+            hint="`perenne run` by somebody who may edit the project takes it over",
+        )
+    else:
+        require(actor, Action.EDIT_PROJECT)
+
+
+def _keep_bundle(tx: Transaction, actor: Principal, known: ProjectRecord, bundle: str | None) -> ProjectRecord:
+    """Keep what lies beside the project's file now, such as newer data: nothing that was stated changes, so anybody may."""
+    record = msgspec.structs.replace(known, bundle=bundle)
+    store.save(tx, record)
+    audit.record(tx, actor, "project.bundle", "project", known.name, before=known.bundle, after=bundle)
     return record
 
 

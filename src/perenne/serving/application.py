@@ -5,8 +5,10 @@ import time
 
 from perenne.core.errors import NotFound, PerenneError
 from perenne.net.asgi import ErrorForm, Headers, Receive, Reply, Request, Route, Router, Scope, Send, send_reply
+from perenne.net.identity import identity_headers
 from perenne.net.inbound import SECURITY_HEADERS, Limits, check_head, error_reply, inflate, read_body
-from perenne.serving.runtime import Runtime, identity_headers
+from perenne.serving.runtime import Runtime
+from perenne.telemetry.logs import FIELDS
 
 log = logging.getLogger("perenne.serving")
 _CLOSE = ((b"connection", b"close"),)
@@ -66,13 +68,14 @@ class Application:
         except ConnectionError:
             raise
         except Exception:
-            log.exception("a request failed")
-            return form(_Unexpected())
+            identity = identity_headers(request.headers, self._runtime.ids.next())
+            log.exception("a request failed", extra={FIELDS: {"http.request.id": identity[0][1].decode()}})
+            return form(_Unexpected())._replace(headers=identity)
 
     def _headers(self, request: Request, reply: Reply) -> Headers:
         headers = [*SECURITY_HEADERS]
         if not any(name == b"x-request-id" for name, _ in reply.headers):
-            headers += identity_headers(request, self._runtime.ids.next())
+            headers += identity_headers(request.headers, self._runtime.ids.next())
         if self._runtime.draining:
             headers += _CLOSE
         return headers

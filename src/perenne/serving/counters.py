@@ -7,12 +7,14 @@ series; a series is named by deployment, version, variant and endpoint. After th
 import mmap
 import os
 import tempfile
+import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
 from perenne.formats.windows import LATENCY_EDGES_US
+from perenne.telemetry.process import cpu_seconds, resident_bytes
 
 
 class Gauge(IntEnum):
@@ -32,13 +34,17 @@ class Gauge(IntEnum):
     BATCH_ROWS = 11
     LOGGED_ROWS = 12
     CHALLENGER_ERRORS = 13
-    DRAINING = 14
-    SENT_ROWS = 15
-    BACKLOG_ROWS = 16
-    RUNS = 17
-    STANDS_IN = 18
-    SERVED = 19
-    TRIED = 20
+    BEAT_US = 14
+    RESTARTS = 15
+    CPU_US = 16
+    RESIDENT_BYTES = 17
+    DRAINING = 18
+    SENT_ROWS = 19
+    BACKLOG_ROWS = 20
+    RUNS = 21
+    STANDS_IN = 22
+    SERVED = 23
+    TRIED = 24
 
 
 class Outcome(IntEnum):
@@ -92,6 +98,8 @@ _ENDED = (
     Gauge.DRAINING,
     Gauge.STANDS_IN,
     Gauge.TRIED,
+    Gauge.BEAT_US,
+    Gauge.RESIDENT_BYTES,
 )
 
 
@@ -208,6 +216,12 @@ class Counters:
         """Add to a figure of this process."""
         self._words[self._start + gauge] += value
 
+    def beat(self) -> None:
+        """Say that this process is well now, and what it costs."""
+        self.set(Gauge.BEAT_US, time.time_ns() // 1_000)
+        self.set(Gauge.CPU_US, int(cpu_seconds() * 1e6))
+        self.set(Gauge.RESIDENT_BYTES, resident_bytes())
+
     def get(self, gauge: Gauge, block: int) -> int:
         """Read a figure of any process."""
         return self._words[block * _BLOCK_WORDS + gauge]
@@ -221,15 +235,16 @@ class Counters:
         self._words[block * _BLOCK_WORDS + Gauge.RUNS] = int(runs)
         self._words[block * _BLOCK_WORDS + Gauge.SERVED] = 1
 
-    def mark_gone(self, block: int) -> None:
-        """Take back what a process that died can no longer take back itself; what it counted stays.
+    def mark_gone(self, block: int, died: bool = True) -> None:
+        """Take back what a process that has ended can no longer take back itself; what it counted stays.
 
-        Rows that waited in it for the observer are lost, and counted as such.
+        Rows that waited in it for the observer are lost, and counted as such; so is its death, unless it was told to go.
         """
         start = block * _BLOCK_WORDS
         self._words[start + Gauge.DROPPED] += self._words[start + Gauge.BACKLOG_ROWS]
         for gauge in _ENDED:
             self._words[start + gauge] = 0
+        self._words[start + Gauge.RESTARTS] += int(died)
         self._write_note(start, "")
 
     def note(self, text: str) -> None:

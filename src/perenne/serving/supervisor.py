@@ -27,6 +27,7 @@ from perenne.serving.children import Child
 from perenne.serving.counters import Counters, Gauge
 from perenne.serving.handover import Handover
 from perenne.serving.messages import Flush, flush_decoder, socket_pair
+from perenne.serving.metrics import name_of_block
 from perenne.serving.mirror import BACKLOG_BYTES
 from perenne.serving.observer import ObserverOptions
 from perenne.serving.releases import find_release
@@ -237,6 +238,16 @@ class ModelServer:
         named = {f"worker-{child.block}": child for child in self._workers} | {"observer": self._observer}
         return {name: child.process.pid for name, child in named.items() if child.process is not None}
 
+    def state(self) -> dict[str, int | float | None]:
+        """Return of each process its number, and the seconds since it was well; None if it does not run or was not well yet."""
+        running, now = self.pids(), time.time()
+        found: dict[str, int | float | None] = {}
+        for child in (*self._workers, self._observer):
+            name, beat = name_of_block(self.counters, child.block), self.counters.get(Gauge.BEAT_US, child.block) / 1e6
+            found[f"{name}.pid"] = running.get(name)
+            found[f"{name}.silent_seconds"] = round(max(0.0, now - beat), 1) if beat else None
+        return found
+
     def _add_worker(self) -> Child:
         """Start a worker in a free place."""
         place = self._free.pop(0)
@@ -360,7 +371,7 @@ class ModelServer:
         for child in list(self._leaving):
             if child.gone():
                 self._leaving.remove(child)
-                self.counters.mark_gone(child.block)
+                self.counters.mark_gone(child.block, died=False)
                 self.counters.mark_running(child.block, False)
                 self._free.append(child.block)
         for child in list(self._workers):

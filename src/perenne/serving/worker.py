@@ -14,7 +14,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ import msgspec
 from perenne.net.asgi import Route
 from perenne.net.connections import BoundedProtocol, BoundedServer, bounded_config
 from perenne.net.inbound import Limits, allowed_hosts
+from perenne.net.traced import traced
 from perenne.serving.application import Application
 from perenne.serving.batching import QUEUE_ROWS, Batcher
 from perenne.serving.counters import Counters, Gauge
@@ -32,6 +32,7 @@ from perenne.serving.loading import load_lineup, reason_of
 from perenne.serving.mirror import BACKLOG_BYTES, Mirror
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.runtime import Runtime
+from perenne.telemetry import logs, tracing
 
 log = logging.getLogger("perenne.serving")
 WATCH_SECONDS = 0.2
@@ -78,11 +79,11 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) -> None:
     """Be a worker until told to go."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logs.configure("perenne-model-server")
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with tracing.traced_process("perenne-model-server"), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(options, build_routes))
 
 
@@ -101,7 +102,7 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     mirror = Mirror(wire, counters, options.backlog_bytes)
     runtime = Runtime(Batcher(options.queue_rows), mirror, counters)
     limits = Limits(hosts=allowed_hosts(options.host, options.port, options.names), body=options.body_bytes)
-    application = Application(build_routes(runtime), runtime, limits)
+    application = traced(Application(build_routes(runtime), runtime, limits))
     server = _Server(bounded_config(application, timeout_graceful_shutdown=GRACE_SECONDS), runtime, options.drain_seconds)
     loader = _Loader(Path(options.folder), runtime)
     watcher = asyncio.create_task(_watch(loader, server))
@@ -259,6 +260,7 @@ async def _watch(loader: _Loader, server: _Server) -> None:
     parent = os.getppid()
     runtime = server.runtime
     while True:
+        runtime.counters.beat()
         await loader.follow()
         _gauge(runtime)
         runtime.batcher.expire()

@@ -253,7 +253,7 @@ def heartbeat(tx: Transaction, job: Job, *, lease: int = LEASE) -> str | None:
 
 def note_progress(tx: Transaction, job: Job, share: float | None, message: str) -> None:
     """Keep how far a job has come, from 0 to 1 if that is known, and what it is doing."""
-    _fenced(tx, job, share=share, message=message[:MAX_ERROR])
+    _fenced(tx, job, share=share, message=_text(message))
 
 
 def hold(tx: Transaction, job: Job) -> None:
@@ -272,7 +272,7 @@ def fail(tx: Transaction, job: Job, error: str) -> bool:
     if job.last_try:
         _must(job, _end(tx, job, _held(job), now, "failed", error))
     else:
-        _fenced(tx, job, state="queued", error=error[:MAX_ERROR], due=now + delay_after(job.attempt), lease=None)
+        _fenced(tx, job, state="queued", error=_text(error), due=now + delay_after(job.attempt), lease=None)
     return job.last_try
 
 
@@ -300,11 +300,17 @@ def end_queued(tx: Transaction, job: Job, reason: str) -> bool:
 
 def _end(tx: Transaction, job: Job, where: "sa.ColumnElement[bool]", now: int, state: str, error: str) -> bool:
     """End a job without a result, and tell whoever waits for it."""
-    ended = _set(tx, where, state=state, error=error[:MAX_ERROR], ended=now, lease=None)
+    text = _text(error)
+    ended = _set(tx, where, state=state, error=text, ended=now, lease=None)
     if ended:
         cancelled = state == "cancelled"
-        emit(tx, JobFailed(job=job.id, kind=job.kind, payload=job.payload, cancelled=cancelled, error=error[:MAX_ERROR]))
+        emit(tx, JobFailed(job=job.id, kind=job.kind, payload=job.payload, cancelled=cancelled, error=text))
     return ended
+
+
+def _text(text: str) -> str:
+    """Return what every database can keep of a text: no NUL, no half of a pair."""
+    return text[:MAX_ERROR].replace("\0", " ").encode(errors="replace").decode()
 
 
 def _held(job: Job) -> "sa.ColumnElement[bool]":
