@@ -32,7 +32,7 @@ ALLOWED_THIRD_PARTY = {"core": {"msgspec"}, "stats": SMALL | {"scipy"}, "formats
 DOING_INPUT_OUTPUT = {"asyncio", "ftplib", "http", "multiprocessing", "shutil", "smtplib", "socket", "sqlite3", "ssl"}
 DOING_INPUT_OUTPUT |= {"subprocess", "tempfile", "threading"}
 HEAVY = {"alembic", "duckdb", "numpy", "onnx", "onnxruntime", "pyarrow", "rich", "scipy", "sklearn", "skl2onnx", "sqlalchemy"}
-HEAVY |= {"obstore", "starlette", "uvicorn"}
+HEAVY |= {"obstore", "ray", "starlette", "uvicorn"}
 
 
 def source_files() -> list[Path]:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from perenne.auth.access import needs
 from perenne.core import json
 from perenne.storage import migrations
 from perenne.storage.workspace import Workspace
@@ -102,11 +103,13 @@ def _guarded(part: str, check: Callable[[], str]) -> str:
         return "cannot be reached"
 
 
+@needs(None)
 async def get_health(_: Request) -> Response:
     """Say that the process answers."""
     return _answer({"status": "ok"}, 200)
 
 
+@needs(None)
 async def get_ready(request: Request) -> Response:
     """Say whether it can work; 503 names the parts that fail."""
     found: Readiness = await request.app.state.checks.readiness()

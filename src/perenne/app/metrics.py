@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import perenne
-from perenne.auth.roles import Action, require
+from perenne.auth.access import needs
+from perenne.auth.roles import Action
 from perenne.automation import count_open_episodes
 from perenne.core.clock import SystemClock
 from perenne.formats import prometheus
@@ -114,9 +115,9 @@ def _age(item: Waiting, now: int) -> float:
     return max(0, now - item.oldest) / 1e6
 
 
+@needs(Action.READ)
 async def get_metrics(request: Request) -> Response:
     """Give the figures as Prometheus reads them."""
-    require(request.state.actor, Action.READ)
     figures: Figures = request.app.state.figures
     return Response(await asyncio.to_thread(figures.page), media_type=prometheus.CONTENT_TYPE.decode())
 

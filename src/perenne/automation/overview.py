@@ -52,7 +52,9 @@ def status(tx: Transaction, project: str | None = None) -> Status:
     known = [record for record in list_projects(tx) if project in (None, record.name)]
     if project is not None and not known:
         raise NotFound(
-            f"project {project!r} is not known here", code="project.not_found", hint="`perenne run` in its folder makes it known"
+            f"project {project[:100]!r} is not known here",
+            code="project.not_found",
+            hint="`perenne run` in its folder makes it known",
         )
     needs = tuple(need for record in known for need in _needs(tx, record)) + tuple(_stuck(tx))
     return Status(needs, tuple(stage for record in known for stage in _stages(tx, record)))

@@ -36,6 +36,7 @@ COMMANDS = {
     "monitor": ("perenne.monitoring.commands:monitor", "Windows, drift, performance, labels."),
     "alert": ("perenne.monitoring.commands:alert", "What needs attention, and who has seen it."),
     "policy": ("perenne.automation.commands:policy", "Retraining: policies, episodes, a trigger by hand."),
+    "token": ("perenne.auth.commands:token", "Tokens: who may call the servers, and what for."),
     "job": ("perenne.cli.job:job", "Work in the queue: what waits, runs, failed."),
     "event": ("perenne.cli.event:event", "What could not be delivered within the loop."),
     "audit": ("perenne.auth.commands:audit", "Who did what; verify the chain."),

@@ -91,7 +91,9 @@ def get_project(tx: Transaction, name: str) -> ProjectRecord:
     record = store.find(tx, name)
     if record is None:
         raise NotFound(
-            f"project {name!r} is not known here", code="project.not_found", hint="`perenne run` in its folder makes it known"
+            f"project {name[:100]!r} is not known here",
+            code="project.not_found",
+            hint="`perenne run` in its folder makes it known",
         )
     return record
 
