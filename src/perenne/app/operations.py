@@ -46,6 +46,7 @@ class EventLine(msgspec.Struct, frozen=True):
 def job_line(job: Job) -> JobLine:
     """Put a job into a line."""
     share = "" if job.share is None else f"{job.share:.0%}"
+    progress = "" if job.state == "done" else f"{share} {job.message or ''}".strip()
     return JobLine(
         job.id,
         job.kind,
@@ -54,7 +55,7 @@ def job_line(job: Job) -> JobLine:
         f"{job.attempt} of {job.attempts_allowed}",
         format_time(job.created),
         shown_owner(job.owner) if job.owner else "",
-        f"{share} {job.message or ''}".strip(),
+        progress,
         job.error or "",
     )
 
