@@ -97,7 +97,7 @@ def objects(workspace: Workspace) -> ObjectStore:
 
 @pytest.fixture
 def actor() -> Principal:
-    return Principal("ada", roles=frozenset(Role))
+    return Principal("ada", roles=frozenset(Role), solo=True)
 
 
 @pytest.fixture(scope="session")

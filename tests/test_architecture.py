@@ -21,7 +21,7 @@ from perenne.core.nouns import NOUNS
 
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src" / "perenne"
-PLATFORM = {"core", "stats", "formats", "storage", "compute", "auth", "net"}
+PLATFORM = {"core", "stats", "formats", "storage", "compute", "auth", "net", "telemetry"}
 EDGE = {"app", "cli", "web", "protocols", "testing"}
 EDGE_ROOMS = {"http", "commands", "views"}
 MAX_FILE, MAX_FUNCTION, MAX_FACADE = 500, 60, 12
@@ -32,7 +32,7 @@ ALLOWED_THIRD_PARTY = {"core": {"msgspec"}, "stats": SMALL | {"scipy"}, "formats
 DOING_INPUT_OUTPUT = {"asyncio", "ftplib", "http", "multiprocessing", "shutil", "smtplib", "socket", "sqlite3", "ssl"}
 DOING_INPUT_OUTPUT |= {"subprocess", "tempfile", "threading"}
 HEAVY = {"alembic", "duckdb", "numpy", "onnx", "onnxruntime", "pyarrow", "rich", "scipy", "sklearn", "skl2onnx", "sqlalchemy"}
-HEAVY |= {"obstore", "starlette", "uvicorn"}
+HEAVY |= {"obstore", "ray", "starlette", "uvicorn"}
 
 
 def source_files() -> list[Path]:

@@ -43,6 +43,8 @@ class Engine:
 
 
 OURS = Engine("perenne", programs.PERENNE, STEPS)
+ON_RAY = Engine("perenne on Ray", programs.ON_RAY, STEPS)
+RAY = Engine("plain Ray tasks", programs.RAY, STEPS)
 FLOOR = Engine("one SQLite transaction a step", programs.SQLITE, STEPS)
 PEERS = (
     Engine("dagster", programs.DAGSTER, STEPS, ("dagster",)),
@@ -75,7 +77,7 @@ def measure(engine: Engine, python: Path) -> dict[str, Any]:
         path = Path(folder) / "program.py"
         path.write_text(engine.program)
         (Path(folder) / "state").mkdir()
-        paths = {"PYTHONPATH": str(ROOT / "src")} if engine is OURS else {}
+        paths = {"PYTHONPATH": str(ROOT / "src")} if engine in (OURS, ON_RAY) else {}
         done = subprocess.run(
             [str(python), str(path), str(engine.steps), str(Path(folder) / "state")],
             env={**os.environ, **paths},
@@ -170,17 +172,16 @@ def main() -> None:
     if ours is None:
         sys.exit(1)
     rows = [row(OURS.name, ours, ours)]
-    for engine in (FLOOR, *wanted):
+    fans = [(OURS.name, fan)] if (fan := per_step(ours, "fan")) else []
+    for engine in (FLOOR, ON_RAY, RAY, *wanted):
         found = time_engine(engine, options.environments, options.repeats)
         if found is not None:
             rows.append(row(engine.name, found, ours))
-    fan = per_step(ours, "fan")
+            fans += [(engine.name, fan)] if (fan := per_step(found, "fan")) else []
     print(table(rows))
-    print(
-        f"\nMilliseconds a step; ratios of CPU time. Ours, fan-out of {STEPS}: {fan[0]:.3g} wall, {fan[1]:.3g} CPU."
-        if fan
-        else ""
-    )
+    print("\nMilliseconds a step; ratios of CPU time.")
+    for name, (wall, cpu) in fans:
+        print(f"Fan-out of {STEPS}, {name}: {wall:.3g} wall, {cpu:.3g} CPU.")
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; WAL with synchronous=NORMAL."
     )

@@ -84,6 +84,83 @@ database.close()
 """
 )
 
+ON_RAY = (
+    _CLOCKS
+    + """
+from pathlib import Path
+Path(FOLDER, "nothing.py").write_text('''
+from perenne.pipelines import pipeline, step
+
+@step
+def work(x: int, first: int) -> int:
+    return x + 1
+
+@pipeline
+def chain(steps: int, first: int) -> int:
+    x = first
+    for _ in range(steps):
+        x = work(x, first)
+    return x
+
+@pipeline
+def fan(steps: int, first: int) -> list[int]:
+    return [work(first + number, first) for number in range(steps)]
+''')
+sys.path.insert(0, FOLDER)
+import nothing
+import ray
+from perenne.compute import open_executor
+from perenne.pipelines import Engine
+from perenne.storage.database import Database
+from perenne.storage.objects import FileObjects
+imported = mine() - imported
+
+database = Database.open(f"sqlite:///{FOLDER}/bench.db")
+executor = open_executor("ray:local")
+engine = Engine(database, FileObjects(Path(FOLDER) / "objects"), executor=executor)
+engine.run(nothing.fan, 8, 7_000_000)
+
+def run(flow, first):
+    done = engine.run(flow, STEPS, first)
+    assert done.state == "done", done.error
+
+run_chain = timed(lambda: run(nothing.chain, 0))
+run_fan = timed(lambda: run(nothing.fan, 10_000))
+cached = timed(lambda: run(nothing.chain, 0))
+tell(ray.__version__, imported=imported, chain=run_chain, fan=run_fan, cached=cached)
+engine.close()
+executor.close()
+database.close()
+"""
+)
+
+RAY = (
+    _CLOCKS
+    + """
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+import ray
+imported = mine() - imported
+ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+
+@ray.remote
+def work(x, first):
+    return x + 1
+
+def chain(first):
+    x = first
+    for _ in range(STEPS):
+        x = ray.get(work.remote(x, first))
+    assert x == first + STEPS
+
+def fan(first):
+    assert len(ray.get([work.remote(first + number, first) for number in range(STEPS)])) == STEPS
+
+fan(7_000_000)
+tell(ray.__version__, imported=imported, chain=timed(lambda: chain(0)), fan=timed(lambda: fan(10_000)))
+ray.shutdown()
+"""
+)
+
 SQLITE = (
     _CLOCKS
     + """

@@ -1,6 +1,6 @@
 """What an object store by content costs: in a folder beside plain copies, in a bucket beside the bare clients.
 
-    python benchmarks/storage/objects.py [--small 1000] [--big 3] [--mib 128] [--repeats 3]
+    python benchmarks/storage/objects.py [--small 500] [--big 4] [--mib 32] [--repeats 5]
 
 Small objects have 4 KiB, big ones MIB. The bucket is served by moto in a process of its own on this machine, so the figures are
 those of the client: of a real store they would be those of the network. Each figure is the median of REPEATS, each into an empty
@@ -187,10 +187,10 @@ def timed(action: Callable[[], list[Any]]) -> tuple[list[Any], float, float]:
 
 
 def compare(ways: list[Way], work: Work, folder: Path, repeats: int) -> list[list[str]]:
-    """Time every way, one after the other in each repeat; return rows of the table."""
+    """Time every way, each repeat beginning with another one; return rows of the table."""
     found: dict[str, list[list[float]]] = {way.name: [] for way in ways}
     for repeat in range(repeats):
-        for way in ways:
+        for way in [*ways[repeat % len(ways) :], *ways[: repeat % len(ways)]]:
             print(f"{work.name}: {way.name}, {repeat + 1} of {repeats}", file=sys.stderr, flush=True)
             place, target = (
                 folder / f"{work.name}-{repeat}-{len(found)}-{way.name}".replace(" ", "-").replace(",", ""),
@@ -235,10 +235,10 @@ def table(rows: list[list[str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", type=int, default=1_000, help="how many small objects")
-    parser.add_argument("--big", type=int, default=3, help="how many big ones")
-    parser.add_argument("--mib", type=int, default=128, help="the size of a big one")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--small", type=int, default=500, help="how many small objects")
+    parser.add_argument("--big", type=int, default=4, help="how many big ones")
+    parser.add_argument("--mib", type=int, default=32, help="the size of a big one")
+    parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="perenne-bench-") as name:
         folder = Path(name)

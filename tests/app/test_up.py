@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow.csv as csv
 import pytest
+from tests.app.servers import until
 from tests.automation.conftest import PROJECT
 from tests.training.conftest import table_of
 
@@ -46,7 +47,7 @@ class Up:
     ) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=20)
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        connection.request(method, path, data, headers or {})
+        connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
@@ -111,6 +112,14 @@ def test_it_answers_takes_labels_and_tells_how_it_stands(up: Up) -> None:
         ("GET", "/api/why/01ARZ3NDEKTSV4RRFFQ69G5FAV-0", None, {}, 404),
         ("GET", "/nothing", None, {}, 404),
         ("DELETE", "/api/status", None, {}, 405),
+        ("GET", "/api/jobs?state=gone", None, {}, 400),
+        ("GET", "/api/jobs?limit=many", None, {}, 400),
+        ("GET", "/api/jobs/nothing", None, {}, 404),
+        ("POST", "/api/jobs/nothing/cancel", b"{}", {}, 404),
+        ("POST", "/api/jobs/nothing/priority", b'{"priority": "high"}', {}, 400),
+        ("GET", "/api/events?state=gone", None, {}, 400),
+        ("POST", "/api/events/999999/retry", None, {}, 404),
+        ("POST", "/api/events/x/retry", None, {}, 404),
         ("GET", "/api/status", None, {"Host": "evil.example"}, 403),
     ],
 )
@@ -128,6 +137,7 @@ def test_bad_requests_get_a_clear_answer_and_change_nothing(
 def test_an_oversized_body_is_refused_before_it_is_read(up: Up) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", up.port, timeout=20)
     connection.putrequest("POST", "/api/monitor/labels")
+    connection.putheader("Content-Type", "application/json")
     connection.putheader("Content-Length", str(1 << 40))
     connection.endheaders()
     assert connection.getresponse().status == 413
@@ -143,3 +153,29 @@ def test_killed_and_started_again_it_goes_on_and_a_term_ends_it_cleanly(up: Up) 
     finally:
         code = again.end()
     assert code == 0
+
+
+def command(folder: Path, *arguments: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "perenne", *arguments, "--json"], cwd=folder, env=ENVIRONMENT, capture_output=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_with_log_in_both_servers_ask_for_a_token_until_it_is_revoked(folder: Path) -> None:
+    up = Up(folder, environment={**ENVIRONMENT, "PERENNE_AUTH": "tokens"})
+
+    def statuses(text: str) -> list[int]:
+        sent = {"Authorization": f"Bearer {text}"}
+        control = up.ask("GET", "/api/status", headers=sent)[0]
+        return [control, up.ask("POST", "/invocations", rows(), port=up.model_port, headers=sent)[0]]
+
+    try:
+        assert [up.ask("GET", "/api/status")[0], up.ask("POST", "/invocations", rows(), port=up.model_port)[0]] == [401, 401]
+        made = command(folder, "token", "create", "laptop", "--role", "owner")
+        until(lambda: statuses(made["token"]) == [200, 200])
+        assert command(folder, "token", "revoke", made["id"])["state"] == "revoked"
+        assert statuses(made["token"])[0] == 401, "by the database, at once"
+        until(lambda: statuses(made["token"])[1] in (401, 429))
+    finally:
+        up.end()

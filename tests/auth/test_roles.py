@@ -18,6 +18,8 @@ edit the project                       owner
 break glass                            owner
 read the audit trail                   owner auditor admin
 administer the server                  admin
+see what a model server serves         viewer contributor reviewer validator approver deployer owner auditor admin caller
+call models                            contributor reviewer validator approver deployer owner caller
 """
 
 

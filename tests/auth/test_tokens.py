@@ -10,8 +10,8 @@ from perenne.auth import audit, tokens
 from perenne.auth.errors import Unauthenticated
 from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Role
+from perenne.auth.secret import PATTERN, check_sum
 from perenne.auth.tokens import (
-    PATTERN,
     PERSONAL_LIFETIME,
     SERVICE_LIFETIME,
     Token,
@@ -113,7 +113,7 @@ def test_malformed_tokens_are_refused_alike(database: Database, spoil: Callable[
 def test_the_right_id_with_another_tokens_secret_is_refused(database: Database) -> None:
     (_, one), (_, other) = make(database), make(database)
     body = one[:31] + other[31:74]
-    forged = f"{body}_{tokens._check_sum(body)}"
+    forged = f"{body}_{check_sum(body)}"
     assert PATTERN.fullmatch(forged)
     with pytest.raises(Unauthenticated):
         check(database, forged)

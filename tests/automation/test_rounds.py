@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.automation.conftest import PROJECT, do_round
 
@@ -14,7 +15,8 @@ from perenne import registry, tracking
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.automation.rounds import run_round
-from perenne.core.errors import PerenneError
+from perenne.core.clock import ManualClock
+from perenne.core.errors import Invalid, PerenneError
 from perenne.pipelines.model import Started, StepEvent
 from perenne.projects import load_project
 from perenne.registry.model import GateState
@@ -52,6 +54,28 @@ def test_with_nothing_changed_nothing_is_done(workspace: Workspace, actor: Princ
     with workspace.database.read() as tx:
         assert audit.trail(tx)[0].seq == before
         assert len(tracking.runs(tx)) == 1
+
+
+def test_a_round_in_child_processes_is_the_same_round(
+    workspace: Workspace, clock: ManualClock, actor: Principal, folder: Path
+) -> None:
+    with Workspace(msgspec.structs.replace(workspace.settings, executor="processes:2"), clock) as elsewhere:
+        first = do_round(elsewhere, actor, folder)
+    again = do_round(workspace, actor, folder)
+    assert (again.changed, again.version.id, again.hits) == (False, first.version.id, again.steps)
+
+
+def test_an_executor_that_does_not_exist_is_told_before_anything_happens(
+    workspace: Workspace, clock: ManualClock, actor: Principal, folder: Path
+) -> None:
+    with (
+        Workspace(msgspec.structs.replace(workspace.settings, executor="hamster"), clock) as wrong,
+        pytest.raises(Invalid, match="'hamster' is not known"),
+    ):
+        do_round(wrong, actor, folder)
+    with workspace.database.read() as tx:
+        assert not tracking.runs(tx)
+        assert not audit.trail(tx)
 
 
 def test_new_rows_make_a_new_version_and_changed_words_do_not_fit_again(

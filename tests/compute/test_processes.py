@@ -1,21 +1,19 @@
 """Child processes: their answers, their errors, their end."""
 
-import binascii
 import math
-import operator
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
+from tests.compute.distant import DistantExecutorRules
 
-from perenne.compute import ProcessExecutor, WorkerDied, WorkTimeout, report
-from perenne.core.errors import Invalid, Unavailable
+from perenne.compute import ProcessExecutor, WorkerDied
+from perenne.core.errors import Unavailable
 
 
 @pytest.fixture(scope="module")
@@ -25,33 +23,15 @@ def executor() -> Iterator[ProcessExecutor]:
     executor.close()
 
 
+class TestProcesses(DistantExecutorRules):
+    """The rules of every executor whose calls go to other processes."""
+
+
 def test_children_are_other_processes_and_are_kept(executor: ProcessExecutor) -> None:
     numbers = {executor.submit(os.getpid).result(60) for _ in range(6)}
     assert os.getpid() not in numbers
     assert len(numbers) <= 2
     assert executor.submit(os.getenv, "PERENNE_TEST_VARIABLE").result(60) == "seen"
-
-
-def test_plain_values_travel_both_ways(executor: ProcessExecutor) -> None:
-    value = {"a": [1, 2.5, None, True], "b": b"\x00\xff", "c": {"d": "é"}}
-    assert executor.submit(dict, value).result(60) == value
-    assert math.isnan(executor.submit(float, "nan").result(60))
-    large = os.urandom(5_000_000)
-    assert executor.submit(binascii.unhexlify, large.hex()).result(60) == large
-
-
-def test_what_prints_does_not_disturb_the_answers(executor: ProcessExecutor) -> None:
-    assert executor.submit(os.system, "echo noise").result(60) == 0
-    assert executor.submit(print, "more noise").result(60) is None
-
-
-def test_a_call_that_takes_too_long_is_killed(executor: ProcessExecutor) -> None:
-    start = time.monotonic()
-    future = executor.submit(time.sleep, 60, timeout=0.2)
-    with pytest.raises(WorkTimeout, match=r"took longer than 0.2 s"):
-        future.result(50)
-    assert time.monotonic() - start < 40
-    assert executor.submit(math.sqrt, 4.0, timeout=60).result(60) == 2.0
 
 
 def test_a_child_that_dies_fails_its_call_and_no_other(executor: ProcessExecutor) -> None:
@@ -63,15 +43,6 @@ def test_a_child_that_dies_fails_its_call_and_no_other(executor: ProcessExecutor
         executor.submit(sys.exit, 3).result(60)
 
 
-def test_errors_come_back_as_they_were(executor: ProcessExecutor) -> None:
-    with pytest.raises(FileNotFoundError) as error:
-        executor.submit(os.stat, "/nowhere").result(60)
-    assert error.value.errno == 2
-    assert any("Traceback" in note for note in error.value.__notes__)
-    with pytest.raises(ZeroDivisionError):
-        executor.submit(operator.truediv, 1, 0).result(60)
-
-
 def test_a_call_can_be_cancelled_while_it_goes_on(executor: ProcessExecutor) -> None:
     futures = [executor.submit(time.sleep, 60) for _ in range(3)]
     while not futures[0].running():
@@ -81,38 +52,6 @@ def test_a_call_can_be_cancelled_while_it_goes_on(executor: ProcessExecutor) -> 
         futures[0].result(30)
     assert futures[2].cancelled()
     assert executor.submit(math.sqrt, 1.0).result(60) == 1.0
-
-
-def test_a_call_can_be_cancelled_once_its_process_is_at_work(executor: ProcessExecutor) -> None:
-    assert executor.submit(math.sqrt, 1.0).result(60) == 1.0
-    future = executor.submit(time.sleep, 60)
-    while not future.running():
-        time.sleep(0.01)
-    time.sleep(0.2)
-    assert future.cancel()
-    with pytest.raises(WorkerDied, match="cancelled"):
-        future.result(30)
-
-
-def test_reports_arrive_while_a_call_goes_on(executor: ProcessExecutor) -> None:
-    heard: list[object] = []
-    executor.submit(report, {"done": 0.5}, on_report=heard.append).result(60)
-    assert heard == [{"done": 0.5}]
-    report("outside a worker nothing happens")
-
-
-def test_what_has_no_name_elsewhere_is_refused(executor: ProcessExecutor) -> None:
-    def local() -> None: ...
-
-    for function in (local, lambda: None):
-        with pytest.raises(Invalid) as error:
-            executor.submit(function)
-        assert error.value.code == "compute.function"
-
-
-def test_a_result_that_cannot_travel_is_an_error(executor: ProcessExecutor) -> None:
-    with pytest.raises(TypeError):
-        executor.submit(threading.current_thread).result(60)
 
 
 def test_a_closed_executor_ends_its_children_and_takes_no_more() -> None:

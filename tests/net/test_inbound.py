@@ -17,7 +17,21 @@ from uvicorn.server import ServerState
 from perenne.core.errors import Invalid, PerenneError
 from perenne.net import inbound
 from perenne.net.connections import BODY_SECONDS, HEAD_SECONDS, BoundedProtocol, bounded_config
-from perenne.net.inbound import InboundLimits, Limits, TooLarge, allowed_hosts, check_head, check_json, inflate, read_body
+from perenne.net.inbound import (
+    Busy,
+    InboundLimits,
+    Limits,
+    Room,
+    TooLarge,
+    allowed_hosts,
+    check_head,
+    check_json,
+    check_target,
+    check_text,
+    check_type,
+    inflate,
+    read_body,
+)
 
 JSON_VALUES = st.recursive(
     st.none() | st.integers(0, 9) | st.text(st.sampled_from('[]{}"\\,:x'), max_size=4),
@@ -220,4 +234,60 @@ def test_headers_that_never_end_are_refused() -> None:
 
 
 def test_the_security_headers_are_the_specifications() -> None:
-    assert dict(inbound.SECURITY_HEADERS) == {b"x-content-type-options": b"nosniff", b"referrer-policy": b"same-origin"}
+    assert dict(inbound.SECURITY_HEADERS) == {
+        b"x-content-type-options": b"nosniff",
+        b"referrer-policy": b"same-origin",
+        b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    }
+
+
+@pytest.mark.parametrize("path", [b"/a", b"/a%20b", b"/%C3%A9", b"/a%25", b"/v2/models/x:y@1"])
+def test_p1_plain_paths_pass(path: bytes) -> None:
+    check_target(path, b"a=%2e%2f%0a")
+
+
+@pytest.mark.parametrize(
+    "path", [b"/a%2fb", b"/%2E%2e/x", b"/a%5Cb", b"/a%00", b"/a%0d%0a", b"/%7f", b"/%ff", b"/\xff", b"/%c0%af"]
+)
+def test_p1_paths_in_disguise_are_refused(path: bytes) -> None:
+    with pytest.raises(Invalid):
+        check_target(path, b"")
+    with pytest.raises(Invalid):
+        check_target(b"/", b"a=%00")
+
+
+@given(st.text())
+def test_b5_nul_is_found_however_it_is_written_and_nothing_else_is(text: str) -> None:
+    for ascii_only in (True, False):
+        body = json.dumps({"a": text}, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+        surrogate = not ascii_only and any("\ud800" <= letter <= "\udfff" for letter in text)
+        if "\0" in text or surrogate:
+            with pytest.raises(Invalid):
+                check_text(body)
+        else:
+            check_text(body)
+
+
+@pytest.mark.parametrize("header", ["application/json", "Application/JSON ; charset=UTF-8", 'application/json;charset="utf-8"'])
+def test_b6_a_type_is_read_whatever_its_spelling(header: str) -> None:
+    assert check_type(header, ["application/json"]) == "application/json"
+
+
+@pytest.mark.parametrize(
+    "header", ["", ";", "text/json", "application/json; charset=utf-16", "application/json2", "application/json,x"]
+)
+def test_b6_any_other_type_is_refused(header: str) -> None:
+    with pytest.raises(PerenneError) as refused:
+        check_type(header, ["application/json"])
+    assert refused.value.status == 415
+
+
+def test_d2_room_is_for_so_many_and_is_given_back_whatever_happens() -> None:
+    room = Room(2)
+    with room, room, pytest.raises(Busy) as told, room:
+        pass
+    assert (told.value.status, told.value.retry_after) == (503, 1)
+    with contextlib.suppress(ValueError), room, room:
+        raise ValueError
+    with room, room:
+        pass

@@ -14,6 +14,7 @@ from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.pipelines import Engine, Progress, StepEvent, pipeline, step
 from perenne.pipelines.code import CodeReader
 from perenne.pipelines.errors import NotEncodable
+from perenne.pipelines.execution import LOSSES
 from perenne.pipelines.remote import code_name, find
 from perenne.storage.database import Database
 from perenne.storage.objects import FileObjects, ObjectStore, open_objects
@@ -45,10 +46,10 @@ def test_the_same_pipeline_gives_the_same_everywhere(tmp_path: Path, objects: Ob
     assert found[0][0] == flow(3, file)
 
 
-def test_children_open_the_same_bucket(tmp_path: Path, database: Database, s3: str, processes: ProcessExecutor) -> None:
+def test_children_open_the_same_bucket(tmp_path: Path, database: Database, s3: str) -> None:
     file = tmp_path / "input.txt"
     file.write_text("xyz")
-    for executor in (InlineExecutor(), processes):
+    for executor in (InlineExecutor(), ProcessExecutor(2)):  # children of this test's own, which see its credentials
         objects = open_objects(f"{s3}/{executor.shares_memory}")
         with Engine(database, objects, executor=executor) as engine:
             run = engine.run(flow, 3, file)
@@ -59,6 +60,7 @@ def test_children_open_the_same_bucket(tmp_path: Path, database: Database, s3: s
                 objects.delete(digest)
             assert engine.run(flow, 3, file).output == run.output
             assert set(objects.digests()) == kept, "what is lost from the bucket is made again"
+        executor.close()
 
 
 def test_progress_of_a_child_is_heard_here(engine: Engine, tmp_path: Path) -> None:
@@ -78,6 +80,7 @@ def test_what_goes_wrong_in_a_child_stays_there(engine: Engine) -> None:
     errors = [record.error for record in run.steps]
     assert errors[0] == "took longer than 0.2 s and was killed"
     assert "ended with status -9" in errors[1]
+    assert run.steps[1].attempt == LOSSES + 1  # that a worker dies is no try of the step's own, up to a point
     assert errors[2] == "Odd: not mine"
     assert errors[3] == "no such thing"
     assert errors[4] == "ValueError: bad"
@@ -94,6 +97,15 @@ def test_a_timeout_needs_a_process() -> None:
     assert error.value.code == "pipelines.timeout"
     assert step(timeout="1m")(tripled).options.timeout == 60
     assert step(timeout="1m")(tripled).options.isolate
+
+
+def test_resources_are_numbers_and_no_part_of_the_key(engine: Engine) -> None:
+    for wrong in ({"cpu": -1}, {"gpu": math.inf}, {"": 1}, {"memory": "4G"}, {"cpu": True}):
+        with pytest.raises(Invalid) as error:
+            step(resources=wrong)  # type: ignore[arg-type]
+        assert error.value.code == "pipelines.resources"
+    assert engine.run(step(tripled), 2.0).hits == 0
+    assert engine.run(step(resources={"cpu": 2, "gpu": 1})(tripled), 2.0).hits == 1
 
 
 def test_what_another_process_could_not_find_is_refused(engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import perenne as pn
@@ -9,7 +10,7 @@ from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
 from perenne.core.errors import Denied, Invalid, NotFound
-from perenne.projects import load_project, record_project
+from perenne.projects import ProjectRecord, fetch_bundle, load_project, put_bundle, record_project
 from perenne.projects.service import gaps, get_project, list_projects
 from perenne.storage.workspace import Workspace
 
@@ -128,6 +129,45 @@ def test_only_an_owner_changes_a_project(tmp_path: Path, workspace: Workspace) -
         workspace.database.write(lambda tx: record_project(tx, viewer, workspace.objects, loaded))
     with workspace.database.read() as tx, pytest.raises(NotFound):
         get_project(tx, "churn")
+
+
+def test_what_lies_beside_the_file_is_kept_by_whoever_runs_it_and_secrets_are_not(
+    tmp_path: Path, workspace: Workspace, actor: Principal
+) -> None:
+    policy = Principal("policy:churn", roles=frozenset({Role.CONTRIBUTOR}))
+
+    def record(who: Principal) -> ProjectRecord:
+        loaded = load_project(tmp_path)
+        bundle = put_bundle(workspace.objects, loaded.root)
+        return workspace.database.write(lambda tx: record_project(tx, who, workspace.objects, loaded, bundle))
+
+    write(tmp_path)
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    for name in (".env", "server.key", "secrets.toml"):
+        (tmp_path / name).write_text("secret")
+    (tmp_path / "__pycache__").mkdir(exist_ok=True)
+    (tmp_path / "__pycache__" / "x.pyc").write_text("x")
+    first = record(actor)
+    (tmp_path / "rows.csv").write_text("a\n1\n2\n")
+    second = record(policy)
+    assert record(policy) == second
+    assert second == msgspec.structs.replace(first, bundle=second.bundle)
+    assert second.bundle is not None and second.bundle != first.bundle
+    copy = tmp_path / "copy"
+    fetch_bundle(workspace.objects, second.bundle, copy)
+    assert {path.name for path in copy.iterdir()} == {"project.py", "rows.csv"}
+    assert (copy / "rows.csv").read_text() == "a\n1\n2\n"
+    with workspace.database.read() as tx:
+        assert [item.action for item in audit.trail(tx, entity="project")] == ["project.bundle", "project.state"]
+
+
+def test_large_files_stay_behind(tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perenne.projects.bundles.MAX_FILE", 2_000)
+    monkeypatch.setattr("perenne.projects.bundles.MAX_BUNDLE", 2_500)
+    for name, size in (("a", 1_000), ("b", 1_200), ("c", 1_400), ("d", 3_000)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    fetch_bundle(workspace.objects, put_bundle(workspace.objects, tmp_path), tmp_path / "copy")
+    assert {path.name for path in (tmp_path / "copy").iterdir()} == {"a", "b"}
 
 
 def test_gaps_come_heaviest_first_and_close_when_said(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ MISTAKES: list[tuple[Any, str]] = [
     (b'{"inputs": [', "not JSON"),
     (b"null", "malformed"),
     (b"[]", "malformed"),
-    (b"\xff\xfe", "not JSON"),
+    (b"\xff\xfe", "not UTF-8"),
     ({}, "inputs"),
     ({"inputs": []}, "missing inputs: distance, seats, carrier, weekend, scheduled"),
     ({"inputs": [1]}, "malformed"),

@@ -15,7 +15,7 @@ from perenne.registry.model import Decision, GateState, VersionState, gate
 from perenne.storage.links import Kind, links_from
 from perenne.storage.workspace import Workspace
 
-ADA = Principal("ada", roles=frozenset(Role))
+ADA = Principal("ada", roles=frozenset(Role), solo=True)
 POLICY = Principal("policy:p", PrincipalKind.POLICY, frozenset({Role.CONTRIBUTOR, Role.DEPLOYER}), "ada")
 CHECKS = ("parity", "auc")
 

@@ -316,7 +316,7 @@ def small(packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def test_it_listens_on_this_machine_only_and_says_if_the_port_is_taken(small: ModelServer, tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match=r"0\.0\.0\.0 is not an address of this machine alone"):
+    with pytest.raises(Invalid, match=r"refusing to listen on 0\.0\.0\.0 without authentication"):
         ModelServer(tmp_path, tmp_path, tmp_path, host="0.0.0.0")
     with pytest.raises(Unavailable, match="cannot be listened on"):
         ModelServer(tmp_path, tmp_path, tmp_path, port=small.port)

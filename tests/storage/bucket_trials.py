@@ -36,12 +36,14 @@ def put_for_ever(objects: CloudObjects, folder: Path, said: int, name: str) -> N
         os.write(said, f"{digest}\n".encode())
 
 
-def write(url: str, folder: Path, said: int, seed: int) -> None:
+def write(url: str, folder: Path, pipe: tuple[int, int], seed: int) -> None:
+    hear, said = pipe
+    os.close(hear)
     objects = CloudObjects(url)
     threads = [threading.Thread(target=put_for_ever, args=(objects, folder, said, f"{seed}-{n}")) for n in range(THREADS)]
+    os.write(said, b"begun\n")
     for thread in threads:
         thread.start()
-    os.write(said, b"begun\n")
     for thread in threads:
         thread.join()
 
@@ -69,14 +71,15 @@ def fork(work: Callable[[], object]) -> int:
 def trial(url: str, folder: Path, seed: int) -> set[str]:
     """Run one child, kill it, and return what it said is kept."""
     hear, said = os.pipe()
-    child = fork(lambda: write(url, folder, said, seed))
+    child = fork(lambda: write(url, folder, (hear, said), seed))
     os.close(said)
     with os.fdopen(hear) as stream:
-        assert stream.readline() == "begun\n"
+        begun = stream.readline()
         time.sleep(random.Random(seed).uniform(0, SECONDS))
         os.kill(child, signal.SIGKILL)
         lines = {line.strip() for line in stream if line.endswith("\n")}
     _, status = os.waitpid(child, 0)
+    assert begun == "begun\n", f"seed {seed}: the child did not begin"
     assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, f"seed {seed}: the child ended by itself: {status}"
     return lines
 

@@ -1,5 +1,8 @@
 """What PostgreSQL does that SQLite cannot: break the line in the middle, deadlock, undo a commit without an error."""
 
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,3 +140,54 @@ def test_a_database_of_another_encoding_is_named(postgres: PostgresServer) -> No
     url = postgres.database(encoding="LATIN1")
     with Database.open(url) as database, database.read() as tx:
         assert "UTF8" in database.backend.check(tx)
+
+
+def test_a_database_that_may_only_be_read_refuses_changes_and_still_answers(database: Database, postgres_url: str) -> None:
+    database.write(lambda tx: add(tx, 1))
+    name = database.url.database
+    database.write(lambda tx: tx.execute(sa.text(f"ALTER DATABASE {name} SET default_transaction_read_only = on")).rowcount)
+    with Database.open(postgres_url) as reopened:
+        for alone in (True, False):
+            with pytest.raises(Unavailable) as error:
+                reopened.write(lambda tx: add(tx, 2), alone=alone)
+            assert error.value.code == "database.unavailable"
+        assert kept(reopened) == [1]
+
+
+STOPPED = """
+import os, signal, sys
+from perenne.storage import postgres
+postgres.IDLE_S = 1
+from perenne.storage.database import Database
+import sqlalchemy as sa
+
+tries = 0
+
+def change(tx):
+    global tries
+    tries += 1
+    tx.execute(sa.text("INSERT INTO number (id, n) VALUES (7, 0)"))
+    if tries == 1:
+        print("holds the lock", flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+with Database.open(sys.argv[1]) as database:
+    database.write(change)
+    print(tries, flush=True)
+"""
+
+
+def test_a_process_that_was_stopped_with_the_lock_holds_nobody_up_and_comes_back(database: Database, postgres_url: str) -> None:
+    child = subprocess.Popen([sys.executable, "-c", STOPPED, postgres_url], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    try:
+        assert child.stdout.readline() == "holds the lock\n"
+        assert database.write(lambda tx: add(tx, 1)) == 1
+        child.send_signal(signal.SIGCONT)
+        assert child.wait(30) == 0
+        assert child.stdout.readline() == "2\n", "the change was run again"
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    assert kept(database) == [1, 7]

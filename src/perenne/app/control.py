@@ -11,61 +11,65 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import perenne
+from perenne.app import health, metrics
+from perenne.app.door import Door, guarded, public_paths, token_holder
+from perenne.app.requests import AccessLog, ObservedRequests
 from perenne.app.serving import DeployedServers
 from perenne.app.wiring import Platform
-from perenne.auth.principals import local_principal
+from perenne.auth.access import needs
 from perenne.core import json
 from perenne.core.errors import PerenneError
 from perenne.net.asgi import Application
-from perenne.net.inbound import InboundLimits, Limits, allowed_hosts, error_reply
+from perenne.net.inbound import SECURITY_HEADERS, InboundLimits, Limits, Room, allowed_hosts, error_reply
+from perenne.net.listening import LOOPBACK, Listening, needs_tokens
 from perenne.storage.locks import Leadership
 from perenne.storage.workspace import Workspace
+from perenne.telemetry.meters import RequestMeter
+from perenne.telemetry.pulse import Pulse
 
 log = logging.getLogger("perenne.control")
 
 TURN_SECONDS = 0.5
 BODY_LIMIT = 32 * 1024 * 1024
+AT_ONCE = 256
+HEADERS = (*SECURITY_HEADERS, (b"cache-control", b"no-store"))
 
 
-def application(workspace: Workspace, *, port: int) -> Application:
-    """Return the control plane's ASGI application, limits included."""
+def application(workspace: Workspace, *, port: int, listening: Listening = LOOPBACK, pulse: Pulse | None = None) -> Application:
+    """Return the control plane's ASGI application, limits and log-in included; `pulse` is that of the loop beside it."""
+    routes = control_routes()
+    handlers = {PerenneError: _error, Exception: _defect, 404: _unknown, 405: _unknown}
+    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
+    app.router.redirect_slashes = False
+    meter = RequestMeter()
+    app.state.workspace = workspace
+    app.state.checks = health.Checks(workspace, pulse)
+    app.state.figures = metrics.Figures(workspace.database, meter, pulse)
+    who = token_holder(workspace) if needs_tokens(listening, workspace.settings.auth) else None
+    limits = Limits(hosts=allowed_hosts(listening.host, port, listening.names), body=BODY_LIMIT)
+    return ObservedRequests(InboundLimits(Door(app, who, public_paths(routes)), limits, HEADERS), meter, AccessLog())
+
+
+def control_routes() -> list[Route]:
+    """Return every route of the control plane, each behind what it declares."""
     from perenne.app.jobs import routes as job_routes
     from perenne.automation.http import routes as automation_routes
     from perenne.monitoring.http import routes as monitoring_routes
     from perenne.registry.http import routes as registry_routes
 
-    own = [Route("/health", _health), Route("/version", _version)]
-    routes = [*own, *job_routes, *automation_routes, *monitoring_routes, *registry_routes]
-    handlers = {PerenneError: _error, Exception: _defect, 404: _unknown, 405: _unknown}
-    app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
-    app.state.workspace = workspace
-    limits = Limits(hosts=allowed_hosts(workspace.settings.host, port), body=BODY_LIMIT)
-    return InboundLimits(_identified(app), limits)
+    own = [Route("/version", _version), *health.routes, *metrics.routes]
+    return guarded([*own, *job_routes, *automation_routes, *monitoring_routes, *registry_routes], BODY_LIMIT, Room(AT_ONCE))
 
 
-def _identified(app: Starlette) -> Application:
-    """Let every request on loopback be the local person's; tokens come where the server listens elsewhere."""
-    person = local_principal()
-
-    async def answer(scope, receive, send):  # type: ignore[no-untyped-def]
-        if scope["type"] == "http":
-            scope.setdefault("state", {})["actor"] = person
-        await app(scope, receive, send)
-
-    return answer
-
-
-async def _health(_: Request) -> Response:
-    return Response(b'{"status":"ok"}', media_type="application/json")
-
-
+@needs(None)
 async def _version(_: Request) -> Response:
     return Response(json.encode({"version": perenne.__version__}), media_type="application/json")
 
 
 async def _error(_: Request, error: PerenneError) -> Response:
     reply = error_reply(error)
-    return Response(reply.body, reply.status, media_type="application/json")
+    headers = {name.decode(): value.decode() for name, value in reply.headers}
+    return Response(reply.body, reply.status, headers, media_type="application/json")
 
 
 async def _defect(request: Request, error: Exception) -> Response:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.requests import Request
@@ -10,12 +10,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from perenne.app import operations
+from perenne.auth.access import needs
 from perenne.auth.principals import Principal
+from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import Invalid
 from perenne.storage.database import Transaction
 
 WINDOW = 200
+BODY = ("", "application/json")
+"""A reason is given as JSON; without one there need not be a body."""
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -27,56 +31,70 @@ class Reason(msgspec.Struct, frozen=True):
 class Priority(msgspec.Struct, frozen=True):
     """Where a job belongs: smaller is sooner."""
 
-    priority: int
+    priority: Annotated[int, msgspec.Meta(ge=-1_000, le=1_000)]
     reason: str = ""
 
 
+@needs(Action.READ)
 async def get_jobs(request: Request) -> Response:
     """List jobs, optionally of one `state` or `kind`; `before` is the id after which to go on."""
-    asked, limit = request.query_params, _limit(request)
-    filters = {name: asked.get(name) for name in ("state", "kind", "before")}
+    limit, filters = _limit(request), {name: _text(request, name) for name in ("state", "kind", "before")}
     return await _read(request, lambda tx, actor: operations.list_jobs(tx, actor, limit=limit, **filters))
 
 
+@needs(Action.READ)
 async def get_job(request: Request) -> Response:
     """Show a job, its progress included."""
     return await _read(request, lambda tx, actor: operations.find_job(tx, actor, request.path_params["job"]))
 
 
+@needs(Action.DEPLOY, accepts=BODY)
 async def cancel_job(request: Request) -> Response:
     """Cancel a job."""
     body, identity = await _body(request, Reason), request.path_params["job"]
     return await _write(request, lambda tx, actor: operations.cancel_job(tx, actor, identity, body.reason))
 
 
+@needs(Action.DEPLOY, accepts=BODY)
 async def retry_job(request: Request) -> Response:
     """Try a job again."""
     body, identity = await _body(request, Reason), request.path_params["job"]
     return await _write(request, lambda tx, actor: operations.retry_job(tx, actor, identity, body.reason))
 
 
+@needs(Action.DEPLOY, accepts=BODY)
 async def prioritise_job(request: Request) -> Response:
     """Put a job before or behind others."""
     body, identity = await _body(request, Priority), request.path_params["job"]
     return await _write(request, lambda tx, actor: operations.prioritise_job(tx, actor, identity, body.priority, body.reason))
 
 
+@needs(Action.READ)
 async def get_events(request: Request) -> Response:
     """List events, optionally of one `state`; `before` is the number after which to go on."""
     state, before, limit = request.query_params.get("state"), _number(request, "before"), _limit(request)
     return await _read(request, lambda tx, actor: operations.list_events(tx, actor, state=state, before=before, limit=limit))
 
 
+@needs(Action.DEPLOY, accepts=BODY)
 async def retry_event(request: Request) -> Response:
     """Deliver a set-aside event again."""
     body, identity = await _body(request, Reason), request.path_params["event"]
     return await _write(request, lambda tx, actor: operations.retry_event(tx, actor, identity, body.reason))
 
 
+@needs(Action.DEPLOY, accepts=BODY)
 async def drop_event(request: Request) -> Response:
     """Give a set-aside event up."""
     body, identity = await _body(request, Reason), request.path_params["event"]
     return await _write(request, lambda tx, actor: operations.drop_event(tx, actor, identity, body.reason))
+
+
+def _text(request: Request, name: str) -> str | None:
+    text = request.query_params.get(name)
+    if text is not None and not (text.isprintable() and len(text) <= 200):
+        raise Invalid(f"{name} cannot be read", code="request.query", hint="printable characters, at most 200")
+    return text
 
 
 def _number(request: Request, name: str) -> int | None:

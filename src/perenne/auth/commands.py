@@ -1,16 +1,26 @@
-"""`perenne audit list|verify`."""
+"""`perenne audit list|verify`, `perenne token create|list|rotate|revoke`."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from perenne.auth import audit as trail
+from perenne.auth import tokens
 from perenne.auth.audit import AuditRecord, Head
-from perenne.core.clock import format_time
+from perenne.auth.principals import local_principal
+from perenne.auth.publishing import publish
+from perenne.auth.roles import Role
+from perenne.auth.tokens import Token
+from perenne.core.clock import format_time, parse_duration
 from perenne.core.errors import Invalid
 from perenne.core.hashing import is_digest
 from perenne.core.results import EXIT_FINDINGS, Result
+from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
+
+T = TypeVar("T")
+_ONCE = "this is the only time the token is shown"
 
 
 @click.group()
@@ -66,4 +76,104 @@ def _row(record: AuditRecord) -> dict[str, Any]:
         "reason": record.reason,
         "before": record.before,
         "after": record.after,
+    }
+
+
+@click.group()
+def token() -> None:
+    """Tokens: who may call the servers, what for and how long."""
+
+
+@token.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    type=click.Choice([role.value for role in Role]),
+    help="What it allows; repeat it.",
+)
+@click.option("--project", "projects", multiple=True, help="Limit it to this project; repeat it.")
+@click.option("--person", default="", metavar="NAME", help="The person it stands for; you, if not given.")
+@click.option("--service", is_flag=True, help="It stands for a service, which may never approve.")
+@click.option("--for", "lifetime", metavar="DURATION", help="How long it counts; 90d, of a service 365d, if not given.")
+@click.pass_obj
+def create(
+    workspace: Workspace,
+    name: str,
+    roles: tuple[str, ...],
+    projects: tuple[str, ...],
+    person: str,
+    service: bool,
+    lifetime: str | None,
+) -> Result:
+    """Make a token and show it, this once."""
+    length = None if lifetime is None else parse_duration(lifetime)
+
+    def work(tx: Transaction) -> tuple[Token, str]:
+        allowed, limits, now = frozenset(map(Role, roles)), frozenset(projects), workspace.clock.now()
+        return tokens.create_token(
+            tx, local_principal(), name, allowed, now=now, lifetime=length, service=service, person=person, projects=limits
+        )
+
+    return _shown_once(*_change(workspace, work))
+
+
+@token.command("list")
+@click.pass_obj
+def list_tokens(workspace: Workspace) -> list[dict[str, Any]]:
+    """List tokens, newest first; their secrets are nowhere."""
+    now = workspace.clock.now()
+    with workspace.database.read() as tx:
+        return [_token_row(item, now) for item in tokens.tokens(tx, local_principal())]
+
+
+@token.command()
+@click.argument("id")
+@click.option("--overlap", default="1d", show_default=True, metavar="DURATION", help="How long the old secret counts too.")
+@click.pass_obj
+def rotate(workspace: Workspace, id: str, overlap: str) -> Result:
+    """Give a token a new secret and show it, this once."""
+    length = parse_duration(overlap)
+
+    def work(tx: Transaction) -> tuple[Token, str]:
+        return tokens.rotate_token(tx, local_principal(), id, now=workspace.clock.now(), overlap=length)
+
+    return _shown_once(*_change(workspace, work))
+
+
+@token.command()
+@click.argument("id")
+@click.option("--reason", default="", help="Why; kept in the audit trail.")
+@click.pass_obj
+def revoke(workspace: Workspace, id: str, reason: str) -> dict[str, Any]:
+    """End a token at once, on every server."""
+    now = workspace.clock.now()
+    ended = _change(workspace, lambda tx: tokens.revoke_token(tx, local_principal(), id, now=now, reason=reason))
+    return _token_row(ended, now)
+
+
+def _change(workspace: Workspace, work: Callable[[Transaction], T]) -> T:
+    """Commit a change, then tell the model servers."""
+    result = workspace.database.write(work)
+    publish(workspace.database, workspace.settings.keyring, workspace.clock.now())
+    return result
+
+
+def _shown_once(made: Token, text: str) -> Result:
+    return Result({"token": text, "id": made.id, "expires": format_time(made.expires)}, note=_ONCE)
+
+
+def _token_row(item: Token, now: int) -> dict[str, Any]:
+    state = "revoked" if item.revoked is not None else "expired" if item.expires <= now else "valid"
+    return {
+        "id": item.id,
+        "name": item.name,
+        "stands_for": item.principal,
+        "roles": " ".join(item.roles),
+        "projects": " ".join(item.projects),
+        "state": state,
+        "expires": format_time(item.expires),
+        "last_used": "" if item.last_used is None else format_time(item.last_used),
     }

@@ -7,3 +7,23 @@ class Unauthenticated(Denied):
     """Who calls is not known: no credentials, or none that are valid."""
 
     status = 401
+
+
+class TooFast(Denied):
+    """A token is used more often than it may be."""
+
+    status = 429
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("this token is used too often", code="auth.rate", hint="ask less often, or several rows at a time")
+        self.retry_after = seconds
+
+
+class TooManyFailures(Denied):
+    """Somebody at this address has tried too many tokens that are none; it may try again later."""
+
+    status = 429
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("too many tokens that are not valid came from this address", code="auth.slow", hint="try again later")
+        self.retry_after = seconds

@@ -30,12 +30,18 @@ class Principal(msgspec.Struct, frozen=True):
         What it may do; see `perenne.auth.roles`.
     on_behalf_of : str
         The person or policy an automatic actor acts for, or an empty text.
+    projects : frozenset of str
+        What it is limited to; empty for the whole installation.
+    solo : bool
+        Whether there is nobody else: the one person of an installation that listens on loopback.
     """
 
     name: str
     kind: PrincipalKind = PrincipalKind.USER
     roles: frozenset[Role] = frozenset()
     on_behalf_of: str = ""
+    projects: frozenset[str] = frozenset()
+    solo: bool = False
 
 
 def local_principal() -> Principal:
@@ -44,7 +50,7 @@ def local_principal() -> Principal:
         name = getpass.getuser()
     except (KeyError, OSError):
         name = "local"
-    return Principal(name, PrincipalKind.USER, frozenset(Role))
+    return Principal(name, PrincipalKind.USER, frozenset(Role), solo=True)
 
 
 def policy_principal(project: str, policy_owner: str) -> Principal:

@@ -1,36 +1,31 @@
 """Tokens: a secret that stands for a person or a service until it expires or is revoked (governance specification §5.4).
 
-`prn_<id>_<secret>_<check>`: a ULID, 32 random bytes in URL-safe base 64, and the CRC-32 of all before it, by which a scanner
-for leaked secrets can tell a real one. Only the SHA-256 of the secret is kept; the text is shown once. A token never belongs
-in the query of a URL.
+The text (`perenne.auth.secret`) is shown once and only digests are kept. A token never belongs in the query of a URL.
 """
 
-import base64
-import hashlib
 import hmac
 import re
-import secrets
-import zlib
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from perenne.auth import audit
-from perenne.auth.errors import Unauthenticated
+from perenne.auth.keyring import Key, Secret
 from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Action, Role, allowed, require
+from perenne.auth.secret import UNKNOWN, new_secret, read_token, refused
 from perenne.core.clock import DAY, HOUR
-from perenne.core.errors import Denied, Invalid, NotFound
+from perenne.core.errors import Conflict, Denied, Invalid, NotFound
 from perenne.core.ids import new_id
 from perenne.storage.database import Database
+from perenne.storage.prepared import Prepared
 from perenne.storage.schema import JsonColumn, metadata, read_struct
 from perenne.storage.transaction import Transaction
 
-PATTERN = re.compile(r"prn_([0-7][0-9A-HJKMNP-TV-Z]{25})_([A-Za-z0-9_-]{43})_([0-9a-f]{8})")
-"""The shape of a token, to find and blacken it in logs."""
-
 PERSONAL_LIFETIME, SERVICE_LIFETIME = 90 * DAY, 365 * DAY
-_UNKNOWN = hashlib.sha256(b"no such token").digest()
+MAX_OVERLAP = 30 * DAY
+_PERSON = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}")
 
 table = sa.Table(
     "token",
@@ -46,6 +41,10 @@ table = sa.Table(
     sa.Column("last_used", sa.BigInteger),
     sa.Column("revoked", sa.BigInteger),
     sa.Column("secret_hash", sa.LargeBinary, nullable=False),
+    sa.Column("projects", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
+    sa.Column("rotated", sa.BigInteger),
+    sa.Column("previous_hash", sa.LargeBinary),
+    sa.Column("previous_until", sa.BigInteger),
     sa.Index(None, "owner"),
 )
 
@@ -60,11 +59,15 @@ class Token(msgspec.Struct, frozen=True):
     owner : str
         Who made it.
     principal, kind : str, PrincipalKind
-        Who it stands for: its owner, or a service.
+        Who it stands for: its owner, another person, or a service.
     roles : tuple of Role
         What it allows; never more than its owner might do.
     created, expires, last_used, revoked : int
         Microseconds since 1970; use is noted about once an hour.
+    projects : tuple of str
+        What it is limited to; empty for the whole installation.
+    rotated, previous_until : int
+        When it got its present secret, and until when the one before counts too.
     """
 
     id: str
@@ -77,9 +80,26 @@ class Token(msgspec.Struct, frozen=True):
     expires: int
     last_used: int | None = None
     revoked: int | None = None
+    projects: tuple[str, ...] = ()
+    rotated: int | None = None
+    previous_until: int | None = None
+
+
+class _Stored(msgspec.Struct):
+    """A row of the table as it comes from the driver, JSON decoded."""
+
+    token: Token
+    secret_hash: bytes
+    previous_hash: bytes | None
 
 
 _columns = [table.c[name] for name in Token.__struct_fields__]
+_find = Prepared(
+    sa.select(*_columns, table.c.secret_hash, table.c.previous_hash).where(table.c.id == sa.bindparam("id", type_=sa.Text))
+)
+_read_kind = msgspec.json.Decoder(PrincipalKind).decode
+_read_roles = msgspec.json.Decoder(tuple[Role, ...]).decode
+_read_projects = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 def create_token(
@@ -91,6 +111,8 @@ def create_token(
     now: int,
     lifetime: int | None = None,
     service: bool = False,
+    person: str = "",
+    projects: frozenset[str] = frozenset(),
 ) -> tuple[Token, str]:
     """Make a token and return it with its text, which is shown this once.
 
@@ -104,37 +126,83 @@ def create_token(
         The time, in microseconds since 1970.
     lifetime : int, optional
         Microseconds until it expires; 90 days, for a service 365, which is also the most.
-    service : bool
-        Whether it stands for a service and not for the actor; only an administrator makes such.
+    service, person : bool, str
+        Whether it stands for a service, or for whom but the actor; only an administrator makes such.
+    projects : frozenset of str
+        What to limit it to.
 
     Raises
     ------
     Denied
-        If the actor lacks one of the roles, or may not make tokens of services.
+        If the actor lacks one of the roles or projects, or may not make tokens for others.
     Invalid
-        If the name is empty or long, no role is given, or it would live too long.
+        If a name is empty or long, no role is given, or it would live too long.
     """
-    if service:
+    if service or person:
         require(actor, Action.ADMINISTER)
-    elif not roles <= actor.roles:
-        missing = ", ".join(sorted(roles - actor.roles))
-        raise Denied(f"{actor.name} lacks what the token should allow: {missing}", code="token.roles")
+    else:
+        _require_less(actor, roles, projects)
     lifetime = lifetime or (SERVICE_LIFETIME if service else PERSONAL_LIFETIME)
     _check(name, roles, lifetime)
-    text, identity, secret = _new_secret()
+    if person and (service or not _PERSON.fullmatch(person)):
+        raise Invalid(f"{person[:100]!r} is no name for a person", code="token.person", hint="letters, digits and ._@+-")
+    identity = new_id()
+    text, digest = new_secret(identity)
     token = Token(
         id=identity,
         name=name,
         owner=actor.name,
-        principal=f"service:{name}" if service else actor.name,
-        kind=PrincipalKind.SERVICE if service else actor.kind,
+        principal=f"service:{name}" if service else person or actor.name,
+        kind=PrincipalKind.SERVICE if service else PrincipalKind.USER if person else actor.kind,
         roles=tuple(sorted(roles)),
         created=now,
         expires=now + lifetime,
+        projects=tuple(sorted(projects)),
     )
-    tx.execute(table.insert(), {**msgspec.structs.asdict(token), "secret_hash": _digest(secret)})
+    tx.execute(table.insert(), {**msgspec.structs.asdict(token), "secret_hash": digest})
     audit.record(tx, actor, "token.create", "token", token.id, after=token)
     return token, text
+
+
+def rotate_token(tx: Transaction, actor: Principal, identity: str, *, now: int, overlap: int = DAY) -> tuple[Token, str]:
+    """Give a token a new secret, and as long to live as at first; the secret before counts for a while still.
+
+    Raises
+    ------
+    NotFound
+        If there is none of that id, or it is another's and the actor no administrator.
+    Denied
+        If it allows what the actor may not do.
+    Conflict
+        If it has been revoked or has expired.
+    Invalid
+        If the overlap is negative or longer than 30 days.
+    """
+    token = _mine(tx, actor, identity)
+    if not allowed(actor, Action.ADMINISTER):
+        _require_less(actor, frozenset(token.roles), frozenset(token.projects))
+    if token.revoked is not None or token.expires <= now:
+        raise Conflict(f"token {identity} counts no more", code="token.ended", hint="`perenne token create` makes a new one")
+    if not 0 <= overlap <= MAX_OVERLAP:
+        raise Invalid("two secrets of a token count together for 30 days at most", code="token.overlap")
+    text, digest = new_secret(identity)
+    lifetime = token.expires - (token.rotated or token.created)
+    after = msgspec.structs.replace(token, rotated=now, expires=now + lifetime, previous_until=now + overlap)
+    values = {"rotated": now, "expires": after.expires, "previous_until": after.previous_until, "secret_hash": digest}
+    mine = table.update().where(table.c.id == identity)
+    tx.execute(mine.values(previous_hash=table.c.secret_hash, **values))
+    audit.record(tx, actor, "token.rotate", "token", identity, before=token, after=after)
+    return after, text
+
+
+def _require_less(actor: Principal, roles: frozenset[Role], projects: frozenset[str]) -> None:
+    """Refuse what would allow more than the actor may do."""
+    if not roles <= actor.roles:
+        missing = ", ".join(sorted(roles - actor.roles))
+        raise Denied(f"{actor.name} lacks what the token should allow: {missing}", code="token.roles")
+    if actor.projects and not (projects and projects <= actor.projects):
+        limits = ", ".join(sorted(actor.projects))
+        raise Denied(f"{actor.name} is limited to {limits}, and so must the token be", code="token.projects")
 
 
 def _check(name: str, roles: frozenset[Role], lifetime: int) -> None:
@@ -154,33 +222,62 @@ def verify_token(tx: Transaction, text: str, now: int) -> tuple[Token, Principal
     Unauthenticated
         If it is malformed, unknown, expired or revoked; the error does not tell which.
     """
-    match = PATTERN.fullmatch(text)
-    row = None
-    if match is not None and _check_sum(text[:-9]) == match[3]:
-        row = tx.execute(sa.select(*_columns, table.c.secret_hash).where(table.c.id == match[1])).one_or_none()
-    known = _UNKNOWN if row is None else row.secret_hash
-    same = hmac.compare_digest(_digest(match[2] if match else ""), known)
-    if row is None or not same or row.revoked is not None or row.expires <= now:
-        raise Unauthenticated("the token is not valid", code="auth.token", hint="it may have expired or been revoked")
-    token = Token(**{name: getattr(row, name) for name in Token.__struct_fields__})
-    return token, Principal(token.principal, token.kind, frozenset(token.roles))
+    read = read_token(text)
+    stored = _stored(tx, read[0]) if read else None
+    digest = read[1] if read else UNKNOWN
+    present = hmac.compare_digest(digest, stored.secret_hash if stored else UNKNOWN)
+    before = hmac.compare_digest(digest, stored.previous_hash if stored and stored.previous_hash else UNKNOWN)
+    if stored is None or stored.token.revoked is not None or stored.token.expires <= now:
+        raise refused()
+    token = stored.token
+    if not present and not (before and token.previous_until is not None and now < token.previous_until):
+        raise refused()
+    return token, Principal(token.principal, token.kind, frozenset(token.roles), projects=frozenset(token.projects))
 
 
-def authenticate(database: Database, text: str, now: int) -> Principal:
-    """Return whom a token stands for, and note its use; raises `Unauthenticated` as `verify_token` does."""
+def _stored(tx: Transaction, identity: str) -> _Stored | None:
+    row = _find.run(tx, {"id": identity}).fetchone()
+    if row is None:
+        return None
+    *values, secret_hash, previous_hash = row
+    fields = dict(zip(Token.__struct_fields__, values, strict=True))
+    fields["kind"], fields["roles"] = _read_kind(fields["kind"]), _read_roles(fields["roles"])
+    fields["projects"] = _read_projects(fields["projects"])
+    return _Stored(Token(**fields), bytes(secret_hash), previous_hash and bytes(previous_hash))
+
+
+def authenticate(database: Database, text: str, now: int, address: str = "") -> Principal:
+    """Return whom a token stands for, and note its use about once an hour, in the trail once a day.
+
+    Raises
+    ------
+    Unauthenticated
+        As `verify_token` does.
+    """
     with database.read() as tx:
         token, principal = verify_token(tx, text, now)
     if token.last_used is None or token.last_used < now - HOUR:
-        mine = table.update().where(table.c.id == token.id)
-        database.submit(lambda tx: tx.execute(mine.values(last_used=now)).rowcount, durable=False, alone=False)
+        database.submit(lambda tx: _note_use(tx, token, principal, now, address), durable=False)
     return principal
 
 
+def _note_use(tx: Transaction, token: Token, principal: Principal, now: int, address: str) -> None:
+    tx.execute(table.update().where(table.c.id == token.id).values(last_used=now))
+    if token.last_used is None or token.last_used < now - DAY:
+        audit.record(tx, principal, "token.use", "token", token.id, after={"address": address})
+
+
+def note_refusal(tx: Transaction, address: str, failures: int) -> None:
+    """Put into the trail that an address shows tokens that are none."""
+    nobody = Principal("unknown", PrincipalKind.SYSTEM)
+    audit.record(tx, nobody, "token.refuse", "address", address, after={"failures": failures})
+
+
 def tokens(tx: Transaction, actor: Principal) -> list[Token]:
-    """List tokens, newest first: the actor's own, or everybody's for an administrator."""
+    """List tokens, newest first: those the actor made or is meant by, or everybody's for an administrator."""
     query = sa.select(*_columns).order_by(table.c.id.desc())
     if not allowed(actor, Action.ADMINISTER):
-        query = query.where(table.c.owner == actor.name)
+        query = query.where(sa.or_(table.c.owner == actor.name, table.c.principal == actor.name))
     return [read_struct(Token, row) for row in tx.execute(query)]
 
 
@@ -192,9 +289,7 @@ def revoke_token(tx: Transaction, actor: Principal, identity: str, *, now: int, 
     NotFound
         If there is none of that id, or it is another's and the actor no administrator.
     """
-    token = next((token for token in tokens(tx, actor) if token.id == identity), None)
-    if token is None:
-        raise NotFound(f"there is no token {identity[:40]}", code="token.not_found")
+    token = _mine(tx, actor, identity)
     if token.revoked is None:
         tx.execute(table.update().where(table.c.id == identity).values(revoked=now))
         audit.record(tx, actor, "token.revoke", "token", identity, before=token, reason=reason)
@@ -202,17 +297,22 @@ def revoke_token(tx: Transaction, actor: Principal, identity: str, *, now: int, 
     return token
 
 
-def _new_secret() -> tuple[str, str, str]:
-    """Return a token's text, its id and its secret."""
-    identity = new_id()
-    secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-    body = f"prn_{identity}_{secret}"
-    return f"{body}_{_check_sum(body)}", identity, secret
+def _mine(tx: Transaction, actor: Principal, identity: str) -> Token:
+    token = next((token for token in tokens(tx, actor) if token.id == identity), None)
+    if token is None:
+        raise NotFound(f"there is no token {identity[:40]!r}", code="token.not_found", hint="`perenne token list` shows them")
+    return token
 
 
-def _check_sum(body: str) -> str:
-    return f"{zlib.crc32(body.encode()):08x}"
+def keys(tx: Transaction, now: int) -> list[Key]:
+    """List the tokens that count, as a server without a database knows them."""
+    query = sa.select(*_columns, table.c.secret_hash, table.c.previous_hash)
+    query = query.where(table.c.revoked.is_(None), table.c.expires > now).order_by(table.c.id)
+    return [_key(row) for row in tx.execute(query)]
 
 
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+def _key(row: "sa.Row[Any]") -> Key:
+    secrets = [Secret(row.secret_hash.hex(), row.expires)]
+    if row.previous_hash is not None:
+        secrets.append(Secret(row.previous_hash.hex(), min(row.previous_until, row.expires)))
+    return Key(row.id, row.principal, row.kind, row.roles, row.projects, tuple(secrets))

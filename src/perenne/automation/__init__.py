@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.automation.advancing import ROUND_JOB
     from perenne.automation.children import run_child
-    from perenne.automation.episodes import history, list_episodes
+    from perenne.automation.episodes import count_open_episodes, history, list_episodes
     from perenne.automation.explaining import why
     from perenne.automation.loop import Loop
     from perenne.automation.model import Episode, EpisodeState
@@ -31,6 +31,7 @@ _ROOMS = {
     "ROUND_JOB": "advancing",
     "Reactions": "reactions",
     "Worker": "worker",
+    "count_open_episodes": "episodes",
     "Workforce": "workforce",
     "list_episodes": "episodes",
     "history": "episodes",
@@ -42,7 +43,7 @@ _ROOMS = {
 }
 
 __all__ = ["ROUND_JOB", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Worker", "Workforce"]
-__all__ += ["history", "list_episodes", "run_child", "run_round", "run_round_job", "status", "why"]
+__all__ += ["count_open_episodes", "history", "list_episodes", "run_child", "run_round", "run_round_job", "status", "why"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,6 @@
 """A job in a process of its own, which can be asked to stop, and killed: the parent's side and the child's."""
 
 import contextlib
-import logging
 import os
 import signal
 import subprocess
@@ -16,6 +15,8 @@ from perenne.automation.worker import Handler, carry_out
 from perenne.core.config import Settings
 from perenne.storage.jobs import Job
 from perenne.storage.workspace import Workspace
+from perenne.telemetry import logs, tracing
+from perenne.telemetry.heartbeats import Heartbeat
 
 STOPPED = 130
 """The exit status of a child that stopped because it was asked to."""
@@ -79,11 +80,15 @@ def run_child(handlers: Callable[[Workspace], Mapping[str, Handler]]) -> None:
     """
     _die_with_the_parent()
     signal.signal(signal.SIGTERM, _interrupt)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure("perenne-trainer")
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
     threading.Thread(target=_watch_the_parent, name="perenne-parent", daemon=True).start()
     try:
-        with Workspace() as workspace:
+        with (
+            tracing.traced_process("perenne-trainer"),
+            Workspace() as workspace,
+            Heartbeat(workspace.settings.home, "trainer", job.kind),
+        ):
             carry_out(workspace, handlers(workspace)[job.kind], job)
     except KeyboardInterrupt:
         sys.exit(STOPPED)

@@ -134,6 +134,11 @@ def list_episodes(tx: Transaction, project: str | None = None, *, limit: int = 5
     return store.newest(tx, project, limit)
 
 
+def count_open_episodes(tx: Transaction) -> dict[str, int]:
+    """Count the open episodes by state."""
+    return store.count_open(tx)
+
+
 def history(tx: Transaction, identity: str) -> list[Step]:
     """List an episode's transitions, oldest first."""
     return store.steps(tx, identity)

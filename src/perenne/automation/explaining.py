@@ -69,35 +69,44 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[str, ...]
 
 
-def why(workspace: Workspace, prediction_id: str) -> Why:
+def why(workspace: Workspace, prediction_id: str, projects: frozenset[str] = frozenset()) -> Why:
     """Explain a prediction.
 
     Parameters
     ----------
     prediction_id : str
         As it stood in the answer: `<request id>-<row>`.
+    projects : frozenset of str
+        What whoever asks is limited to; empty for everything.
 
     Raises
     ------
     NotFound
-        If no log holds it: it may be too new to have been written (ten seconds), or too old to have been kept.
+        If no log holds it: it may be too new to have been written (ten seconds), or too old to have been kept. Or if it is of
+        another project, which sounds the same.
     """
     table = serving.read_predictions(workspace.settings.logs, prediction_ids=[prediction_id])
     rows = [row for row in table.to_pylist() if not str(row["variant"]).startswith("challenger")]
     if not rows:
-        raise NotFound(
-            f"prediction {prediction_id[:100]!r} is not in the log",
-            code="why.not_found",
-            hint="the log is written every few seconds; try again, or check the id",
-        )
+        raise _absent(prediction_id)
     row = rows[0]
     with workspace.database.read() as tx:
         dossier = registry.dossier(tx, row["version"])
+        if projects and dossier.version.project not in projects:
+            raise _absent(prediction_id)
         run = tracking.get_run(tx, dossier.version.run)
         snapshot = data.get_snapshot(tx, dossier.version.snapshot)
         event = int(row["event_time"].timestamp() * 1_000_000)
         verdict = monitoring.drift_at(tx, row["deployment"], row["version"], event)
     return _tell(row, dossier, run, snapshot, verdict, _inputs(workspace, row, dossier))
+
+
+def _absent(prediction_id: str) -> NotFound:
+    return NotFound(
+        f"prediction {prediction_id[:100]!r} is not in the log",
+        code="why.not_found",
+        hint="the log is written every few seconds; try again, or check the id",
+    )
 
 
 def _tell(

@@ -1,43 +1,59 @@
 """REST of automation: the status of all stages, episodes, and why a prediction is what it is."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne.auth.roles import Action, require
+from perenne.auth.access import needs
+from perenne.auth.principals import Principal
+from perenne.auth.roles import Action, sees
 from perenne.automation import episodes, explaining, overview
 from perenne.core import json
+from perenne.projects import get_project
+from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
 
+def project_named(tx: Transaction, path: Mapping[str, str]) -> str:
+    """Find the project that the path names."""
+    return get_project(tx, path["project"]).name
+
+
+@needs(Action.READ, filters=True)
 async def get_status(request: Request) -> Response:
     """Give the status of every stage, and what needs a person."""
-    require(request.state.actor, Action.READ)
-    return _answer(await asyncio.to_thread(_status, request.app.state.workspace))
+    return _answer(await asyncio.to_thread(_status, request.app.state.workspace, request.state.actor))
 
 
+@needs(Action.READ, project=project_named)
 async def get_episodes(request: Request) -> Response:
     """List the episodes of a project, newest first."""
-    require(request.state.actor, Action.READ)
     return _answer(await asyncio.to_thread(_episodes, request.app.state.workspace, request.path_params["project"]))
 
 
+@needs(Action.READ, filters=True)
 async def get_why(request: Request) -> Response:
     """Explain a prediction."""
-    require(request.state.actor, Action.READ)
-    return _answer(await asyncio.to_thread(explaining.why, request.app.state.workspace, request.path_params["prediction"]))
+    prediction, projects = request.path_params["prediction"], request.state.actor.projects
+    return _answer(await asyncio.to_thread(explaining.why, request.app.state.workspace, prediction, projects))
 
 
-def _status(workspace: Workspace) -> Any:
+def _status(workspace: Workspace, actor: Principal) -> Any:
     with workspace.database.read() as tx:
-        return overview.status(tx)
+        found = overview.status(tx)
+    return overview.Status(
+        tuple(need for need in found.needs if sees(actor, need.project)),
+        tuple(stage for stage in found.stages if sees(actor, stage.project)),
+    )
 
 
 def _episodes(workspace: Workspace, project: str) -> Any:
     with workspace.database.read() as tx:
+        get_project(tx, project)
         return episodes.list_episodes(tx, project)
 
 

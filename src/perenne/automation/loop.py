@@ -14,6 +14,7 @@ from perenne.automation.schedules import trigger_scheduled
 from perenne.storage.outbox import Outbox
 from perenne.storage.retention import prune
 from perenne.storage.workspace import Workspace
+from perenne.telemetry.pulse import Pulse
 
 log = logging.getLogger("perenne.loop")
 
@@ -31,6 +32,11 @@ class Loop:
         With the subscribers of all domains.
     replay : bool
         Whether model servers take the time of a request from the request.
+
+    Attributes
+    ----------
+    pulse : Pulse
+        How it goes.
     """
 
     def __init__(self, workspace: Workspace, outbox: Outbox, *, replay: bool = False) -> None:
@@ -39,6 +45,7 @@ class Loop:
         self._replay = replay
         self._released: dict[str, int] = {}
         self._prune_at = 0.0
+        self.pulse = Pulse()
 
     def turn(self, *, leads: bool = True) -> int:
         """Do all that is due now, and return how much that was. A part that fails is logged and tried again in the next turn.
@@ -50,14 +57,18 @@ class Loop:
         """
         shared = (self._judge, self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
         parts = (self._collect, self._realise, *(shared if leads else ()), self._release)
-        return sum(self._guarded(part) for part in parts)
+        with self.pulse.turn():
+            return sum(self._guarded(part) for part in parts)
 
     def tidy(self) -> int:
         """Remove what ended long ago, now and then; return how many rows went."""
         if time.monotonic() < self._prune_at:
             return 0
         self._prune_at = time.monotonic() + PRUNE_INTERVAL_S
-        return self._guarded(lambda: prune(self._workspace.database))
+        return self._guarded(self._prune)
+
+    def _prune(self) -> int:
+        return prune(self._workspace.database)
 
     def settle(self, turns: int = 20) -> int:
         """Turn until nothing is left to do at this instant, and return how much was done."""
@@ -98,5 +109,6 @@ class Loop:
         try:
             return part()
         except Exception:
+            self.pulse.fail(part.__name__.strip("_"))
             log.exception("a part of the loop failed; it is tried again")
             return 0

@@ -11,7 +11,10 @@ from perenne.core.stages import Stage
 from perenne.projects import ProjectRecord, list_projects
 from perenne.registry import GateState
 from perenne.serving import Deployment
+from perenne.storage import outbox
 from perenne.storage.database import Transaction
+
+SHOWN_EVENTS = 10
 
 
 class StageStatus(msgspec.Struct, frozen=True):
@@ -49,10 +52,20 @@ def status(tx: Transaction, project: str | None = None) -> Status:
     known = [record for record in list_projects(tx) if project in (None, record.name)]
     if project is not None and not known:
         raise NotFound(
-            f"project {project!r} is not known here", code="project.not_found", hint="`perenne run` in its folder makes it known"
+            f"project {project[:100]!r} is not known here",
+            code="project.not_found",
+            hint="`perenne run` in its folder makes it known",
         )
-    needs = tuple(need for record in known for need in _needs(tx, record))
+    needs = tuple(need for record in known for need in _needs(tx, record)) + tuple(_stuck(tx))
     return Status(needs, tuple(stage for record in known for stage in _stages(tx, record)))
+
+
+def _stuck(tx: Transaction) -> list[Need]:
+    """Tell which events could not be delivered: they hold up no other, but what should have followed has not happened."""
+    return [
+        Need("", f"event {event.id} ({event.name}) was set aside: {event.error}", f"perenne event retry {event.id}")
+        for event in outbox.events(tx, state="set_aside", limit=SHOWN_EVENTS)
+    ]
 
 
 def _needs(tx: Transaction, project: ProjectRecord) -> list[Need]:

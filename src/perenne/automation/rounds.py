@@ -1,6 +1,7 @@
 """Running a round and keeping what it made: the run, the snapshot, the version with its evidence. Nothing is half-registered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -9,6 +10,7 @@ from perenne import data, registry, tracking
 from perenne.auth.principals import Principal
 from perenne.automation.evidence import evidence_of, gate_policy
 from perenne.automation.round import Bounds, Outcome, compare, standard_round
+from perenne.compute import open_executor
 from perenne.core.errors import Invalid, PerenneError
 from perenne.pipelines import Engine, PipelineRun, Started
 from perenne.projects import LoadedProject, Model, RetrainPolicy, Window, put_bundle, record_project
@@ -66,36 +68,58 @@ def run_round(
     PerenneError
         If a step fails. The run is kept as failed with the reason; nothing else is.
     """
+    now = workspace.clock.now() if now is None else now
+    with _engine(workspace, loaded) as engine:
+        return _run_round(workspace, actor, loaded, engine, _Recorder(workspace, actor, loaded, on_event), now, fence)
+
+
+@contextmanager
+def _engine(workspace: Workspace, loaded: LoadedProject) -> Iterator[Engine]:
+    """Open the engine on the executor of the settings; a bad setting is told before anything else happens."""
+    executor = open_executor(workspace.settings.executor)
+    try:
+        with Engine(workspace.database, workspace.objects, executor=executor, root=loaded.root) as engine:
+            yield engine
+    finally:
+        executor.close()
+
+
+def _run_round(
+    workspace: Workspace,
+    actor: Principal,
+    loaded: LoadedProject,
+    engine: Engine,
+    recorder: "_Recorder",
+    now: int,
+    fence: Callable[[Transaction], None] | None,
+) -> RoundResult:
     project, model = loaded.project, loaded.project.only_model
     policy = project.policy or RetrainPolicy()
-    now = workspace.clock.now() if now is None else now
     bundle = put_bundle(workspace.objects, loaded.root)
     record = workspace.database.write(lambda tx: record_project(tx, actor, workspace.objects, loaded, bundle))
     with workspace.database.read() as tx:
         champion = registry.aliased(tx, record.name, "champion")
-    recorder = _Recorder(workspace, actor, loaded, on_event)
-    with Engine(workspace.database, workspace.objects, root=loaded.root) as engine:
-        try:
-            snapshot = _take_snapshot(workspace, actor, loaded, _window(model, policy, now))
-            done: PipelineRun = engine.run(
-                standard_round,
-                snapshot.id,
-                model.function,
-                model.candidates,
-                _recipe(loaded, model, policy),
-                model.dataset.expect,
-                Bounds(project.objectives, project.guardrails),
-                champion.snapshot if champion else "",
-                on_event=recorder.hear,
-            )
-            outcome: Outcome = done.result()
-            tree = put_tree(workspace.objects, outcome.package)
-            challenged = champion if champion is not None and champion.tree != tree else None
-            compared = _compare(engine, outcome, tree, challenged, policy, recorder)
-            return _keep(workspace, actor, loaded, recorder, done, _Made(outcome, tree, challenged, compared), fence)
-        except (Exception, KeyboardInterrupt) as error:
-            recorder.fail(_reason(error))
-            raise
+    try:
+        snapshot = _take_snapshot(workspace, actor, loaded, _window(model, policy, now))
+        done: PipelineRun = engine.run(
+            standard_round,
+            snapshot.id,
+            model.function,
+            model.candidates,
+            _recipe(loaded, model, policy),
+            model.dataset.expect,
+            Bounds(project.objectives, project.guardrails),
+            champion.snapshot if champion else "",
+            on_event=recorder.hear,
+        )
+        outcome: Outcome = done.result()
+        tree = put_tree(workspace.objects, outcome.package)
+        challenged = champion if champion is not None and champion.tree != tree else None
+        compared = _compare(engine, outcome, tree, challenged, policy, recorder)
+        return _keep(workspace, actor, loaded, recorder, done, _Made(outcome, tree, challenged, compared), fence)
+    except (Exception, KeyboardInterrupt) as error:
+        recorder.fail(_reason(error))
+        raise
 
 
 def _reason(error: BaseException) -> str:

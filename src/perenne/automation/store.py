@@ -103,6 +103,13 @@ def due(tx: Transaction, now: int) -> list[Episode]:
     return [read_struct(Episode, row) for row in tx.execute(query)]
 
 
+def count_open(tx: Transaction) -> dict[str, int]:
+    """Count the open episodes by state."""
+    number = sa.func.count().label("number")
+    query = sa.select(episode.c.state, number).where(episode.c.open).group_by(episode.c.state)
+    return {row.state.value: row.number for row in tx.execute(query)}
+
+
 def steps(tx: Transaction, identity: str) -> list[Step]:
     """Read an episode's transitions, oldest first."""
     query = sa.select(*_step_columns).where(transition.c.episode == identity).order_by(transition.c.generation)

@@ -8,6 +8,7 @@ from perenne.storage import jobs
 from perenne.storage.jobs import LEASE, Job
 from perenne.storage.owners import LeaseKeeper, owner_token
 from perenne.storage.workspace import Workspace
+from perenne.telemetry import tracing
 
 log = logging.getLogger("perenne.worker")
 
@@ -18,7 +19,8 @@ Handler = Callable[[Workspace, Job], None]
 def carry_out(workspace: Workspace, handler: Handler, job: Job) -> None:
     """Do a job. What goes wrong is noted, and the job left to be tried again; what another took over is dropped."""
     try:
-        handler(workspace, job)
+        with tracing.span(f"job {job.kind}", {"perenne.job": job.id, "perenne.attempt": job.attempt}, kind="consumer"):
+            handler(workspace, job)
     except Exception as error:
         if isinstance(error, Conflict) and error.code == "job.lost":
             log.warning("job %s (%s) was taken over by another worker", job.id, job.kind)

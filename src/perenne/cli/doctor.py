@@ -31,7 +31,17 @@ class Finding(msgspec.Struct, frozen=True):
 @place_options
 @click.pass_obj
 def doctor(workspace: Workspace, deep: bool) -> Result:
-    """Check this installation: Python, folder, database, objects, audit trail, events and jobs. Exits with 6 on a problem."""
+    """Check this installation: Python, folder, database, objects, audit trail, events, jobs and running processes.
+
+    Exits with 6 on a problem.
+    """
+    findings = look(workspace, deep=deep)
+    bad = [finding for finding in findings if finding.state != "ok"]
+    return Result(findings, EXIT_FINDINGS if bad else 0, f"{len(bad)} problems" if bad else "all is well")
+
+
+def look(workspace: Workspace, *, deep: bool = False) -> list[Finding]:
+    """Make every check; see `doctor`."""
     checks: list[tuple[str, Callable[[], tuple[bool, str]]]] = [
         ("python", _python),
         ("home", lambda: _home(workspace)),
@@ -41,10 +51,9 @@ def doctor(workspace: Workspace, deep: bool) -> Result:
         ("objects", lambda: _objects(workspace, deep)),
         ("events", lambda: _events(workspace)),
         ("jobs", lambda: _jobs(workspace)),
+        ("processes", lambda: _processes(workspace)),
     ]
-    findings = [_check(name, check) for name, check in checks]
-    bad = [finding for finding in findings if finding.state != "ok"]
-    return Result(findings, EXIT_FINDINGS if bad else 0, f"{len(bad)} problems" if bad else "all is well")
+    return [_check(name, check) for name, check in checks]
 
 
 def _check(name: str, check: Callable[[], tuple[bool, str]]) -> Finding:
@@ -120,3 +129,13 @@ def _jobs(workspace: Workspace) -> tuple[bool, str]:
     with workspace.database.read() as tx:
         failed = jobs.jobs(tx, state="failed")
     return not failed, f"{len(failed)} failed" + (f"; newest: {failed[0].kind}: {failed[0].error}" if failed else "")
+
+
+def _processes(workspace: Workspace) -> tuple[bool, str]:
+    from perenne.cli.processes import processes
+
+    found = processes(workspace.settings.home)
+    bad = [line for line in found if line.problem]
+    if bad:
+        return False, "; ".join(f"{line.name} (process {line.pid}): {line.problem}" for line in bad)
+    return True, "; ".join(f"{line.name} {line.state}" for line in found) or "none runs"

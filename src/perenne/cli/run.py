@@ -1,5 +1,6 @@
 """`perenne run`: one round."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,9 +52,17 @@ def run(workspace: Workspace, folder: Path) -> Result:
     from perenne.automation import run_round
     from perenne.projects import load_project
     from perenne.registry import GateState, dossier
+    from perenne.telemetry import logs, tracing
 
-    with RoundProgress() as progress:
-        done = run_round(workspace, local_principal(), load_project(folder), on_event=progress.hear)
+    os.environ.setdefault("PERENNE_LOG", "text")  # a person reads this; the child processes of steps follow
+    logs.configure("perenne-run", level="warning")
+    loaded, parent = load_project(folder), os.environ.get("TRACEPARENT")
+    with (
+        tracing.traced_process("perenne-run"),
+        tracing.span("round", {"perenne.project": loaded.project.name}, parent=parent),
+        RoundProgress() as progress,
+    ):
+        done = run_round(workspace, local_principal(), loaded, on_event=progress.hear)
     if done.changed:
         Platform(workspace).loop.settle()
     with workspace.database.read() as tx:

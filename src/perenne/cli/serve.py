@@ -1,41 +1,62 @@
 """`perenne serve`: a model server on its own, from the release folder alone."""
 
+import logging
 import signal
 import threading
+from typing import Any
 
 import click
 
 from perenne.auth.principals import local_principal
+from perenne.cli.listening import listening, listening_options
 from perenne.core.errors import NotFound
 from perenne.storage.workspace import Workspace
+
+log = logging.getLogger("perenne.serving")
 
 
 @click.command()
 @click.argument("name")
-@click.option(
-    "--port", type=click.IntRange(0, 65_535), help="Where to listen on loopback; 7374 if not given, 0 takes a free one."
-)
+@click.option("--port", type=click.IntRange(0, 65_535), help="Where to listen; 7374 if not given, 0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
+@listening_options
 @click.pass_obj
-def serve(workspace: Workspace, name: str, port: int | None, workers: int) -> None:
+def serve(workspace: Workspace, /, name: str, port: int | None, workers: int, **where_options: Any) -> None:
     """Serve a deployment by its name, or a version as `name@number`, which then becomes the deployment `name`.
 
     Ends on Ctrl-C or SIGTERM after the last request was answered.
     """
+    from perenne.auth.publishing import publish
+    from perenne.net.listening import check_listening, needs_tokens
     from perenne.serving import ModelServer
+    from perenne.telemetry import logs, tracing
+    from perenne.telemetry.heartbeats import Heartbeat
 
-    folder_name = _release(workspace, name)
+    logs.configure("perenne-model-server")
+    tracing.require()
     settings = workspace.settings
+    where = listening(settings, where_options)
+    check_listening(where, publish(workspace.database, settings.keyring, workspace.clock.now()))
+    folder_name = _release(workspace, name)
     workspace.close()
-    port = settings.serve_port if port is None else port
-    server = ModelServer(settings.releases / folder_name, settings.logs, settings.spool, settings.host, port, workers=workers)
+    server = ModelServer(
+        settings.releases / folder_name,
+        settings.logs,
+        settings.spool,
+        port=settings.serve_port if port is None else port,
+        workers=workers,
+        where=where,
+        tokens=settings.keyring if needs_tokens(where, settings.auth) else None,
+        token_rate=settings.token_rate,
+    )
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     server.start()
     try:
-        server.wait_ready()
-        click.echo(f"{folder_name} answers on http://{settings.host}:{server.port}/v2/models/{folder_name}/infer", err=True)
-        ended.wait()
+        with Heartbeat(settings.home, "model-server", folder_name, server.url, server.state):
+            server.wait_ready()
+            log.info("%s answers on %s/v2/models/%s/infer", folder_name, server.url, folder_name)
+            ended.wait()
     finally:
         server.stop()
 

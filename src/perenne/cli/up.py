@@ -2,45 +2,67 @@
 
 import logging
 import signal
-import sys
+import socket
+from typing import Any
 
 import click
 
+from perenne.cli.listening import listening, listening_options
 from perenne.cli.places import place_options
+from perenne.core.errors import Unavailable
 from perenne.storage.workspace import Workspace
+
+log = logging.getLogger("perenne.control")
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65_535), help="Where the control plane listens on loopback; 7373 if not given.")
-@click.option("--serve-port", type=click.IntRange(0, 65_535), help="Where the model server listens; 7374 if not given.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="The control plane's port; 7373 if not given.")
+@click.option("--serve-port", type=click.IntRange(0, 65_535), help="The model server's port; 7374 if not given.")
+@listening_options
 @click.option("--no-worker", is_flag=True, help="Do no jobs here: leave them to `perenne worker`, on this machine or others.")
 @place_options
 @click.pass_obj
-def up(workspace: Workspace, port: int | None, serve_port: int | None, no_worker: bool) -> None:
+def up(workspace: Workspace, /, port: int | None, serve_port: int | None, no_worker: bool, **where_options: Any) -> None:
     """Keep the loop going: API, scheduler, worker, and a model server for what is deployed.
 
-    Everything listens on 127.0.0.1. Ctrl-C ends it; the next start goes on where it was.
+    Everything listens on 127.0.0.1 unless told otherwise. Ctrl-C ends it; the next start goes on where it was.
     """
-    import uvicorn
-
     from perenne.app.control import Background, application
     from perenne.app.serving import DeployedServers
     from perenne.app.wiring import Platform
+    from perenne.auth.publishing import publish
     from perenne.net.connections import BoundedServer, bounded_config
+    from perenne.net.listening import check_listening
+    from perenne.telemetry import logs, tracing
+    from perenne.telemetry.heartbeats import Heartbeat
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure("perenne-control-plane")
     settings = workspace.settings
+    where = listening(settings, where_options)
+    check_listening(where, publish(workspace.database, settings.keyring, workspace.clock.now()))
     platform = Platform(workspace)
-    servers = DeployedServers(workspace, settings.serve_port if serve_port is None else serve_port)
+    servers = DeployedServers(workspace, settings.serve_port if serve_port is None else serve_port, where)
     background = Background(platform, servers, workers=not no_worker)
-    sock = uvicorn.Config(lambda: None, host="127.0.0.1", port=settings.port if port is None else port).bind_socket()
+    sock = _bind(where.host, settings.port if port is None else port)
     bound: int = sock.getsockname()[1]
-    server = BoundedServer(bounded_config(application(workspace, port=bound)))
-    click.echo(f"control plane on http://127.0.0.1:{bound}", err=True)
-    background.start()
+    app = application(workspace, port=bound, listening=where, pulse=platform.loop.pulse)
+    server = BoundedServer(bounded_config(app, where))
+    url = where.url(bound)
+    with tracing.traced_process("perenne-control-plane"), Heartbeat(settings.home, "control-plane", address=url):
+        log.info("control plane on %s", url)
+        background.start()
+        try:
+            signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+            server.run(sockets=[sock])
+        finally:
+            background.stop()
+            servers.stop()
+
+
+def _bind(host: str, port: int) -> socket.socket:
     try:
-        signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
-        server.run(sockets=[sock])
-    finally:
-        background.stop()
-        servers.stop()
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2_048)
+    except OSError as error:
+        raise Unavailable(
+            f"port {port} on {host} cannot be listened on: {error.strerror}", code="up.port", hint="choose another with --port"
+        ) from None

@@ -2,13 +2,14 @@
 
 import logging
 import signal
-import sys
 import threading
 
 import click
 
 from perenne.core.clock import SECOND, parse_duration
 from perenne.storage.workspace import Workspace
+
+log = logging.getLogger("perenne.worker")
 
 
 @click.command()
@@ -24,8 +25,10 @@ def worker(workspace: Workspace, kinds: str, slots: int, grace: str) -> None:
     once. A second signal kills what runs.
     """
     from perenne.app.wiring import Platform
+    from perenne.telemetry import logs, tracing
+    from perenne.telemetry.heartbeats import Heartbeat
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure("perenne-worker")
     seconds = parse_duration(grace) / SECOND
     workforce = Platform(workspace).workforce([kind.strip() for kind in kinds.split(",") if kind.strip()], slots=slots)
     told = threading.Event()
@@ -39,7 +42,8 @@ def worker(workspace: Workspace, kinds: str, slots: int, grace: str) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    workforce.start()
-    click.echo("worker waits for jobs", err=True)
-    while not workforce.join(0.5):
-        pass
+    with tracing.traced_process("perenne-worker"), Heartbeat(workspace.settings.home, "worker"):
+        workforce.start()
+        log.info("worker waits for jobs")
+        while not workforce.join(0.5):
+            pass

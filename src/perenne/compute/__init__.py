@@ -1,28 +1,44 @@
-"""Where work is carried out: one port, `Executor`, and its adapters for this process, its threads and child processes.
+"""Where work is carried out: one port, `Executor`, and its adapters for this process, threads, child processes and a Ray cluster.
 
-`executors` has the port and the two in-process adapters, `processes` the one with children that can be killed,
-`worker` is what such a child runs.
+`executors` has the ports and the two in-process adapters, `processes` the one with children, `worker` what such
+a child runs, `ray` the one for clusters, `calls` what travels to another process and back, `opening` the choice by URL.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.compute.executors import Executor, InlineExecutor, ThreadExecutor
-    from perenne.compute.processes import ProcessExecutor, WorkerDied, WorkTimeout
-    from perenne.compute.worker import report
+    from perenne.compute.calls import WorkerDied, WorkTimeout, report
+    from perenne.compute.executors import DistantExecutor, Executor, InlineExecutor, ThreadExecutor
+    from perenne.compute.opening import open_executor
+    from perenne.compute.processes import ProcessExecutor
+    from perenne.compute.ray import RayExecutor
 
 _ROOMS = {
+    "DistantExecutor": "executors",
     "Executor": "executors",
     "InlineExecutor": "executors",
     "ProcessExecutor": "processes",
+    "RayExecutor": "ray",
     "ThreadExecutor": "executors",
-    "WorkTimeout": "processes",
-    "WorkerDied": "processes",
-    "report": "worker",
+    "WorkTimeout": "calls",
+    "WorkerDied": "calls",
+    "open_executor": "opening",
+    "report": "calls",
 }
 
-__all__ = ["Executor", "InlineExecutor", "ProcessExecutor", "ThreadExecutor", "WorkTimeout", "WorkerDied", "report"]
+__all__ = [
+    "DistantExecutor",
+    "Executor",
+    "InlineExecutor",
+    "ProcessExecutor",
+    "RayExecutor",
+    "ThreadExecutor",
+    "WorkTimeout",
+    "WorkerDied",
+    "open_executor",
+    "report",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeGuard, TypeVar
 
 T = TypeVar("T")
 
@@ -16,8 +16,7 @@ class Executor(Protocol):
     slots : int
         How many calls go on at once.
     shares_memory : bool
-        Whether calls see the objects of this process. If not, the function goes by name, and arguments and results as
-        plain values (see `perenne.compute.processes`).
+        Whether calls see the objects of this process. If not, it is a `DistantExecutor`.
     """
 
     slots: int
@@ -30,6 +29,53 @@ class Executor(Protocol):
     def close(self) -> None:
         """Let go of threads and processes; calls that go on are ended, or waited for where they cannot be."""
         ...
+
+
+class DistantExecutor(Executor, Protocol):
+    """Carries out calls in other processes, which can be killed.
+
+    The function goes by name, arguments and results as plain values: what MessagePack can hold.
+
+    Attributes
+    ----------
+    shares_files : bool
+        Whether those processes see the files of this machine under the same paths.
+    """
+
+    shares_files: ClassVar[bool]
+
+    def submit(
+        self,
+        fn: Callable[..., T],
+        *args: Any,
+        resources: Mapping[str, float] | None = None,
+        timeout: float | None = None,
+        on_report: Callable[[Any], None] | None = None,
+    ) -> "Future[T]":
+        """Hand out a call; cancelling its future ends it even in the middle.
+
+        Parameters
+        ----------
+        fn : callable
+            A function at the top level of a module that the other process can import.
+        timeout : float, optional
+            Seconds from its beginning after which the process is killed and the future gets `WorkTimeout`.
+        on_report : callable, optional
+            Gets what the function passes to `perenne.compute.report`, in another thread.
+
+        Raises
+        ------
+        Invalid
+            If the function cannot be found by its name.
+        Unavailable
+            If the executor is closed.
+        """
+        ...
+
+
+def is_distant(executor: Executor) -> TypeGuard[DistantExecutor]:
+    """Tell whether an executor's calls go to other processes."""
+    return not executor.shares_memory
 
 
 class InlineExecutor:

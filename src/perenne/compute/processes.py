@@ -5,7 +5,6 @@ as MessagePack, so nothing is ever unpickled.
 """
 
 import contextlib
-import importlib
 import os
 import queue
 import subprocess
@@ -17,18 +16,11 @@ from typing import Any, BinaryIO, ClassVar, TypeVar
 
 import msgspec
 
-from perenne.compute.worker import Answer, Call, Raised, receive, send
-from perenne.core.errors import Invalid, PerenneError, Unavailable
+from perenne.compute.calls import Answer, Call, WorkerDied, call_of, exception_of, took_too_long, was_cancelled
+from perenne.compute.worker import receive, send
+from perenne.core.errors import PerenneError, Unavailable
 
 T = TypeVar("T")
-
-
-class WorkTimeout(Unavailable):
-    """A call took longer than it may, and its process was killed."""
-
-
-class WorkerDied(Unavailable):
-    """The process of a call ended without an answer: killed, out of memory or crashed."""
 
 
 class _Child:
@@ -50,7 +42,7 @@ class _Child:
     def call(self, call: Call, on_report: Callable[[Any], None] | None) -> Answer | None:
         """Send a call and wait for its answer; None if the process ended before."""
         try:
-            send(self._requests, call)
+            send(self._requests, msgspec.msgpack.encode(call))
         except (BrokenPipeError, ValueError):
             return None
         while (data := receive(self._answers)) is not None:
@@ -111,6 +103,7 @@ class ProcessExecutor:
     """
 
     shares_memory: ClassVar[bool] = False
+    shares_files: ClassVar[bool] = True
 
     def __init__(self, slots: int | None = None, environment: Mapping[str, str] | None = None) -> None:
         self.slots = slots or os.cpu_count() or 1
@@ -129,34 +122,8 @@ class ProcessExecutor:
         timeout: float | None = None,
         on_report: Callable[[Any], None] | None = None,
     ) -> "Future[T]":
-        """Hand a call to a child process.
-
-        Parameters
-        ----------
-        fn : callable
-            A function at the top level of a module that the child can import.
-        args : plain values
-            What MessagePack can hold.
-        timeout : float, optional
-            Seconds after which the process is killed and the future gets `WorkTimeout`.
-        on_report : callable, optional
-            Gets what the function passes to `perenne.compute.report`, in another thread.
-
-        Raises
-        ------
-        Invalid
-            If the function cannot be found by its name.
-        Unavailable
-            If the executor is closed.
-        """
-        module, name = getattr(fn, "__module__", ""), getattr(fn, "__qualname__", "")
-        if getattr(sys.modules.get(module), name, None) is not fn:
-            raise Invalid(
-                f"{name or fn!r} cannot be called in another process",
-                code="compute.function",
-                hint="use a function at the top level of a module",
-            )
-        work = _Work(Call(module, name, args), timeout, on_report)
+        """Hand a call to a child process; see `DistantExecutor`."""
+        work = _Work(call_of(fn, args), timeout, on_report)
         with self._lock:
             if self._closed:
                 raise Unavailable("the executor is closed", code="compute.closed")
@@ -212,7 +179,7 @@ class ProcessExecutor:
         if answer is None:
             work.set_exception(_death(work, late.is_set(), child.end()))
         elif answer.raised is not None:
-            work.set_exception(_exception(answer.raised))
+            work.set_exception(exception_of(answer.raised))
         else:
             work.set_result(answer.value)
         return answer is not None
@@ -224,28 +191,10 @@ def _end_late(child: _Child, late: threading.Event) -> None:
 
 
 def _death(work: _Work, late: bool, status: int) -> PerenneError:
-    if late:
-        return WorkTimeout(f"took longer than {work.timeout:g} s and was killed", code="compute.timeout")
+    if late and work.timeout is not None:
+        return took_too_long(work.timeout)
     if work.cancelled_while_running:
-        return WorkerDied("was cancelled", code="compute.cancelled")
+        return was_cancelled()
     return WorkerDied(
         f"the process ended with status {status}", code="compute.died", hint="did it run out of memory, or crash in native code?"
     )
-
-
-def _exception(raised: Raised) -> BaseException:
-    """Make the exception again: of its own class if that is known here and takes the same arguments, else a RuntimeError."""
-    if raised.module.split(".")[0] == "perenne":
-        importlib.import_module(raised.module)
-    kind: Any = sys.modules.get(raised.module)
-    for part in raised.name.split("."):
-        kind = getattr(kind, part, None)
-    error: BaseException = RuntimeError(f"{raised.name}: {raised.message}")
-    if isinstance(kind, type) and issubclass(kind, PerenneError):
-        error = kind.__new__(kind)
-        PerenneError.__init__(error, raised.message, code=raised.code, hint=raised.hint)
-    elif isinstance(kind, type) and issubclass(kind, Exception) and raised.arguments is not None:
-        with contextlib.suppress(Exception):
-            error = kind(*raised.arguments)
-    error.add_note(raised.text)
-    return error

@@ -20,18 +20,37 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         URL of the metadata database.
     objects : str
         URL of the object store.
+    executor : str
+        URL of what carries out the steps of pipelines; see `perenne.compute.open_executor`.
     host, port : str, int
         Where the control plane listens.
     serve_port : int
         Where the model server listens; 0 takes a free port.
+    auth : str
+        `tokens` if callers must show a token also on loopback; elsewhere they always must.
+    token_rate : float
+        How often a token may be used in a second, in each process; 0 for no limit.
+    names : tuple of str
+        Names, beside its address, by which a server is reached.
+    tls_cert, tls_key : str
+        Files of a certificate with its chain, and of its key.
+    trusted_proxies : tuple of str
+        Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     """
 
     home: Path
     database: str
     objects: str
+    executor: str = "inline"
     host: str = "127.0.0.1"
     port: int = 7373
     serve_port: int = 7374
+    auth: str = ""
+    token_rate: float = 0.0
+    names: tuple[str, ...] = ()
+    tls_cert: str = ""
+    tls_key: str = ""
+    trusted_proxies: tuple[str, ...] = ()
 
     @property
     def logs(self) -> Path:
@@ -47,6 +66,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def releases(self) -> Path:
         """The folder from which model servers start, also with the control plane away."""
         return self.home / "releases"
+
+    @property
+    def keyring(self) -> Path:
+        """The file by which model servers know tokens; no deployment can have its name."""
+        return self.releases / ".tokens.json"
 
 
 def load_settings(folder: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -65,10 +89,40 @@ def load_settings(folder: Path | None = None, environment: Mapping[str, str] = o
         home=home,
         database=environment.get("PERENNE_DATABASE", f"sqlite:///{home / 'perenne.db'}"),
         objects=environment.get("PERENNE_OBJECTS", (home / "objects").as_uri()),
+        executor=environment.get("PERENNE_EXECUTOR", "inline"),
         host=environment.get("PERENNE_HOST", "127.0.0.1"),
         port=_port(environment, "PERENNE_PORT", 7373),
         serve_port=_port(environment, "PERENNE_SERVE_PORT", 7374),
+        auth=_auth(environment),
+        token_rate=_rate(environment),
+        names=_list(environment, "PERENNE_NAMES"),
+        tls_cert=environment.get("PERENNE_TLS_CERT", ""),
+        tls_key=environment.get("PERENNE_TLS_KEY", ""),
+        trusted_proxies=_list(environment, "PERENNE_TRUSTED_PROXIES"),
     )
+
+
+def _auth(environment: Mapping[str, str]) -> str:
+    text = environment.get("PERENNE_AUTH", "")
+    if text not in ("", "tokens"):
+        raise Invalid(f"PERENNE_AUTH is {text[:40]!r}, which is not known", code="config.auth", hint="`tokens`, or leave it out")
+    return text
+
+
+def _rate(environment: Mapping[str, str]) -> float:
+    text = environment.get("PERENNE_TOKEN_RATE", "0")
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate < float("inf"):
+        hint = "a number of requests in a second, 0 for no limit"
+        raise Invalid(f"PERENNE_TOKEN_RATE is {text[:40]!r}, which is no rate", code="config.rate", hint=hint)
+    return rate
+
+
+def _list(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in environment.get(name, "").split(",") if part.strip())
 
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:

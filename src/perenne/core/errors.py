@@ -24,10 +24,16 @@ class PerenneError(Exception):
         A dotted name that stays the same for ever, such as ``model.not_found``.
     hint : str
         What the person can do about it, or an empty text.
+
+    Attributes
+    ----------
+    retry_after : int
+        Seconds after which trying again makes sense; told with a status of 429 or 503.
     """
 
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
+    retry_after: int = 1
 
     def __init__(self, message: str, *, code: str = "internal", hint: str = "") -> None:
         super().__init__(message)

@@ -8,6 +8,7 @@ import msgspec
 from perenne.core.errors import Invalid
 
 T = TypeVar("T")
+MAX_SAID = 300
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="sorted")
 
@@ -53,7 +54,7 @@ def decode(data: bytes | str, kind: type[T], what: str = "body") -> T:
     except RecursionError:
         raise Invalid(f"{what}: nested too deeply", code="json.depth") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"{what}: {error}", code="json.invalid") from None
+        raise Invalid(f"{what}: {str(error)[:MAX_SAID]}", code="json.invalid") from None
 
 
 def plain(value: object) -> Any:

@@ -1,9 +1,12 @@
 """Prometheus' text format, version 0.0.4."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+MAX_LABEL = 256
+"""A longer value of a label is cut: whoever names things must not fill a scraper's memory."""
 
 
 class Sample(NamedTuple):
@@ -36,7 +39,7 @@ def render(families: Iterable[Family]) -> bytes:
         lines.append(f"# HELP {family.name} {family.description}")
         lines.append(f"# TYPE {family.name} {family.kind}")
         lines += [f"{family.name}{sample.suffix}{_labels(sample.labels)} {_number(sample.value)}" for sample in family.samples]
-    return ("\n".join(lines) + "\n").encode()
+    return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
 
 
 def histogram(labels: Mapping[str, str], edges: Iterable[float], cells: Iterable[int], total: float) -> list[Sample]:
@@ -55,8 +58,11 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    shown = value if len(value) <= MAX_LABEL else value[: MAX_LABEL - 1] + "…"
+    return shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if value == int(value) else repr(value)

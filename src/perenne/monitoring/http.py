@@ -1,19 +1,29 @@
 """REST of monitoring: labels in, the health of a deployment out."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne.auth.roles import Action, require
+from perenne import serving
+from perenne.auth.access import needs
+from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.monitoring import service
 from perenne.monitoring.labels import LabelRow, submit_labels
+from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
 
+def project_of_deployment(tx: Transaction, path: Mapping[str, str]) -> str:
+    """Find the project of a deployment."""
+    return serving.service.get_deployment(tx, path["deployment"]).project
+
+
+@needs(Action.COMMENT)
 async def post_labels(request: Request) -> Response:
     """Take a JSON list of `{prediction_id, label, time?}`: 201 when kept, 200 when the very same list had come before."""
     rows = json.decode(await request.body(), list[LabelRow], what="labels")
@@ -21,9 +31,9 @@ async def post_labels(request: Request) -> Response:
     return _answer(receipt, 200 if receipt.repeated else 201)
 
 
+@needs(Action.READ, project=project_of_deployment)
 async def get_health(request: Request) -> Response:
     """Give the health of a deployment."""
-    require(request.state.actor, Action.READ)
     workspace: Workspace = request.app.state.workspace
     return _answer(await asyncio.to_thread(_health, workspace, request.path_params["deployment"]))
 

@@ -69,12 +69,28 @@ ErrorForm: TypeAlias = Callable[[PerenneError], Reply]
 
 
 class Route(NamedTuple):
-    """A method and path, who answers, and the form its errors take; `{}` in the path stands for one segment."""
+    """A method and path, and who answers.
+
+    Attributes
+    ----------
+    method, path : str
+        `{}` in the path stands for one segment.
+    handler : callable
+        Answers.
+    error_reply : callable
+        Gives errors their form.
+    action : str or None
+        What a caller must be allowed to do, a name of `perenne.auth.roles`; with None, anybody may call.
+    accepts : tuple of str
+        The types a body may have; an empty text for none given. With no type at all the handler looks for itself.
+    """
 
     method: str
     path: str
     handler: Handler
     error_reply: ErrorForm
+    action: str | None
+    accepts: tuple[str, ...] = ("", "application/json")
 
 
 class Match(NamedTuple):
@@ -88,7 +104,7 @@ class Router:
     """Finds the route of a path, exactly: no other spelling leads to it.
 
     >>> async def show(request): ...
-    >>> router = Router([Route("GET", "/v2/models/{}", show, None)])
+    >>> router = Router([Route("GET", "/v2/models/{}", show, None, "read")])
     >>> router.match("/v2/models/flights").parts
     ('flights',)
     >>> router.match("/v2/models") is None, router.match("//v2/models/flights") is None

@@ -8,6 +8,9 @@ import msgspec
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from perenne.net.inbound import SECURITY_HEADERS
+from perenne.net.listening import LOOPBACK, Listening
+
 MAX_HEADERS = 100
 MAX_HEAD = 64 * 1024
 MAX_URL = 16 * 1024
@@ -17,6 +20,7 @@ KEEP_ALIVE_SECONDS = 75
 LINGER_SECONDS = 2.0
 MAX_UNREAD = 64 * 1024 * 1024
 
+_SECURITY = b"".join(b"%s: %s\r\n" % header for header in SECURITY_HEADERS)
 _REASONS = {400: b"Bad Request", 414: b"URI Too Long", 431: b"Request Header Fields Too Large"}
 
 
@@ -150,8 +154,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer what cannot be answered by the application."""
         status, message = self._refusal = self._refusal or (400, "the request is not valid HTTP")
         body = msgspec.json.encode({"error": message, "error_code": "BAD_REQUEST", "message": message})
-        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(head % (status, _REASONS[status], len(body)) + body)
+        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n%s\r\n"
+        self.transport.write(head % (status, _REASONS[status], len(body), _SECURITY) + body)
         self.transport.close()
 
     def _refuse(self, status: int, message: str) -> None:
@@ -172,14 +176,14 @@ class BoundedServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def bounded_config(application: Any, **more: Any) -> uvicorn.Config:
-    """Return uvicorn's configuration of a server with these limits: no proxy headers, no access log, no server name."""
+def bounded_config(application: Any, listening: Listening = LOOPBACK, **more: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration of a server with these limits: no access log, no server name, no unknown proxy's headers."""
     return uvicorn.Config(
         application,
         http=BoundedProtocol,
         ws="none",
         lifespan="off",
-        proxy_headers=False,
+        **listening.options(),
         server_header=False,
         access_log=False,
         log_config=None,

@@ -25,6 +25,8 @@ from perenne.core import json
 from perenne.core.clock import SECOND, SystemClock
 from perenne.core.errors import Denied, Invalid, Unavailable
 from perenne.core.ids import new_id
+from perenne.formats import trace_context
+from perenne.telemetry import tracing
 
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 
@@ -149,7 +151,7 @@ class Egress:
         addresses = self._addresses(target, deadline)
         connection = _Connection(target, addresses, deadline, self._context)
         try:
-            connection.request(method, target.path, body, {"Host": target.authority, "User-Agent": "perenne", **headers})
+            connection.request(method, target.path, body, {**_own_headers(target), **headers})
             with connection.getresponse() as answer:
                 data = answer.read(MAX_ANSWER + 1)
         except (OSError, http.client.HTTPException) as error:
@@ -169,6 +171,13 @@ class Egress:
         if not target.allowed and not all(is_public(address) for address in addresses):
             raise Denied(f"{target.host} has an address that is not public", code="egress.private")
         return addresses
+
+
+def _own_headers(target: _Target) -> dict[str, str]:
+    """Return the headers of every request; the trace it belongs to, if there is one, goes along."""
+    parent = tracing.trace_parent()
+    headers = {"Host": target.authority, "User-Agent": "perenne"}
+    return headers if parent is None else {**headers, trace_context.HEADER: parent}
 
 
 def post_json(url: str, value: Any, *, secret: str = "", identity: str = "", allow: frozenset[str] = frozenset()) -> Answer:

@@ -3,9 +3,11 @@
 A request is refused before its body is read where that is possible, and never costs more memory than its limit.
 """
 
+import re
 import zlib
 from collections.abc import Collection, Iterable, MutableMapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -17,7 +19,19 @@ MAX_CONTAINERS = 500_000
 MAX_VALUES = 4_000_000
 MAX_RATIO = 100
 MAX_URL = 16 * 1024
-SECURITY_HEADERS: Headers = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"))
+SECURITY_HEADERS: Headers = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""What every answer says to a browser; a page brings a policy of its own."""
+
+STRICT_TRANSPORT: Headers = ((b"strict-transport-security", b"max-age=31536000"),)
+_HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITE = frozenset({b"same-origin", b"none"})
+_SIMPLE_TYPES = frozenset({b"", b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"})
+_DISGUISED = re.compile(rb"%(2[ef]|5c)", re.IGNORECASE)
+_NUL = re.compile(rb"\x00|(?<!\\)(?:\\\\)*\\u0000")
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(byte for byte in range(256) if byte not in b'[]{}"')
 
@@ -35,6 +49,37 @@ class Misdirected(PerenneError):
     """The request names a host this server is not."""
 
     status = 403
+
+
+class Busy(PerenneError):
+    """As many requests as the server takes at once are being answered."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("the server is answering as many requests as it can", code="request.busy", hint="try again later")
+
+
+class Room:
+    """Room for so many requests at work; one more is told to come again. Who is still sending takes none: that costs nothing.
+
+    Parameters
+    ----------
+    most : int
+        How many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    def __enter__(self) -> None:
+        if self._taken >= self._most:
+            raise Busy
+        self._taken += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._taken -= 1
 
 
 class Unreadable(PerenneError):
@@ -73,26 +118,33 @@ def allowed_hosts(bound: str, port: int, names: Iterable[str] = ()) -> frozenset
     return frozenset(host.lower() for host in hosts)
 
 
-def check_head(headers: Collection[tuple[bytes, bytes]], raw_path: bytes, limits: Limits) -> int | None:
+def check_head(
+    headers: Collection[tuple[bytes, bytes]], raw_path: bytes, limits: Limits, method: str = "GET", scheme: str = "http"
+) -> int | None:
     """Refuse a request by its first line and headers; return the length its body claims to have.
 
     Raises
     ------
     PerenneError
-        400 for no or two hosts, 403 for another's, 413 for a body that is announced too large, 414 for a long URL.
+        400 for no or two hosts, 403 for another's, or for a change that another site's page asks for, 413 for a body that is
+        announced too large, 414 for a long URL.
     """
-    hosts, host, length = 0, b"", None
+    hosts, host, length, from_browser = 0, b"", None, False
     for name, value in headers:
         if name == b"host":
             hosts, host = hosts + 1, value
         elif name == b"content-length":
             length = int(value) if value.isdigit() else -1
+        elif name in (b"origin", b"sec-fetch-site", b"referer"):
+            from_browser = True
     if hosts != 1:
         raise Invalid("the request must have exactly one Host header", code="request.host")
     if host.decode("latin-1").lower() not in limits.hosts:
         raise Misdirected(
             "this server does not answer for that host", code="request.host", hint="configure the name it is reached by"
         )
+    if from_browser and method not in _HARMLESS:
+        _check_site(headers, f"{scheme}://".encode() + host.lower())
     if len(raw_path) > MAX_URL:
         raise _LongUrl("the URL is too long", code="request.url")
     if length is not None and length < 0:
@@ -100,6 +152,43 @@ def check_head(headers: Collection[tuple[bytes, bytes]], raw_path: bytes, limits
     if length is not None and length > limits.body:
         raise TooLarge(limits.body)
     return length
+
+
+def check_target(raw_path: bytes, query: bytes) -> None:
+    """Refuse what no path or query holds: control characters, bytes that are not UTF-8, dots and slashes in disguise.
+
+    No route can be reached by another spelling of its path. A query may hold anything but a NUL.
+
+    Raises
+    ------
+    Invalid
+        If there is such.
+    """
+    if b"%" not in raw_path and raw_path.isascii() and b"%00" not in query:
+        return
+    try:
+        text = unquote_to_bytes(raw_path).decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    disguised = b"%" in raw_path and _DISGUISED.search(raw_path) is not None
+    if disguised or b"%00" in query or any(letter < " " or letter == "\x7f" for letter in text):
+        raise Invalid("the URL holds something that is not text", code="request.url")
+
+
+def _check_site(headers: Collection[tuple[bytes, bytes]], own: bytes) -> None:
+    """Refuse what a page of another site makes a browser send; programs send none of these headers.
+
+    The referrer counts only where a browser would send the body without asking first.
+    """
+    origins = [value.lower() for name, value in headers if name == b"origin"]
+    sites = [value.lower() for name, value in headers if name == b"sec-fetch-site"]
+    foreign = any(origin != own for origin in origins) or any(site not in _OWN_SITE for site in sites)
+    if not origins and not foreign:
+        kind = b"".join(value for name, value in headers if name == b"content-type").partition(b";")[0].strip().lower()
+        referrers = [value.lower() for name, value in headers if name == b"referer"]
+        foreign = kind in _SIMPLE_TYPES and any(referrer != own and not referrer.startswith(own + b"/") for referrer in referrers)
+    if foreign:
+        raise Misdirected("a page of another site asked for this", code="request.origin")
 
 
 class _LongUrl(PerenneError):
@@ -196,6 +285,51 @@ def check_json(body: bytes, limit: int = MAX_DEPTH) -> None:
         raise Invalid(f"the JSON is nested more than {limit} levels deep, or a bracket is not closed", code="json.depth")
 
 
+def check_type(header: str, accepted: Collection[str]) -> str:
+    """Return the type of a body that a header `Content-Type` names.
+
+    Raises
+    ------
+    Unreadable
+        If it is none of the accepted ones, or of a charset other than UTF-8.
+
+    >>> check_type('application/json; charset="UTF-8"', ["application/json"])
+    'application/json'
+    """
+    if header in accepted:
+        return header
+    kind, *parameters = [part.strip().lower() for part in header.split(";")]
+    for parameter in parameters:
+        if parameter.startswith("charset") and parameter.replace('"', "") != "charset=utf-8":
+            raise Unreadable("text is read as UTF-8 only", code="request.charset")
+    if kind not in accepted or not kind:
+        hint = f"send {' or '.join(name for name in accepted if name)}"
+        raise Unreadable("the body is of a type that is not read here", code="request.type", hint=hint)
+    return kind
+
+
+def check_text(body: bytes) -> None:
+    r"""Refuse a body that is not UTF-8, or holds a NUL, which databases take for the end of a text.
+
+    Raises
+    ------
+    Invalid
+        If it is such.
+
+    >>> check_text(b'{"a": "\\\\u0000 is spelled"}')
+    >>> check_text(b'{"a": "\\u0000"}')
+    Traceback (most recent call last):
+    perenne.core.errors.Invalid: the body holds a NUL character
+    """
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            raise Invalid("the body is not UTF-8", code="request.text") from None
+    if (b"\0" in body or b"\\u0000" in body) and _NUL.search(body):
+        raise Invalid("the body holds a NUL character", code="request.text")
+
+
 class InboundLimits:
     """An ASGI application in front of another one: refuses what `check_head` refuses, counts the body, adds security headers.
 
@@ -220,18 +354,21 @@ class InboundLimits:
             await self._application(scope, receive, send)
             return
         started = False
+        headers = (*self._headers, *STRICT_TRANSPORT) if scope.get("scheme") == "https" else self._headers
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 present = {name.lower() for name, _ in message.get("headers", ())}
-                added = [item for item in self._headers if item[0] not in present]
+                added = [item for item in headers if item[0] not in present]
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
         try:
-            check_head(scope["headers"], scope.get("raw_path", b""), self._limits)
+            raw_path = scope.get("raw_path") or b""
+            check_head(scope["headers"], raw_path, self._limits, scope["method"], scope.get("scheme", "http"))
+            check_target(raw_path, scope.get("query_string", b""))
             await self._application(scope, _counting(receive, self._limits.body), send_with_headers)
         except (TooLarge, Misdirected, Invalid, _LongUrl) as error:
             if started:
@@ -258,4 +395,13 @@ def error_reply(error: PerenneError) -> Reply:
     body = {"error": error.message, "error_code": error.code, "message": error.message}
     if error.hint:
         body["hint"] = error.hint
-    return Reply(error.status, msgspec.json.encode(body), JSON)
+    return Reply(error.status, msgspec.json.encode(body), JSON, error_headers(error))
+
+
+def error_headers(error: PerenneError) -> Headers:
+    """Return the headers that go with an error's status: how to log in, or when to try again."""
+    if error.status == 401:
+        return ((b"www-authenticate", b'Bearer realm="perenne"'),)
+    if error.status in (429, 503):
+        return ((b"retry-after", b"%d" % error.retry_after),)
+    return ()

@@ -211,9 +211,9 @@ class Artifacts:
         return known[1]
 
     def extension(self, item: Any) -> Any:
-        """Encode an array or table, kept in the store if it is large; None for anything else."""
+        """Encode an array, table or path, kept in the store if it is large or a file; None for anything else."""
         numpy, arrow = sys.modules.get("numpy"), sys.modules.get("pyarrow")
-        kinds = (*((numpy.ndarray, numpy.generic) if numpy is not None else ()), *((arrow.Table,) if arrow is not None else ()))
+        kinds = (Path, *((numpy.ndarray, numpy.generic) if numpy else ()), *((arrow.Table,) if arrow else ()))
         return self._hook(item, {}) if isinstance(item, kinds) else None
 
     def _hook(self, item: Any, parts: dict[str, None]) -> Any:

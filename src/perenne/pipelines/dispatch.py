@@ -1,4 +1,4 @@
-"""Which step is carried out where: by the engine's executor, or isolated in a child process that can be killed."""
+"""Which step is carried out where: by the engine's executor, or isolated in another process that can be killed."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from perenne.compute.executors import Executor
-from perenne.compute.processes import ProcessExecutor
+from perenne.compute.executors import DistantExecutor, Executor, is_distant
 from perenne.pipelines.artifacts import Artifacts
 from perenne.pipelines.calls import PROCESS_CLOCK, THREAD_CLOCK, perform
 from perenne.pipelines.code import CodeReader
@@ -37,7 +36,7 @@ class Dispatcher:
         artifacts: Artifacts,
         code: CodeReader,
         executor: Executor,
-        isolated: Callable[[], ProcessExecutor],
+        isolated: Callable[[], DistantExecutor],
         folder: Callable[[str], Path],
     ) -> None:
         self._plan = plan
@@ -48,8 +47,8 @@ class Dispatcher:
         self._folder = folder
         self._clock = PROCESS_CLOCK if executor.slots == 1 else THREAD_CLOCK
         self._taken: dict[int, int] = {}
-        self._packer = Packer(artifacts, code, self._sent)
-        self._some_isolated = any(task.step.options.isolate for task in plan.tasks)
+        self._packer = Packer(artifacts, code, self._sent, not is_distant(executor) or executor.shares_files)
+        self._some_isolated = not is_distant(executor) and any(task.step.options.isolate for task in plan.tasks)
 
     @property
     def full(self) -> bool:
@@ -70,28 +69,39 @@ class Dispatcher:
 
     def submit(self, task: Task, key: str, report: Report) -> "Future[Any]":
         """Hand a task out; the future has an `Outcome`, or the bytes of a `StepAnswer` from another process."""
-        executor = self._place(task)
-        if executor.shares_memory:
-            context = StepContext(self._plan.run, task.label, key, lambda: self._work(task), self._artifacts.objects, report)
-            return executor.submit(perform, task.step, lambda: self._plan.arguments(task), context, self._artifacts, self._clock)
-        call = msgspec.msgpack.encode(self._call(task, key))
-        if isinstance(executor, ProcessExecutor):
-            timeout = task.step.options.timeout
-            return executor.submit(carry_out, call, timeout=timeout, on_report=lambda said: report(*said))
-        return executor.submit(carry_out, call)
+        executor, options = self._place(task), task.step.options
+        if is_distant(executor):
+            call = msgspec.msgpack.encode(self._call(task, key, executor.shares_files))
+            return executor.submit(
+                carry_out,
+                call,
+                resources=options.resources,
+                timeout=options.timeout,
+                on_report=lambda said: report(*said),
+            )
+        context = StepContext(self._plan.run, task.label, key, lambda: self._work(task), self._artifacts.objects, report)
+        return executor.submit(
+            perform,
+            task.step,
+            lambda: self._plan.arguments(task),
+            context,
+            self._artifacts,
+            self._clock,
+            resources=options.resources,
+        )
 
     def _is_full(self, executor: Executor) -> bool:
         return self._taken.get(id(executor), 0) >= executor.slots
 
     def _place(self, task: Task) -> Executor:
-        if task.step.options.isolate and not isinstance(self._executor, ProcessExecutor):
+        if task.step.options.isolate and not is_distant(self._executor):
             return self._isolated()
         return self._executor
 
     def _work(self, task: Task) -> Path:
         return self._folder(f"{task.ordinal}-{task.attempt}")
 
-    def _call(self, task: Task, key: str) -> StepCall:
+    def _call(self, task: Task, key: str, shares_files: bool) -> StepCall:
         return StepCall(
             step=code_name(task.step, self._code),
             arguments=self._packer.pack(task.node.arguments),
@@ -99,8 +109,8 @@ class Dispatcher:
             label=task.label,
             key=key,
             objects=self._artifacts.objects.url,
-            work=str(self._work(task)),
-            kept=str(self._folder("kept")),
+            work=str(self._work(task)) if shares_files else "",
+            kept=str(self._folder("kept")) if shares_files else "",
             root=str(self._code.root),
         )
 

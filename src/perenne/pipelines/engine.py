@@ -21,10 +21,12 @@ from perenne.pipelines.model import RunState, StepEvent, StepRecord
 from perenne.pipelines.planning import Plan
 from perenne.pipelines.remote import is_loading
 from perenne.pipelines.scratch import Scratch
+from perenne.pipelines.spans import followed
 from perenne.pipelines.steps import Pipeline, Step
 from perenne.pipelines.store import LEASE
 from perenne.storage.database import Database
 from perenne.storage.objects import ObjectStore
+from perenne.telemetry import tracing
 
 
 @dataclass(frozen=True)
@@ -134,15 +136,18 @@ class Engine:
         artifacts = Artifacts(self.objects, lambda: self._scratch.folder(run, "kept"))
         code = CodeReader(self.root or _folder_of(pipeline))
         plan = Plan(graph, run, code, artifacts)
-        execution = Execution(
-            plan,
-            Ledger(self.database, plan, pipeline.name, _described(args, kwargs), self._lease),
-            artifacts,
-            Dispatcher(plan, artifacts, code, self.executor, self._isolated, lambda name: self._scratch.folder(run, name)),
-            on_event=on_event,
-            fail_fast=self._fail_fast,
-        )
-        execution.run()
+        with tracing.span(f"pipeline {pipeline.name}") as span:
+            execution = Execution(
+                plan,
+                Ledger(self.database, plan, pipeline.name, _described(args, kwargs), self._lease),
+                artifacts,
+                Dispatcher(plan, artifacts, code, self.executor, self._isolated, lambda name: self._scratch.folder(run, name)),
+                on_event=followed(span, on_event),
+                fail_fast=self._fail_fast,
+            )
+            execution.run()
+            if execution.failure is not None:
+                span.fail(type(execution.failure).__qualname__, str(execution.failure))
         return PipelineRun(run, execution.state, execution.output, [task.record() for task in plan.tasks], execution.failure)
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from perenne.compute.calls import WorkerDied
 from perenne.core.clock import SystemClock
 from perenne.core.errors import PerenneError
 from perenne.pipelines.artifacts import Artifacts
@@ -29,6 +30,7 @@ from perenne.storage.owners import is_dead
 POLL_FIRST, POLL_LAST = 0.02, 0.5
 BACKOFF_FIRST, BACKOFF_LAST = 0.5, 60.0
 REPAIRS = 3
+LOSSES = 3
 
 
 class Execution:
@@ -334,15 +336,15 @@ class Execution:
 
     def _failed(self, task: Task, error: BaseException) -> None:
         options = task.step.options
-        task.tries += 1
         text = describe(error)
+        if isinstance(error, WorkerDied) and task.state is TaskState.RUNNING and task.losses < LOSSES:
+            self._bereft(task, text)
+            return
+        task.tries += 1
         if task.state is TaskState.RUNNING:
             self._ledger.settle(task, Settled(task.key, task.attempt, 0, error=text[:4_000]))
         if task.tries <= options.retries and isinstance(error, options.retry_on):
-            delay = min(BACKOFF_FIRST * 2 ** (task.tries - 1), BACKOFF_LAST) * random.uniform(0.5, 1.0)
-            task.state = TaskState.WAITING
-            heapq.heappush(self._delayed, (time.monotonic() + delay, task.ordinal, task))
-            self._tell(Failed, task.label, text, delay)
+            self._again(task, task.tries, text)
             return
         task.state, task.error, task.failure = TaskState.FAILED, text, error
         self.failure = self.failure or error
@@ -350,6 +352,19 @@ class Execution:
         self._tell(Failed, task.label, text, None)
         for taker in self.plan.tasks if self._fail_fast else task.takers:
             self._skip(taker, task)
+
+    def _bereft(self, task: Task, text: str) -> None:
+        """Give a step back whose worker died: that is no try of its own, just as when a whole run is killed."""
+        task.losses += 1
+        self._ledger.release(task)
+        self._again(task, task.losses, text)
+
+    def _again(self, task: Task, times: int, text: str) -> None:
+        """Have a step done once more, after a delay that grows."""
+        delay = min(BACKOFF_FIRST * 2 ** (times - 1), BACKOFF_LAST) * random.uniform(0.5, 1.0)
+        task.state = TaskState.WAITING
+        heapq.heappush(self._delayed, (time.monotonic() + delay, task.ordinal, task))
+        self._tell(Failed, task.label, text, delay)
 
     def _skip(self, task: Task, because: Task) -> None:
         """Give a task up, and what depends on it."""

@@ -56,6 +56,7 @@ class Task:
         "key",
         "label",
         "lazy",
+        "losses",
         "missing",
         "node",
         "ordinal",
@@ -92,6 +93,7 @@ class Task:
         self.attempt = 0
         self.tries = 0
         self.repairs = 0
+        self.losses = 0
         self.due = 0.0
         self.dead = ""
         self.error = ""

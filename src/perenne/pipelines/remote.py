@@ -7,12 +7,13 @@ code    stands for
 ======= =============================================
 20      a kept result, or a part of it
 21      a function or class, by name
-22      a `Path`, on the same machine
+22      a `Path`, where the other process sees the same files
 23      a value of a type of its own: Struct, date, …
 24, 25  a tuple, a set
 ======= =============================================
 """
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -24,7 +25,7 @@ from typing import Any
 
 import msgspec
 
-from perenne.compute import worker
+from perenne.compute.calls import report
 from perenne.core.errors import Conflict, NotFound, Unavailable
 from perenne.pipelines.artifacts import Artifacts, Output
 from perenne.pipelines.calls import Outcome, perform
@@ -32,6 +33,7 @@ from perenne.pipelines.code import CodeReader
 from perenne.pipelines.context import StepContext
 from perenne.pipelines.errors import NotEncodable
 from perenne.pipelines.graph import Reference, select_path
+from perenne.pipelines.scratch import Scratch
 from perenne.pipelines.steps import Pipeline, Step
 from perenne.storage.objects import open_objects
 
@@ -60,7 +62,14 @@ class Sent(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StepCall(msgspec.Struct, frozen=True, array_like=True):
-    """Everything another process needs to carry out a step."""
+    """Everything another process needs to carry out a step.
+
+    Attributes
+    ----------
+    work, kept : str
+        Folders for what the step writes and for kept files; empty if the process may not see the caller's files: it then makes
+        its own, and removes them afterwards.
+    """
 
     step: CodeName
     arguments: bytes
@@ -107,12 +116,15 @@ class Packer:
     ----------
     sent : callable
         Says what a lazy reference stands for.
+    shares_files : bool
+        Whether a path means the same to the other process; otherwise the file or folder itself goes through the store.
     """
 
-    def __init__(self, artifacts: Artifacts, code: CodeReader, sent: Callable[[Reference], Sent]) -> None:
+    def __init__(self, artifacts: Artifacts, code: CodeReader, sent: Callable[[Reference], Sent], shares_files: bool) -> None:
         self._artifacts = artifacts
         self._code = code
         self._sent = sent
+        self._shares_files = shares_files
 
     def pack(self, arguments: Mapping[str, Any]) -> bytes:
         """Return the encoded arguments. Raises NotEncodable if one of them cannot be sent."""
@@ -135,7 +147,7 @@ class Packer:
             return msgspec.msgpack.Ext(RESULT, _encode(self._sent(value)))
         if isinstance(value, Step | Pipeline | type | types.FunctionType | types.BuiltinFunctionType):
             return msgspec.msgpack.Ext(CODE, _encode(code_name(value, self._code)))
-        if isinstance(value, Path):
+        if isinstance(value, Path) and self._shares_files:
             return msgspec.msgpack.Ext(PATH, str(value.absolute()).encode())
         found = self._artifacts.extension(value)
         if found is not None:
@@ -213,11 +225,19 @@ def find(name: CodeName, code: CodeReader | None = None) -> Any:
         _loading.clear()
     for part in name.qualname.split("."):
         value = getattr(value, part)
+    value = _declared(value, name)
     if code is not None and name.hash and code.identity(value.function if isinstance(value, Step) else value).hash != name.hash:
         raise Conflict(
             f"{name.qualname} has changed since the run began", code="pipelines.code_changed", hint="start the run again"
         )
     return value
+
+
+def _declared(value: Any, name: CodeName) -> Any:
+    """Return the function that was sent, if a decorator put an object of its own in its place, as a project's models are."""
+    function = getattr(value, "function", None)
+    inside = isinstance(function, types.FunctionType) and function.__qualname__ == name.qualname
+    return function if inside and not isinstance(value, Step | Pipeline) else value
 
 
 def _module(name: CodeName) -> types.ModuleType:
@@ -240,19 +260,33 @@ def _module(name: CodeName) -> types.ModuleType:
     return module
 
 
+@functools.lru_cache(maxsize=8)
+def _reader(root: str) -> CodeReader:
+    """Return the reader of a root, kept: what is loaded in this process stays what it is."""
+    return CodeReader(Path(root))
+
+
 def carry_out(data: bytes) -> bytes:
     """Carry out a `StepCall` in this process, and return the `StepAnswer`. Called by name in a worker."""
     call = msgspec.msgpack.decode(data, type=StepCall)
     if call.root not in sys.path:
         sys.path.insert(0, call.root)
-    artifacts = Artifacts(open_objects(call.objects), lambda: Path(call.kept))
-    code = CodeReader(Path(call.root))
+    own = Scratch()
+    artifacts = Artifacts(open_objects(call.objects), lambda: Path(call.kept) if call.kept else own.folder("kept"))
+    code = _reader(call.root)
     step: Step[..., Any] = find(call.step, code)
     context = StepContext(
-        call.run, call.label, call.key, lambda: Path(call.work), artifacts.objects, lambda text, done: worker.report([text, done])
+        call.run,
+        call.label,
+        call.key,
+        lambda: Path(call.work) if call.work else own.folder("work"),
+        artifacts.objects,
+        lambda text, done: report([text, done]),
     )
     try:
         outcome = perform(step, lambda: Unpacker(artifacts, code).unpack(call.arguments), context, artifacts)
     except _Unreadable as unreadable:
         return _encode(StepAnswer(None, unreadable.key))
+    finally:
+        own.remove()
     return _encode(StepAnswer(outcome))

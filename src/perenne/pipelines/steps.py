@@ -2,8 +2,9 @@
 
 import functools
 import inspect
+import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 import msgspec
@@ -28,6 +29,7 @@ class StepOptions(msgspec.Struct, frozen=True):
     cache: bool = True
     isolate: bool = False
     environment: str = ""
+    resources: dict[str, float] = {}
 
 
 class Step(Generic[P, R]):
@@ -155,6 +157,7 @@ def step(
     cache: bool = True,
     isolate: bool | None = None,
     environment: str = "",
+    resources: Mapping[str, float] | None = None,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 
 
@@ -168,6 +171,7 @@ def step(
     cache: bool = True,
     isolate: bool | None = None,
     environment: str = "",
+    resources: Mapping[str, float] | None = None,
 ) -> Step[P, R] | Callable[[Callable[P, R]], Step[P, R]]:
     """Make a function a step of pipelines.
 
@@ -189,6 +193,8 @@ def step(
         Run it in a child process.
     environment : str
         Part of the key, for what the key cannot see, such as the version of a program that it calls.
+    resources : mapping, optional
+        What it needs on a cluster: ``cpu``, ``gpu``, ``memory`` in bytes, and the cluster's own by name; no part of the key.
 
     >>> @step
     ... def double(x: int) -> int:
@@ -202,8 +208,19 @@ def step(
             "a timeout needs isolate=True", code="pipelines.timeout", hint="only a child process can be stopped from outside"
         )
     isolated = seconds is not None if isolate is None else isolate
-    options = StepOptions(retries, retry_on, seconds, cache, isolated, environment)
+    options = StepOptions(retries, retry_on, seconds, cache, isolated, environment, _checked(resources or {}))
     return Step(function, options) if function is not None else lambda inner: Step(inner, options)
+
+
+def _checked(resources: Mapping[str, float]) -> dict[str, float]:
+    for name, amount in resources.items():
+        if not name or isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount < math.inf:
+            raise Invalid(
+                f"resource {name!r} is {amount!r}",
+                code="pipelines.resources",
+                hint='numbers by name, as in {"cpu": 2, "memory": 4 * 2**30}',
+            )
+    return dict(resources)
 
 
 def pipeline(function: Callable[P, R]) -> Pipeline[P, R]:

@@ -33,8 +33,8 @@ def record_project(
     """
     known = store.find(tx, loaded.project.name)
     source = digest_file(loaded.file)
-    if known is not None and (known.source, known.folder, known.bundle) == (source, loaded.home, bundle):
-        return known
+    if known is not None and (known.source, known.folder) == (source, loaded.home):
+        return known if bundle in (None, known.bundle) else _keep_bundle(tx, actor, known, bundle)
     now = SystemClock().now()
     record = _record(loaded, source, bundle, created=known.created if known else now, updated=now)
     _require_right(actor, known, record)
@@ -56,6 +56,14 @@ def _require_right(actor: Principal, known: ProjectRecord | None, record: Projec
         )
     else:
         require(actor, Action.EDIT_PROJECT)
+
+
+def _keep_bundle(tx: Transaction, actor: Principal, known: ProjectRecord, bundle: str | None) -> ProjectRecord:
+    """Keep what lies beside the project's file now, such as newer data: nothing that was stated changes, so anybody may."""
+    record = msgspec.structs.replace(known, bundle=bundle)
+    store.save(tx, record)
+    audit.record(tx, actor, "project.bundle", "project", known.name, before=known.bundle, after=bundle)
+    return record
 
 
 def _record(loaded: LoadedProject, source: str, bundle: str | None, *, created: int, updated: int) -> ProjectRecord:
@@ -83,7 +91,9 @@ def get_project(tx: Transaction, name: str) -> ProjectRecord:
     record = store.find(tx, name)
     if record is None:
         raise NotFound(
-            f"project {name!r} is not known here", code="project.not_found", hint="`perenne run` in its folder makes it known"
+            f"project {name[:100]!r} is not known here",
+            code="project.not_found",
+            hint="`perenne run` in its folder makes it known",
         )
     return record
 

@@ -2,7 +2,7 @@
 
 from perenne.auth import audit
 from perenne.auth.principals import Principal, PrincipalKind
-from perenne.auth.roles import Action, Role, require
+from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, Denied
 from perenne.registry import store
@@ -19,14 +19,20 @@ def decide(tx: Transaction, actor: Principal, identity: str, *, approve: bool, r
     Raises
     ------
     Denied
-        If the actor is no person, or may not approve.
+        If the actor is no person, may not approve, or is not who must approve by the version's policy.
     Conflict
         If a required check has not passed: an approval cannot stand in for evidence. Or if it was decided already.
     """
     if actor.kind is not PrincipalKind.USER:
         raise Denied(f"{actor.name} is no person and may not decide", code="model.approver")
-    require(actor, Action.APPROVE_BUSINESS)
     found = dossier(tx, identity)
+    require(actor, Action.APPROVE_BUSINESS, found.version.project)
+    if approve and not _is_asked(actor, found.version.policy.approve_by):
+        raise Denied(
+            f"{actor.name} is not who must approve {identity}",
+            code="model.approver",
+            hint=f"its project asks {found.version.policy.approve_by}",
+        )
     if any(decision.tree == found.version.tree for decision in found.decisions):
         raise Conflict(f"{identity} was decided already", code="model.decided", hint=f"`perenne model show {identity}`")
     if approve and found.gate.state is GateState.CLOSED:
@@ -35,14 +41,19 @@ def decide(tx: Transaction, actor: Principal, identity: str, *, approve: bool, r
             code="model.gate",
             hint="mend the model, not the gate",
         )
-    solo = actor.roles == frozenset(Role)
-    decision = Decision(identity, found.version.tree, approve, actor.name, solo, reason, SystemClock().now())
+    decision = Decision(identity, found.version.tree, approve, actor.name, actor.solo, reason, SystemClock().now())
     store.insert_decision(tx, decision)
     store.set_state(tx, identity, VersionState.APPROVED if approve else VersionState.REJECTED)
     action = "version.approve" if approve else "version.reject"
     audit.record(tx, actor, action, "version", identity, before=found.version.state.value, after=decision, reason=reason)
     emit(tx, VersionDecided(version=identity, model=found.version.model, approved=approve, approver=actor.name, reason=reason))
     return decision
+
+
+def _is_asked(actor: Principal, approve_by: str) -> bool:
+    """Tell whether the actor is meant: by name or role, one of several between commas, or because there is nobody else."""
+    asked = {part.strip() for part in approve_by.split(",")} - {""}
+    return not asked or actor.solo or actor.name in asked or not asked.isdisjoint(actor.roles)
 
 
 def bar(tx: Transaction, actor: Principal, identity: str, *, reason: str) -> None:

@@ -1,6 +1,7 @@
 """REST of the registry: versions, their dossiers, and decisions."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,9 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne.auth.roles import Action, require
+from perenne.auth.access import needs
+from perenne.auth.roles import Action
 from perenne.core import json
+from perenne.core.errors import NotFound
 from perenne.registry import approvals, service
+from perenne.registry.model import Version
+from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
 
@@ -21,18 +26,29 @@ class DecisionBody(msgspec.Struct, forbid_unknown_fields=True):
     reason: str = ""
 
 
+def project_of_model(tx: Transaction, path: Mapping[str, str]) -> str:
+    """Find the project of a model."""
+    return _known(service.versions(tx, path["model"], limit=1))[0].project
+
+
+def project_of_version(tx: Transaction, path: Mapping[str, str]) -> str:
+    """Find the project of a version."""
+    return service.get_version(tx, path["version"]).project
+
+
+@needs(Action.READ, project=project_of_model)
 async def get_versions(request: Request) -> Response:
     """List the versions of a model, newest first."""
-    require(request.state.actor, Action.READ)
     return _answer(await asyncio.to_thread(_versions, request.app.state.workspace, request.path_params["model"]))
 
 
+@needs(Action.READ, project=project_of_version)
 async def get_version(request: Request) -> Response:
     """Give a version with gate, evidence and decisions."""
-    require(request.state.actor, Action.READ)
     return _answer(await asyncio.to_thread(_dossier, request.app.state.workspace, request.path_params["version"]))
 
 
+@needs(Action.APPROVE_BUSINESS, project=project_of_version)
 async def post_decision(request: Request) -> Response:
     """Approve or reject a version: 201 when kept."""
     body = json.decode(await request.body(), DecisionBody, what="decision")
@@ -47,7 +63,13 @@ async def post_decision(request: Request) -> Response:
 
 def _versions(workspace: Workspace, model: str) -> Any:
     with workspace.database.read() as tx:
-        return service.versions(tx, model)
+        return _known(service.versions(tx, model))
+
+
+def _known(versions: list[Version]) -> list[Version]:
+    if not versions:
+        raise NotFound("there is no such model", code="model.not_found", hint="`perenne model list` shows those that are")
+    return versions
 
 
 def _dossier(workspace: Workspace, version: str) -> Any:

@@ -77,7 +77,7 @@ def get_version(tx: Transaction, identity: str) -> Version:
     version = store.find_version(tx, identity)
     if version is None:
         raise NotFound(
-            f"version {identity[:200]!r} does not exist", code="model.not_found", hint="`perenne model list` shows those that do"
+            f"version {identity[:100]!r} does not exist", code="model.not_found", hint="`perenne model list` shows those that do"
         )
     return version
 

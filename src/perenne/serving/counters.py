@@ -7,12 +7,14 @@ series is named by deployment, version, variant and endpoint.
 import mmap
 import os
 import tempfile
+import time
 from bisect import bisect_left
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
 from perenne.formats.windows import LATENCY_EDGES_US
+from perenne.telemetry.process import cpu_seconds, resident_bytes
 
 
 class Gauge(IntEnum):
@@ -32,6 +34,15 @@ class Gauge(IntEnum):
     BATCH_ROWS = 11
     LOGGED_ROWS = 12
     CHALLENGER_ERRORS = 13
+    BEAT_US = 14
+    RESTARTS = 15
+    CPU_US = 16
+    RESIDENT_BYTES = 17
+
+
+_OF_THE_LIVING = (
+    Gauge.READY, Gauge.GENERATION, Gauge.IN_FLIGHT, Gauge.QUEUE_ROWS, Gauge.BACKLOG, Gauge.BEAT_US, Gauge.RESIDENT_BYTES,
+)  # fmt: skip
 
 
 class Outcome(IntEnum):
@@ -128,14 +139,21 @@ class Counters:
         """Add to a figure of this process."""
         self._words[self._start + gauge] += value
 
+    def beat(self) -> None:
+        """Say that this process is well now, and what it costs."""
+        self.set(Gauge.BEAT_US, time.time_ns() // 1_000)
+        self.set(Gauge.CPU_US, int(cpu_seconds() * 1e6))
+        self.set(Gauge.RESIDENT_BYTES, resident_bytes())
+
     def get(self, gauge: Gauge, block: int) -> int:
         """Read a figure of any process."""
         return self._words[block * _BLOCK_WORDS + gauge]
 
     def mark_gone(self, block: int) -> None:
-        """Take back what a process that died can no longer take back itself; what it counted stays."""
-        for gauge in (Gauge.READY, Gauge.GENERATION, Gauge.IN_FLIGHT, Gauge.QUEUE_ROWS, Gauge.BACKLOG):
+        """Take back what a process that died can no longer take back itself; what it counted stays, and its death is counted."""
+        for gauge in _OF_THE_LIVING:
             self._words[block * _BLOCK_WORDS + gauge] = 0
+        self._words[block * _BLOCK_WORDS + Gauge.RESTARTS] += 1
 
     def total(self, gauge: Gauge) -> int:
         """Add a figure up over all processes."""

@@ -20,6 +20,19 @@ _SINGLE = (
     ("perenne_model_load_failures_total", "counter", "Releases that could not be loaded.", Gauge.LOAD_FAILURES),
 )
 
+_OF_PROCESSES = (
+    (
+        "perenne_heartbeat_timestamp_seconds",
+        "gauge",
+        "When each process was well last; 0 if none runs.",
+        Gauge.BEAT_US,
+        1e6,
+    ),
+    ("perenne_process_restarts_total", "counter", "How often each process died and was started again.", Gauge.RESTARTS, 1),
+    ("perenne_process_cpu_seconds_total", "counter", "CPU time each process has spent.", Gauge.CPU_US, 1e6),
+    ("perenne_process_resident_memory_bytes", "gauge", "Resident memory of each process.", Gauge.RESIDENT_BYTES, 1),
+)
+
 
 def families(counters: Counters) -> Iterator[Family]:
     """Go through the metrics of a server."""
@@ -39,8 +52,23 @@ def families(counters: Counters) -> Iterator[Family]:
         yield Family(name, kind, description, samples)
     seconds = [Sample({"worker": str(block)}, counters.get(Gauge.LOAD_US, block) / 1e6) for block in range(counters.blocks - 1)]
     yield Family("perenne_model_load_seconds", "gauge", "How long the last load took.", seconds)
+    yield from _processes(counters)
     logged = counters.get(Gauge.LOGGED_ROWS, counters.blocks - 1)
     yield Family("perenne_logged_rows_total", "counter", "Rows the observer has written.", [Sample({}, logged)])
+
+
+def _processes(counters: Counters) -> Iterator[Family]:
+    for name, kind, description, gauge, unit in _OF_PROCESSES:
+        samples = [
+            Sample({"process": name_of_block(counters, block)}, counters.get(gauge, block) / unit)
+            for block in range(counters.blocks)
+        ]
+        yield Family(name, kind, description, samples)
+
+
+def name_of_block(counters: Counters, block: int) -> str:
+    """Return what the process that writes a block is called."""
+    return "observer" if block == counters.blocks - 1 else f"worker-{block}"
 
 
 def _latency(series: dict[SeriesKey, SeriesCounts]) -> Iterator[Sample]:

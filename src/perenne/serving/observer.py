@@ -29,6 +29,7 @@ from perenne.serving.model import Deployment, Role
 from perenne.serving.releases import CURRENT, read_release
 from perenne.serving.windows import WindowKey, Windows
 from perenne.stats.columns import Column, Task
+from perenne.telemetry import logs
 
 if TYPE_CHECKING:
     from perenne.serving.row_log import RowLog
@@ -68,7 +69,7 @@ class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(options: ObserverOptions) -> None:
     """Be the observer until the parent goes."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logs.configure("perenne-observer")
     os.nice(NICENESS)
     Observer(options).run()
 
@@ -132,6 +133,7 @@ class Observer:
     def _work(self) -> None:
         now = time.monotonic()
         if now >= self._due["watch"]:
+            self._counters.beat()
             self._due["watch"] = now + WATCH_SECONDS
             self._watch()
         if self._waiting_rows >= DIGEST_ROWS or (self._waiting and now >= self._due["digest"]):

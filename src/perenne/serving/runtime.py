@@ -4,7 +4,6 @@ A protocol gives two functions, one that reads its body as columns and one that 
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from perenne.core.clock import parse_time
 from perenne.core.errors import Invalid, NotFound, PerenneError, Unavailable
 from perenne.inference import Signature
 from perenne.net.asgi import Reply, Request
+from perenne.net.identity import identity_headers
 from perenne.serving.batching import Batched, Batcher
 from perenne.serving.counters import Counters, Outcome, SeriesKey
 from perenne.serving.loading import Lineup, LoadedVersion
@@ -26,8 +26,6 @@ from perenne.serving.request_ids import RequestIds
 from perenne.stats.columns import Columns, Task
 
 DEADLINE_SECONDS = 60.0
-_SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class ModelFailed(PerenneError):
@@ -270,18 +268,8 @@ def _constant_answer(request_id: str, constant: Constant, rows: int, served: Tar
 def _headers(request: Request, answer: Answer) -> list[tuple[bytes, bytes]]:
     loaded = answer.loaded
     return [
-        *identity_headers(request, answer.request_id),
+        *identity_headers(request.headers, answer.request_id),
         (b"x-model-name", loaded.model.encode()),
         (b"x-model-version", loaded.number.encode()),
         (b"x-variant", answer.variant.encode()),
     ]
-
-
-def identity_headers(request: Request, request_id: str) -> list[tuple[bytes, bytes]]:
-    """Return the headers by which a caller finds its request again: its own id if it is a plain one, else ours; and its trace."""
-    given = request.header(b"x-request-id")
-    headers = [(b"x-request-id", (given if given is not None and _SAFE_ID.fullmatch(given) else request_id).encode())]
-    trace = request.header(b"traceparent")
-    if trace is not None and _TRACE_PARENT.fullmatch(trace):
-        headers.append((b"traceparent", trace.encode()))
-    return headers

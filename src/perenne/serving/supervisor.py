@@ -1,6 +1,5 @@
 """The parent of a model server's processes: it holds the sockets, so that any child may die and come back."""
 
-import ipaddress
 import logging
 import os
 import select
@@ -15,10 +14,13 @@ from types import TracebackType
 
 import msgspec
 
-from perenne.core.errors import Invalid, Unavailable
+from perenne.auth.keyring import count_valid
+from perenne.core.errors import Unavailable
 from perenne.core.ids import new_id
+from perenne.net.listening import Listening, check_listening
 from perenne.serving.counters import Counters, Gauge
 from perenne.serving.messages import Flush, flush_decoder, socket_pair
+from perenne.serving.metrics import name_of_block
 from perenne.serving.mirror import BACKLOG_BYTES
 from perenne.serving.observer import ObserverOptions
 from perenne.serving.releases import read_release
@@ -106,8 +108,12 @@ class ModelServer:
         The port; 0 takes a free one.
     workers : int
         Processes that answer: one per core.
-    names : tuple of str
-        Further names by which callers reach it (`Host`).
+    where : Listening, optional
+        How it is reached, if otherwise than at `host` without TLS.
+    tokens : Path, optional
+        The file of the tokens that callers must show one of; without it, everybody may call, and only this machine can.
+    token_rate : float
+        How often a token may be used in a second, in each worker; 0 for no limit.
     body_bytes : int
         The largest body.
     backlog_bytes : int
@@ -125,14 +131,17 @@ class ModelServer:
         port: int = 0,
         workers: int = 1,
         *,
-        names: tuple[str, ...] = (),
+        where: Listening | None = None,
+        tokens: Path | None = None,
+        token_rate: float = 0.0,
         body_bytes: int = BODY_BYTES,
         backlog_bytes: int = BACKLOG_BYTES,
         drain_seconds: float = 0.0,
     ) -> None:
-        _require_loopback(host)
+        self._where = where = where or Listening(host=host)
+        host = where.host
+        check_listening(where, count_valid(tokens))
         self._folder = folder
-        self._host = host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             self._listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -154,9 +163,10 @@ class ModelServer:
                     listening=self._listening.fileno(),
                     wire=self._wires[index][0].fileno(),
                     counters=self.counters.handle,
-                    host=host,
+                    where=where,
                     port=self.port,
-                    names=names,
+                    tokens="" if tokens is None else str(tokens.absolute()),
+                    token_rate=token_rate,
                     body_bytes=body_bytes,
                     backlog_bytes=backlog_bytes,
                     drain_seconds=drain_seconds,
@@ -172,7 +182,7 @@ class ModelServer:
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{self.port}"
+        return self._where.url(self.port)
 
     def start(self) -> None:
         """Start the processes; `wait_ready` waits until they answer."""
@@ -248,6 +258,16 @@ class ModelServer:
         named = {f"worker-{child.block}": child for child in self._workers} | {"observer": self._observer}
         return {name: child.process.pid for name, child in named.items() if child.process is not None}
 
+    def state(self) -> dict[str, int | float | None]:
+        """Return of each process its number, and the seconds since it was well; None if it does not run or was not well yet."""
+        running, now = self.pids(), time.time()
+        found: dict[str, int | float | None] = {}
+        for child in (*self._workers, self._observer):
+            name, beat = name_of_block(self.counters, child.block), self.counters.get(Gauge.BEAT_US, child.block) / 1e6
+            found[f"{name}.pid"] = running.get(name)
+            found[f"{name}.silent_seconds"] = round(max(0.0, now - beat), 1) if beat else None
+        return found
+
     def _worker(self, options: WorkerOptions) -> _Child:
         arguments = ["worker", msgspec.json.encode(options).decode()]
         return _Child(arguments, (options.listening, options.wire, options.counters), options.index)
@@ -284,16 +304,3 @@ class ModelServer:
 
 def _with_package(path: str | None) -> str:
     return os.pathsep.join([_PACKAGE_ROOT, *([path] if path else [])])
-
-
-def _require_loopback(host: str) -> None:
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise Invalid(
-            f"{host} is not an address of this machine alone",
-            code="serve.host",
-            hint="the model server has no log-in yet: listen on 127.0.0.1 and put a proxy with one in front",
-        )

@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +18,13 @@ from types import FrameType
 
 import msgspec
 
+from perenne.auth.doorman import Doorman
+from perenne.auth.keyring import Keyring
 from perenne.net.asgi import Route
 from perenne.net.connections import BoundedServer, bounded_config
 from perenne.net.inbound import Limits, allowed_hosts
+from perenne.net.listening import Listening
+from perenne.net.traced import traced
 from perenne.serving.application import Application
 from perenne.serving.batching import QUEUE_ROWS, Batcher
 from perenne.serving.counters import Counters, Gauge
@@ -30,6 +33,7 @@ from perenne.serving.mirror import BACKLOG_BYTES, Mirror
 from perenne.serving.model import Release
 from perenne.serving.releases import CURRENT, read_release
 from perenne.serving.runtime import Runtime
+from perenne.telemetry import logs, tracing
 
 log = logging.getLogger("perenne.serving")
 WATCH_SECONDS = 0.2
@@ -48,8 +52,12 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         Which of how many.
     listening, wire, counters : int
         Inherited file descriptors: the listening socket, the wire to the observer, the shared counters.
-    host, port, names : str, int, tuple of str
+    where, port : Listening, int
         Where it listens, and the names it is reached by.
+    tokens : str
+        The file of the tokens that count; empty if callers show none.
+    token_rate : float
+        How often a token may be used in a second; 0 for no limit.
     body_bytes, queue_rows, backlog_bytes : int
         Limits.
     drain_seconds : float
@@ -62,9 +70,10 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     listening: int
     wire: int
     counters: int
-    host: str
+    where: Listening
     port: int
-    names: tuple[str, ...] = ()
+    tokens: str = ""
+    token_rate: float = 0.0
     body_bytes: int = BODY_BYTES
     queue_rows: int = QUEUE_ROWS
     backlog_bytes: int = BACKLOG_BYTES
@@ -73,11 +82,11 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) -> None:
     """Be a worker until told to go."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logs.configure("perenne-model-server")
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with tracing.traced_process("perenne-model-server"), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(options, build_routes))
 
 
@@ -95,10 +104,13 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     wire.setblocking(False)
     mirror = Mirror(wire, counters, options.backlog_bytes)
     runtime = Runtime(Batcher(options.queue_rows), mirror, counters)
-    limits = Limits(hosts=allowed_hosts(options.host, options.port, options.names), body=options.body_bytes)
-    application = Application(build_routes(runtime), runtime, limits)
-    server = _Server(bounded_config(application, timeout_graceful_shutdown=GRACE_SECONDS), runtime, options.drain_seconds)
-    watcher = asyncio.create_task(_watch(Path(options.folder), runtime, server))
+    where, keyring = options.where, Keyring(Path(options.tokens)) if options.tokens else None
+    limits = Limits(hosts=allowed_hosts(where.host, options.port, where.names), body=options.body_bytes)
+    doorman = Doorman(keyring.verify, _refuse, options.token_rate) if keyring else None
+    application = traced(Application(build_routes(runtime), runtime, limits, doorman))
+    config = bounded_config(application, where, timeout_graceful_shutdown=GRACE_SECONDS)
+    server = _Server(config, runtime, options.drain_seconds)
+    watcher = asyncio.create_task(_watch(Path(options.folder), runtime, server, keyring))
     try:
         await server.serve(sockets=[socket.socket(fileno=options.listening)])
     finally:
@@ -108,6 +120,10 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
         counters.set(Gauge.READY, 0)
         await mirror.drain(2.0)
         runtime.batcher.close()
+
+
+def _refuse(address: str, failures: int) -> None:
+    log.warning("%s shows tokens that are not valid, %s so far", address, failures)
 
 
 class _Server(BoundedServer):
@@ -155,10 +171,13 @@ class _Seen:
         return changed
 
 
-async def _watch(folder: Path, runtime: Runtime, server: _Server) -> None:
+async def _watch(folder: Path, runtime: Runtime, server: _Server, keyring: Keyring | None) -> None:
     parent = os.getppid()
     seen = _Seen(folder / CURRENT)
     while True:
+        runtime.counters.beat()
+        if keyring is not None:
+            keyring.refresh()
         if seen.changed():
             await _reload(folder, runtime)
         _gauge(runtime)

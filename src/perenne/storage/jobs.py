@@ -5,6 +5,7 @@ ran out, or whose owner is known to be dead, is given back to the queue by whoev
 decided by the database's clock. What people do with jobs is in `perenne.storage.steering`.
 """
 
+import functools
 import random
 from collections.abc import Sequence
 
@@ -198,19 +199,30 @@ def claim(tx: Transaction, owner: str, kinds: Sequence[str], *, lease: int = LEA
         Who takes it: `perenne.storage.owners.owner_token`, so that others on this machine see when the process has died.
     """
     now = database_now(tx)
+    values = {"now": now, "kinds": list(kinds), "worker": owner, "length": lease, "until": now + lease}
+    row = tx.execute(_CLAIM, values).one_or_none()
+    return None if row is None else read_struct(Job, row)
+
+
+def _claim_statement() -> sa.Executable:
+    """Write the statement; once, as writing it takes longer than running it."""
+    now, length = sa.bindparam("now", type_=sa.BigInteger), sa.bindparam("length", type_=sa.BigInteger)
     chosen = (
         sa.select(table.c.id)
-        .where(QUEUED, table.c.due <= now, table.c.kind.in_(kinds))
+        .where(QUEUED, table.c.due <= now, table.c.kind.in_(sa.bindparam("kinds", expanding=True)))
         .order_by(table.c.priority, table.c.due, table.c.id)
         .limit(1)
         .with_for_update(skip_locked=True)
         .scalar_subquery()
     )
-    values = {"state": "running", "owner": owner, "started": now, "ended": None, "share": None, "message": None}
-    until = sa.case((table.c.time_limit + OVERTIME < lease, table.c.time_limit + OVERTIME), else_=lease) + now
-    taken = table.update().where(table.c.id == chosen).values(lease=until, attempt=table.c.attempt + 1, **values)
-    row = tx.execute(taken.returning(*columns)).one_or_none()
-    return None if row is None else read_struct(Job, row)
+    longest = table.c.time_limit + OVERTIME
+    until = sa.case((longest < length, now + longest), else_=sa.bindparam("until", type_=sa.BigInteger))
+    values = {"state": "running", "owner": sa.bindparam("worker"), "lease": until, "attempt": table.c.attempt + 1}
+    fresh = {"started": now, "ended": None, "share": None, "message": None}
+    return table.update().where(table.c.id == chosen).values(**values, **fresh).returning(*columns)
+
+
+_CLAIM = _claim_statement()
 
 
 def lost_jobs(tx: Transaction) -> list[Job]:
@@ -225,12 +237,12 @@ def take_back(tx: Transaction, lost: Job) -> bool:
     now = database_now(tx)
     over = lost.time_limit is not None and lost.started is not None and now >= lost.started + lost.time_limit
     error = overdue(lost) if over else "its worker was lost"
-    unmoved = sa.and_(_held(lost), table.c.lease == lost.lease)
     if lost.cancel is not None:
-        return _end(tx, lost, unmoved, now, "cancelled", lost.cancel)
+        return _end(tx, lost, _UNMOVED, now, "cancelled", lost.cancel)
     if lost.last_try:
-        return _end(tx, lost, unmoved, now, "failed", error)
-    return _set(tx, unmoved, state="queued", lease=None, error=error, due=now + (delay_after(lost.attempt) if over else 0))
+        return _end(tx, lost, _UNMOVED, now, "failed", error)
+    due = now + (delay_after(lost.attempt) if over else 0)
+    return _set(tx, lost, _UNMOVED, state="queued", lease=None, error=error, due=due)
 
 
 def heartbeat(tx: Transaction, job: Job, *, lease: int = LEASE) -> str | None:
@@ -244,7 +256,7 @@ def heartbeat(tx: Transaction, job: Job, *, lease: int = LEASE) -> str | None:
     until = database_now(tx) + lease
     if job.time_limit is not None and job.started is not None:
         until = min(until, job.started + job.time_limit + OVERTIME)
-    row = tx.execute(table.update().where(_held(job)).values(lease=until).returning(table.c.cancel)).one_or_none()
+    row = tx.execute(_update(_HELD, ("lease",)).returning(table.c.cancel), {**_names(job), "new_lease": until}).one_or_none()
     if row is None:
         raise _lost(job)
     asked: str | None = row.cancel
@@ -253,7 +265,7 @@ def heartbeat(tx: Transaction, job: Job, *, lease: int = LEASE) -> str | None:
 
 def note_progress(tx: Transaction, job: Job, share: float | None, message: str) -> None:
     """Keep how far a job has come, from 0 to 1 if that is known, and what it is doing."""
-    _fenced(tx, job, share=share, message=message[:MAX_ERROR])
+    _fenced(tx, job, share=share, message=_text(message))
 
 
 def hold(tx: Transaction, job: Job) -> None:
@@ -270,20 +282,20 @@ def fail(tx: Transaction, job: Job, error: str) -> bool:
     """Note a failure; queue it again with a growing delay if tries are left. Tell whether it failed for good."""
     now = database_now(tx)
     if job.last_try:
-        _must(job, _end(tx, job, _held(job), now, "failed", error))
+        _must(job, _end(tx, job, _HELD, now, "failed", error))
     else:
-        _fenced(tx, job, state="queued", error=error[:MAX_ERROR], due=now + delay_after(job.attempt), lease=None)
+        _fenced(tx, job, state="queued", error=_text(error), due=now + delay_after(job.attempt), lease=None)
     return job.last_try
 
 
 def release(tx: Transaction, job: Job) -> None:
     """Give a job back undone, for another worker to take at once; the attempt does not count."""
-    _fenced(tx, job, state="queued", lease=None, due=database_now(tx), attempts_allowed=table.c.attempts_allowed + 1)
+    _fenced(tx, job, state="queued", lease=None, due=database_now(tx), attempts_allowed=job.attempts_allowed + 1)
 
 
 def end_cancelled(tx: Transaction, job: Job, reason: str) -> None:
     """Mark a running job cancelled: its worker has stopped it."""
-    _must(job, _end(tx, job, _held(job), database_now(tx), "cancelled", reason))
+    _must(job, _end(tx, job, _HELD, database_now(tx), "cancelled", reason))
 
 
 def delay_after(attempt: int) -> int:
@@ -294,29 +306,53 @@ def delay_after(attempt: int) -> int:
 
 def end_queued(tx: Transaction, job: Job, reason: str) -> bool:
     """Mark a job cancelled that nobody has begun; False if somebody was quicker."""
-    waiting = sa.and_(table.c.id == job.id, table.c.attempt == job.attempt, QUEUED)
-    return _end(tx, job, waiting, database_now(tx), "cancelled", reason)
+    return _end(tx, job, _UNTAKEN, database_now(tx), "cancelled", reason)
 
 
-def _end(tx: Transaction, job: Job, where: "sa.ColumnElement[bool]", now: int, state: str, error: str) -> bool:
+def _end(tx: Transaction, job: Job, where: str, now: int, state: str, error: str) -> bool:
     """End a job without a result, and tell whoever waits for it."""
-    ended = _set(tx, where, state=state, error=error[:MAX_ERROR], ended=now, lease=None)
+    text = _text(error)
+    ended = _set(tx, job, where, state=state, error=text, ended=now, lease=None)
     if ended:
         cancelled = state == "cancelled"
-        emit(tx, JobFailed(job=job.id, kind=job.kind, payload=job.payload, cancelled=cancelled, error=error[:MAX_ERROR]))
+        emit(tx, JobFailed(job=job.id, kind=job.kind, payload=job.payload, cancelled=cancelled, error=text))
     return ended
 
 
-def _held(job: Job) -> "sa.ColumnElement[bool]":
-    return sa.and_(table.c.id == job.id, table.c.attempt == job.attempt, RUNNING, table.c.owner == job.owner)
+def _text(text: str) -> str:
+    """Return what every database can keep of a text: no NUL, no half of a pair."""
+    return text[:MAX_ERROR].replace("\0", " ").encode(errors="replace").decode()
 
 
-def _set(tx: Transaction, where: "sa.ColumnElement[bool]", **values: object) -> bool:
-    return tx.execute(table.update().where(where).values(**values)).rowcount == 1
+_HELD, _UNMOVED, _UNTAKEN = "held by its owner", "held, and its lease not prolonged", "not taken since"
+
+
+def _condition(where: str) -> "sa.ColumnElement[bool]":
+    same = (table.c.id == sa.bindparam("old_id"), table.c.attempt == sa.bindparam("old_attempt"))
+    if where == _UNTAKEN:
+        return sa.and_(*same, QUEUED)
+    held = sa.and_(*same, RUNNING, table.c.owner == sa.bindparam("old_owner"))
+    return sa.and_(held, table.c.lease == sa.bindparam("old_lease")) if where == _UNMOVED else held
+
+
+@functools.cache
+def _update(where: str, names: tuple[str, ...]) -> sa.Update:
+    """Write a change of some columns; once, as writing it takes longer than running it."""
+    values = {name: sa.bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
+    return table.update().where(_condition(where)).values(**values)
+
+
+def _names(job: Job) -> dict[str, object]:
+    return {"old_id": job.id, "old_attempt": job.attempt, "old_owner": job.owner, "old_lease": job.lease}
+
+
+def _set(tx: Transaction, job: Job, where: str, **values: object) -> bool:
+    parameters = _names(job) | {f"new_{name}": value for name, value in values.items()}
+    return tx.execute(_update(where, tuple(values)), parameters).rowcount == 1
 
 
 def _fenced(tx: Transaction, job: Job, **values: object) -> None:
-    _must(job, _set(tx, _held(job), **values))
+    _must(job, _set(tx, job, _HELD, **values))
 
 
 def _must(job: Job, held: bool) -> None:

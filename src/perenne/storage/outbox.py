@@ -109,7 +109,7 @@ class Outbox:
         except Exception as error:
             if isinstance(error, Unavailable) and error.code in {"database.unavailable", "database.closed"}:
                 raise
-            message = f"{type(error).__name__}: {error}"[:2_000]
+            message = f"{type(error).__name__}: {error}"[:2_000].replace("\0", " ").encode(errors="replace").decode()
             self._database.write(lambda tx: _postpone(tx, identity, message))
             return False
 

@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from perenne.core.errors import Conflict, NotFound
+from perenne.core.errors import Conflict, Invalid, NotFound
+from perenne.core.ids import is_id
 from perenne.storage import jobs, outbox
 from perenne.storage.clock import database_now
 from perenne.storage.jobs import Job
@@ -10,11 +11,12 @@ from perenne.storage.outbox import StoredEvent
 from perenne.storage.transaction import Transaction
 
 FURTHER_TRIES = 3
+MAX_REASON = 2_000
 
 
 def need_job(tx: Transaction, identity: str) -> Job:
     """Read a job. Raises NotFound."""
-    found = jobs.get_job(tx, identity)
+    found = jobs.get_job(tx, identity) if is_id(identity) else None
     if found is None:
         raise NotFound(f"job {identity[:100]!r} does not exist", code="job.not_found", hint="`perenne job list` shows them")
     return found
@@ -28,6 +30,8 @@ def cancel(tx: Transaction, identity: str, reason: str) -> Job:
     NotFound, Conflict
         If there is no such job, or it has ended.
     """
+    if len(reason) > MAX_REASON or "\0" in reason:
+        raise Invalid(f"the reason is longer than {MAX_REASON} characters, or holds a NUL", code="job.reason")
     job = need_job(tx, identity)
     if job.state == "queued" and jobs.end_queued(tx, job, reason):
         return need_job(tx, identity)
@@ -70,7 +74,8 @@ def prioritise(tx: Transaction, identity: str, priority: int) -> Job:
     NotFound, Conflict
         If there is no such job, or it waits no longer.
     """
-    change = jobs.table.update().where(jobs.table.c.id == identity, jobs.QUEUED).values(priority=priority)
+    job = need_job(tx, identity)
+    change = jobs.table.update().where(jobs.table.c.id == job.id, jobs.QUEUED).values(priority=priority)
     if tx.execute(change).rowcount != 1:
         raise _ended(need_job(tx, identity))
     return need_job(tx, identity)
@@ -88,14 +93,20 @@ def drop_event(tx: Transaction, identity: int) -> StoredEvent:
 
 
 def _change_event(tx: Transaction, identity: int, **values: object) -> StoredEvent:
+    if not 0 <= identity < 1 << 63:
+        raise _no_event(identity)
     aside = sa.and_(outbox.table.c.id == identity, outbox.SET_ASIDE)
     changed = tx.execute(outbox.table.update().where(aside).values(**values)).rowcount == 1
     found = outbox.get_event(tx, identity)
     if found is None:
-        raise NotFound(f"event {identity} does not exist", code="event.not_found", hint="`perenne event list` shows them")
+        raise _no_event(identity)
     if not changed:
         raise Conflict(f"event {identity} is {found.state}", code="event.state", hint="only what was set aside can be changed")
     return found
+
+
+def _no_event(identity: int) -> NotFound:
+    return NotFound(f"event {str(identity)[:40]} does not exist", code="event.not_found", hint="`perenne event list` shows them")
 
 
 def _ended(job: Job) -> Conflict:

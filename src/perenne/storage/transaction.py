@@ -26,7 +26,7 @@ _TROUBLE = frozenset(
 )
 
 
-_LOST_CONNECTION = ("08", "57P01", "57P02", "57P03")
+_LOST_CONNECTION = ("08", "57P01", "57P02", "57P03", "25P03", "25P04")
 _SERVER_TROUBLE = ("08", "28", "3D", "53", "57", "58", "55P03", "25006", "25P0", "40", "42501", "F0", "XX")
 """Classes of PostgreSQL's codes (appendix A of its manual): connection, log-in, resources, operator, system, locks, read-only."""
 

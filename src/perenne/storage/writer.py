@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from perenne.core.errors import Unavailable
 from perenne.storage.backend import WRITERS, Backend, Fate
+from perenne.storage.statistics import WRITES
 from perenne.storage.transaction import Transaction, trouble
 
 T = TypeVar("T")
@@ -62,8 +63,11 @@ class _Line:
     def commit(self, group: list[_Change]) -> None:
         """Run and commit a group; every future in it is done afterwards."""
         group = [change for change in group if change.future.set_running_or_notify_cancel()]
+        started = time.perf_counter()
         try:
-            for change in self._persist(group):
+            kept = self._persist(group)
+            WRITES.count(len(group), time.perf_counter() - started)
+            for change in kept:
                 _acknowledge(change)
         except BaseException as error:  # a commit that failed must reach every waiting caller
             self.let_go()

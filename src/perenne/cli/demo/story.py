@@ -1,6 +1,5 @@
 """The story of the demo: what happens, as it happens, with the figures the loop itself recorded."""
 
-import logging
 import shutil
 import sys
 import time
@@ -26,6 +25,7 @@ from perenne.projects import load_project
 from perenne.registry import GateState
 from perenne.serving import ModelServer
 from perenne.storage.workspace import Workspace
+from perenne.telemetry import logs
 
 NAME = "flight-delays"
 MARK = ".perenne-demo"
@@ -98,7 +98,7 @@ def tell(folder: Path, *, fast: bool, quiet: bool = False) -> Story:
     prepare(folder, fast=fast)
     settings = load_settings(folder, {})
     settings.home.mkdir(exist_ok=True)
-    logging.basicConfig(filename=settings.home / "demo.log", level=logging.INFO)
+    logs.configure("perenne-demo", file=settings.home / "demo.log")
     clock = ManualClock(parse_time(OPENING))
     with Workspace(settings, clock) as workspace:
         teller = _Teller(workspace, clock, folder, quiet)

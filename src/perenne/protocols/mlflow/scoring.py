@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 import perenne
+from perenne.auth.roles import Action
 from perenne.core.errors import Invalid, PerenneError
 from perenne.formats import scoring
 from perenne.inference import Signature
@@ -32,8 +33,8 @@ def routes(runtime: Runtime) -> list[Route]:
         return await runtime.score(request, "invocations", target, _read, _write)
 
     answers = {"/ping": alive, "/health": alive, "/version": version}
-    return [Route("GET", path, handler, error_reply) for path, handler in answers.items()] + [
-        Route("POST", "/invocations", invocations, error_reply)
+    return [Route("GET", path, handler, error_reply, None) for path, handler in answers.items()] + [
+        Route("POST", "/invocations", invocations, error_reply, Action.PREDICT, accepts=())
     ]
 
 

@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 
 import perenne
+from perenne.auth.roles import Action
 from perenne.core.errors import Invalid
 from perenne.formats import oip
 from perenne.inference import Signature
 from perenne.net.asgi import Handler, Reply, Request, Route
-from perenne.net.inbound import check_json, error_reply
+from perenne.net.inbound import error_reply
 from perenne.protocols.columns import expected_datatype
 from perenne.protocols.oip.inputs import TensorInputs
 from perenne.serving import Answer, Rows, Runtime
@@ -18,30 +19,31 @@ from perenne.stats.columns import Task
 PREDICTION, PROBABILITIES, PREDICTION_ID = "prediction", "probabilities", "prediction_id"
 CONSTANT = "constant"
 MAX_SECONDS = 60.0
+INFER_TYPES = ("", "application/json", "application/octet-stream")
+"""tritonclient sends no type with JSON, and the last one with the binary data that is refused."""
+
 _REMEMBERED = 8
 
 
 def routes(runtime: Runtime) -> list[Route]:
     """Return the protocol's routes for a worker."""
     models = Models(runtime)
+    public: list[tuple[str, Handler]] = [("/v2/health/live", models.live), ("/v2/health/ready", models.ready)]
     get: list[tuple[str, Handler]] = [
         ("/v2", models.server),
         ("/v2/", models.server),
-        ("/v2/health/live", models.live),
-        ("/v2/health/ready", models.ready),
         ("/v2/models", models.listing),
         ("/v2/models/{}", models.metadata),
         ("/v2/models/{}/ready", models.model_ready),
         ("/v2/models/{}/versions/{}", models.metadata),
         ("/v2/models/{}/versions/{}/ready", models.model_ready),
     ]
-    post: list[tuple[str, Handler]] = [
-        ("/v2/models/{}/infer", models.infer),
-        ("/v2/models/{}/versions/{}/infer", models.infer),
-        ("/v2/repository/index", models.index),
-    ]
-    return [Route("GET", path, handler, error_reply) for path, handler in get] + [
-        Route("POST", path, handler, error_reply) for path, handler in post
+    infer = ["/v2/models/{}/infer", "/v2/models/{}/versions/{}/infer"]
+    return [
+        *(Route("GET", path, handler, error_reply, None) for path, handler in public),
+        *(Route("GET", path, handler, error_reply, Action.DESCRIBE) for path, handler in get),
+        *(Route("POST", path, models.infer, error_reply, Action.PREDICT, INFER_TYPES) for path in infer),
+        Route("POST", "/v2/repository/index", models.index, error_reply, Action.DESCRIBE),
     ]
 
 
@@ -146,7 +148,6 @@ class _Model:
         self.names = [output.name for output in self.outputs]
 
     def read(self, body: bytes) -> Rows:
-        check_json(body)
         request = oip.decode_request(body)
         for output in request.outputs or ():
             if output.name not in self.names:

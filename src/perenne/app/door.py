@@ -1,0 +1,198 @@
+"""The door of the control plane: who calls, and whether the route they ask for is theirs to call.
+
+`Door` stands before the router and lets nobody through who is not known; each route's endpoint stands behind a `Guarded`, which
+asks for what the route declares (`perenne.auth.access`) and reads a JSON body within its limits. A route that declares nothing
+keeps the server from starting.
+"""
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.routing import BaseRoute, Route, request_response
+
+from perenne.auth.access import Needs, declared
+from perenne.auth.doorman import Doorman
+from perenne.auth.principals import Principal, local_principal
+from perenne.auth.roles import require, sees
+from perenne.auth.tokens import authenticate, note_refusal
+from perenne.core.errors import Invalid, NotFound, PerenneError
+from perenne.net.asgi import Application, Receive, Scope, Send, send_reply
+from perenne.net.inbound import Room, check_json, check_text, check_type, error_reply, inflate, read_body
+from perenne.storage.workspace import Workspace
+
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+
+
+class Undeclared(PerenneError):
+    """A route does not say what it asks for: a defect, found at the start."""
+
+
+def guarded(routes: Iterable[BaseRoute], body: int, room: Room) -> list[Route]:
+    """Put every route behind what it declares.
+
+    Parameters
+    ----------
+    routes : iterable of Route
+        Each endpoint declares what it asks for.
+    body : int
+        The largest body, also after decompression.
+    room : Room
+        How many requests may be at work.
+
+    Raises
+    ------
+    Undeclared
+        If one declares nothing.
+    """
+    return [_guarded(route, body, room) for route in routes]
+
+
+def _guarded(route: BaseRoute, body: int, room: Room) -> Route:
+    declares = declared(getattr(route, "endpoint", None))
+    if not isinstance(route, Route) or declares is None:
+        raise Undeclared(f"{getattr(route, 'path', route)} does not declare what it needs", code="route.undeclared")
+    endpoint = Guarded(request_response(route.endpoint), declares, body, room)
+    return Route(route.path, endpoint, methods=sorted(route.methods or {"GET"}), name=route.name)
+
+
+def public_paths(routes: Iterable[Route]) -> frozenset[str]:
+    """Return the paths that anybody may ask for."""
+    return frozenset(
+        route.path for route in routes if isinstance(route.endpoint, Guarded) and route.endpoint.needs.action is None
+    )
+
+
+class Guarded:
+    """An endpoint that is reached only by who may, with a body it takes.
+
+    Parameters
+    ----------
+    application : ASGI application
+        What answers.
+    needs : Needs
+        What it asks for.
+    body : int
+        The largest body.
+    room : Room
+        How many requests may be at work.
+    """
+
+    def __init__(self, application: Application, needs: Needs, body: int, room: Room) -> None:
+        self._application = application
+        self.needs = needs
+        self._body = body
+        self._room = room
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if self.needs.action is not None:
+            await self._check_caller(scope)
+        if scope["method"] not in _BODILESS:
+            receive = await self._checked(scope, receive)
+        with self._room:
+            await self._application(scope, receive, send)
+
+    async def _check_caller(self, scope: Scope) -> None:
+        """Ask for the role, then whether what is named lies in the caller's projects; if not, it is as if it were not there."""
+        actor: Principal = scope["state"]["actor"]
+        assert self.needs.action is not None
+        everywhere = not actor.projects or self.needs.filters
+        project = None
+        if not everywhere and self.needs.project is not None:
+            project = await asyncio.to_thread(self._project, scope["app"].state.workspace, scope["path_params"], actor)
+        require(_unlimited(actor) if everywhere else actor, self.needs.action, project)
+
+    def _project(self, workspace: Workspace, path: dict[str, str], actor: Principal) -> str:
+        assert self.needs.project is not None
+        try:
+            with workspace.database.read() as tx:
+                found = self.needs.project(tx, path)
+        except NotFound:
+            found = None
+        if found is None or not sees(actor, found):
+            raise NotFound("there is nothing of that name", code="request.not_found")
+        return found
+
+    async def _checked(self, scope: Scope, receive: Receive) -> Receive:
+        headers = dict(scope["headers"])
+        kind = check_type(headers.get(b"content-type", b"").decode("latin-1"), self.needs.accepts)
+        if kind not in ("", "application/json"):
+            return receive
+        encoding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+        body = inflate(await read_body(receive, self._body), encoding, self._body)
+        check_json(body)
+        check_text(body)
+        return _replaying(body)
+
+
+def _replaying(body: bytes) -> Receive:
+    parts = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> dict[str, object]:
+        return next(parts, {"type": "http.disconnect"})
+
+    return receive
+
+
+def _unlimited(actor: Principal) -> Principal:
+    return Principal(actor.name, actor.kind, actor.roles)
+
+
+class Door:
+    """What every request passes first: finds out who calls.
+
+    Parameters
+    ----------
+    application : ASGI application
+        Reached with the caller in `scope["state"]["actor"]`.
+    who : callable, optional
+        Gives whom a header and an address stand for; the one local person if not given.
+    public : iterable of str
+        Paths that anybody may ask for.
+    """
+
+    def __init__(
+        self, application: Application, who: Callable[[str | None, str], Principal] | None, public: Iterable[str] = ()
+    ) -> None:
+        self._application = application
+        self._who = who
+        self._public = frozenset(public)
+        self._local = local_principal()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="perenne-door")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one request in, or not."""
+        if scope["type"] == "http":
+            try:
+                scope.setdefault("state", {})["actor"] = await self._caller(scope)
+            except PerenneError as error:
+                await send_reply(send, error_reply(error))
+                return
+        await self._application(scope, receive, send)
+
+    async def _caller(self, scope: Scope) -> Principal:
+        if self._who is None:
+            return self._local
+        if scope["path"] in self._public:
+            return Principal("anybody")
+        headers = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+        if len(headers) > 1:
+            raise Invalid("there are two Authorization headers", code="request.authorization")
+        address = (scope.get("client") or ("",))[0]
+        ask = functools.partial(self._who, headers[0] if headers else None, address)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
+
+
+def token_holder(workspace: Workspace) -> Callable[[str | None, str], Principal]:
+    """Return what finds out who calls, by the tokens in the database: a revoked one is refused with the next request."""
+    database = workspace.database
+
+    def refuse(address: str, failures: int) -> None:
+        database.submit(lambda tx: note_refusal(tx, address, failures), durable=False)
+
+    def verify(text: str, address: str) -> Principal:
+        return authenticate(database, text, workspace.clock.now(), address)
+
+    return Doorman(verify, refuse, workspace.settings.token_rate).admit

@@ -1,0 +1,102 @@
+"""The running processes of an installation, by their signs of life, and what those that can be asked say of themselves."""
+
+import http.client
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from perenne.telemetry.heartbeats import SILENT_SECONDS, Sign, State, signs, state_of
+
+ANSWER_SECONDS = 8.0
+MAX_ANSWER = 8 * 1024 * 1024
+_READY = {"control-plane": "/ready", "model-server": "/v2/health/ready"}
+
+
+class Process(msgspec.Struct, frozen=True):
+    """A process: what it is called, how it stands, and what is wrong with it; nothing if nothing is."""
+
+    name: str
+    pid: int
+    host: str
+    state: str
+    problem: str
+    address: str
+    version: str
+
+
+class _Readiness(msgspec.Struct):
+    """What `/ready` answers."""
+
+    checks: dict[str, str] = {}
+
+
+def processes(home: Path) -> list[Process]:
+    """Look at every process that left a sign of life."""
+    found = []
+    for sign in signs(home):
+        state = state_of(sign)
+        name = f"{sign.kind} {sign.name}".strip()
+        found.append(Process(name, sign.pid, sign.host, state.value, _problem(sign, state), sign.address, sign.version))
+    return found
+
+
+def ask(address: str, path: str) -> tuple[int, bytes]:
+    """Ask a process of this installation something, directly; raises OSError if it does not answer in time."""
+    connection = _connection(address)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read(MAX_ANSWER)
+    except http.client.HTTPException as error:
+        raise OSError(f"{type(error).__name__}") from error
+    finally:
+        connection.close()
+
+
+def _connection(address: str) -> http.client.HTTPConnection:
+    """Connect to a process of one's own: its certificate is for the names others know, and nothing secret is sent to it."""
+    where = urlsplit(address)
+    if where.scheme != "https":
+        return http.client.HTTPConnection(where.netloc, timeout=ANSWER_SECONDS)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(where.netloc, timeout=ANSWER_SECONDS, context=context)
+
+
+def _problem(sign: Sign, state: State) -> str:
+    """Return what is wrong; a process that was killed is gone, which is no fault of the installation."""
+    if state is State.GONE:
+        return ""
+    if state is not State.ALIVE:
+        return "it runs, but gives no sign of life" if state is State.SILENT else "its machine has been silent"
+    return _children(sign) or _asked(sign)
+
+
+def _children(sign: Sign) -> str:
+    """Return which process below it is not well, as a model server tells."""
+    for key, value in sign.detail.items():
+        name, _, what = key.rpartition(".")
+        if what == "pid" and value is None:
+            return f"{name} does not run"
+        if what == "silent_seconds" and value is not None and float(value) > SILENT_SECONDS:
+            return f"{name} gives no sign of life"
+    return ""
+
+
+def _asked(sign: Sign) -> str:
+    path = _READY.get(sign.kind)
+    if not sign.address or path is None:
+        return ""
+    try:
+        status, body = ask(sign.address, path)
+    except OSError as error:
+        return f"it does not answer on {sign.address}: {error}"
+    if status == 200:
+        return ""
+    try:
+        checks = msgspec.json.decode(body, type=_Readiness).checks
+    except msgspec.MsgspecError:
+        checks = {}
+    return "not ready: " + (", ".join(f"{part} {how}" for part, how in checks.items() if how != "ok") or f"status {status}")
