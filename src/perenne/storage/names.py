@@ -1,4 +1,4 @@
-"""A list of texts as a table: what is asked about many things is asked in one statement, with one parameter, however many they are."""
+"""A list of texts as a table: what is asked about many things is asked in one statement, however many they are."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,10 +1,12 @@
 """The table of runs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.names import newest_id, table_of
 from perenne.tracking.model import Provenance, Run, RunState
 
 table = sa.Table(
@@ -49,3 +51,17 @@ def newest(tx: Transaction, project: str | None, limit: int) -> list[Run]:
     if project is not None:
         query = query.where(table.c.project == project)
     return [read_struct(Run, row) for row in tx.execute(query)]
+
+
+def newest_of(tx: Transaction, projects: Iterable[str]) -> list[Run]:
+    """Read the newest run of each project."""
+    query = sa.select(*_columns).where(table.c.id.in_(newest_id(table, "project", "id", projects)))
+    return [read_struct(Run, row) for row in tx.execute(query)]
+
+
+def newest_states(tx: Transaction, projects: Iterable[str]) -> dict[str, RunState]:
+    """Read how the newest run of each project stands, and nothing else of it."""
+    named = table_of(projects)
+    state = sa.select(table.c.state).where(table.c.project == named.c.value).order_by(table.c.id.desc()).limit(1)
+    rows = tx.execute(sa.select(named.c.value, state.scalar_subquery().label("state")))
+    return {row.value: row.state for row in rows if row.state is not None}
