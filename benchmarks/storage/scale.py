@@ -3,7 +3,7 @@
     python benchmarks/storage/scale.py [--database sqlite|postgresql] [--scale 1.0] [--calls 30] [--home FOLDER]
 
 One real project is taken round the loop once. Its rows are then multiplied in the database: at scale 1 to 2,000 deployments with
-a window for each day of a year, 100,000 versions with their evidence, a million steps of pipelines, and a million jobs. Every
+a window for each day of a year, 100,000 versions with their evidence, a million steps of pipelines, and a million jobs done. Each
 command is run in this process as the command line runs it, its JSON made and thrown away; opening the database is part of it.
 One deployment in twenty has an alert that nobody has acknowledged. The turn of the loop finds nothing to do.
 
@@ -43,10 +43,11 @@ from perenne.storage.workspace import Workspace
 
 import_tables()
 COMMANDS = (
-    "status", "project list", "data list", "runs list", "runs list --project signals-1000001", "pipeline list",
-    "model list", "model list signals-1000001", "model show signals-1000001@10", "deploy list signals-1000001",
+    "status", "status signals-1000001", "status --all", "project list", "data list", "runs list", "runs list --project signals-1000001",
+    "pipeline list", "pipeline show f10000001",
+    "model list", "model list signals-1000001", "model show signals-1000001@10", "deploy list", "deploy list signals-1000001",
     "deploy show signals-1000001", "monitor list", "monitor show signals-1000001", "alert list", "policy list",
-    "policy episodes", "job list", "event list", "audit list",
+    "policy episodes", "job list", "event list", "audit list", "audit list --entity version",
 )  # fmt: skip
 
 
@@ -115,7 +116,8 @@ def grow(database: Database, scale: float) -> None:
         multiply(tx, "run_step", "run = (SELECT max(run) FROM run_step) AND ordinal = 0", million, **visit)
 
     def of_jobs(tx: Transaction) -> None:
-        multiply(tx, "job", "id = (SELECT max(id) FROM job)", million, id="'j' || (10000000 + {i})", key="'j' || {i}")
+        done = "id = (SELECT max(id) FROM job WHERE state = 'done')"
+        multiply(tx, "job", done, million, id="'j' || (10000000 + {i})", key="'j' || {i}")
 
     for work in (of_projects, of_windows, of_versions, of_steps, of_jobs):
         started = time.monotonic()

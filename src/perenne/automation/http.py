@@ -13,6 +13,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, sees
 from perenne.automation import episodes, explaining, overview
 from perenne.core import json
+from perenne.core.errors import Invalid
 from perenne.projects import get_project
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace

@@ -105,15 +105,17 @@ def list_projects(tx: Transaction, names: Iterable[str] | None = None) -> list[P
     return store.every(tx) if names is None else store.some(tx, names)
 
 
-def project_names(tx: Transaction, *, after: str = "", limit: int | None = None) -> dict[str, int]:
+def project_names(tx: Transaction, *, after: str = "", limit: int | None = None, with_policy: bool = False) -> dict[str, int]:
     """List the names of projects in order, each with the time at which what it says last changed.
 
     Parameters
     ----------
     after : str
         The name after which to go on.
+    with_policy : bool
+        Whether to leave out those that have no retraining policy.
     """
-    return store.names(tx, after, limit)
+    return store.names(tx, after, limit, with_policy)
 
 
 class Gap(msgspec.Struct, frozen=True):

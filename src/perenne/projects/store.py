@@ -67,9 +67,11 @@ def some(tx: Transaction, names: Iterable[str]) -> list[ProjectRecord]:
     return [read_struct(ProjectRecord, row) for row in tx.execute(query)]
 
 
-def names(tx: Transaction, after: str, limit: int | None) -> dict[str, int]:
+def names(tx: Transaction, after: str, limit: int | None, with_policy: bool) -> dict[str, int]:
     """Read the names that follow one, in order, and when each project last changed what it says."""
     query = sa.select(table.c.name, table.c.updated).where(table.c.name > after).order_by(table.c.name).limit(limit)
+    if with_policy:
+        query = query.where(table.c.policy.is_not(None))
     return {row.name: row.updated for row in tx.execute(query)}
 
 
