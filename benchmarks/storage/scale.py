@@ -5,7 +5,8 @@
 One real project is taken round the loop once. Its rows are then multiplied in the database: at scale 1 to 2,000 deployments with
 a window for each day of a year, 100,000 versions with their evidence, a million steps of pipelines, and a million jobs done. Each
 command is run in this process as the command line runs it, its JSON made and thrown away; opening the database is part of it.
-One deployment in twenty has an alert that nobody has acknowledged. The turn of the loop finds nothing to do.
+One deployment in twenty has an alert that nobody has acknowledged, and each has fifty that have ended. The turn of the loop finds
+nothing to do.
 
 With `--home` the SQLite database is kept in a folder, and the one found there is measured again without building it.
 """
@@ -43,8 +44,8 @@ from perenne.storage.workspace import Workspace
 
 import_tables()
 COMMANDS = (
-    "status", "status signals-1000001", "status --all", "project list", "data list", "runs list", "runs list --project signals-1000001",
-    "pipeline list", "pipeline show f10000001",
+    "status", "status signals-1000001", "status --all", "project list", "data list", "runs list",
+    "runs list --project signals-1000001", "pipeline list", "pipeline show f10000001",
     "model list", "model list signals-1000001", "model show signals-1000001@10", "deploy list", "deploy list signals-1000001",
     "deploy show signals-1000001", "monitor list", "monitor show signals-1000001", "alert list", "policy list",
     "policy episodes", "job list", "event list", "audit list", "audit list --entity version",
@@ -80,12 +81,12 @@ def grow(database: Database, scale: float) -> None:
         multiply(tx, "monitor_watch", "version = 'signals@1'", projects, deployment=name, project=name, version=version)
         episode = {"id": "'e' || (1000000 + {i})", "project": name, "open": "FALSE"}
         multiply(tx, "episode", "project = 'signals'", projects, **episode)
-        alert = {
-            "id": "'a' || (1000000 + {i})",
-            "deployment": "'signals-' || (1000000 + {i} * 20)",
-            "rule": "'guardrail:made up'",
-        }
-        multiply(tx, "alert", "id = (SELECT max(id) FROM alert)", max(1, projects // 20), **alert, version="''", ended="NULL")
+        alert = {"id": "'a' || (1000000 + {i})", "deployment": "'signals-' || (1000000 + {i} * 20)", "version": "''"}
+        alert |= {"rule": "'guardrail:made up'", "ended": "NULL"}
+        past = {"id": "'0' || (10000000 + {i})", "deployment": "'signals-' || (1000000 + {i} / 50)", "rule": "'past ' || {i}"}
+        past |= {"state": "'\"resolved\"'", "ended": "t.latest"}
+        multiply(tx, "alert", "id = (SELECT max(id) FROM alert)", projects * 50, **past)
+        multiply(tx, "alert", "id = (SELECT max(id) FROM alert)", max(1, projects // 20), **alert)
 
     def of_windows(tx: Transaction) -> None:
         one = "deployment = 'signals' AND window_start = (SELECT max(window_start) FROM {})"
@@ -102,6 +103,8 @@ def grow(database: Database, scale: float) -> None:
         identity = f"{model} || '@' || {number}"
         tree = "(10000000 + {i}) || substr(t.tree, 9)"
         base = {"id": identity, "model": model, "project": model, "number": number, "tree": tree, "run": "'r' || (1000000 + {i})"}
+        base |= {"created": "t.created + {i}"}
+        base |= {"created": "t.created + {i}"}
         multiply(tx, "version", "id = 'signals@1'", projects * per_project, **base)
         key = "(SELECT max(id) FROM evidence) + 1 + {i} + t.id * 10000000"
         multiply(tx, "evidence", "version = 'signals@1'", projects * per_project, id=key, version=identity, tree=tree)

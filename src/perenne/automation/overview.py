@@ -4,7 +4,7 @@ Each domain is asked once for all projects, or once for those that are shown; he
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -70,7 +70,13 @@ class Status(msgspec.Struct, frozen=True):
     rest: tuple[StateCount, ...] = ()
 
 
-def status(tx: Transaction, project: str | None = None, *, limit: int | None = SHOWN_PROJECTS) -> Status:
+def status(
+    tx: Transaction,
+    project: str | None = None,
+    *,
+    limit: int | None = SHOWN_PROJECTS,
+    seen: Callable[[str], bool] = lambda _: True,
+) -> Status:
     """Tell where every stage stands, of one project or of all.
 
     Parameters
@@ -78,13 +84,15 @@ def status(tx: Transaction, project: str | None = None, *, limit: int | None = S
     limit : int or None
         At most so many projects are shown: those that need a person, then those with something wrong, the worst first. None shows
         all, and all that needs a person.
+    seen : callable
+        Whether whoever asks may see a project; what they may not see is not counted either.
 
     Raises
     ------
     NotFound
         If the named project is not known.
     """
-    names = list(project_names(tx)) if project is None else [get_project(tx, project).name]
+    names = [name for name in project_names(tx) if seen(name)] if project is None else [get_project(tx, project).name]
     found = _needs(tx, names, project)
     needs, more = _most_urgent(found, None if limit is None else max(limit, SHOWN_NEEDS))
     if limit is None or len(names) <= limit:

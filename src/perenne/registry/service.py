@@ -44,7 +44,7 @@ def register(
     )  # fmt: skip
     facts = list(evidence)
     state = gate(version, facts, ()).state
-    store.insert_version(tx, version, waiting=state is GateState.WAITING)
+    store.insert_version(tx, version, waiting=version.created if state is GateState.WAITING else None)
     store.insert_evidence(tx, version, facts, run, version.created)
     for relation, kind, target in (
         ("made_by", Kind.RUN, run), ("trained_on", Kind.SNAPSHOT, snapshot), ("of", Kind.PROJECT, project),
@@ -67,7 +67,8 @@ def add_evidence(tx: Transaction, actor: Principal, identity: str, items: Iterab
     require(actor, Action.LOG)
     version, facts = get_version(tx, identity), list(items)
     store.insert_evidence(tx, version, facts, produced_by, SystemClock().now())
-    store.set_waiting(tx, identity, dossier(tx, identity).gate.state is GateState.WAITING)
+    waits = dossier(tx, identity).gate.state is GateState.WAITING
+    store.set_waiting(tx, identity, version.created if waits else None)
     after = {item.check: item.verdict.value for item in facts}
     audit.record(tx, actor, "version.evidence", "version", identity, after=after, reason=produced_by)
 

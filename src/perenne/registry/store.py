@@ -1,7 +1,7 @@
 """The tables of the registry: versions, aliases, evidence, decisions.
 
-`version.waiting` is kept beside a version so that those that wait for a person are found without reading the evidence of all: it
-is set only where a gate may wait, and whoever reads it asks the gate.
+`version.waiting` is kept beside a version so that those that wait for a person are found without reading the evidence of all:
+since when the gate may have waited, or NULL. Whoever reads it asks the gate.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,11 +29,11 @@ version = sa.Table(
     sa.Column("fallback", JsonColumn(str | int | float | bool | None)),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
-    sa.Column("waiting", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("waiting", sa.BigInteger),
     sa.UniqueConstraint("model", "number"),
     sa.UniqueConstraint("model", "tree"),
-    sa.Index(None, "created"),
-    sa.Index("ix_version_waiting", "id", **only_where("waiting")),
+    sa.Index("ix_version_newest", "created", "number", "id"),
+    sa.Index("ix_version_waiting", "waiting", "id", **only_where("waiting IS NOT NULL")),
 )
 
 alias = sa.Table(
@@ -76,8 +76,8 @@ _version_columns = [version.c[name] for name in Version.__struct_fields__]
 _decision_columns = [decision.c[name] for name in Decision.__struct_fields__]
 
 
-def insert_version(tx: Transaction, row: Version, *, waiting: bool) -> None:
-    """Add a version; tell whether it waits for a person."""
+def insert_version(tx: Transaction, row: Version, *, waiting: int | None) -> None:
+    """Add a version; `waiting` says since when it waits for a person, if it does."""
     tx.execute(version.insert(), {"waiting": waiting, **{name: getattr(row, name) for name in Version.__struct_fields__}})
 
 
@@ -121,7 +121,8 @@ def newest_versions(tx: Transaction, models: Iterable[str]) -> list[Version]:
 
 def waiting_versions(tx: Transaction, project: str | None) -> list[Version]:
     """Read the versions whose gate may wait for a person, newest first."""
-    query = sa.select(*_version_columns).where(version.c.waiting).order_by(version.c.created.desc(), version.c.number.desc())
+    query = sa.select(*_version_columns).where(version.c.waiting.is_not(None))
+    query = query.order_by(version.c.waiting.desc(), version.c.id.desc())
     if project is not None:
         query = query.where(version.c.project == project)
     return [read_struct(Version, row) for row in tx.execute(query)]
@@ -129,11 +130,11 @@ def waiting_versions(tx: Transaction, project: str | None) -> list[Version]:
 
 def set_state(tx: Transaction, identity: str, state: VersionState) -> None:
     """Change where a version stands: it was decided, and waits no more."""
-    tx.execute(version.update().where(version.c.id == identity).values(state=state, waiting=False))
+    tx.execute(version.update().where(version.c.id == identity).values(state=state, waiting=None))
 
 
-def set_waiting(tx: Transaction, identity: str, waiting: bool) -> None:
-    """Keep whether a version waits for a person."""
+def set_waiting(tx: Transaction, identity: str, waiting: int | None) -> None:
+    """Keep since when a version waits for a person; None if it does not."""
     tx.execute(version.update().where(version.c.id == identity).values(waiting=waiting))
 
 

@@ -27,15 +27,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_monitor_watch_version"), "monitor_watch", ["version"], unique=False)
     op.create_index(op.f("ix_snapshot_created"), "snapshot", ["created"], unique=False)
-    op.add_column("version", sa.Column("waiting", sa.Boolean(), server_default=sa.false(), nullable=False))
-    op.create_index(op.f("ix_version_created"), "version", ["created"], unique=False)
+    op.add_column("version", sa.Column("waiting", sa.BigInteger(), nullable=True))
+    op.create_index("ix_version_newest", "version", ["created", "number", "id"], unique=False)
     op.create_index(
         "ix_version_waiting",
         "version",
-        ["id"],
+        ["waiting", "id"],
         unique=False,
-        sqlite_where=sa.text("waiting"),
-        postgresql_where=sa.text("waiting"),
+        sqlite_where=sa.text("waiting IS NOT NULL"),
+        postgresql_where=sa.text("waiting IS NOT NULL"),
     )
     # Which of them really wait is asked of their gate whenever they are listed.
-    op.execute("""UPDATE version SET waiting = TRUE WHERE state = '"candidate"' AND policy NOT LIKE '%"approve_by":""%'""")
+    op.execute("""UPDATE version SET waiting = created WHERE state = '"candidate"' AND policy NOT LIKE '%"approve_by":""%'""")
