@@ -65,6 +65,16 @@ def multiply(tx: Transaction, table: str, where: str, count: int, **columns: str
     )
 
 
+def multiply_alerts(tx: Transaction, projects: int) -> None:
+    """Give each project fifty alerts that have ended, and one in twenty one that is open."""
+    alert = {"id": "'a' || (1000000 + {i})", "deployment": "'signals-' || (1000000 + {i} * 20)", "version": "''"}
+    alert |= {"rule": "'guardrail:made up'", "ended": "NULL"}
+    past = {"id": "'0' || (10000000 + {i})", "deployment": "'signals-' || (1000000 + {i} / 50)", "rule": "'past ' || {i}"}
+    past |= {"state": "'\"resolved\"'", "ended": "t.latest"}
+    multiply(tx, "alert", "id = (SELECT max(id) FROM alert)", projects * 50, **past)
+    multiply(tx, "alert", "id = (SELECT max(id) FROM alert)", max(1, projects // 20), **alert)
+
+
 def grow(database: Database, scale: float) -> None:
     """Multiply what one project left."""
     projects, per_project = max(1, int(2_000 * scale)), 50
@@ -81,12 +91,7 @@ def grow(database: Database, scale: float) -> None:
         multiply(tx, "monitor_watch", "version = 'signals@1'", projects, deployment=name, project=name, version=version)
         episode = {"id": "'e' || (1000000 + {i})", "project": name, "open": "FALSE"}
         multiply(tx, "episode", "project = 'signals'", projects, **episode)
-        alert = {"id": "'a' || (1000000 + {i})", "deployment": "'signals-' || (1000000 + {i} * 20)", "version": "''"}
-        alert |= {"rule": "'guardrail:made up'", "ended": "NULL"}
-        past = {"id": "'0' || (10000000 + {i})", "deployment": "'signals-' || (1000000 + {i} / 50)", "rule": "'past ' || {i}"}
-        past |= {"state": "'\"resolved\"'", "ended": "t.latest"}
-        multiply(tx, "alert", "id = (SELECT max(id) FROM alert)", projects * 50, **past)
-        multiply(tx, "alert", "id = (SELECT max(id) FROM alert)", max(1, projects // 20), **alert)
+        multiply_alerts(tx, projects)
 
     def of_windows(tx: Transaction) -> None:
         one = "deployment = 'signals' AND window_start = (SELECT max(window_start) FROM {})"
