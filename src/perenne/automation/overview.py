@@ -17,11 +17,13 @@ from perenne.core.stages import Stage
 from perenne.projects import ProjectRecord, get_project, list_projects, project_names
 from perenne.registry import Dossier, Version
 from perenne.serving import Deployment
+from perenne.storage import outbox
 from perenne.storage.database import Transaction
 from perenne.tracking import Run, RunState
 
 SHOWN_PROJECTS = 20
 SHOWN_NEEDS = 50
+SHOWN_EVENTS = 10
 
 WORST_FIRST = ("alarm", "stopped", "warn", "failed", "waiting", "gap", "too_few", "no_data", "none", "ok")
 """How a whole project stands, in one word."""
@@ -85,7 +87,7 @@ def status(
         At most so many projects are shown: those that need a person, then those with something wrong, the worst first. None shows
         all, and all that needs a person.
     seen : callable
-        Whether whoever asks may see a project; what they may not see is not counted either.
+        Whether whoever asks may see a project, and "" for what belongs to none; what they may not see is not counted either.
 
     Raises
     ------
@@ -93,7 +95,7 @@ def status(
         If the named project is not known.
     """
     names = [name for name in project_names(tx) if seen(name)] if project is None else [get_project(tx, project).name]
-    found = _needs(tx, names, project)
+    found = _needs(tx, names, project) + (_stuck(tx) if seen("") else [])
     needs, more = _most_urgent(found, None if limit is None else max(limit, SHOWN_NEEDS))
     if limit is None or len(names) <= limit:
         return Status(needs, _stages(tx, names), more)
@@ -115,6 +117,14 @@ def _needs(tx: Transaction, names: Sequence[str], project: str | None) -> list[t
         if line.fired is not None and not line.acknowledged_by and line.deployment in known
     ]
     return sorted(waiting + firing, key=lambda found: found[1].project)
+
+
+def _stuck(tx: Transaction) -> list[tuple[int, Need]]:
+    """Tell which events could not be delivered: they hold up no other, but what should have followed has not happened."""
+    return [
+        (1, Need("", f"event {event.id} ({event.name}) was set aside: {event.error}", f"perenne event retry {event.id}"))
+        for event in outbox.events(tx, state="set_aside", limit=SHOWN_EVENTS)
+    ]
 
 
 def _approval(version: Version) -> Need:
