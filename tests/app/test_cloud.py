@@ -24,7 +24,7 @@ class Project:
         self.bucket = server.make_bucket()
         self.url = f"s3://{self.bucket}/lumps"
         source = str(Path("src").resolve())
-        self.environment = server.child_environment(PYTHONPATH=source, NO_COLOR="1", PERENNE_CACHE=str(folder / "cache"))
+        self.environment = server.child_environment(PYTHONPATH=source, NO_COLOR="1", PERENNE_CACHE=str(folder.with_name("cache")))
         (folder / "project.py").write_text(PROJECT)
         csv.write_csv(table_of("breast_cancer"), folder / "samples.csv")
 

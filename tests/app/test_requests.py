@@ -12,7 +12,10 @@ from tests.app.conftest import Ask
 from perenne.app import requests
 from perenne.app.requests import AccessLog
 from perenne.automation import overview
+from perenne.core.clock import DAY
 from perenne.core.errors import Invalid
+from perenne.projects import ProjectRecord
+from perenne.projects.store import save
 from perenne.telemetry import logs
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -63,6 +66,8 @@ def test_requests_that_go_well_are_logged_if_asked_for_by_route_and_person(
     lines: Any, workspace: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setenv("PERENNE_ACCESS_LOG", "all")
+    record = ProjectRecord("lumps", "problem", "ada", "", (), (), (), None, DAY, "/nowhere", "", None, 0, 0)
+    workspace.database.write(lambda tx: save(tx, record))
     ask = request.getfixturevalue("ask")
     for path in ("/api/policy/lumps/episodes?token=hunter2", "/health", "/metrics"):
         assert ask("GET", path).status_code == 200

@@ -9,7 +9,7 @@ from perenne.auth import audit
 from perenne.automation.model import FOLLOWS, EpisodeState
 from perenne.cli.demo.story import NAME, Story, prepare, tell
 from perenne.core.config import load_settings
-from perenne.core.errors import Conflict
+from perenne.core.errors import Conflict, NotFound
 from perenne.registry import GateState
 from perenne.storage.links import Kind, walk
 from perenne.storage.workspace import Workspace
@@ -75,6 +75,8 @@ def test_the_last_answer_can_be_explained(story: Story, played: Workspace) -> No
     assert found.approvals
     assert {item.name for item in found.inputs} >= {"carrier", "temperature", "departure_hour"}
     assert found.snapshot_rows > 10_000
+    with pytest.raises(NotFound):
+        automation.why(played, story.prediction, frozenset({"another project"}))
 
 
 def test_the_status_speaks_of_every_stage(played: Workspace) -> None:

@@ -140,7 +140,7 @@ def test_the_same_by_rest(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "expected"),
     [
-        ("GET", "/api/jobs/%00", None, 404),
+        ("GET", "/api/jobs/%00", None, 400),
         ("GET", "/api/jobs?kind=%00", None, 400),
         ("GET", "/api/jobs?before=%00", None, 400),
         ("POST", "/api/jobs/ID/cancel", {"reason": "a\0b"}, 400),

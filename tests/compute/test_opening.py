@@ -1,6 +1,7 @@
 """Executors by URL: which there are, and what is said about others."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -103,6 +104,7 @@ def test_a_local_cluster_is_for_this_machine_and_ends_with_its_process() -> None
         time.sleep(0.05)
     assert processes
     assert not any(alive(int(pid)) for pid in processes)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def alive(pid: int) -> bool:

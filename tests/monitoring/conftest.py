@@ -153,8 +153,16 @@ class Log:
     """Writes the row log as an observer does, and hands out the prediction ids that callers got."""
 
     def __init__(self, logs: Path) -> None:
-        self.row_log = RowLog(logs, "boot1")
+        self.row_log = RowLog(logs, "server1")
+        self._checkpoint = 0
         self.ids = RequestIds()
+
+    def roll(self) -> None:
+        """Let what waits be seen, as a checkpoint does."""
+        self._checkpoint += 1
+        for file in self.row_log.stage(self._checkpoint):
+            file.hidden.rename(file.final)
+        self.row_log.clear()
 
     def write(
         self, rows: Rows, window: int, *, variant: str = "champion", ids: list[str] | None = None, roll: bool = True
@@ -183,7 +191,7 @@ class Log:
         )
         self.row_log.add(batch, FIELDS, Task.BINARY)
         if roll:
-            self.row_log.roll()
+            self.roll()
         return [f"{request}-0" for request in requests]
 
 

@@ -201,7 +201,7 @@ class TestWaiting:
         submit_labels(workspace, actor, labelled(rows, ids))
         assert turn(workspace) == 0
         assert batches(workspace)[0].waiting is not None
-        log.row_log.roll()
+        log.roll()
         turn(workspace)
         assert batches(workspace)[0].joined == 0  # not yet: it is looked for again a second later
         clock.advance_to(clock.now() + 2_000_000)

@@ -161,12 +161,17 @@ def test_what_lies_beside_the_file_is_kept_by_whoever_runs_it_and_secrets_are_no
         assert [item.action for item in audit.trail(tx, entity="project")] == ["project.bundle", "project.state"]
 
 
-def test_large_files_stay_behind(tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_files_and_folders_of_our_own_stay_behind(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("perenne.projects.bundles.MAX_FILE", 2_000)
     monkeypatch.setattr("perenne.projects.bundles.MAX_BUNDLE", 2_500)
     for name, size in (("a", 1_000), ("b", 1_200), ("c", 1_400), ("d", 3_000)):
         (tmp_path / name).write_bytes(b"x" * size)
-    fetch_bundle(workspace.objects, put_bundle(workspace.objects, tmp_path), tmp_path / "copy")
+    (tmp_path / "cache" / "deep").mkdir(parents=True)
+    (tmp_path / "cache" / "deep" / "x").touch()
+    bundle = put_bundle(workspace.objects, tmp_path, apart_from=[tmp_path / "cache"])
+    fetch_bundle(workspace.objects, bundle, tmp_path / "copy")
     assert {path.name for path in (tmp_path / "copy").iterdir()} == {"a", "b"}
 
 

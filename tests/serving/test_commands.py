@@ -43,9 +43,10 @@ def test_a_deployment_by_hand(workspace: Workspace, actor: Principal, packages: 
             "previous": "",
             "window": "1d",
             "generation": len(steps),
+            "servers": "",
         }
     ]
-    assert run(workspace, "show", "delays").return_value.answer == "on time"
+    assert run(workspace, "show", "delays").return_value["answer"] == "on time"
 
 
 def test_an_answer_that_is_not_json_is_refused(workspace: Workspace) -> None:

@@ -10,7 +10,7 @@ from tests.serving.packages import FIELDS, flights
 from tests.serving.worker import received
 
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.messages import MAX_MESSAGE, Served, pack_columns, served_decoder, socket_pair, unpack_columns
+from perenne.serving.messages import MAX_MESSAGE, Served, pack_columns, socket_pair, unpack_columns, unpack_message
 from perenne.serving.mirror import Mirror
 
 
@@ -43,7 +43,7 @@ def with_mirror(work: Callable[[Mirror, Callable[[], list[Served]], Counters], A
         mirror = Mirror(ours, counters, backlog)
 
         def read() -> list[Served]:
-            return [served_decoder.decode(data) for data in received(theirs)]
+            return [unpack_message(data)[1] for data in received(theirs)]
 
         try:
             await work(mirror, read, counters)

@@ -26,7 +26,7 @@ from perenne.stats.profile import Profile
 
 
 def posts(spool: Path) -> list[WindowPost]:
-    return [decode_window(path.read_bytes()) for path in sorted((spool / "windows").glob("*.post"))]
+    return [decode_window(path.read_bytes()) for path in sorted((spool / "windows").glob("[!.]*.post"))]
 
 
 @pytest.fixture

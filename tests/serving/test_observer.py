@@ -15,7 +15,7 @@ from perenne.formats.windows import WindowPost, decode_window
 from perenne.inference import load
 from perenne.serving import read_predictions
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.messages import Flush, Served, flush_decoder, pack_columns, served_encoder, socket_pair
+from perenne.serving.messages import Flush, Served, flush_decoder, pack_columns, pack_message, served_encoder, socket_pair
 from perenne.serving.model import Role
 from perenne.serving.observer import Observer, ObserverOptions
 
@@ -42,7 +42,8 @@ class Observed:
 
     def send(self, *messages: Served) -> None:
         for message in messages:
-            self.wire.send(served_encoder.encode(message))
+            self.wire.send(pack_message(self.counters.get(Gauge.SENT_ROWS, 0), served_encoder.encode(message)))
+            self.counters.add(Gauge.SENT_ROWS, message.rows)
 
     def flush(self) -> list[WindowPost]:
         self.control.send(msgspec.msgpack.encode(Flush("now")))

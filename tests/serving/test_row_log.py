@@ -1,5 +1,6 @@
 """The row log: what is written is found again, by id, by time, by version, and only where it can be."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,18 @@ def log(
     ]
     key = WindowKey("delays", role, version, 0, HOUR)
     signature = predictor.signature
-    writer = RowLog(folder, "boot" + role)
+    writer = RowLog(folder, f"server-{role}-{time.perf_counter_ns()}")
     writer.add(batch_of(signature, key, "t", group, table, prediction), signature.fields, signature.task)
-    assert writer.roll() == rows * len(arrivals) and writer.bytes == 0
+    assert writer.rows == rows * len(arrivals)
+    write(writer)
     return [f"{item.request_id}-{row}" for item in group for row in range(rows)]
+
+
+def write(writer: RowLog, sequence: int = 1) -> None:
+    for file in writer.stage(sequence):
+        file.hidden.rename(file.final)
+    writer.clear()
+    assert writer.bytes == writer.rows == 0
 
 
 def test_rows_lie_by_hour_of_arrival_and_are_found_by_id(packages: dict[str, Path], tmp_path: Path) -> None:
@@ -84,7 +93,7 @@ def test_missing_numbers_and_times_are_null(packages: dict[str, Path], tmp_path:
     writer = RowLog(tmp_path, "boot")
     one = msgspec.structs.replace(served(1), arrival=NOON)
     writer.add(batch_of(signature, key, "t", [one], table, None), FIELDS, Task.BINARY)
-    writer.roll()
+    write(writer)
     (row,) = read_predictions(tmp_path).to_pylist()
     assert row["f_distance"] is row["f_scheduled"] is row["prediction"] is row["score"] is row["scores"] is None
 

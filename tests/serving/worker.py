@@ -15,7 +15,7 @@ from perenne.serving.application import Application
 from perenne.serving.batching import Batcher
 from perenne.serving.counters import Counters
 from perenne.serving.loading import load_lineup
-from perenne.serving.messages import PackedColumn, Served, served_decoder, socket_pair
+from perenne.serving.messages import PackedColumn, Served, socket_pair, unpack_message
 from perenne.serving.mirror import Mirror
 from perenne.serving.releases import read_release
 from perenne.serving.runtime import Runtime
@@ -45,7 +45,7 @@ class Worker:
 
     def observed(self) -> list[Served]:
         """Take what lies on the wire."""
-        return [served_decoder.decode(data) for data in received(self.wire)]
+        return [unpack_message(data)[1] for data in received(self.wire)]
 
 
 def numbers_of(column: PackedColumn) -> list[float]:

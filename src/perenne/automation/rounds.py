@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ from perenne.pipelines import Engine, PipelineRun, Started
 from perenne.projects import LoadedProject, Model, RetrainPolicy, Window, put_bundle, record_project
 from perenne.registry import Version
 from perenne.stats.cells import Reference
+from perenne.storage.cached_objects import cache_of
 from perenne.storage.database import Transaction
 from perenne.storage.trees import put_tree
 from perenne.storage.workspace import Workspace
@@ -95,7 +97,7 @@ def _run_round(
 ) -> RoundResult:
     project, model = loaded.project, loaded.project.only_model
     policy = project.policy or RetrainPolicy()
-    bundle = put_bundle(workspace.objects, loaded.root)
+    bundle = put_bundle(workspace.objects, loaded.root, apart_from=_own_folders(workspace))
     record = workspace.database.write(lambda tx: record_project(tx, actor, workspace.objects, loaded, bundle))
     with workspace.database.read() as tx:
         champion = registry.aliased(tx, record.name, "champion")
@@ -120,6 +122,12 @@ def _run_round(
     except (Exception, KeyboardInterrupt) as error:
         recorder.fail(_reason(error))
         raise
+
+
+def _own_folders(workspace: Workspace) -> list[Path]:
+    """Return the folders of perenne's own, which may lie in the project's."""
+    cache = cache_of()
+    return [workspace.settings.home, *([cache.folder] if cache is not None else [])]
 
 
 def _reason(error: BaseException) -> str:

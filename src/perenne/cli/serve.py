@@ -1,17 +1,22 @@
 """`perenne serve`: a model server on its own, from the release folder alone."""
 
 import logging
+import queue
 import signal
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from perenne.auth.principals import local_principal
 from perenne.cli.listening import listening, listening_options
-from perenne.core.errors import NotFound
+from perenne.core.errors import NotFound, PerenneError, Unavailable
 from perenne.storage.workspace import Workspace
 
+if TYPE_CHECKING:
+    from perenne.serving import ModelServer
+
+LEAVE, RESTART = "leave", "restart"
 log = logging.getLogger("perenne.serving")
 
 
@@ -19,16 +24,19 @@ log = logging.getLogger("perenne.serving")
 @click.argument("name")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Where to listen; 7374 if not given, 0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
+@click.option("--offline", is_flag=True, help="Serve what was released last; open neither database nor object store.")
+@click.option("--take-over", is_flag=True, help="Replace the server that runs at the port, without a lost request.")
 @listening_options
 @click.pass_obj
-def serve(workspace: Workspace, /, name: str, port: int | None, workers: int, **where_options: Any) -> None:
+def serve(
+    workspace: Workspace, /, name: str, port: int | None, workers: int, offline: bool, take_over: bool, **where_options: Any
+) -> None:
     """Serve a deployment by its name, or a version as `name@number`, which then becomes the deployment `name`.
 
-    Ends on Ctrl-C or SIGTERM after the last request was answered.
+    Ends on Ctrl-C or SIGTERM after the last request was answered; SIGHUP replaces the workers one by one.
     """
-    from perenne.auth.publishing import publish
+    from perenne import serving
     from perenne.net.listening import check_listening, needs_tokens
-    from perenne.serving import ModelServer
     from perenne.telemetry import logs, tracing
     from perenne.telemetry.heartbeats import Heartbeat
 
@@ -36,36 +44,80 @@ def serve(workspace: Workspace, /, name: str, port: int | None, workers: int, **
     tracing.require()
     settings = workspace.settings
     where = listening(settings, where_options)
-    check_listening(where, publish(workspace.database, settings.keyring, workspace.clock.now()))
-    folder_name = _release(workspace, name)
+    check_listening(where, _valid_tokens(workspace, offline))
+    folder_name = name if offline else _release(workspace, name)
+    folder = settings.releases / folder_name
     workspace.close()
-    server = ModelServer(
-        settings.releases / folder_name,
+    port = settings.serve_port if port is None else port
+    before = serving.find_predecessor(folder, port) if take_over else None
+    server = serving.ModelServer(
+        folder,
         settings.logs,
         settings.spool,
-        port=settings.serve_port if port is None else port,
+        port=port,
         workers=workers,
         where=where,
         tokens=settings.keyring if needs_tokens(where, settings.auth) else None,
         token_rate=settings.token_rate,
+        listening=None if before is None else before.listening,
     )
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+    signal.signal(signal.SIGTERM, lambda *_: orders.put(LEAVE))
+    signal.signal(signal.SIGHUP, lambda *_: orders.put(RESTART))
     server.start()
     try:
         with Heartbeat(settings.home, "model-server", folder_name, server.url, server.state):
             server.wait_ready()
+            if before is not None:
+                before.let_go()
+            server.wait_for_successor(lambda: orders.put(LEAVE))
+            if problem := server.problem():
+                log.warning("%s", problem)
             log.info("%s answers on %s/v2/models/%s/infer", folder_name, server.url, folder_name)
-            ended.wait()
+            while orders.get() == RESTART:
+                threading.Thread(target=_restart, args=(server,), daemon=True).start()
     finally:
         server.stop()
 
 
+def _restart(server: "ModelServer") -> None:
+    try:
+        server.restart_workers()
+        log.info("the workers have been replaced")
+    except Unavailable as error:
+        log.warning("%s", error.message)
+
+
+def _valid_tokens(workspace: Workspace, offline: bool) -> int:
+    """Write the tokens where the server reads them, and count those that are valid; without a database, those of last time."""
+    from perenne.auth.keyring import count_valid
+    from perenne.auth.publishing import publish
+
+    keyring = workspace.settings.keyring
+    if offline:
+        return count_valid(keyring)
+    try:
+        return publish(workspace.database, keyring, workspace.clock.now())
+    except Unavailable as error:
+        log.warning("%s; the tokens of last time are valid", error.message)
+        return count_valid(keyring)
+
+
 def _release(workspace: Workspace, name: str) -> str:
-    """Write the release folder and return the deployment's name; without a database, what was released last is served."""
+    """Write the release folder and return the deployment's name; if that cannot be, what was released last is served."""
+    deployment_name = name.partition("@")[0]
+    try:
+        return _release_now(workspace, name, deployment_name)
+    except PerenneError as error:
+        if "@" in name or not (workspace.settings.releases / deployment_name / "current.json").exists():
+            raise
+        log.warning("%s; what was released last is served", error.message)
+        return deployment_name
+
+
+def _release_now(workspace: Workspace, name: str, deployment_name: str) -> str:
     from perenne import registry, serving
 
-    deployment_name = name.partition("@")[0]
     if "@" in name:
         with workspace.database.read() as tx:
             version = registry.get_version(tx, name)

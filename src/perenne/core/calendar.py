@@ -82,7 +82,7 @@ def next_time(expression: str, after: int, zone: str = "UTC") -> int | None:
 
     >>> from perenne.core.clock import format_time, parse_time
     >>> format_time(next_time("30 2 * * *", parse_time("2026-03-28T12:00:00"), "Europe/Berlin"))
-    '2026-03-29T01:30:00Z'
+    '2026-03-29T01:30:00.000Z'
     """
     minutes, hours, days, months, weekdays, either = parse_cron(expression)
     place = zone_of(zone)

@@ -1,10 +1,10 @@
 """What is watched: windows of answers, drift, performance estimated and realised, and alerts.
 
-One turn of the loop: `intake` collects what observers left; `realising` takes in the row log (`groups`) and labels (`labels`
-accepts them, `joining` finds their predictions, `measuring` computes); `judge` compares windows with their reference and holds
-them against objectives and guardrails (`bounds`, `disparity`, `operational`), and what it finds (`findings`) moves the `alerts`,
-which `events` announce and `notify` tells people. `service` says who is watched and how one deployment stands, `summary`
-how many do, `tallies` sums windows up for others.
+One turn of the loop: `intake` collects what observers left and `servers` hears what model servers say of themselves;
+`realising` takes in the row log (`groups`) and labels (`labels` accepts them, `joining` finds their predictions, `measuring`
+computes); `judge` compares windows with their reference and holds them against objectives and guardrails (`bounds`, `disparity`,
+`operational`), and what it finds (`findings`) moves the `alerts`, which `events` announce and `notify` tells people. `service`
+says who is watched and how one deployment stands, `summary` how many do, `tallies` sums windows up for others.
 """
 
 from importlib import import_module

@@ -4,15 +4,16 @@ The parts of the log are whole and never change, so each is read once; its count
 name.
 """
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import numpy as np
 
+from perenne import serving
 from perenne.core.clock import HOUR, SystemClock
 from perenne.monitoring import row_store, store
 from perenne.monitoring.disparity import is_disparity, needs_labels
@@ -53,8 +54,9 @@ def count_logged_groups(workspace: Workspace, now: int) -> int:
         layout = load_reference(workspace.objects, next(iter(mine.values())).reference).layout
         if layout.task is Task.BINARY:
             for part in _new_parts(workspace, version, since):
-                found = _read_part(part, mine, layout)
-                counted += workspace.database.write(partial(_add, name=part.name, counted=found, now=now))
+                with contextlib.suppress(FileNotFoundError):  # its hour is compacted now: next time
+                    found = _read_part(part, mine, layout)
+                    counted += workspace.database.write(partial(_add, name=part.name, counted=found, now=now))
     return counted
 
 
@@ -70,43 +72,34 @@ def _logged_versions(workspace: Workspace) -> list[str]:
     return [unquote(number) if model == "_" else f"{unquote(model)}@{unquote(number)}" for model, number in pairs]
 
 
-def _new_parts(workspace: Workspace, version: str, since: int) -> Iterator[Path]:
-    """Go through the parts of a version's log that have not been counted; folders left alone since then are passed over."""
-    model, _, number = version.rpartition("@")
-    base = (
-        workspace.settings.logs
-        / "inference"
-        / f"model={quote(model, safe='') or '_'}"
-        / f"version={quote(number, safe='') or '_'}"
-    )
-    for folder in sorted(base.glob("date=*/hour=*")):
-        if folder.stat().st_mtime_ns // 1_000 < since:
-            continue
-        parts = {path.name: path for path in folder.glob("part-*.parquet")}
+def _new_parts(workspace: Workspace, version: str, since: int) -> "Iterator[serving.LogPart]":
+    """Go through the parts of a version's log that have not been counted; hours left alone since then are passed over."""
+    for parts in serving.log_parts(workspace.settings.logs, version, since):
         with workspace.database.read() as tx:
-            fresh = row_store.new_parts(tx, list(parts))
-        yield from (parts[name] for name in sorted(fresh))
+            fresh = row_store.new_parts(tx, [part.name for part in parts])
+        yield from (part for part in parts if part.name in fresh)
 
 
-def _read_part(path: Path, watches: Mapping[str, Watch], layout: Layout) -> Counted:
+def _read_part(part: "serving.LogPart", watches: Mapping[str, Watch], layout: Layout) -> Counted:
     """Count one part; one that is damaged is passed over, or it would be in the way for ever."""
     import pyarrow as pa
 
     try:
-        return _count_part(path, watches, layout)
+        return _count_part(part, watches, layout)
+    except FileNotFoundError:
+        raise
     except (OSError, pa.ArrowException) as error:
-        _log.error("%s cannot be read and is left out of the groups: %s", path.name, error)
+        _log.error("%s cannot be read and is left out of the groups: %s", part.name, error)
         return {}
 
 
-def _count_part(path: Path, watches: Mapping[str, Watch], layout: Layout) -> Counted:
+def _count_part(part: "serving.LogPart", watches: Mapping[str, Watch], layout: Layout) -> Counted:
     """Count the rows of one part by window and group."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     wanted = [_FEATURE + name for name in sorted(set().union(*(_columns_of(watch) for watch in watches.values())))]
-    present = set(pq.read_schema(path).names)
-    table = pq.read_table(path, columns=[*_NEEDED, *(name for name in wanted if name in present)], partitioning=None)
+    table = part.read([*_NEEDED, *wanted])
+    present = set(table.column_names)
     table = table.filter(table["prediction"].is_valid())
     counted: Counted = {}
     for watch, variant, rows in _by_variant(table, watches):

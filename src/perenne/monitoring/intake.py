@@ -17,6 +17,7 @@ from perenne.monitoring import alert_store, store
 from perenne.monitoring.alerts import MONITOR, raise_alert, resolve_alert
 from perenne.monitoring.model import Stream, Window, WindowKey
 from perenne.monitoring.references import load_reference
+from perenne.monitoring.servers import report_servers
 from perenne.stats.cells import Reference
 from perenne.stats.profile import Profile
 from perenne.storage.database import Transaction
@@ -50,7 +51,7 @@ class _Arrival:
 
 
 def collect(workspace: Workspace) -> int:
-    """Add every post in the spool folder to its window and delete its file; return how many were new.
+    """Add every post in the spool folder to its window and delete its file; return how many were new. Hear the servers too.
 
     Posts that are damaged, or whose version is not watched, are set aside and alerted.
     """
@@ -58,6 +59,7 @@ def collect(workspace: Workspace) -> int:
     paths = sorted(folder.glob("[!.]*.post"))  # an observer writes beside, under a name with a dot in front
     added = sum(_take_in(workspace, paths[first : first + BATCH]) for first in range(0, len(paths), BATCH))
     _report_set_aside(workspace, folder)
+    report_servers(workspace)
     return added
 
 

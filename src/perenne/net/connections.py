@@ -70,6 +70,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.head_since: float | None = self.heard
         self._head = 0
         self._unread = 0
+        self._begun = False
         self._refusal: tuple[int, str] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -93,7 +94,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Start counting the head of a request."""
-        self.head_since, self._head = self.heard, 0
+        self.head_since, self._head, self._begun = self.heard, 0, True
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -110,7 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Check what frames the request, then start it."""
-        self.head_since = None
+        self.head_since, self._begun = None, False
         if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
             self._refuse(431, "the headers are too large")
         names = [name for name, _ in self.headers]
@@ -141,6 +142,10 @@ class BoundedProtocol(HttpToolsProtocol):
         waiting = self.cycle is not None and self.cycle.more_body and not self.flow.read_paused
         return waiting and now - self.heard > BODY_SECONDS
 
+    def answering(self) -> bool:
+        """Tell whether a request has begun that has no whole answer yet."""
+        return self._begun or (self.cycle is not None and not self.cycle.response_complete)
+
     def unfinished(self) -> bool:
         """Tell whether the client may still be sending what will not be read."""
         return self._refusal is not None or self.head_since is not None or (self.cycle is not None and self.cycle.more_body)
@@ -169,11 +174,14 @@ class BoundedServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Do what is due ten times a second."""
         if counter % 10 == 0:
-            now = time.monotonic()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, BoundedProtocol) and connection.overdue(now):
-                    connection.transport.close()
+            self.close_overdue(time.monotonic())
         return await super().on_tick(counter)
+
+    def close_overdue(self, now: float) -> None:
+        """Close connections whose clients have been silent for too long in the middle of a request."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedProtocol) and connection.overdue(now):
+                connection.transport.close()
 
 
 def bounded_config(application: Any, listening: Listening = LOOPBACK, **more: Any) -> uvicorn.Config:

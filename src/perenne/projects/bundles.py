@@ -5,7 +5,7 @@ Files that are hidden, look like secrets or are large stay behind: data belongs 
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from perenne.core import json
@@ -19,10 +19,16 @@ MAX_BUNDLE = 64 << 20
 log = logging.getLogger(__name__)
 
 
-def put_bundle(objects: ObjectStore, root: Path) -> str:
-    """Keep the files of a project's folder and return the bundle's digest; what does not fit is left out, and logged."""
+def put_bundle(objects: ObjectStore, root: Path, *, apart_from: Collection[Path] = ()) -> str:
+    """Keep the files of a project's folder and return the bundle's digest; what does not fit is left out, and logged.
+
+    Parameters
+    ----------
+    apart_from : collection of Path
+        Folders of perenne's own, wherever they lie.
+    """
     kept, total = [], 0
-    for path in _files(root):
+    for path in _files(root, {folder.resolve() for folder in apart_from}):
         name, size = path.relative_to(root).as_posix(), path.stat().st_size
         if size > MAX_FILE or total + size > MAX_BUNDLE:
             log.info("%s (%d bytes) is not in the project's bundle: it is too large", name, size)
@@ -37,11 +43,13 @@ def fetch_bundle(objects: ObjectStore, digest: str, folder: Path) -> None:
     fetch_tree(objects, digest, folder)
 
 
-def _files(root: Path) -> Iterator[Path]:
+def _files(root: Path, apart_from: Collection[Path]) -> Iterator[Path]:
     """Go through the plain files of a folder, the small ones first, so that what is left out is what is large."""
     found = []
     for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name not in SKIPPED_FOLDERS and not name.startswith(".")]
+        here = Path(folder).resolve()
+        plain = [name for name in folders if name not in SKIPPED_FOLDERS and not name.startswith(".")]
+        folders[:] = [name for name in plain if here / name not in apart_from]
         paths = [Path(folder) / name for name in names if not name.startswith(".")]
         found += [path for path in paths if not (path.is_symlink() or looks_secret(path.name)) and path.is_file()]
     yield from sorted(found, key=lambda path: (path.stat().st_size, path))

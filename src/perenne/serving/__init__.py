@@ -2,9 +2,10 @@
 
 The control plane's side: `model` holds deployments and their rules, `service` changes them, `releases` writes the folder from
 which model servers run. The server's side, which reads nothing but that folder: `supervisor` starts the processes; a `worker`
-answers (`application`, `runtime`, `batching`, `loading`, `counters`); the `observer` keeps the `row_log` and the `windows` and
-runs the `challengers` in shadow; `mirror` and `messages` are the wire between them. `log` reads the row log back. The protocols
-spoken are in `perenne.protocols`.
+answers (`application`, `runtime`, `batching`, `loading`, `counters`); the `observer` keeps the `row_log` and the `windows`, makes
+`checkpoints` of both and runs the `challengers` in shadow; `mirror` and `messages` are the wire between them. `handover` replaces
+a server by another one, `status` tells the control plane how it does. `log` reads the row log back. The protocols spoken are in
+`perenne.protocols`.
 """
 
 from importlib import import_module
@@ -12,23 +13,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.serving import service
-    from perenne.serving.log import read_predictions
+    from perenne.serving.handover import find_predecessor
+    from perenne.serving.log import LogPart, log_parts, read_predictions
     from perenne.serving.model import Deployment, DeploymentChanged, StopMode, Variant
     from perenne.serving.processes import run_process
     from perenne.serving.releases import release
     from perenne.serving.runtime import Answer, Rows, Runtime
+    from perenne.serving.status import read_statuses
     from perenne.serving.supervisor import ModelServer
 
 _ROOMS = {
     "Answer": "runtime",
     "Deployment": "model",
+    "LogPart": "log",
     "DeploymentChanged": "model",
     "ModelServer": "supervisor",
     "Rows": "runtime",
     "Runtime": "runtime",
     "StopMode": "model",
     "Variant": "model",
+    "find_predecessor": "handover",
+    "log_parts": "log",
     "read_predictions": "log",
+    "read_statuses": "status",
     "release": "releases",
     "run_process": "processes",
 }
@@ -37,12 +44,16 @@ __all__ = [
     "Answer",
     "Deployment",
     "DeploymentChanged",
+    "LogPart",
     "ModelServer",
     "Rows",
     "Runtime",
     "StopMode",
     "Variant",
+    "find_predecessor",
+    "log_parts",
     "read_predictions",
+    "read_statuses",
     "release",
     "run_process",
     "service",

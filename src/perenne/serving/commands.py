@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from msgspec import to_builtins
 
 from perenne.auth.principals import local_principal
-from perenne.core.clock import format_duration, parse_duration
+from perenne.core.clock import SystemClock, format_duration, parse_duration
 from perenne.core.errors import Invalid
 from perenne.serving import service
 from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, StopMode
 from perenne.serving.releases import release
+from perenne.serving.status import ServerStatus, describe, read_statuses
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -27,6 +29,7 @@ def list_(workspace: Workspace, project: str | None) -> list[dict[str, Any]]:
     """List deployments, of one project if named."""
     with workspace.database.read() as tx:
         found = service.deployments(tx, project)
+    now = SystemClock().now()
     return [
         {
             "deployment": item.name,
@@ -36,6 +39,7 @@ def list_(workspace: Workspace, project: str | None) -> list[dict[str, Any]]:
             "previous": item.previous.version if item.previous else "",
             "window": format_duration(item.window_length),
             "generation": item.generation,
+            "servers": "; ".join(describe(status, now) for status in _servers(workspace, item.name, now)),
         }
         for item in found
     ]
@@ -44,10 +48,17 @@ def list_(workspace: Workspace, project: str | None) -> list[dict[str, Any]]:
 @deploy.command()
 @click.argument("name")
 @click.pass_obj
-def show(workspace: Workspace, name: str) -> Deployment:
-    """Show a deployment with its variants."""
+def show(workspace: Workspace, name: str) -> dict[str, Any]:
+    """Show a deployment with its variants, and how the model servers do that serve it."""
     with workspace.database.read() as tx:
-        return service.get_deployment(tx, name)
+        deployment = service.get_deployment(tx, name)
+    now = SystemClock().now()
+    servers = [
+        {"url": status.url, "server": status.server, "state": describe(status, now), "dropped": status.dropped}
+        for status in _servers(workspace, name, now)
+    ]
+    shown: dict[str, Any] = to_builtins(deployment)
+    return shown | {"servers": servers}
 
 
 @deploy.command()
@@ -116,6 +127,10 @@ def stop(workspace: Workspace, name: str, answer: str | None, previous: bool, re
 def resume(workspace: Workspace, name: str, reason: str) -> Deployment:
     """Let a stopped champion answer again."""
     return _change(workspace, lambda tx: service.resume(tx, local_principal(), name, reason=reason))
+
+
+def _servers(workspace: Workspace, name: str, now: int) -> list[ServerStatus]:
+    return read_statuses(workspace.settings.spool, name, now)
 
 
 def _change(workspace: Workspace, work: Callable[[Transaction], Deployment]) -> Deployment:

@@ -1,7 +1,7 @@
 """Counts that outlive the process that counts, and that any process of the server can read: int64 in one shared map.
 
-Each worker and the observer has a block of its own that only it writes. A block holds gauges and a fixed number of series; a
-series is named by deployment, version, variant and endpoint.
+Each worker and the observer has a block of its own that only it writes. A block holds gauges, a note and a fixed number of
+series; a series is named by deployment, version, variant and endpoint. After the blocks comes the observer's `Ledger`.
 """
 
 import mmap
@@ -38,11 +38,13 @@ class Gauge(IntEnum):
     RESTARTS = 15
     CPU_US = 16
     RESIDENT_BYTES = 17
-
-
-_OF_THE_LIVING = (
-    Gauge.READY, Gauge.GENERATION, Gauge.IN_FLIGHT, Gauge.QUEUE_ROWS, Gauge.BACKLOG, Gauge.BEAT_US, Gauge.RESIDENT_BYTES,
-)  # fmt: skip
+    DRAINING = 18
+    SENT_ROWS = 19
+    BACKLOG_ROWS = 20
+    RUNS = 21
+    STANDS_IN = 22
+    SERVED = 23
+    TRIED = 24
 
 
 class Outcome(IntEnum):
@@ -82,8 +84,23 @@ _LATENCY = _ROWS + 1
 _FIRST_CELL = _LATENCY + 1
 _SERIES_WORDS = _KEY_WORDS + _FIRST_CELL + _CELLS
 _SERIES = 32
-_BLOCK_WORDS = _GAUGES + _SERIES * _SERIES_WORDS
+_NOTE_WORDS = 64
+_NOTE = _GAUGES + _SERIES * _SERIES_WORDS
+_BLOCK_WORDS = _NOTE + _NOTE_WORDS
 _WORD = 8
+_ENDED = (
+    Gauge.READY,
+    Gauge.GENERATION,
+    Gauge.IN_FLIGHT,
+    Gauge.QUEUE_ROWS,
+    Gauge.BACKLOG,
+    Gauge.BACKLOG_ROWS,
+    Gauge.DRAINING,
+    Gauge.STANDS_IN,
+    Gauge.TRIED,
+    Gauge.BEAT_US,
+    Gauge.RESIDENT_BYTES,
+)
 
 
 class Series:
@@ -104,6 +121,64 @@ class Series:
         words[at + _FIRST_CELL + bisect_left(LATENCY_EDGES_US, latency_us)] += 1
 
 
+class Account(NamedTuple):
+    """What became of the rows that workers sent, up to the observer's last checkpoint.
+
+    Attributes
+    ----------
+    sequence : int
+        Number of the checkpoint.
+    logged, dropped : int
+        Rows in the log, challengers' among them; and answered rows that are not, because the observer died or could not write.
+    untold : int
+        Of the dropped rows, those that no window tells yet.
+    positions : tuple of int
+        Of each worker's wire, how many rows of all that were sent are accounted for.
+    """
+
+    sequence: int
+    logged: int
+    dropped: int
+    untold: int
+    positions: tuple[int, ...]
+
+
+class Ledger:
+    """The observer's account in the shared map. It outlives the observer, and is replaced whole, by one word.
+
+    Parameters
+    ----------
+    words : memoryview of int64
+        The map.
+    at : int
+        Where the ledger begins.
+    wires : int
+        How many workers send.
+    """
+
+    def __init__(self, words: "memoryview[int]", at: int, wires: int) -> None:
+        self._words = words
+        self._at = at
+        self._size = 4 + wires
+
+    def read(self) -> Account:
+        """Return the account of the last checkpoint."""
+        start = self._bank(self._words[self._at])
+        sequence, logged, dropped, untold, *positions = self._words[start : start + self._size].tolist()
+        return Account(sequence, logged, dropped, untold, tuple(positions))
+
+    def commit(self, account: Account) -> None:
+        """Replace the account: written beside, then switched to."""
+        other = 1 - self._words[self._at]
+        start = self._bank(other)
+        for place, value in enumerate((*account[:4], *account.positions)):
+            self._words[start + place] = value
+        self._words[self._at] = other
+
+    def _bank(self, number: int) -> int:
+        return self._at + 1 + number * self._size
+
+
 class Counters:
     """The shared map.
 
@@ -120,15 +195,17 @@ class Counters:
     def __init__(self, handle: int, blocks: int, own: int) -> None:
         self.handle = handle
         self.blocks = blocks
-        self._words = memoryview(mmap.mmap(handle, blocks * _BLOCK_WORDS * _WORD)).cast("q")
+        self.block = own
+        self._words = memoryview(mmap.mmap(handle, _size(blocks))).cast("q")
         self._start = own * _BLOCK_WORDS
+        self.ledger = Ledger(self._words, blocks * _BLOCK_WORDS, blocks - 1)
         self._known: dict[SeriesKey, Series] = {}
 
     @classmethod
     def create(cls, blocks: int) -> "Counters":
         """Make a map that only this process and those it hands the descriptor to can see."""
         with tempfile.TemporaryFile(prefix="perenne-counters-") as stream:
-            os.ftruncate(stream.fileno(), blocks * _BLOCK_WORDS * _WORD)
+            os.ftruncate(stream.fileno(), _size(blocks))
             return cls(os.dup(stream.fileno()), blocks, 0)
 
     def set(self, gauge: Gauge, value: int) -> None:
@@ -149,11 +226,41 @@ class Counters:
         """Read a figure of any process."""
         return self._words[block * _BLOCK_WORDS + gauge]
 
-    def mark_gone(self, block: int) -> None:
-        """Take back what a process that died can no longer take back itself; what it counted stays, and its death is counted."""
-        for gauge in _OF_THE_LIVING:
-            self._words[block * _BLOCK_WORDS + gauge] = 0
-        self._words[block * _BLOCK_WORDS + Gauge.RESTARTS] += 1
+    def own(self, gauge: Gauge) -> int:
+        """Read a figure of this process."""
+        return self._words[self._start + gauge]
+
+    def mark_running(self, block: int, runs: bool) -> None:
+        """Note whether a process is meant to be in a block, and that there was one; for the parent."""
+        self._words[block * _BLOCK_WORDS + Gauge.RUNS] = int(runs)
+        self._words[block * _BLOCK_WORDS + Gauge.SERVED] = 1
+
+    def mark_gone(self, block: int, died: bool = True) -> None:
+        """Take back what a process that has ended can no longer take back itself; what it counted stays.
+
+        Rows that waited in it for the observer are lost, and counted as such; so is its death, unless it was told to go.
+        """
+        start = block * _BLOCK_WORDS
+        self._words[start + Gauge.DROPPED] += self._words[start + Gauge.BACKLOG_ROWS]
+        for gauge in _ENDED:
+            self._words[start + gauge] = 0
+        self._words[start + Gauge.RESTARTS] += int(died)
+        self._write_note(start, "")
+
+    def note(self, text: str) -> None:
+        """Say what is wrong with this process, in a line; nothing if it is empty."""
+        self._write_note(self._start, text)
+
+    def notes(self) -> dict[int, str]:
+        """Return what is wrong, by block."""
+        starts = {block: block * _BLOCK_WORDS + _NOTE for block in range(self.blocks)}
+        texts = {block: bytes(self._words[at : at + _NOTE_WORDS]).rstrip(b"\0") for block, at in starts.items()}
+        return {block: text.decode(errors="ignore") for block, text in texts.items() if text}
+
+    def _write_note(self, start: int, text: str) -> None:
+        size = _NOTE_WORDS * _WORD
+        data = text.encode()[:size].ljust(size, b"\0")
+        self._words[start + _NOTE : start + _BLOCK_WORDS] = memoryview(data).cast("q")
 
     def total(self, gauge: Gauge) -> int:
         """Add a figure up over all processes."""
@@ -197,6 +304,11 @@ class Counters:
                 if name:
                     values = self._words[at + _KEY_WORDS : at + _SERIES_WORDS].tolist()
                     yield SeriesKey(*name.decode(errors="replace").split("\t", 3)), values
+
+
+def _size(blocks: int) -> int:
+    """Return the bytes of a map: its blocks, and a ledger with two banks and a switch."""
+    return (blocks * _BLOCK_WORDS + 1 + 2 * (4 + blocks - 1)) * _WORD
 
 
 def _pack(key: SeriesKey) -> bytes:

@@ -1,20 +1,30 @@
-"""Reading the row log back: for `perenne why`, for joining labels that come late, and for whoever wants the rows."""
+"""Reading the row log back: for `perenne why`, for joining labels that come late, and for whoever wants the rows.
+
+Files of the log never change, so what their footers say is read once: an hour whose predictions are asked for again and again is
+listed each time, and only the files are opened that may hold them.
+"""
 
 import functools
 import operator
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from perenne.core import json
 from perenne.core.clock import HOUR, SECOND, parse_time
 from perenne.core.errors import Invalid
 from perenne.core.ids import is_id, time_of_id
+from perenne.serving.row_log import hour_folder
 
+PARTS, REPLACED = b"perenne.parts", b"perenne.replaced"
+T = TypeVar("T")
+_ATTEMPTS = 10
 _SKEW = 2 * SECOND
 _ORDER: list[tuple[str, Literal["ascending", "descending"]]] = [
     ("arrival", "ascending"),
@@ -61,12 +71,15 @@ def read_predictions(
         If a prediction id is none.
     """
     hours = None if prediction_ids is None else {hour for text in prediction_ids for hour in _hours_of(text)}
-    wanted, tables = _filter(prediction_ids, arrived, variant), []
+    ids = None if prediction_ids is None else sorted(prediction_ids)
+    wanted, tables = _filter(prediction_ids, arrived, variant), list[pa.Table]()
+
+    def read(folder: Path) -> list[pa.Table]:
+        files = [path for path in hour_files(folder) if ids is None or _may_hold(path, ids)]
+        return [pq.read_table(path, partitioning=None, filters=wanted) for path in files]
+
     for folder in _folders(logs, version, hours, arrived):
-        for path in sorted(folder.glob("part-*.parquet")):
-            table = pq.read_table(path, partitioning=None, filters=wanted)
-            if table.num_rows:
-                tables.append(table)
+        tables += [table for table in _steadily(folder, read) if table.num_rows]
     if not tables:
         return pa.table({name: pa.array([], pa.string()) for name in columns or ("prediction_id",)})
     whole = pa.concat_tables(tables, promote_options="permissive").sort_by(_ORDER)
@@ -82,16 +95,119 @@ def _hours_of(prediction_id: str) -> Iterable[int]:
 
 
 def _folders(logs: Path, version: str | None, hours: set[int] | None, arrived: tuple[int, int] | None) -> Iterable[Path]:
-    for folder in sorted((logs / "inference").glob("model=*/version=*/date=*/hour=*")):
-        model, number, date, hour = (unquote(part.partition("=")[2]) for part in folder.parts[-4:])
-        start = parse_time(f"{date}T{hour}:00:00Z")
+    for found in sorted((logs / "inference").glob("model=*/version=*")):
+        model, number = (unquote(part.partition("=")[2]) for part in found.parts[-2:])
         if version is not None and version != f"{model}@{number}":
             continue
-        if hours is not None and start not in hours:
+        if hours is None:
+            folders = sorted(found.glob("date=*/hour=*"))
+        else:
+            folders = [hour_folder(logs, f"{model}@{number}", hour) for hour in sorted(hours)]
+        for folder in folders:
+            if folder.is_dir() and (arrived is None or arrived[0] - HOUR < hour_of(folder) < arrived[1]):
+                yield folder
+
+
+class LogPart(NamedTuple):
+    """Rows that were logged together: under which name, in which file, from which row on, how many (None: all of the file)."""
+
+    name: str
+    path: Path
+    first: int = 0
+    rows: int | None = None
+
+    def read(self, columns: Sequence[str]) -> pa.Table:
+        """Read some columns, those of them that there are. Raises FileNotFoundError if the hour was compacted meanwhile."""
+        with pq.ParquetFile(self.path) as file:
+            present = [name for name in columns if name in file.schema_arrow.names]
+            return file.read(present) if self.rows is None else self._slice(file, present, self.rows)
+
+    def _slice(self, file: pq.ParquetFile, columns: list[str], rows: int) -> pa.Table:
+        """Read the row groups in which these rows are, and no others."""
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+        starts = [sum(sizes[:group]) for group in range(len(sizes) + 1)]
+        first, last = bisect_right(starts, self.first) - 1, bisect_left(starts, self.first + rows)
+        table = file.read_row_groups(list(range(first, last)), columns=columns)
+        return table.slice(self.first - starts[first], rows)
+
+
+def log_parts(logs: Path, version: str, since: int = 0) -> Iterator[list[LogPart]]:
+    """Go through the parts of a version's log by hour, oldest first; hours left alone since then (microseconds) are passed over.
+
+    A part keeps its name when its hour is compacted.
+    """
+
+    def parts(folder: Path) -> list[LogPart]:
+        return [part for path in hour_files(folder) for part in parts_of(path)]
+
+    for folder in _folders(logs, version, None, None):
+        if folder.stat().st_mtime_ns // 1_000 >= since:
+            yield _steadily(folder, parts)
+
+
+def hour_files(folder: Path) -> list[Path]:
+    """Return the files that hold an hour's rows, each row in exactly one of them."""
+    files = sorted(path for path in folder.glob("[!.]*.parquet") if path.name.startswith(("part-", "hour-")))
+    covered = {name for path in files if path.name.startswith("hour-") for name in covered_by(path)}
+    return [path for path in files if path.name not in covered]
+
+
+def hour_of(folder: Path) -> int:
+    """Return the hour whose rows a folder holds, microseconds since 1970."""
+    date, hour = (part.partition("=")[2] for part in folder.parts[-2:])
+    return parse_time(f"{date}T{hour}:00:00Z")
+
+
+@functools.lru_cache(maxsize=10_000)
+def parts_of(path: Path) -> tuple[LogPart, ...]:
+    """Return the parts a file holds, in the order of its rows."""
+    if not path.name.startswith("hour-"):
+        return (LogPart(path.name, path),)
+    found, first = [], 0
+    for name, rows in json.decode(_notes(path)[PARTS], list[tuple[str, int]], what=path.name):
+        found.append(LogPart(name, path, first, rows))
+        first += rows
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=10_000)
+def covered_by(path: Path) -> frozenset[str]:
+    """Return the names of the files whose rows a compacted file holds."""
+    notes = _notes(path)
+    parts = json.decode(notes[PARTS], list[tuple[str, int]], what=path.name)
+    return frozenset([*(name for name, _ in parts), *json.decode(notes[REPLACED], list[str], what=path.name)])
+
+
+def _notes(path: Path) -> dict[bytes, bytes]:
+    return pq.read_metadata(path).metadata or {}
+
+
+@functools.lru_cache(maxsize=100_000)
+def _range_of(path: Path) -> tuple[str, str] | None:
+    """Return the first and the last prediction id of a file, as its statistics have them; None if they do not say."""
+    metadata = pq.read_metadata(path)
+    place = metadata.schema.to_arrow_schema().get_field_index("prediction_id")
+    groups = range(metadata.num_row_groups)
+    statistics: list[Any] = [metadata.row_group(group).column(place).statistics for group in groups]
+    if not statistics or not all(found is not None and found.has_min_max for found in statistics):
+        return None
+    return min(found.min for found in statistics), max(found.max for found in statistics)
+
+
+def _may_hold(path: Path, ids: Sequence[str]) -> bool:
+    """Tell whether a file may hold one of some prediction ids, which are in order."""
+    present = _range_of(path)
+    return present is None or bisect_left(ids, present[0]) < bisect_right(ids, present[1])
+
+
+def _steadily(folder: Path, read: Callable[[Path], T]) -> T:
+    """Read a folder; anew if it is compacted at that moment and a file goes away."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return read(folder)
+        except FileNotFoundError:
             continue
-        if arrived is not None and not (arrived[0] - HOUR < start < arrived[1]):
-            continue
-        yield folder
+    return read(folder)
 
 
 def _filter(prediction_ids: Sequence[str] | None, arrived: tuple[int, int] | None, variant: str | None) -> "pc.Expression | None":

@@ -1,6 +1,7 @@
 """The wire between a worker, the observer and their parent: MessagePack datagrams over a pair of AF_UNIX sockets."""
 
 import socket
+import struct
 from typing import TypeAlias
 
 import msgspec
@@ -71,9 +72,22 @@ class Flush(msgspec.Struct, frozen=True, array_like=True):
     token: str
 
 
+_POSITION = struct.Struct("<q")
 served_encoder = msgspec.msgpack.Encoder()
 served_decoder = msgspec.msgpack.Decoder(Served)
 flush_decoder = msgspec.msgpack.Decoder(Flush)
+
+
+def pack_message(position: int, data: bytes) -> bytes:
+    """Put in front of a message how many rows were sent on its wire before: what is lost on the way shows as a gap."""
+    return _POSITION.pack(position) + data
+
+
+def unpack_message(data: bytes) -> tuple[int, Served]:
+    """Read a message and the position in front of it. Raises DecodeError if it is none."""
+    if len(data) < _POSITION.size:
+        raise msgspec.DecodeError("the message is too short")
+    return _POSITION.unpack_from(data)[0], served_decoder.decode(memoryview(data)[_POSITION.size :])
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:

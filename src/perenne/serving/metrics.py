@@ -10,11 +10,17 @@ _EDGES = tuple(edge / 1_000_000 for edge in LATENCY_EDGES_US)
 _SINGLE = (
     ("perenne_generation", "gauge", "Generation of the deployment in every worker that is ready.", Gauge.GENERATION),
     ("perenne_ready", "gauge", "Whether the worker takes requests.", Gauge.READY),
+    (
+        "perenne_stands_in",
+        "gauge",
+        "Whether the previous version answers because the champion cannot be loaded.",
+        Gauge.STANDS_IN,
+    ),
     ("perenne_in_flight", "gauge", "Requests being answered.", Gauge.IN_FLIGHT),
     ("perenne_queue_rows", "gauge", "Rows waiting to be predicted.", Gauge.QUEUE_ROWS),
     ("perenne_batches_total", "counter", "Calls of a model.", Gauge.BATCHES),
     ("perenne_payload_sent_total", "counter", "Messages handed to the observer.", Gauge.SENT),
-    ("perenne_payload_dropped_total", "counter", "Rows the observer never saw.", Gauge.DROPPED),
+    ("perenne_payload_dropped_total", "counter", "Answered rows that are not in the log.", Gauge.DROPPED),
     ("perenne_payload_waiting", "gauge", "Messages waiting for room on the way to the observer.", Gauge.BACKLOG),
     ("perenne_model_loads_total", "counter", "Releases loaded.", Gauge.LOADS),
     ("perenne_model_load_failures_total", "counter", "Releases that could not be loaded.", Gauge.LOAD_FAILURES),
@@ -46,11 +52,13 @@ def families(counters: Counters) -> Iterator[Family]:
     rows = [Sample(_labels(key), counts.rows) for key, counts in series.items()]
     yield Family("perenne_predictions_total", "counter", "Rows asked for.", rows)
     yield Family("perenne_predict_seconds", "histogram", "From arrival to answer.", list(_latency(series)))
+    observer = counters.blocks - 1
     for name, kind, description, gauge in _SINGLE:
-        workers = range(counters.blocks - 1)
-        samples = [Sample({"worker": str(block)}, counters.get(gauge, block)) for block in workers]
+        samples = [Sample({"worker": str(block)}, counters.get(gauge, block)) for block in _workers(counters, kind)]
+        if gauge is Gauge.DROPPED:
+            samples.append(Sample({"worker": "observer"}, counters.get(gauge, observer)))
         yield Family(name, kind, description, samples)
-    seconds = [Sample({"worker": str(block)}, counters.get(Gauge.LOAD_US, block) / 1e6) for block in range(counters.blocks - 1)]
+    seconds = [Sample({"worker": str(block)}, counters.get(Gauge.LOAD_US, block) / 1e6) for block in _workers(counters, "gauge")]
     yield Family("perenne_model_load_seconds", "gauge", "How long the last load took.", seconds)
     yield from _processes(counters)
     logged = counters.get(Gauge.LOGGED_ROWS, counters.blocks - 1)
@@ -61,9 +69,15 @@ def _processes(counters: Counters) -> Iterator[Family]:
     for name, kind, description, gauge, unit in _OF_PROCESSES:
         samples = [
             Sample({"process": name_of_block(counters, block)}, counters.get(gauge, block) / unit)
-            for block in range(counters.blocks)
+            for block in [*_workers(counters, kind), counters.blocks - 1]
         ]
         yield Family(name, kind, description, samples)
+
+
+def _workers(counters: Counters, kind: str) -> list[int]:
+    """Return the blocks of workers: what one that has left counted still counts, what it was does not."""
+    flag = Gauge.RUNS if kind == "gauge" else Gauge.SERVED
+    return [block for block in range(counters.blocks - 1) if counters.get(flag, block)]
 
 
 def name_of_block(counters: Counters, block: int) -> str:

@@ -8,7 +8,7 @@ from collections import deque
 import msgspec
 
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.messages import MAX_MESSAGE, Served, served_encoder
+from perenne.serving.messages import MAX_MESSAGE, Served, pack_message, served_encoder
 from perenne.stats.columns import Field, FieldKind
 
 BACKLOG_BYTES = 8 * 1024 * 1024
@@ -34,7 +34,7 @@ class Mirror:
         self._counters = counters
         self._limit = backlog
         self._waiting: deque[tuple[bytes, Served]] = deque()
-        self._bytes = 0
+        self._bytes = self._rows = 0
         self._gap: Served | None = None
 
     def send(self, served: Served, fields: tuple[Field, ...]) -> None:
@@ -57,10 +57,10 @@ class Mirror:
                 break
             self._waiting.popleft()
             self._bytes -= len(data)
+            self._wait(-served.rows)
         if not self._waiting:
             asyncio.get_running_loop().remove_writer(self._wire)
             self._report()
-        self._counters.set(Gauge.BACKLOG, len(self._waiting))
 
     async def drain(self, seconds: float) -> None:
         """Wait until nothing waits any more, or the time is up."""
@@ -80,17 +80,24 @@ class Mirror:
             return
         self._waiting.append((data, served))
         self._bytes += len(data)
+        self._wait(served.rows)
+
+    def _wait(self, rows: int) -> None:
+        """Note that so many rows more wait, so that they are counted if this process is killed."""
+        self._rows += rows
+        self._counters.set(Gauge.BACKLOG_ROWS, self._rows)
         self._counters.set(Gauge.BACKLOG, len(self._waiting))
 
     def _try(self, data: bytes, served: Served) -> bool:
         """Send a message; False if there is no room just now."""
         try:
-            self._wire.send(data)
+            self._wire.send(pack_message(self._counters.own(Gauge.SENT_ROWS), data))
         except BlockingIOError:
             return False
         except OSError:  # this message can never be sent: it is lost, the answer is not
             self._drop(served)
             return True
+        self._counters.add(Gauge.SENT_ROWS, served.rows)
         self._counters.add(Gauge.SENT)
         return True
 
@@ -105,7 +112,7 @@ class Mirror:
         if self._gap is None:
             return
         with contextlib.suppress(OSError):
-            self._wire.send(served_encoder.encode(self._gap))
+            self._wire.send(pack_message(self._counters.own(Gauge.SENT_ROWS), served_encoder.encode(self._gap)))
             self._gap = None
 
 

@@ -1,14 +1,16 @@
 """The observer: one niced process that keeps what the workers answered. It owns the row log, the windows and the challengers.
 
-It may die, hang or be slow at any time: a worker never waits for it, and what is lost is counted and said in the windows.
+It may die, hang or be slow at any time, and the disk may be full: a worker never waits for it, and what is lost is counted and
+said in the windows. Each message says how many rows were sent on its wire before, so that a later life knows what an earlier one
+took with it.
 """
 
 import contextlib
 import logging
 import os
 import selectors
+import signal
 import socket
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -23,10 +25,12 @@ from perenne.core.errors import PerenneError
 from perenne.core.ids import new_id
 from perenne.inference import Prediction, Signature
 from perenne.serving.challengers import Challenger, Package, agreeing, open_package
-from perenne.serving.counters import Counters, Gauge
-from perenne.serving.messages import CONSTANT, Flush, Served, flush_decoder, served_decoder, unpack_columns
+from perenne.serving.checkpoints import Checkpoints, Staged, discard
+from perenne.serving.compaction import Compactor
+from perenne.serving.counters import Account, Counters, Gauge
+from perenne.serving.messages import CONSTANT, Flush, Served, flush_decoder, unpack_columns, unpack_message
 from perenne.serving.model import Deployment, Role
-from perenne.serving.releases import CURRENT, read_release
+from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.windows import WindowKey, Windows
 from perenne.stats.columns import Column, Task
 from perenne.telemetry import logs
@@ -37,13 +41,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("perenne.observer")
 DIGEST_ROWS = 8_192
 DIGEST_SECONDS = 0.5
-POST_SECONDS = 5.0
-ROLL_SECONDS = 10.0
+CHECKPOINT_SECONDS = 5.0
+CHECKPOINT_BYTES = 8 * 1024 * 1024
+KEEP_BYTES = 64 * 1024 * 1024
 WATCH_SECONDS = 0.2
 MAX_WINDOWS = 512
 MAX_PACKAGES = 8
 NICENESS = 10
 _READ_AT_ONCE = 512
+_READ_ALL = 65_536  # more messages than the kernel's buffer holds
 
 
 class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +63,8 @@ class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
         The observer's end of the wire of each worker.
     control, counters : int
         The wire to the parent, and the shared counters.
+    server : str
+        Which server this is, in the names of its files; the same for each life of the observer.
     """
 
     folder: str
@@ -65,13 +73,18 @@ class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
     wires: tuple[int, ...]
     control: int
     counters: int
+    server: str = ""
 
 
 def run(options: ObserverOptions) -> None:
     """Be the observer until the parent goes."""
     logs.configure("perenne-observer")
     os.nice(NICENESS)
-    Observer(options).run()
+    observer, compactor = Observer(options), Compactor(Path(options.logs))
+    compactor.start()
+    signal.signal(signal.SIGTERM, lambda *_: observer.leave())
+    observer.run()
+    compactor.stop()
 
 
 class Observer:
@@ -91,11 +104,11 @@ class Observer:
     def __init__(self, options: ObserverOptions) -> None:
         self._folder = Path(options.folder)
         self._logs = Path(options.logs)
-        self._boot = new_id()
+        self._server = options.server or new_id()
         self._wires = [_open(handle) for handle in options.wires]
         self._control = _open(options.control)
         self._counters = Counters(options.counters, len(options.wires) + 1, len(options.wires))
-        self._windows = Windows(Path(options.spool), socket.gethostname(), self._boot)
+        self._windows = Windows(Path(options.spool), socket.gethostname(), self._server, new_id())
         self._row_log: RowLog | None = None
         self._waiting: list[Served] = []
         self._waiting_rows = 0
@@ -104,25 +117,41 @@ class Observer:
         self.challengers: list[Challenger] = []
         self._stat: tuple[int, int] | None = None
         self._selector = selectors.DefaultSelector()
-        for end in (*self._wires, self._control):
-            self._selector.register(end, selectors.EVENT_READ)
-        self._due = {"watch": 0.0, "digest": 0.0, "post": 0.0, "roll": 0.0}
+        for place, wire in enumerate(self._wires):
+            self._selector.register(wire, selectors.EVENT_READ, place)
+        self._selector.register(self._control, selectors.EVENT_READ)
+        self._due = {"watch": 0.0, "digest": 0.0, "checkpoint": 0.0}
+        self._leaving = self._refused = False
+        self._checkpoints = Checkpoints(self._logs, self._server, self._counters.ledger)
+        self._account = self._checkpoints.recover()
+        self._windows.sweep([file.hidden for file in self._checkpoints.open])
+        self._positions = list(self._account.positions)
+        self._kept = self._lost = 0
+        self._untold = self._account.untold
+        self._publish()
         self._watch()
+        self._take_all()
 
     def run(self) -> None:
-        """Observe until the parent closes its end of the control wire."""
-        while self.step(WATCH_SECONDS):
+        """Observe until told to go, or until the parent closes its end of the control wire."""
+        while not self._leaving and self.step(WATCH_SECONDS):
             pass
+        if self._leaving:
+            self._flush()
         self.close()
+
+    def leave(self) -> None:
+        """Write everything and end after what is being done now."""
+        self._leaving = True
 
     def step(self, seconds: float) -> bool:
         """Wait for messages, at most so long, and do what is due; False once the parent is gone."""
-        ready = {key.fileobj for key, _ in self._selector.select(seconds)}
-        for wire in self._wires:
-            if wire in ready:
-                self._read(wire, _READ_AT_ONCE)
+        ready = [key for key, _ in self._selector.select(seconds)]
+        for key in ready:
+            if key.fileobj is not self._control:
+                self._read(key.data, _READ_AT_ONCE)
         self._work()
-        return self._control not in ready or self._answer_parent()
+        return all(key.fileobj is not self._control for key in ready) or self._answer_parent()
 
     def close(self) -> None:
         """Let go of the wires."""
@@ -139,13 +168,8 @@ class Observer:
         if self._waiting_rows >= DIGEST_ROWS or (self._waiting and now >= self._due["digest"]):
             self._digest()
             self._due["digest"] = time.monotonic() + DIGEST_SECONDS
-        if len(self._windows) and (now >= self._due["post"] or len(self._windows) > MAX_WINDOWS):
-            self._post(now)
-        if self._row_log is not None and self._row_log.bytes:
-            from perenne.serving.row_log import ROLL_BYTES
-
-            if now >= self._due["roll"] or self._row_log.bytes >= ROLL_BYTES:
-                self._roll(now)
+        if now >= self._due["checkpoint"] or (self._is_full() and not self._refused):
+            self._checkpoint()
 
     def _answer_parent(self) -> bool:
         """Flush if asked to; False if the parent is gone."""
@@ -155,40 +179,57 @@ class Observer:
             return True
         except ConnectionError:  # the parent went without reading the last reply
             data = b""
-        for wire in self._wires:
-            self._read(wire, sys.maxsize)
-        self._flush()
-        if data:
+        kept = self._flush()
+        if data and kept:
             with contextlib.suppress(OSError):  # gone meanwhile: the next turn notices
                 self._control.send(msgspec.msgpack.encode(Flush(flush_decoder.decode(data).token)))
         return bool(data)
 
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
+        """Write everything that was sent so far; False if the disk refuses it."""
+        self._take_all()
         self._watch()
-        self._digest()
-        now = time.monotonic()
-        self._post(now)
-        if self._row_log is not None:
-            self._roll(now)
+        return self._checkpoint()
 
-    def _read(self, wire: socket.socket, most: int) -> None:
+    def _take_all(self) -> None:
+        """Take what was sent so far; what should lie on a wire and does not was lost with an earlier life."""
+        for place in range(len(self._wires)):
+            sent = self._counters.get(Gauge.SENT_ROWS, place)
+            self._read(place, _READ_ALL)
+            self._miss(place, sent)
+
+    def _miss(self, place: int, position: int) -> None:
+        """Count the rows before a position of a wire that never came."""
+        if position > self._positions[place]:
+            self._lose(position - self._positions[place])
+            self._positions[place] = position
+
+    def _lose(self, rows: int) -> None:
+        self._lost += rows
+        self._untold += rows
+
+    def _read(self, place: int, most: int) -> None:
         """Take what lies on a wire; much at once is digested on the way, so that memory stays bounded."""
         for _ in range(most):
             try:
-                data = wire.recv(1 << 20)
+                data = self._wires[place].recv(1 << 20)
             except BlockingIOError:
                 return
             if not data:
                 return
             try:
-                served = served_decoder.decode(data)
+                position, served = unpack_message(data)
             except msgspec.DecodeError:
-                log.error("a message of another release was dropped")
+                log.error("a message of another release was dropped")  # the next one's position tells how many rows
                 continue
+            self._miss(place, position)
+            self._positions[place] = position + served.rows
             self._waiting.append(served)
             self._waiting_rows += served.rows
             if self._waiting_rows >= DIGEST_ROWS:
                 self._digest()
+                if self._is_full():
+                    self._checkpoint()
 
     def _watch(self) -> None:
         """Follow the release: its challengers, and the length of its windows."""
@@ -200,7 +241,7 @@ class Observer:
             return
         self._stat = (stat.st_ino, stat.st_mtime_ns)
         try:
-            deployment = read_release(self._folder).deployment
+            deployment = find_release(self._folder)[0].deployment
         except PerenneError as error:
             log.error("the release cannot be read: %s", error)
             return
@@ -227,9 +268,13 @@ class Observer:
 
     def _digest(self) -> None:
         """Log and count what waits, together where the same version answered in the same role and window."""
-        if not self._waiting or self._deployment is None:
+        if not self._waiting:
             return
-        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
+        waiting, rows = self._waiting, self._waiting_rows
+        self._waiting, self._waiting_rows = [], 0
+        if self._deployment is None:  # nothing is known of what they answer
+            self._lose(rows)
+            return
         length = self._deployment.window_length
 
         def group_of(served: Served) -> tuple[str, str, str, int, bool]:
@@ -237,23 +282,27 @@ class Observer:
 
         for (version, tree, role, start, answered), served in groupby(sorted(waiting, key=group_of), group_of):
             group = list(served)
+            rows, kept = sum(served.rows for served in group), self._kept
             try:
                 self._digest_group(WindowKey(self._deployment.name, role, version, start, length), tree, group, answered)
             except Exception as error:  # one bad group must not cost the others
                 log.error("%d requests to %s could not be kept: %s: %s", len(group), version, type(error).__name__, error)
+                self._lose(rows - (self._kept - kept))
 
     def _digest_group(self, key: WindowKey, tree: str, group: list[Served], answered: bool) -> None:
         package = self._package(tree)
         watched = package.reference is not None and key.variant != CONSTANT
         window = self._windows.window(key, package.reference) if watched and package.reference else None
         if window is not None:
-            window.dropped += sum(served.dropped for served in group)
+            window.dropped += sum(served.dropped for served in group) + self._untold
+            self._untold = 0
         group = [served for served in group if served.rows]
         if not group:
             return
         columns = unpack_columns([served.columns for served in group], package.signature.fields)
         prediction = _prediction(group, package.signature) if answered else None
         self._log(package, key, tree, group, columns, prediction)
+        self._kept += sum(served.rows for served in group)
         if window is not None:
             window.add_requests(group)
             if prediction is not None:
@@ -305,19 +354,85 @@ class Observer:
         from perenne.serving import row_log
 
         if self._row_log is None:
-            self._row_log = row_log.RowLog(self._logs, self._boot)
+            self._row_log = row_log.RowLog(self._logs, self._server)
         signature = package.signature
         batch = row_log.batch_of(signature, key, tree, group, columns, prediction)
         self._row_log.add(batch, signature.fields, signature.task)
 
-    def _post(self, now: float) -> None:
-        self._windows.post()
-        self._due["post"] = now + POST_SECONDS
+    def _is_full(self) -> bool:
+        """Tell whether so much waits that it is not to wait for its time."""
+        from_log = 0 if self._row_log is None else self._row_log.bytes
+        return from_log >= CHECKPOINT_BYTES or len(self._windows) > MAX_WINDOWS
 
-    def _roll(self, now: float) -> None:
-        assert self._row_log is not None
-        self._counters.add(Gauge.LOGGED_ROWS, self._row_log.roll())
-        self._due["roll"] = now + ROLL_SECONDS
+    def _checkpoint(self) -> bool:
+        """Write the rows and windows that wait, and the account; False if the disk refuses.
+
+        What it refuses waits for the next time, up to a limit; beyond it, it is dropped and counted.
+        """
+        self._digest()
+        self._due["checkpoint"] = time.monotonic() + CHECKPOINT_SECONDS
+        files: list[Staged] = []
+        before = self._account
+        try:
+            self._checkpoints.settle()
+            if self._is_settled():
+                return True
+            for staged in self._stage():
+                files.append(staged)
+            self._commit(files)
+            self._checkpoints.settle()
+        except Exception as error:
+            if self._account is before:
+                discard(files)
+            self._refuse(error)
+            return False
+        if self._refused:
+            log.warning("the log can be written again")
+            self._refused = False
+        return True
+
+    def _is_settled(self) -> bool:
+        return not (self._kept or self._lost or len(self._windows)) and tuple(self._positions) == self._account.positions
+
+    def _stage(self) -> Iterator[Staged]:
+        if self._row_log is not None:
+            yield from self._row_log.stage(self._account.sequence + 1)
+        yield from self._windows.stage()
+
+    def _commit(self, files: list[Staged]) -> None:
+        before = self._account
+        account = Account(
+            sequence=before.sequence + 1,
+            logged=before.logged + (0 if self._row_log is None or not files else self._row_log.rows),
+            dropped=before.dropped + self._lost,
+            untold=self._untold,
+            positions=tuple(self._positions),
+        )
+        self._checkpoints.commit(files, account)
+        self._account = account
+        self._kept = self._lost = 0
+        self._windows.clear()
+        if self._row_log is not None:
+            self._row_log.clear()
+        self._publish()
+
+    def _refuse(self, error: Exception) -> None:
+        """Keep what the disk did not take; drop it if it is too much, or cannot be written at all."""
+        if not self._refused:
+            log.error("the log cannot be written: %s", getattr(error, "strerror", None) or f"{type(error).__name__}: {error}")
+        self._refused = True
+        bytes_kept = 0 if self._row_log is None else self._row_log.bytes
+        if isinstance(error, OSError) and bytes_kept < KEEP_BYTES and len(self._windows) <= MAX_WINDOWS:
+            return
+        if self._kept:
+            log.error("%d rows are dropped, for the log cannot be written", self._kept)
+        self._untold += self._windows.clear()
+        self._lose(self._kept)
+        self._commit([])
+
+    def _publish(self) -> None:
+        self._counters.set(Gauge.LOGGED_ROWS, self._account.logged)
+        self._counters.set(Gauge.DROPPED, self._account.dropped)
 
 
 def _prediction(group: Iterable[Served], signature: Signature) -> Prediction:

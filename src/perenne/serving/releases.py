@@ -3,18 +3,23 @@
 ::
 
     releases/<deployment>/current.json                 the `Release`; replaced whole, last
+    releases/<deployment>/history/<generation>.json    the last few, the present one among them: read if `current.json` is damaged
     releases/<deployment>/versions/<tree digest>/…     one package per variant
+
+Whoever writes it may be killed at any point: what can be seen under its own name is whole and on the disk.
 """
 
+import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perenne.core import json
-from perenne.core.errors import NotFound
+from perenne.core.errors import NotFound, PerenneError
 from perenne.serving.model import Deployment, Release
-from perenne.storage.files import write_atomically
+from perenne.storage.files import ABANDONED_S, sweep, sync_file, sync_folder, write_atomically
 from perenne.storage.objects import ObjectStore
 from perenne.storage.trees import fetch_tree
 
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
 
 CURRENT = "current.json"
 VERSIONS = "versions"
+HISTORY = "history"
+_REMEMBERED = 3
 
 
 def release(workspace: "Workspace", deployment: Deployment, *, replay: bool | None = None) -> Path:
@@ -40,14 +47,16 @@ def release(workspace: "Workspace", deployment: Deployment, *, replay: bool | No
         Whether requests may say when they happened: for recorded traffic in accelerated time. As before if not given.
     """
     folder = workspace.settings.releases / deployment.name
-    present = read_release(folder) if (folder / CURRENT).exists() else None
+    present = _present(folder)
     if replay is None:
         replay = present is not None and present.replay
     if present is not None and present.deployment.generation >= deployment.generation and present.replay == replay:
         return folder
     for variant in deployment.variants:
         _materialise(workspace.objects, variant.tree, folder / VERSIONS / variant.tree)
-    write_atomically(folder / CURRENT, json.encode(Release(deployment=deployment, replay=replay)))
+    data = json.encode(Release(deployment=deployment, replay=replay))
+    write_atomically(folder / HISTORY / f"{deployment.generation:010d}.json", data)
+    write_atomically(folder / CURRENT, data)
     _prune(folder, deployment, present)
     return folder
 
@@ -65,9 +74,37 @@ def read_release(folder: Path) -> Release:
     return json.decode(data, Release, what=CURRENT)
 
 
+def find_release(folder: Path) -> tuple[Release, str]:
+    """Read what a folder releases, and what is wrong with it: if `current.json` is damaged, the newest release that can be read.
+
+    Raises
+    ------
+    PerenneError
+        As `read_release`, if there is no other.
+    """
+    try:
+        return read_release(folder), ""
+    except PerenneError as error:
+        for path in sorted((folder / HISTORY).glob("[0-9]*.json"), reverse=True):
+            try:
+                release = json.decode(path.read_bytes(), Release, what=path.name)
+            except (OSError, PerenneError):
+                continue
+            return release, f"generation {release.deployment.generation} from the history is served, for {error.message}"
+        raise
+
+
 def package_folder(folder: Path, tree: str) -> Path:
     """Return where the package of a variant lies in a release folder."""
     return folder / VERSIONS / tree
+
+
+def _present(folder: Path) -> Release | None:
+    """Read what was released last; None if that is nothing, or cannot be read and is to be written anew."""
+    try:
+        return read_release(folder)
+    except PerenneError:
+        return None
 
 
 def _materialise(objects: ObjectStore, tree: str, target: Path) -> None:
@@ -77,13 +114,23 @@ def _materialise(objects: ObjectStore, tree: str, target: Path) -> None:
     beside = Path(tempfile.mkdtemp(dir=target.parent, prefix=".incoming-"))
     try:
         fetch_tree(objects, tree, beside)
+        _sync_tree(beside)
         try:
             beside.rename(target)
         except OSError:
             if not target.exists():  # somebody else was first: theirs is the same by content
                 raise
+        sync_folder(target.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def _sync_tree(root: Path) -> None:
+    """Wait until every file and folder below a folder is on the disk."""
+    for folder, _, files in os.walk(root):
+        for name in files:
+            sync_file(Path(folder, name))
+        sync_folder(Path(folder))
 
 
 def _prune(folder: Path, deployment: Deployment, present: Release | None) -> None:
@@ -92,5 +139,21 @@ def _prune(folder: Path, deployment: Deployment, present: Release | None) -> Non
     if present is not None:
         needed |= {variant.tree for variant in present.deployment.variants}
     for path in (folder / VERSIONS).iterdir():
-        if path.name not in needed and not path.name.startswith(".incoming-"):
+        if path.name.startswith(".incoming-"):
+            _remove_abandoned(path)
+        elif path.name not in needed:
             shutil.rmtree(path, ignore_errors=True)
+    sweep(folder)
+    sweep(folder / HISTORY)
+    for path in sorted((folder / HISTORY).glob("[0-9]*.json"))[:-_REMEMBERED]:
+        path.unlink(missing_ok=True)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what a writer that was killed left behind more than a day ago."""
+    try:
+        abandoned = path.stat().st_mtime < time.time() - ABANDONED_S
+    except FileNotFoundError:
+        return
+    if abandoned:
+        shutil.rmtree(path, ignore_errors=True)

@@ -2,15 +2,15 @@
 
 ::
 
-    logs/inference/model=M/version=V/date=2013-04-01/hour=07/part-<boot>-<sequence>.parquet
+    logs/inference/model=M/version=V/date=2013-04-01/hour=07/part-<server>-<checkpoint>-<number>.parquet
 
 The folders go by the time of arrival, which is in the prediction id, so that a row is found without an index. Model and version
-are escaped as in URLs. A file is written beside and renamed: what can be seen is whole.
+are escaped as in URLs. A part is written under a hidden name and gets its own in a checkpoint: what can be seen is whole, on the
+disk, and never changes.
 """
 
 import functools
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from perenne.core.clock import HOUR, SECOND, format_time
 from perenne.inference import Prediction, Signature
 from perenne.serving.challengers import labels
+from perenne.serving.checkpoints import Staged, make_folder, write_durably
 from perenne.serving.messages import Served
 from perenne.serving.model import Constant
 from perenne.serving.windows import WindowKey
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task
 
-ROLL_BYTES = 8 * 1024 * 1024
 Floats: TypeAlias = NDArray[np.float64]
 Logged: TypeAlias = tuple[Sequence[Constant | None] | Floats | None, Floats | None, Floats | None]
 _FEATURE = "f_"
@@ -75,16 +75,20 @@ class RowLog:
     ----------
     logs : Path
         The folder of logs.
-    boot : str
-        Id of this process; part of every file's name.
+    server : str
+        Whose log it is; part of every file's name.
+
+    Attributes
+    ----------
+    rows, bytes : int
+        How much waits.
     """
 
-    def __init__(self, logs: Path, boot: str) -> None:
+    def __init__(self, logs: Path, server: str) -> None:
         self._logs = logs
-        self._boot = boot
-        self._sequence = 0
+        self._server = server
         self._waiting: dict[tuple[str, int], list[pa.Table]] = {}
-        self.bytes = 0
+        self.rows = self.bytes = 0
 
     def add(self, batch: Batch, fields: tuple[Field, ...], task: Task) -> None:
         """Take rows."""
@@ -94,26 +98,23 @@ class RowLog:
         for hour in present:
             part = table if len(present) == 1 else table.filter(pa.array(hours == hour))
             self._waiting.setdefault((batch.version, hour), []).append(part)
+        self.rows += table.num_rows
         self.bytes += table.nbytes
 
-    def roll(self) -> int:
-        """Write all that waits, one file per version and hour; return how many rows that were."""
-        rows = 0
-        for (version, hour), parts in self._waiting.items():
+    def stage(self, sequence: int) -> Iterator[Staged]:
+        """Write all that waits for a checkpoint, one part per version and hour."""
+        for number, ((version, hour), parts) in enumerate(self._waiting.items()):
+            folder = hour_folder(self._logs, version, hour)
+            make_folder(folder, self._logs)
+            name = f"part-{self._server}-{sequence:08d}-{number:03d}.parquet"
             table = pa.concat_tables(parts, promote_options="default")
-            self._write(hour_folder(self._logs, version, hour), table)
-            rows += table.num_rows
-        self._waiting.clear()
-        self.bytes = 0
-        return rows
+            write_durably(folder / f".{name}", functools.partial(pq.write_table, table, compression="zstd"))
+            yield Staged(folder / f".{name}", folder / name)
 
-    def _write(self, folder: Path, table: pa.Table) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        name = f"part-{self._boot}-{self._sequence:08d}.parquet"
-        self._sequence += 1
-        beside = folder / f".{name}"
-        pq.write_table(table, beside, compression="zstd")
-        os.replace(beside, folder / name)
+    def clear(self) -> None:
+        """Begin anew."""
+        self._waiting.clear()
+        self.rows = self.bytes = 0
 
 
 def batch_of(

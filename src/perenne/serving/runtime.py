@@ -111,6 +111,11 @@ class Runtime:
         """Tell whether requests should come here."""
         return self.lineup is not None and not self.draining
 
+    @property
+    def problem(self) -> str:
+        """What could not be loaded, in a line; empty if nothing."""
+        return self.counters.notes().get(self.counters.block, "")
+
     def require_lineup(self) -> Lineup:
         """Return who answers. Raises Unavailable while nothing is loaded."""
         if self.lineup is None:
@@ -124,7 +129,8 @@ class Runtime:
             raise NotFound("there is no model of that name here", code="RESOURCE_DOES_NOT_EXIST")
         if version is None:
             return _default_target(lineup)
-        for loaded, role in ((lineup.champion, Role.CHAMPION), (lineup.previous, Role.PREVIOUS)):
+        first = Role.PREVIOUS if lineup.stand_in else Role.CHAMPION
+        for loaded, role in ((lineup.champion, first), (lineup.previous, Role.PREVIOUS)):
             if loaded is not None and version in (loaded.number, loaded.version):
                 halted = role is Role.CHAMPION and lineup.deployment.stop is not None
                 return _default_target(lineup) if halted else Target(loaded, role.value, "explicit")
@@ -252,10 +258,13 @@ class Runtime:
 
 def _default_target(lineup: Lineup) -> Target:
     stop = lineup.deployment.stop
+    previous = lineup.champion if lineup.stand_in else lineup.previous
+    if stop is None and lineup.stand_in:
+        return Target(lineup.champion, Role.PREVIOUS.value, "fallback")
     if stop is None:
         return Target(lineup.champion, Role.CHAMPION.value)
-    if stop.mode is StopMode.PREVIOUS and lineup.previous is not None:
-        return Target(lineup.previous, Role.PREVIOUS.value, "stopped")
+    if stop.mode is StopMode.PREVIOUS and previous is not None:
+        return Target(previous, Role.PREVIOUS.value, "stopped")
     return Target(lineup.champion, CONSTANT, "stopped")
 
 

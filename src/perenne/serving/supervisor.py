@@ -1,96 +1,48 @@
-"""The parent of a model server's processes: it holds the sockets, so that any child may die and come back."""
+"""The parent of a model server's processes: it holds the sockets, so that any child may die, come back or be replaced.
 
+
+There are twice as many places as workers, each with a wire to the observer and a block of counters. A worker that is told to go
+keeps its place until it has gone, and its successor starts in a free one beside it.
+"""
+
+import contextlib
 import logging
 import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
+from msgspec.structs import replace
 
 from perenne.auth.keyring import count_valid
-from perenne.core.errors import Unavailable
+from perenne.core.clock import SECOND, SystemClock
+from perenne.core.errors import PerenneError, Unavailable
 from perenne.core.ids import new_id
 from perenne.net.listening import Listening, check_listening
+from perenne.serving.children import Child
 from perenne.serving.counters import Counters, Gauge
+from perenne.serving.handover import Handover
 from perenne.serving.messages import Flush, flush_decoder, socket_pair
 from perenne.serving.metrics import name_of_block
 from perenne.serving.mirror import BACKLOG_BYTES
 from perenne.serving.observer import ObserverOptions
-from perenne.serving.releases import read_release
+from perenne.serving.releases import find_release
+from perenne.serving.status import ServerStatus, remove_status, write_status
 from perenne.serving.worker import BODY_BYTES, GRACE_SECONDS, WorkerOptions
 
 log = logging.getLogger("perenne.serving")
 
 BACKLOG = 2_048
 _POLL_SECONDS = 0.1
-_MAX_PAUSE = 10.0
-_STEADY_SECONDS = 30.0
-_PACKAGE_ROOT = str(Path(__file__).parents[2])
-
-
-class _Child:
-    """A process that is started again when it dies, after a pause that grows with each early death."""
-
-    def __init__(self, arguments: list[str], handles: tuple[int, ...], block: int) -> None:
-        self._arguments = arguments
-        self._handles = handles
-        self.block = block
-        self.process: subprocess.Popen[bytes] | None = None
-        self._started = 0.0
-        self._pause = 0.0
-        self._again = 0.0
-
-    def start(self) -> None:
-        """Start the process."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": _with_package(os.environ.get("PYTHONPATH"))}
-        command = [sys.executable, "-P", "-m", "perenne.app.model_server", *self._arguments]
-        self.process = subprocess.Popen(
-            command,
-            pass_fds=self._handles,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self._started = time.monotonic()
-
-    def gone(self) -> bool:
-        """Tell whether the process has died; the first call after its death also decides when it may start again."""
-        if self.process is None:
-            return True
-        if self.process.poll() is None:
-            return False
-        early = time.monotonic() - self._started < _STEADY_SECONDS
-        self._pause = min(_MAX_PAUSE, max(0.2, 2 * self._pause)) if early else 0.0
-        self._again = time.monotonic() + self._pause
-        self.process = None
-        return True
-
-    def due(self) -> bool:
-        """Tell whether a dead process may start again."""
-        return time.monotonic() >= self._again
-
-    def tell(self, number: int) -> None:
-        """Send a signal."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(number)
-
-    def wait(self, seconds: float) -> None:
-        """Wait for the process to end; after the time is up, end it."""
-        if self.process is None:
-            return
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+_ASK_AGAIN_SECONDS = 1.0
+_REPORT = 5 * SECOND
+_REPORT_TURNS = 3
 
 
 class ModelServer:
@@ -120,6 +72,8 @@ class ModelServer:
         How much may wait in a worker for a slow observer before rows are dropped.
     drain_seconds : float
         How long, once told to stop, it says that it is not ready before it stops accepting.
+    listening : socket, optional
+        A socket that listens already, from a predecessor; see `handover`.
     """
 
     def __init__(
@@ -137,44 +91,44 @@ class ModelServer:
         body_bytes: int = BODY_BYTES,
         backlog_bytes: int = BACKLOG_BYTES,
         drain_seconds: float = 0.0,
+        listening: socket.socket | None = None,
     ) -> None:
         self._where = where = where or Listening(host=host)
         host = where.host
         check_listening(where, count_valid(tokens))
         self._folder = folder
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            self._listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        except OSError as error:
-            raise Unavailable(
-                f"port {port} on {host} cannot be listened on: {error.strerror}", code="serve.port", hint="choose another port"
-            ) from None
+        self._spool = spool
+        self._listening = _listen(host, port) if listening is None else listening
         self.port: int = self._listening.getsockname()[1]
-        self.counters = Counters.create(workers + 1)
+        places = 2 * workers
+        self.counters = Counters.create(places + 1)
         self._drain_seconds = drain_seconds
-        self._wires = [socket_pair() for _ in range(workers)]
+        self._wires = [socket_pair() for _ in range(places)]
         self._control, self._observer_control = socket_pair()
-        self._workers = [
-            self._worker(
-                WorkerOptions(
-                    folder=str(folder.absolute()),
-                    index=index,
-                    workers=workers,
-                    listening=self._listening.fileno(),
-                    wire=self._wires[index][0].fileno(),
-                    counters=self.counters.handle,
-                    where=where,
-                    port=self.port,
-                    tokens="" if tokens is None else str(tokens.absolute()),
-                    token_rate=token_rate,
-                    body_bytes=body_bytes,
-                    backlog_bytes=backlog_bytes,
-                    drain_seconds=drain_seconds,
-                )
-            )
-            for index in range(workers)
-        ]
+        self._options = WorkerOptions(
+            folder=str(folder.absolute()),
+            index=0,
+            workers=places,
+            listening=self._listening.fileno(),
+            wire=-1,
+            counters=self.counters.handle,
+            where=where,
+            port=self.port,
+            tokens="" if tokens is None else str(tokens.absolute()),
+            token_rate=token_rate,
+            body_bytes=body_bytes,
+            backlog_bytes=backlog_bytes,
+            drain_seconds=drain_seconds,
+        )
+        self._wanted = workers
+        self._free = list(range(places))
+        self._workers: list[Child] = []
+        self._leaving: list[Child] = []
+        self._changing = threading.RLock()
+        self._id = new_id()
         self._observer = self._observe(logs, spool)
+        self._handover: Handover | None = None
+        self._status: ServerStatus | None = None
         self._stopping = threading.Event()
         self._guard = threading.Thread(target=self._keep_alive, name="perenne-serve", daemon=True)
         self._flushing = threading.Lock()
@@ -186,8 +140,9 @@ class ModelServer:
 
     def start(self) -> None:
         """Start the processes; `wait_ready` waits until they answer."""
-        for child in (self._observer, *self._workers):
-            child.start()
+        self._observer.start()
+        for _ in range(self._wanted):
+            self._add_worker()
         self._guard.start()
 
     def wait_ready(self, timeout: float = 60.0) -> None:
@@ -198,12 +153,14 @@ class ModelServer:
         Unavailable
             If it takes longer, or the release cannot be loaded.
         """
-        wanted = read_release(self._folder).deployment.generation
-        failures = self.counters.total(Gauge.LOAD_FAILURES)
+        release, _ = find_release(self._folder)
+        wanted = release.deployment.generation
         deadline = time.monotonic() + timeout
-        while not self._is_ready(wanted):
-            if self.counters.total(Gauge.LOAD_FAILURES) > failures:
-                raise Unavailable("the release cannot be loaded", code="serve.load", hint="the server's log says why")
+        while (waiting := self._unready(wanted)) or len(self._workers) < self._wanted:
+            if any(self._has_failed(block, wanted) for block in waiting):
+                raise Unavailable(
+                    self.problem() or "the release cannot be loaded", code="serve.load", hint="the server's log says more"
+                )
             if time.monotonic() > deadline or self._stopping.is_set():
                 raise Unavailable(f"the model server was not ready within {timeout:g} s", code="serve.not_ready")
             time.sleep(0.01)
@@ -221,12 +178,37 @@ class ModelServer:
         with self._flushing:
             while self.counters.total(Gauge.BACKLOG) and time.monotonic() < deadline:
                 time.sleep(0.005)
-            self._control.send(msgspec.msgpack.encode(Flush(token)))
-            while (left := deadline - time.monotonic()) > 0:
-                readable, _, _ = select.select([self._control], [], [], left)
-                if readable and flush_decoder.decode(self._control.recv(65_536)).token == token:
+            while time.monotonic() < deadline:
+                with contextlib.suppress(BlockingIOError):  # it hangs, and has been asked often enough
+                    self._control.send(msgspec.msgpack.encode(Flush(token)))
+                if self._confirmed(token, min(deadline, time.monotonic() + _ASK_AGAIN_SECONDS)):
                     return
         raise Unavailable(f"the observer did not write its rows within {timeout:g} s", code="serve.flush")
+
+    def restart_workers(self, timeout: float = 60.0) -> None:
+        """Replace the workers one at a time, each once its successor answers. No request is lost.
+
+        Raises
+        ------
+        Unavailable
+            If a successor does not get ready; the worker it was to replace stays.
+        """
+        with self._changing:
+            for old in list(self._workers):
+                if self._stopping.is_set():
+                    break
+                self._replace(old, time.monotonic() + timeout)
+
+    def wait_for_successor(self, leave: Callable[[], None]) -> None:
+        """Let another server take over the port (`handover.find_predecessor`); `leave` is called when it answers."""
+        try:
+            self._handover = Handover(self._folder, self._listening, leave)
+        except OSError as error:
+            log.warning("no other server can take over from this one: %s", error.strerror or error)
+
+    def problem(self) -> str:
+        """Say what could not be loaded, in a line; empty if nothing."""
+        return "; ".join(sorted(set(self.counters.notes().values())))
 
     def stop(self) -> None:
         """Finish what is being answered, write what was observed, and end every process. Doing it twice changes nothing."""
@@ -235,15 +217,23 @@ class ModelServer:
         self._stopping.set()
         if self._guard.is_alive():
             self._guard.join()
-        for child in self._workers:
-            child.tell(signal.SIGTERM)
-        for child in self._workers:
-            child.wait(self._drain_seconds + GRACE_SECONDS + 5)
+        if self._handover is not None:
+            self._handover.close()
+        self._listening.close()  # so that nobody is kept waiting for a worker that does not come
+        with self._changing:
+            children = [*self._workers, *self._leaving]
+        for child in children:
+            if not child.told:
+                child.tell(signal.SIGTERM)
+        for child in children:
+            child.wait(self._drain_seconds + 2 * GRACE_SECONDS + 5)
         self._control.close()
         self._observer.tell(signal.SIGCONT)
         self._observer.wait(30)
-        for end in (self._listening, self._observer_control, *(end for pair in self._wires for end in pair)):
+        for end in (self._observer_control, *(end for pair in self._wires for end in pair)):
             end.close()
+        if self._status is not None:
+            remove_status(self._spool, self._status.deployment, self._id)
         os.close(self.counters.handle)
 
     def __enter__(self) -> "ModelServer":
@@ -254,7 +244,7 @@ class ModelServer:
         self.stop()
 
     def pids(self) -> dict[str, int]:
-        """Return the ids of the processes that run, by `worker-<n>` and `observer`."""
+        """Return the ids of the processes that run and are to stay, by `worker-<place>` and `observer`."""
         named = {f"worker-{child.block}": child for child in self._workers} | {"observer": self._observer}
         return {name: child.process.pid for name, child in named.items() if child.process is not None}
 
@@ -268,11 +258,57 @@ class ModelServer:
             found[f"{name}.silent_seconds"] = round(max(0.0, now - beat), 1) if beat else None
         return found
 
-    def _worker(self, options: WorkerOptions) -> _Child:
+    def _add_worker(self) -> Child:
+        """Start a worker in a free place."""
+        place = self._free.pop(0)
+        options = replace(self._options, index=place, wire=self._wires[place][0].fileno())
         arguments = ["worker", msgspec.json.encode(options).decode()]
-        return _Child(arguments, (options.listening, options.wire, options.counters), options.index)
+        child = Child(arguments, (options.listening, options.wire, options.counters), place)
+        self.counters.mark_running(place, True)
+        self._workers.append(child)
+        self._revive(child)
+        return child
 
-    def _observe(self, logs: Path, spool: Path) -> _Child:
+    def _replace(self, old: Child, deadline: float) -> None:
+        """Start a worker beside another one; once it answers, tell that one to go, and wait until it has gone."""
+        while not self._free and time.monotonic() < deadline and not self._stopping.is_set():
+            self._look_after()
+            time.sleep(0.01)
+        if old not in self._workers:  # it was told to go by somebody else meanwhile
+            return
+        if not self._free:
+            raise Unavailable("workers that were told to go are still answering", code="serve.restart", hint="try again later")
+        new = self._add_worker()
+        generation = self.counters.get(Gauge.GENERATION, old.block)
+        while not self._is_ready(new.block, generation):
+            failed = self._has_failed(new.block, generation)
+            if failed or time.monotonic() > deadline or self._stopping.is_set():
+                problem = self.problem() if failed else "it took too long"
+                self._let_go(new)
+                raise Unavailable(f"a new worker is not ready, the old one stays: {problem}", code="serve.restart")
+            self._look_after()
+            time.sleep(0.01)
+        if old in self._workers:
+            self._let_go(old)
+        while old in self._leaving and not self._stopping.is_set():
+            self._look_after()
+            time.sleep(0.01)
+
+    def _let_go(self, child: Child) -> None:
+        """Tell a worker to go; it keeps its place until it has."""
+        self._workers.remove(child)
+        self._leaving.append(child)
+        child.told = True
+        child.tell(signal.SIGTERM)
+
+    def _confirmed(self, token: str, until: float) -> bool:
+        while (left := until - time.monotonic()) > 0:
+            readable, _, _ = select.select([self._control], [], [], left)
+            if readable and flush_decoder.decode(self._control.recv(65_536)).token == token:
+                return True
+        return False
+
+    def _observe(self, logs: Path, spool: Path) -> Child:
         options = ObserverOptions(
             folder=str(self._folder.absolute()),
             logs=str(logs.absolute()),
@@ -280,27 +316,101 @@ class ModelServer:
             wires=tuple(ours.fileno() for _, ours in self._wires),
             control=self._observer_control.fileno(),
             counters=self.counters.handle,
+            server=self._id,
         )
         handles = (*options.wires, options.control, options.counters)
-        return _Child(["observer", msgspec.json.encode(options).decode()], handles, len(self._wires))
+        return Child(["observer", msgspec.json.encode(options).decode()], handles, len(self._wires))
 
-    def _is_ready(self, generation: int) -> bool:
-        blocks = range(self.counters.blocks)
-        return all(
-            self.counters.get(Gauge.READY, block) and self.counters.get(Gauge.GENERATION, block) >= generation for block in blocks
-        )
+    def _blocks(self) -> list[int]:
+        """Return the blocks of the processes that are to be ready: the workers that stay, and the observer."""
+        return [*(child.block for child in list(self._workers)), self._observer.block]
+
+    def _has_failed(self, block: int, generation: int) -> bool:
+        tried = self.counters.get(Gauge.TRIED, block) >= generation
+        return tried and self.counters.get(Gauge.GENERATION, block) < generation
+
+    def _unready(self, generation: int) -> list[int]:
+        return [block for block in self._blocks() if not self._is_ready(block, generation)]
+
+    def _is_ready(self, block: int, generation: int) -> bool:
+        return bool(self.counters.get(Gauge.READY, block)) and self.counters.get(Gauge.GENERATION, block) >= generation
 
     def _keep_alive(self) -> None:
+        turn = 0
         while not self._stopping.wait(_POLL_SECONDS):
-            for child in (*self._workers, self._observer):
-                if child.process is not None and child.gone():
-                    self.counters.mark_gone(child.block)
-                if child.process is None and child.due():
-                    try:
-                        child.start()
-                    except OSError as error:
-                        log.error("a process of the model server cannot be started: %s", error)
+            turn += 1
+            if self._changing.acquire(blocking=False):  # whoever replaces workers looks after them
+                try:
+                    self._look_after()
+                finally:
+                    self._changing.release()
+            self._revive(self._observer)
+            if turn % _REPORT_TURNS == 0:
+                self._report()
+
+    def _report(self) -> None:
+        """Leave word of what is served when it changes, and now and then."""
+        try:
+            deployment = find_release(self._folder)[0].deployment
+        except PerenneError:
+            return
+        generations = [self.counters.get(Gauge.GENERATION, block) for block in self._blocks()[:-1] if self._is_ready(block, 0)]
+        status = ServerStatus(
+            deployment=deployment.name,
+            server=self._id,
+            url=self.url,
+            generation=min(generations, default=0),
+            wanted=deployment.generation,
+            ready=len(generations),
+            workers=self._wanted,
+            dropped=self.counters.total(Gauge.DROPPED),
+            problem=self.problem(),
+            seen=SystemClock().now(),
+        )
+        before = self._status
+        if before and status == replace(before, seen=status.seen, dropped=status.dropped) and status.seen < before.seen + _REPORT:
+            return
+        self._status = status
+        try:
+            write_status(self._spool, status)
+        except OSError as error:
+            log.warning("the status of the server cannot be written: %s", error.strerror)
+
+    def _look_after(self) -> None:
+        """Start what died, and start a successor for each worker that was told to go."""
+        for child in list(self._leaving):
+            if child.gone():
+                self._leaving.remove(child)
+                self.counters.mark_gone(child.block, died=False)
+                self.counters.mark_running(child.block, False)
+                self._free.append(child.block)
+        for child in list(self._workers):
+            if self.counters.get(Gauge.DRAINING, child.block) and not child.gone():
+                self._workers.remove(child)
+                self._leaving.append(child)
+                child.told = True
+            else:
+                self._revive(child)
+        while len(self._workers) < self._wanted and self._free:
+            self._add_worker()
+
+    def _revive(self, child: Child) -> None:
+        if child.process is not None and child.gone():
+            self.counters.mark_gone(child.block)
+        if child.process is None and child.due():
+            try:
+                child.start()
+            except OSError as error:
+                log.error("a process of the model server cannot be started: %s", error)
 
 
-def _with_package(path: str | None) -> str:
-    return os.pathsep.join([_PACKAGE_ROOT, *([path] if path else [])])
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Unavailable(
+            f"port {port} on {host} cannot be listened on: {error.strerror}",
+            code="serve.port",
+            hint="choose another port, or take it over with `perenne serve --take-over`",
+        ) from None

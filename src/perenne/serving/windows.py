@@ -1,7 +1,6 @@
 """What the observer counts per window: one profile per version, role and window of event time, posted as additions."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from perenne.formats.windows import LATENCY_EDGES_US, WindowPost, encode_window
 from perenne.inference import Prediction
+from perenne.serving.checkpoints import Staged, write_durably
 from perenne.serving.messages import Served
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns
@@ -65,12 +65,13 @@ class Windows:
     ----------
     spool : Path
         The folder in which the control plane finds posts.
-    observer, boot : str
-        Who posts, and which life of it.
+    observer, server, boot : str
+        Who posts: which machine, for which server, and which life of it.
     """
 
-    def __init__(self, spool: Path, observer: str, boot: str) -> None:
+    def __init__(self, spool: Path, observer: str, server: str, boot: str) -> None:
         self._folder = spool / "windows"
+        self._server = server
         self._observer = observer
         self._boot = boot
         self._sequence = 0
@@ -86,16 +87,24 @@ class Windows:
             found = self._open[key] = Window(reference)
         return found
 
-    def post(self) -> int:
-        """Leave what was counted since the last time, one file per window; return how many."""
+    def stage(self) -> Iterator[Staged]:
+        """Write what was counted since `clear`, one post per window."""
         if self._open:
             self._folder.mkdir(parents=True, exist_ok=True)
-        posted = 0
         for key, window in self._open.items():
-            self._write(self._post(key, window))
-            posted += 1
+            yield self._write(self._post(key, window))
+
+    def sweep(self, files: Collection[Path]) -> None:
+        """Remove what earlier lives wrote and did not commit: all hidden posts but some."""
+        for path in self._folder.glob(f".{self._server}-*.post"):
+            if path not in files:
+                path.unlink(missing_ok=True)
+
+    def clear(self) -> int:
+        """Begin anew; return how many dropped rows the windows told of."""
+        told = sum(window.dropped for window in self._open.values())
         self._open.clear()
-        return posted
+        return told
 
     def _post(self, key: WindowKey, window: Window) -> WindowPost:
         self._sequence += 1
@@ -121,12 +130,8 @@ class Windows:
             profile=profile.to_bytes(),
         )
 
-    def _write(self, post: WindowPost) -> None:
-        """Write a post beside and rename it, so that a reader, and a crash, sees it whole or not at all."""
+    def _write(self, post: WindowPost) -> Staged:
         name = f"{post.boot}-{post.sequence:012d}.post"
-        beside = self._folder / f".{name}"
-        with beside.open("wb") as stream:
-            stream.write(encode_window(post))
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(self._folder / name)
+        hidden, data = self._folder / f".{self._server}-{name}", encode_window(post)
+        write_durably(hidden, lambda stream: stream.write(data))
+        return Staged(hidden, self._folder / name)

@@ -1,5 +1,8 @@
 """A worker process: loads what the release folder says, answers, follows the folder's generation, drains when told to go.
 
+No request is lost on the way in or out: it accepts connections only when it can answer, and before it goes each connection that
+is still used gets an answer that says that it is the last.
+
 It imports nothing of the control plane: no SQLAlchemy, DuckDB, Arrow, scikit-learn or Starlette.
 """
 
@@ -21,23 +24,25 @@ import msgspec
 from perenne.auth.doorman import Doorman
 from perenne.auth.keyring import Keyring
 from perenne.net.asgi import Route
-from perenne.net.connections import BoundedServer, bounded_config
+from perenne.net.connections import BoundedProtocol, BoundedServer, bounded_config
 from perenne.net.inbound import Limits, allowed_hosts
 from perenne.net.listening import Listening
 from perenne.net.traced import traced
 from perenne.serving.application import Application
 from perenne.serving.batching import QUEUE_ROWS, Batcher
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.loading import Lineup, load_lineup
+from perenne.serving.loading import load_lineup, reason_of
 from perenne.serving.mirror import BACKLOG_BYTES, Mirror
-from perenne.serving.model import Release
-from perenne.serving.releases import CURRENT, read_release
+from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.runtime import Runtime
 from perenne.telemetry import logs, tracing
 
 log = logging.getLogger("perenne.serving")
 WATCH_SECONDS = 0.2
 GRACE_SECONDS = 30
+IDLE_SECONDS = 2.0
+PATIENCE_SECONDS = 10.0
+RETRY_SECONDS = 10.0
 BODY_BYTES = 32 * 1024 * 1024
 
 
@@ -110,8 +115,10 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     application = traced(Application(build_routes(runtime), runtime, limits, doorman))
     config = bounded_config(application, where, timeout_graceful_shutdown=GRACE_SECONDS)
     server = _Server(config, runtime, options.drain_seconds)
-    watcher = asyncio.create_task(_watch(Path(options.folder), runtime, server, keyring))
+    loader = _Loader(Path(options.folder), runtime)
+    watcher = asyncio.create_task(_watch(loader, server, keyring))
     try:
+        await loader.settled()
         await server.serve(sockets=[socket.socket(fileno=options.listening)])
     finally:
         watcher.cancel()
@@ -131,22 +138,40 @@ class _Server(BoundedServer):
 
     def __init__(self, config: "object", runtime: Runtime, drain_seconds: float) -> None:
         super().__init__(config)  # type: ignore[arg-type]
-        self._runtime = runtime
+        self.runtime = runtime
         self._loop = asyncio.get_running_loop()
         self._drain_seconds = drain_seconds
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal; the second one ends it at once."""
-        if self._runtime.draining:
+        if self.runtime.draining:
             self.force_exit = self.should_exit = True
             return
-        self._runtime.draining = True
-        self._runtime.counters.set(Gauge.READY, 0)
+        self.runtime.draining = True
+        self.runtime.counters.set(Gauge.READY, 0)
+        self.runtime.counters.set(Gauge.DRAINING, 1)
         self._loop.call_soon_threadsafe(self._leave_later)
 
     def leave(self) -> None:
         """Go as if told so by a signal."""
         self.handle_exit(signal.SIGTERM, None)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, let each connection have the answer that is its last, and end."""
+        for server in self.servers:
+            server.close()
+        for listening in sockets or ():
+            listening.close()
+        deadline = time.monotonic() + GRACE_SECONDS
+        while not self.force_exit and (now := time.monotonic()) < deadline and self._used(now):
+            self.close_overdue(now)
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+    def _used(self, now: float) -> bool:
+        """Tell whether a connection waits for an answer, or had one so lately that its next request may be on the way."""
+        connections = (item for item in self.server_state.connections if isinstance(item, BoundedProtocol))
+        return any(now - connection.heard < IDLE_SECONDS or connection.answering() for connection in connections)
 
     def _leave_later(self) -> None:
         self._loop.call_later(self._drain_seconds, setattr, self, "should_exit", True)
@@ -171,43 +196,94 @@ class _Seen:
         return changed
 
 
-async def _watch(folder: Path, runtime: Runtime, server: _Server, keyring: Keyring | None) -> None:
+class _Loader:
+    """Follows the release folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The release folder.
+    runtime : Runtime
+        What answers by it.
+    """
+
+    def __init__(self, folder: Path, runtime: Runtime) -> None:
+        self._folder = folder
+        self._runtime = runtime
+        self._seen = _Seen(folder / CURRENT)
+        self._again = 0.0
+        self._problem = ""
+
+    async def settled(self) -> None:
+        """Wait until there is something to answer with; not for ever, unless another worker answers meanwhile."""
+        start, counters = time.monotonic(), self._runtime.counters
+        while self._runtime.lineup is None and not self._runtime.draining:
+            failed = bool(self._problem) or time.monotonic() - start > PATIENCE_SECONDS
+            if failed and not any(counters.get(Gauge.READY, block) for block in range(counters.blocks - 1)):
+                break
+            await asyncio.sleep(0.02)
+
+    async def follow(self) -> None:
+        """Take over what is new in the folder; what could not be loaded is tried again after a while."""
+        due = bool(self._problem) and time.monotonic() >= self._again
+        if self._seen.changed() or due:
+            await self._reload()
+            self._again = time.monotonic() + RETRY_SECONDS
+
+    async def _reload(self) -> None:
+        """Load the release beside the loop and take it over between two turns; what cannot be loaded changes nothing."""
+        start = time.perf_counter()
+        counters = self._runtime.counters
+        generation = 0
+        try:
+            release, damage = await asyncio.to_thread(find_release, self._folder)
+            generation = release.deployment.generation
+            lineup = await asyncio.to_thread(load_lineup, self._folder, release, self._runtime.lineup)
+        except Exception as error:
+            self._say(f"the release cannot be loaded{self._remaining()}: {reason_of(error)}", error)
+            counters.add(Gauge.LOAD_FAILURES)
+            counters.set(Gauge.TRIED, generation)
+            return
+        self._runtime.lineup = lineup
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()  # what a release loads stays: the collector need not look through it again
+        counters.add(Gauge.LOADS)
+        counters.set(Gauge.LOAD_US, int((time.perf_counter() - start) * 1e6))
+        counters.set(Gauge.STANDS_IN, int(lineup.stand_in))
+        counters.set(Gauge.GENERATION, generation)
+        counters.set(Gauge.TRIED, generation)
+        problem = "; ".join(filter(None, (damage, lineup.problem)))
+        counters.add(Gauge.LOAD_FAILURES, int(bool(problem)))
+        self._say(problem)
+
+    def _remaining(self) -> str:
+        lineup = self._runtime.lineup
+        return "" if lineup is None else f", generation {lineup.deployment.generation} stays"
+
+    def _say(self, problem: str, error: Exception | None = None) -> None:
+        """Say what is wrong to whoever looks; in the log only what is new."""
+        if problem and problem != self._problem:
+            log.error("%s%s", problem, "" if error is None else f" ({type(error).__name__}: {error})")
+        elif self._problem and not problem:
+            log.warning("everything that is released is loaded again")
+        self._problem = problem
+        self._runtime.counters.note(problem)
+
+
+async def _watch(loader: _Loader, server: _Server, keyring: Keyring | None) -> None:
     parent = os.getppid()
-    seen = _Seen(folder / CURRENT)
+    runtime = server.runtime
     while True:
         runtime.counters.beat()
         if keyring is not None:
             keyring.refresh()
-        if seen.changed():
-            await _reload(folder, runtime)
+        await loader.follow()
         _gauge(runtime)
         runtime.batcher.expire()
         if os.getppid() != parent and not runtime.draining:
             server.leave()
         await asyncio.sleep(WATCH_SECONDS)
-
-
-async def _reload(folder: Path, runtime: Runtime) -> None:
-    """Load the new release beside the loop and take it over between two turns; what cannot be loaded changes nothing."""
-    start = time.perf_counter()
-    try:
-        release, lineup = await asyncio.to_thread(_load, folder, runtime.lineup)
-    except Exception as error:
-        runtime.counters.add(Gauge.LOAD_FAILURES)
-        log.error("the release cannot be loaded, the one before stays: %s: %s", type(error).__name__, error)
-        return
-    runtime.lineup = lineup
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()  # what a release loads stays: the collector need not look through it again
-    runtime.counters.add(Gauge.LOADS)
-    runtime.counters.set(Gauge.LOAD_US, int((time.perf_counter() - start) * 1e6))
-    runtime.counters.set(Gauge.GENERATION, release.deployment.generation)
-
-
-def _load(folder: Path, present: Lineup | None) -> tuple[Release, Lineup]:
-    release = read_release(folder)
-    return release, load_lineup(folder, release, present)
 
 
 def _gauge(runtime: Runtime) -> None:

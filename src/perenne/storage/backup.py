@@ -12,6 +12,7 @@ import hashlib
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -300,7 +301,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except FileNotFoundError:
         raise NotFound(f"there is no file {path.name}", code="backup.not_found") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, msgspec.DecodeError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, msgspec.DecodeError, RuntimeError) as error:
         raise Invalid(f"{path.name} is no backup, or is damaged: {error}", code="backup.damaged") from error
     except OSError as error:
         raise Unavailable(f"{path.name} cannot be read: {error.strerror}", code="backup.unavailable") from error

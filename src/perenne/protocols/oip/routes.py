@@ -69,8 +69,10 @@ class Models:
         return _json({"live": True})
 
     async def ready(self, _: Request) -> Reply:
-        """Say whether requests should come here."""
-        return _json({"ready": self._runtime.ready}, 200 if self._runtime.ready else 503)
+        """Say whether requests should come here, and what is wrong if something is."""
+        problem = self._runtime.problem
+        state = {"ready": self._runtime.ready} | ({"problem": problem} if problem else {})
+        return _json(state, 200 if self._runtime.ready else 503)
 
     async def listing(self, _: Request) -> Reply:
         """List the models: one."""

@@ -1,0 +1,74 @@
+"""The processes of a model server, as their parent holds them."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+_MAX_PAUSE = 10.0
+_STEADY_SECONDS = 30.0
+_PACKAGE_ROOT = str(Path(__file__).parents[2])
+
+
+class Child:
+    """A process that is started again when it dies, after a pause that grows with each early death."""
+
+    def __init__(self, arguments: list[str], handles: tuple[int, ...], block: int) -> None:
+        self.command = [sys.executable, "-P", "-m", "perenne.app.model_server"]
+        self._arguments = arguments
+        self._handles = handles
+        self.block = block
+        self.process: subprocess.Popen[bytes] | None = None
+        self.told = False
+        self._started = 0.0
+        self._pause = 0.0
+        self._again = 0.0
+
+    def start(self) -> None:
+        """Start the process."""
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": _with_package(os.environ.get("PYTHONPATH"))}
+        self.process = subprocess.Popen(
+            [*self.command, *self._arguments],
+            pass_fds=self._handles,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._started = time.monotonic()
+
+    def gone(self) -> bool:
+        """Tell whether the process has died; the first call after its death also decides when it may start again."""
+        if self.process is None:
+            return True
+        if self.process.poll() is None:
+            return False
+        early = time.monotonic() - self._started < _STEADY_SECONDS
+        self._pause = min(_MAX_PAUSE, max(0.2, 2 * self._pause)) if early else 0.0
+        self._again = time.monotonic() + self._pause
+        self.process = None
+        return True
+
+    def due(self) -> bool:
+        """Tell whether a dead process may start again."""
+        return time.monotonic() >= self._again
+
+    def tell(self, number: int) -> None:
+        """Send a signal."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the process to end; after the time is up, end it."""
+        if self.process is None:
+            return
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def _with_package(path: str | None) -> str:
+    return os.pathsep.join([_PACKAGE_ROOT, *([path] if path else [])])
