@@ -108,10 +108,9 @@ class Fleet:
                     self._window(tx, name, variant, version, place * HOUR)
 
     def _window(self, tx: Transaction, name: str, variant: str, version: str, start: int) -> None:
-        place = {"deployment": name, "variant": variant, "version": version, "window_start": start, "window_length": HOUR}
         row = Window(
-            **place, reference="", rows=7, dropped=0, errors=0, first=0, last=0, latency=(), agreed=0, compared=0, profile=b"",
-            revision=1,
+            deployment=name, variant=variant, version=version, window_start=start, window_length=HOUR, reference="", rows=7,
+            dropped=0, errors=0, first=0, last=0, latency=(), agreed=0, compared=0, profile=b"", revision=1,
         )  # fmt: skip
         monitoring.save_window(tx, row)
         monitoring.mark_judged(tx, row.key, 1)
@@ -119,8 +118,9 @@ class Fleet:
             state = self.random.choice(list(WindowState))
             causes = (Cause("x", "alarm", None, None, None, "x moved"),) if state is WindowState.ALARM else ()
             verdict = WindowVerdict(
-                **place, span_start=start, revision=1, state=state, rows=7, needed_rows=1, dropped_share=0.0, causes=causes
-            )
+                deployment=name, variant=variant, version=version, window_start=start, window_length=HOUR, span_start=start,
+                revision=1, state=state, rows=7, needed_rows=1, dropped_share=0.0, causes=causes,
+            )  # fmt: skip
             monitoring.save_verdict(tx, verdict)
 
     def _alert(self, tx: Transaction, name: str, version: str) -> None:

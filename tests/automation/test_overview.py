@@ -21,6 +21,7 @@ from perenne.projects import get_project, list_projects
 from perenne.projects.commands import project as project_command
 from perenne.registry import GateState
 from perenne.registry.commands import model
+from perenne.storage import outbox
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -146,6 +147,14 @@ def test_who_may_see_some_projects_is_told_of_no_other(workspace: Workspace, fle
     assert sum(count.projects for count in found.rest) == 1
 
 
+def test_an_event_that_was_set_aside_needs_somebody(workspace: Workspace) -> None:
+    row = {"name": "drift.found", "payload": "{}", "created": 1, "due": 1, "state": "set_aside", "error": "no such thing"}
+    workspace.database.write(lambda tx: tx.execute(outbox.table.insert(), row).rowcount)
+    with workspace.database.read() as tx:
+        assert [need.command for need in overview.status(tx).needs] == ["perenne event retry 1"]
+        assert overview.status(tx, seen=lambda name: name == "p001").needs == (), "it belongs to no project"
+
+
 def ask_for_status(workspace: Workspace, limit: int | None) -> None:
     with workspace.database.read() as tx:
         overview.status(tx, limit=limit)
@@ -214,7 +223,8 @@ def test_a_summary_is_what_the_health_says(workspace: Workspace, fleet: Fleet) -
             health = monitoring.deployment_health(tx, name)
             champions = [stream.windows[0] for stream in health.streams if stream.variant == "champion" and stream.windows]
             assert (found[name].state, found[name].alerts) == (health.state, len(health.alerts))
-            assert found[name].newest in (champions or [None])
+            newest = found[name].newest
+            assert newest in champions if newest is not None else not champions
 
 
 def test_a_page_goes_on_where_the_one_before_ended(workspace: Workspace, fleet: Fleet) -> None:
