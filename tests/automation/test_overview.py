@@ -88,6 +88,20 @@ def states_of_one(tx: Transaction, name: str) -> dict[str, str]:
     return found
 
 
+def word_of_one(tx: Transaction, name: str) -> str:
+    """Say in a word how a project stands: the worst that holds of it."""
+    stages, alerts = states_of_one(tx, name), monitoring.open_alerts(tx, name)
+    holds = {
+        stages["monitor"]: True,
+        "alarm": any(alert.fired is not None for alert in alerts),
+        "warn": bool(alerts) or stages["monitor"] == "warn",
+        "stopped": stages["serve"] == "stopped",
+        "failed": stages["train"] == "failed",
+        "waiting": any("model approve" in command for _, command in needs_of_one(tx, name)),
+    }
+    return next(word for word in WORST_FIRST if holds.get(word))
+
+
 def by_project(found: Status) -> dict[str, dict[str, StageStatus]]:
     table: dict[str, dict[str, StageStatus]] = {}
     for stage in found.stages:
@@ -116,13 +130,15 @@ def test_few_are_shown_by_name_and_of_many_those_who_need_somebody_then_the_wors
     names = fleet.build(MANY)
     with workspace.database.read() as tx:
         whole, part = overview.status(tx, limit=MANY), overview.status(tx, limit=5)
-        words = overview._words(tx, names, overview._needs(tx, names, None))
+        words = overview._words(tx, names, registry.waiting(tx))
+        expected = {name: word_of_one(tx, name) for name in names}
     assert list(by_project(whole)) == names
     assert whole.rest == ()
     shown = list(by_project(part))
     asked = {need.project for need in whole.needs}
     order = sorted(names, key=lambda name: (name not in asked, WORST_FIRST.index(words[name])))
     assert len(set(words.values())) >= 3, "the fleet is mixed"
+    assert words == expected
     assert [(name in asked, words[name]) for name in shown] == [(name in asked, words[name]) for name in order[:5]]
     assert {count.state: count.projects for count in part.rest} == Counter(words[name] for name in names if name not in shown)
     assert sum(count.projects for count in part.rest) == MANY - 5
@@ -133,7 +149,7 @@ def test_too_many_needs_are_cut_to_the_most_urgent(workspace: Workspace, fleet: 
     fleet.build(MANY)
     with workspace.database.read() as tx:
         whole, part = overview.status(tx, limit=None), overview.status(tx, limit=2)
-        urgency = {need: rank for rank, need in overview._needs(tx, list(by_project(whole)), None)}
+        urgency = {need: rank for rank, need in overview._needs(tx, list(by_project(whole)), None, registry.waiting(tx))}
     assert len(whole.needs) > 3
     assert part.more_needs == len(whole.needs) - 2
     assert sorted(urgency[need] for need in part.needs) == sorted(urgency.values())[:2]
@@ -213,7 +229,8 @@ def test_a_summary_is_what_the_health_says(workspace: Workspace, fleet: Fleet) -
     names = fleet.build(MANY)
     with workspace.database.read() as tx:
         found = monitoring.summary.summaries(tx, [*names, "nowhere"])
-        assert monitoring.summary.states(tx) == {name: item.state for name, item in found.items()}
+        states = monitoring.summary.states(tx)
+        assert {name: states[name] for name in found} == {name: item.state for name, item in found.items()}
         assert monitoring.summary.watched(tx) == sorted(found)
         for name in names:
             if name not in found:

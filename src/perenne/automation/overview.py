@@ -4,7 +4,7 @@ Each domain is asked once for all projects, or once for those that are shown; he
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,7 +19,7 @@ from perenne.registry import Dossier, Version
 from perenne.serving import Deployment
 from perenne.storage import outbox
 from perenne.storage.database import Transaction
-from perenne.tracking import Run, RunState
+from perenne.tracking import Run
 
 SHOWN_PROJECTS = 20
 SHOWN_NEEDS = 50
@@ -95,28 +95,29 @@ def status(
         If the named project is not known.
     """
     names = [name for name in project_names(tx) if seen(name)] if project is None else [get_project(tx, project).name]
-    found = _needs(tx, names, project) + (_stuck(tx) if seen("") else [])
+    known = set(names)
+    waiting = [version for version in registry.waiting(tx, project) if version.project in known]
+    found = _needs(tx, names, project, waiting) + (_stuck(tx) if seen("") else [])
     needs, more = _most_urgent(found, None if limit is None else max(limit, SHOWN_NEEDS))
     if limit is None or len(names) <= limit:
         return Status(needs, _stages(tx, names), more)
-    words = _words(tx, names, found)
-    waiting = {need.project for _, need in found}
-    order = sorted(names, key=lambda name: (name not in waiting, WORST_FIRST.index(words[name]), name))
+    words = _words(tx, names, waiting)
+    asking = {need.project for _, need in found}
+    order = sorted(names, key=lambda name: (name not in asking, WORST_FIRST.index(words[name]), name))
     counts = Counter(words[name] for name in order[limit:])
     rest = tuple(StateCount(word, counts[word]) for word in WORST_FIRST if counts[word])
     return Status(needs, _stages(tx, order[:limit]), more, rest)
 
 
-def _needs(tx: Transaction, names: Sequence[str], project: str | None) -> list[tuple[int, Need]]:
+def _needs(tx: Transaction, names: Sequence[str], project: str | None, waiting: Sequence[Version]) -> list[tuple[int, Need]]:
     """Return what needs a person, by project, each with how urgent it is: smaller is sooner."""
     known = set(names)
-    waiting = [(1, _approval(version)) for version in registry.waiting(tx, project) if version.project in known]
     firing = [
         (3 - line.severity.level, Need(line.deployment, f"alert: {line.summary}", f"perenne alert acknowledge {line.id}"))
         for line in monitoring.summary.open_lines(tx, None if project is None else [project])
         if line.fired is not None and not line.acknowledged_by and line.deployment in known
     ]
-    return sorted(waiting + firing, key=lambda found: found[1].project)
+    return sorted([(1, _approval(version)) for version in waiting] + firing, key=lambda found: found[1].project)
 
 
 def _stuck(tx: Transaction) -> list[tuple[int, Need]]:
@@ -140,11 +141,11 @@ def _most_urgent(found: Sequence[tuple[int, Need]], limit: int | None) -> tuple[
     return tuple(need for _, need in urgent), len(found) - limit
 
 
-def _words(tx: Transaction, names: Sequence[str], needs: Iterable[tuple[int, Need]]) -> dict[str, str]:
+def _words(tx: Transaction, names: Sequence[str], waiting: Iterable[Version]) -> dict[str, str]:
     """Say in a word how each project stands: the worst that is known of it."""
     watched, stopped = monitoring.summary.states(tx), serving.service.stopped(tx)
-    failed = {name for name, state in tracking.run_states(tx, names).items() if state is RunState.FAILED}
-    waiting = {need.project for _, need in needs}
+    failed = tracking.newest_failed(tx, names)
+    approving = {version.project for version in waiting}
 
     def word(name: str) -> str:
         state = watched.get(name, "none")
@@ -154,7 +155,7 @@ def _words(tx: Transaction, names: Sequence[str], needs: Iterable[tuple[int, Nee
             return "stopped"
         if state == "warn":
             return state
-        return "failed" if name in failed else "waiting" if name in waiting else state
+        return "failed" if name in failed else "waiting" if name in approving else state
 
     return {name: word(name) for name in names}
 

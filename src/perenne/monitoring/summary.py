@@ -31,17 +31,17 @@ def summaries(tx: Transaction, deployments: Iterable[str]) -> dict[str, Summary]
     found = {}
     for name in names:
         mine, newest = alerts.get(name, []), verdicts.get(name)
-        state = state_word(any(line.fired for line in mine), bool(mine), None if newest is None else newest.state)
+        state = state_word(any(line.fired is not None for line in mine), bool(mine), None if newest is None else newest.state)
         found[name] = Summary(deployment=name, state=state, alerts=len(mine), newest=newest)
     return found
 
 
 def states(tx: Transaction) -> dict[str, str]:
-    """Tell how every watched deployment stands, in a word each: no verdict is read."""
-    alerts = _by_deployment(alert_store.open_lines(tx))
+    """Tell how every deployment that is watched or has an open alert stands, in a word each: no verdict is read."""
+    alerts, newest = _by_deployment(alert_store.open_lines(tx)), store.newest_states(tx)
     return {
-        name: state_word(any(line.fired for line in alerts.get(name, ())), name in alerts, state)
-        for name, state in store.newest_states(tx).items()
+        name: state_word(any(line.fired is not None for line in alerts.get(name, ())), name in alerts, newest.get(name))
+        for name in newest | alerts
     }
 
 

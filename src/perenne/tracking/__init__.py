@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.tracking.model import Provenance, Run, RunState
     from perenne.tracking.provenance import capture
-    from perenne.tracking.service import end_run, get_run, newest_runs, run_states, runs, start_run
+    from perenne.tracking.service import end_run, get_run, newest_failed, newest_runs, runs, start_run
 
 _ROOMS = {
     "Provenance": "model",
@@ -18,13 +18,13 @@ _ROOMS = {
     "capture": "provenance",
     "end_run": "service",
     "get_run": "service",
+    "newest_failed": "service",
     "newest_runs": "service",
-    "run_states": "service",
     "runs": "service",
     "start_run": "service",
 }
 
-__all__ = ["Provenance", "Run", "RunState", "capture", "end_run", "get_run", "newest_runs", "run_states", "runs"]
+__all__ = ["Provenance", "Run", "RunState", "capture", "end_run", "get_run", "newest_failed", "newest_runs", "runs"]
 __all__ += ["start_run"]
 
 

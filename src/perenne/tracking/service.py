@@ -86,9 +86,9 @@ def newest_runs(tx: Transaction, projects: Iterable[str]) -> dict[str, Run]:
     return {run.project: run for run in store.newest_of(tx, projects)}
 
 
-def run_states(tx: Transaction, projects: Iterable[str]) -> dict[str, RunState]:
-    """Tell how the newest run of each of many projects stands; one that has none is left out."""
-    return store.newest_states(tx, projects)
+def newest_failed(tx: Transaction, projects: Iterable[str]) -> set[str]:
+    """Name those of many projects whose newest run failed."""
+    return store.newest_failed(tx, projects)
 
 
 def _unknown(identity: str) -> NotFound:

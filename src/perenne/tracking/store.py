@@ -59,9 +59,9 @@ def newest_of(tx: Transaction, projects: Iterable[str]) -> list[Run]:
     return [read_struct(Run, row) for row in tx.execute(query)]
 
 
-def newest_states(tx: Transaction, projects: Iterable[str]) -> dict[str, RunState]:
-    """Read how the newest run of each project stands, and nothing else of it."""
+def newest_failed(tx: Transaction, projects: Iterable[str]) -> set[str]:
+    """Return those of some projects whose newest run failed."""
     named = table_of(projects)
     state = sa.select(table.c.state).where(table.c.project == named.c.value).order_by(table.c.id.desc()).limit(1)
-    rows = tx.execute(sa.select(named.c.value, state.scalar_subquery().label("state")))
-    return {row.value: row.state for row in rows if row.state is not None}
+    newest = sa.select(named.c.value, state.scalar_subquery().label("state")).subquery()
+    return {row.value for row in tx.execute(sa.select(newest.c.value).where(newest.c.state == RunState.FAILED))}
