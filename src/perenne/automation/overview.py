@@ -4,7 +4,7 @@ Each domain is asked once for all projects, or once for those that are shown; he
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
