@@ -257,6 +257,9 @@ def test_a_page_goes_on_where_the_one_before_ended(workspace: Workspace, fleet: 
             watched += more
             name = more[-1]
         assert watched == monitoring.summary.watched(tx)
+        everywhere = [item.name for item in serving.service.deployments(tx)]
+        first = [item.name for item in serving.service.deployments(tx, limit=1)]
+        assert first + [item.name for item in serving.service.deployments(tx, after=first[0])] == everywhere
         with pytest.raises(NotFound):
             registry.versions(tx, before="nothing@1")
     assert pages == versions

@@ -161,9 +161,9 @@ def get_deployment(tx: Transaction, name: str) -> Deployment:
     return found
 
 
-def deployments(tx: Transaction, project: str | None = None) -> list[Deployment]:
-    """List deployments, of one project if named."""
-    return store.all_of(tx, project)
+def deployments(tx: Transaction, project: str | None = None, *, after: str = "", limit: int | None = None) -> list[Deployment]:
+    """List deployments by name, of one project if named; `after` is the name after which to go on."""
+    return store.all_of(tx, project, after, limit)
 
 
 def named(tx: Transaction, names: Iterable[str]) -> dict[str, Deployment]:

@@ -30,9 +30,9 @@ def find(tx: Transaction, name: str) -> Deployment | None:
     return None if row is None else _read(row)
 
 
-def all_of(tx: Transaction, project: str | None) -> list[Deployment]:
-    """Read every deployment, or those of one project, by name."""
-    query = sa.select(*_columns).order_by(table.c.name)
+def all_of(tx: Transaction, project: str | None, after: str = "", limit: int | None = None) -> list[Deployment]:
+    """Read every deployment, or those of one project, by name, from the one that follows a name on."""
+    query = sa.select(*_columns).where(table.c.name > after).order_by(table.c.name).limit(limit)
     if project is not None:
         query = query.where(table.c.project == project)
     return [_read(row) for row in tx.execute(query)]
