@@ -1,16 +1,20 @@
 """Runs and what they remember of code, environment and machine."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from perenne import tracking
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.core.errors import NotFound
+from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, links_from
+from perenne.storage.owners import owner_token
 from perenne.storage.workspace import Workspace
-from perenne.tracking import Provenance, capture, end_run, get_run, runs, start_run
+from perenne.tracking import Provenance, capture, end_run, get_run, runs, start_run, store
 from perenne.tracking.model import RunState
 
 
@@ -84,3 +88,34 @@ def test_a_run_from_start_to_end(workspace: Workspace, actor: Principal) -> None
         assert runs(tx, "other") == []
         with pytest.raises(NotFound):
             get_run(tx, "nothing")
+
+
+def test_a_run_whose_process_died_is_closed_and_no_other(workspace: Workspace, actor: Principal) -> None:
+    database = workspace.database
+
+    def start(owner: str | None, lease: int = 0) -> str:
+        def work(tx: Transaction) -> str:
+            run = tracking.start_run(tx, actor, project="p", kind="round", parameters={}, provenance=tracking.Provenance())
+            if owner is not None:
+                tracking.hold_run(tx, run.id, owner)
+                if lease:
+                    store.hold(tx, run.id, owner, lease)
+            return run.id
+
+        return database.write(work)
+
+    ours, dead = owner_token(), owner_token().replace(f"|{os.getpid()}|", "|999999999|")
+    elsewhere = "otherhost|1|1|box/x"
+    alive, held_elsewhere, foreign = start(ours), start(elsewhere), start(None)
+    lost = {start(dead), start(elsewhere, lease=1)}
+    ended = start(dead)
+    database.write(lambda tx: tracking.end_run(tx, actor, ended, state=RunState.FINISHED, outcome="done"))
+    assert tracking.close_lost_runs(database) == 2
+    assert tracking.close_lost_runs(database) == 0
+    with database.read() as tx:
+        states = {run.id: (run.state, run.outcome) for run in tracking.runs(tx)}
+        assert {identity for identity, found in states.items() if found == (RunState.FAILED, "its process was lost")} == lost
+        assert {states[identity][0] for identity in (alive, held_elsewhere, foreign)} == {RunState.RUNNING}
+        assert states[ended] == (RunState.FINISHED, "done")
+        closed = [record.entity_id for record in audit.trail(tx, entity="run") if record.action == "run.failed"]
+    assert set(closed) == lost

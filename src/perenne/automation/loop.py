@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from perenne import monitoring, serving
+from perenne import monitoring, serving, tracking
 from perenne.automation.advancing import advance_due
 from perenne.automation.schedules import PolicyMemory, trigger_scheduled
 from perenne.storage.outbox import Outbox
@@ -56,7 +56,7 @@ class Loop:
         leads : bool
             Whether to do what one process does for all.
         """
-        shared = (self._judge, self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
+        shared = (self._close_lost, self._judge, self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
         parts = (self._collect, self._realise, *(shared if leads else ()), self._release)
         with self.pulse.turn():
             return sum(self._guarded(part) for part in parts)
@@ -86,6 +86,9 @@ class Loop:
 
     def _realise(self) -> int:
         return monitoring.realise(self._workspace, self._workspace.clock.now())
+
+    def _close_lost(self) -> int:
+        return tracking.close_lost_runs(self._workspace.database)
 
     def _judge(self) -> int:
         return monitoring.judge_due(self._workspace, self._workspace.clock.now())

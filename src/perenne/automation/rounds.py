@@ -19,6 +19,7 @@ from perenne.registry import Version
 from perenne.stats.cells import Reference
 from perenne.storage.cached_objects import cache_of
 from perenne.storage.database import Transaction
+from perenne.storage.owners import LeaseKeeper, owner_token
 from perenne.storage.trees import put_tree
 from perenne.storage.workspace import Workspace
 from perenne.tracking import RunState
@@ -71,8 +72,8 @@ def run_round(
         If a step fails. The run is kept as failed with the reason; nothing else is.
     """
     now = workspace.clock.now() if now is None else now
-    with _engine(workspace, loaded) as engine:
-        return _run_round(workspace, actor, loaded, engine, _Recorder(workspace, actor, loaded, on_event), now, fence)
+    with _engine(workspace, loaded) as engine, _Recorder(workspace, actor, loaded, on_event) as recorder:
+        return _run_round(workspace, actor, loaded, engine, recorder, now, fence)
 
 
 @contextmanager
@@ -260,6 +261,15 @@ class _Recorder:
         self._loaded = loaded
         self._listener = listener
         self._run = ""
+        self._owner = owner_token()
+        self._keeper = LeaseKeeper(lambda: workspace.database.write(self._hold, durable=False, alone=False), tracking.LEASE)
+
+    def __enter__(self) -> "_Recorder":
+        tracking.close_lost_runs(self._workspace.database)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._keeper.stop()
 
     @property
     def worked(self) -> bool:
@@ -272,13 +282,21 @@ class _Recorder:
             provenance = tracking.capture(self._workspace.objects, self._loaded.root, seed=SEED)
             model = self._loaded.project.only_model
             parameters = {"model": model.name, "target": model.target, "candidates": len(model.candidates)}
-            opened = self._workspace.database.write(
-                lambda tx: tracking.start_run(
-                    tx, self._actor, project=self._loaded.project.name, kind="round", parameters=parameters, provenance=provenance
+            project = self._loaded.project.name
+
+            def start(tx: Transaction) -> None:
+                opened = tracking.start_run(
+                    tx, self._actor, project=project, kind="round", parameters=parameters, provenance=provenance
                 )
-            )
-            self._run = opened.id
+                self._run = opened.id
+                self._hold(tx)
+
+            self._workspace.database.write(start)
+            self._keeper.start()
         return self._run
+
+    def _hold(self, tx: Transaction) -> None:
+        tracking.hold_run(tx, self._run, self._owner)
 
     def hear(self, event: "StepEvent") -> None:
         """Pass an event on; open the run when work begins."""

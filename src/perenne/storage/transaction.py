@@ -89,8 +89,9 @@ def trouble(error: BaseException) -> Unavailable | Invalid | None:
         return _unfit(error)
     if not (_is_sqlite_trouble(cause) or _is_server_trouble(cause)):
         return None
+    lost = is_connection_lost(cause)  # what the driver says of that names addresses, which is nobody else's business
     failure = Unavailable(
-        f"the database cannot be used: {reason_of(cause)}",
+        "the database cannot be reached" if lost else f"the database cannot be used: {reason_of(cause)}",
         code="database.unavailable",
         hint="is it running, its disk full or read-only, or does another program hold it? `perenne doctor` tells",
     )

@@ -57,6 +57,7 @@ def end_run(
 ) -> None:
     """Close a run with what came out; the snapshots it used are linked to it."""
     values: dict[str, Any] = {"state": state, "outcome": outcome, "ended": SystemClock().now(), "data": tuple(data)}
+    values |= {"owner": None, "lease": None}
     if metrics is not None:
         values["metrics"] = dict(metrics)
     if flow:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
 from perenne.storage.names import newest_id, table_of
+from perenne.storage.schema import only_where
 from perenne.tracking.model import Provenance, Run, RunState
 
 table = sa.Table(
@@ -24,7 +25,10 @@ table = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("started", sa.BigInteger, nullable=False),
     sa.Column("ended", sa.BigInteger),
+    sa.Column("owner", sa.Text),
+    sa.Column("lease", sa.BigInteger),
     sa.Index(None, "project", "id"),
+    sa.Index("ix_run_held", "lease", **only_where("owner IS NOT NULL")),
 )
 _columns = [table.c[name] for name in Run.__struct_fields__]
 
@@ -37,6 +41,18 @@ def insert(tx: Transaction, run: Run) -> None:
 def update(tx: Transaction, identity: str, **values: Any) -> bool:
     """Change columns of a run; tell whether it exists."""
     return tx.execute(table.update().where(table.c.id == identity).values(**values)).rowcount == 1
+
+
+def hold(tx: Transaction, identity: str, owner: str, lease: int) -> None:
+    """Note who works on a run, and until when that is certain; one that has ended is nobody's."""
+    open_ = sa.and_(table.c.id == identity, table.c.ended.is_(None))
+    tx.execute(table.update().where(open_).values(owner=owner, lease=lease))
+
+
+def held(tx: Transaction) -> list[tuple[str, str, int]]:
+    """Read the runs that somebody holds, or held when its process died: id, owner, and until when it is certain."""
+    query = sa.select(table.c.id, table.c.owner, table.c.lease).where(table.c.owner.is_not(None))
+    return [(row.id, row.owner, row.lease) for row in tx.execute(query)]
 
 
 def find(tx: Transaction, identity: str) -> Run | None:

@@ -1,10 +1,10 @@
-"""Schema 0004: scale."""
+"""Schema 0005: scale."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
