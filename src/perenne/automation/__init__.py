@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perenne.automation.explaining import why
     from perenne.automation.loop import Loop
     from perenne.automation.model import Episode, EpisodeState
-    from perenne.automation.overview import status
+    from perenne.automation.overview import Status, status
     from perenne.automation.reactions import Reactions
     from perenne.automation.retraining import run_round_job
     from perenne.automation.rounds import run_round
@@ -30,6 +30,7 @@ _ROOMS = {
     "Loop": "loop",
     "ROUND_JOB": "advancing",
     "Reactions": "reactions",
+    "Status": "overview",
     "Worker": "worker",
     "count_open_episodes": "episodes",
     "Workforce": "workforce",
@@ -42,7 +43,7 @@ _ROOMS = {
     "why": "explaining",
 }
 
-__all__ = ["ROUND_JOB", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Worker", "Workforce"]
+__all__ = ["ROUND_JOB", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Status", "Worker", "Workforce"]
 __all__ += ["count_open_episodes", "history", "list_episodes", "run_child", "run_round", "run_round_job", "status", "why"]
 
 

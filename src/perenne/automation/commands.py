@@ -11,7 +11,7 @@ from perenne.automation import episodes
 from perenne.automation.model import Episode, Step
 from perenne.core.clock import format_duration, format_time
 from perenne.core.errors import Conflict
-from perenne.projects import Manual, get_project, list_projects
+from perenne.projects import Manual, get_project, list_projects, project_names
 from perenne.registry import aliased
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
@@ -30,8 +30,10 @@ def policy() -> None:
 
 
 @policy.command("list")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most this many, by project.")
+@click.option("--after", default="", metavar="PROJECT", help="Go on after this one, the last of the page before.")
 @click.pass_obj
-def list_(workspace: Workspace) -> list[dict[str, Any]]:
+def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
     """List the retraining policies."""
     with workspace.database.read() as tx:
         return [
@@ -42,7 +44,7 @@ def list_(workspace: Workspace) -> list[dict[str, Any]]:
                 "approve_by": record.policy.approve_by,
                 "cooldown": format_duration(record.policy.cooldown),
             }
-            for record in list_projects(tx)
+            for record in list_projects(tx, project_names(tx, after=after, limit=limit, with_policy=True))
             if record.policy is not None
         ]
 

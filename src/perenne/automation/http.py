@@ -13,6 +13,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, sees
 from perenne.automation import episodes, explaining, overview
 from perenne.core import json
+from perenne.core.errors import Invalid
 from perenne.projects import get_project
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
@@ -25,8 +26,9 @@ def project_named(tx: Transaction, path: Mapping[str, str]) -> str:
 
 @needs(Action.READ, filters=True)
 async def get_status(request: Request) -> Response:
-    """Give the status of every stage, and what needs a person."""
-    return _answer(await asyncio.to_thread(_status, request.app.state.workspace, request.state.actor))
+    """Give the status of every stage, and what needs a person: at most of `?limit=` projects, the worst first."""
+    limit = _limit(request.query_params.get("limit", str(overview.SHOWN_PROJECTS)))
+    return _answer(await asyncio.to_thread(_status, request.app.state.workspace, request.state.actor, limit))
 
 
 @needs(Action.READ, project=project_named)
@@ -42,13 +44,15 @@ async def get_why(request: Request) -> Response:
     return _answer(await asyncio.to_thread(explaining.why, request.app.state.workspace, prediction, projects))
 
 
-def _status(workspace: Workspace, actor: Principal) -> Any:
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and int(text)):
+        raise Invalid(f"limit is {text[:40]!r}", code="status.limit", hint="a number from 1 to 99999")
+    return int(text)
+
+
+def _status(workspace: Workspace, actor: Principal, limit: int) -> Any:
     with workspace.database.read() as tx:
-        found = overview.status(tx)
-    return overview.Status(
-        tuple(need for need in found.needs if sees(actor, need.project)),
-        tuple(stage for stage in found.stages if sees(actor, stage.project)),
-    )
+        return overview.status(tx, limit=limit, seen=lambda project: sees(actor, project))
 
 
 def _episodes(workspace: Workspace, project: str) -> Any:

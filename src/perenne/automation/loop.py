@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from perenne import monitoring, serving, tracking
 from perenne.automation.advancing import advance_due
-from perenne.automation.schedules import trigger_scheduled
+from perenne.automation.schedules import PolicyMemory, trigger_scheduled
 from perenne.storage.outbox import Outbox
 from perenne.storage.retention import prune
 from perenne.storage.workspace import Workspace
@@ -45,6 +45,7 @@ class Loop:
         self._replay = replay
         self._released: dict[str, int] = {}
         self._prune_at = 0.0
+        self._policies = PolicyMemory()
         self.pulse = Pulse()
 
     def turn(self, *, leads: bool = True) -> int:
@@ -93,7 +94,7 @@ class Loop:
         return monitoring.judge_due(self._workspace, self._workspace.clock.now())
 
     def _schedule(self) -> int:
-        return trigger_scheduled(self._workspace)
+        return trigger_scheduled(self._workspace, self._policies)
 
     def _advance(self) -> int:
         return advance_due(self._workspace)
@@ -101,9 +102,10 @@ class Loop:
     def _release(self) -> int:
         """Bring every release folder to its deployment's generation: compared, not announced, so that no crash can miss one."""
         with self._workspace.database.read() as tx:
-            deployments = serving.service.deployments(tx)
-        stale = [deployment for deployment in deployments if self._released.get(deployment.name) != deployment.generation]
-        for deployment in stale:
+            generations = serving.service.generations(tx)
+            changed = [name for name, generation in generations.items() if self._released.get(name) != generation]
+            stale = serving.service.named(tx, changed) if changed else {}
+        for _, deployment in sorted(stale.items()):
             serving.release(self._workspace, deployment, replay=self._replay)
             self._released[deployment.name] = deployment.generation
         return len(stale)

@@ -1,12 +1,15 @@
 """Triggers that nobody announces: the calendar, labelled rows that have gathered, and alerts that still fire after a rest."""
 
+from collections.abc import Sequence
+
 from perenne import monitoring, registry
 from perenne.auth.principals import policy_principal
 from perenne.automation import store
 from perenne.automation.episodes import open_episode
+from perenne.automation.model import Episode
 from perenne.core.clock import format_time
-from perenne.monitoring import Alert
-from perenne.projects import Cron, Drift, Manual, Missed, NewData, ProjectRecord, Trigger, list_projects
+from perenne.monitoring import AlertLine
+from perenne.projects import Cron, Drift, Manual, Missed, NewData, ProjectRecord, Trigger, list_projects, project_names
 from perenne.registry import Version
 from perenne.storage import schedules
 from perenne.storage.database import Transaction
@@ -14,13 +17,31 @@ from perenne.storage.schedules import Schedule
 from perenne.storage.workspace import Workspace
 
 
-def trigger_scheduled(workspace: Workspace) -> int:
+class PolicyMemory:
+    """The projects that have a policy: each is read again only when it changed, for the loop asks twice a second."""
+
+    def __init__(self) -> None:
+        self._changed: dict[str, int] = {}
+        self._projects: dict[str, ProjectRecord] = {}
+
+    def read(self, tx: Transaction) -> dict[str, ProjectRecord]:
+        """Return the projects that have a policy, by name."""
+        changed = project_names(tx)
+        stale = [name for name, time in changed.items() if self._changed.get(name) != time]
+        fresh = {project.name: project for project in list_projects(tx, stale)} if stale else {}
+        known = self._projects | fresh
+        self._projects = {name: known[name] for name in changed}
+        self._changed = changed
+        return {name: project for name, project in self._projects.items() if project.policy is not None}
+
+
+def trigger_scheduled(workspace: Workspace, policies: PolicyMemory | None = None) -> int:
     """Open the episodes that are due without anybody announcing it, and return how many."""
     now = workspace.clock.now()
     with workspace.database.read() as tx:
-        projects = {project.name: project for project in list_projects(tx) if project.policy is not None}
+        projects = (policies or PolicyMemory()).read(tx)
         stale = _stale_calendars(tx, projects)
-        due = [project for project in projects.values() if _cause(tx, project, now)]
+        due = [projects[name] for name in _candidates(tx, projects, now) if _cause(tx, projects[name], now)]
     if stale:
         workspace.database.write(lambda tx: _keep_calendars(tx, projects))
     with workspace.database.read() as tx:
@@ -30,6 +51,33 @@ def trigger_scheduled(workspace: Workspace) -> int:
 
 
 _PREFIX = "policy/"
+
+
+def _candidates(tx: Transaction, projects: dict[str, ProjectRecord], now: int) -> list[str]:
+    """Name the projects of which some state that lasts may be due: asked once for all, so that an idle turn costs little."""
+    firing: dict[str, list[AlertLine]] = {}
+    for line in monitoring.summary.open_lines(tx):
+        if line.fired is not None:
+            firing.setdefault(line.deployment, []).append(line)
+    alarmed = {name for name, lines in firing.items() if name in projects and _may_speak(projects[name], lines)}
+    gathering = {name for name, project in projects.items() if _gathers(project)}
+    last = store.newest_of(tx, alarmed | gathering) if alarmed | gathering else {}
+    free = {name for name in alarmed | gathering if _is_free(last.get(name), now)}
+    rows = monitoring.tallies.most_labelled(tx, gathering & free) if gathering & free else {}
+    return sorted(name for name in free if name in alarmed or rows.get(name, 0) >= _gathers(projects[name]))
+
+
+def _may_speak(project: ProjectRecord, lines: Sequence[AlertLine]) -> bool:
+    """Tell whether one of a project's firing alerts is one that its policy retrains on."""
+    triggers = [trigger for trigger in project.policy.on if isinstance(trigger, Drift | Missed)] if project.policy else []
+    return any(_speaks_of(line, trigger) for line in lines for trigger in triggers)
+
+
+def _gathers(project: ProjectRecord) -> int:
+    """Return how many labelled rows the policy waits for, the fewest if it says so twice; 0 if it does not."""
+    return (
+        min((trigger.rows for trigger in project.policy.on if isinstance(trigger, NewData)), default=0) if project.policy else 0
+    )
 
 
 def _calendars(projects: dict[str, ProjectRecord]) -> dict[str, tuple[ProjectRecord, Cron]]:
@@ -89,7 +137,7 @@ def _cause(tx: Transaction, project: ProjectRecord, now: int) -> tuple[Trigger, 
     champion = registry.aliased(tx, project.name, "champion")
     if champion is None or project.policy is None:
         return None
-    free = _is_free(tx, project.name, now)
+    free = _is_free(store.newest_of(tx, [project.name]).get(project.name), now)
     for trigger in project.policy.on:
         cause = ""
         match trigger:
@@ -104,8 +152,7 @@ def _cause(tx: Transaction, project: ProjectRecord, now: int) -> tuple[Trigger, 
     return None
 
 
-def _is_free(tx: Transaction, project: str, now: int) -> bool:
-    last = next(iter(store.newest(tx, project, 1)), None)
+def _is_free(last: Episode | None, now: int) -> bool:
     return last is None or (not last.open and now >= last.rest_until)
 
 
@@ -116,13 +163,13 @@ def _gathered(tx: Transaction, project: ProjectRecord, trigger: NewData, champio
 
 def _held(tx: Transaction, project: ProjectRecord, trigger: Drift | Missed, champion: Version) -> str:
     """Tell which alert still fires after the rest: what was refused once is tried again with newer data."""
-    for alert in monitoring.open_alerts(tx, project.name):
+    for alert in monitoring.summary.open_lines(tx, [project.name]):
         if alert.version == champion.id and alert.fired is not None and _speaks_of(alert, trigger):
             return f"still: {alert.summary}"
     return ""
 
 
-def _speaks_of(alert: Alert, trigger: Drift | Missed) -> bool:
+def _speaks_of(alert: AlertLine, trigger: Drift | Missed) -> bool:
     if isinstance(trigger, Drift):
         return alert.rule == "drift"
     return alert.rule.startswith(f"objective:{trigger.metric}")

@@ -1,5 +1,6 @@
 """The tables of automation: episodes, their transitions, and every trigger that came, also those that opened nothing."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -7,6 +8,7 @@ import sqlalchemy as sa
 from perenne.automation.model import Episode, EpisodeState, Step
 from perenne.projects import Trigger
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.names import newest_id
 from perenne.storage.schema import only_where
 
 episode = sa.Table(
@@ -31,6 +33,7 @@ episode = sa.Table(
 # One open episode per project: the database refuses a second one, whoever races.
 sa.Index("uq_episode_open", episode.c.project, unique=True, **only_where("open"))
 sa.Index("ix_episode_due", episode.c.open, episode.c.due)
+sa.Index("ix_episode_project", episode.c.project, episode.c.id)
 
 transition = sa.Table(
     "episode_step",
@@ -95,6 +98,12 @@ def newest(tx: Transaction, project: str | None, limit: int) -> list[Episode]:
     if project is not None:
         query = query.where(episode.c.project == project)
     return [read_struct(Episode, row) for row in tx.execute(query)]
+
+
+def newest_of(tx: Transaction, projects: Iterable[str]) -> dict[str, Episode]:
+    """Read the newest episode of each project."""
+    query = sa.select(*_columns).where(episode.c.id.in_(newest_id(episode, "project", "id", projects)))
+    return {row.project: read_struct(Episode, row) for row in tx.execute(query)}
 
 
 def due(tx: Transaction, now: int) -> list[Episode]:

@@ -18,6 +18,7 @@ snapshot = sa.Table(
     sa.Column("end", sa.BigInteger),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Index(None, "dataset", "created"),
+    sa.Index(None, "created"),
 )
 
 source_file = sa.Table(

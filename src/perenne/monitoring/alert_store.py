@@ -1,11 +1,15 @@
 """The SQL of alerts: what each window said about each rule, the alerts, and the silences."""
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 
-from perenne.monitoring.model import Alert, Outcome, Silence, WindowKey
+from perenne.monitoring.model import Alert, AlertLine, Outcome, Silence, WindowKey
 from perenne.monitoring.store import alert, outcome, read_named, silence, values_of
 from perenne.storage.database import Transaction, read_struct
+from perenne.storage.names import chosen
 
+_line_columns = [alert.c[name] for name in AlertLine.__struct_fields__]
 _alert_columns = [alert.c[name] for name in Alert.__struct_fields__]
 _silence_columns = [silence.c[name] for name in Silence.__struct_fields__]
 
@@ -65,6 +69,14 @@ def list_alerts(
     if only_open:
         query = query.where(alert.c.ended.is_(None))
     return [read_named(Alert, row) for row in tx.execute(query)]
+
+
+def open_lines(tx: Transaction, deployments: Iterable[str] | None = None) -> list[AlertLine]:
+    """Read what is open, newest first, of some deployments or of all."""
+    query = sa.select(*_line_columns).where(alert.c.ended.is_(None)).order_by(alert.c.id.desc())
+    if deployments is not None:
+        query = query.where(alert.c.deployment.in_(chosen(deployments)))
+    return [read_struct(AlertLine, row) for row in tx.execute(query)]
 
 
 def save_silence(tx: Transaction, row: Silence) -> None:

@@ -8,7 +8,7 @@ import click
 from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time, parse_duration
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.monitoring import alerts, service
+from perenne.monitoring import alerts, service, summary
 from perenne.monitoring.labels import Receipt, submit_labels
 from perenne.monitoring.model import Alert, Silence
 from perenne.storage.workspace import Workspace
@@ -20,17 +20,21 @@ def monitor() -> None:
 
 
 @monitor.command("list")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most this many, by name.")
+@click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
 @click.pass_obj
-def list_(workspace: Workspace) -> list[dict[str, Any]]:
+def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
     """List what is watched and how it stands."""
     with workspace.database.read() as tx:
-        names = list(dict.fromkeys(watch.deployment for watch in service.watches(tx)))
-        return [_row(service.deployment_health(tx, name, windows=1)) for name in names]
+        names = summary.watched(tx, after=after, limit=limit)
+        return [_row(item) for item in summary.summaries(tx, names).values()]
 
 
 @monitor.command()
 @click.argument("deployment")
-@click.option("--windows", default=service.SHOWN_WINDOWS, show_default=True, help="At most this many, newest first.")
+@click.option(
+    "--windows", type=click.IntRange(1), default=service.SHOWN_WINDOWS, show_default=True, help="At most this many, newest first."
+)
 @click.pass_obj
 def show(workspace: Workspace, deployment: str, windows: int) -> Result:
     """Show a deployment: its windows, open alerts and metrics. Exits 6 while an alert is firing."""
@@ -57,11 +61,13 @@ def alert() -> None:
 @alert.command("list")
 @click.option("--deployment", help="Only alerts of this deployment.")
 @click.option("--all", "every", is_flag=True, help="Also those that have ended.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
-def list_alerts(workspace: Workspace, deployment: str | None, every: bool) -> list[dict[str, Any]]:
+def list_alerts(workspace: Workspace, deployment: str | None, every: bool, limit: int) -> list[dict[str, Any]]:
     """List open alerts, newest first."""
+    chosen = service.alerts if every else service.open_alerts
     with workspace.database.read() as tx:
-        found = service.alerts(tx, deployment) if every else service.open_alerts(tx, deployment)
+        found = chosen(tx, deployment, limit=limit)
     return [_alert_row(item) for item in found]
 
 
@@ -87,16 +93,15 @@ def silence(workspace: Workspace, alert_id: str, duration: str, reason: str) -> 
     )
 
 
-def _row(health: service.Health) -> dict[str, Any]:
-    champion = next((stream for stream in health.streams if stream.watched and stream.variant == "champion"), None)
-    newest = champion.windows[0] if champion and champion.windows else None
+def _row(item: summary.Summary) -> dict[str, Any]:
+    newest = item.newest
     return {
-        "deployment": health.deployment,
-        "state": health.state,
-        "version": champion.version if champion else "",
+        "deployment": item.deployment,
+        "state": item.state,
+        "version": newest.version if newest else "",
         "window": format_time(newest.window_start) if newest else "",
         "rows": newest.rows if newest else 0,
-        "alerts": len(health.alerts),
+        "alerts": item.alerts,
     }
 
 

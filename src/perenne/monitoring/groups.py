@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -41,8 +42,11 @@ def count_logged_groups(workspace: Workspace, now: int) -> int:
 
     Windows that were judged already are held against their guardrails again.
     """
+    logged = _logged_versions(workspace)
+    if not logged:
+        return 0
     with workspace.database.read() as tx:
-        watches = [watch for watch in store.list_watches(tx) if _columns_of(watch)]
+        watches = [watch for watch in store.watches_of(tx, logged) if _columns_of(watch)]
         since = row_store.newest_part(tx) - HOUR
     counted = 0
     for version in sorted({watch.version for watch in watches}):
@@ -59,6 +63,13 @@ def count_logged_groups(workspace: Workspace, now: int) -> int:
 def _columns_of(watch: Watch) -> set[str]:
     """Return the columns by whose groups the answers are compared."""
     return {bound.by for bound in watch.bounds if bound.by and is_disparity(bound.metric) and not needs_labels(bound.metric)}
+
+
+def _logged_versions(workspace: Workspace) -> list[str]:
+    """Name the versions whose answers are in the log on this machine: only they can have new parts."""
+    folders = (workspace.settings.logs / "inference").glob("model=*/version=*")
+    pairs = ((folder.parent.name.removeprefix("model="), folder.name.removeprefix("version=")) for folder in folders)
+    return [unquote(number) if model == "_" else f"{unquote(model)}@{unquote(number)}" for model, number in pairs]
 
 
 def _new_parts(workspace: Workspace, version: str, since: int) -> "Iterator[serving.LogPart]":

@@ -40,9 +40,9 @@ def join_labels(workspace: Workspace, now: int) -> int:
 
     with workspace.database.read() as tx:
         batches = row_store.due_batches(tx, now, BATCHES)
+        if not batches:
+            return 0
         watches = {(watch.deployment, watch.version): watch for watch in store.list_watches(tx)}
-    if not batches:
-        return 0
     try:
         return _join(workspace, batches, watches, now)
     except (OSError, pa.ArrowException) as error:

@@ -14,7 +14,7 @@ from perenne.monitoring.model import (
     BLIND_SHARE,
     CHAMPION,
     MERGED_WINDOWS,
-    Alert,
+    AlertLine,
     BoundState,
     Cause,
     Figure,
@@ -92,15 +92,17 @@ def answers_now(tx: Transaction, deployment: str, version: str) -> bool:
 def _close_superseded(workspace: Workspace, now: int) -> None:
     """Resolve the alerts of versions that no longer answer: their windows can neither confirm nor clear them."""
 
-    def left(tx: Transaction) -> list[Alert]:
+    def left(tx: Transaction) -> list[AlertLine]:
+        lines = [line for line in alert_store.open_lines(tx) if line.version]
+        answering = serving.service.named(tx, {line.deployment for line in lines}) if lines else {}
         return [
-            alert
-            for alert in alert_store.list_alerts(tx, only_open=True)
-            if alert.version and not answers_now(tx, alert.deployment, alert.version)
+            line for line in lines if line.deployment in answering and answering[line.deployment].champion.version != line.version
         ]
 
     def close(tx: Transaction) -> None:
-        for alert in left(tx):
+        for line in left(tx):
+            alert = alert_store.find_alert(tx, line.id)
+            assert alert is not None
             resolve_alert(tx, MONITOR, alert, f"{alert.version} is no longer the champion", now)
 
     with workspace.database.read() as tx:

@@ -325,6 +325,19 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in (AlertState.PENDING, AlertState.FIRING)
 
 
+class AlertLine(msgspec.Struct, frozen=True):
+    """An open alert without its causes; `fired` is None while it is pending."""
+
+    id: str
+    deployment: str
+    version: str
+    rule: str
+    severity: Severity
+    summary: str
+    fired: int | None
+    acknowledged_by: str
+
+
 class Silence(msgspec.Struct, frozen=True):
     """Nobody is told about a deployment's rule (any rule, if empty) until an instant; the alerts themselves go on."""
 
@@ -404,6 +417,19 @@ def stand(bound: Objective | Guardrail, figure: Figure, *, trusted: bool = True)
         standing=standing,
         figure=figure,
     )
+
+
+def state_word(firing: bool, pending: bool, newest: WindowState | None) -> str:
+    """Put into a word how a deployment stands: by its open alerts, and by its champion's newest window if one was judged.
+
+    >>> state_word(False, True, WindowState.OK), state_word(False, False, None)
+    ('warn', 'no_data')
+    """
+    if firing:
+        return "alarm"
+    if pending or newest in (WindowState.ALARM, WindowState.WARN):
+        return "warn"
+    return "no_data" if newest is None else newest.value
 
 
 def finite(value: float | None) -> float | None:

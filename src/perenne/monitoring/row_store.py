@@ -146,6 +146,20 @@ def list_metrics(tx: Transaction, key: WindowKey) -> list[WindowMetric]:
     return [read_named(WindowMetric, row) for row in tx.execute(query)]
 
 
+def metrics_since(tx: Transaction, stream: Stream, start: int) -> dict[WindowKey, list[WindowMetric]]:
+    """Read the metrics of a stream's windows that start at an instant or later, by window, with the rows each has by now."""
+    same = sa.and_(*(metric.c[name] == window.c[name] for name in ("variant", "version", "window_start", "window_length")))
+    joined = metric.outerjoin(window, sa.and_(metric.c.deployment == window.c.deployment, same))
+    columns = (*(metric.c[name] for name in _metric_fields), sa.func.coalesce(window.c.rows, 0).label("rows"))
+    mine = (metric.c.deployment == stream.deployment, metric.c.variant == stream.variant, metric.c.version == stream.version)
+    query = sa.select(*columns).select_from(joined).where(*mine, metric.c.window_start >= start)
+    found: dict[WindowKey, list[WindowMetric]] = {}
+    for row in tx.execute(query.order_by(metric.c.metric, metric.c.by, metric.c.group)):
+        item: WindowMetric = read_named(WindowMetric, row)
+        found.setdefault(WindowKey(stream, item.window_start, item.window_length), []).append(item)
+    return found
+
+
 def list_groups(tx: Transaction, key: WindowKey) -> dict[str, tuple[GroupCounts, ...]]:
     """Read, by column, how the rows of a window fall into groups."""
     query = sa.select(groups.c.by, groups.c.counts).where(*is_window(groups, key))

@@ -10,7 +10,7 @@ from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.hashing import is_digest
 from perenne.monitoring import alert_store, row_store, store
-from perenne.monitoring.model import CHAMPION, Alert, Stream, Watch, WindowMetric, WindowVerdict
+from perenne.monitoring.model import CHAMPION, Alert, Stream, Watch, WindowMetric, WindowVerdict, state_word
 from perenne.projects import Guardrail, Objective
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
@@ -121,7 +121,8 @@ def deployment_health(tx: Transaction, deployment: str, *, windows: int = SHOWN_
 
 def _stream_health(tx: Transaction, stream: Stream, watched: Watch | None, windows: int) -> StreamHealth:
     verdicts = tuple(store.recent_verdicts(tx, stream, windows))
-    metrics = tuple(metric for verdict in verdicts for metric in row_store.list_metrics(tx, verdict.key))
+    known = row_store.metrics_since(tx, stream, verdicts[-1].window_start) if verdicts else {}
+    metrics = tuple(metric for verdict in verdicts for metric in known.get(verdict.key, ()))
     return StreamHealth(
         variant=stream.variant,
         version=stream.version,
@@ -133,12 +134,10 @@ def _stream_health(tx: Transaction, stream: Stream, watched: Watch | None, windo
 
 
 def _state(streams: list[StreamHealth], alerts: tuple[Alert, ...]) -> str:
-    if any(alert.fired is not None for alert in alerts):
-        return "alarm"
-    champions = [stream.state for stream in streams if stream.watched and stream.variant == CHAMPION]
-    if alerts or any(state in ("alarm", "warn") for state in champions):
-        return "warn"
-    return champions[0] if champions else "no_data"
+    champions = [stream.windows[0] for stream in streams if stream.variant == CHAMPION and stream.windows]
+    newest = max(champions, key=lambda verdict: (verdict.window_start, verdict.version), default=None)
+    firing = any(alert.fired is not None for alert in alerts)
+    return state_word(firing, bool(alerts), None if newest is None else newest.state)
 
 
 def watches(tx: Transaction, deployment: str | None = None) -> list[Watch]:
@@ -146,9 +145,9 @@ def watches(tx: Transaction, deployment: str | None = None) -> list[Watch]:
     return store.list_watches(tx, deployment)
 
 
-def open_alerts(tx: Transaction, deployment: str | None = None) -> list[Alert]:
+def open_alerts(tx: Transaction, deployment: str | None = None, *, limit: int = 100) -> list[Alert]:
     """List the alerts that are pending or firing, newest first."""
-    return alert_store.list_alerts(tx, deployment, only_open=True)
+    return alert_store.list_alerts(tx, deployment, only_open=True, limit=limit)
 
 
 def alerts(tx: Transaction, deployment: str | None = None, *, limit: int = 100) -> list[Alert]:

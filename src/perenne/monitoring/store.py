@@ -1,11 +1,12 @@
 """All tables of monitoring, and the SQL of watches, windows and verdicts; that of alerts and labels lies beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from perenne.monitoring.model import (
+    CHAMPION,
     AlertState,
     Cause,
     Outcome,
@@ -20,6 +21,7 @@ from perenne.monitoring.model import (
 from perenne.projects import Guardrail, Objective
 from perenne.stats.fairness import GroupCounts
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.names import chosen, table_of
 from perenne.storage.schema import only_where
 
 watch = sa.Table(
@@ -35,6 +37,7 @@ watch = sa.Table(
     sa.Column("confirm", sa.Integer, nullable=False),
     sa.Column("clear", sa.Integer, nullable=False),
     sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Index(None, "version"),
 )
 
 window = sa.Table(
@@ -80,6 +83,7 @@ verdict = sa.Table(
     sa.Column("span_start", sa.BigInteger, nullable=False),
     sa.Column("state", JsonColumn(WindowState), nullable=False),
     sa.Column("body", JsonColumn(WindowVerdict), nullable=False),
+    sa.Index("ix_monitor_verdict_newest", "deployment", "variant", "window_start", "version", "state"),
 )
 
 label_batch = sa.Table(
@@ -169,6 +173,7 @@ alert = sa.Table(
     sa.Column("ended", sa.BigInteger),
     sa.Column("sent", sa.BigInteger),
     sa.Column("acknowledged_by", sa.Text, nullable=False),
+    sa.Index("ix_alert_open", "id", **only_where("ended IS NULL")),
     sa.Index("ix_alert_deployment", "deployment", "version", "rule"),
     sa.Index("uq_alert_open", "deployment", "version", "rule", unique=True, **only_where("ended IS NULL")),
 )
@@ -231,6 +236,45 @@ def list_watches(tx: Transaction, deployment: str | None = None) -> list[Watch]:
     if deployment is not None:
         query = query.where(watch.c.deployment == deployment)
     return [read_named(Watch, row) for row in tx.execute(query)]
+
+
+def watches_of(tx: Transaction, versions: Iterable[str]) -> list[Watch]:
+    """Read the watches of some versions."""
+    query = sa.select(*_watch_columns).where(watch.c.version.in_(chosen(versions))).order_by(watch.c.deployment, watch.c.version)
+    return [read_named(Watch, row) for row in tx.execute(query)]
+
+
+def watched_deployments(tx: Transaction, after: str, limit: int | None) -> list[str]:
+    """Return the names of watched deployments that follow one, in order."""
+    query = sa.select(watch.c.deployment).where(watch.c.deployment > after).group_by(watch.c.deployment)
+    return [row.deployment for row in tx.execute(query.order_by(watch.c.deployment).limit(limit))]
+
+
+def watched_among(tx: Transaction, deployments: Iterable[str]) -> list[str]:
+    """Return which deployments are watched, by name."""
+    query = sa.select(watch.c.deployment).where(watch.c.deployment.in_(chosen(deployments))).distinct()
+    return [row.deployment for row in tx.execute(query.order_by(watch.c.deployment))]
+
+
+def newest_states(tx: Transaction) -> dict[str, WindowState | None]:
+    """Read for every watched deployment the state of its champion's newest window: from an index, no verdict is touched."""
+    names = sa.select(watch.c.deployment).group_by(watch.c.deployment).subquery()
+    query = sa.select(names.c.deployment, _newest(verdict.c.state, names.c.deployment).label("state"))
+    return {row.deployment: row.state for row in tx.execute(query)}
+
+
+def newest_verdicts(tx: Transaction, deployments: Iterable[str]) -> dict[str, WindowVerdict]:
+    """Read the verdicts on the newest window of some deployments' champions."""
+    names = table_of(deployments)
+    rows = tx.execute(sa.select(names.c.value, _newest(verdict.c.body, names.c.value).label("body")))
+    return {row.value: row.body for row in rows if row.body is not None}
+
+
+def _newest(column: "sa.Column[Any]", deployment: "sa.ColumnElement[str]") -> "sa.ScalarSelect[Any]":
+    """Return a column of the verdict on the newest window of a deployment's champion."""
+    where = (verdict.c.deployment == deployment, verdict.c.variant == CHAMPION)
+    order = (verdict.c.window_start.desc(), verdict.c.version.desc())
+    return sa.select(column).where(*where).order_by(*order).limit(1).scalar_subquery()
 
 
 def new_posts(tx: Transaction, keys: Sequence[tuple[str, str, int]], now: int) -> set[tuple[str, str, int]]:

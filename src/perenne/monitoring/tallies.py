@@ -1,11 +1,14 @@
 """Sums over windows that others decide by: how a challenger did in shadow, how many labels came, a metric over time."""
 
+from collections.abc import Iterable
+
 import msgspec
 import sqlalchemy as sa
 
 from perenne.monitoring.model import CHAMPION
 from perenne.monitoring.store import metric, window, window_labels
 from perenne.storage.database import Transaction, read_struct
+from perenne.storage.names import chosen
 
 
 class ShadowReport(msgspec.Struct, frozen=True):
@@ -40,6 +43,16 @@ def labelled_rows(tx: Transaction, deployment: str, version: str) -> int:
     """Count the answers of a champion whose label has come."""
     mine = (window_labels.c.deployment == deployment, window_labels.c.version == version, window_labels.c.variant == CHAMPION)
     return int(tx.scalar(sa.select(sa.func.sum(window_labels.c.rows)).where(*mine)) or 0)
+
+
+def most_labelled(tx: Transaction, deployments: Iterable[str]) -> dict[str, int]:
+    """Count for each of some deployments the labelled answers of the champion that has most of them."""
+    mine = (window_labels.c.deployment.in_(chosen(deployments)), window_labels.c.variant == CHAMPION)
+    query = sa.select(window_labels.c.deployment, sa.func.sum(window_labels.c.rows).label("rows")).where(*mine)
+    found: dict[str, int] = {}
+    for row in tx.execute(query.group_by(window_labels.c.deployment, window_labels.c.version)):
+        found[row.deployment] = max(int(row.rows), found.get(row.deployment, 0))
+    return found
 
 
 def realised_series(tx: Transaction, deployment: str, name: str) -> list[RealisedPoint]:

@@ -39,15 +39,12 @@ class StepSummary(msgspec.Struct, frozen=True):
 
 def runs(tx: Transaction, *, limit: int = 50) -> list[RunSummary]:
     """Return runs, newest first."""
-    counts = (sa.func.count(run_step.c.key), sa.func.coalesce(sa.func.sum(sa.cast(run_step.c.hit, sa.Integer)), 0))
+    order = (flow_run.c.started.desc(), flow_run.c.id.desc())
+    mine = run_step.c.run == flow_run.c.id
+    steps = sa.select(sa.func.count()).where(mine).scalar_subquery()
+    hits = sa.select(sa.func.count()).where(mine, run_step.c.hit).scalar_subquery()
     columns = (flow_run.c.id, flow_run.c.flow, flow_run.c.args, flow_run.c.state, flow_run.c.started, flow_run.c.ended)
-    query = (
-        sa.select(*columns, *counts)
-        .select_from(flow_run.outerjoin(run_step, run_step.c.run == flow_run.c.id))
-        .group_by(*columns)
-        .order_by(flow_run.c.started.desc(), flow_run.c.id.desc())
-        .limit(limit)
-    )
+    query = sa.select(*columns, steps, hits).order_by(*order).limit(limit)
     return [read_struct(RunSummary, row) for row in tx.execute(query)]
 
 

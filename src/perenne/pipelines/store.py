@@ -60,6 +60,7 @@ flow_run = sa.Table(
     sa.Column("started", sa.BigInteger, nullable=False),
     sa.Column("ended", sa.BigInteger),
     sa.Index(None, "state", "flow"),
+    sa.Index(None, "started", "id"),
 )
 
 run_step = sa.Table(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Trigger,
         Window,
     )
-    from perenne.projects.service import get_project, list_projects, record_project
+    from perenne.projects.service import get_project, list_projects, project_names, record_project
     from perenne.projects.store import ProjectRecord
 
 _ROOMS = {
@@ -53,6 +53,7 @@ _ROOMS = {
     "fetch_bundle": "bundles",
     "get_project": "service",
     "list_projects": "service",
+    "project_names": "service",
     "load_project": "loading",
     "put_bundle": "bundles",
     "record_project": "service",
@@ -82,6 +83,7 @@ __all__ = [
     "get_project",
     "list_projects",
     "load_project",
+    "project_names",
     "put_bundle",
     "record_project",
 ]

@@ -17,13 +17,15 @@ def project() -> None:
 
 
 @project.command("list")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=200, show_default=True, help="At most this many, by name.")
+@click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
 @click.pass_obj
-def list_(workspace: Workspace) -> list[Any]:
+def list_(workspace: Workspace, limit: int, after: str) -> list[Any]:
     """List the projects this installation knows."""
     with workspace.database.read() as tx:
         return [
             {"name": known.name, "owner": known.owner, "objectives": len(known.objectives), "folder": known.folder}
-            for known in service.list_projects(tx)
+            for known in service.list_projects(tx, service.project_names(tx, after=after, limit=limit))
         ]
 
 

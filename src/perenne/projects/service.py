@@ -1,5 +1,7 @@
 """Keeping what projects say, and telling what one leaves unsaid."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from perenne.auth import audit
@@ -98,9 +100,22 @@ def get_project(tx: Transaction, name: str) -> ProjectRecord:
     return record
 
 
-def list_projects(tx: Transaction) -> list[ProjectRecord]:
-    """List all projects by name."""
-    return store.every(tx)
+def list_projects(tx: Transaction, names: Iterable[str] | None = None) -> list[ProjectRecord]:
+    """List projects by name: those that are named, or all."""
+    return store.every(tx) if names is None else store.some(tx, names)
+
+
+def project_names(tx: Transaction, *, after: str = "", limit: int | None = None, with_policy: bool = False) -> dict[str, int]:
+    """List the names of projects in order, each with the time at which what it says last changed.
+
+    Parameters
+    ----------
+    after : str
+        The name after which to go on.
+    with_policy : bool
+        Whether to leave out those that have no retraining policy.
+    """
+    return store.names(tx, after, limit, with_policy)
 
 
 class Gap(msgspec.Struct, frozen=True):

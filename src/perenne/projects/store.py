@@ -1,10 +1,13 @@
 """The table of projects: what each one said last, and the digest of the file that said it."""
 
+from collections.abc import Iterable
+
 import msgspec
 import sqlalchemy as sa
 
 from perenne.projects.model import Guardrail, Milestone, Objective, RetrainPolicy
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.names import chosen
 
 
 class ProjectRecord(msgspec.Struct, frozen=True):
@@ -56,6 +59,20 @@ def find(tx: Transaction, name: str) -> ProjectRecord | None:
 def every(tx: Transaction) -> list[ProjectRecord]:
     """Read all projects by name."""
     return [read_struct(ProjectRecord, row) for row in tx.execute(sa.select(*_columns).order_by(table.c.name))]
+
+
+def some(tx: Transaction, names: Iterable[str]) -> list[ProjectRecord]:
+    """Read the named projects by name."""
+    query = sa.select(*_columns).where(table.c.name.in_(chosen(names))).order_by(table.c.name)
+    return [read_struct(ProjectRecord, row) for row in tx.execute(query)]
+
+
+def names(tx: Transaction, after: str, limit: int | None, with_policy: bool) -> dict[str, int]:
+    """Read the names that follow one, in order, and when each project last changed what it says."""
+    query = sa.select(table.c.name, table.c.updated).where(table.c.name > after).order_by(table.c.name).limit(limit)
+    if with_policy:
+        query = query.where(table.c.policy.is_not(None))
+    return {row.name: row.updated for row in tx.execute(query)}
 
 
 def save(tx: Transaction, record: ProjectRecord) -> None:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
         aliased,
         dossier,
         get_version,
+        newest,
         register,
         require_deployable,
         set_alias,
         versions,
+        waiting,
     )
 
 _ROOMS = {
@@ -39,10 +41,12 @@ _ROOMS = {
     "decide": "approvals",
     "dossier": "service",
     "get_version": "service",
+    "newest": "service",
     "register": "service",
     "require_deployable": "service",
     "set_alias": "service",
     "versions": "service",
+    "waiting": "service",
 }
 
 __all__ = [
@@ -62,10 +66,12 @@ __all__ = [
     "decide",
     "dossier",
     "get_version",
+    "newest",
     "register",
     "require_deployable",
     "set_alias",
     "versions",
+    "waiting",
 ]
 
 

@@ -19,12 +19,13 @@ def model() -> None:
 
 @model.command("list")
 @click.argument("name", required=False)
-@click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most this many, newest first.")
+@click.option("--before", metavar="VERSION", help="Go on after this one, the last of the page before.")
 @click.pass_obj
-def list_(workspace: Workspace, name: str | None, limit: int) -> list[dict[str, Any]]:
+def list_(workspace: Workspace, name: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:
     """List versions, newest first."""
     with workspace.database.read() as tx:
-        found = [service.dossier(tx, version.id) for version in service.versions(tx, name, limit=limit)]
+        found = service.dossiers(tx, service.versions(tx, name, limit=limit, before=before))
     return [
         {
             "version": item.version.id,

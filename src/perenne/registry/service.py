@@ -1,6 +1,6 @@
 """Registering versions, taking evidence, asking the gate, moving aliases."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from perenne.auth import audit
 from perenne.auth.principals import Principal
@@ -42,14 +42,15 @@ def register(
         f"{model}@{number}", model, number, project, run, tree, reference, snapshot,
         VersionState.CANDIDATE, policy, fallback, SystemClock().now(), actor.name,
     )  # fmt: skip
-    store.insert_version(tx, version)
     facts = list(evidence)
+    state = gate(version, facts, ()).state
+    store.insert_version(tx, version, waiting=version.created if state is GateState.WAITING else None)
     store.insert_evidence(tx, version, facts, run, version.created)
     for relation, kind, target in (
         ("made_by", Kind.RUN, run), ("trained_on", Kind.SNAPSHOT, snapshot), ("of", Kind.PROJECT, project),
     ):  # fmt: skip
         add_link(tx, (Kind.VERSION, version.id), relation, (kind, target))
-    after = {"tree": tree, "run": run, "gate": gate(version, facts, ()).state.value}
+    after = {"tree": tree, "run": run, "gate": state.value}
     audit.record(tx, actor, "version.register", "version", version.id, after=after)
     emit(tx, VersionRegistered(version=version.id, model=model))
     return version
@@ -66,6 +67,8 @@ def add_evidence(tx: Transaction, actor: Principal, identity: str, items: Iterab
     require(actor, Action.LOG)
     version, facts = get_version(tx, identity), list(items)
     store.insert_evidence(tx, version, facts, produced_by, SystemClock().now())
+    waits = dossier(tx, identity).gate.state is GateState.WAITING
+    store.set_waiting(tx, identity, version.created if waits else None)
     after = {item.check: item.verdict.value for item in facts}
     audit.record(tx, actor, "version.evidence", "version", identity, after=after, reason=produced_by)
 
@@ -82,10 +85,36 @@ def get_version(tx: Transaction, identity: str) -> Version:
 
 def dossier(tx: Transaction, identity: str) -> Dossier:
     """Read a version with its gate, evidence, decisions and aliases. Raises NotFound."""
-    version = get_version(tx, identity)
-    evidence, decisions = store.list_evidence(tx, version), store.list_decisions(tx, identity)
-    state = gate(version, evidence, decisions)
-    return Dossier(version, state, tuple(evidence), tuple(decisions), store.aliases_of(tx, identity))
+    (found,) = dossiers(tx, [get_version(tx, identity)])
+    return found
+
+
+def dossiers(tx: Transaction, versions: Sequence[Version]) -> list[Dossier]:
+    """Read what is known about each of some versions, in their order."""
+    ids = [version.id for version in versions]
+    evidence, decisions = store.list_evidence(tx, versions), store.list_decisions(tx, ids)
+    aliases = store.list_aliases(tx, ids)
+    return [
+        Dossier(
+            version,
+            gate(version, evidence[version.id], decisions[version.id]),
+            tuple(evidence[version.id]),
+            tuple(decisions[version.id]),
+            tuple(aliases[version.id]),
+        )
+        for version in versions
+    ]
+
+
+def newest(tx: Transaction, models: Iterable[str]) -> dict[str, Dossier]:
+    """Read what is known about the newest version of each of some models; one that has no version is left out."""
+    return {found.version.model: found for found in dossiers(tx, store.newest_versions(tx, models))}
+
+
+def waiting(tx: Transaction, project: str | None = None) -> list[Version]:
+    """List the versions whose gate waits for a person, newest first, of one project if named."""
+    maybe = store.waiting_versions(tx, project)
+    return [found.version for found in dossiers(tx, maybe) if found.gate.state is GateState.WAITING]
 
 
 def require_deployable(tx: Transaction, identity: str) -> Version:
@@ -136,6 +165,12 @@ def aliased(tx: Transaction, model: str, name: str) -> Version | None:
     return None if identity is None else store.find_version(tx, identity)
 
 
-def versions(tx: Transaction, model: str | None = None, *, limit: int = 50) -> list[Version]:
-    """List versions, newest first."""
-    return store.list_versions(tx, model, limit)
+def versions(tx: Transaction, model: str | None = None, *, limit: int = 50, before: str | None = None) -> list[Version]:
+    """List versions, newest first.
+
+    Parameters
+    ----------
+    before : str, optional
+        The version after which to go on. Raises NotFound if there is none of that id.
+    """
+    return store.list_versions(tx, model, limit, None if before is None else get_version(tx, before))

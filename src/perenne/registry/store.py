@@ -1,9 +1,17 @@
-"""The tables of the registry: versions, aliases, evidence, decisions."""
+"""The tables of the registry: versions, aliases, evidence, decisions.
+
+`version.waiting` is kept beside a version so that those that wait for a person are found without reading the evidence of all:
+since when the gate may have waited, or NULL. Whoever reads it asks the gate.
+"""
+
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
 from perenne.registry.model import Decision, Evidence, GatePolicy, Version, VersionState
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.names import chosen, newest_id
+from perenne.storage.schema import only_where
 
 version = sa.Table(
     "version",
@@ -21,8 +29,11 @@ version = sa.Table(
     sa.Column("fallback", JsonColumn(str | int | float | bool | None)),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("waiting", sa.BigInteger),
     sa.UniqueConstraint("model", "number"),
     sa.UniqueConstraint("model", "tree"),
+    sa.Index("ix_version_newest", "created", "number", "id"),
+    sa.Index("ix_version_waiting", "waiting", "id", **only_where("waiting IS NOT NULL")),
 )
 
 alias = sa.Table(
@@ -32,6 +43,7 @@ alias = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("version", sa.Text, sa.ForeignKey("version.id"), nullable=False),
     sa.Column("moved", sa.BigInteger, nullable=False),
+    sa.Index(None, "version"),
 )
 
 evidence = sa.Table(
@@ -64,9 +76,9 @@ _version_columns = [version.c[name] for name in Version.__struct_fields__]
 _decision_columns = [decision.c[name] for name in Decision.__struct_fields__]
 
 
-def insert_version(tx: Transaction, row: Version) -> None:
-    """Add a version."""
-    tx.execute(version.insert(), {name: getattr(row, name) for name in Version.__struct_fields__})
+def insert_version(tx: Transaction, row: Version, *, waiting: int | None) -> None:
+    """Add a version; `waiting` says since when it waits for a person, if it does."""
+    tx.execute(version.insert(), {"waiting": waiting, **{name: getattr(row, name) for name in Version.__struct_fields__}})
 
 
 def find_version(tx: Transaction, identity: str) -> Version | None:
@@ -86,17 +98,44 @@ def next_number(tx: Transaction, model: str) -> int:
     return 1 + int(tx.scalar(sa.select(sa.func.max(version.c.number)).where(version.c.model == model)) or 0)
 
 
-def list_versions(tx: Transaction, model: str | None, limit: int) -> list[Version]:
-    """Read versions, newest first."""
-    query = sa.select(*_version_columns).order_by(version.c.created.desc(), version.c.number.desc()).limit(limit)
+def list_versions(tx: Transaction, model: str | None, limit: int, before: Version | None = None) -> list[Version]:
+    """Read versions, newest first, after the one before if given; those of one model by number."""
+    created, number = version.c.created, version.c.number
+    query = sa.select(*_version_columns).limit(limit)
     if model is not None:
-        query = query.where(version.c.model == model)
+        query = query.where(version.c.model == model).order_by(number.desc())
+        query = query if before is None else query.where(number < before.number)
+    else:
+        query = query.order_by(created.desc(), number.desc(), version.c.id.desc())
+        place = sa.tuple_(created, number, version.c.id)
+        query = query if before is None else query.where(place < sa.tuple_(*(before.created, before.number, before.id)))
+        query = query if before is None else query.where(created <= before.created)
+    return [read_struct(Version, row) for row in tx.execute(query)]
+
+
+def newest_versions(tx: Transaction, models: Iterable[str]) -> list[Version]:
+    """Read the version with the greatest number of each model."""
+    query = sa.select(*_version_columns).where(version.c.id.in_(newest_id(version, "model", "number", models)))
+    return [read_struct(Version, row) for row in tx.execute(query)]
+
+
+def waiting_versions(tx: Transaction, project: str | None) -> list[Version]:
+    """Read the versions whose gate may wait for a person, newest first."""
+    query = sa.select(*_version_columns).where(version.c.waiting.is_not(None))
+    query = query.order_by(version.c.waiting.desc(), version.c.id.desc())
+    if project is not None:
+        query = query.where(version.c.project == project)
     return [read_struct(Version, row) for row in tx.execute(query)]
 
 
 def set_state(tx: Transaction, identity: str, state: VersionState) -> None:
-    """Change where a version stands."""
-    tx.execute(version.update().where(version.c.id == identity).values(state=state))
+    """Change where a version stands: it was decided, and waits no more."""
+    tx.execute(version.update().where(version.c.id == identity).values(state=state, waiting=None))
+
+
+def set_waiting(tx: Transaction, identity: str, waiting: int | None) -> None:
+    """Keep since when a version waits for a person; None if it does not."""
+    tx.execute(version.update().where(version.c.id == identity).values(waiting=waiting))
 
 
 def insert_evidence(tx: Transaction, subject: Version, items: list[Evidence], produced_by: str, time: int) -> None:
@@ -109,14 +148,15 @@ def insert_evidence(tx: Transaction, subject: Version, items: list[Evidence], pr
         tx.execute(evidence.insert(), rows)
 
 
-def list_evidence(tx: Transaction, subject: Version) -> list[Evidence]:
-    """Read the facts about a version's tree, oldest first."""
-    query = (
-        sa.select(evidence.c.body)
-        .where(evidence.c.version == subject.id, evidence.c.tree == subject.tree)
-        .order_by(evidence.c.id)
-    )
-    return [row.body for row in tx.execute(query)]
+def list_evidence(tx: Transaction, subjects: Sequence[Version]) -> dict[str, list[Evidence]]:
+    """Read the facts about the trees of versions, oldest first, by version."""
+    trees = {subject.id: subject.tree for subject in subjects}
+    found: dict[str, list[Evidence]] = {identity: [] for identity in trees}
+    columns = (evidence.c.version, evidence.c.tree, evidence.c.body)
+    for row in tx.execute(sa.select(*columns).where(evidence.c.version.in_(chosen(trees))).order_by(evidence.c.id)):
+        if row.tree == trees[row.version]:
+            found[row.version].append(row.body)
+    return found
 
 
 def insert_decision(tx: Transaction, row: Decision) -> None:
@@ -124,10 +164,13 @@ def insert_decision(tx: Transaction, row: Decision) -> None:
     tx.execute(decision.insert(), {name: getattr(row, name) for name in Decision.__struct_fields__})
 
 
-def list_decisions(tx: Transaction, identity: str) -> list[Decision]:
-    """Read the decisions on a version, oldest first."""
-    query = sa.select(*_decision_columns).where(decision.c.version == identity).order_by(decision.c.id)
-    return [read_struct(Decision, row) for row in tx.execute(query)]
+def list_decisions(tx: Transaction, versions: Sequence[str]) -> dict[str, list[Decision]]:
+    """Read the decisions on versions, oldest first, by version."""
+    found: dict[str, list[Decision]] = {identity: [] for identity in versions}
+    query = sa.select(*_decision_columns).where(decision.c.version.in_(chosen(versions))).order_by(decision.c.id)
+    for row in tx.execute(query):
+        found[row.version].append(read_struct(Decision, row))
+    return found
 
 
 def move_alias(tx: Transaction, model: str, name: str, identity: str, time: int) -> None:
@@ -143,8 +186,10 @@ def find_alias(tx: Transaction, model: str, name: str) -> str | None:
     return found
 
 
-def aliases_of(tx: Transaction, identity: str) -> tuple[str, ...]:
-    """Return the names that point to a version."""
-    return tuple(
-        row.name for row in tx.execute(sa.select(alias.c.name).where(alias.c.version == identity).order_by(alias.c.name))
-    )
+def list_aliases(tx: Transaction, versions: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names that point to versions, by version."""
+    found: dict[str, list[str]] = {identity: [] for identity in versions}
+    query = sa.select(alias.c.version, alias.c.name).where(alias.c.version.in_(chosen(versions))).order_by(alias.c.name)
+    for row in tx.execute(query):
+        found[row.version].append(row.name)
+    return found

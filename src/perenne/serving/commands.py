@@ -24,11 +24,13 @@ def deploy() -> None:
 
 @deploy.command("list")
 @click.argument("project", required=False)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most this many, by name.")
+@click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
 @click.pass_obj
-def list_(workspace: Workspace, project: str | None) -> list[dict[str, Any]]:
+def list_(workspace: Workspace, project: str | None, limit: int, after: str) -> list[dict[str, Any]]:
     """List deployments, of one project if named."""
     with workspace.database.read() as tx:
-        found = service.deployments(tx, project)
+        found = service.deployments(tx, project, after=after, limit=limit)
     now = SystemClock().now()
     return [
         {

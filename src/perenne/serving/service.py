@@ -1,6 +1,7 @@
 """Changes of what is served. Each is one audited change that announces itself; no version goes live whose gate is not open."""
 
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -160,9 +161,24 @@ def get_deployment(tx: Transaction, name: str) -> Deployment:
     return found
 
 
-def deployments(tx: Transaction, project: str | None = None) -> list[Deployment]:
-    """List deployments, of one project if named."""
-    return store.all_of(tx, project)
+def deployments(tx: Transaction, project: str | None = None, *, after: str = "", limit: int | None = None) -> list[Deployment]:
+    """List deployments by name, of one project if named; `after` is the name after which to go on."""
+    return store.all_of(tx, project, after, limit)
+
+
+def named(tx: Transaction, names: Iterable[str]) -> dict[str, Deployment]:
+    """Read the deployments of some names; a name that has none is left out."""
+    return {deployment.name: deployment for deployment in store.some(tx, names)}
+
+
+def generations(tx: Transaction) -> dict[str, int]:
+    """Tell the generation of every deployment: what has changed is seen without reading all."""
+    return store.generations(tx)
+
+
+def stopped(tx: Transaction) -> set[str]:
+    """Name the deployments that are stopped."""
+    return store.stopped(tx)
 
 
 def _variant(tx: Transaction, version_id: str) -> tuple[Variant, str]:

@@ -1,11 +1,13 @@
 """The deployment table: one row per endpoint, its variants beside it as JSON, a generation that grows with every change."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from perenne.serving.model import Constant, Deployment, Stop, Variant
 from perenne.storage.database import JsonColumn, Transaction, metadata
+from perenne.storage.names import chosen
 
 table = sa.Table(
     "deployment",
@@ -28,12 +30,27 @@ def find(tx: Transaction, name: str) -> Deployment | None:
     return None if row is None else _read(row)
 
 
-def all_of(tx: Transaction, project: str | None) -> list[Deployment]:
-    """Read every deployment, or those of one project, by name."""
-    query = sa.select(*_columns).order_by(table.c.name)
+def all_of(tx: Transaction, project: str | None, after: str = "", limit: int | None = None) -> list[Deployment]:
+    """Read every deployment, or those of one project, by name, from the one that follows a name on."""
+    query = sa.select(*_columns).where(table.c.name > after).order_by(table.c.name).limit(limit)
     if project is not None:
         query = query.where(table.c.project == project)
     return [_read(row) for row in tx.execute(query)]
+
+
+def some(tx: Transaction, names: Iterable[str]) -> list[Deployment]:
+    """Read the named deployments by name."""
+    return [_read(row) for row in tx.execute(sa.select(*_columns).where(table.c.name.in_(chosen(names))).order_by(table.c.name))]
+
+
+def generations(tx: Transaction) -> dict[str, int]:
+    """Read the generation of every deployment, and nothing else of it."""
+    return {row.name: row.generation for row in tx.execute(sa.select(table.c.name, table.c.generation))}
+
+
+def stopped(tx: Transaction) -> set[str]:
+    """Read the names of the deployments that are stopped."""
+    return {row.name for row in tx.execute(sa.select(table.c.name).where(table.c.stop.is_not(None)))}
 
 
 def add(tx: Transaction, deployment: Deployment) -> None:

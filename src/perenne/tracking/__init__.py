@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from perenne.tracking.lost import LEASE, close_lost_runs, hold_run
     from perenne.tracking.model import Provenance, Run, RunState
     from perenne.tracking.provenance import capture
-    from perenne.tracking.service import end_run, get_run, runs, start_run
+    from perenne.tracking.service import end_run, get_run, newest_failed, newest_runs, runs, start_run
 
 _ROOMS = {
     "LEASE": "lost",
@@ -23,6 +23,8 @@ _ROOMS = {
     "end_run": "service",
     "get_run": "service",
     "hold_run": "lost",
+    "newest_failed": "service",
+    "newest_runs": "service",
     "runs": "service",
     "start_run": "service",
 }
@@ -37,6 +39,8 @@ __all__ = [
     "end_run",
     "get_run",
     "hold_run",
+    "newest_failed",
+    "newest_runs",
     "runs",
     "start_run",
 ]

@@ -1,6 +1,6 @@
 """Starting and ending runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from perenne.auth import audit
@@ -80,6 +80,16 @@ def get_run(tx: Transaction, identity: str) -> Run:
 def runs(tx: Transaction, project: str | None = None, *, limit: int = 50) -> list[Run]:
     """List runs, newest first."""
     return store.newest(tx, project, limit)
+
+
+def newest_runs(tx: Transaction, projects: Iterable[str]) -> dict[str, Run]:
+    """Read the newest run of each of some projects; one that has none is left out."""
+    return {run.project: run for run in store.newest_of(tx, projects)}
+
+
+def newest_failed(tx: Transaction, projects: Iterable[str]) -> set[str]:
+    """Name those of many projects whose newest run failed."""
+    return store.newest_failed(tx, projects)
 
 
 def _unknown(identity: str) -> NotFound:

@@ -1,10 +1,12 @@
 """The table of runs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.names import newest_id, table_of
 from perenne.storage.schema import only_where
 from perenne.tracking.model import Provenance, Run, RunState
 
@@ -65,3 +67,17 @@ def newest(tx: Transaction, project: str | None, limit: int) -> list[Run]:
     if project is not None:
         query = query.where(table.c.project == project)
     return [read_struct(Run, row) for row in tx.execute(query)]
+
+
+def newest_of(tx: Transaction, projects: Iterable[str]) -> list[Run]:
+    """Read the newest run of each project."""
+    query = sa.select(*_columns).where(table.c.id.in_(newest_id(table, "project", "id", projects)))
+    return [read_struct(Run, row) for row in tx.execute(query)]
+
+
+def newest_failed(tx: Transaction, projects: Iterable[str]) -> set[str]:
+    """Return those of some projects whose newest run failed."""
+    named = table_of(projects)
+    state = sa.select(table.c.state).where(table.c.project == named.c.value).order_by(table.c.id.desc()).limit(1)
+    newest = sa.select(named.c.value, state.scalar_subquery().label("state")).subquery()
+    return {row.value for row in tx.execute(sa.select(newest.c.value).where(newest.c.state == RunState.FAILED))}
