@@ -6,6 +6,7 @@ it; the lock is let go of by the commit. Changes whose statements are each atomi
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -46,21 +47,28 @@ class Postgres(Backend):
             import psycopg  # noqa: F401
         except ImportError:
             raise Invalid("PostgreSQL needs its driver", code="database.driver", hint="pip install 'perenne[postgres]'") from None
+        self._durable: weakref.WeakKeyDictionary[Any, bool] = weakref.WeakKeyDictionary()
         super().__init__(url.set(drivername="postgresql+psycopg"))
 
     def prepare(self) -> None:
         """Do nothing: the database was made by whoever runs the server."""
 
     def begin(self, raw: Any, *, durable: bool, alone: bool) -> str | None:
-        """Begin, wait for the lock if need be, and return the transaction's number, all in one round trip."""
+        """Begin, wait for the lock if need be, and return the transaction's number, all in one round trip.
+
+        How a commit waits for the disk belongs to the connection and is set as it changes. Only of a durable commit anybody asks
+        later what became of it.
+        """
         words = ["BEGIN"]
-        if not durable:
-            words.append("SET LOCAL synchronous_commit = off")
-        if not alone:
-            raw.execute("; ".join(words))
-            return None
-        words.append(f"SELECT pg_advisory_xact_lock({LOCK}), pg_current_xact_id()::text")
+        if self._durable.get(raw, True) != durable:
+            words.insert(0, f"SET synchronous_commit TO {'DEFAULT' if durable else 'off'}")
+            self._durable[raw] = durable
+        if alone:
+            number = ", pg_current_xact_id()::text" if durable else ""
+            words.append(f"SELECT pg_advisory_xact_lock({LOCK}){number}")
         cursor = raw.execute("; ".join(words))
+        if not alone or not durable:
+            return None
         while cursor.nextset():
             pass
         return str(cursor.fetchone()[1])
