@@ -59,16 +59,32 @@ def analyse(database: Database) -> None:
 @pytest.mark.parametrize("analysed", [False, True])
 def test_the_claim_walks_one_index_over_open_jobs_however_many_have_ended(database: Database, analysed: bool) -> None:
     fill(database, 2_000)
+    database.write(partial(jobs.enqueue, kind="other", payload=Nothing()))
+    waiting = jobs.table.update().where(jobs.table.c.id > f"{1_000:026d}", jobs.table.c.state == "done").values(state="queued")
+    database.write(lambda tx: tx.execute(waiting).rowcount)
     if analysed:
         analyse(database)
-    claims = [
-        item for item in statements_of(database, lambda tx: jobs.claim(tx, "o", ["k", "other"])) if item[0].startswith("UPDATE")
-    ]
-    assert len(claims) == 1, "one statement claims"
-    plan = plan_of(database, *claims[0])
-    assert "ix_job_claim" in plan
-    assert "SCAN job" not in plan.replace("SCAN job USING INDEX ix_job_claim", "")
-    assert "TEMP B-TREE" not in plan and "Sort" not in plan and "Seq Scan" not in plan, plan
+    statements = statements_of(database, lambda tx: jobs.claim(tx, "o", ["k", "other"]))
+    assert [text.split()[0] for text, _ in statements if "job" in text] == ["SELECT", "SELECT", "UPDATE"], "one statement claims"
+    for statement in statements:
+        if "job" in statement[0]:
+            plan = plan_of(database, *statement)
+            assert "ix_job_next" in plan and "SCAN job" not in plan, plan
+            assert "TEMP B-TREE" not in plan and "Sort" not in plan and "Seq Scan" not in plan, plan
+
+
+def test_jobs_of_a_kind_that_nobody_takes_hold_up_no_other(database: Database) -> None:
+    """The claim looks at the jobs of its own kinds only, also when thousands of more urgent ones wait."""
+    fill(database, 2_000)
+    database.write(lambda tx: tx.execute(jobs.table.update().values(state="queued", kind="nobody", priority=-5, due=0)).rowcount)
+    wanted = database.write(partial(jobs.enqueue, kind="k", payload=Nothing()))
+    plan = "".join(
+        plan_of(database, *item) for item in statements_of(database, lambda tx: jobs.claim(tx, "o", ["k"])) if "job" in item[0]
+    )
+    assert "kind" in plan.lower() and "ix_job_next" in plan, plan
+    with database.read() as tx:
+        claimed = jobs.get_job(tx, wanted)
+    assert claimed is not None and claimed.state == "running"
 
 
 def test_looking_for_lost_jobs_reads_running_ones_only(database: Database) -> None:

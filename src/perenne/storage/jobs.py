@@ -8,6 +8,7 @@ decided by the database's clock. What people do with jobs is in `perenne.storage
 import functools
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -68,8 +69,8 @@ def _partial(name: str, condition: str, *columns: "sa.Column[object]") -> None:
     sa.Index(f"ix_job_{name}", *columns, sqlite_where=where, postgresql_where=where)
 
 
-# Each over a few rows only, however many have ended: the claim walks the first one in its own order.
-_partial("claim", "state = 'queued'", table.c.priority, table.c.due, table.c.id, table.c.kind)
+# Each over a few rows only, however many have ended: the claim walks the first one in its own order, past no other kind's jobs.
+_partial("next", "state = 'queued'", table.c.kind, table.c.priority, table.c.due, table.c.id)
 _partial("running", "state = 'running'", table.c.lease)
 _partial("failed", "state = 'failed'", table.c.id)
 # What `perenne.storage.retention` removes early and late.
@@ -199,22 +200,31 @@ def claim(tx: Transaction, owner: str, kinds: Sequence[str], *, lease: int = LEA
         Who takes it: `perenne.storage.owners.owner_token`, so that others on this machine see when the process has died.
     """
     now = database_now(tx)
-    values = {"now": now, "kinds": list(kinds), "worker": owner, "length": lease, "until": now + lease}
-    row = tx.execute(_CLAIM, values).one_or_none()
-    return None if row is None else read_struct(Job, row)
+    values = {"now": now, "worker": owner, "length": lease, "until": now + lease}
+    for kind in kinds if len(kinds) == 1 else _by_urgency(tx, kinds, now):
+        row = tx.execute(_CLAIM, {**values, "of_kind": kind}).one_or_none()
+        if row is not None:
+            return read_struct(Job, row)
+    return None
+
+
+def _by_urgency(tx: Transaction, kinds: Sequence[str], now: int) -> list[str]:
+    """Return the kinds that have a job due, the one with the most urgent job first: a look into the index for each."""
+    found = [tx.execute(_NEXT, {"of_kind": kind, "now": now}).one_or_none() for kind in kinds]
+    return [row.kind for row in sorted(row for row in found if row is not None)]
+
+
+def _next_of_kind(*wanted: "sa.ColumnElement[Any]") -> Any:
+    now, kind = sa.bindparam("now", type_=sa.BigInteger), sa.bindparam("of_kind", type_=sa.Text)
+    # A range of one kind, not an equality: with statistics of few rows SQLite may sort what it can walk in order.
+    due = sa.and_(QUEUED, table.c.kind.between(kind, kind), table.c.due <= now)
+    return sa.select(*wanted).where(due).order_by(table.c.kind, table.c.priority, table.c.due, table.c.id).limit(1)
 
 
 def _claim_statement() -> sa.Executable:
     """Write the statement; once, as writing it takes longer than running it."""
     now, length = sa.bindparam("now", type_=sa.BigInteger), sa.bindparam("length", type_=sa.BigInteger)
-    chosen = (
-        sa.select(table.c.id)
-        .where(QUEUED, table.c.due <= now, table.c.kind.in_(sa.bindparam("kinds", expanding=True)))
-        .order_by(table.c.priority, table.c.due, table.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-        .scalar_subquery()
-    )
+    chosen = _next_of_kind(table.c.id).with_for_update(skip_locked=True).scalar_subquery()
     longest = table.c.time_limit + OVERTIME
     until = sa.case((longest < length, now + longest), else_=sa.bindparam("until", type_=sa.BigInteger))
     values = {"state": "running", "owner": sa.bindparam("worker"), "lease": until, "attempt": table.c.attempt + 1}
@@ -223,6 +233,7 @@ def _claim_statement() -> sa.Executable:
 
 
 _CLAIM = _claim_statement()
+_NEXT = _next_of_kind(table.c.priority, table.c.due, table.c.id, table.c.kind)
 
 
 def lost_jobs(tx: Transaction) -> list[Job]:
