@@ -238,7 +238,7 @@ def test_a_token_for_one_project_sees_nothing_of_the_others(home: Workspace, con
         assert shown(control, inside, path=path).status == 200
         hidden, missing = shown(control, outside, path=path), shown(control, outside, path=path.replace("churn", "nobody"))
         assert hidden.status == missing.status == 404 and hidden.body == missing.body
-    assert shown(control, outside).json == {"needs": [], "stages": []}
+    assert shown(control, outside).json == {"needs": [], "stages": [], "more_needs": 0, "rest": []}
     labels = shown(control, inside, "POST", "/api/monitor/labels", b"[]")
     assert (labels.status, labels.json["error_code"]) == (403, "auth.scope"), "labels concern the installation"
     decision = ("POST", "/api/model/version/churn@1/decision", b'{"approve": true}')

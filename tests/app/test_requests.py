@@ -46,7 +46,7 @@ def test_a_caller_finds_its_request_by_its_own_id_or_gets_one(ask: Ask) -> None:
 
 
 def test_a_defect_is_logged_once_with_the_request_it_happened_in(ask: Ask, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(tx: object) -> None:
+    def broken(tx: object, **options: object) -> None:
         raise RuntimeError("password=hunter2 is wrong")
 
     monkeypatch.setattr(overview, "status", broken)
