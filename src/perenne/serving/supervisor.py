@@ -330,7 +330,7 @@ class ModelServer:
         return tried and self.counters.get(Gauge.GENERATION, block) < generation
 
     def _unready(self, generation: int) -> list[int]:
-        """Return the blocks of the processes that are to be ready and are not, and of those that still answer by another release."""
+        """Return the blocks of processes that are to be ready and are not, and of those that still answer by another release."""
         leaving = [child.block for child in list(self._leaving) if child.process is not None and child.process.poll() is None]
         behind = [block for block in leaving if self.counters.get(Gauge.TRIED, block) < generation]
         return [*(block for block in self._blocks() if not self._is_ready(block, generation)), *behind]
