@@ -50,6 +50,12 @@ class Child:
         self.process = None
         return True
 
+    @property
+    def running(self) -> bool:
+        """Whether the process lives, also before anybody noticed that it died."""
+        process = self.process
+        return process is not None and process.poll() is None
+
     def due(self) -> bool:
         """Tell whether a dead process may start again."""
         return time.monotonic() >= self._again

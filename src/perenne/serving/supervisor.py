@@ -331,9 +331,10 @@ class ModelServer:
 
     def _unready(self, generation: int) -> list[int]:
         """Return the blocks of processes that are to be ready and are not, and of those that still answer by another release."""
-        leaving = [child.block for child in list(self._leaving) if child.process is not None and child.process.poll() is None]
-        behind = [block for block in leaving if self.counters.get(Gauge.TRIED, block) < generation]
-        return [*(block for block in self._blocks() if not self._is_ready(block, generation)), *behind]
+        staying = [*list(self._workers), self._observer]
+        behind = [child.block for child in staying if not (child.running and self._is_ready(child.block, generation))]
+        leaving = [child.block for child in list(self._leaving) if child.running]
+        return behind + [block for block in leaving if self.counters.get(Gauge.TRIED, block) < generation]
 
     def _is_ready(self, block: int, generation: int) -> bool:
         return bool(self.counters.get(Gauge.READY, block)) and self.counters.get(Gauge.GENERATION, block) >= generation
