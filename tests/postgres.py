@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import shutil
 import tempfile
 import warnings
@@ -55,9 +56,15 @@ class PostgresServer:
                 process.kill()
         psutil.wait_procs(processes, timeout=30)
 
-    def start(self) -> None:
-        """Start the server again; it recovers by itself."""
-        self._server.start()
+    def start(self, file_limit: int | None = None) -> None:
+        """Start the server again; it recovers by itself. Its processes inherit a limit of how long a file may get."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            if file_limit is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, hard))
+            self._server.start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     def stop(self) -> None:
         """End the server and remove its files."""

@@ -1,5 +1,6 @@
 """What PostgreSQL does that SQLite cannot: break the line in the middle, deadlock, undo a commit without an error."""
 
+import random
 import signal
 import subprocess
 import sys
@@ -191,3 +192,43 @@ def test_a_process_that_was_stopped_with_the_lock_holds_nobody_up_and_comes_back
         child.wait()
         child.stdout.close()
     assert kept(database) == [1, 7]
+
+
+def test_a_server_that_may_write_no_further_refuses_the_change_and_keeps_what_it_acknowledged() -> None:
+    """The files of the server's processes may get no longer, as on a full disk."""
+    server = PostgresServer(safe=True)
+    text = sa.Table("large", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("text", sa.Text))
+    dice, written = random.Random(3), list[int]()
+
+    def insert(tx: Transaction) -> None:
+        tx.execute(text.insert(), {"id": len(written), "text": dice.randbytes(500_000).hex()})
+        audit.record(tx, Principal("somebody"), "text.add", "text", str(len(written)))
+
+    def fill(database: Database) -> None:
+        while len(written) < 100:
+            database.write(insert)
+            written.append(len(written))
+
+    try:
+        with Database.open(server.database()) as database:
+            database.write(lambda tx: text.create(tx.connection))
+            server.kill()
+            server.start(file_limit=20 << 20)
+            with pytest.raises(Unavailable) as error:
+                fill(database)
+            assert error.value.code == "database.unavailable" and 5 < len(written) < 100, written
+            assert texts(database, text) == written
+            server.kill()
+            server.start()
+            database.write(insert)
+            assert texts(database, text) == [*written, len(written)]
+    finally:
+        server.stop()
+
+
+def texts(database: Database, table: sa.Table) -> list[int]:
+    with database.read() as tx:
+        found = list(tx.execute(sa.select(table.c.id).order_by(table.c.id)).scalars())
+        verdict = audit.verify(tx)
+    assert (verdict.bad_seq, verdict.records) == (None, len(found))
+    return found
