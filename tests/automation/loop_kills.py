@@ -23,10 +23,10 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 from tests.automation.loop_story import BEGIN, CHANGED, PROJECT, leave_windows, write_rows
+from tests.dying import die_after
 from tests.postgres import PostgresServer
 
 from perenne import registry, serving, tracking
@@ -74,18 +74,6 @@ def turn_to_the_end(home: Path, url: str, now: int) -> None:
             clock.advance_to(clock.now() + 20 * MINUTE)
             write_atomically(home / "clock", str(clock.now()).encode())
     raise AssertionError(f"the episode did not end: {known}")
-
-
-def die_after(calls: int) -> None:
-    left = calls
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.setprofile(count)
 
 
 def start(home: Path, url: str, now: int, calls: int | None) -> int:

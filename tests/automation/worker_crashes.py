@@ -12,15 +12,14 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 import sqlalchemy as sa
+from tests.dying import die_after
 
 from perenne.automation.workforce import Workforce
 from perenne.core.clock import SECOND
@@ -80,20 +79,6 @@ def outbox_of(database: Database) -> Outbox:
     return Outbox(database, {Worked: [receive]})
 
 
-def die_after(calls: int) -> None:
-    """Kill this process after so many calls of functions in its threads."""
-    left = calls
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.setprofile(count)
-    sys.setprofile(count)
-
-
 def open_workspace(folder: Path, url: str) -> Workspace:
     return Workspace(load_settings(folder, {"PERENNE_DATABASE": url}))
 
@@ -130,7 +115,7 @@ def child(folder: Path, url: str, slots: int, calls: int | None) -> int:
     if pid == 0:
         try:
             if calls is not None:
-                die_after(calls)
+                die_after(calls, in_threads=True)
             run_worker(folder, url, slots)
             os._exit(0)
         except BaseException as error:

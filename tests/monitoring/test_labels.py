@@ -1,6 +1,7 @@
 """Labels that come late: what is accepted, how they find their predictions, and what they say about windows."""
 
 import io
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -8,14 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from tests.monitoring.conftest import DEPLOYMENT, VERSION, Log, Rows, Spool, events, make_rows
 
 from perenne.auth import audit
 from perenne.auth.principals import Principal
+from perenne.automation import Worker
 from perenne.core.clock import DAY, HOUR, ManualClock, format_time
 from perenne.core.errors import Denied, Invalid
-from perenne.monitoring import row_store, store
+from perenne.monitoring import discarding, row_store, store
 from perenne.monitoring.commands import monitor
 from perenne.monitoring.events import ObjectiveMissed
 from perenne.monitoring.intake import collect
@@ -27,6 +30,7 @@ from perenne.monitoring.row_store import BatchRow
 from perenne.projects import Objective
 from perenne.stats.columns import Task
 from perenne.stats.metrics import evaluate
+from perenne.storage import jobs
 from perenne.storage.workspace import Workspace
 
 STREAM = Stream(DEPLOYMENT, "champion", VERSION)
@@ -365,9 +369,48 @@ def test_superseded_objects_of_a_window_do_not_pile_up(workspace: Workspace, spo
     for start in range(0, 200, 20):
         submit_labels(workspace, actor, labelled(rows, ids, slice(start, start + 20)))
         turn(workspace)
+    discard_all(workspace)
     sizes = [
         pq.read_table(io.BytesIO(data)).num_rows
         for data in map(workspace.objects.get, workspace.objects.digests())
         if data[:4] == b"PAR1"
     ]
     assert sorted(sizes) == [20] * 10 + [200]
+
+
+def discard_all(workspace: Workspace) -> None:
+    """Do what is to be done a day from now."""
+    worker = Worker(workspace, {discarding.DISCARD: discarding.discard})
+    assert worker.drain() == 0, "nothing goes before its day is over"
+    workspace.database.write(lambda tx: tx.execute(jobs.table.update().values(due=0)).rowcount)
+    assert worker.drain() > 0
+
+
+def test_superseded_objects_stay_for_those_who_read_by_an_older_snapshot(
+    workspace: Workspace, spool: Spool, log: Log, actor: Principal, tmp_path: Path
+) -> None:
+    """A backup reads its tables, then copies objects: each that its tables name must be there, whatever happens between."""
+    rows = make_rows(40, 1)
+    ids = log.write(rows, 5)
+    submit_labels(workspace, actor, labelled(rows, ids, slice(0, 20)))
+    turn(workspace)
+    with workspace.database.read() as tx:
+        named = list(tx.execute(sa.select(store.window_labels.c.labels)).scalars())
+        submit_labels(workspace, actor, labelled(rows, ids, slice(20, 40)))
+        turn(workspace)
+        assert named and all(workspace.objects.get(digest) for digest in named)
+    discard_all(workspace)
+    assert not any(workspace.objects.exists(digest) for digest in named)
+
+
+def test_an_object_that_is_referred_to_again_stays(workspace: Workspace, spool: Spool, log: Log, actor: Principal) -> None:
+    rows = make_rows(20, 1)
+    ids = log.write(rows, 5)
+    submit_labels(workspace, actor, labelled(rows, ids))
+    turn(workspace)
+    with workspace.database.read() as tx:
+        named = list(tx.execute(sa.select(store.window_labels.c.labels)).scalars())
+    for digest in named:
+        workspace.database.write(partial(discarding.discard_later, digest=digest))
+    discard_all(workspace)
+    assert named and all(workspace.objects.get(digest) for digest in named)

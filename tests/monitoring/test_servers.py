@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from perenne.core.clock import SystemClock
-from perenne.monitoring import collect, open_alerts
+from perenne.monitoring import collect
+from perenne.monitoring.service import open_alerts
 from perenne.serving.status import ServerStatus, remove_status, write_status
 from perenne.storage.workspace import Workspace
 

@@ -16,12 +16,12 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
+from tests.dying import die_after
 from tests.postgres import PostgresServer
 
 from perenne.compute import ThreadExecutor
@@ -98,19 +98,6 @@ def run(folder: Path, shape: tuple[int, int], threads: int) -> PipelineRun:
 
 def open_database(folder: Path) -> Database:
     return Database.open(os.environ.get(URL) or f"sqlite:///{folder}/crash.db")
-
-
-def die_after(calls: int) -> None:
-    """Kill this process after so many calls of functions in its main thread."""
-    left = calls
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.setprofile(count)
 
 
 def child(folder: Path, shape: tuple[int, int], threads: int, calls: int | None) -> int:

@@ -105,7 +105,8 @@ def test_a_project_is_recorded_once_and_again_when_its_text_changes(
 ) -> None:
     def record() -> None:
         loaded = load_project(tmp_path)
-        workspace.database.write(lambda tx: record_project(tx, actor, workspace.objects, loaded))
+        source = workspace.objects.put_file(loaded.file)
+        workspace.database.write(lambda tx: record_project(tx, actor, loaded, source))
 
     write(tmp_path)
     record()
@@ -125,10 +126,32 @@ def test_a_project_is_recorded_once_and_again_when_its_text_changes(
 def test_only_an_owner_changes_a_project(tmp_path: Path, workspace: Workspace) -> None:
     viewer = Principal("eve", roles=frozenset({Role.VIEWER}))
     loaded = load_project(write(tmp_path))
+    source = workspace.objects.put_file(loaded.file)
     with pytest.raises(Denied):
-        workspace.database.write(lambda tx: record_project(tx, viewer, workspace.objects, loaded))
+        workspace.database.write(lambda tx: record_project(tx, viewer, loaded, source))
     with workspace.database.read() as tx, pytest.raises(NotFound):
         get_project(tx, "churn")
+
+
+def test_automation_takes_changed_code_and_never_changed_promises(tmp_path: Path, workspace: Workspace, actor: Principal) -> None:
+    policy = Principal("policy:churn", roles=frozenset({Role.CONTRIBUTOR}))
+
+    def record(who: Principal, text: str) -> ProjectRecord:
+        loaded = load_project(write(tmp_path, text))
+        source = workspace.objects.put_file(loaded.file)
+        return workspace.database.write(lambda tx: record_project(tx, who, loaded, source))
+
+    with pytest.raises(Denied):
+        record(policy, PROJECT)
+    stated = record(actor, PROJECT)
+    changed = record(policy, PROJECT + "\n# other code\n")
+    assert changed.source != stated.source and changed.objectives == stated.objectives
+    with pytest.raises(Denied, match="objectives of churn changed") as error:
+        record(policy, PROJECT.replace("0.7", "0.1"))
+    assert error.value.code == "project.promises"
+    with workspace.database.read() as tx:
+        assert get_project(tx, "churn") == changed
+    assert record(actor, PROJECT.replace("0.7", "0.1")).objectives != stated.objectives
 
 
 def test_what_lies_beside_the_file_is_kept_by_whoever_runs_it_and_secrets_are_not(
@@ -139,7 +162,8 @@ def test_what_lies_beside_the_file_is_kept_by_whoever_runs_it_and_secrets_are_no
     def record(who: Principal) -> ProjectRecord:
         loaded = load_project(tmp_path)
         bundle = put_bundle(workspace.objects, loaded.root)
-        return workspace.database.write(lambda tx: record_project(tx, who, workspace.objects, loaded, bundle))
+        source = workspace.objects.put_file(loaded.file)
+        return workspace.database.write(lambda tx: record_project(tx, who, loaded, source, bundle))
 
     write(tmp_path)
     (tmp_path / "rows.csv").write_text("a\n1\n")

@@ -4,16 +4,14 @@ import importlib
 import json
 import os
 import random
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import pyarrow.parquet as pq
 import pytest
+from tests.dying import die_after
 from tests.serving.test_row_log import NOON, log
 
 from perenne.core.clock import HOUR
@@ -151,18 +149,6 @@ def test_a_reader_from_whom_a_part_is_removed_reads_anew(
 
     monkeypatch.setattr(reading, "hour_files", hour_files)
     assert ids(tmp_path) == written and not lists
-
-
-def die_after(calls: int) -> None:
-    left = calls
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.setprofile(count)
 
 
 def kill_compactions(packages: dict[str, Path], folder: Path, rounds: int, seed: int) -> None:

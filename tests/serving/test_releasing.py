@@ -9,9 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 
 import pytest
+from tests.dying import die_after
 from tests.serving.changing import Callers, telling_package
 
 from perenne.auth.principals import Principal
@@ -95,18 +95,6 @@ def write_and_kill(workspace: Workspace, trees: dict[int, str], rounds: int, see
     left = {path.name for path in (folder / VERSIONS).iterdir() if not path.name.startswith(".")}
     assert {trees[1], trees[2]} <= left and len(left) <= 4
     assert len(list((folder / HISTORY).iterdir())) <= 3 + killed
-
-
-def die_after(calls: int) -> None:
-    left = calls
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.setprofile(count)
 
 
 def test_a_release_is_written_again_over_a_damaged_one(workspace: Workspace, trees: dict[int, str]) -> None:

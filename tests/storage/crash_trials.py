@@ -16,10 +16,9 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import sqlalchemy as sa
+from tests.dying import die_after
 
 from perenne.auth import audit
 from perenne.auth.principals import Principal
@@ -48,11 +47,11 @@ def write_for_ever(folder: Path, said: int, seed: int) -> None:
     """Be the child: put an object, commit four rows about it in one transaction, say so, and again."""
     steps = random.Random(seed).randrange(1, STEPS)
     if seed % 4 == 0:
-        die_after(steps)
+        die_after(steps, in_threads=True)
     database, objects = open_both(folder)
     database.write(lambda tx: kept.create(tx.connection, checkfirst=True))
     if seed % 4 == 2:
-        die_after(steps)
+        die_after(steps, in_threads=True)
     threads = [threading.Thread(target=write_in_thread, args=(database, objects, said, f"{seed}-{n}")) for n in range(THREADS)]
     for thread in threads:
         thread.start()
@@ -76,18 +75,6 @@ def note(tx: Transaction, name: str, digest: str) -> None:
     jobs.enqueue(tx, "crash", Kept(digest=digest), key=name)
     outbox.emit(tx, Kept(digest=digest))
     audit.record(tx, Principal("child"), "object.keep", "object", name, after=digest)
-
-
-def die_after(steps: int) -> None:
-    left = [steps]
-
-    def step(frame: FrameType, event: str, argument: Any) -> None:
-        left[0] -= 1
-        if left[0] <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.setprofile(step)
-    sys.setprofile(step)
 
 
 def open_both(folder: Path) -> tuple[Database, FileObjects]:

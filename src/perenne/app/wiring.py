@@ -40,7 +40,10 @@ class Platform:
         self.workspace = workspace
         self._delivery = monitoring.notify.AlertDelivery(monitoring.notify.channels_from(os.environ))
         self.loop = Loop(workspace, Outbox(workspace.database, self._subscribers()), replay=replay)
-        self.quick = {monitoring.notify.DELIVER: self._deliver}
+        self.quick = {
+            monitoring.notify.DELIVER: self._deliver,
+            monitoring.discarding.DISCARD: monitoring.discarding.discard,
+        }
         self.heavy = {automation.ROUND_JOB: automation.run_round_job}
         self.errands = Worker(workspace, self.quick)
         self.trainer = Worker(workspace, self.heavy)

@@ -99,7 +99,8 @@ def _run_round(
     project, model = loaded.project, loaded.project.only_model
     policy = project.policy or RetrainPolicy()
     bundle = put_bundle(workspace.objects, loaded.root, apart_from=_own_folders(workspace))
-    record = workspace.database.write(lambda tx: record_project(tx, actor, workspace.objects, loaded, bundle))
+    source = workspace.objects.put_file(loaded.file)
+    record = workspace.database.write(lambda tx: record_project(tx, actor, loaded, source, bundle))
     with workspace.database.read() as tx:
         champion = registry.aliased(tx, record.name, "champion")
     try:

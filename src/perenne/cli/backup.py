@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -13,6 +14,9 @@ from perenne.core.errors import Unavailable
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.storage.backup import Manifest, Progress, back_up, restore, verify_backup
 from perenne.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from perenne.storage.database import Database
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -92,11 +96,17 @@ def migrate(workspace: Workspace, check: bool) -> Result:
         database = workspace.database
         return Result(Schema(database.backend.place, newest, newest, "current"))
     with Database(workspace.settings.database) as database:
-        database.backend.prepare()
-        with database.read() as tx:
-            found = migrations.current(tx.connection)
+        found = _schema_of(database) if database.backend.is_made() else None
         state = "current" if found == newest else "empty" if found is None else "behind" if found < newest else "newer"
-        return Result(Schema(database.backend.place, found or "", newest, state), 0 if state == "current" else EXIT_FINDINGS)
+        code = 0 if state == "current" else EXIT_FINDINGS
+        return Result(Schema(database.backend.place, found or "", newest, state), code)
+
+
+def _schema_of(database: "Database") -> str | None:
+    from perenne.storage import migrations
+
+    with database.read() as tx:
+        return migrations.current(tx.connection)
 
 
 def _shown(file: Path, manifest: Manifest) -> Backed:

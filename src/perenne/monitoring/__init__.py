@@ -4,19 +4,20 @@ One turn of the loop: `intake` collects what observers left and `servers` hears 
 `realising` takes in the row log (`groups`) and labels (`labels` accepts them, `joining` finds their predictions, `measuring`
 computes); `judge` compares windows with their reference and holds them against objectives and guardrails (`bounds`, `disparity`,
 `operational`), and what it finds (`findings`) moves the `alerts`, which `events` announce and `notify` tells people. `service`
-says who is watched and how one deployment stands, `summary` how many do, `tallies` sums windows up for others.
+says who is watched and how one deployment stands, `summary` how many do, `tallies` sums windows up for others;
+`discarding` lets go of objects that nothing refers to any more.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.monitoring import events, labels, notify, summary, tallies
+    from perenne.monitoring import discarding, events, labels, notify, summary, tallies
     from perenne.monitoring.intake import collect
     from perenne.monitoring.judge import judge_due
     from perenne.monitoring.model import Alert, AlertLine
     from perenne.monitoring.realising import realise
-    from perenne.monitoring.service import deployment_health, drift_at, open_alerts, watch
+    from perenne.monitoring.service import deployment_health, drift_at, watch
 
 _ROOMS = {
     "Alert": "model",
@@ -25,23 +26,22 @@ _ROOMS = {
     "deployment_health": "service",
     "drift_at": "service",
     "judge_due": "judge",
-    "open_alerts": "service",
     "realise": "realising",
     "watch": "service",
 }
-_WHOLE_ROOMS = ("events", "labels", "notify", "summary", "tallies")
+_WHOLE_ROOMS = ("discarding", "events", "labels", "notify", "summary", "tallies")
 
 __all__ = [
     "Alert",
     "AlertLine",
     "collect",
     "deployment_health",
+    "discarding",
     "drift_at",
     "events",
     "judge_due",
     "labels",
     "notify",
-    "open_alerts",
     "realise",
     "summary",
     "tallies",

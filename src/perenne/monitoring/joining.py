@@ -13,9 +13,9 @@ import msgspec
 
 from perenne import serving
 from perenne.core.clock import HOUR, SECOND
-from perenne.core.errors import Unavailable
 from perenne.core.ids import is_id
 from perenne.monitoring import row_store, store
+from perenne.monitoring.discarding import discard_later
 from perenne.monitoring.labels import read_labels, write_labels
 from perenne.monitoring.model import ORPHAN_AGE, Watch, WindowKey
 from perenne.monitoring.row_store import BatchRow, WindowLabels
@@ -65,23 +65,14 @@ def _join(workspace: Workspace, batches: Sequence[BatchRow], watches: Watches, n
             return False
         for batch in after:
             row_store.save_batch(tx, batch)
-        for _, window in windows:
+        for before, window in windows:
             row_store.save_labels(tx, window)
+            if before is not None and before.labels != window.labels:
+                discard_later(tx, before.labels)
         return True
 
     kept = workspace.database.write(keep)  # False if another process was first: then there is nothing left to do, or next time
-    for before, window in windows if kept else ():
-        if before is not None and before.labels != window.labels:
-            _discard(workspace, before.labels)
     return sum(batch.joined - before.joined for before, batch in zip(batches, after, strict=True)) if kept else 0
-
-
-def _discard(workspace: Workspace, digest: str) -> None:
-    """Delete what nothing refers to any more, not while the database waits: a distant store takes its time."""
-    try:
-        workspace.objects.delete(digest)
-    except Unavailable as error:
-        _log.warning("an object of older labels is left over: %s", error)
 
 
 def _waiting(workspace: Workspace, batch: BatchRow) -> "pa.Table":

@@ -118,6 +118,12 @@ def save_labels(tx: Transaction, row: WindowLabels) -> None:
         tx.execute(window_labels.insert(), values_of(row))
 
 
+def refers_to(tx: Transaction, digest: str) -> bool:
+    """Tell whether a window or a batch of labels refers to an object."""
+    named = (window_labels.c.labels == digest, label_batch.c.digest == digest, label_batch.c.waiting == digest)
+    return any(tx.scalar(sa.select(sa.literal(1)).where(condition).limit(1)) is not None for condition in named)
+
+
 def unmeasured_labels(tx: Transaction, now: int) -> list[WindowLabels]:
     """Read the windows that have ended by `now` and whose labels changed since their metrics were computed, oldest first."""
     columns = window_labels.c

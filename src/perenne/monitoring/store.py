@@ -114,6 +114,7 @@ window_labels = sa.Table(
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("measured", sa.Integer, nullable=False, server_default="0"),
+    sa.Index("ix_monitor_window_labels_object", "labels"),
     sa.Index("ix_monitor_window_labels_due", "window_start", **only_where("revision > measured")),
 )
 

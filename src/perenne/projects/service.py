@@ -9,24 +9,27 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, allowed, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Denied, NotFound
-from perenne.core.hashing import digest_file
 from perenne.projects import store
 from perenne.projects.declarations import Project
 from perenne.projects.loading import LoadedProject
 from perenne.projects.store import ProjectRecord
 from perenne.storage.database import Transaction
-from perenne.storage.objects import ObjectStore
 
 _PROMISES = ("owner", "problem", "scope", "objectives", "guardrails", "policy", "window")
 
 
 def record_project(
-    tx: Transaction, actor: Principal, objects: ObjectStore, loaded: LoadedProject, bundle: str | None = None
+    tx: Transaction, actor: Principal, loaded: LoadedProject, source: str, bundle: str | None = None
 ) -> ProjectRecord:
     """Keep what a project's file says now, and the digest of its bundle; nothing is written if both are what they were.
 
     Code and data may change under whoever runs the project: automation takes them as they are. What the project promises (owner,
     objectives, guardrails, policy, window) only a person takes over who may edit it.
+
+    Parameters
+    ----------
+    source : str
+        The digest under which its file lies in the object store: put before, as no transaction waits for a distant store.
 
     Raises
     ------
@@ -34,13 +37,11 @@ def record_project(
         If the promises changed, or the project is new, and the actor may not edit projects.
     """
     known = store.find(tx, loaded.project.name)
-    source = digest_file(loaded.file)
     if known is not None and (known.source, known.folder) == (source, loaded.home):
         return known if bundle in (None, known.bundle) else _keep_bundle(tx, actor, known, bundle)
     now = SystemClock().now()
     record = _record(loaded, source, bundle, created=known.created if known else now, updated=now)
     _require_right(actor, known, record)
-    objects.put_file(loaded.file)
     store.save(tx, record)
     audit.record(tx, actor, "project.state", "project", record.name, before=known, after=record)
     return record

@@ -72,6 +72,10 @@ class Backend(ABC):
         """Make what must be there before the first connection."""
 
     @abstractmethod
+    def is_made(self) -> bool:
+        """Tell whether there is a database to connect to; looking makes none."""
+
+    @abstractmethod
     def begin(self, raw: Any, *, durable: bool, alone: bool) -> Any:
         """Begin a group on a connection of `writing`; return what `fate` needs to know of it later.
 

@@ -3,8 +3,8 @@
 A backup is a ZIP file. `tables/NAME.jsonl` holds one table as JSON lines, the first of which names its columns; bytes are in
 base 64. `objects/DIGEST` are the objects. `backup.json`, written last, says what there is and holds the digest of every table.
 The tables are read in one snapshot while others go on writing; objects are copied after it, and since an object is always kept
-before a row names it and never changed, each one that the snapshot names is there. What was written on SQLite can be restored
-to PostgreSQL and the other way round.
+before a row names it, never changed, and deleted a day at the earliest after the last row let go of it, each one that the
+snapshot names is there. What was written on SQLite can be restored to PostgreSQL and the other way round.
 """
 
 import base64

@@ -53,6 +53,10 @@ class Postgres(Backend):
     def prepare(self) -> None:
         """Do nothing: the database was made by whoever runs the server."""
 
+    def is_made(self) -> bool:
+        """Say yes: if the server knows of none, the first connection tells."""
+        return True
+
     def begin(self, raw: Any, *, durable: bool, alone: bool) -> str | None:
         """Begin, wait for the lock if need be, and return the transaction's number, all in one round trip.
 

@@ -44,6 +44,10 @@ class Sqlite(Backend):
         if not self.path.exists():
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
 
+    def is_made(self) -> bool:
+        """Tell whether the file is there."""
+        return self.path.exists()
+
     def begin(self, raw: Any, *, durable: bool, alone: bool) -> None:
         """Begin; whoever writes to SQLite is alone. The level of syncing belongs to the connection and is set as it changes."""
         level = "FULL" if durable else "NORMAL"
