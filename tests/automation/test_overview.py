@@ -17,6 +17,7 @@ from perenne.automation.overview import WORST_FIRST, StageStatus, Status
 from perenne.automation.schedules import PolicyMemory, trigger_scheduled
 from perenne.core.errors import Invalid, NotFound
 from perenne.monitoring.commands import monitor
+from perenne.monitoring.service import open_alerts
 from perenne.projects import get_project, list_projects
 from perenne.projects.commands import project as project_command
 from perenne.registry import GateState
@@ -60,7 +61,7 @@ def needs_of_one(tx: Transaction, name: str) -> set[tuple[str, str]]:
     }
     return waiting | {
         (name, f"perenne alert acknowledge {alert.id}")
-        for alert in monitoring.open_alerts(tx, name, limit=1_000)
+        for alert in open_alerts(tx, name, limit=1_000)
         if alert.fired is not None and not alert.acknowledged_by
     }
 
@@ -90,7 +91,7 @@ def states_of_one(tx: Transaction, name: str) -> dict[str, str]:
 
 def word_of_one(tx: Transaction, name: str) -> str:
     """Say in a word how a project stands: the worst that holds of it."""
-    stages, alerts = states_of_one(tx, name), monitoring.open_alerts(tx, name)
+    stages, alerts = states_of_one(tx, name), open_alerts(tx, name)
     holds = {
         stages["monitor"]: True,
         "alarm": any(alert.fired is not None for alert in alerts),
