@@ -1,4 +1,4 @@
-"""Fill `static/vendor` from unpacked npm packages: `python tests/web/vendoring.py NODE_MODULES`, after `npm install` of what is here.
+"""Fill `static/vendor` from unpacked npm packages: `python tests/web/vendoring.py NODE_MODULES`, after `npm install` of each.
 
 A browser finds modules by path only, without an import map, which would have to be inline: so each module's bare imports are made
 relative, and nothing else is changed. `vendor.json` keeps name, version, licence, and checksums of what came and what is kept.
