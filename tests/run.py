@@ -1,7 +1,7 @@
 """Every check of the repository, in one command: `./perenne test [--long] [pytest arguments]`.
 
 Lint, format, types, architecture, then pytest over tests, doctests and the snippets of the docs. All parts run even if one fails;
-pytest comes last, so that its closing line is the last line printed, but for a word on a missing browser. Exits with 1 if any part failed.
+pytest comes last: its closing line is the last one, but for a word on a missing browser. Exits with 1 if any part failed.
 """
 
 import os
