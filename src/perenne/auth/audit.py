@@ -4,7 +4,7 @@ A record is written in the transaction of the change it tells of: no record, no 
 one, or to leave a gap; `perenne.auth.chain` shows what was done behind its back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -156,6 +156,13 @@ def trail(tx: Transaction, *, entity: str | None = None, entity_id: str | None =
     if entity_id is not None:
         query = query.where(table.c.entity_id == entity_id)
     return [read_struct(AuditRecord, row) for row in tx.execute(query)]
+
+
+def earliest(tx: Transaction, entity: str, actions: Sequence[str], among: "sa.Select[tuple[str]]") -> AuditRecord | None:
+    """Return the first record of some actions on any of some things of a kind, or None: the ids come as a subquery."""
+    where = (table.c.entity == entity, table.c.entity_id.in_(among), table.c.action.in_(actions))
+    seq = min((row.seq for row in tx.execute(sa.select(table.c.seq).where(*where))), default=None)
+    return None if seq is None else read_struct(AuditRecord, tx.execute(sa.select(*_columns).where(table.c.seq == seq)).one())
 
 
 def verify(tx: Transaction, known: Head | None = None) -> Verdict:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 import sqlalchemy as sa
 
-from perenne.projects.model import Guardrail, Milestone, Objective, RetrainPolicy
+from perenne.projects.model import Guardrail, Milestone, Objective, Person, RetrainPolicy
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
 from perenne.storage.names import chosen
 
@@ -27,6 +27,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     bundle: str | None
     created: int
     updated: int
+    people: tuple[Person, ...] = ()
 
 
 table = sa.Table(
@@ -46,6 +47,7 @@ table = sa.Table(
     sa.Column("bundle", sa.Text),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("updated", sa.BigInteger, nullable=False),
+    sa.Column("people", JsonColumn(tuple[Person, ...]), nullable=False, server_default="[]"),
 )
 _columns = [table.c[name] for name in ProjectRecord.__struct_fields__]
 
