@@ -113,8 +113,8 @@ def _evidence(record: AuditRecord, after: State) -> tuple[str, str, str]:
 
 
 def _moved_alias(record: AuditRecord, after: State) -> tuple[str, str, str]:
-    model, _, name = record.entity_id.rpartition("/")
-    return "made", f"{after.get('value')} {name} of {model}", ""
+    model, _, name = record.entity_id.partition("/")
+    return "made", f"{after.get('value', 'another version')} {name or 'alias'} of {model}", ""
 
 
 def _champion(after: State) -> str:
