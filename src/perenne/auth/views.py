@@ -8,13 +8,12 @@ from starlette.routing import Route
 from perenne.auth import answers, audit
 from perenne.auth.access import needs
 from perenne.auth.checking import ChainCheck, ChainState
+from perenne.auth.queries import read_number, text, whole_number
 from perenne.auth.roles import Action
 from perenne.auth.wording import Told, told
-from perenne.core.errors import Invalid
 from perenne.storage.transaction import Transaction
 
 WINDOW = 200
-LONGEST = 200
 
 
 class AuditRow(msgspec.Struct, frozen=True):
@@ -64,8 +63,8 @@ def record_view(tx: Transaction, check: ChainCheck, seq: int) -> RecordView:
 @needs(Action.READ_AUDIT)
 async def get_audit(request: Request) -> Response:
     """Give a window of the trail: `actor`, `entity` and `text` filter it, `offset` and `limit` say which part."""
-    filters = {name: _text(request, name) for name in ("actor", "entity", "text")}
-    offset, limit = _number(request, "offset", 0), _number(request, "limit", WINDOW)
+    filters = {name: text(request, name) for name in ("actor", "entity", "text")}
+    offset, limit = whole_number(request, "offset", 0), whole_number(request, "limit", WINDOW)
     check = _check(request)
     return await answers.view(
         request, lambda tx, _: audit_view(tx, check, **filters, offset=offset, limit=max(1, min(limit, WINDOW)))
@@ -75,7 +74,7 @@ async def get_audit(request: Request) -> Response:
 @needs(Action.READ_AUDIT)
 async def get_record(request: Request) -> Response:
     """Give one record by its number."""
-    seq, check = _whole(request.path_params["seq"], "record"), _check(request)
+    seq, check = read_number(request.path_params["seq"], "record"), _check(request)
     return await answers.view(request, lambda tx, _: record_view(tx, check, seq))
 
 
@@ -86,24 +85,6 @@ def _check(request: Request) -> ChainCheck:
         state.chain = ChainCheck()
     found: ChainCheck = state.chain
     return found
-
-
-def _text(request: Request, name: str) -> str:
-    text = request.query_params.get(name, "")
-    if not (text.isprintable() and len(text) <= LONGEST):
-        raise Invalid(f"{name} cannot be read", code="request.query", hint=f"printable characters, at most {LONGEST}")
-    return text
-
-
-def _number(request: Request, name: str, otherwise: int) -> int:
-    text = request.query_params.get(name)
-    return otherwise if text is None else _whole(text, name)
-
-
-def _whole(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
-        raise Invalid(f"{name} is {text[:40]!r}, which is no whole number", code="request.query")
-    return int(text)
 
 
 routes = [

@@ -1,6 +1,6 @@
 """Keeping what projects say, and telling what one leaves unsaid."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -118,6 +118,13 @@ def project_names(tx: Transaction, *, after: str = "", limit: int | None = None,
         Whether to leave out those that have no retraining policy.
     """
     return store.names(tx, after, limit, with_policy)
+
+
+def matching(tx: Transaction, text: str, limit: int, among: Collection[str] = ()) -> list[ProjectRecord]:
+    """Find projects by a piece of their name: first those whose name begins so."""
+    names = store.find_named(tx, text, limit, among)
+    found = {record.name: record for record in store.some(tx, names)}
+    return [found[name] for name in names]
 
 
 class Gap(msgspec.Struct, frozen=True):
