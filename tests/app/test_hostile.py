@@ -236,15 +236,15 @@ BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
 def test_bodies(target: Target, name: str) -> None:
     body, headers = BODIES[name]
     for route in target.routes:
-        if route.method in CHANGING:
+        if route.method in CHANGING - {"DELETE"}:
             sent = servers.request(route.method, route.path, target.port, body, **headers)
             expected = {400, 413, 415}
             if name == "b1_empty" or (name.endswith(("_fields", "_field")) and name != "b3_deep_in_a_field"):
                 expected |= {200} if route.path == "/v2/repository/index" else {404, 409}  # a body as good as any other
             check(servers.send(target.port, sent), expected, f"{name} {route.path}")
-        elif route.method == "GET":
+        elif route.method in ("GET", "DELETE"):  # no body is read
             sent = servers.request(route.method, route.path, target.port, body, **headers)
-            check(servers.send(target.port, sent), None, f"{name} GET {route.path}")
+            check(servers.send(target.port, sent), None, f"{name} {route.method} {route.path}")
 
 
 class Opened:
