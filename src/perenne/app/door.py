@@ -24,6 +24,8 @@ from perenne.storage.workspace import Workspace
 Who: TypeAlias = Callable[[str, Mapping[str, str], str, str], Principal]
 """Gives who calls by method, headers, scheme and address; raises what the caller is to be told."""
 
+Public: TypeAlias = Callable[[str, str], bool]
+
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
@@ -59,10 +61,14 @@ def _guarded(route: BaseRoute, body: int, room: Room) -> Route:
     return Route(route.path, endpoint, methods=sorted(route.methods or {"GET"}), name=route.name)
 
 
-def public_requests(routes: Iterable[Route]) -> frozenset[tuple[str, str]]:
-    """Return the methods and paths that anybody may ask for."""
+def public_requests(routes: Iterable[Route]) -> Public:
+    """Return what tells of a method and a path whether anybody may ask for it."""
     public = [route for route in routes if isinstance(route.endpoint, Guarded) and route.endpoint.needs.action is None]
-    return frozenset((method, route.path) for route in public for method in route.methods or ())
+    plain = frozenset((method, route.path) for route in public for method in route.methods or ())
+    patterns = [(route.path_regex, route.methods or set()) for route in public if route.param_convertors]
+    return lambda method, path: (
+        (method, path) in plain or any(method in methods and pattern.match(path) for pattern, methods in patterns)
+    )
 
 
 class Guarded:
@@ -150,14 +156,14 @@ class Door:
         Reached with the caller in `scope["state"]["actor"]`.
     who : callable, optional
         Gives whom method, headers, scheme and address of a request stand for; the one local person if not given.
-    public : iterable of (str, str)
-        Methods and paths that anybody may ask for.
+    public : callable
+        Tells of a method and a path whether anybody may ask for it.
     """
 
-    def __init__(self, application: Application, who: Who | None, public: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, application: Application, who: Who | None, public: Public) -> None:
         self._application = application
         self._who = who
-        self._public = frozenset(public)
+        self._public = public
         self._local = local_principal()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="perenne-door")
 
@@ -174,7 +180,7 @@ class Door:
     async def _caller(self, scope: Scope) -> Principal:
         if self._who is None:
             return self._local
-        if (scope["method"], scope["path"]) in self._public:
+        if self._public(scope["method"], scope["path"]):
             return Principal("anybody")
         headers, address = _credentials(scope), (scope.get("client") or ("",))[0]
         ask = functools.partial(self._who, scope["method"], headers, scope.get("scheme", "http"), address)
