@@ -23,6 +23,7 @@ from tests.serving.packages import ReleaseFolder, as_tensors, flights, made_pack
 
 from perenne.core.ids import is_id
 from perenne.net.inbound import SECURITY_HEADERS
+from perenne.web.http import POLICY
 
 LIMIT = 32 * 1024 * 1024
 INSIDE = re.compile(rb"Traceback|site-packages|/tmp/|/home/|/usr/|\.py\b|SELECT |sqlite|psycopg|sqlalchemy|Error\(|0x[0-9a-f]{8}")
@@ -79,8 +80,10 @@ def check(answer: bytes, expected: set[int] | None, what: str) -> Answered:
         assert got.headers["content-type"] == "application/json", f"{what}: {got.headers}"
         said = json.loads(got.body)
         assert said["error_code"] and said["message"] and len(got.body) < 2_000, what
+    page = got.headers["content-type"].startswith("text/html")
     for name, value in SECURITY_HEADERS:
-        assert got.headers.get(name.decode()) == value.decode(), f"{what}: {got.headers}"
+        stated = POLICY if page and name == b"content-security-policy" else value.decode()
+        assert got.headers.get(name.decode()) == stated, f"{what}: {got.headers}"
     assert "access-control-allow-origin" not in got.headers
     return got
 
@@ -334,7 +337,7 @@ def test_a1_no_other_spelling_leads_to_a_route(target: Target, spelling: int) ->
     known = {route.path for route in target.routes}
     for route in target.routes:
         path = SPELLINGS[spelling](route.path)
-        if route.method == "HEAD" or path in known:
+        if route.method == "HEAD" or path in known or servers.is_page(path):
             continue
         got = check(servers.send(target.port, servers.request(route.method, path, target.port)), {400, 404, 405}, path)
         assert "location" not in got.headers
@@ -357,7 +360,7 @@ def test_p4_names_in_paths_are_data(target: Target, name: str) -> None:
                 body = b'{"approve": true}' if route.path.endswith("decision") else b"{}"
                 sent = servers.request(route.method, path, target.port, body if route.method in CHANGING else b"")
                 got = check(servers.send(target.port, sent), None, path)
-                assert got.status >= 400, path
+                assert got.status >= 400 or servers.is_page(path), path
                 assert "x-evil" not in got.headers and b"<script>" not in got.body and b"x" * 200 not in got.body
 
 
