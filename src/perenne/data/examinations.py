@@ -16,7 +16,7 @@ from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.data import store
 from perenne.data.comparing import ColumnDifference, compare
-from perenne.data.model import Anomaly, DataProfile, Examination, Severity
+from perenne.data.model import Anomaly, DataProfile, Examination, Severity, Snapshot
 from perenne.storage.database import Database, Transaction
 from perenne.storage.objects import ObjectStore
 
@@ -70,6 +70,11 @@ def _keep(tx: Transaction, actor: Principal, found: Examination) -> Examination:
     after = {"dataset": found.dataset, "errors": found.errors, "warnings": found.warnings, "baseline": found.baseline}
     audit.record(tx, actor, "snapshot.examine", "snapshot", found.snapshot, after=after)
     return found
+
+
+def find_examination(tx: Transaction, snapshot: Snapshot) -> Examination | None:
+    """Return what was found in a snapshot; None if nobody has looked."""
+    return store.examinations(tx, [snapshot.id], snapshot.dataset).get(snapshot.id)
 
 
 def _span(profile: DataProfile, time: str | None) -> tuple[int | None, int | None]:
