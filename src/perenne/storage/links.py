@@ -81,7 +81,7 @@ def links_to(tx: Transaction, kind: Kind, identity: str) -> list[Link]:
 
 
 class Near(NamedTuple):
-    """A link of a thing, and how many of its links lead the same way to things of the same kind."""
+    """A link of a thing, and how many things of a kind it stands in the same relation to."""
 
     link: Link
     of: int
@@ -95,11 +95,11 @@ def near(tx: Transaction, kind: Kind, identities: Iterable[str], *, forwards: bo
     forwards : bool
         Whether to what they point to.
     each : int
-        At most so many links per thing and kind at the other end, the newest of them: ids rise with time.
+        At most so many links per thing, relation and kind at the other end, the newest of them: ids rise with time.
     """
     here, there = ("source", "target") if forwards else ("target", "source")
     other = table.c[there]
-    same = (table.c[here], table.c[f"{there}_kind"])
+    same = (table.c[here], table.c.relation, table.c[f"{there}_kind"])
     place = sa.func.row_number().over(partition_by=same, order_by=(sa.func.length(other).desc(), other.desc()))
     ranked = (
         sa.select(table, place.label("place"), sa.func.count().over(partition_by=same).label("of"))
@@ -110,6 +110,13 @@ def near(tx: Transaction, kind: Kind, identities: Iterable[str], *, forwards: bo
     return [
         Near(Link(row.source_kind, row.source, row.relation, row.target_kind, row.target), row.of) for row in tx.execute(query)
     ]
+
+
+def sources(kind: Kind, relation: str, target_kind: Kind, targets: "sa.Select[tuple[str]]") -> "sa.Select[tuple[str]]":
+    """Return, as a subquery, the ids of things of a kind that stand in a relation to any of some targets."""
+    links = table.alias()
+    where = (links.c.target_kind == target_kind, links.c.target.in_(targets), links.c.relation == relation)
+    return sa.select(links.c.source).where(*where, links.c.source_kind == kind)
 
 
 def walk(tx: Transaction, start: Iterable[tuple[Kind, str]], *, limit: int = 1_000) -> list[Link]:

@@ -1,10 +1,10 @@
-"""Schema 0008: examinations."""
+"""Schema 0009: examinations."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 
 
 def upgrade() -> None:
