@@ -32,6 +32,11 @@ def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] =
     return store.find_snapshots(tx, text, limit, projects)
 
 
+def newest(tx: Transaction, dataset: str | None = None, *, limit: int) -> list[Snapshot]:
+    """Read snapshots, newest first, optionally of one dataset."""
+    return store.newest(tx, dataset, limit)
+
+
 def some(tx: Transaction, ids: Iterable[str]) -> dict[str, Snapshot]:
     """Read snapshots by their ids; what does not exist is left out."""
     return store.named(tx, ids)
