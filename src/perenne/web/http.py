@@ -51,7 +51,11 @@ async def get_live(request: Request) -> Response:
 
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
-    return []
+    from perenne.data.views import routes as data
+    from perenne.web.screens.lineage import routes as lineage
+    from perenne.web.screens.why import routes as why
+
+    return [*data, *lineage, *why]
 
 
 pages = [
