@@ -76,7 +76,13 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def needs(
-    tx: Transaction, actor: Principal, waiting: Sequence[Dossier], alerts: Sequence[AlertLine], projects: Mapping[str, str]
+    tx: Transaction,
+    actor: Principal,
+    waiting: Sequence[Dossier],
+    alerts: Sequence[AlertLine],
+    projects: Mapping[str, str],
+    *,
+    everything: bool = True,
 ) -> tuple[tuple[Need, ...], int]:
     """Return what is most urgent, and how much more there is.
 
@@ -86,9 +92,11 @@ def needs(
         The versions that wait, and the open alerts, of what may be seen.
     projects : mapping
         The project of each deployment.
+    everything : bool
+        Whether to tell also of what belongs to no project: events that could not be delivered.
     """
     firing = [line for line in alerts if line.fired is not None and not line.acknowledged_by]
-    events = outbox.events(tx, state="set_aside", limit=SHOWN_EVENTS) if sees(actor, "") else []
+    events = outbox.events(tx, state="set_aside", limit=SHOWN_EVENTS) if everything and sees(actor, "") else []
     ranked: list[tuple[int, int, Thing]] = [(1, -found.version.created, found) for found in waiting]
     ranked += [(3 - line.severity.level, -(line.fired or 0), line) for line in firing]
     ranked += [(1, -event.created, event) for event in events]
