@@ -4,13 +4,10 @@ One look at the database serves every page that listens, and nobody looks while 
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 
 from perenne.storage.changes import Changes
 from perenne.storage.database import Database
-
-log = logging.getLogger("perenne.web")
 
 LOOK_SECONDS = 0.5
 SILENT_SECONDS = 15.0
@@ -57,11 +54,13 @@ class Live:
             self._listeners -= 1
 
     async def _watch(self) -> None:
-        while self._listeners:
-            count = await asyncio.to_thread(self._changes.count)
-            if count != self._count:
-                self._count = count
-                changed, self._changed = self._changed, asyncio.Event()
-                changed.set()
-            await asyncio.sleep(LOOK_SECONDS)
-        await asyncio.to_thread(self._changes.close)
+        try:
+            while self._listeners:
+                count = await asyncio.to_thread(self._changes.count)
+                if count != self._count:
+                    self._count = count
+                    changed, self._changed = self._changed, asyncio.Event()
+                    changed.set()
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            self._changes.close()

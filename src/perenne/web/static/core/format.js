@@ -60,10 +60,13 @@ export function duration(value) {
   return parts.join(" ");
 }
 
-/** How long ago an instant is, in one unit. */
+const REPLAYED = 30 * 86_400e6;
+
+/** How long ago an instant is, in one unit. Where traffic of the past is replayed, what people did there happened in their own time. */
 export function ago(instant) {
   if (!instant) return UNKNOWN;
-  const passed = now() - instant;
+  const ahead = instant - now() > REPLAYED;
+  const passed = (ahead ? Date.now() * 1000 : now()) - instant;
   const [size, unit] = SPANS.map(([name, length]) => [Math.floor(Math.abs(passed) / length), name]).find(([n]) => n) || [0, "s"];
   if (!size || (unit === "s" && size < 5)) return "just now";
   return passed < 0 ? `in ${size} ${unit}` : `${size} ${unit} ago`;

@@ -5,6 +5,13 @@ import { number, when } from "../format.js";
 import { css, theme } from "../theme.js";
 
 const COLOURS = 8;
+// Increments of uPlot's time axis in seconds, how each is written, and what is added where the day or the year changes.
+const DATES = [
+  [31_536_000, "{YYYY}", null, null, null, null, null, null, 1],
+  [86_400, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
+];
 const TONES = { ok: "--ok", warn: "--warn", crit: "--crit", info: "--info", none: "--ink-3" };
 
 /**
@@ -82,7 +89,7 @@ function draw(element, { x, series, height, time, yFormat, marks, limits, onPick
     cursor: { points: { size: 7 }, y: false, bind: onPick ? { click: (u) => () => u.cursor.idx !== null && onPick(x[u.cursor.idx], u.cursor.idx) } : undefined },
     tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
     scales: { x: { time }, y: { range: reach } },
-    axes: [{ ...axis, size: 28 }, { ...axis, size: 54, values: (_, values) => values.map(yFormat) }],
+    axes: [{ ...axis, size: time ? 40 : 28, ...(time ? { values: DATES } : {}) }, { ...axis, size: 54, values: (_, values) => values.map(yFormat) }],
     series: lines,
     bands,
     hooks: { draw: [(u) => rule(u, time, marks, limits)], setCursor: [(u) => tell(u, element, lines, time)] },
@@ -99,6 +106,7 @@ function rule(u, time, marks, limits) {
   const { ctx, bbox } = u;
   ctx.save();
   ctx.lineWidth = devicePixelRatio;
+  ctx.textAlign = "left";
   ctx.font = `${11 * devicePixelRatio}px Inter, sans-serif`;
   for (const item of limits) {
     const y = Math.round(u.valToPos(item.value, "y", true)) + 0.5;
