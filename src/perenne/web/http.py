@@ -51,7 +51,12 @@ async def get_live(request: Request) -> Response:
 
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
-    return []
+    from perenne.auth.views import routes as audit_routes
+    from perenne.web.screens.fleet import routes as fleet_routes
+    from perenne.web.screens.project import routes as project_routes
+    from perenne.web.screens.search import routes as search_routes
+
+    return [*fleet_routes, *project_routes, *audit_routes, *search_routes]
 
 
 pages = [
