@@ -309,9 +309,9 @@ def test_evidence_is_told_in_a_sentence(workspace: Workspace, actor: Principal) 
         return workspace.database.write(work)
 
     checks = tuple(item.check for item in items)
-    assert sentence(checks, *items) == "2 of 2 checks passed. Auc ≥ 0.7 came to 0.912."
+    assert sentence(checks, *items) == "2 of 2 checks passed; auc ≥ 0.7 came to 0.912."
     assert (
-        sentence((*checks, against.check), *items, against) == "3 of 3 checks passed. Auc 0.91 against 0.90 on the same 480 rows."
+        sentence((*checks, against.check), *items, against) == "3 of 3 checks passed; auc 0.91 against 0.90 on the same 480 rows."
     )
     assert sentence(checks) == "0 of 2 checks passed."
-    assert sentence(()) == "No check was asked for."
+    assert sentence(()) == "no check was asked for."

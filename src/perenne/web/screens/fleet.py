@@ -208,7 +208,7 @@ def _row(
         path=address_of("monitor" if recent else "deployment", found.name),
         state=state,
         tone=TONES.get(state, "none"),
-        word=_word(state, alerts),
+        word=state_word(state, alerts),
         why=why,
         champion=Champion(version, champion.created if champion else None, address_of("version", version)),
         challengers=tuple(variant.version for variant in found.challengers),
@@ -217,7 +217,8 @@ def _row(
     )
 
 
-def _word(state: str, alerts: Sequence[AlertLine]) -> str:
+def state_word(state: str, alerts: Sequence[AlertLine]) -> str:
+    """Put into a word how a deployment stands; an alarm is called by what fires."""
     if state == "alarm":
         firing = [line.rule for line in alerts if line.fired is not None]
         return next((word for rule, word in ALARMS if any(name.startswith(rule) for name in firing)), WORDS[state])

@@ -20,7 +20,7 @@ from perenne.projects.views import Gap, PlanLine, gaps, policy_words, standing
 from perenne.registry import Dossier, Evidence
 from perenne.serving import Deployment
 from perenne.storage.database import Transaction
-from perenne.web.screens.fleet import TONES, WORDS
+from perenne.web.screens.fleet import TONES, state_word
 from perenne.web.screens.needs import Need, needs
 
 WINDOW = 200
@@ -79,11 +79,11 @@ def _line(record: ProjectRecord, deployments: Mapping[str, Deployment], states: 
     )
 
 
-def _standing(found: Deployment | None, state: str) -> tuple[str, str]:
+def _standing(found: Deployment | None, state: str, alerts: Sequence[monitoring.AlertLine] = ()) -> tuple[str, str]:
     if found is None:
         return "none", "not in service"
     state = "stopped" if found.stop is not None and state != "alarm" else state
-    return TONES.get(state, "none"), WORDS[state]
+    return TONES.get(state, "none"), state_word(state, alerts)
 
 
 class AtGate(msgspec.Struct, frozen=True):
@@ -171,10 +171,10 @@ def project_view(tx: Transaction, actor: Principal, name: str) -> ProjectView:
     record = get_project(tx, name)
     deployment = serving.service.named(tx, [name]).get(name)
     watched = monitoring.summary.summaries(tx, [name]).get(name)
-    tone, word = _standing(deployment, watched.state if watched else "none")
+    alerts = monitoring.summary.open_lines(tx, [name])
+    tone, word = _standing(deployment, watched.state if watched else "none", alerts)
     judged = _judged(tx, name)
     verdicts = monitoring.summary.champion_verdicts(tx, name, SHOWN_WINDOWS)
-    alerts = monitoring.summary.open_lines(tx, [name])
     return ProjectView(
         name=name,
         problem=record.problem,

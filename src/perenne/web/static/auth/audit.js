@@ -1,6 +1,6 @@
 // The audit trail: who did what to which thing, how far the chain is known to be good, and one record whole.
 import { html, useEffect } from "../core/dom.js";
-import { count, plural, when } from "../core/format.js";
+import { count, when } from "../core/format.js";
 import { Grid } from "../core/grid.js";
 import { Card, Choice, Copy, Empty, Facts, Filter, State } from "../core/parts.js";
 import { withQuery } from "../core/router.js";
@@ -11,7 +11,7 @@ const AGAIN = 400;
 
 const COLUMNS = [
   { key: "seq", title: "record", width: 70, num: true, cell: (row) => count(row.seq) },
-  { key: "time", title: "when", width: 140, cell: (row) => html`<span class="mono">${when(row.time)}</span>` },
+  { key: "time", title: "when", width: 164, cell: (row) => html`<span class="mono">${when(row.time)}</span>` },
   { key: "who", title: "who", width: 120, cell: (row) => html`<b>${row.told.who}</b>` },
   { key: "what", title: "did what", width: 260, grow: 2, cell: (row) => html`<span class="dim">${row.told.did}</span> ${row.told.what}` },
   { key: "more", title: "outcome and reason", width: 200, grow: 2, cell: (row) => html`<span class="dim" title=${row.told.more}>${row.told.more}</span>` },
@@ -73,20 +73,29 @@ function RecordPanel({ seq }) {
   <//></aside>`;
 }
 
-/** What changed: the fields that differ first; everything as it was kept below. */
+/** What changed, field by field; of what was no set of fields before, all there is now. */
 function Change({ before, after }) {
   if (before === null && after === null) return null;
-  const [old, fresh] = [before, after].map(fieldsOf);
-  const names = [...new Set([...Object.keys(old), ...Object.keys(fresh)])].filter((name) => text(old[name]) !== text(fresh[name]));
-  return html`<h3 class="audit-heading">${before === null ? "State" : "What changed"}</h3>
+  const [old, fresh] = [before, after].map((kept) => (kept === null ? null : JSON.parse(kept)));
+  const comparable = isFields(old) && isFields(fresh);
+  const fields = isFields(fresh) ? fresh : { value: fresh };
+  const names = comparable ? changed(old, fresh) : Object.keys(fields);
+  return html`<h3 class="audit-heading">${comparable ? "What changed" : "As it is since"}</h3>
+    ${old !== null && !comparable ? html`<p class="dim">Before: ${isFields(old) ? "another state" : text(old)}</p>` : null}
     ${names.length
-      ? html`<dl class="audit-change">${names.map((name) => html`<dt>${name}</dt><dd>${before === null ? null : html`<del>${text(old[name])}</del> `}<ins>${text(fresh[name])}</ins></dd>`)}</dl>`
-      : html`<p class="none dim">${plural(Object.keys(fresh).length, "field")}, none of which changed.</p>`}`;
+      ? html`<dl class="audit-change">${names.map((name) => html`<dt>${name}</dt><dd>${comparable ? html`<del>${text(old[name])}</del> ` : null}<ins>${text(fields[name])}</ins></dd>`)}</dl>`
+      : html`<p class="none dim">Nothing did.</p>`}`;
 }
 
-function fieldsOf(kept) {
-  const value = kept === null ? {} : JSON.parse(kept);
-  return value && typeof value === "object" && !Array.isArray(value) ? value : { value };
-}
+const isFields = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
-const text = (value) => (value === undefined ? "nothing" : typeof value === "string" ? value || "“”" : JSON.stringify(value, null, 1));
+const changed = (old, fresh) => [...new Set([...Object.keys(old), ...Object.keys(fresh)])].filter((name) => text(old[name]) !== text(fresh[name]));
+
+const [EARLIEST, LATEST] = [1e15, 4e15];
+
+/** A value as it was kept; what is an instant in microseconds is told as such. */
+function text(value) {
+  if (value === undefined || value === null) return "nothing";
+  if (Number.isInteger(value) && value > EARLIEST && value < LATEST) return when(value);
+  return typeof value === "string" ? value || "“”" : JSON.stringify(value, null, 1);
+}

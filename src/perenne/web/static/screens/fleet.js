@@ -1,6 +1,5 @@
 // The home page: the loop, every deployment with the worst first, what needs a person, what was done last.
 import { html } from "../core/dom.js";
-import { now } from "../core/api.js";
 import { ago, clockTime, count, day, duration, number, percent, plural, signed, when } from "../core/format.js";
 import { Card, Empty, Meter, State, Table } from "../core/parts.js";
 import { withQuery } from "../core/router.js";
@@ -8,6 +7,7 @@ import { Screen, useView } from "../core/screen.js";
 import { Sparkline } from "../core/charts/sparkline.js";
 import { Strip } from "../core/charts/strip.js";
 import { Needs } from "./needs.js";
+import { withUnit } from "./units.js";
 
 const WINDOW = 200;
 const SHOWN_CELLS = 24;
@@ -93,10 +93,7 @@ function champion(row) {
   return two(html`<a class="mono" href=${row.champion.path}>${numberOf(row.champion.version)}</a>`, against ? `against ${against}` : age(row.champion.created));
 }
 
-function age(created) {
-  if (!created) return "";
-  return created > now() ? `of ${day(created)}` : ago(created).replace(" ago", " old").replace("just now", "new");
-}
+const age = (created) => (created ? ago(created).replace(" ago", " old").replace("just now", "new") : "");
 
 function traffic({ recently }) {
   if (!recently) return "–";
@@ -130,7 +127,7 @@ function quality(row) {
   if (!known) return html`<span class="faint" title="no window has told it yet">unknown</span>`;
   const title = `${known.metric} is ${number(known.value)}, ${known.source}; the limit is ${number(known.limit)}. Window from ${when(known.start)}`;
   return html`<span title=${title}>${two(
-    html`<span class="faint small">${known.metric.replaceAll("_", " ")}</span> ${number(known.value)}`,
+    html`<span class="faint small">${known.metric.replaceAll("_", " ")}</span> ${withUnit(known.metric, known.value)}`,
     html`<span class=${known.margin < 0 ? "down" : ""}>${signed(known.margin, 2)}</span>${known.source === "realised" ? "" : `, ${known.source}`}`,
   )}</span>`;
 }

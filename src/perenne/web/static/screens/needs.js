@@ -22,7 +22,7 @@ const NeedLine = ({ need, reload }) => html`<li class="need">
   <p class="dim small">${need.text}${need.by ? html` <span class="faint">${sentence(need.by)}</span>` : null}</p>
   <div class="row">
     ${need.buttons.map((button) => html`<${Decision} button=${button} need=${need} reload=${reload} />`)}
-    <a class="button small quiet" href=${need.path}>Look closer</a>
+    <a class="button small quiet" href=${need.path}>${need.kind === "version" ? "Review" : "Open"}</a>
   </div>
 </li>`;
 

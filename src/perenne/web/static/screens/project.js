@@ -1,11 +1,12 @@
 // One project: what is asked of it, and what there is: at the gate, in production, in the plan.
 import { html } from "../core/dom.js";
-import { count, day, duration, number, when } from "../core/format.js";
+import { count, day, duration, number, plural, when } from "../core/format.js";
 import { Bound, Card, Chip, Copy, Empty, Facts, State, Table, Tabs, Time } from "../core/parts.js";
 import { Screen, useView } from "../core/screen.js";
 import { Lines } from "../core/charts/lines.js";
 import { Sparkline } from "../core/charts/sparkline.js";
 import { Needs } from "./needs.js";
+import { withUnit } from "./units.js";
 
 const STANDINGS = { met: ["ok", "met"], unsure: ["warn", "unsure"], missed: ["crit", "missed"], unknown: ["none", "unknown"] };
 const VERDICTS = { pass: ["ok", "passed"], fail: ["crit", "failed"], unknown: ["none", "unknown"] };
@@ -46,17 +47,17 @@ const Asked = ({ title, bounds, judged, none }) => html`<${Card} flush title=${t
 
 const BOUNDS = [
   { key: "id", title: "metric", cell: (row) => html`<b>${row.metric}</b>${row.by ? html` <span class="dim">in every ${row.by}</span>` : null}` },
-  { key: "limit", title: "target", num: true, cell: (row) => `${row.at_least ? "≥" : "≤"} ${number(row.limit)}` },
-  { key: "gate", title: "at the gate", num: true, cell: (row) => figure(row, row.gate) },
-  { key: "verdict", title: "", cell: (row) => (row.gate ? word(VERDICTS[row.gate.verdict], row.gate.detail) : html`<span class="faint">measured in service only</span>`) },
-  { key: "now", title: "in production", num: true, cell: (row) => figure(row, row.now) },
-  { key: "standing", title: "", cell: now },
-  { key: "history", title: "windows", cell: history },
+  { key: "limit", width: 84, title: "target", num: true, cell: (row) => `${row.at_least ? "≥" : "≤"} ${withUnit(row.metric, row.limit)}` },
+  { key: "gate", width: 120, title: "at the gate", num: true, cell: (row) => figure(row, row.gate) },
+  { key: "verdict", width: 120, title: "", cell: (row) => (row.gate ? word(VERDICTS[row.gate.verdict], row.gate.detail) : html`<span class="faint">measured in service only</span>`) },
+  { key: "now", width: 120, title: "in production", num: true, cell: (row) => figure(row, row.now) },
+  { key: "standing", width: 150, title: "", cell: now },
+  { key: "history", width: 100, title: "windows", cell: history },
 ];
 
 function figure(row, known) {
   if (!known || known.value === null) return "–";
-  return html`<span class="project-figure">${number(known.value)}<${Bound} limit=${row.limit} value=${known.value} low=${known.low} high=${known.high} atLeast=${row.at_least} /></span>`;
+  return html`<span class="project-figure">${withUnit(row.metric, known.value)}<${Bound} limit=${row.limit} value=${known.value} low=${known.low} high=${known.high} atLeast=${row.at_least} /></span>`;
 }
 
 const word = ([tone, text], title) => html`<${State} tone=${tone} word=${text} title=${title || undefined} />`;
@@ -68,8 +69,10 @@ function now(row) {
   return html`<span class="two" title=${title}><span>${word(STANDINGS[standing])}</span><small>${source}${group ? `, worst: ${group}` : ""}</small></span>`;
 }
 
-const history = (row) =>
-  html`<${Sparkline} values=${row.history} label=${`${row.id} in ${row.history.length} windows, now ${number(row.history.at(-1))}`} tone=${row.now?.standing === "missed" ? "crit" : undefined} />`;
+function history(row) {
+  const label = `${row.id} in ${plural(row.history.length, "window")}, now ${number(row.history.at(-1))}`;
+  return html`<${Sparkline} values=${row.history} label=${label} tone=${row.now?.standing === "missed" ? "crit" : undefined} />`;
+}
 
 function Over({ bounds, chosen }) {
   const drawn = bounds.filter((bound) => bound.history.length > 1);
@@ -93,10 +96,10 @@ const PLAN_COLUMNS = [
   { key: "due", title: "due", cell: (row) => html`<span class="mono">${row.due}</span>` },
   { key: "title", title: "milestone" },
   { key: "state", title: "state", cell: (row) => word(PLAN[row.state]) },
-  { key: "reached", title: "proved by", cell: reached },
+  { key: "reached", title: "proved by", cell: (row) => proof(row) },
 ];
 
-function reached(row) {
+function proof(row) {
   if (row.reached) {
     const { thing, by, time, record } = row.reached;
     return html`<span class="two"><span>${thing.length > 24 ? `${thing.slice(0, 12)}…` : thing}, ${day(time)}</span><small>by ${by}, <a href=${`/audit?record=${record}`}>record ${count(record)}</a></small></span>`;
