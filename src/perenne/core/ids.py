@@ -24,6 +24,15 @@ def encode_id(number: int) -> str:
     return "".join([_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)])
 
 
+def first_id(instant: int) -> str:
+    """Return the least id that could be made at an instant, given in microseconds since 1970.
+
+    >>> time_of_id(first_id(1469922850259000)), first_id(-5)
+    (1469922850259000, '00000000000000000000000000')
+    """
+    return encode_id(max(0, instant // 1_000) << 80)
+
+
 def is_id(text: str) -> bool:
     """Tell whether the text has the form of an id.
 

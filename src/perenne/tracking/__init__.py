@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from perenne.tracking.lost import LEASE, close_lost_runs, hold_run
     from perenne.tracking.model import Provenance, Run, RunState
     from perenne.tracking.provenance import capture
-    from perenne.tracking.service import end_run, get_run, newest_failed, newest_runs, runs, start_run
+    from perenne.tracking.service import (
+        end_run,
+        get_run,
+        newest_failed,
+        newest_runs,
+        report_of,
+        runs,
+        runs_of_flows,
+        start_run,
+    )
 
 _ROOMS = {
     "LEASE": "lost",
@@ -25,7 +34,9 @@ _ROOMS = {
     "hold_run": "lost",
     "newest_failed": "service",
     "newest_runs": "service",
+    "report_of": "service",
     "runs": "service",
+    "runs_of_flows": "service",
     "start_run": "service",
 }
 
@@ -41,7 +52,9 @@ __all__ = [
     "hold_run",
     "newest_failed",
     "newest_runs",
+    "report_of",
     "runs",
+    "runs_of_flows",
     "start_run",
 ]
 
