@@ -97,11 +97,6 @@ def report_of(tx: Transaction, identity: str) -> str:
     return next(found, "")
 
 
-def runs_of_flows(tx: Transaction, flows: Iterable[str]) -> dict[str, Run]:
-    """Read the runs whose work some pipeline runs did, by pipeline run; those that belong to no run are left out."""
-    return {run.flow: run for run in store.of_flows(tx, flows)}
-
-
 def runs(tx: Transaction, project: str | None = None, *, limit: int = 50) -> list[Run]:
     """List runs, newest first."""
     return store.newest(tx, project, limit)

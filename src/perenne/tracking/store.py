@@ -1,6 +1,6 @@
 """The table of runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from perenne.core.clock import DAY, MINUTE
 from perenne.core.ids import first_id, time_of_id
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.finding import find_names
 from perenne.storage.names import chosen, newest_id, table_of
 from perenne.storage.schema import only_where
 from perenne.tracking.model import Provenance, Run, RunState
@@ -80,7 +81,7 @@ def window(tx: Transaction, where: Sequence["sa.ColumnElement[bool]"], offset: i
     return [read_struct(Run, row) for row in tx.execute(query)]
 
 
-def count(tx: Transaction, where: Sequence["sa.ColumnElement[bool]"]) -> int:
+def count_fitting(tx: Transaction, where: Sequence["sa.ColumnElement[bool]"]) -> int:
     """Count the runs that fit."""
     return int(tx.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0)
 
@@ -122,11 +123,6 @@ def projects(tx: Transaction) -> list[str]:
     return found
 
 
-def some(tx: Transaction, ids: Iterable[str]) -> list[Run]:
-    """Read the runs of some ids, as far as there are any."""
-    return [read_struct(Run, row) for row in tx.execute(sa.select(*_columns).where(table.c.id.in_(chosen(ids))))]
-
-
 def of_flows(tx: Transaction, flows: Iterable[str]) -> list[Run]:
     """Read the runs of some pipeline runs. A run begins soon after its pipeline, and both ids sort by time: few are looked at."""
     names = list(flows)
@@ -136,6 +132,12 @@ def of_flows(tx: Transaction, flows: Iterable[str]) -> list[Run]:
     near = table.c.id.between(first_id(min(begun) - MINUTE), first_id(max(begun) + OPENED_WITHIN))
     query = sa.select(*_columns).where(near, table.c.flow.in_(chosen(names)))
     return [read_struct(Run, row) for row in tx.execute(query)]
+
+
+def flows(tx: Transaction, projects: Collection[str]) -> set[str]:
+    """Return the pipeline runs of the runs of some projects."""
+    query = sa.select(table.c.flow).where(table.c.project.in_(chosen(projects)), table.c.flow != "")
+    return {row.flow for row in tx.execute(query)}
 
 
 def newest_of(tx: Transaction, projects: Iterable[str]) -> list[Run]:
@@ -150,3 +152,23 @@ def newest_failed(tx: Transaction, projects: Iterable[str]) -> set[str]:
     state = sa.select(table.c.state).where(table.c.project == named.c.value).order_by(table.c.id.desc()).limit(1)
     newest = sa.select(named.c.value, state.scalar_subquery().label("state")).subquery()
     return {row.value for row in tx.execute(sa.select(newest.c.value).where(newest.c.state == RunState.FAILED))}
+
+
+def some(tx: Transaction, ids: Iterable[str]) -> list[Run]:
+    """Read runs by their ids."""
+    return [read_struct(Run, row) for row in tx.execute(sa.select(*_columns).where(table.c.id.in_(chosen(ids))))]
+
+
+def count(tx: Transaction, first: str, projects: Collection[str]) -> dict[RunState, int]:
+    """Count the runs from an id on by where they stand, of all projects or of those named."""
+    query = sa.select(table.c.state, sa.func.count().label("number")).where(table.c.id >= first, *_of(projects))
+    return {row.state: row.number for row in tx.execute(query.group_by(table.c.state))}
+
+
+def find_ids(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
+    """Return the ids that begin with a text or hold it."""
+    return find_names(tx, table.c.id, text, limit, _of(projects))
+
+
+def _of(projects: Collection[str]) -> "list[sa.ColumnElement[bool]]":
+    return [table.c.project.in_(chosen(projects))] if projects else []

@@ -51,7 +51,10 @@ async def get_live(request: Request) -> Response:
 
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
-    return []
+    from perenne.pipelines.views import routes as pipelines
+    from perenne.web.screens import runs
+
+    return [*runs.routes, *pipelines]
 
 
 pages = [
