@@ -53,18 +53,22 @@ def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
     import perenne.auth.views
     import perenne.data.views
+    import perenne.pipelines.views
     import perenne.web.screens.fleet
     import perenne.web.screens.lineage
     import perenne.web.screens.project
+    import perenne.web.screens.runs
     import perenne.web.screens.search
     import perenne.web.screens.why
 
     return [
         *perenne.auth.views.routes,
         *perenne.data.views.routes,
+        *perenne.pipelines.views.routes,
         *perenne.web.screens.fleet.routes,
         *perenne.web.screens.lineage.routes,
         *perenne.web.screens.project.routes,
+        *perenne.web.screens.runs.routes,
         *perenne.web.screens.search.routes,
         *perenne.web.screens.why.routes,
     ]
