@@ -51,7 +51,10 @@ async def get_live(request: Request) -> Response:
 
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
-    return []
+    from perenne.web.screens.jobs import routes as job_screen
+    from perenne.web.screens.settings import routes as settings_screen
+
+    return [*job_screen, *settings_screen]
 
 
 pages = [

@@ -1,5 +1,8 @@
 // Every screen and its address; a screen's module is loaded when somebody goes there. The menu shows only what has a screen.
-export const screens = [];
+export const screens = [
+  ["/job", () => import("../screens/jobs.js")],
+  ["/settings", () => import("../screens/settings.js")],
+];
 
 const MENU = [
   [null, [["/", "home", "Fleet"]]],

@@ -1,0 +1,1 @@
+"""Payloads of the screens that join several domains."""
