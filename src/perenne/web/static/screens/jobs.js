@@ -76,7 +76,7 @@ function Changes({ row, reload }) {
     return said;
   };
   const may = { cancel: !ENDED.has(row.state) && !row.cancelling, retry: row.state === "failed" || row.state === "cancelled", sooner: row.state === "queued" };
-  return html`<span class="row end">
+  return html`<span class="row end screens-actions">
     ${may.sooner ? html`<${Action} label="Sooner" small run=${change("priority", { priority: Math.max(-1000, row.priority - 10) }, "It goes before others now")} title="Put it ten places of priority before" />` : null}
     ${may.retry ? html`<${Action} label="Retry" small run=${change("retry", {}, "Queued again")} />` : null}
     ${may.cancel ? html`<${Action} label="Stop" small tone="crit" run=${change("cancel", {}, "Stopped")} confirm=${row.state === "running" ? `Stop this ${row.kind}? Its worker ends it.` : `Stop this ${row.kind} before it begins?`} reason="Why" />` : null}
@@ -117,7 +117,7 @@ function Aside({ data, reload }) {
     ...(data.may_change
       ? [{
           title: "",
-          cell: (row) => html`<span class="row end">
+          cell: (row) => html`<span class="row end screens-actions">
             <${Action} label="Deliver again" small run=${change(row, "retry", "It is delivered again")} />
             <${Action} label="Drop" small tone="crit" run=${change(row, "drop", "Nobody gets it")} confirm="Give this event up? Nobody will hear of it." reason="Why" />
           </span>`,

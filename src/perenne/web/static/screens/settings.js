@@ -51,7 +51,7 @@ function Change({ row, show, reload }) {
     reload();
     return `${row.name} counts no more`;
   };
-  return html`<span class="row end">
+  return html`<span class="row end screens-actions">
     <${Action} label="Rotate" small run=${rotate} confirm=${`Give ${row.name} a new secret? The present one counts for a day still; sessions opened with it end now.`} />
     <${Action} label="Revoke" small tone="crit" run=${revoke} confirm=${`End ${row.name} at once, on every server?`} reason="Why" />
   </span>`;
