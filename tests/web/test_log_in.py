@@ -43,7 +43,9 @@ def page(context: BrowserContext) -> Iterator[Page]:
     """A page on whose console what was refused is no failure, and anything else is."""
     problems: list[str] = []
     page = context.new_page()
-    page.on("console", lambda said: problems.append(said.text) if said.type == "error" and not REFUSED.search(said.text) else None)
+    page.on(
+        "console", lambda said: problems.append(said.text) if said.type == "error" and not REFUSED.search(said.text) else None
+    )
     page.on("pageerror", lambda error: problems.append(str(error)))
     yield page
     assert problems == []
