@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from tests.app import servers
 from tests.web.conftest import Browse, Inspect, serious
 from tests.web.control_plane import control_plane
@@ -16,8 +16,12 @@ from perenne.auth.tokens import revoke_token, tokens
 from perenne.storage import jobs
 from perenne.storage.workspace import Workspace
 
+REFUSAL = re.compile(r"status of 40[01]")
 
-REFUSED = re.compile(r"status of 40[01]")
+
+def is_problem(said: ConsoleMessage) -> bool:
+    """Tell whether the browser complains of anything but that the server refused something."""
+    return said.type == "error" and REFUSAL.search(said.text) is None
 
 
 class Nothing(msgspec.Struct):
@@ -44,7 +48,7 @@ def page(context: BrowserContext) -> Iterator[Page]:
     problems: list[str] = []
     page = context.new_page()
     page.on(
-        "console", lambda said: problems.append(said.text) if said.type == "error" and not REFUSED.search(said.text) else None
+        "console", lambda said: problems.append(said.text) if said.type == "error" and not REFUSAL.search(said.text) else None
     )
     page.on("pageerror", lambda error: problems.append(str(error)))
     yield page

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perenne.data.model import Snapshot as Snapshot
     from perenne.data.profiles import profile_table
     from perenne.data.service import take_snapshot
-    from perenne.data.snapshots import get_snapshot, list_snapshots, read_snapshot, record_snapshot, write_snapshot
+    from perenne.data.snapshots import get_snapshot, read_snapshot, record_snapshot, write_snapshot
     from perenne.data.sources import read_source
     from perenne.data.validation import validate
 
@@ -25,7 +25,6 @@ _ROOMS = {
     "DataProfile": "model",
     "get_snapshot": "snapshots",
     "infer_fields": "fields",
-    "list_snapshots": "snapshots",
     "profile_table": "profiles",
     "read_snapshot": "snapshots",
     "read_source": "sources",
@@ -41,7 +40,6 @@ __all__ = [
     "DataProfile",
     "get_snapshot",
     "infer_fields",
-    "list_snapshots",
     "profile_table",
     "read_snapshot",
     "read_source",
