@@ -55,10 +55,12 @@ def screens() -> list[Route]:
     import perenne.data.views
     import perenne.pipelines.views
     import perenne.web.screens.fleet
+    import perenne.web.screens.jobs
     import perenne.web.screens.lineage
     import perenne.web.screens.project
     import perenne.web.screens.runs
     import perenne.web.screens.search
+    import perenne.web.screens.settings
     import perenne.web.screens.why
 
     return [
@@ -66,10 +68,12 @@ def screens() -> list[Route]:
         *perenne.data.views.routes,
         *perenne.pipelines.views.routes,
         *perenne.web.screens.fleet.routes,
+        *perenne.web.screens.jobs.routes,
         *perenne.web.screens.lineage.routes,
         *perenne.web.screens.project.routes,
         *perenne.web.screens.runs.routes,
         *perenne.web.screens.search.routes,
+        *perenne.web.screens.settings.routes,
         *perenne.web.screens.why.routes,
     ]
 
