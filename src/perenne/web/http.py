@@ -51,11 +51,23 @@ async def get_live(request: Request) -> Response:
 
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
-    from perenne.data.views import routes as data
-    from perenne.web.screens.lineage import routes as lineage
-    from perenne.web.screens.why import routes as why
+    import perenne.auth.views
+    import perenne.data.views
+    import perenne.web.screens.fleet
+    import perenne.web.screens.lineage
+    import perenne.web.screens.project
+    import perenne.web.screens.search
+    import perenne.web.screens.why
 
-    return [*data, *lineage, *why]
+    return [
+        *perenne.auth.views.routes,
+        *perenne.data.views.routes,
+        *perenne.web.screens.fleet.routes,
+        *perenne.web.screens.lineage.routes,
+        *perenne.web.screens.project.routes,
+        *perenne.web.screens.search.routes,
+        *perenne.web.screens.why.routes,
+    ]
 
 
 pages = [
