@@ -4,6 +4,13 @@ export const screens = [
   ["/project", () => import("../screens/projects.js")],
   ["/project/:project", () => import("../screens/project.js")],
   ["/audit", () => import("../auth/audit.js")],
+  ["/data", () => import("../data/datasets.js")],
+  ["/data/snapshot/:id", () => import("../data/dataset.js")],
+  ["/data/:dataset", () => import("../data/dataset.js")],
+  ["/why", () => import("../screens/why.js")],
+  ["/why/:prediction", () => import("../screens/explained.js")],
+  ["/lineage", () => import("../screens/lineages.js")],
+  ["/lineage/:kind/:id*", () => import("../screens/lineage.js")],
 ];
 
 const MENU = [
