@@ -54,7 +54,7 @@ function Detail({ column, data }) {
       ${data.column.name.length > 40 ? html`<p><${Name} text=${column.name} full=${true} /></p>` : null}
       ${overlay ? html`<${Overlay} ...${overlay} labels=${labels} label=${`histogram of ${column.name.slice(0, 60)}`} edge=${time ? day : undefined} />` : html`<p class="dim">There is no value to draw${data.compared ? ", or the two cannot share a scale" : ""}.</p>`}
       ${overlay && data.compared && !overlay.exact ? html`<p class="small faint">Both in the same cells; within the cells of its own histogram a value is taken as spread evenly.</p>` : null}
-      ${overlay?.edges ? html`<p class="small faint">Every cell is drawn as wide as the next; the first and the last hold the tails, beyond the 1st and the 99th percentile.</p>` : null}
+      ${overlay?.edges ? html`<p class="small faint">Every cell is drawn as wide as the next, whatever it spans; the tails beyond the 1st and the 99th percentile are one cell each.</p>` : null}
     </div>
     <div class="side">
       <${Facts} rows=${facts(profile)} />

@@ -43,7 +43,7 @@ function Snapshots({ data }) {
         <td>${span(item.first ?? item.start, item.last ?? item.end)}</td>
         <td><${Validity} ...${item} /></td>
         <td>${item.versions.newest.map((version) => link(version, versionHref(version))).reduce(listed, [])}${left(item.versions)}${item.versions.total && item.runs.total ? " · " : ""}${item.runs.total ? html`<a href=${`/lineage/snapshot/${item.id}`}>${plural(item.runs.total, "run")}</a>` : null}${!item.versions.total && !item.runs.total ? html`<span class="faint">nobody yet</span>` : null}</td>
-        <td class="dim data-source" title=${item.source}>${item.source}</td>
+        <td class="dim data-source" title=${item.source}>${item.source.split("/").at(-1)}</td>
       </tr>`)}</tbody>
     </table></div>
     ${more > 0 ? html`<div class="foot">${plural(more, "older snapshot")}; <code>perenne data list</code> shows them</div>` : null}

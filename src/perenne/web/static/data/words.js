@@ -1,7 +1,7 @@
 // What columns and findings are called, and their small pictures.
 import { html } from "../core/dom.js";
 import { Chip, State } from "../core/parts.js";
-import { count, day, number, percent, plural } from "../core/format.js";
+import { day, number, percent, plural } from "../core/format.js";
 
 /** A name as it is: what cannot be seen is shown by its picture, and nothing at all is said to be so. */
 export const Name = ({ text, full = false }) =>
@@ -33,6 +33,8 @@ export function values(line) {
   if (line.type === "timestamp") return span(line.low, line.high);
   if (line.middle !== null) return `${number(line.low)} to ${number(line.high)}, half below ${number(line.middle)}`;
   if (!line.count) return "no value";
+  if (line.distinct === line.count) return html`all different, such as <${Name} text=${line.most} />`;
+  if (line.most_rows < 0.01 * line.count) return html`none frequent, such as <${Name} text=${line.most} />`;
   return html`mostly <${Name} text=${line.most} /> <span class="faint">${percent(line.most_rows / line.count)}</span>`;
 }
 
@@ -43,7 +45,7 @@ export function Difference({ change }) {
   const tone = change.psi === null ? "none" : change.psi >= 0.25 ? "crit" : change.psi >= 0.1 ? "warn" : "ok";
   const word = change.psi === null ? "not measured" : change.psi >= 0.25 ? "much" : change.psi >= 0.1 ? "some" : "little";
   return html`<${State} tone=${tone} word=${word} title=${change.psi === null ? undefined : `PSI ${number(change.psi)}, Jensen-Shannon distance ${number(change.js)}`} />
-    ${change.psi === null ? null : html`<span class="data-psi faint">${number(change.psi, 2)}</span>`} <span class="dim">${change.words}</span>`;
+    ${change.psi === null ? null : html`<span class="data-psi faint">PSI ${number(change.psi, 2)}</span>`} <span class="dim">${change.words}</span>`;
 }
 
 export const FLAGS = {
@@ -59,8 +61,4 @@ export const FLAGS = {
 
 export const Flags = ({ flags }) => flags.map((flag) => html`<${Chip} tone=${flag === "leak" || flag === "all_missing" ? "warn" : "none"} title=${FLAGS[flag]?.[1]}>${FLAGS[flag]?.[0] || flag}<//> `);
 
-export const rows = (n) => plural(n, "row");
-
 export const short = (id) => id.slice(0, 12);
-
-export { count };

@@ -31,7 +31,7 @@ function Offers({ data, query }) {
   if (!data.deployments) return html`<${Card} title="Newest predictions"><${Empty} title="Nothing is deployed yet" note="Predictions appear here as soon as a model answers." command="perenne run" /><//>`;
   return html`${data.deployments > data.offers.length || query.deployment ? html`<p class="dim">${query.deployment ? html`Only ${query.deployment}. <a href="/why">All deployments</a>` : `The first ${data.offers.length} of ${data.deployments} deployments.`}</p>` : null}
     ${data.offers.map((offer) => html`<${Card} key=${offer.deployment} flush=${true} title=${offer.deployment} note="newest predictions in the log" tools=${html`<a class="small" href=${`/deploy/${encodeURIComponent(offer.deployment)}`}>deployment</a>`}>
-      <${Table} dense=${true} label=${`newest predictions of ${offer.deployment}`} rows=${offer.newest} rowKey=${(row) => row.id} rowHref=${(row) => `/why/${row.id}`} empty="Nothing has been answered yet, or the log lies elsewhere."
+      <${Table} dense=${true} label=${`newest predictions of ${offer.deployment}`} rows=${offer.newest} rowKey=${(row) => row.id} rowHref=${(row) => `/why/${row.id}`} empty=${html`<p class="why-none dim">Nothing has been answered yet, or the log lies elsewhere.</p>`}
         columns=${[
           { key: "id", title: "prediction", cell: (row) => html`<code>${row.id}</code>` },
           { key: "arrived", title: "answered", cell: (row) => html`<${Time} at=${row.arrived} />` },
