@@ -3,7 +3,7 @@ import { html } from "../core/dom.js";
 import { Card, Choice, State } from "../core/parts.js";
 import { Screen, useView } from "../core/screen.js";
 import { plural } from "../core/format.js";
-import { Dag } from "../core/charts/dag.js";
+import { Dag } from "./graph.js";
 import { hrefOf } from "./lineages.js";
 
 const DEPTHS = [["", "3 links deep"], ["1", "1 link deep"], ["2", "2 links deep"], ["5", "5 links deep"], ["8", "8 links deep"]];
