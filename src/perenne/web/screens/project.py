@@ -14,7 +14,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.queries import text, whole_number
 from perenne.auth.roles import Action, sees
 from perenne.core.addresses import address_of
-from perenne.monitoring import BoundState, WindowVerdict
+from perenne.monitoring import AlertLine, BoundState, WindowVerdict
 from perenne.projects import Guardrail, Objective, Person, ProjectRecord, get_project, list_projects, project_names
 from perenne.projects.views import Gap, PlanLine, gaps, policy_words, standing
 from perenne.registry import Dossier, Evidence
@@ -58,12 +58,16 @@ def projects_view(tx: Transaction, actor: Principal, *, wanted: str = "", offset
     shown = names[offset : offset + limit]
     deployments = serving.service.named(tx, shown)
     states = {name: found.state for name, found in monitoring.summary.summaries(tx, shown).items()}
-    return ProjectsView(tuple(_line(record, deployments, states) for record in list_projects(tx, shown)), len(names))
+    alerts = monitoring.summary.open_lines(tx, shown)
+    rows = (
+        _line(record, deployments.get(record.name), states.get(record.name, "none"), alerts)
+        for record in list_projects(tx, shown)
+    )
+    return ProjectsView(tuple(rows), len(names))
 
 
-def _line(record: ProjectRecord, deployments: Mapping[str, Deployment], states: Mapping[str, str]) -> ProjectRow:
-    found = deployments.get(record.name)
-    tone, word = _standing(found, states.get(record.name, "none"))
+def _line(record: ProjectRecord, found: Deployment | None, state: str, alerts: Sequence[AlertLine]) -> ProjectRow:
+    tone, word = _standing(found, state, [line for line in alerts if line.deployment == record.name])
     days = sorted(milestone.due for milestone in record.plan if milestone.ends is not None)
     return ProjectRow(
         name=record.name,
@@ -79,7 +83,7 @@ def _line(record: ProjectRecord, deployments: Mapping[str, Deployment], states: 
     )
 
 
-def _standing(found: Deployment | None, state: str, alerts: Sequence[monitoring.AlertLine] = ()) -> tuple[str, str]:
+def _standing(found: Deployment | None, state: str, alerts: Sequence[AlertLine]) -> tuple[str, str]:
     if found is None:
         return "none", "not in service"
     state = "stopped" if found.stop is not None and state != "alarm" else state
