@@ -92,6 +92,11 @@ def find_lines(tx: Transaction, text: str, limit: int, projects: Collection[str]
     return [*found, *(line for line in more if line not in found)][:limit]
 
 
+def some_lines(tx: Transaction, ids: Iterable[str]) -> list[AlertLine]:
+    """Read alerts by their ids, a line each."""
+    return [read_struct(AlertLine, row) for row in tx.execute(sa.select(*_line_columns).where(alert.c.id.in_(chosen(ids))))]
+
+
 def save_silence(tx: Transaction, row: Silence) -> None:
     """Add a silence."""
     tx.execute(silence.insert(), values_of(row))

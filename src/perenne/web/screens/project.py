@@ -102,7 +102,7 @@ class AtGate(msgspec.Struct, frozen=True):
 
 
 class InProduction(msgspec.Struct, frozen=True):
-    """How a bound stands in the newest window that says something about it."""
+    """How a bound stands in the newest window that tells it from labels or measurements, or by an estimate if none does."""
 
     start: int
     standing: str
@@ -227,7 +227,7 @@ def _bound(kind: str, bound: Objective | Guardrail, judged: Dossier | None, verd
         limit=bound.limit,
         at_least=bound.at_least is not None,
         gate=_at_gate(f"{kind}: {bound}", judged),
-        now=_in_production(*known[-1]) if known else None,
+        now=_now(known),
         starts=tuple(start for start, _ in known),
         history=tuple(state.figure.value for _, state in known),
         sources=tuple(state.figure.source for _, state in known),
@@ -238,6 +238,12 @@ def _best(kind: str, bound: str, verdict: WindowVerdict) -> BoundState | None:
     """Return what is best known of a bound in a window: from labels if they came."""
     mine = [state for state in verdict.bounds if (state.kind, state.bound) == (kind, bound) and state.figure.value is not None]
     return min(mine, key=lambda state: BETTER_KNOWN.index(state.figure.source), default=None)
+
+
+def _now(known: Sequence[tuple[int, BoundState]]) -> InProduction | None:
+    """Return how a bound stands: by the newest window with labels or measurements, and by an estimate only if there is none."""
+    told = [item for item in known if item[1].figure.source != "estimated"] or known
+    return _in_production(*told[-1]) if told else None
 
 
 def _in_production(start: int, state: BoundState) -> InProduction:

@@ -4,6 +4,8 @@ export const screens = [
   ["/project", () => import("../screens/projects.js")],
   ["/project/:project", () => import("../screens/project.js")],
   ["/audit", () => import("../auth/audit.js")],
+  ["/job", () => import("../screens/jobs.js")],
+  ["/settings", () => import("../screens/settings.js")],
 ];
 
 const MENU = [
