@@ -56,9 +56,11 @@ def control_routes() -> list[Route]:
     from perenne.automation.http import routes as automation_routes
     from perenne.monitoring.http import routes as monitoring_routes
     from perenne.registry.http import routes as registry_routes
+    from perenne.serving.http import routes as serving_routes
 
     own = [Route("/version", _version), *health.routes, *metrics.routes]
-    return guarded([*own, *job_routes, *automation_routes, *monitoring_routes, *registry_routes], BODY_LIMIT, Room(AT_ONCE))
+    domains = [*automation_routes, *monitoring_routes, *serving_routes, *registry_routes]
+    return guarded([*own, *job_routes, *domains], BODY_LIMIT, Room(AT_ONCE))
 
 
 @needs(None)
