@@ -114,6 +114,10 @@ class Backend(ABC):
         """Name the database and its version, and how many bytes it takes."""
 
     @abstractmethod
+    def mark(self, connection: Connection) -> str:
+        """Tell by a text whether something was committed: the same connection gets another text after that."""
+
+    @abstractmethod
     def restarting_keys(self, tx: Transaction, tables: list[sa.Table]) -> None:
         """Let automatic keys go on after the highest one that is there: rows were put in with their keys."""
 

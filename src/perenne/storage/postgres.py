@@ -126,6 +126,10 @@ class Postgres(Backend):
         size = tx.scalar(sa.text("SELECT pg_database_size(current_database())")) / 2**20
         return f"PostgreSQL {version}, database {self.url.database}, {size:.1f} MiB"
 
+    def mark(self, connection: Connection) -> str:
+        """Ask for the first transaction that has not begun; those of other databases of the server count as well."""
+        return str(connection.exec_driver_sql("SELECT pg_snapshot_xmax(pg_current_snapshot())::text").scalar())
+
     def restarting_keys(self, tx: Transaction, tables: list[sa.Table]) -> None:
         """Set the sequence of each automatic key behind the highest one."""
         for table in tables:

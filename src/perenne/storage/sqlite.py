@@ -93,6 +93,10 @@ class Sqlite(Backend):
         """Name the version and the size of the file."""
         return f"SQLite {sqlite3.sqlite_version}, {self.path.stat().st_size / 2**20:.1f} MiB"
 
+    def mark(self, connection: Connection) -> str:
+        """Ask SQLite's counter of what other connections committed; this connection itself commits nothing."""
+        return str(connection.exec_driver_sql("PRAGMA data_version").scalar())
+
     def restarting_keys(self, tx: Transaction, tables: list[sa.Table]) -> None:
         """Do nothing: the next key of SQLite is the highest one and one more."""
 
