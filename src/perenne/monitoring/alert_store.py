@@ -71,6 +71,12 @@ def list_alerts(
     return [read_named(Alert, row) for row in tx.execute(query)]
 
 
+def some_alerts(tx: Transaction, identities: Iterable[str]) -> list[Alert]:
+    """Read some alerts, newest first."""
+    query = sa.select(*_alert_columns).where(alert.c.id.in_(chosen(identities))).order_by(alert.c.id.desc())
+    return [read_named(Alert, row) for row in tx.execute(query)]
+
+
 def open_lines(tx: Transaction, deployments: Iterable[str] | None = None) -> list[AlertLine]:
     """Read what is open, newest first, of some deployments or of all."""
     query = sa.select(*_line_columns).where(alert.c.ended.is_(None)).order_by(alert.c.id.desc())

@@ -16,14 +16,13 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, sees
 from perenne.core import json
 from perenne.core.clock import parse_duration
-from perenne.core.errors import Invalid, NotFound
+from perenne.core.errors import NotFound
+from perenne.core.paging import page_of
 from perenne.monitoring import alerts, service
 from perenne.monitoring.labels import LabelRow, submit_labels
 from perenne.monitoring.model import Alert
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
-
-SHOWN = 200
 
 
 class NothingMore(msgspec.Struct, forbid_unknown_fields=True):
@@ -70,7 +69,7 @@ async def get_health(request: Request) -> Response:
 async def get_alerts(request: Request) -> Response:
     """List open alerts, newest first, of one `deployment` if named; with `all=1` also those that have ended."""
     query = request.query_params
-    deployment, limit = query.get("deployment"), _limit(query.get("limit", str(SHOWN)))
+    deployment, limit = query.get("deployment"), page_of(query).limit
     chosen = service.alerts if query.get("all") == "1" else service.open_alerts
 
     def listed(tx: Transaction, actor: Principal) -> list[Alert]:
@@ -97,12 +96,6 @@ async def silence(request: Request) -> Response:
     return await answers.write(
         request, lambda tx, actor: alerts.silence(tx, actor, alert, until=until, reason=body.reason, now=now)
     )
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and int(text)):
-        raise Invalid(f"limit is {text[:40]!r}", code="alert.limit", hint="a number from 1 to 200")
-    return min(int(text), SHOWN)
 
 
 def _health(workspace: Workspace, deployment: str) -> service.Health:

@@ -15,12 +15,11 @@ from perenne.auth import answers
 from perenne.auth.access import needs
 from perenne.auth.roles import Action
 from perenne.core import json
-from perenne.core.errors import Invalid
+from perenne.core.paging import page_of
 from perenne.serving import service
 from perenne.serving.model import Constant, Deployment, StopMode
 from perenne.storage.transaction import Transaction
 
-SHOWN = 200
 Reason = Annotated[str, msgspec.Meta(max_length=2_000)]
 Given = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 VersionId = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
@@ -62,7 +61,7 @@ def project_of_deployment(tx: Transaction, path: Mapping[str, str]) -> str:
 async def get_deployments(request: Request) -> Response:
     """List deployments by name, of one `project` if named; `after` is the name after which to go on, `limit` at most 200."""
     query = request.query_params
-    project, after, limit = query.get("project"), query.get("after", ""), _limit(query.get("limit", str(SHOWN)))
+    project, after, limit = query.get("project"), query.get("after", ""), page_of(query).limit
 
     def listed(tx: Transaction, only: frozenset[str]) -> list[Deployment]:
         found = service.deployments(tx, project, after=after, limit=None if only else limit)
@@ -123,12 +122,6 @@ async def remove_challenger(request: Request) -> Response:
     return await answers.write(
         request, lambda tx, actor: service.remove_challenger(tx, actor, name, body.version, reason=body.reason)
     )
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and int(text)):
-        raise Invalid(f"limit is {text[:40]!r}", code="deployment.limit", hint="a number from 1 to 200")
-    return min(int(text), SHOWN)
 
 
 routes = [
