@@ -1,7 +1,7 @@
 """Every check of the repository, in one command: `./perenne test [--long] [pytest arguments]`.
 
 Lint, format, types, architecture, then pytest over tests, doctests and the snippets of the docs. All parts run even if one fails;
-pytest comes last, so that its closing line is the last line printed. Exits with 1 if any part failed.
+pytest comes last: its closing line is the last one, but for a word on a missing browser. Exits with 1 if any part failed.
 """
 
 import os
@@ -12,6 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.web.browsers import MISSING, find_chromium  # noqa: E402
+
 TOOLS = Path(sys.executable).parent
 
 
@@ -67,7 +71,16 @@ def main(arguments: Sequence[str]) -> int:
     if failed:
         print(f"failed before the tests: {', '.join(failed)}", flush=True)
     tests_passed = run(pytest_command(arguments))
-    return 0 if tests_passed and not failed else 1
+    browser = browser_there()
+    return 0 if tests_passed and not failed and browser else 1
+
+
+def browser_there() -> bool:
+    """Say so in the last lines if the page was not driven in a browser; in CI that fails the run."""
+    if find_chromium():
+        return True
+    print(MISSING, flush=True)
+    return not os.environ.get("CI")
 
 
 if __name__ == "__main__":

@@ -26,12 +26,16 @@ from perenne.storage.locks import Leadership
 from perenne.storage.workspace import Workspace
 from perenne.telemetry.meters import RequestMeter
 from perenne.telemetry.pulse import Pulse
+from perenne.web.assets import Assets
+from perenne.web.live import Live
 
 log = logging.getLogger("perenne.control")
 
 TURN_SECONDS = 0.5
 BODY_LIMIT = 32 * 1024 * 1024
 AT_ONCE = 256
+LISTENERS = 256
+"""Pages that may listen at once; each holds a connection, and next to nothing else."""
 HEADERS = (*SECURITY_HEADERS, (b"cache-control", b"no-store"))
 
 
@@ -44,6 +48,8 @@ def application(workspace: Workspace, *, port: int, listening: Listening = LOOPB
     meter = RequestMeter()
     app.state.workspace = workspace
     app.state.checks = health.Checks(workspace, pulse)
+    app.state.assets = Assets()
+    app.state.live = Live(workspace.database)
     app.state.figures = metrics.Figures(workspace.database, meter, pulse)
     who = token_holder(workspace) if needs_tokens(listening, workspace.settings.auth) else None
     limits = Limits(hosts=allowed_hosts(listening.host, port, listening.names), body=BODY_LIMIT)
@@ -57,10 +63,12 @@ def control_routes() -> list[Route]:
     from perenne.monitoring.http import routes as monitoring_routes
     from perenne.registry.http import routes as registry_routes
     from perenne.serving.http import routes as serving_routes
+    from perenne.web import http as web
 
     own = [Route("/version", _version), *health.routes, *metrics.routes]
-    domains = [*automation_routes, *monitoring_routes, *serving_routes, *registry_routes]
-    return guarded([*own, *job_routes, *domains], BODY_LIMIT, Room(AT_ONCE))
+    rest = [*job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes]
+    listening = guarded(web.live, BODY_LIMIT, Room(LISTENERS))
+    return [*guarded([*own, *rest, *web.screens(), *web.pages], BODY_LIMIT, Room(AT_ONCE)), *listening]
 
 
 @needs(None)

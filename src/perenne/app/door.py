@@ -57,11 +57,12 @@ def _guarded(route: BaseRoute, body: int, room: Room) -> Route:
     return Route(route.path, endpoint, methods=sorted(route.methods or {"GET"}), name=route.name)
 
 
-def public_paths(routes: Iterable[Route]) -> frozenset[str]:
-    """Return the paths that anybody may ask for."""
-    return frozenset(
-        route.path for route in routes if isinstance(route.endpoint, Guarded) and route.endpoint.needs.action is None
-    )
+def public_paths(routes: Iterable[Route]) -> Callable[[str], bool]:
+    """Return what tells whether anybody may ask for a path."""
+    public = [route for route in routes if isinstance(route.endpoint, Guarded) and route.endpoint.needs.action is None]
+    plain = frozenset(route.path for route in public)
+    patterns = [route.path_regex for route in public if route.param_convertors]
+    return lambda path: path in plain or any(pattern.match(path) for pattern in patterns)
 
 
 class Guarded:
@@ -149,16 +150,16 @@ class Door:
         Reached with the caller in `scope["state"]["actor"]`.
     who : callable, optional
         Gives whom a header and an address stand for; the one local person if not given.
-    public : iterable of str
-        Paths that anybody may ask for.
+    public : callable
+        Tells whether anybody may ask for a path.
     """
 
     def __init__(
-        self, application: Application, who: Callable[[str | None, str], Principal] | None, public: Iterable[str] = ()
+        self, application: Application, who: Callable[[str | None, str], Principal] | None, public: Callable[[str], bool]
     ) -> None:
         self._application = application
         self._who = who
-        self._public = frozenset(public)
+        self._public = public
         self._local = local_principal()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="perenne-door")
 
@@ -175,7 +176,7 @@ class Door:
     async def _caller(self, scope: Scope) -> Principal:
         if self._who is None:
             return self._local
-        if scope["path"] in self._public:
+        if self._public(scope["path"]):
             return Principal("anybody")
         headers = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
         if len(headers) > 1:

@@ -11,13 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perenne.automation import episodes
     from perenne.automation.advancing import ROUND_JOB
     from perenne.automation.children import run_child
-    from perenne.automation.episodes import count_open_episodes, history, list_episodes
+    from perenne.automation.episodes import history, list_episodes
     from perenne.automation.explaining import why
     from perenne.automation.loop import Loop
     from perenne.automation.model import Episode, EpisodeState
-    from perenne.automation.overview import Status, status
+    from perenne.automation.overview import WORST_FIRST, Status, status
     from perenne.automation.reactions import Reactions
     from perenne.automation.retraining import run_round_job
     from perenne.automation.rounds import run_round
@@ -32,8 +33,8 @@ _ROOMS = {
     "ROUND_JOB": "advancing",
     "Reactions": "reactions",
     "Status": "overview",
+    "WORST_FIRST": "overview",
     "Worker": "worker",
-    "count_open_episodes": "episodes",
     "Workforce": "workforce",
     "list_episodes": "episodes",
     "history": "episodes",
@@ -44,11 +45,13 @@ _ROOMS = {
     "why": "explaining",
 }
 
-__all__ = ["ROUND_JOB", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Status", "Worker", "Workforce"]
-__all__ += ["count_open_episodes", "history", "list_episodes", "run_child", "run_round", "run_round_job", "status", "why"]
+__all__ = ["ROUND_JOB", "WORST_FIRST", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Status", "Worker", "Workforce"]
+__all__ += ["episodes", "history", "list_episodes", "run_child", "run_round", "run_round_job", "status", "why"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "episodes":
+        return import_module(f"{__name__}.episodes")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

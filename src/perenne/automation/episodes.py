@@ -1,6 +1,6 @@
 """Opening episodes and moving them: each transition is one transaction with its audit record, link and event."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -176,6 +176,23 @@ def list_episodes(tx: Transaction, project: str | None = None, *, limit: int = 5
 def count_open_episodes(tx: Transaction) -> dict[str, int]:
     """Count the open episodes by state."""
     return store.count_open(tx)
+
+
+def newest_of(tx: Transaction, projects: Iterable[str]) -> dict[str, Episode]:
+    """Read the newest episode of each of some projects; one that has none is left out."""
+    return store.newest_of(tx, projects)
+
+
+def newest_states(tx: Transaction, projects: Iterable[str]) -> dict[EpisodeState, int]:
+    """Count the newest episodes of some projects by their state: how their last retraining ended, or where it is."""
+    return store.count_newest(tx, projects)
+
+
+def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] = ()) -> list[Episode]:
+    """Find episodes by a piece of their id, of some projects if named."""
+    ids = store.find_ids(tx, text, limit, projects)
+    found = {episode.id: episode for episode in store.some(tx, ids)}
+    return [found[identity] for identity in ids]
 
 
 def history(tx: Transaction, identity: str) -> list[Step]:

@@ -1,6 +1,6 @@
 """The tables of automation: episodes, their transitions, and every trigger that came, also those that opened nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +9,7 @@ from perenne.automation.model import Episode, EpisodeState, Step, TriggerLine
 from perenne.core.paging import Page
 from perenne.projects import Trigger
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.finding import find_names
 from perenne.storage.names import chosen, newest_id
 from perenne.storage.schema import only_where
 
@@ -119,6 +120,23 @@ def newest_of(tx: Transaction, projects: Iterable[str]) -> dict[str, Episode]:
     """Read the newest episode of each project."""
     query = sa.select(*_columns).where(episode.c.id.in_(newest_id(episode, "project", "id", projects)))
     return {row.project: read_struct(Episode, row) for row in tx.execute(query)}
+
+
+def count_newest(tx: Transaction, projects: Iterable[str]) -> dict[EpisodeState, int]:
+    """Count the newest episodes of some projects by their state."""
+    query = sa.select(episode.c.state, sa.func.count().label("number"))
+    query = query.where(episode.c.id.in_(newest_id(episode, "project", "id", projects))).group_by(episode.c.state)
+    return {row.state: row.number for row in tx.execute(query)}
+
+
+def some(tx: Transaction, ids: Iterable[str]) -> list[Episode]:
+    """Read episodes by their ids."""
+    return [read_struct(Episode, row) for row in tx.execute(sa.select(*_columns).where(episode.c.id.in_(chosen(ids))))]
+
+
+def find_ids(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
+    """Return the ids of episodes that begin with a text or hold it, of some projects if named."""
+    return find_names(tx, episode.c.id, text, limit, [episode.c.project.in_(chosen(projects))] if projects else [])
 
 
 def due(tx: Transaction, now: int) -> list[Episode]:

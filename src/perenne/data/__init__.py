@@ -3,13 +3,14 @@
 `sources` reads files and tables (`csv_files`, `json_lines`; `sniffing` finds the types of texts, `tables` names the five types);
 `snapshots` keeps rows by content and `store` their records; `files` and `windows` tell when and which rows of a file are read;
 `fields` tells what columns are to a model and makes arrays of them; `profiles` describes data (`relations`: columns together),
-`schema` states what it must keep, `validation` checks it; `service` takes snapshots.
+`schema` states what it must keep, `validation` checks it; `service` takes snapshots, `summary` answers for many at once.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perenne.data import summary
     from perenne.data.fields import infer_fields, task_of, to_columns
     from perenne.data.model import DataProfile
     from perenne.data.model import FieldGuess as FieldGuess
@@ -43,6 +44,7 @@ __all__ = [
     "read_snapshot",
     "read_source",
     "record_snapshot",
+    "summary",
     "take_snapshot",
     "task_of",
     "to_columns",
@@ -52,6 +54,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "summary":
+        return import_module(f"{__name__}.summary")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -1,9 +1,15 @@
 """The tables of snapshots and of the files they were read from."""
 
+from collections.abc import Collection
+from typing import Any
+
 import sqlalchemy as sa
 
 from perenne.data.model import ColumnType, Snapshot, SourceFile
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.finding import begins, find_names
+from perenne.storage.links import Kind, sources
+from perenne.storage.names import chosen
 
 snapshot = sa.Table(
     "snapshot",
@@ -60,6 +66,29 @@ def newest(tx: Transaction, dataset: str | None, limit: int) -> list[Snapshot]:
     if dataset is not None:
         query = query.where(snapshot.c.dataset == dataset)
     return [read_struct(Snapshot, row) for row in tx.execute(query)]
+
+
+def count(tx: Transaction, since: int, projects: Collection[str]) -> tuple[int, int, int]:
+    """Count datasets, snapshots, and snapshots taken since an instant, of everything or of what was taken for projects."""
+    new = sa.func.count().filter(snapshot.c.created >= since)
+    columns: tuple[sa.ColumnElement[int], ...] = (sa.func.count(snapshot.c.dataset.distinct()), sa.func.count(), new)
+    row: Any = tx.execute(sa.select(*columns).select_from(snapshot).where(*_taken_for(projects))).one()
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def find_datasets(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
+    """Return the names of datasets that begin with a text or hold it."""
+    return find_names(tx, snapshot.c.dataset, text, limit, _taken_for(projects))
+
+
+def find_snapshots(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[Snapshot]:
+    """Read the snapshots whose id begins with a text."""
+    query = sa.select(*_columns).where(begins(snapshot.c.id, text), *_taken_for(projects))
+    return [read_struct(Snapshot, row) for row in tx.execute(query.order_by(snapshot.c.id).limit(limit))]
+
+
+def _taken_for(projects: Collection[str]) -> "list[sa.ColumnElement[bool]]":
+    return [snapshot.c.id.in_(sources(Kind.SNAPSHOT, "taken_for", Kind.PROJECT, chosen(projects)))] if projects else []
 
 
 def find_file(tx: Transaction, path: str, selection: str) -> SourceFile | None:

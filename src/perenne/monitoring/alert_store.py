@@ -1,12 +1,13 @@
 """The SQL of alerts: what each window said about each rule, the alerts, and the silences."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
 from perenne.monitoring.model import Alert, AlertLine, Outcome, Silence, WindowKey
-from perenne.monitoring.store import alert, outcome, read_named, silence, values_of
+from perenne.monitoring.store import alert, outcome, read_named, silence, values_of, watch
 from perenne.storage.database import Transaction, read_struct
+from perenne.storage.finding import begins
 from perenne.storage.names import chosen
 
 _line_columns = [alert.c[name] for name in AlertLine.__struct_fields__]
@@ -83,6 +84,17 @@ def open_lines(tx: Transaction, deployments: Iterable[str] | None = None) -> lis
     if deployments is not None:
         query = query.where(alert.c.deployment.in_(chosen(deployments)))
     return [read_struct(AlertLine, row) for row in tx.execute(query)]
+
+
+def find_lines(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[AlertLine]:
+    """Read alerts whose id begins with a text, then open ones of deployments that are called so; of some projects, if named."""
+    mine = sa.select(watch.c.deployment).where(watch.c.project.in_(chosen(projects)))
+    only = [alert.c.deployment.in_(mine)] if projects else []
+    query = sa.select(*_line_columns).order_by(alert.c.id.desc()).limit(limit)
+    found = [read_struct(AlertLine, row) for row in tx.execute(query.where(begins(alert.c.id, text), *only))]
+    named = (alert.c.ended.is_(None), alert.c.deployment.icontains(text, autoescape=True))
+    more = [read_struct(AlertLine, row) for row in tx.execute(query.where(*named, *only))]
+    return [*found, *(line for line in more if line not in found)][:limit]
 
 
 def save_silence(tx: Transaction, row: Silence) -> None:

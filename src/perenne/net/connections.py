@@ -1,6 +1,7 @@
 """Limits of a connection, on top of uvicorn's httptools protocol: framing, size of the head, and how long anything may take."""
 
 import asyncio
+import socket
 import time
 from typing import Any
 
@@ -146,6 +147,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Tell whether a request has begun that has no whole answer yet."""
         return self._begun or (self.cycle is not None and not self.cycle.response_complete)
 
+    def endless(self) -> bool:
+        """Tell whether the answer under way is one that goes on for ever, which its endpoint says in the state of the request."""
+        return self.answering() and bool(self.scope.get("state", {}).get("endless"))
+
     def unfinished(self) -> bool:
         """Tell whether the client may still be sending what will not be read."""
         return self._refusal is not None or self.head_since is not None or (self.cycle is not None and self.cycle.more_body)
@@ -176,6 +181,13 @@ class BoundedServer(uvicorn.Server):
         if counter % 10 == 0:
             self.close_overdue(time.monotonic())
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End; answers that would go on for ever are cut, all others are waited for."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedProtocol) and connection.endless():
+                connection.transport.close()
+        await super().shutdown(sockets)
 
     def close_overdue(self, now: float) -> None:
         """Close connections whose clients have been silent for too long in the middle of a request."""

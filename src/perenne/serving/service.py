@@ -1,7 +1,7 @@
 """Changes of what is served. Each is one audited change that announces itself; no version goes live whose gate is not open."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -168,6 +168,13 @@ def named(tx: Transaction, names: Iterable[str]) -> dict[str, Deployment]:
 def generations(tx: Transaction) -> dict[str, int]:
     """Tell the generation of every deployment: what has changed is seen without reading all."""
     return store.generations(tx)
+
+
+def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] = ()) -> list[Deployment]:
+    """Find deployments by a piece of their name, of some projects if named."""
+    names = store.find_named(tx, text, limit, projects)
+    found = named(tx, names)
+    return [found[name] for name in names]
 
 
 def stopped(tx: Transaction) -> set[str]:

@@ -82,6 +82,13 @@ def sources_of(tx: Transaction, source: Kind, target: Kind, identities: Iterable
     return _read(tx, where)
 
 
+def sources(kind: Kind, relation: str, target_kind: Kind, targets: "sa.Select[tuple[str]]") -> "sa.Select[tuple[str]]":
+    """Return, as a subquery, the ids of things of a kind that stand in a relation to any of some targets."""
+    links = table.alias()
+    where = (links.c.target_kind == target_kind, links.c.target.in_(targets), links.c.relation == relation)
+    return sa.select(links.c.source).where(*where, links.c.source_kind == kind)
+
+
 def walk(tx: Transaction, start: Iterable[tuple[Kind, str]], *, limit: int = 1_000) -> list[Link]:
     """Return every link that can be reached forwards from some things, nearest first, at most `limit`."""
     found: list[Link] = []

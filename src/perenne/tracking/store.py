@@ -1,12 +1,13 @@
 """The table of runs."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
-from perenne.storage.names import newest_id, table_of
+from perenne.storage.finding import find_names
+from perenne.storage.names import chosen, newest_id, table_of
 from perenne.storage.schema import only_where
 from perenne.tracking.model import Provenance, Run, RunState
 
@@ -81,3 +82,23 @@ def newest_failed(tx: Transaction, projects: Iterable[str]) -> set[str]:
     state = sa.select(table.c.state).where(table.c.project == named.c.value).order_by(table.c.id.desc()).limit(1)
     newest = sa.select(named.c.value, state.scalar_subquery().label("state")).subquery()
     return {row.value for row in tx.execute(sa.select(newest.c.value).where(newest.c.state == RunState.FAILED))}
+
+
+def some(tx: Transaction, ids: Iterable[str]) -> list[Run]:
+    """Read runs by their ids."""
+    return [read_struct(Run, row) for row in tx.execute(sa.select(*_columns).where(table.c.id.in_(chosen(ids))))]
+
+
+def count(tx: Transaction, first: str, projects: Collection[str]) -> dict[RunState, int]:
+    """Count the runs from an id on by where they stand, of all projects or of those named."""
+    query = sa.select(table.c.state, sa.func.count().label("number")).where(table.c.id >= first, *_of(projects))
+    return {row.state: row.number for row in tx.execute(query.group_by(table.c.state))}
+
+
+def find_ids(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
+    """Return the ids that begin with a text or hold it."""
+    return find_names(tx, table.c.id, text, limit, _of(projects))
+
+
+def _of(projects: Collection[str]) -> "list[sa.ColumnElement[bool]]":
+    return [table.c.project.in_(chosen(projects))] if projects else []

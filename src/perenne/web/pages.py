@@ -1,0 +1,18 @@
+"""The first segments of the addresses that open the page; what comes after them the page itself takes apart."""
+
+PAGES = (
+    "project",
+    "data",
+    "pipeline",
+    "runs",
+    "model",
+    "deploy",
+    "monitor",
+    "alert",
+    "policy",
+    "audit",
+    "job",
+    "why",
+    "lineage",
+    "settings",
+)

@@ -1,0 +1,42 @@
+// Every screen and its address; a screen's module is loaded when somebody goes there. The menu shows only what has a screen.
+export const screens = [];
+
+const MENU = [
+  [null, [["/", "home", "Fleet"]]],
+  [
+    "Build",
+    [
+      ["/project", "project", "Projects"],
+      ["/data", "data", "Datasets"],
+      ["/pipeline", "pipeline", "Pipelines"],
+      ["/runs", "runs", "Runs"],
+      ["/model", "model", "Models"],
+    ],
+  ],
+  [
+    "Operate",
+    [
+      ["/deploy", "deploy", "Deployments"],
+      ["/monitor", "monitor", "Monitors"],
+      ["/alert", "alert", "Alerts"],
+      ["/policy", "policy", "Episodes"],
+      ["/job", "job", "Jobs"],
+    ],
+  ],
+  [
+    "Answer",
+    [
+      ["/why", "why", "Why"],
+      ["/lineage", "lineage", "Lineage"],
+      ["/audit", "audit", "Audit"],
+    ],
+  ],
+];
+
+const known = new Set(screens.map(([path]) => path));
+
+/** The menu: groups of `[path, icon, title]`. */
+export const menu = MENU.map(([title, items]) => [title, items.filter(([path]) => known.has(path))]).filter(([, items]) => items.length);
+
+/** Pages that the palette offers beside the menu. */
+export const more = [["/settings", "settings", "Settings"]].filter(([path]) => known.has(path));

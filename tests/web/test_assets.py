@@ -1,0 +1,70 @@
+"""Static files: what is vendored is what it says, and every file is where the rules want it."""
+
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from perenne.web.assets import FIRST, STATIC, Assets
+from perenne.web.pages import PAGES
+
+VENDOR = STATIC / "vendor"
+DOMAINS = {path.parent.name for path in Path(STATIC).parents[1].glob("*/__init__.py")}
+MOST_LINES = 500
+OWN = [path for path in sorted(STATIC.rglob("*")) if path.suffix in (".js", ".css") and VENDOR not in path.parents]
+
+
+def test_vendored_files_are_what_they_are_said_to_be() -> None:
+    listed = json.loads((VENDOR / "vendor.json").read_text())
+    for entry in listed:
+        assert hashlib.sha256((VENDOR / entry["file"]).read_bytes()).hexdigest() == entry["sha256"], entry["file"]
+        assert (VENDOR / entry["licence_file"]).read_text().strip()
+        assert entry["version"]
+        assert entry["licence"] in ("MIT", "Apache-2.0", "OFL-1.1")
+    known = {entry["file"] for entry in listed} | {entry["licence_file"] for entry in listed} | {"vendor.json"}
+    assert {path.name for path in VENDOR.iterdir()} == known
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.relative_to(STATIC).as_posix())
+def test_a_file_lies_in_a_known_folder_and_is_short(path: Path) -> None:
+    folder = path.relative_to(STATIC).parts[0]
+    assert folder in {"core", "screens"} | DOMAINS
+    text = path.read_text()
+    assert text.count("\n") <= MOST_LINES
+    if path.suffix == ".js":
+        assert text.startswith("//"), "the first line says what it is for"
+        for name in re.findall(r'(?:from|import)\s*\(?"(\.[^"]+)"', text):
+            assert (path.parent / name).resolve().is_file() or name.endswith("auth/login.js"), name
+        assert not re.search(r"\b(?:innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval)\b", text)
+        assert "dangerouslySetInnerHTML" not in text
+
+
+def test_every_screen_has_an_address_that_opens_the_page() -> None:
+    text = (STATIC / "core" / "screens.js").read_text()
+    firsts = {path.split("/")[1] for path in re.findall(r'^\s*\["(/[^"]*)", \(\) => import', text, re.M)}
+    assert firsts - {""} <= set(PAGES)
+
+
+def test_the_shell_names_files_that_are_there() -> None:
+    assets = Assets()
+    for name in re.findall(rf"{assets.prefix}([^\"]+)", assets.shell.decode()):
+        assert name in assets.files
+    assert set(FIRST) <= set(assets.files)
+
+
+def test_a_changed_file_changes_every_address(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text("// one\n")
+    before = Assets(tmp_path).prefix
+    (tmp_path / "a.js").write_text("// two\n")
+    assert Assets(tmp_path).prefix != before
+
+
+def test_text_is_packed_and_fonts_are_not() -> None:
+    files = Assets().files
+    packed = files["core/main.js"].packed
+    assert packed is None or gzip.decompress(packed) == files["core/main.js"].body
+    assert files["vendor/uplot.js"].packed is not None
+    assert files["vendor/inter.woff2"].packed is None
