@@ -230,6 +230,14 @@ def projects_of(tx: Transaction, deployments: Iterable[str]) -> dict[str, str]:
     return store.watched_projects(tx, names - served.keys()) | served
 
 
+def deployments_of(tx: Transaction, projects: Iterable[str]) -> list[str]:
+    """Name the deployments of some projects, also those that are watched and served elsewhere."""
+    wanted = set(projects)
+    watched = [name for name, project in store.watched_projects(tx).items() if project in wanted]
+    served = [item.name for project in sorted(wanted) for item in serving.service.deployments(tx, project)]
+    return [*dict.fromkeys([*watched, *served])]
+
+
 def _record(tx: Transaction, actor: Principal, before: Alert, after: Alert, reason: str) -> None:
     named = {"deployment": after.deployment, "version": after.version, "rule": after.rule}
     audit.record(
