@@ -12,14 +12,16 @@ from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.queries import text
 from perenne.auth.roles import Action, allowed, sees
-from perenne.core.errors import Invalid, NotFound
+from perenne.core.errors import Invalid, NotFound, PerenneError
 from perenne.core.paging import Page, page_of
 from perenne.monitoring import alert_store, alerts, charted, recent_store, service, store, summary
 from perenne.monitoring.charted import Timeline, WindowDetail
 from perenne.monitoring.model import MINIMUM_COVERAGE, Alert, AlertLine, AlertState, Cause, Severity, Silence, Stream, WindowState
+from perenne.monitoring.references import load_reference
 from perenne.stats.cells import Reference
 from perenne.storage.links import Kind, sources_of
 from perenne.storage.transaction import Transaction
+from perenne.storage.workspace import Workspace
 
 STRIP = 30
 WORST_FIRST = ("alarm", "warn", "gap", "no_data", "too_few", "ok")
@@ -194,10 +196,15 @@ def _unwatched(deployment: str) -> NotFound:
     )
 
 
-def digest_shown(tx: Transaction, deployment: str, version: str, window: int | None) -> str:
-    """Name the reference that `monitor_view` needs for a window; empty if none."""
-    chosen = charted.pick(charted.shown_verdicts(tx, deployment, version), window)
-    return charted.profiles_of(tx, chosen)[0] if chosen else ""
+def references_shown(workspace: Workspace, deployment: str, version: str, window: int | None) -> dict[str, Reference]:
+    """Fetch the reference that `monitor_view` needs for a window, before its transaction begins; none if it cannot be read."""
+    with workspace.database.read() as tx:
+        chosen = charted.pick(charted.shown_verdicts(tx, deployment, version), window)
+        digest = charted.profiles_of(tx, chosen)[0] if chosen else ""
+    try:
+        return {digest: load_reference(workspace.objects, digest)} if digest else {}
+    except PerenneError:
+        return {}
 
 
 def project_watched(tx: Transaction, path: Mapping[str, str]) -> str:

@@ -51,7 +51,13 @@ async def get_live(request: Request) -> Response:
 
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
-    return []
+    from perenne.automation.views import routes as automation_routes
+    from perenne.monitoring.views import routes as monitoring_routes
+    from perenne.serving.views import routes as serving_routes
+    from perenne.web.screens.deployment import routes as deployment_routes
+    from perenne.web.screens.monitor import routes as monitor_routes
+
+    return [*deployment_routes, *serving_routes, *monitoring_routes, *monitor_routes, *automation_routes]
 
 
 pages = [
