@@ -95,6 +95,12 @@ def _took_snapshot(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "took", f"a snapshot of {after.get('dataset', 'a data set')}", f"{rows:,} rows" if isinstance(rows, int) else ""
 
 
+def _examined(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    errors, warnings = after.get("errors"), after.get("warnings")
+    found = "" if errors is None else f"{errors} errors, {warnings} warnings"
+    return "looked at", f"a snapshot of {after.get('dataset', 'a data set')}", found
+
+
 def _started(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "started", f"a {after.get('kind') or 'run'} of {after.get('project') or _short(record.entity_id)}", ""
 
@@ -181,6 +187,7 @@ _PHRASES: dict[str, Phrase] = {
     "project.state": _stated,
     "project.bundle": _did("took over the files of"),
     "snapshot.take": _took_snapshot,
+    "snapshot.examine": _examined,
     "run.start": _started,
     "run.finished": _ended("finished"),
     "run.failed": _ended("gave up"),
@@ -233,5 +240,7 @@ _PHRASES: dict[str, Phrase] = {
     "token.revoke": _did("revoked", "token"),
     "token.use": _did("came with", "token"),
     "token.refuse": _refused,
+    "session.open": lambda record, _: ("logged in to", "the page", ""),
+    "session.end": lambda record, _: ("logged out of", "the page", ""),
 }
 """How each action is told: what was done, to what, and what became of it."""

@@ -1,7 +1,6 @@
 """The deployments' screens: what answers, how it does, and what a person may change about it."""
 
 import asyncio
-from collections.abc import Sequence
 
 import msgspec
 from starlette.requests import Request
@@ -14,9 +13,9 @@ from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.queries import text
 from perenne.auth.roles import Action, allowed, sees
+from perenne.core.errors import NotFound
 from perenne.core.paging import Page, page_of
 from perenne.projects import get_project
-from perenne.core.errors import NotFound
 from perenne.serving import Deployment, Variant
 from perenne.serving.calling import Calling
 from perenne.serving.views import Change, StopLine, changes, how_to_call, project_of_deployment, stop_line
