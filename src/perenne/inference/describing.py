@@ -1,6 +1,7 @@
 """What a package takes and answers, read from the object store without fetching the package: for those who only show it."""
 
-from functools import lru_cache
+import threading
+from collections import OrderedDict
 
 import msgspec
 
@@ -13,6 +14,9 @@ from perenne.storage.trees import get_tree
 
 REMEMBERED = 256
 
+_known: OrderedDict[str, "Described"] = OrderedDict()
+_lock = threading.Lock()
+
 
 class Described(msgspec.Struct, frozen=True):
     """A package's signature, its example rows by input, its form and the estimator behind it."""
@@ -23,7 +27,6 @@ class Described(msgspec.Struct, frozen=True):
     estimator: str
 
 
-@lru_cache(REMEMBERED)
 def describe(objects: ObjectStore, tree: str) -> Described:
     """Describe the package of a tree; what was read once is remembered, for a tree never changes.
 
@@ -32,6 +35,19 @@ def describe(objects: ObjectStore, tree: str) -> Described:
     NotFound, Invalid
         If it is not in the store, or no package.
     """
+    with _lock:
+        if tree in _known:
+            _known.move_to_end(tree)
+            return _known[tree]
+    found = _read(objects, tree)
+    with _lock:
+        _known[tree] = found
+        while len(_known) > REMEMBERED:
+            _known.popitem(last=False)
+    return found
+
+
+def _read(objects: ObjectStore, tree: str) -> Described:
     files = {file.path: file.digest for file in get_tree(objects, tree).files}
     if not {MANIFEST, EXAMPLE} <= files.keys():
         raise NotFound("the tree holds no package", code="inference.package_not_found")

@@ -20,7 +20,7 @@ from perenne.monitoring.model import (
     WindowVerdict,
 )
 from perenne.monitoring.overlays import Overlay, feature_names, merged, overlay_of
-from perenne.projects import OPERATIONAL_METRICS
+from perenne.projects import Objective
 from perenne.stats.cells import Reference
 from perenne.stats.fairness import GroupRates, rates
 from perenne.storage.transaction import Transaction
@@ -236,7 +236,8 @@ def _chart(kind: str, bound: str, by_source: Mapping[str, Mapping[int, BoundStat
         )
         for source, states in sorted(by_source.items())
     )
-    return BoundChart(kind, bound, newest.limit, newest.at_least, bound.partition(" by ")[0] in OPERATIONAL_METRICS, series)
+    operational = Objective(bound.partition(" by ")[0], at_least=0.0).operational
+    return BoundChart(kind, bound, newest.limit, newest.at_least, operational, series)
 
 
 def _heat(verdicts: Sequence[WindowVerdict]) -> tuple[HeatRow, ...]:

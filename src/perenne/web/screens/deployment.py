@@ -88,7 +88,7 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
-    """How the champions did, window by window, oldest first; None where unknown. Rows of a window may be merged with those before."""
+    """How the champions did, window by window, oldest first; None where unknown."""
 
     start: tuple[int, ...]
     length: tuple[int, ...]

@@ -56,7 +56,7 @@ def _mark(item: Episode) -> EpisodeMark:
 
 @needs(Action.READ, project=project_watched)
 async def get_monitor(request: Request) -> Response:
-    """Show one deployment under watch: of one `version`, with one `window` (its start) in full, and one `feature` beside others."""
+    """Show one deployment under watch: of one `version`, one `window` (by its start) in full, and a `feature`."""
     workspace: Workspace = request.app.state.workspace
     name = request.path_params["deployment"]
     version, feature, start = (text(request, part) for part in ("version", "feature", "window"))
