@@ -167,11 +167,7 @@ def _episode(did: str) -> Phrase:
 
 
 def _challenger(did: str) -> Phrase:
-    return lambda record, after: (
-        did,
-        str(after.get("challenger") or f"a challenger of {after.get('project', '')}"),
-        "in a retraining",
-    )
+    return lambda record, after: (did, str(after.get("challenger") or f"a challenger of {after.get('project', '')}".strip()), "")
 
 
 def _labels(record: AuditRecord, after: State) -> tuple[str, str, str]:
@@ -218,12 +214,12 @@ _PHRASES: dict[str, Phrase] = {
     "episode.budget_ok": _episode("found room in the budget for"),
     "episode.data_ready": _episode("found the data ready for"),
     "episode.training": _episode("started training in"),
-    "episode.evaluated": _challenger("measured"),
-    "episode.blessed": _challenger("passed"),
-    "episode.infra_checked": _challenger("tried out"),
+    "episode.evaluated": _challenger("measured the challenger"),
+    "episode.blessed": _challenger("let pass"),
+    "episode.infra_checked": _challenger("tried to load"),
     "episode.awaiting_approval": _challenger("asked for approval of"),
     "episode.shadow": _challenger("began to shadow with"),
-    "episode.promoted": _challenger("promoted"),
+    "episode.promoted": _challenger("ended a retraining by promoting"),
     "episode.soaking": _challenger("began to watch"),
     "episode.settled": _challenger("settled on"),
     "episode.rejected": _challenger("turned down"),

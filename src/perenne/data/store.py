@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from perenne.data.model import ColumnType, Examination, Snapshot, SourceFile
 from perenne.storage import links
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
-from perenne.storage.finding import begins, find_names
+from perenne.storage.finding import find_names
 from perenne.storage.links import Kind, sources
 from perenne.storage.names import chosen
 
@@ -99,8 +99,9 @@ def find_datasets(tx: Transaction, text: str, limit: int, projects: Collection[s
 
 def find_snapshots(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[Snapshot]:
     """Read the snapshots whose id begins with a text."""
-    query = sa.select(*_columns).where(begins(snapshot.c.id, text), *_taken_for(projects))
-    return [read_struct(Snapshot, row) for row in tx.execute(query.order_by(snapshot.c.id).limit(limit))]
+    ids = find_names(tx, snapshot.c.id, text, limit, _taken_for(projects), inside=False)
+    query = sa.select(*_columns).where(snapshot.c.id.in_(chosen(ids))).order_by(snapshot.c.id, snapshot.c.dataset)
+    return [read_struct(Snapshot, row) for row in tx.execute(query)]
 
 
 def _taken_for(projects: Collection[str]) -> "list[sa.ColumnElement[bool]]":

@@ -17,6 +17,7 @@ from perenne.data import store
 from perenne.data.columns import ColumnDetail, ColumnLine, ColumnsWanted, column_detail, columns_of
 from perenne.data.examinations import differences, read_findings, read_profile
 from perenne.data.model import Anomaly, DataProfile, Examination, PairProfile, Snapshot
+from perenne.data.snapshots import get_snapshot
 from perenne.storage.links import Kind, Near, near
 from perenne.storage.objects import ObjectStore
 from perenne.storage.transaction import Transaction
@@ -276,11 +277,6 @@ def _findings(found: Examination | None, anomalies: tuple[Anomaly, ...]) -> Find
     return Findings(errors=found.errors, warnings=found.warnings, shown=shown, baseline=found.baseline, examined=found.examined)
 
 
-def named_snapshots(tx: Transaction, identities: Iterable[str]) -> dict[str, Snapshot]:
-    """Read snapshots by their ids, for screens that name them."""
-    return store.named(tx, identities)
-
-
 @needs(Action.READ, filters=True)
 async def get_datasets(request: Request) -> Response:
     """Give the datasets."""
@@ -289,16 +285,37 @@ async def get_datasets(request: Request) -> Response:
     return await answers.view(request, lambda tx, actor: datasets_view(tx, actor, **window))
 
 
+def snapshot_view(tx: Transaction, objects: ObjectStore, actor: Principal, identity: str, wanted: ColumnsWanted) -> Dataset:
+    """Show the dataset of a snapshot, with that one chosen; what whoever asks does not see is not found."""
+    taken = get_snapshot(tx, identity)
+    return dataset_view(tx, objects, actor, taken.dataset, snapshot=taken.id, wanted=wanted)
+
+
+@needs(Action.READ, filters=True)
+async def get_by_snapshot(request: Request) -> Response:
+    """Give the dataset of a snapshot."""
+    objects, identity, wanted = request.app.state.workspace.objects, request.path_params["snapshot"], _columns(request)
+    return await answers.view(request, lambda tx, actor: snapshot_view(tx, objects, actor, identity, wanted))
+
+
 @needs(Action.READ, filters=True)
 async def get_dataset(request: Request) -> Response:
     """Give a dataset, with the columns of one of its snapshots."""
-    asked, objects = request.query_params, request.app.state.workspace.objects
-    wanted = ColumnsWanted(column=asked.get("column"), find=asked.get("find", ""), order=asked.get("order", ""), **_window(asked))
+    asked, objects, wanted = request.query_params, request.app.state.workspace.objects, _columns(request)
     name, snapshot, against = request.path_params["dataset"], asked.get("snapshot", ""), asked.get("against", "")
     return await answers.view(
         request,
         lambda tx, actor: dataset_view(tx, objects, actor, name, snapshot=snapshot, against=against, wanted=wanted),
     )
+
+
+def _columns(request: Request) -> ColumnsWanted:
+    asked = request.query_params
+    window = _window(asked)
+    return ColumnsWanted(
+        column=asked.get("column"), find=asked.get("find", ""), order=asked.get("order", ""),
+        offset=window["offset"], limit=window["limit"],
+    )  # fmt: skip
 
 
 def _window(asked: Mapping[str, str]) -> dict[str, int]:
@@ -314,5 +331,6 @@ def _window(asked: Mapping[str, str]) -> dict[str, int]:
 
 routes = [
     Route("/api/view/data", get_datasets, methods=["GET"]),
+    Route("/api/view/data/snapshot/{snapshot}", get_by_snapshot, methods=["GET"]),
     Route("/api/view/data/{dataset:path}", get_dataset, methods=["GET"]),
 ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perenne.monitoring import discarding, events, labels, notify, summary, tallies
     from perenne.monitoring.intake import collect
     from perenne.monitoring.judge import judge_due
-    from perenne.monitoring.model import Alert, AlertLine, BoundState
+    from perenne.monitoring.model import Alert, AlertLine, BoundState, WindowVerdict
     from perenne.monitoring.realising import realise
     from perenne.monitoring.service import deployment_health, drift_at, watch
 
@@ -23,6 +23,7 @@ _ROOMS = {
     "Alert": "model",
     "AlertLine": "model",
     "BoundState": "model",
+    "WindowVerdict": "model",
     "collect": "intake",
     "deployment_health": "service",
     "drift_at": "service",
@@ -36,6 +37,7 @@ __all__ = [
     "Alert",
     "AlertLine",
     "BoundState",
+    "WindowVerdict",
     "collect",
     "deployment_health",
     "discarding",

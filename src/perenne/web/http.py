@@ -51,13 +51,33 @@ async def get_live(request: Request) -> Response:
 
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
-    from perenne.automation.views import routes as automation_routes
-    from perenne.monitoring.views import routes as monitoring_routes
-    from perenne.serving.views import routes as serving_routes
-    from perenne.web.screens.deployment import routes as deployment_routes
-    from perenne.web.screens.monitor import routes as monitor_routes
+    import perenne.auth.views
+    import perenne.automation.views
+    import perenne.data.views
+    import perenne.monitoring.views
+    import perenne.serving.views
+    import perenne.web.screens.deployment
+    import perenne.web.screens.fleet
+    import perenne.web.screens.lineage
+    import perenne.web.screens.monitor
+    import perenne.web.screens.project
+    import perenne.web.screens.search
+    import perenne.web.screens.why
 
-    return [*deployment_routes, *serving_routes, *monitoring_routes, *monitor_routes, *automation_routes]
+    return [
+        *perenne.auth.views.routes,
+        *perenne.automation.views.routes,
+        *perenne.data.views.routes,
+        *perenne.monitoring.views.routes,
+        *perenne.serving.views.routes,
+        *perenne.web.screens.deployment.routes,
+        *perenne.web.screens.fleet.routes,
+        *perenne.web.screens.lineage.routes,
+        *perenne.web.screens.monitor.routes,
+        *perenne.web.screens.project.routes,
+        *perenne.web.screens.search.routes,
+        *perenne.web.screens.why.routes,
+    ]
 
 
 pages = [
