@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perenne.automation.advancing import ROUND_JOB
     from perenne.automation.children import run_child
     from perenne.automation.episodes import history, list_episodes
-    from perenne.automation.explaining import why
+    from perenne.automation.explaining import Why, why
     from perenne.automation.loop import Loop
     from perenne.automation.model import Episode, EpisodeState
     from perenne.automation.overview import WORST_FIRST, Status, status
@@ -33,6 +33,7 @@ _ROOMS = {
     "ROUND_JOB": "advancing",
     "Reactions": "reactions",
     "Status": "overview",
+    "Why": "explaining",
     "WORST_FIRST": "overview",
     "Worker": "worker",
     "Workforce": "workforce",

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     PROFILE = "profile"
     RUN = "run"
+    REPORT = "report"
     VERSION = "version"
     DECISION = "decision"
     DEPLOYMENT = "deployment"

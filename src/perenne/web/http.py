@@ -55,13 +55,17 @@ def screens() -> list[Route]:
     import perenne.automation.views
     import perenne.data.views
     import perenne.monitoring.views
+    import perenne.pipelines.views
     import perenne.serving.views
     import perenne.web.screens.deployment
     import perenne.web.screens.fleet
+    import perenne.web.screens.jobs
     import perenne.web.screens.lineage
     import perenne.web.screens.monitor
     import perenne.web.screens.project
+    import perenne.web.screens.runs
     import perenne.web.screens.search
+    import perenne.web.screens.settings
     import perenne.web.screens.why
 
     return [
@@ -71,11 +75,15 @@ def screens() -> list[Route]:
         *perenne.monitoring.views.routes,
         *perenne.serving.views.routes,
         *perenne.web.screens.deployment.routes,
+        *perenne.pipelines.views.routes,
         *perenne.web.screens.fleet.routes,
+        *perenne.web.screens.jobs.routes,
         *perenne.web.screens.lineage.routes,
         *perenne.web.screens.monitor.routes,
         *perenne.web.screens.project.routes,
+        *perenne.web.screens.runs.routes,
         *perenne.web.screens.search.routes,
+        *perenne.web.screens.settings.routes,
         *perenne.web.screens.why.routes,
     ]
 

@@ -12,6 +12,8 @@ export const screens = [
   ["/policy", () => import("../automation/policies.js")],
   ["/policy/:episode", () => import("../automation/episode.js")],
   ["/audit", () => import("../auth/audit.js")],
+  ["/job", () => import("../screens/jobs.js")],
+  ["/settings", () => import("../screens/settings.js")],
 ];
 
 const MENU = [
