@@ -1,18 +1,16 @@
 """`perenne backup`, `perenne restore` and `perenne migrate`: state kept, brought back, brought forward."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
+from perenne.cli.progress import bar
 from perenne.core.clock import format_time
 from perenne.core.errors import Unavailable
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.storage.backup import Manifest, Progress, back_up, restore, verify_backup
+from perenne.storage.backup import Manifest, back_up, restore, verify_backup
 from perenne.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -50,9 +48,9 @@ def backup(workspace: Workspace, file: Path, verify: bool) -> Result:
     The log of predictions (`logs/`) and release folders are not part of it: releases are made again, the log is plain Parquet.
     """
     if not verify:
-        with _progress("objects") as progress:
+        with bar("objects") as progress:
             back_up(workspace.database, workspace.objects, file, progress)
-    with _progress("verify ") as progress:
+    with bar("verify ") as progress:
         manifest = verify_backup(file, progress)
     return Result(_shown(file, manifest), note=f"verified: `perenne restore {file}` brings it back into an empty installation")
 
@@ -65,7 +63,7 @@ def restore_command(workspace: Workspace, file: Path) -> Result:
     from perenne.auth import audit
     from perenne.storage.database import Database
 
-    with _progress("restore") as progress, Database(workspace.settings.database) as database:
+    with bar("restore") as progress, Database(workspace.settings.database) as database:
         manifest = restore(database, workspace.objects, file, progress)
         with database.read() as tx:
             verdict = audit.verify(tx)
@@ -121,18 +119,3 @@ def _shown(file: Path, manifest: Manifest) -> Backed:
         objects=manifest.objects,
         bytes=file.stat().st_size,
     )
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Progress]:
-    """Show a bar with the time left on a terminal, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    with click.progressbar(length=1, label=what, file=sys.stderr) as bar:
-
-        def hear(done: int, total: int) -> None:
-            bar.length = max(total, 1)
-            bar.update(done - bar.pos)
-
-        yield hear
