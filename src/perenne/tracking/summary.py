@@ -1,6 +1,6 @@
 """Runs asked for many at once: how many began since an instant, and those of some id."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from perenne.core.ids import first_id
 from perenne.storage.database import Transaction
@@ -18,3 +18,18 @@ def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] =
     ids = store.find_ids(tx, text, limit, projects)
     found = {run.id: run for run in store.some(tx, ids)}
     return [found[identity] for identity in ids]
+
+
+def some(tx: Transaction, ids: Iterable[str]) -> dict[str, Run]:
+    """Read runs by their ids; what does not exist is left out."""
+    return {run.id: run for run in store.some(tx, ids)}
+
+
+def of_flows(tx: Transaction, flows: Iterable[str]) -> dict[str, Run]:
+    """Read the runs whose work some pipeline runs did, by pipeline run; those that belong to no run are left out."""
+    return {run.flow: run for run in store.of_flows(tx, flows)}
+
+
+def flows(tx: Transaction, projects: Collection[str]) -> set[str]:
+    """Name the pipeline runs that did the work of some projects' runs."""
+    return store.flows(tx, projects)

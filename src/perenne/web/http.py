@@ -51,10 +51,31 @@ async def get_live(request: Request) -> Response:
 
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
-    from perenne.web.screens.jobs import routes as job_screen
-    from perenne.web.screens.settings import routes as settings_screen
+    import perenne.auth.views
+    import perenne.data.views
+    import perenne.pipelines.views
+    import perenne.web.screens.fleet
+    import perenne.web.screens.jobs
+    import perenne.web.screens.lineage
+    import perenne.web.screens.project
+    import perenne.web.screens.runs
+    import perenne.web.screens.search
+    import perenne.web.screens.settings
+    import perenne.web.screens.why
 
-    return [*job_screen, *settings_screen]
+    return [
+        *perenne.auth.views.routes,
+        *perenne.data.views.routes,
+        *perenne.pipelines.views.routes,
+        *perenne.web.screens.fleet.routes,
+        *perenne.web.screens.jobs.routes,
+        *perenne.web.screens.lineage.routes,
+        *perenne.web.screens.project.routes,
+        *perenne.web.screens.runs.routes,
+        *perenne.web.screens.search.routes,
+        *perenne.web.screens.settings.routes,
+        *perenne.web.screens.why.routes,
+    ]
 
 
 pages = [
