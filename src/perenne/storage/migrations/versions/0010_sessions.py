@@ -1,19 +1,10 @@
-<<<<<<<< HEAD:src/perenne/storage/migrations/versions/0009_sessions.py
-"""Schema 0009: sessions."""
-========
 """Schema 0010: sessions."""
->>>>>>>> 200ce5cb2bc4a308e84d073e65558e185ebdc368:src/perenne/storage/migrations/versions/0010_sessions.py
 
 import sqlalchemy as sa
 from alembic import op
 
-<<<<<<<< HEAD:src/perenne/storage/migrations/versions/0009_sessions.py
-revision = "0009"
-down_revision = "0008"
-========
 revision = "0010"
 down_revision = "0009"
->>>>>>>> 200ce5cb2bc4a308e84d073e65558e185ebdc368:src/perenne/storage/migrations/versions/0010_sessions.py
 
 
 def upgrade() -> None:
