@@ -40,12 +40,12 @@ class Backed(msgspec.Struct, frozen=True, kw_only=True):
 def backup(workspace: Workspace, file: Path, verify: bool) -> Result:
     r"""Write database and objects to one FILE, while everything goes on; then read it again and verify it.
 
-    \b
-    perenne backup friday.zip
-    perenne backup friday.zip --verify
-    perenne --database postgresql://me@host/team --objects s3://bucket/team restore friday.zip
-
     The log of predictions (`logs/`) and release folders are not part of it: releases are made again, the log is plain Parquet.
+
+    \b
+    Examples:
+      perenne backup friday.zip
+      perenne backup friday.zip --verify
     """
     if not verify:
         with bar("objects") as progress:
@@ -59,7 +59,12 @@ def backup(workspace: Workspace, file: Path, verify: bool) -> Result:
 @click.argument("file", type=FILE)
 @click.pass_obj
 def restore_command(workspace: Workspace, file: Path) -> Result:
-    """Fill an empty installation from a backup FILE. The database may be of another kind than the one the backup was made of."""
+    r"""Fill an empty installation from a backup FILE. The database may be of another kind than the one the backup was made of.
+
+    \b
+    Examples:
+      perenne restore friday.zip
+    """
     from perenne.auth import audit
     from perenne.storage.database import Database
 
@@ -85,7 +90,13 @@ class Schema(msgspec.Struct, frozen=True):
 @click.option("--check", is_flag=True, help="Change nothing; exit with 6 if the schema is behind.")
 @click.pass_obj
 def migrate(workspace: Workspace, check: bool) -> Result:
-    """Bring the database to the newest schema, as every start does by itself. The only way back is a backup."""
+    r"""Bring the database to the newest schema, as every start does by itself. The only way back is a backup.
+
+    \b
+    Examples:
+      perenne migrate
+      perenne migrate --check
+    """
     from perenne.storage import migrations
     from perenne.storage.database import Database
 

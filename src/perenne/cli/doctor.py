@@ -32,9 +32,14 @@ class Finding(msgspec.Struct, frozen=True):
 @place_options
 @click.pass_obj
 def doctor(workspace: Workspace, deep: bool) -> Result:
-    """Check this installation: Python, folder, database, objects, audit trail, events, jobs and running processes.
+    r"""Check this installation: Python, folder, database, objects, audit trail, events, jobs and running processes.
 
     Exits with 6 on a problem.
+
+    \b
+    Examples:
+      perenne doctor
+      perenne doctor --deep
     """
     findings = look(workspace, deep=deep)
     bad = [finding for finding in findings if finding.state != "ok"]

@@ -44,10 +44,15 @@ class RoundReport(msgspec.Struct, frozen=True):
 @place_options
 @click.pass_obj
 def run(workspace: Workspace, folder: Path) -> Result:
-    """Do one round: snapshot, validate, fit, compile, evaluate, register, gate.
+    r"""Do one round: snapshot, validate, fit, compile, evaluate, register, gate.
 
     Steps whose data, code and parameters have not changed are not done again; after a crash it goes on where it was.
     Exits with 6 if the version's gate is closed.
+
+    \b
+    Examples:
+      perenne run
+      perenne run --folder churn
     """
     from perenne.app.wiring import Platform
     from perenne.automation import run_round
