@@ -58,6 +58,7 @@ def _guarded(route: BaseRoute, body: int, room: Room) -> Route:
     if not isinstance(route, Route) or declares is None:
         raise Undeclared(f"{getattr(route, 'path', route)} does not declare what it needs", code="route.undeclared")
     endpoint = Guarded(request_response(route.endpoint), declares, body, room)
+    endpoint.__doc__ = route.endpoint.__doc__
     return Route(route.path, endpoint, methods=sorted(route.methods or {"GET"}), name=route.name)
 
 
