@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from perenne.tracking.lost import LEASE, close_lost_runs, hold_run
     from perenne.tracking.model import Provenance, Run, RunState
     from perenne.tracking.provenance import capture
-    from perenne.tracking.service import end_run, get_run, newest_failed, newest_runs, runs, start_run
+    from perenne.tracking.service import (
+        end_run,
+        get_run,
+        newest_failed,
+        newest_runs,
+        report_of,
+        runs,
+        start_run,
+    )
 
 _ROOMS = {
     "LEASE": "lost",
@@ -26,6 +34,7 @@ _ROOMS = {
     "hold_run": "lost",
     "newest_failed": "service",
     "newest_runs": "service",
+    "report_of": "service",
     "runs": "service",
     "start_run": "service",
 }
@@ -42,6 +51,7 @@ __all__ = [
     "hold_run",
     "newest_failed",
     "newest_runs",
+    "report_of",
     "runs",
     "start_run",
     "summary",

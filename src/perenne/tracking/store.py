@@ -1,15 +1,20 @@
 """The table of runs."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from perenne.core.clock import DAY, MINUTE
+from perenne.core.ids import first_id, time_of_id
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
 from perenne.storage.finding import find_names
 from perenne.storage.names import chosen, newest_id, table_of
 from perenne.storage.schema import only_where
 from perenne.tracking.model import Provenance, Run, RunState
+
+OPENED_WITHIN = DAY
+"""How much later than its pipeline a run may begin: with the first step that is not known already."""
 
 table = sa.Table(
     "run",
@@ -68,6 +73,71 @@ def newest(tx: Transaction, project: str | None, limit: int) -> list[Run]:
     if project is not None:
         query = query.where(table.c.project == project)
     return [read_struct(Run, row) for row in tx.execute(query)]
+
+
+def window(tx: Transaction, where: Sequence["sa.ColumnElement[bool]"], offset: int, limit: int) -> list[Run]:
+    """Read some of the runs that fit, newest first."""
+    query = sa.select(*_columns).where(*where).order_by(table.c.id.desc()).offset(offset).limit(limit)
+    return [read_struct(Run, row) for row in tx.execute(query)]
+
+
+def count_fitting(tx: Transaction, where: Sequence["sa.ColumnElement[bool]"]) -> int:
+    """Count the runs that fit."""
+    return int(tx.scalar(sa.select(sa.func.count()).select_from(table).where(*where)) or 0)
+
+
+def fitting(
+    projects: Iterable[str] | None, project: str = "", state: RunState | None = None, text: str = ""
+) -> list["sa.ColumnElement[bool]"]:
+    """Return the conditions of a filter.
+
+    Parameters
+    ----------
+    projects : iterable of str or None
+        Only those; None for all.
+    text : str
+        Each of its words occurs in the id, the project, the outcome, a parameter or the commit, in whatever case.
+    """
+    where: list[sa.ColumnElement[bool]] = []
+    if projects is not None:
+        where.append(table.c.project.in_(chosen(projects)))
+    if project:
+        where.append(table.c.project == project)
+    if state is not None:
+        where.append(table.c.state == state)
+    searched = [
+        table.c.id, table.c.project, table.c.outcome, sa.type_coerce(table.c.parameters, sa.Text),
+        sa.type_coerce(table.c.provenance, sa.Text),
+    ]  # fmt: skip
+    for word in text.lower().split()[:8]:
+        where.append(sa.or_(*(sa.func.lower(column).contains(word, autoescape=True) for column in searched)))
+    return where
+
+
+def projects(tx: Transaction) -> list[str]:
+    """Name the projects that have runs: one search of the index for each."""
+    found, after = [], ""
+    following = sa.select(sa.func.min(table.c.project)).where(table.c.project > sa.bindparam("after"))
+    while (name := tx.scalar(following, {"after": after})) is not None:
+        found.append(after := str(name))
+    return found
+
+
+def of_flows(tx: Transaction, flows: Iterable[str]) -> list[Run]:
+    """Read the runs of some pipeline runs. A run begins soon after its pipeline, and both ids sort by time: few are looked at."""
+    names = list(flows)
+    if not names:
+        return []
+    begun = [time_of_id(name) for name in names]
+    near = table.c.id.between(first_id(min(begun) - MINUTE), first_id(max(begun) + OPENED_WITHIN))
+    query = sa.select(*_columns).where(near, table.c.flow.in_(chosen(names)))
+    return [read_struct(Run, row) for row in tx.execute(query)]
+
+
+def flows(tx: Transaction, projects: Collection[str]) -> set[str]:
+    """Return the pipeline runs of the runs of some projects."""
+    query = sa.select(table.c.flow).where(table.c.project.in_(chosen(projects)), table.c.flow != "")
+    return {row.flow for row in tx.execute(query)}
 
 
 def newest_of(tx: Transaction, projects: Iterable[str]) -> list[Run]:

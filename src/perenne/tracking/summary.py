@@ -23,3 +23,13 @@ def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] =
 def some(tx: Transaction, ids: Iterable[str]) -> dict[str, Run]:
     """Read runs by their ids; what does not exist is left out."""
     return {run.id: run for run in store.some(tx, ids)}
+
+
+def of_flows(tx: Transaction, flows: Iterable[str]) -> dict[str, Run]:
+    """Read the runs whose work some pipeline runs did, by pipeline run; those that belong to no run are left out."""
+    return {run.flow: run for run in store.of_flows(tx, flows)}
+
+
+def flows(tx: Transaction, projects: Collection[str]) -> set[str]:
+    """Name the pipeline runs that did the work of some projects' runs."""
+    return store.flows(tx, projects)
