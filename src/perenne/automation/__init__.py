@@ -35,7 +35,6 @@ _ROOMS = {
     "Status": "overview",
     "WORST_FIRST": "overview",
     "Worker": "worker",
-    "Why": "explaining",
     "Workforce": "workforce",
     "list_episodes": "episodes",
     "history": "episodes",
