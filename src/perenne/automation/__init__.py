@@ -33,9 +33,9 @@ _ROOMS = {
     "ROUND_JOB": "advancing",
     "Reactions": "reactions",
     "Status": "overview",
-    "Why": "explaining",
     "WORST_FIRST": "overview",
     "Worker": "worker",
+    "Why": "explaining",
     "Workforce": "workforce",
     "list_episodes": "episodes",
     "history": "episodes",
@@ -46,8 +46,19 @@ _ROOMS = {
     "why": "explaining",
 }
 
-__all__ = ["ROUND_JOB", "WORST_FIRST", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Status", "Worker", "Workforce"]
-__all__ += ["episodes", "history", "list_episodes", "run_child", "run_round", "run_round_job", "status", "why"]
+__all__ = ["ROUND_JOB", "WORST_FIRST", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Status", "Why"]
+__all__ += [
+    "Worker",
+    "Workforce",
+    "episodes",
+    "history",
+    "list_episodes",
+    "run_child",
+    "run_round",
+    "run_round_job",
+    "status",
+    "why",
+]
 
 
 def __getattr__(name: str) -> Any:
