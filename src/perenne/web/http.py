@@ -52,9 +52,10 @@ async def get_live(request: Request) -> Response:
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
     from perenne.pipelines.views import routes as pipelines
-    from perenne.web.screens import runs
+    from perenne.registry.views import routes as registry
+    from perenne.web.screens import model, runs
 
-    return [*runs.routes, *pipelines]
+    return [*runs.routes, *pipelines, *registry, *model.routes]
 
 
 pages = [
