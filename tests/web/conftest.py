@@ -111,7 +111,7 @@ def inspect() -> Inspect:
                 page.get_by_role("button", name=f"Switch to {theme}").click()
             for width, size in (("wide", WIDE), ("narrow", NARROW)):
                 page.set_viewport_size(size)
-                page.wait_for_function("document.fonts.status === 'loaded'")
+                page.evaluate("document.fonts.ready.then(() => true)")
                 page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{theme}.png")
             page.set_viewport_size(WIDE)
             assert serious(page) == [], f"in the {theme} theme"

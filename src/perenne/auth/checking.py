@@ -9,7 +9,7 @@ from perenne.auth.audit import Head
 from perenne.auth.chain import Problem
 from perenne.storage.transaction import Transaction
 
-STEP = 5_000
+STEP = 20_000
 
 
 class ChainState(msgspec.Struct, frozen=True):

@@ -84,6 +84,10 @@ class Token(msgspec.Struct, frozen=True):
     rotated: int | None = None
     previous_until: int | None = None
 
+    def state(self, now: int) -> str:
+        """Say whether it counts: valid, expired or revoked."""
+        return "revoked" if self.revoked is not None else "expired" if self.expires <= now else "valid"
+
 
 class _Stored(msgspec.Struct):
     """A row of the table as it comes from the driver, JSON decoded."""

@@ -95,6 +95,12 @@ def _took_snapshot(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "took", f"a snapshot of {after.get('dataset', 'a data set')}", f"{rows:,} rows" if isinstance(rows, int) else ""
 
 
+def _examined(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    errors, warnings = after.get("errors"), after.get("warnings")
+    found = "" if errors is None else f"{errors} errors, {warnings} warnings"
+    return "looked at", f"a snapshot of {after.get('dataset', 'a data set')}", found
+
+
 def _started(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "started", f"a {after.get('kind') or 'run'} of {after.get('project') or _short(record.entity_id)}", ""
 
@@ -161,11 +167,7 @@ def _episode(did: str) -> Phrase:
 
 
 def _challenger(did: str) -> Phrase:
-    return lambda record, after: (
-        did,
-        str(after.get("challenger") or f"a challenger of {after.get('project', '')}"),
-        "in a retraining",
-    )
+    return lambda record, after: (did, str(after.get("challenger") or f"a challenger of {after.get('project', '')}".strip()), "")
 
 
 def _labels(record: AuditRecord, after: State) -> tuple[str, str, str]:
@@ -181,6 +183,7 @@ _PHRASES: dict[str, Phrase] = {
     "project.state": _stated,
     "project.bundle": _did("took over the files of"),
     "snapshot.take": _took_snapshot,
+    "snapshot.examine": _examined,
     "run.start": _started,
     "run.finished": _ended("finished"),
     "run.failed": _ended("gave up"),
@@ -211,12 +214,12 @@ _PHRASES: dict[str, Phrase] = {
     "episode.budget_ok": _episode("found room in the budget for"),
     "episode.data_ready": _episode("found the data ready for"),
     "episode.training": _episode("started training in"),
-    "episode.evaluated": _challenger("measured"),
-    "episode.blessed": _challenger("passed"),
-    "episode.infra_checked": _challenger("tried out"),
+    "episode.evaluated": _challenger("measured the challenger"),
+    "episode.blessed": _challenger("let pass"),
+    "episode.infra_checked": _challenger("tried to load"),
     "episode.awaiting_approval": _challenger("asked for approval of"),
     "episode.shadow": _challenger("began to shadow with"),
-    "episode.promoted": _challenger("promoted"),
+    "episode.promoted": _challenger("ended a retraining by promoting"),
     "episode.soaking": _challenger("began to watch"),
     "episode.settled": _challenger("settled on"),
     "episode.rejected": _challenger("turned down"),
@@ -233,5 +236,7 @@ _PHRASES: dict[str, Phrase] = {
     "token.revoke": _did("revoked", "token"),
     "token.use": _did("came with", "token"),
     "token.refuse": _refused,
+    "session.open": lambda record, _: ("logged in to", "the page", ""),
+    "session.end": lambda record, _: ("logged out of", "the page", ""),
 }
 """How each action is told: what was done, to what, and what became of it."""

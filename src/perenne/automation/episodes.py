@@ -157,6 +157,11 @@ def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] =
     return [found[identity] for identity in ids]
 
 
+def some(tx: Transaction, ids: Iterable[str]) -> dict[str, Episode]:
+    """Read episodes by their ids; what does not exist is left out."""
+    return {episode.id: episode for episode in store.some(tx, ids)}
+
+
 def history(tx: Transaction, identity: str) -> list[Step]:
     """List an episode's transitions, oldest first."""
     return store.steps(tx, identity)

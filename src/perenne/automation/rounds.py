@@ -106,6 +106,7 @@ def _run_round(
         champion = registry.aliased(tx, record.name, "champion")
     try:
         snapshot = _take_snapshot(workspace, actor, loaded, _window(model, policy, now))
+        recorder.used = (snapshot.id,)
         done: PipelineRun = engine.run(
             standard_round,
             snapshot.id,
@@ -117,6 +118,7 @@ def _run_round(
             champion.snapshot if champion else "",
             on_event=recorder.hear,
         )
+        _keep_findings(workspace, actor, done, model.dataset.time, champion.snapshot if champion else "")
         outcome: Outcome = done.result()
         tree = put_tree(workspace.objects, outcome.package)
         challenged = champion if champion is not None and champion.tree != tree else None
@@ -125,6 +127,15 @@ def _run_round(
     except (Exception, KeyboardInterrupt) as error:
         recorder.fail(_reason(error))
         raise
+
+
+def _keep_findings(workspace: Workspace, actor: Principal, done: PipelineRun, time: str | None, baseline: str) -> None:
+    """Keep the profile and what validation found, also if that stopped the round."""
+    profile, found = done.value("describe"), done.value("check")
+    if profile is not None:
+        data.record_examination(
+            workspace.database, workspace.objects, actor, profile, time=time, findings=found, baseline=baseline
+        )
 
 
 def _own_folders(workspace: Workspace) -> list[Path]:
@@ -288,6 +299,7 @@ class _Recorder:
         self._actor = actor
         self._loaded = loaded
         self._listener = listener
+        self.used: tuple[str, ...] = ()
         self._run = ""
         self._flow = ""
         self._owner = owner_token()
@@ -337,7 +349,9 @@ class _Recorder:
     def fail(self, reason: str) -> None:
         """Keep the run as failed."""
         run = self.open()
-        self._workspace.database.write(lambda tx: tracking.end_run(tx, self._actor, run, state=RunState.FAILED, outcome=reason))
+        self._workspace.database.write(
+            lambda tx: tracking.end_run(tx, self._actor, run, state=RunState.FAILED, outcome=reason, data=self.used)
+        )
 
 
 def reference_of(workspace: Workspace, version: Version) -> Reference:

@@ -68,13 +68,13 @@ def _runs(tx: "Transaction") -> Iterable[str]:
 def _datasets(tx: "Transaction") -> Iterable[str]:
     from perenne import data
 
-    return (snapshot.dataset for snapshot in data.list_snapshots(tx, limit=MOST))
+    return data.summary.datasets(tx, "", MOST)
 
 
 def _snapshots(tx: "Transaction") -> Iterable[str]:
     from perenne import data
 
-    return (snapshot.id[:12] for snapshot in data.list_snapshots(tx, limit=SHOWN_IDS))
+    return (snapshot.id[:12] for snapshot in data.summary.matching(tx, "", SHOWN_IDS))
 
 
 def _alerts(tx: "Transaction") -> Iterable[str]:

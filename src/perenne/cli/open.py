@@ -104,7 +104,7 @@ def _holds(tx: "Transaction", noun: str, identity: str) -> bool:
     if noun == "job":
         return jobs.get_job(tx, identity) is not None
     if noun == "dataset":
-        return bool(data.list_snapshots(tx, identity, 1))
+        return identity in data.summary.datasets(tx, identity, 1_000)
     entity, of = ("version", f"{identity}@1") if noun == "model" else (noun, identity)
     return bool(audit.trail(tx, entity=entity, entity_id=of, limit=1))
 

@@ -10,7 +10,7 @@ from perenne.core.errors import NotFound
 from perenne.data import store
 from perenne.data.model import ColumnType, Snapshot
 from perenne.storage.database import Transaction
-from perenne.storage.links import Kind, add_link
+from perenne.storage.links import TAKEN_FOR, Kind, add_link
 from perenne.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def record_snapshot(
         tx, actor, "snapshot.take", "snapshot", digest, after={"dataset": dataset, "rows": snapshot.rows, "source": source}
     )
     if project:
-        add_link(tx, (Kind.SNAPSHOT, digest), "taken_for", (Kind.PROJECT, project))
+        add_link(tx, (Kind.SNAPSHOT, digest), TAKEN_FOR, (Kind.PROJECT, project))
     return snapshot
 
 

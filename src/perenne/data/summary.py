@@ -1,6 +1,6 @@
 """Datasets and snapshots asked for many at once: how many there are, and those of some name."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -30,3 +30,13 @@ def datasets(tx: Transaction, text: str, limit: int, projects: Collection[str] =
 def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] = ()) -> list[Snapshot]:
     """Find snapshots by the beginning of their id."""
     return store.find_snapshots(tx, text, limit, projects)
+
+
+def newest(tx: Transaction, dataset: str | None = None, *, limit: int) -> list[Snapshot]:
+    """Read snapshots, newest first, optionally of one dataset."""
+    return store.newest(tx, dataset, limit)
+
+
+def some(tx: Transaction, ids: Iterable[str]) -> dict[str, Snapshot]:
+    """Read snapshots by their ids; what does not exist is left out."""
+    return store.named(tx, ids)

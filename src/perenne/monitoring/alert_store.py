@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from perenne.monitoring.model import Alert, AlertLine, Outcome, Silence, WindowKey
 from perenne.monitoring.store import alert, outcome, read_named, silence, values_of, watch
 from perenne.storage.database import Transaction, read_struct
-from perenne.storage.finding import begins
+from perenne.storage.finding import find_names
 from perenne.storage.names import chosen
 
 _line_columns = [alert.c[name] for name in AlertLine.__struct_fields__]
@@ -85,10 +85,16 @@ def find_lines(tx: Transaction, text: str, limit: int, projects: Collection[str]
     mine = sa.select(watch.c.deployment).where(watch.c.project.in_(chosen(projects)))
     only = [alert.c.deployment.in_(mine)] if projects else []
     query = sa.select(*_line_columns).order_by(alert.c.id.desc()).limit(limit)
-    found = [read_struct(AlertLine, row) for row in tx.execute(query.where(begins(alert.c.id, text), *only))]
+    ids = find_names(tx, alert.c.id, text, limit, only, inside=False)
+    found = [read_struct(AlertLine, row) for row in tx.execute(query.where(alert.c.id.in_(chosen(ids))))]
     named = (alert.c.ended.is_(None), alert.c.deployment.icontains(text, autoescape=True))
     more = [read_struct(AlertLine, row) for row in tx.execute(query.where(*named, *only))]
     return [*found, *(line for line in more if line not in found)][:limit]
+
+
+def some_lines(tx: Transaction, ids: Iterable[str]) -> list[AlertLine]:
+    """Read alerts by their ids, a line each."""
+    return [read_struct(AlertLine, row) for row in tx.execute(sa.select(*_line_columns).where(alert.c.id.in_(chosen(ids))))]
 
 
 def save_silence(tx: Transaction, row: Silence) -> None:

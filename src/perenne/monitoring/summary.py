@@ -102,6 +102,11 @@ def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] =
     return alert_store.find_lines(tx, text, limit, projects)
 
 
+def some(tx: Transaction, ids: Iterable[str]) -> dict[str, AlertLine]:
+    """Read alerts by their ids, a line each; what does not exist is left out."""
+    return {line.id: line for line in alert_store.some_lines(tx, ids)}
+
+
 def open_lines(tx: Transaction, deployments: Iterable[str] | None = None) -> list[AlertLine]:
     """List the alerts that are pending or firing, newest first, in a line each: all of them, without their causes."""
     return alert_store.open_lines(tx, deployments)

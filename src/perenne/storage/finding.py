@@ -13,11 +13,11 @@ SHORTEST_PART = 3
 """Fewer letters are only looked for at the beginning: in the middle they are everywhere."""
 
 
-class _Begins(FunctionElement[bool]):
+class _Begins(FunctionElement[Any]):
     """Whether a column begins with a text, so that an index of the column serves."""
 
     name = "begins"
-    type = sa.Boolean()
+    type = sa.types.NullType()  # a truth value would be compared with 1, which no index serves
     inherit_cache = True
 
 
@@ -33,27 +33,30 @@ def _on_postgres(element: _Begins, compiler: Any, **options: Any) -> str:
     return f"starts_with({column}, CAST({text} AS TEXT))"
 
 
-def begins(column: "sa.ColumnElement[str]", text: str) -> "sa.ColumnElement[bool]":
-    """Return the condition that a column begins with a text, as it is, in capitals or in small letters."""
-    forms = dict.fromkeys((text, text.lower(), text.upper()))
-    return sa.or_(*(_Begins(column, sa.literal(form, sa.Text)) for form in forms))
-
-
 def find_names(
-    tx: Transaction, column: "sa.Column[str]", text: str, limit: int, where: Iterable["sa.ColumnElement[bool]"] = ()
+    tx: Transaction,
+    column: "sa.Column[str]",
+    text: str,
+    limit: int,
+    where: Iterable["sa.ColumnElement[bool]"] = (),
+    *,
+    inside: bool = True,
 ) -> list[str]:
     """Return values of a column that begin with a text, then such that hold it elsewhere; each once, in their order.
 
     Parameters
     ----------
+    text : str
+        As it is, in capitals or in small letters.
     where : iterable, optional
         What else must be true of a row.
+    inside : bool
+        Whether to look elsewhere than at the beginning, which no index helps with.
     """
-    only = tuple(where)
-    query = sa.select(column).distinct().order_by(column).limit(limit)
-    found = [str(row[0]) for row in tx.execute(query.where(begins(column, text), *only))]
-    if len(found) == limit or len(text) < SHORTEST_PART:
-        return found
-    holds = column.icontains(text, autoescape=True)
-    more = [str(row[0]) for row in tx.execute(query.where(holds, *only))]
-    return [*found, *(name for name in more if name not in found)][:limit]
+    query = sa.select(column).distinct().order_by(column).limit(limit).where(*where)
+    found: dict[str, None] = {}
+    for form in dict.fromkeys((text, text.lower(), text.upper())):  # each for itself, or no index would serve
+        found |= dict.fromkeys(str(row[0]) for row in tx.execute(query.where(_Begins(column, sa.literal(form, sa.Text)))))
+    if inside and len(found) < limit and len(text) >= SHORTEST_PART:
+        found |= dict.fromkeys(str(row[0]) for row in tx.execute(query.where(column.icontains(text, autoescape=True))))
+    return list(found)[:limit]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -25,6 +26,10 @@ class Kind(StrEnum):
     WINDOW = "window"
     ALERT = "alert"
     JOB = "job"
+
+
+TAKEN_FOR = "taken_for"
+"""What a snapshot is to the project that it was taken for."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -74,6 +79,38 @@ def links_to(tx: Transaction, kind: Kind, identity: str) -> list[Link]:
     """Return what points to a thing."""
     where = sa.and_(table.c.target_kind == kind, table.c.target == identity)
     return _read(tx, where)
+
+
+class Near(NamedTuple):
+    """A link of a thing, and how many things of a kind it stands in the same relation to."""
+
+    link: Link
+    of: int
+
+
+def near(tx: Transaction, kind: Kind, identities: Iterable[str], *, forwards: bool, each: int) -> list[Near]:
+    """Return what many things of a kind point to, or what points to them, in one statement.
+
+    Parameters
+    ----------
+    forwards : bool
+        Whether to what they point to.
+    each : int
+        At most so many links per thing, relation and kind at the other end, the newest of them: ids rise with time.
+    """
+    here, there = ("source", "target") if forwards else ("target", "source")
+    other = table.c[there]
+    same = (table.c[here], table.c.relation, table.c[f"{there}_kind"])
+    place = sa.func.row_number().over(partition_by=same, order_by=(sa.func.length(other).desc(), other.desc()))
+    ranked = (
+        sa.select(table, place.label("place"), sa.func.count().over(partition_by=same).label("of"))
+        .where(table.c[f"{here}_kind"] == kind, table.c[here].in_(list(identities)))
+        .subquery()
+    )
+    query = sa.select(ranked).where(ranked.c.place <= each).order_by(ranked.c[here], ranked.c[f"{there}_kind"], ranked.c.place)
+    return [
+        Near(Link(row.source_kind, row.source, row.relation, row.target_kind, row.target), row.of) for row in tx.execute(query)
+    ]
 
 
 def sources(kind: Kind, relation: str, target_kind: Kind, targets: "sa.Select[tuple[str]]") -> "sa.Select[tuple[str]]":

@@ -20,6 +20,11 @@ def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] =
     return [found[identity] for identity in ids]
 
 
+def some(tx: Transaction, ids: Iterable[str]) -> dict[str, Run]:
+    """Read runs by their ids; what does not exist is left out."""
+    return {run.id: run for run in store.some(tx, ids)}
+
+
 def of_flows(tx: Transaction, flows: Iterable[str]) -> dict[str, Run]:
     """Read the runs whose work some pipeline runs did, by pipeline run; those that belong to no run are left out."""
     return {run.flow: run for run in store.of_flows(tx, flows)}

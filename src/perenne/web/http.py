@@ -51,11 +51,35 @@ async def get_live(request: Request) -> Response:
 
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
-    from perenne.pipelines.views import routes as pipelines
-    from perenne.registry.views import routes as registry
-    from perenne.web.screens import model, runs
+    import perenne.auth.views
+    import perenne.data.views
+    import perenne.pipelines.views
+    import perenne.registry.views
+    import perenne.web.screens.fleet
+    import perenne.web.screens.jobs
+    import perenne.web.screens.lineage
+    import perenne.web.screens.model
+    import perenne.web.screens.project
+    import perenne.web.screens.runs
+    import perenne.web.screens.search
+    import perenne.web.screens.settings
+    import perenne.web.screens.why
 
-    return [*runs.routes, *pipelines, *registry, *model.routes]
+    return [
+        *perenne.auth.views.routes,
+        *perenne.data.views.routes,
+        *perenne.pipelines.views.routes,
+        *perenne.registry.views.routes,
+        *perenne.web.screens.fleet.routes,
+        *perenne.web.screens.jobs.routes,
+        *perenne.web.screens.lineage.routes,
+        *perenne.web.screens.model.routes,
+        *perenne.web.screens.project.routes,
+        *perenne.web.screens.runs.routes,
+        *perenne.web.screens.search.routes,
+        *perenne.web.screens.settings.routes,
+        *perenne.web.screens.why.routes,
+    ]
 
 
 pages = [

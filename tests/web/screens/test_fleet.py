@@ -89,11 +89,14 @@ def test_a_row_says_who_answers_since_when_and_what_was_asked(workspace: Workspa
             assert row.champion.version == deployment.champion.version
             assert row.champion.created == registry.get_version(tx, row.champion.version).created
             verdicts = monitoring.summary.champion_verdicts(tx, row.name, 24)
-            assert [(cell.start, cell.state) for cell in row.drift] == [
+            if row.recently is None:
+                assert not verdicts
+                continue
+            starts = [row.recently.start - back * row.recently.length for back in row.recently.back]
+            assert list(zip(starts, row.recently.states, strict=True)) == [
                 (item.window_start, item.state.value) for item in reversed(verdicts)
             ]
-            assert (row.traffic is None) == (not verdicts)
-            assert row.traffic is None or row.traffic.rows == (7,) * len(verdicts)
+            assert row.recently.rows == (7,) * len(verdicts)
 
 
 def test_what_needs_somebody_is_what_each_domain_says_and_carries_its_request(
@@ -238,13 +241,13 @@ def test_quality_is_what_labels_said_last_where_enough_of_them_came(workspace: W
     for place in range(30):
         judged(workspace, name, first + place * HOUR, rows=75, labelled=60 if place < 28 else 3, value=0.5 + place / 100)
     row = row_of(workspace, actor, name)
-    assert row.quality is not None and row.traffic is not None
+    assert row.quality is not None and row.recently is not None
     assert (row.quality.source, row.quality.start, round(row.quality.value, 3)) == ("realised", first + 27 * HOUR, 0.77)
     assert round(row.quality.margin, 3) == 0.17, "0.6 is asked for"
-    assert (len(row.drift), row.drift[0].start) == (24, first + 6 * HOUR)
-    assert row.traffic.error_rate == 0.25
-    assert row.traffic.per_second == 100 / 3600
-    assert row.traffic.p95_ms is not None and 7 < row.traffic.p95_ms <= 10.24
+    assert (len(row.recently.back), row.recently.back[0], row.recently.start) == (24, 23, first + 29 * HOUR)
+    assert row.recently.error_rate == 0.25
+    assert row.recently.per_second == 100 / 3600
+    assert row.recently.p95_ms is not None and 7 < row.recently.p95_ms <= 10.24
 
 
 def test_without_labels_in_recent_windows_nothing_is_claimed(workspace: Workspace, actor: Principal, fleet: Fleet) -> None:
@@ -306,9 +309,9 @@ def test_evidence_is_told_in_a_sentence(workspace: Workspace, actor: Principal) 
         return workspace.database.write(work)
 
     checks = tuple(item.check for item in items)
-    assert sentence(checks, *items) == "2 of 2 checks passed. Auc ≥ 0.7 came to 0.912."
+    assert sentence(checks, *items) == "2 of 2 checks passed; auc ≥ 0.7 came to 0.912."
     assert (
-        sentence((*checks, against.check), *items, against) == "3 of 3 checks passed. Auc 0.91 against 0.90 on the same 480 rows."
+        sentence((*checks, against.check), *items, against) == "3 of 3 checks passed; auc 0.91 against 0.90 on the same 480 rows."
     )
     assert sentence(checks) == "0 of 2 checks passed."
-    assert sentence(()) == "No check was asked for."
+    assert sentence(()) == "no check was asked for."

@@ -41,7 +41,6 @@ WORDS = {
 }
 ALARMS = (("guardrail:", "breached"), ("objective:", "missed"), ("drift", "drifting"))
 """What an alarm is called, by the rule that fires: the first that fits."""
-CELLS = {"ok": "ok", "warn": "warn", "alarm": "crit"}
 
 
 class Champion(msgspec.Struct, frozen=True):
@@ -67,23 +66,29 @@ class Quality(msgspec.Struct, frozen=True):
     start: int | None
 
 
-class Traffic(msgspec.Struct, frozen=True):
-    """What was asked in the newest windows: rows in each, oldest first; the newest one's rate, latency and failures."""
+class Recently(msgspec.Struct, frozen=True):
+    """The newest windows of the champions, oldest first, and how the newest one went.
+
+    Attributes
+    ----------
+    start, length : int
+        Of the newest window, in microseconds.
+    back : tuple of int
+        How many such lengths before it each window began.
+    rows, states : tuple
+        Rows answered in each, and how each was judged.
+    per_second, p95_ms, error_rate : float or None
+        Requests, the latency that 95 % of them stayed under, and the share that failed, of the newest window.
+    """
 
     start: int
     length: int
+    back: tuple[int, ...]
     rows: tuple[int, ...]
+    states: tuple[str, ...]
     per_second: float | None
     p95_ms: float | None
     error_rate: float | None
-
-
-class Cell(msgspec.Struct, frozen=True):
-    """One window of the drift strip: how it was judged, from when; the tone is None where nothing can be said."""
-
-    start: int
-    state: str
-    tone: str | None
 
 
 class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,9 +104,8 @@ class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     champion: Champion
     challengers: tuple[str, ...]
-    traffic: Traffic | None
+    recently: Recently | None
     quality: Quality | None
-    drift: tuple[Cell, ...]
 
 
 class FleetView(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,30 +208,32 @@ def _row(
         path=address_of("monitor" if recent else "deployment", found.name),
         state=state,
         tone=TONES.get(state, "none"),
-        word=_word(state, alerts),
+        word=state_word(state, alerts),
         why=why,
         champion=Champion(version, champion.created if champion else None, address_of("version", version)),
         challengers=tuple(variant.version for variant in found.challengers),
-        traffic=None if recent is None else _traffic(recent),
+        recently=None if recent is None else _recently(recent),
         quality=known,
-        drift=() if recent is None else tuple(Cell(item.start, item.state, CELLS.get(item.state)) for item in recent.windows),
     )
 
 
-def _word(state: str, alerts: Sequence[AlertLine]) -> str:
+def state_word(state: str, alerts: Sequence[AlertLine]) -> str:
+    """Put into a word how a deployment stands; an alarm is called by what fires."""
     if state == "alarm":
         firing = [line.rule for line in alerts if line.fired is not None]
         return next((word for rule, word in ALARMS if any(name.startswith(rule) for name in firing)), WORDS[state])
     return WORDS[state]
 
 
-def _traffic(recent: monitoring.summary.Recent) -> Traffic:
+def _recently(recent: monitoring.summary.Recent) -> Recently:
     newest = recent.windows[-1]
     asked = newest.rows + newest.errors
-    return Traffic(
+    return Recently(
         start=newest.start,
         length=newest.length,
+        back=tuple((newest.start - window.start) // newest.length for window in recent.windows),
         rows=tuple(window.rows for window in recent.windows),
+        states=tuple(window.state.value for window in recent.windows),
         per_second=newest.requests / (newest.length / 1e6) if newest.requests else None,
         p95_ms=recent.p95_ms,
         error_rate=newest.errors / asked if asked else None,

@@ -76,7 +76,13 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def needs(
-    tx: Transaction, actor: Principal, waiting: Sequence[Dossier], alerts: Sequence[AlertLine], projects: Mapping[str, str]
+    tx: Transaction,
+    actor: Principal,
+    waiting: Sequence[Dossier],
+    alerts: Sequence[AlertLine],
+    projects: Mapping[str, str],
+    *,
+    everything: bool = True,
 ) -> tuple[tuple[Need, ...], int]:
     """Return what is most urgent, and how much more there is.
 
@@ -86,9 +92,11 @@ def needs(
         The versions that wait, and the open alerts, of what may be seen.
     projects : mapping
         The project of each deployment.
+    everything : bool
+        Whether to tell also of what belongs to no project: events that could not be delivered.
     """
     firing = [line for line in alerts if line.fired is not None and not line.acknowledged_by]
-    events = outbox.events(tx, state="set_aside", limit=SHOWN_EVENTS) if sees(actor, "") else []
+    events = outbox.events(tx, state="set_aside", limit=SHOWN_EVENTS) if everything and sees(actor, "") else []
     ranked: list[tuple[int, int, Thing]] = [(1, -found.version.created, found) for found in waiting]
     ranked += [(3 - line.severity.level, -(line.fired or 0), line) for line in firing]
     ranked += [(1, -event.created, event) for event in events]
@@ -136,10 +144,10 @@ def evidence_sentence(found: Dossier) -> str:
     newest = {item.check: item for item in found.evidence}
     asked = [newest.get(check) for check in found.version.policy.required]
     passed = sum(item is not None and item.verdict is Verdict.PASS for item in asked)
-    counted = f"{passed} of {len(asked)} checks passed." if asked else "No check was asked for."
-    told = next((_figure(item) for item in newest.values() if item.check.startswith(("compare:", "objective:"))), "")
-    compared = next((item.detail for item in newest.values() if item.check.startswith("compare:") and item.detail), told)
-    return f"{counted} {compared[:1].upper()}{compared[1:]}.".replace(" .", "") if compared else counted
+    counted = f"{passed} of {len(asked)} checks passed" if asked else "no check was asked for"
+    compared = next((item.detail for item in newest.values() if item.check.startswith("compare:") and item.detail), "")
+    told = compared or next((_figure(item) for item in newest.values() if item.check.startswith("objective:")), "")
+    return f"{counted}; {told}." if told else f"{counted}."
 
 
 def _figure(item: Evidence) -> str:
@@ -157,7 +165,7 @@ def _alert(actor: Principal, line: AlertLine, project: str, episode: Episode | N
         urgency=3 - line.severity.level,
         tone=TONES[line.severity.value],
         title=line.deployment,
-        text=f"{line.summary[:1].upper()}{line.summary[1:]}.{retraining}",
+        text=f"{line.summary}.{retraining}",
         by="",
         at=line.fired,
         path=address_of("alert", line.id),
@@ -185,7 +193,7 @@ def _event(actor: Principal, event: StoredEvent) -> Need:
         urgency=1,
         tone="warn",
         title=f"Event {event.id}, {event.name}",
-        text=f"Could not be delivered, and what should have followed has not happened: {event.error or 'no reason is kept'}.",
+        text=f"could not be delivered, so what should have followed has not happened: {event.error or 'no reason is kept'}.",
         by=f"after {event.attempts} tries",
         at=event.created,
         path="/job",

@@ -121,7 +121,8 @@ def _review(found: Mapping[VersionState, int], waiting: int) -> StageFigure:
 def _serve(serving: Serving) -> StageFigure:
     total, stopped = sum(serving.states.values()), serving.states.get("stopped", 0)
     parts = [(total - stopped, "ok", "answering"), (stopped, "crit", "stopped")]
-    return _of(Stage.SERVE, "Serve", total, f"in service, {serving.challenged:,} challenged", parts, "/deploy")
+    caption = "in service" + (f", {serving.challenged:,} challenged" if serving.challenged else "")
+    return _of(Stage.SERVE, "Serve", total, caption, parts, "/deploy")
 
 
 def _monitor(serving: Serving) -> StageFigure:

@@ -1,5 +1,12 @@
 // Every screen and its address; a screen's module is loaded when somebody goes there. The menu shows only what has a screen.
-export const screens = [];
+export const screens = [
+  ["/", () => import("../screens/fleet.js")],
+  ["/project", () => import("../screens/projects.js")],
+  ["/project/:project", () => import("../screens/project.js")],
+  ["/audit", () => import("../auth/audit.js")],
+  ["/job", () => import("../screens/jobs.js")],
+  ["/settings", () => import("../screens/settings.js")],
+];
 
 const MENU = [
   [null, [["/", "home", "Fleet"]]],

@@ -1,10 +1,10 @@
-"""Schema 0008: sessions."""
+"""Schema 0010: sessions."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from perenne.core.clock import SECOND
 from perenne.telemetry.heartbeats import SILENT_SECONDS, Sign, State, signs, state_of
 
 ANSWER_SECONDS = 8.0
@@ -15,7 +16,10 @@ _READY = {"control-plane": "/ready", "model-server": "/v2/health/ready"}
 
 
 class Process(msgspec.Struct, frozen=True):
-    """A process: what it is called, how it stands, and what is wrong with it; nothing if nothing is."""
+    """A process: what it is called, how it stands, and what is wrong with it; nothing if nothing is.
+
+    `started` and `beat`, when it last was well, are microseconds since 1970.
+    """
 
     name: str
     pid: int
@@ -24,6 +28,8 @@ class Process(msgspec.Struct, frozen=True):
     problem: str
     address: str
     version: str
+    started: int | None
+    beat: int
 
 
 class _Readiness(msgspec.Struct):
@@ -34,12 +40,22 @@ class _Readiness(msgspec.Struct):
 
 def processes(home: Path) -> list[Process]:
     """Look at every process that left a sign of life."""
-    found = []
-    for sign in signs(home):
-        state = state_of(sign)
-        name = f"{sign.kind} {sign.name}".strip()
-        found.append(Process(name, sign.pid, sign.host, state.value, _problem(sign, state), sign.address, sign.version))
-    return found
+    return [_process(sign) for sign in signs(home)]
+
+
+def _process(sign: Sign) -> Process:
+    state = state_of(sign)
+    return Process(
+        name=f"{sign.kind} {sign.name}".strip(),
+        pid=sign.pid,
+        host=sign.host,
+        state=state.value,
+        problem=_problem(sign, state),
+        address=sign.address,
+        version=sign.version,
+        started=None if sign.started is None else int(sign.started * SECOND),
+        beat=sign.beat,
+    )
 
 
 def ask(address: str, path: str) -> tuple[int, bytes]:
