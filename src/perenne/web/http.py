@@ -52,13 +52,24 @@ async def get_live(request: Request) -> Response:
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
     import perenne.auth.views
+    import perenne.automation.views
     import perenne.data.views
+    import perenne.monitoring.views
     import perenne.pipelines.views
+<<<<<<< HEAD
     import perenne.registry.views
     import perenne.web.screens.fleet
     import perenne.web.screens.jobs
     import perenne.web.screens.lineage
     import perenne.web.screens.model
+=======
+    import perenne.serving.views
+    import perenne.web.screens.deployment
+    import perenne.web.screens.fleet
+    import perenne.web.screens.jobs
+    import perenne.web.screens.lineage
+    import perenne.web.screens.monitor
+>>>>>>> 3b7da26b5af181d0dbe7fa9f0e3ddf357aa7e22e
     import perenne.web.screens.project
     import perenne.web.screens.runs
     import perenne.web.screens.search
@@ -67,13 +78,21 @@ def screens() -> list[Route]:
 
     return [
         *perenne.auth.views.routes,
+        *perenne.automation.views.routes,
         *perenne.data.views.routes,
+        *perenne.monitoring.views.routes,
+        *perenne.serving.views.routes,
+        *perenne.web.screens.deployment.routes,
         *perenne.pipelines.views.routes,
         *perenne.registry.views.routes,
         *perenne.web.screens.fleet.routes,
         *perenne.web.screens.jobs.routes,
         *perenne.web.screens.lineage.routes,
+<<<<<<< HEAD
         *perenne.web.screens.model.routes,
+=======
+        *perenne.web.screens.monitor.routes,
+>>>>>>> 3b7da26b5af181d0dbe7fa9f0e3ddf357aa7e22e
         *perenne.web.screens.project.routes,
         *perenne.web.screens.runs.routes,
         *perenne.web.screens.search.routes,

@@ -13,10 +13,15 @@ from perenne.core.results import Result
     "--folder", type=click.Path(path_type=Path), default=Path("perenne-demo"), show_default=True, help="Where it lives."
 )
 def demo(fast: bool, folder: Path) -> Result:
-    """Go all the way round with the real flights of 2013, in accelerated time.
+    r"""Go all the way round with the real flights of 2013, in accelerated time.
 
     Trains on the first three months, serves, replays the days that follow as HTTP traffic with labels a day late, and lets
     the loop act on what it sees. It leaves a project in the folder to go on with.
+
+    \b
+    Examples:
+      perenne demo
+      perenne demo --fast --folder flights
     """
     from perenne.cli.demo.story import tell
 
