@@ -56,20 +56,14 @@ def screens() -> list[Route]:
     import perenne.data.views
     import perenne.monitoring.views
     import perenne.pipelines.views
-<<<<<<< HEAD
     import perenne.registry.views
-    import perenne.web.screens.fleet
-    import perenne.web.screens.jobs
-    import perenne.web.screens.lineage
-    import perenne.web.screens.model
-=======
     import perenne.serving.views
     import perenne.web.screens.deployment
     import perenne.web.screens.fleet
     import perenne.web.screens.jobs
     import perenne.web.screens.lineage
+    import perenne.web.screens.model
     import perenne.web.screens.monitor
->>>>>>> 3b7da26b5af181d0dbe7fa9f0e3ddf357aa7e22e
     import perenne.web.screens.project
     import perenne.web.screens.runs
     import perenne.web.screens.search
@@ -81,18 +75,15 @@ def screens() -> list[Route]:
         *perenne.automation.views.routes,
         *perenne.data.views.routes,
         *perenne.monitoring.views.routes,
+        *perenne.registry.views.routes,
         *perenne.serving.views.routes,
         *perenne.web.screens.deployment.routes,
         *perenne.pipelines.views.routes,
-        *perenne.registry.views.routes,
         *perenne.web.screens.fleet.routes,
         *perenne.web.screens.jobs.routes,
         *perenne.web.screens.lineage.routes,
-<<<<<<< HEAD
         *perenne.web.screens.model.routes,
-=======
         *perenne.web.screens.monitor.routes,
->>>>>>> 3b7da26b5af181d0dbe7fa9f0e3ddf357aa7e22e
         *perenne.web.screens.project.routes,
         *perenne.web.screens.runs.routes,
         *perenne.web.screens.search.routes,

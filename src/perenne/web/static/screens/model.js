@@ -142,7 +142,7 @@ function Lineage({ data }) {
     ["Signature", card.inputs.length ? `${card.inputs.length} in, ${card.classes.length ? `${card.classes.length} classes` : "a number"} out` : null],
     ["Files", mono(card.digest)],
     ["Made by", card.created_by],
-    ["Cause", origin.episode ? html`<a href=${`/policy/episode/${origin.episode}`}>${origin.cause || "a retraining"}</a>` : "asked for by a person"],
+    ["Cause", origin.episode ? html`<a href=${`/policy/${origin.episode}`}>${origin.cause || "a retraining"}</a>` : "asked for by a person"],
     ["Project", html`<a href=${`/project/${encodeURIComponent(data.project)}`}>${data.project}</a>`],
   ]} /><//>`;
 }
