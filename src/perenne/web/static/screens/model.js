@@ -112,7 +112,7 @@ function CheckLine({ check }) {
     <span class="two"><b>${check.name}</b><small>${check.kind}${check.required ? "" : ", not asked for"}</small></span>
     <span class="model-figure">${bounded ? html`<${Bound} limit=${check.limit} value=${check.value} low=${check.low} high=${check.high} atLeast=${check.at_least} tone=${tone === "none" ? undefined : tone} />` : null}<span>${figure}${figure ? html`<small class="faint">${interval}</small>` : null}</span></span>
     <span class="dim small model-detail">${check.detail}</span>
-    <span class="faint small model-by">${check.by ? html`<a href=${`/runs/${check.by}`}>run ${check.by.slice(-8).toLowerCase()}</a>` : ""} <${Time} at=${check.time} /></span>
+    <span class="faint small model-by">${check.by ? html`<a href=${`/runs/${check.by}`}>run ${check.by.slice(-8).toLowerCase()}</a><br />` : null}<${Time} at=${check.time} /></span>
   </li>`;
 }
 

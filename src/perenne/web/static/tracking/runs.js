@@ -76,15 +76,15 @@ function Side({ data, colours }) {
           <${Row} name="state" values=${runs.map((run) => run.state)} />
           <${Row} name="commit" values=${runs.map((run) => (run.commit ? run.commit.slice(0, 8) + (run.dirty ? " and changes" : "") : "none"))} />
           ${parameters.map((name) => html`<${Row} name=${name} values=${runs.map((run) => value(run.parameters[name]))} />`)}
-          ${metrics.map((name) => html`<${Row} name=${name} values=${runs.map((run) => number(run.metrics[name], 4))} />`)}
+          ${metrics.map((name) => html`<${Row} name=${name} figure=${true} values=${runs.map((run) => number(run.metrics[name], 4))} />`)}
         </tbody></table></div>
     <//>
-    <${Card} title="Parameters against outcome" note="what these runs tried; the one each took is strong"><${Parallel} label="Parameters against outcome" axes=${tries.axes} rows=${tries.rows} /><//>`;
+    <${Card} title="Parameters against outcome" note="what these runs tried; the one each took is strong"><${Parallel} label="Parameters against outcome" width=${440} axes=${tries.axes} rows=${tries.rows} /><//>`;
 }
 
-function Row({ name, values }) {
+function Row({ name, values, figure = false }) {
   const differs = new Set(values).size > 1;
-  return html`<tr class=${differs ? "differs" : ""}><th scope="row">${name}${differs ? html`<span class="sr-only"> (differs)</span>` : null}</th>${values.map((item) => html`<td class="num">${item}</td>`)}</tr>`;
+  return html`<tr class=${differs ? `differs${figure ? " figure" : ""}` : ""}><th scope="row">${name}${differs ? html`<span class="sr-only"> (differs)</span>` : null}</th>${values.map((item) => html`<td class="num" title=${item}>${item}</td>`)}</tr>`;
 }
 
 const union = (objects) => [...new Set(objects.flatMap((object) => Object.keys(object)))];

@@ -17,15 +17,15 @@ export function Evidence({ told, name }) {
   const other = report.compared?.curves ?? null;
   const note = `${count(mine.rows)} rows that were never learned from`;
   return html`<${Fragment}>
-    ${mine.roc.length ? html`<div class="half">
-      <${Card} title="Receiver operating characteristic" note=${note}><${Both} kind="roc" mine=${mine} other=${other} names=${[name, report.champion]} /><//>
-      <${Card} title="Precision and recall" note=${note}><${Both} kind="precision_recall" mine=${mine} other=${other} names=${[name, report.champion]} /><//>
+    ${mine.roc.length ? html`<div class="thirds">
+      <${Card} title="Receiver operating characteristic"><${Both} kind="roc" mine=${mine} other=${other} names=${[name, report.champion]} /><//>
+      <${Card} title="Precision and recall"><${Both} kind="precision_recall" mine=${mine} other=${other} names=${[name, report.champion]} /><//>
+      ${mine.calibration.length ? html`<${Card} title="Calibration" note="with 95 % intervals"><${Calibration} mine=${mine} other=${other} names=${[name, report.champion]} /><//>` : null}
     </div>` : null}
-    ${mine.confusion ? html`<div class=${mine.calibration.length ? "half" : ""}>
-      ${mine.calibration.length ? html`<${Card} title="Calibration" note="share that came true, by score"><${Calibration} mine=${mine} other=${other} names=${[name, report.champion]} /><//>` : null}
+    ${mine.confusion ? html`<div class=${mine.scores.length === 2 ? "half" : "side"}>
       <${Card} title="Confusion" note=${note}><${Confusion} confusion=${mine.confusion} label="What was answered for which class" /><//>
+      ${mine.scores.length ? html`<${Card} title="Scores by actual class" note=${mine.scores.length === 2 ? `score of ${mine.scores[1].label}` : "each class's own score"}><${Scores} scores=${mine.scores} /><//>` : null}
     </div>` : null}
-    ${mine.scores.length ? html`<${Card} title="Scores by actual class" note=${mine.scores.length === 2 ? `score of ${mine.scores[1].label}` : "each class's own score"}><${Scores} scores=${mine.scores} /><//>` : null}
     ${mine.actual.length ? html`<div class="half">
       <${Card} title="Predicted against actual" note=${plural(mine.actual.length, "row")}><${Scatter} mine=${mine} /><//>
       <${Card} title="Residuals" note="actual minus predicted"><${Bars} histogram=${mine.residuals} /><//>

@@ -27,7 +27,7 @@ export function Curve({ series, across, up, reference, referenceLabel, at, label
       <text class="axis" transform=${`translate(10 ${Y(0.5)}) rotate(-90)`} text-anchor="middle">${up}</text>
     </svg>
     <figcaption class="legend">
-      ${series.map((item, i) => html`<span><i style=${{ background: colourOf(item, i) }}></i>${item.label}</span>`)}
+      ${series.map((item, i) => html`<span>${item.dash ? html`<i class="dashes" style=${{ borderColor: colourOf(item, i) }}></i>` : html`<i style=${{ background: colourOf(item, i) }}></i>`}${item.label}</span>`)}
       ${reference !== undefined && reference !== null ? html`<span class="faint"><i class="limit"></i>${referenceLabel}</span>` : null}
       ${at ? html`<span><i class="ring"></i>${at.label}</span>` : null}
     </figcaption>

@@ -2,13 +2,17 @@
 import { html, useMemo, useRef } from "../dom.js";
 import { duration } from "../format.js";
 
-const NODE = { width: 152, height: 42 };
-const GAP = { across: 46, up: 14 };
+const NODE = { width: 110, height: 42 };
+const GAP = { across: 20, up: 14 };
 const EDGE = 8;
 const SWEEPS = 4;
 const TONES = { done: "ok", cached: "none", running: "info", failed: "crit", waiting: "none" };
 
-/** `steps`: `[{label, state, took, critical, needs}]` in the order of the calls; `chosen` is a label, `onChoose(label)` hears of it. */
+/**
+ * `steps`: `[{label, state, took, critical, needs}]` in the order of the calls; `chosen` is a label, `onChoose(label)` hears of it.
+ *
+ * An arrow that others imply is not drawn: what a step takes from one that comes before its own sources.
+ */
 export function Dag({ steps, chosen, onChoose, label }) {
   const shape = steps.map((step) => `${step.label}<${step.needs.join()}`).join(";");
   const plan = useMemo(() => lay(steps), [shape]);
@@ -25,14 +29,16 @@ export function Dag({ steps, chosen, onChoose, label }) {
       ${plan.edges.map((edge) => html`<path class=${`dag-edge${critical.has(edge.from) && critical.has(edge.to) ? " critical" : ""}`} d=${edge.path} />`)}
       ${steps.map((step) => {
         const { x, y } = at.get(step.label);
+        const name = step.label.length > 12 ? `${step.label.slice(0, 11)}…` : step.label;
+        const word = `${step.state}${step.took === null ? "" : ` · ${duration(step.took)}`}`;
         return html`<g key=${step.label} class=${`dag-node ${step.state}${step.critical ? " critical" : ""}${step.label === chosen ? " chosen" : ""}`} transform=${`translate(${x} ${y})`}
-          tabindex="0" role="button" data-step=${step.label} aria-pressed=${step.label === chosen} aria-label=${`${step.label}, ${step.state}${step.took === null ? "" : `, ${duration(step.took)}`}${step.critical ? ", on the longest path" : ""}`}
+          tabindex="0" role="button" data-step=${step.label} aria-pressed=${step.label === chosen}
           onClick=${() => onChoose(step.label)} onKeyDown=${(event) => move(event, step)}>
           <rect width=${NODE.width} height=${NODE.height} rx="6" />
           ${sign(step.state)}
-          <text class="dag-name" x="26" y="18">${step.label.length > 18 ? `${step.label.slice(0, 17)}…` : step.label}</text>
-          <text class="dag-word" x="26" y="33">${step.state}${step.took === null ? "" : ` · ${duration(step.took)}`}</text>
-          <title>${step.label}</title>
+          <text aria-hidden="true" class="dag-name" x="23" y="18">${name}</text>
+          <text aria-hidden="true" class="dag-word" x="8" y="34">${word}</text>
+          <title>${`${step.label} ${word}${step.critical ? ", on the longest path" : ""}`}</title>
         </g>`;
       })}
     </svg></div>`;
@@ -40,9 +46,9 @@ export function Dag({ steps, chosen, onChoose, label }) {
 
 function sign(state) {
   const tone = `dag-sign ${TONES[state]}`;
-  if (state === "failed") return html`<rect class=${tone} x="10" y="10" width="9" height="9" rx="1" />`;
-  if (state === "cached") return html`<path class=${tone} d="M10 10h9v3h-9zM10 16h9v3h-9z" />`;
-  return html`<circle class=${`${tone} ${state === "done" ? "" : "hollow"}`} cx="14.5" cy="14.5" r="4.5" />`;
+  if (state === "failed") return html`<rect class=${tone} x="8" y="9" width="9" height="9" rx="1" />`;
+  if (state === "cached") return html`<path class=${tone} d="M8 9h9v3h-9zM8 15h9v3h-9z" />`;
+  return html`<circle class=${`${tone} ${state === "done" ? "" : "hollow"}`} cx="12.5" cy="13.5" r="4.2" />`;
 }
 
 /** Move the focus along the arrows: to what a step takes from, to what takes from it, or to its neighbours. */
@@ -69,7 +75,8 @@ export function lay(steps) {
   const layers = [];
   for (const node of nodes) (layers[node.layer] ||= []).push(node);
   const edges = [];
-  for (const step of steps) for (const need of step.needs) if (byLabel.has(need)) edges.push({ from: need, to: step.label, way: thread(byLabel.get(need), byLabel.get(step.label), layers) });
+  const needed = reduced(steps);
+  for (const step of steps) for (const need of needed.get(step.label)) if (byLabel.has(need)) edges.push({ from: need, to: step.label, way: thread(byLabel.get(need), byLabel.get(step.label), layers) });
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     const order = sweep % 2 ? [...layers].reverse() : layers;
     for (const row of order) row.forEach((node, i) => (node.place = i));
@@ -91,6 +98,18 @@ export function lay(steps) {
   });
   const width = 2 * EDGE + layers.length * (NODE.width + GAP.across) - GAP.across;
   return { nodes, edges: edges.map(({ from, to, way }) => ({ from, to, path: drawn(way) })), width, height: height + 2 * EDGE };
+}
+
+/** The sources of each step without those that another of its sources rests on. */
+export function reduced(steps) {
+  const reach = new Map();
+  const kept = new Map();
+  for (const step of steps) {
+    const over = new Set(step.needs.flatMap((need) => [...(reach.get(need) ?? [])]));
+    kept.set(step.label, step.needs.filter((need) => !over.has(need)));
+    reach.set(step.label, new Set([...over, ...step.needs]));
+  }
+  return kept;
 }
 
 /** Lead an edge through a bend in each layer between its ends. */

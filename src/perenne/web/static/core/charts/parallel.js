@@ -2,20 +2,19 @@
 import { html, useState } from "../dom.js";
 import { number } from "../format.js";
 
-const WIDE = 720;
 const TOP = 34;
 const TALL = 150;
 const SIDE = 46;
 
 /**
  * `axes`: `[{key, title}]` from left to right; `rows`: `[{id, label, values, color, strong, href}]`, values by key. Numbers lie on a
- * scale, by ratio where they span more than two powers of ten; anything else on the places of its levels.
+ * scale, by ratio where they span more than two powers of ten; anything else on the places of its levels. `width` is that of the drawing.
  */
-export function Parallel({ axes, rows, label }) {
+export function Parallel({ axes, rows, label, width = 720 }) {
   const [here, setHere] = useState(null);
   if (!rows.length || axes.length < 2) return html`<p class="none dim">There are too few things to compare.</p>`;
   const scales = axes.map((axis) => scaleOf(rows.map((row) => row.values[axis.key])));
-  const x = (i) => SIDE + (i * (WIDE - 2 * SIDE)) / (axes.length - 1);
+  const x = (i) => SIDE + (i * (width - 2 * SIDE)) / (axes.length - 1);
   const order = [...rows].sort((a, b) => rank(a, here) - rank(b, here));
   const line = (row) => {
     let pen = "M";
@@ -29,9 +28,9 @@ export function Parallel({ axes, rows, label }) {
   };
   return html`<figure class="parallel" aria-label=${label}>
     <div class="scroll" tabindex="0" role="region" aria-label=${label}>
-    <svg viewBox=${`0 0 ${WIDE} ${TOP + TALL + 24}`} role="img" aria-label=${`${label}: ${rows.length} lines over ${axes.map((axis) => axis.title).join(", ")}`}>
+    <svg style=${{ minWidth: `${Math.min(width, 420)}px` }} viewBox=${`0 0 ${width} ${TOP + TALL + 24}`} role="img" aria-label=${`${label}: ${rows.length} lines over ${axes.map((axis) => axis.title).join(", ")}`}>
       ${axes.map((axis, i) => html`<g><line class="axis" x1=${x(i)} x2=${x(i)} y1=${TOP} y2=${TOP + TALL} />
-        <text class="name" x=${x(i)} y="12" text-anchor=${anchor(i, axes)}><title>${axis.title}</title>${short(axis.title, axes.length)}</text>
+        <text class="name" x=${x(i)} y="12" text-anchor=${anchor(i, axes)}><title>${axis.title}</title>${short(axis.title, width / axes.length)}</text>
         ${scales[i].ends.map(([at, text]) => html`<text class="end" x=${x(i)} y=${at === 1 ? TOP - 7 : TOP + TALL * (1 - at) + (at === 0 ? 15 : 3)} text-anchor=${anchor(i, axes)} dx=${at > 0 && at < 1 ? 6 : 0}>${text}</text>`)}</g>`)}
       ${order.map((row) => html`<path key=${row.id} class=${`${row.strong ? "strong" : ""}${here === row.id ? " here" : ""}`} style=${row.color ? { stroke: row.color } : undefined} d=${line(row)}
         onMouseEnter=${() => setHere(row.id)} onMouseLeave=${() => setHere(null)}><title>${row.label}</title></path>`)}
@@ -42,7 +41,7 @@ export function Parallel({ axes, rows, label }) {
 
 const rank = (row, here) => (row.id === here ? 2 : row.strong ? 1 : 0);
 const anchor = (i, axes) => (i === 0 ? "start" : i === axes.length - 1 ? "end" : "middle");
-const short = (text, axes) => (text.length > 110 / axes + 6 ? `${text.slice(0, Math.max(6, Math.floor(110 / axes) + 4))}…` : text);
+const short = (text, room) => (text.length * 6 > room ? `${text.slice(0, Math.max(4, Math.floor(room / 6) - 1))}…` : text);
 
 function scaleOf(values) {
   const known = values.filter((value) => value !== null && value !== undefined);

@@ -19,8 +19,8 @@ export function Timeline({ lanes, selected, label }) {
   const at = (instant) => (100 * (instant - first)) / (end - first || 1);
   return html`<figure class="timeline" aria-label=${label}>
     <div class="timeline-lanes">
-      ${shown.map((lane) => html`<a class=${`timeline-lane${lane.version === selected ? " chosen" : ""}`} href=${withQuery({ version: lane.number })} aria-current=${lane.version === selected ? "true" : undefined} aria-label=${`version ${lane.number}: ${told(lane)}`}>
-        <span class="timeline-name">v${lane.number}</span>
+      ${shown.map((lane) => html`<a class=${`timeline-lane${lane.version === selected ? " chosen" : ""}`} href=${withQuery({ version: lane.number })} aria-current=${lane.version === selected ? "true" : undefined}>
+        <span class="timeline-name">v${lane.number}<span class="sr-only"> ${lane.spans.length ? told(lane) : ""}</span></span>
         <span class="timeline-track">
           ${lane.spans.map((span) => html`<i class=${`timeline-span ${span.role}${span.end === null ? " open" : ""}`} style=${{ left: `${at(span.start)}%`, width: `${Math.max(0.4, at(span.end ?? end) - at(span.start))}%` }}
             title=${`${ROLES[span.role]}${span.deployment ? ` in ${span.deployment}` : ""}, ${when(span.start)} to ${span.end ? when(span.end) : "now"}`}><b>${ROLES[span.role]}</b></i>`)}
