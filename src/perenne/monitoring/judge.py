@@ -18,6 +18,7 @@ from perenne.monitoring.model import (
     BoundState,
     Cause,
     Figure,
+    Stream,
     Watch,
     Window,
     WindowKey,
@@ -76,17 +77,21 @@ def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> W
         bounds = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
     settled = msgspec.structs.replace(verdict, bounds=bounds)
     store.save_verdict(tx, settled)
-    if key.stream.variant == CHAMPION and answers_now(tx, watch.deployment, watch.version):
+    if speaks(tx, key.stream):
         advance(tx, watch, key, findings_of(watch, settled), now)
     return settled
 
 
-def answers_now(tx: Transaction, deployment: str, version: str) -> bool:
-    """Tell whether a version is its deployment's champion; one whose deployment is served elsewhere is taken to be."""
+def speaks(tx: Transaction, stream: Stream) -> bool:
+    """Tell whether windows are of who answers: the champion, or the previous version that stands in for a stopped one.
+
+    A champion whose deployment is served elsewhere is taken to be the one that answers.
+    """
     try:
-        return serving.service.get_deployment(tx, deployment).champion.version == version
+        deployment = serving.service.get_deployment(tx, stream.deployment)
     except NotFound:
-        return True
+        return stream.variant == CHAMPION
+    return any((variant.role.value, variant.version) == (stream.variant, stream.version) for variant in deployment.answering)
 
 
 def _close_superseded(workspace: Workspace, now: int) -> None:
@@ -96,14 +101,17 @@ def _close_superseded(workspace: Workspace, now: int) -> None:
         lines = [line for line in alert_store.open_lines(tx) if line.version]
         answering = serving.service.named(tx, {line.deployment for line in lines}) if lines else {}
         return [
-            line for line in lines if line.deployment in answering and answering[line.deployment].champion.version != line.version
+            line
+            for line in lines
+            if line.deployment in answering
+            and line.version not in [variant.version for variant in answering[line.deployment].answering]
         ]
 
     def close(tx: Transaction) -> None:
         for line in left(tx):
             alert = alert_store.find_alert(tx, line.id)
             assert alert is not None
-            resolve_alert(tx, MONITOR, alert, f"{alert.version} is no longer the champion", now)
+            resolve_alert(tx, MONITOR, alert, f"{alert.version} no longer answers", now)
 
     with workspace.database.read() as tx:
         superseded = left(tx)
