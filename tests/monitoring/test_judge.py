@@ -9,12 +9,12 @@ from perenne.auth.principals import Principal
 from perenne.core.clock import HOUR
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.monitoring import judge, store
-from perenne.monitoring.events import DriftFound, ObjectiveMissed
+from perenne.monitoring.events import DriftFound, GuardrailBreached, ObjectiveMissed
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.model import AlertState, Severity, Standing, Stream, Watch, WindowKey, WindowState, WindowVerdict
 from perenne.monitoring.service import alerts, deployment_health, drift_at, open_alerts, watch
-from perenne.projects import Objective
+from perenne.projects import Guardrail, Objective
 from perenne.serving import store as served
 from perenne.serving.model import Deployment, Role, Stop, StopMode, Variant
 from perenne.storage.workspace import Workspace
@@ -180,6 +180,24 @@ def test_scores_that_say_little_miss_the_estimated_objective(workspace: Workspac
     (event,) = events(workspace, ObjectiveMissed)
     assert (event.objective, event.source) == ("roc_auc", "estimated")
     assert event.value < 0.7
+
+
+def test_the_share_of_positive_answers_is_measured_without_a_label(workspace: Workspace, spool: Spool, actor: Principal) -> None:
+    held = (Guardrail("selection_rate", at_most=0.7),)
+    workspace.database.write(
+        lambda tx: watch(tx, actor, DEPLOYMENT, VERSION, spool.digest, project="p", window_length=HOUR, guardrails=held)
+    )
+    rows = make_rows(600, 1, shift=1.5)
+    spool.leave(rows, 0)
+    run(workspace)
+    (event,) = events(workspace, GuardrailBreached)
+    assert (event.guardrail, event.source) == ("selection_rate", "measured")
+    assert event.value == pytest.approx(rows.predictions.mean())
+    verdict = verdict_on(workspace, 0)
+    assert verdict is not None
+    figure = verdict.measured["selection_rate"]
+    assert figure.low < event.value < figure.high  # type: ignore[operator]
+    assert "selection_rate" not in verdict.estimated
 
 
 def test_a_challenger_is_judged_and_raises_nothing(workspace: Workspace, spool: Spool) -> None:

@@ -1,6 +1,6 @@
 """Judging windows that have ended: drift against the reference, estimated performance, latency and errors, objectives."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -30,10 +30,13 @@ from perenne.monitoring.operational import Z, operational_figures
 from perenne.monitoring.references import load_reference
 from perenne.stats import drift
 from perenne.stats.cells import Reference
-from perenne.stats.performance import estimate
+from perenne.stats.fairness import wilson
+from perenne.stats.performance import Estimate, estimate
 from perenne.stats.profile import Profile
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
+
+SELECTION_RATE = "selection_rate"
 
 
 def judge_due(workspace: Workspace, now: int) -> int:
@@ -167,14 +170,15 @@ def _compared(verdict: WindowVerdict, reference: Reference, span: Sequence[Windo
         profile.merge(Profile.from_bytes(part.profile, reference))
     found = drift.judge(reference, profile)
     state, window = WindowState(found.state), span[-1]
+    told = {} if reference.calibration is None else estimate(reference.calibration, profile)
     moved = () if state is WindowState.TOO_FEW else (feature for feature in found.features if feature.state != "ok")
     return msgspec.structs.replace(
         verdict,
         state=state,
         needed_rows=found.needed_rows,
         causes=tuple(_cause(feature) for feature in moved),
-        measured=operational_figures(window.latency, window.rows, window.errors),
-        estimated=_estimated(reference, profile),
+        measured={**operational_figures(window.latency, window.rows, window.errors), **_answered(told, profile.rows)},
+        estimated=_estimated(told, profile.rows),
     )
 
 
@@ -190,16 +194,24 @@ def _cause(feature: drift.FeatureDrift) -> Cause:
     )
 
 
-def _estimated(reference: Reference, profile: Profile) -> dict[str, Figure]:
-    if reference.calibration is None:
+def _answered(told: Mapping[str, Estimate], rows: int) -> dict[str, Figure]:
+    """Return what the answers alone are, whatever comes true: the share of positive ones, which needs no label."""
+    if SELECTION_RATE not in told:
         return {}
+    rate = told[SELECTION_RATE].value
+    low, high = wilson(round(rate * rows), rows, Z)
+    return {SELECTION_RATE: Figure(value=rate, low=low, high=high, rows=rows)}
+
+
+def _estimated(told: Mapping[str, Estimate], rows: int) -> dict[str, Figure]:
     return {
         name: Figure(
             value=finite(found.value),
             low=finite(found.value - Z * found.sd),
             high=finite(found.value + Z * found.sd),
             source="estimated",
-            rows=profile.rows,
+            rows=rows,
         )
-        for name, found in estimate(reference.calibration, profile).items()
+        for name, found in told.items()
+        if name != SELECTION_RATE
     }
