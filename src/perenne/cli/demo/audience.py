@@ -55,9 +55,16 @@ class Audience:
         """Give whoever watches time to read a sentence."""
         time.sleep(self.day * SENTENCE)
 
+    def forget_typed(self) -> None:
+        """Drop what was typed before a question is asked."""
+        self._typed = b""
+        if self.terminal:
+            import termios
+
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
     def answer(self, settled: Callable[[], bool]) -> bool | None:
         """Wait for yes or no at the terminal; None if it was settled elsewhere first, or nobody is left to ask."""
-        self._forget_typed()
         while self.present and not settled():
             line = self._line()
             if line in ANSWERS:
@@ -82,11 +89,3 @@ class Audience:
             return ""
         self._typed = rest
         return line.decode(errors="replace").strip().lower()
-
-    def _forget_typed(self) -> None:
-        """Drop what was typed before the question."""
-        self._typed = b""
-        if self.terminal:
-            import termios
-
-            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)

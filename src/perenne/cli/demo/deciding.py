@@ -79,6 +79,7 @@ class Decisions:
             return True, NOT_ASKED
         if self._audience.present:
             here = ", or here: y or n, then Enter" if self._audience.terminal else ""
+            self._audience.forget_typed()
             self._narrator.say("you", f"{question} Decide at {self._url}{path}{here}")
             answer = self._audience.answer(lambda: self._read(settled))
             if answer is not None:
