@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.projects import Cron as cron
     from perenne.projects import Drift as drift
-    from perenne.projects import Guardrail, Milestone, Objective, Project, Window, expect
+    from perenne.projects import Guardrail, Milestone, Objective, Person, Project, Window, expect
     from perenne.projects import Missed as missed
     from perenne.projects import NewData as new_data
     from perenne.projects import Superior as superior
@@ -21,6 +21,7 @@ _NAMES = {
     "Guardrail": "Guardrail",
     "Milestone": "Milestone",
     "Objective": "Objective",
+    "Person": "Person",
     "Project": "Project",
     "Window": "Window",
     "cron": "Cron",
@@ -35,6 +36,7 @@ __all__ = [
     "Guardrail",
     "Milestone",
     "Objective",
+    "Person",
     "Project",
     "Window",
     "__version__",

@@ -29,8 +29,9 @@ from perenne.core.config import load_settings
 from perenne.net.connections import BoundedServer, bounded_config
 from perenne.net.listening import LOOPBACK, Listening
 from perenne.registry import Evidence, GatePolicy, Verdict
-from perenne.serving import ModelServer
+from perenne.serving import ModelServer, metrics
 from perenne.storage.workspace import Workspace
+from perenne.web.pages import PAGES
 
 ROOT = Principal("root", roles=frozenset(Role), solo=True)
 NAMES = {"project": "churn", "model": "churn", "version": "churn@1", "deployment": "churn", "event": "1"}
@@ -119,6 +120,11 @@ def until(met: Any, seconds: float = 20.0) -> None:
         time.sleep(0.05)
 
 
+def is_page(path: str) -> bool:
+    """Tell whether an address opens the page, which takes the rest of it apart: its shell holds nothing of anybody's."""
+    return path == "/" or path.startswith(tuple(f"/{name}/" for name in PAGES)) or path[1:] in PAGES
+
+
 def routes_of_control_plane() -> list[RouteAsked]:
     """Walk the router of the control plane."""
     found = []
@@ -135,7 +141,7 @@ def routes_of_model_server(release: ReleaseFolder) -> list[RouteAsked]:
     async def work(worker: Worker) -> list[RouteAsked]:
         await asyncio.sleep(0)
         found = []
-        for route in build_routes(worker.runtime):
+        for route in [*build_routes(worker.runtime), *metrics.routes(worker.runtime)]:
             path = route.path.replace("{}", release.name, 1).replace("{}", "1", 1)
             found.append(RouteAsked(route.method, path, Action(route.action) if route.action else None))
         return found
@@ -144,7 +150,7 @@ def routes_of_model_server(release: ReleaseFolder) -> list[RouteAsked]:
 
 
 def send(port: int, sent: bytes, context: ssl.SSLContext | None = None, address: str = "127.0.0.1") -> bytes:
-    """Send raw bytes and return all that comes back until the server closes."""
+    """Send raw bytes and return all that comes back until the server closes, of a stream of events the beginning."""
     with socket.create_connection((address, port), timeout=30) as plain:
         connection = context.wrap_socket(plain, server_hostname=address) if context else plain
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has answered already
@@ -152,6 +158,8 @@ def send(port: int, sent: bytes, context: ssl.SSLContext | None = None, address:
         parts = []
         while data := connection.recv(65_536):
             parts.append(data)
+            if b"content-type: text/event-stream" in parts[0]:
+                break
         connection.close()
         return b"".join(parts)
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from perenne.app.door import Door, guarded, public_paths
+from perenne.app.door import Door, guarded, public_requests
 from perenne.auth.access import needs
 from perenne.auth.errors import Unauthenticated
 from perenne.auth.principals import Principal
@@ -30,10 +30,11 @@ CALLERS = {
 }
 
 
-def who(header: str | None, _: str) -> Principal:
-    if header not in CALLERS:
+def who(method: str, headers: Mapping[str, str], scheme: str, address: str) -> Principal:
+    caller = headers.get("authorization", "")
+    if caller not in CALLERS:
         raise Unauthenticated("who?", code="auth.token")
-    return CALLERS[header]
+    return CALLERS[caller]
 
 
 def project_of(_: Transaction, path: Mapping[str, str]) -> str:
@@ -73,7 +74,7 @@ def application(workspace: Workspace, *more: Route, room: int = 100) -> Door:
     routes = guarded([*routes, Route("/echo", echo, methods=["POST"]), *more], 10_000, Room(room))
     app = Starlette(routes=routes, exception_handlers={PerenneError: told})
     app.state.workspace = workspace
-    return Door(app, who, public_paths(routes))
+    return Door(app, who, public_requests(routes))
 
 
 def ask(workspace: Workspace, method: str, path: str, caller: str = "", **more: Any) -> httpx.Response:

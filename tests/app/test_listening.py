@@ -18,7 +18,7 @@ from tests.serving.packages import ReleaseFolder, made_packages
 from perenne.app.control import application
 from perenne.auth import audit
 from perenne.auth.roles import Role
-from perenne.cli import processes
+from perenne.net import processes
 from perenne.net.listening import Listening
 from perenne.storage.workspace import Workspace
 

@@ -131,7 +131,7 @@ def test_few_are_shown_by_name_and_of_many_those_who_need_somebody_then_the_wors
     names = fleet.build(MANY)
     with workspace.database.read() as tx:
         whole, part = overview.status(tx, limit=MANY), overview.status(tx, limit=5)
-        words = overview._words(tx, names, registry.waiting(tx))
+        words = overview._words(tx, names, [found.version for found in registry.summary.waiting(tx)])
         expected = {name: word_of_one(tx, name) for name in names}
     assert list(by_project(whole)) == names
     assert whole.rest == ()
@@ -150,7 +150,12 @@ def test_too_many_needs_are_cut_to_the_most_urgent(workspace: Workspace, fleet: 
     fleet.build(MANY)
     with workspace.database.read() as tx:
         whole, part = overview.status(tx, limit=None), overview.status(tx, limit=2)
-        urgency = {need: rank for rank, need in overview._needs(tx, list(by_project(whole)), None, registry.waiting(tx))}
+        urgency = {
+            need: rank
+            for rank, need in overview._needs(
+                tx, list(by_project(whole)), None, [found.version for found in registry.summary.waiting(tx)]
+            )
+        }
     assert len(whole.needs) > 3
     assert part.more_needs == len(whole.needs) - 2
     assert sorted(urgency[need] for need in part.needs) == sorted(urgency.values())[:2]

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import pyarrow.csv as csv
 import pytest
 from tests.automation.conftest import PROJECT, do_round
 
@@ -17,6 +18,7 @@ from perenne.auth.principals import Principal
 from perenne.automation.rounds import run_round
 from perenne.core.clock import ManualClock
 from perenne.core.errors import Invalid, PerenneError
+from perenne.data.views import dataset_view
 from perenne.pipelines.model import Started, StepEvent
 from perenne.projects import load_project
 from perenne.registry.model import GateState
@@ -38,10 +40,32 @@ def test_a_round_registers_a_version_with_all_that_made_it(workspace: Workspace,
     assert (run.state, run.data) == (RunState.FINISHED, (done.version.snapshot,))
     assert run.metrics["roc_auc"] == pytest.approx(0.98, abs=0.03)
     assert {("version", "made_by", "run"), ("version", "trained_on", "snapshot"), ("run", "used", "snapshot")} <= lineage
-    assert actions == ["project.state", "snapshot.take", "run.start", "run.finished", "version.register"]
+    assert actions == ["project.state", "snapshot.take", "run.start", "snapshot.examine", "run.finished", "version.register"]
     files = {file.path for file in get_tree(workspace.objects, done.version.tree).files}
     assert {"package.json", "monitor/reference.npz", "parity.json"} <= files
     assert not [path for path in files if path.endswith((".pkl", ".pickle", ".joblib"))]
+
+
+def test_what_validation_found_is_kept_also_of_a_round_that_it_stopped(
+    workspace: Workspace, actor: Principal, folder: Path
+) -> None:
+    held = PROJECT.replace("import perenne as pn", "import perenne as pn\nfrom perenne import expect").replace(
+        '@project.dataset(time="day")', '@project.dataset(time="day", expect=expect.holds("small", "mean_radius < 20"))'
+    )
+    table = csv.read_csv(folder / "samples.csv")
+    number = next(name for name in table.column_names if name not in {"day", "group", "target"})
+    (folder / "project.py").write_text(held.replace("mean_radius < 20", f'\\"{number}\\" < 20'))
+    with pytest.raises(Invalid, match="small"):
+        do_round(workspace, actor, folder)
+    with workspace.database.read() as tx:
+        shown = dataset_view(tx, workspace.objects, actor, "samples")
+        failed = tracking.runs(tx)[0]
+    assert shown.findings is not None
+    assert (shown.findings.errors, shown.findings.shown[0].anomaly.check) == (1, "holds")
+    assert shown.findings.shown[0].anomaly.sample_rows
+    assert shown.snapshot.runs.newest == (failed.id,)
+    assert failed.data == (shown.snapshot.id,)
+    assert shown.snapshot.first is not None
 
 
 def test_with_nothing_changed_nothing_is_done(workspace: Workspace, actor: Principal, folder: Path) -> None:

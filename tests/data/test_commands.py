@@ -33,8 +33,22 @@ def test_a_snapshot_is_taken_listed_and_shown(workspace: Workspace, file: Path) 
     assert [item.id for item in call(workspace, "list").value] == [taken.id]
     assert call(workspace, "list", "--dataset", "others").value == []
     shown = call(workspace, "show", taken.id[:10])
-    assert shown.value == taken
-    assert shown.shown["columns"] == "id int64, x float64, late int64"
+    assert shown.value.snapshot == taken
+    assert [(row["column"], row["type"]) for row in shown.shown] == [("id", "int64"), ("x", "float64"), ("late", "int64")]
+    assert shown.shown[2]["shape"] == "██"
+    assert "held against no schema" in shown.note
+    assert f"/data/flights?snapshot={taken.id[:12]}" in shown.note
+
+
+def test_what_validation_found_in_a_snapshot_is_shown_with_it(workspace: Workspace, file: Path, tmp_path: Path) -> None:
+    worse = tmp_path / "worse.csv"
+    worse.write_text(CSV + "40,900.5,1\n")
+    taken: Snapshot = call(workspace, "snapshot", worse, "--dataset", "flights").value
+    assert call(workspace, "validate", taken.id, "--baseline", file).exit_code == 0
+    shown = call(workspace, "show", taken.id)
+    assert "0 errors, 1 warnings" in shown.note
+    assert "in row 41: '900.5'" in shown.note
+    assert [finding.id for finding in shown.value.findings] == ["x.max"]
 
 
 def test_a_profile_of_a_file_is_that_of_its_snapshot(workspace: Workspace, file: Path) -> None:

@@ -88,6 +88,8 @@ REQUIREMENTS: dict[str, tuple[str, ...] | str] = {
     "H4": (
         "app/test_hostile.py::test_h4_pages_of_other_sites_change_nothing",
         "app/test_hostile.py::test_h4_our_own_page_and_programs_may",
+        "app/test_sessions.py::test_h4_a_cookie_alone_changes_nothing",
+        "app/test_sessions.py::test_h4_another_sites_page_logs_nobody_in",
     ),
     "H5": (
         "app/test_hostile.py::test_bodies",
@@ -121,6 +123,7 @@ REQUIREMENTS: dict[str, tuple[str, ...] | str] = {
     ),
     "A5": (
         "app/test_log_in.py::test_a5_guessing_is_slowed_while_those_who_are_known_go_on",
+        "app/test_sessions.py::test_a5_guessing_sessions_and_log_ins_is_slowed",
         "auth/test_doorman.py::test_ten_are_looked_at_then_waiting_doubles_up_to_a_minute",
         "auth/test_doorman.py::test_memory_and_reports_are_bounded",
     ),

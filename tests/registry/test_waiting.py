@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from perenne.auth.principals import Principal
-from perenne.registry import Evidence, GatePolicy, Verdict, approvals, service, store
+from perenne.registry import Evidence, GatePolicy, Verdict, approvals, service, store, summary
 from perenne.storage.database import Database
 from perenne.storage.migrations import VERSIONS, revisions, upgrade
 from perenne.storage.workspace import Workspace
@@ -49,16 +49,16 @@ def test_the_upgrade_marks_what_may_wait(old: Database) -> None:
     old.write(lambda tx: tx.execute(insert, rows).rowcount)
     upgrade(old.backend)
     with old.read() as tx:
-        assert [version.id for version in service.waiting(tx)] == ["m@4", "m@1"]
+        assert [waits.version.id for waits in summary.waiting(tx)] == ["m@4", "m@1"]
         assert [version.id for version in service.versions(tx)] == ["m@4", "m@3", "m@2", "m@1"]
 
 
 def test_each_change_of_the_gate_moves_the_mark(workspace: Workspace, actor: Principal) -> None:
     def marked() -> list[str]:
         with workspace.database.read() as tx:
-            assert service.waiting(tx, "other") == []
+            assert summary.waiting(tx, "other") == []
             found = [version.id for version in store.waiting_versions(tx, None)]
-            assert [version.id for version in service.waiting(tx, "m")] == found
+            assert [waits.version.id for waits in summary.waiting(tx, "m")] == found
             return found
 
     def add(identity: str, verdict: Verdict) -> None:

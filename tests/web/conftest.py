@@ -61,9 +61,9 @@ def world(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield World(url, workspace, (folder / "prediction").read_text())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start a headless Chromium."""
+    """Start a headless Chromium. Playwright keeps an event loop running in this thread, which tests of other modules mind."""
     found = find_chromium()
     if found is None:
         pytest.skip(MISSING)
@@ -111,7 +111,7 @@ def inspect() -> Inspect:
                 page.get_by_role("button", name=f"Switch to {theme}").click()
             for width, size in (("wide", WIDE), ("narrow", NARROW)):
                 page.set_viewport_size(size)
-                page.wait_for_function("document.fonts.status === 'loaded'")
+                page.evaluate("document.fonts.ready.then(() => true)")
                 page.screenshot(path=SCREENSHOTS / f"{name}-{width}-{theme}.png")
             page.set_viewport_size(WIDE)
             assert serious(page) == [], f"in the {theme} theme"

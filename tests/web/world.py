@@ -45,7 +45,12 @@ project = pn.Project(
         pn.Objective("latency_p99_ms", at_most=250),
     ],
     guardrails=[pn.Guardrail("log_loss", at_most=2.0)],
-    plan=[pn.Milestone("2026-03-01", "First version in service"), pn.Milestone("2026-06-01", "Every customer is scored daily")],
+    plan=[
+        pn.Milestone("2026-03-01", "First version in service", evidence="deployed"),
+        pn.Milestone("2099-06-01", "Retrains by itself", evidence="retrained"),
+        pn.Milestone("2026-06-01", "Every customer is scored daily"),
+    ],
+    people=[pn.Person("ada", "data scientist"), pn.Person("joe", "product owner")],
     window="1d",
 )
 

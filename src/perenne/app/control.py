@@ -12,11 +12,12 @@ from starlette.routing import Route
 
 import perenne
 from perenne.app import health, metrics
-from perenne.app.door import Door, guarded, public_paths, token_holder
+from perenne.app.door import Door, guarded, public_requests
 from perenne.app.requests import AccessLog, ObservedRequests
 from perenne.app.serving import DeployedServers
 from perenne.app.wiring import Platform
 from perenne.auth.access import needs
+from perenne.auth.entrance import Entrance
 from perenne.core import json
 from perenne.core.errors import PerenneError
 from perenne.net.asgi import Application
@@ -51,21 +52,25 @@ def application(workspace: Workspace, *, port: int, listening: Listening = LOOPB
     app.state.assets = Assets()
     app.state.live = Live(workspace.database)
     app.state.figures = metrics.Figures(workspace.database, meter, pulse)
-    who = token_holder(workspace) if needs_tokens(listening, workspace.settings.auth) else None
+    entrance = Entrance(workspace) if needs_tokens(listening, workspace.settings.auth) else None
+    app.state.entrance = entrance
     limits = Limits(hosts=allowed_hosts(listening.host, port, listening.names), body=BODY_LIMIT)
-    return ObservedRequests(InboundLimits(Door(app, who, public_paths(routes)), limits, HEADERS), meter, AccessLog())
+    door = Door(app, entrance.admit if entrance is not None else None, public_requests(routes))
+    return ObservedRequests(InboundLimits(door, limits, HEADERS), meter, AccessLog())
 
 
 def control_routes() -> list[Route]:
     """Return every route of the control plane, each behind what it declares."""
     from perenne.app.jobs import routes as job_routes
+    from perenne.auth.http import routes as auth_routes
     from perenne.automation.http import routes as automation_routes
     from perenne.monitoring.http import routes as monitoring_routes
     from perenne.registry.http import routes as registry_routes
+    from perenne.serving.http import routes as serving_routes
     from perenne.web import http as web
 
     own = [Route("/version", _version), *health.routes, *metrics.routes]
-    rest = [*job_routes, *automation_routes, *monitoring_routes, *registry_routes]
+    rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes]
     listening = guarded(web.live, BODY_LIMIT, Room(LISTENERS))
     return [*guarded([*own, *rest, *web.screens(), *web.pages], BODY_LIMIT, Room(AT_ONCE)), *listening]
 

@@ -7,20 +7,24 @@ keeps the server from starting.
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 from starlette.routing import BaseRoute, Route, request_response
 
 from perenne.auth.access import Needs, declared
-from perenne.auth.doorman import Doorman
 from perenne.auth.principals import Principal, local_principal
 from perenne.auth.roles import require, sees
-from perenne.auth.tokens import authenticate, note_refusal
 from perenne.core.errors import Invalid, NotFound, PerenneError
 from perenne.net.asgi import Application, Receive, Scope, Send, send_reply
 from perenne.net.inbound import Room, check_json, check_text, check_type, error_reply, inflate, read_body
 from perenne.storage.workspace import Workspace
+
+Who: TypeAlias = Callable[[str, Mapping[str, str], str, str], Principal]
+"""Gives who calls by method, headers, scheme and address; raises what the caller is to be told."""
+
+Public: TypeAlias = Callable[[str, str], bool]
 
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
@@ -57,12 +61,14 @@ def _guarded(route: BaseRoute, body: int, room: Room) -> Route:
     return Route(route.path, endpoint, methods=sorted(route.methods or {"GET"}), name=route.name)
 
 
-def public_paths(routes: Iterable[Route]) -> Callable[[str], bool]:
-    """Return what tells whether anybody may ask for a path."""
+def public_requests(routes: Iterable[Route]) -> Public:
+    """Return what tells of a method and a path whether anybody may ask for it."""
     public = [route for route in routes if isinstance(route.endpoint, Guarded) and route.endpoint.needs.action is None]
-    plain = frozenset(route.path for route in public)
-    patterns = [route.path_regex for route in public if route.param_convertors]
-    return lambda path: path in plain or any(pattern.match(path) for pattern in patterns)
+    plain = frozenset((method, route.path) for route in public for method in route.methods or ())
+    patterns = [(route.path_regex, route.methods or set()) for route in public if route.param_convertors]
+    return lambda method, path: (
+        (method, path) in plain or any(method in methods and pattern.match(path) for pattern, methods in patterns)
+    )
 
 
 class Guarded:
@@ -149,14 +155,12 @@ class Door:
     application : ASGI application
         Reached with the caller in `scope["state"]["actor"]`.
     who : callable, optional
-        Gives whom a header and an address stand for; the one local person if not given.
+        Gives whom method, headers, scheme and address of a request stand for; the one local person if not given.
     public : callable
-        Tells whether anybody may ask for a path.
+        Tells of a method and a path whether anybody may ask for it.
     """
 
-    def __init__(
-        self, application: Application, who: Callable[[str | None, str], Principal] | None, public: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, application: Application, who: Who | None, public: Public) -> None:
         self._application = application
         self._who = who
         self._public = public
@@ -176,24 +180,19 @@ class Door:
     async def _caller(self, scope: Scope) -> Principal:
         if self._who is None:
             return self._local
-        if self._public(scope["path"]):
+        if self._public(scope["method"], scope["path"]):
             return Principal("anybody")
-        headers = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
-        if len(headers) > 1:
-            raise Invalid("there are two Authorization headers", code="request.authorization")
-        address = (scope.get("client") or ("",))[0]
-        ask = functools.partial(self._who, headers[0] if headers else None, address)
+        headers, address = _credentials(scope), (scope.get("client") or ("",))[0]
+        ask = functools.partial(self._who, scope["method"], headers, scope.get("scheme", "http"), address)
         return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
 
 
-def token_holder(workspace: Workspace) -> Callable[[str | None, str], Principal]:
-    """Return what finds out who calls, by the tokens in the database: a revoked one is refused with the next request."""
-    database = workspace.database
-
-    def refuse(address: str, failures: int) -> None:
-        database.submit(lambda tx: note_refusal(tx, address, failures), durable=False)
-
-    def verify(text: str, address: str) -> Principal:
-        return authenticate(database, text, workspace.clock.now(), address)
-
-    return Doorman(verify, refuse, workspace.settings.token_rate).admit
+def _credentials(scope: Scope) -> dict[str, str]:
+    """Return the headers of a request by name; a browser may send its cookies in several."""
+    found: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name, text = raw.decode("latin-1"), value.decode("latin-1")
+        if name == "authorization" and name in found:
+            raise Invalid("there are two Authorization headers", code="request.authorization", hint="send one")
+        found[name] = f"{found[name]}; {text}" if name == "cookie" and name in found else text
+    return found

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import perenne
+from perenne import automation
 from perenne.auth.access import needs
 from perenne.auth.roles import Action
-from perenne.automation import count_open_episodes
 from perenne.core.clock import SystemClock
 from perenne.formats import prometheus
 from perenne.formats.prometheus import Family, Sample
@@ -95,7 +95,7 @@ def stored_families(tx: Transaction, now: int) -> Iterator[Family]:
         "perenne_episodes",
         "gauge",
         "Open retraining episodes, by state.",
-        [Sample({"state": state}, count) for state, count in sorted(count_open_episodes(tx).items())],
+        [Sample({"state": state}, count) for state, count in sorted(automation.episodes.count_open_episodes(tx).items())],
     )
 
 

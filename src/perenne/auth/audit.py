@@ -4,7 +4,7 @@ A record is written in the transaction of the change it tells of: no record, no 
 one, or to leave a gap; `perenne.auth.chain` shows what was done behind its back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,12 +14,13 @@ from perenne.auth.chain import AuditRecord, Head, Verdict, genesis, sealed, veri
 from perenne.auth.principals import Principal
 from perenne.core import json
 from perenne.core.clock import SystemClock
+from perenne.core.errors import NotFound
 from perenne.core.ids import new_id
 from perenne.storage.prepared import Prepared
 from perenne.storage.schema import add_statement, metadata, read_struct
 from perenne.storage.transaction import Transaction
 
-__all__ = ["AuditRecord", "Head", "Verdict", "head", "record", "trail", "verify"]
+__all__ = ["AuditRecord", "Head", "Verdict", "earliest", "entities", "get_record", "head", "record", "trail", "verify", "window"]
 
 table = sa.Table(
     "audit",
@@ -158,13 +159,69 @@ def trail(tx: Transaction, *, entity: str | None = None, entity_id: str | None =
     return [read_struct(AuditRecord, row) for row in tx.execute(query)]
 
 
-def verify(tx: Transaction, known: Head | None = None) -> Verdict:
-    """Read the whole trail in order and check every link of the chain, and that it still holds a record known from before."""
-    return verify_chain(_stream(tx), genesis(_installation(tx) or ""), lambda prev: _following(tx, prev), known)
+def earliest(tx: Transaction, entity: str, actions: Sequence[str], among: "sa.Select[tuple[str]]") -> AuditRecord | None:
+    """Return the first record of some actions on any of some things of a kind, or None: the ids come as a subquery."""
+    where = (table.c.entity == entity, table.c.entity_id.in_(among), table.c.action.in_(actions))
+    seq = min((row.seq for row in tx.execute(sa.select(table.c.seq).where(*where))), default=None)
+    return None if seq is None else read_struct(AuditRecord, tx.execute(sa.select(*_columns).where(table.c.seq == seq)).one())
 
 
-def _stream(tx: Transaction) -> Iterator[AuditRecord]:
-    with tx.execute(sa.select(*_columns).order_by(table.c.seq).execution_options(yield_per=5_000)) as rows:
+def window(
+    tx: Transaction, *, actor: str = "", entity: str = "", text: str = "", offset: int = 0, limit: int = 200
+) -> tuple[list[AuditRecord], int]:
+    """Return some records, newest first, and how many there are in all.
+
+    Parameters
+    ----------
+    actor, entity, text : str
+        Only those of who is called so in part, of this kind of thing, and with this text in action, id or reason.
+    """
+    parts = (table.c.action, table.c.entity_id, table.c.reason)
+    where = [table.c.actor.icontains(actor, autoescape=True)] if actor else []
+    where += [table.c.entity == entity] if entity else []
+    where += [sa.or_(*(part.icontains(text, autoescape=True) for part in parts))] if text else []
+    query = sa.select(*_columns).order_by(table.c.seq.desc()).limit(limit)
+    if where:
+        total = int(tx.scalar(sa.select(sa.func.count()).where(*where)) or 0)
+        query = query.where(*where).offset(offset)
+    else:  # there is no gap, so that a place is a number
+        last = head(tx)
+        total = last.seq if last else 0
+        query = query.where(table.c.seq <= total - offset)
+    return [read_struct(AuditRecord, row) for row in tx.execute(query)], total
+
+
+def entities(tx: Transaction) -> list[str]:
+    """Return the kinds of thing that records tell of, by name."""
+    return [row.entity for row in tx.execute(sa.select(table.c.entity).distinct().order_by(table.c.entity))]
+
+
+def get_record(tx: Transaction, seq: int) -> AuditRecord:
+    """Read one record. Raises NotFound."""
+    row = tx.execute(sa.select(*_columns).where(table.c.seq == seq)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no audit record {seq}", code="audit.not_found", hint="`perenne audit list` shows them")
+    return read_struct(AuditRecord, row)
+
+
+def verify(tx: Transaction, known: Head | None = None, *, since: Head | None = None, limit: int | None = None) -> Verdict:
+    """Read the trail in order and check every link of the chain, and that it still holds a record known from before.
+
+    Parameters
+    ----------
+    since : Head, optional
+        A record up to which all is known to be good; what follows it is read.
+    limit : int, optional
+        At most so many records are read.
+    """
+    first = since.hash if since else genesis(_installation(tx) or "")
+    begun = since.seq if since else 0
+    return verify_chain(_stream(tx, begun, limit), first, lambda prev: _following(tx, prev), known, begun)
+
+
+def _stream(tx: Transaction, after: int, limit: int | None) -> Iterator[AuditRecord]:
+    query = sa.select(*_columns).where(table.c.seq > after).order_by(table.c.seq).limit(limit)
+    with tx.execute(query.execution_options(yield_per=5_000)) as rows:
         for row in rows:
             yield read_struct(AuditRecord, row)
 

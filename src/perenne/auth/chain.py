@@ -79,6 +79,7 @@ def verify_chain(
     first_prev: str,
     following: Callable[[str], Sequence[AuditRecord]],
     head: Head | None = None,
+    begun: int = 0,
 ) -> Verdict:
     """Check every link and name the first bad one; number 0 stands for the installation's id.
 
@@ -87,13 +88,15 @@ def verify_chain(
     records : iterable of AuditRecord
         The trail, by ascending `seq`.
     first_prev : str
-        The genesis of this installation.
+        The genesis of this installation; the hash of record `begun`, if that is where `records` go on.
     following : callable
         Finds the records whose `prev` is a given hash, wherever they stand.
     head : Head, optional
         A record known to have been there.
+    begun : int
+        The number of the last record that is known to be good.
     """
-    prev, count, before = first_prev, 0, None
+    prev, count, before = first_prev, begun, None
     for record in records:
         if record.seq != count + 1 or record.prev != prev or record.hash != hash_of(record):
             seq, problem = _diagnose(record, count + 1, prev, before, following(prev))

@@ -166,14 +166,13 @@ def _shown_once(made: Token, text: str) -> Result:
 
 
 def _token_row(item: Token, now: int) -> dict[str, Any]:
-    state = "revoked" if item.revoked is not None else "expired" if item.expires <= now else "valid"
     return {
         "id": item.id,
         "name": item.name,
         "stands_for": item.principal,
         "roles": " ".join(item.roles),
         "projects": " ".join(item.projects),
-        "state": state,
+        "state": item.state(now),
         "expires": format_time(item.expires),
         "last_used": "" if item.last_used is None else format_time(item.last_used),
     }

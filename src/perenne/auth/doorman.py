@@ -11,9 +11,9 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-from perenne.auth.errors import TooFast, TooManyFailures, Unauthenticated
+from perenne.auth.errors import SessionEnded, TooFast, TooManyFailures, Unauthenticated
 from perenne.auth.principals import Principal
 from perenne.auth.secret import token_in
 
@@ -24,6 +24,7 @@ REMEMBERED = 4_096
 REPORTS_PER_WINDOW = 60
 
 
+T = TypeVar("T")
 Refusal: TypeAlias = Callable[[str, int], None]
 """Hears of an address whose tokens are refused, and how often: when it begins, and once a minute while it goes on."""
 
@@ -77,22 +78,48 @@ class Doorman:
                 "this needs a token", code="auth.missing", hint="send it as `Authorization: Bearer prn_…` or as the password"
             )
         key = hashlib.sha256(header.encode("utf-8", "surrogatepass")).digest()
+        return self.let_in(key, address, lambda: self._verify(token_in(header), address))
+
+    def let_in(self, key: bytes, address: str, verify: Callable[[], T]) -> T:
+        """Return what `verify` finds, unless the address has to wait.
+
+        Parameters
+        ----------
+        key : bytes
+            What is shown, as a digest.
+        address : str
+            Where the call comes from.
+        verify : callable
+            Raises `Unauthenticated` for what does not count; a `SessionEnded` is no guess, and costs the address nothing.
+
+        Raises
+        ------
+        Unauthenticated, TooManyFailures, TooFast
+            As `admit` does.
+        """
         known = key in self._good
         if not known:
             self._failures.require_patience(address)
         try:
-            principal = self._verify(token_in(header), address)
+            found = verify()
+        except SessionEnded:
+            self._good.pop(key, None)
+            raise
         except Unauthenticated:
             self._good.pop(key, None)
             self._failures.add(address)
             raise
         if not known:
-            self._good[key] = None
-            if len(self._good) > REMEMBERED:
-                self._good.popitem(last=False)
+            self.remember(key)
         if self._pace is not None:
             self._pace.take(key)
-        return principal
+        return found
+
+    def remember(self, key: bytes) -> None:
+        """Know what is good, so that it goes on while others guess."""
+        self._good[key] = None
+        if len(self._good) > REMEMBERED:
+            self._good.popitem(last=False)
 
 
 class Pace:

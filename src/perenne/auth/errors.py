@@ -9,6 +9,13 @@ class Unauthenticated(Denied):
     status = 401
 
 
+class SessionEnded(Unauthenticated):
+    """A browser shows a session that was good once; that is no guessing."""
+
+    def __init__(self) -> None:
+        super().__init__("the session has ended", code="session.ended", hint="log in again with a token")
+
+
 class TooFast(Denied):
     """A token is used more often than it may be."""
 

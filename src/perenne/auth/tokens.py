@@ -84,6 +84,10 @@ class Token(msgspec.Struct, frozen=True):
     rotated: int | None = None
     previous_until: int | None = None
 
+    def state(self, now: int) -> str:
+        """Say whether it counts: valid, expired or revoked."""
+        return "revoked" if self.revoked is not None else "expired" if self.expires <= now else "valid"
+
 
 class _Stored(msgspec.Struct):
     """A row of the table as it comes from the driver, JSON decoded."""
@@ -232,7 +236,18 @@ def verify_token(tx: Transaction, text: str, now: int) -> tuple[Token, Principal
     token = stored.token
     if not present and not (before and token.previous_until is not None and now < token.previous_until):
         raise refused()
-    return token, Principal(token.principal, token.kind, frozenset(token.roles), projects=frozenset(token.projects))
+    return token, principal_of(token)
+
+
+def principal_of(token: Token) -> Principal:
+    """Return whom a token stands for."""
+    return Principal(token.principal, token.kind, frozenset(token.roles), projects=frozenset(token.projects))
+
+
+def find_token(tx: Transaction, identity: str) -> tuple[Token | None, bytes]:
+    """Return a token, whether it counts or not, and the digest of its present secret; None if there is none of that id."""
+    stored = _stored(tx, identity)
+    return (None, b"") if stored is None else (stored.token, stored.secret_hash)
 
 
 def _stored(tx: Transaction, identity: str) -> _Stored | None:

@@ -2,21 +2,23 @@
 
 `round` is the standard pipeline and `rounds` runs it and keeps its result; `episodes` moves a retraining through its states,
 `advancing` says what each state does when it is due, `reactions` what happens when others announce something, `retraining` is
-the job between; `schedules` opens episodes by calendar and by rows; `loop` turns, `worker`, `workforce` and `children` do the
-jobs; `explaining` answers why a prediction is what it is, `overview` where every stage stands.
+the job between; `schedules` opens episodes by calendar and by rows, `triggering` because a person asked; `loop` turns,
+`worker`, `workforce` and `children` do the jobs; `explaining` answers why a prediction is what it is, `overview` where every
+stage stands.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perenne.automation import episodes
     from perenne.automation.advancing import ROUND_JOB
     from perenne.automation.children import run_child
-    from perenne.automation.episodes import count_open_episodes, history, list_episodes
-    from perenne.automation.explaining import why
+    from perenne.automation.episodes import history, list_episodes
+    from perenne.automation.explaining import Why, why
     from perenne.automation.loop import Loop
     from perenne.automation.model import Episode, EpisodeState
-    from perenne.automation.overview import Status, status
+    from perenne.automation.overview import WORST_FIRST, Status, status
     from perenne.automation.reactions import Reactions
     from perenne.automation.retraining import run_round_job
     from perenne.automation.rounds import run_round
@@ -31,8 +33,10 @@ _ROOMS = {
     "ROUND_JOB": "advancing",
     "Reactions": "reactions",
     "Status": "overview",
+    "Why": "explaining",
+    "WORST_FIRST": "overview",
     "Worker": "worker",
-    "count_open_episodes": "episodes",
+    "Why": "explaining",
     "Workforce": "workforce",
     "list_episodes": "episodes",
     "history": "episodes",
@@ -43,11 +47,24 @@ _ROOMS = {
     "why": "explaining",
 }
 
-__all__ = ["ROUND_JOB", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Status", "Worker", "Workforce"]
-__all__ += ["count_open_episodes", "history", "list_episodes", "run_child", "run_round", "run_round_job", "status", "why"]
+__all__ = ["ROUND_JOB", "WORST_FIRST", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Status", "Why"]
+__all__ += [
+    "Worker",
+    "Workforce",
+    "episodes",
+    "history",
+    "list_episodes",
+    "run_child",
+    "run_round",
+    "run_round_job",
+    "status",
+    "why",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "episodes":
+        return import_module(f"{__name__}.episodes")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -1,8 +1,9 @@
 """`perenne why`: from one answer back to model, code, data, approvals and the state of drift at that minute."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from perenne import data, inference, monitoring, registry, serving, tracking
 from perenne.core.clock import format_time
 from perenne.core.errors import NotFound
-from perenne.registry import Dossier
+from perenne.registry import Decision, Dossier
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Column, FieldKind
+from perenne.stats.levels import level_text
 from perenne.storage.trees import fetch_tree
 from perenne.storage.workspace import Workspace
 from perenne.tracking import Run
@@ -20,6 +22,9 @@ from perenne.tracking import Run
 if TYPE_CHECKING:
     from perenne.data.model import Snapshot
     from perenne.monitoring.model import WindowVerdict
+
+CONSTANT = "constant"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -34,12 +39,32 @@ class Input(msgspec.Struct, frozen=True):
 
 
 class Drifted(msgspec.Struct, frozen=True):
-    """The state of drift in the window of the prediction."""
+    """The state of drift in the window of the prediction, `[start, end)` in microseconds since 1970."""
 
     state: str
     window: str
     rows: int
     causes: tuple[str, ...]
+    start: int
+    end: int
+
+
+class Actual(msgspec.Struct, frozen=True):
+    """What really happened, once a label has come: whether the answer was right, or by how much too high a number was."""
+
+    label: str
+    known: int | None
+    right: bool | None
+    error: float | None
+
+
+class Other(msgspec.Struct, frozen=True):
+    """What a challenger would have answered, which nobody heard."""
+
+    variant: str
+    version: str
+    answer: str | float | None
+    score: float | None
 
 
 class Why(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +92,22 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     drift: Drifted | None
     inputs: tuple[Input, ...]
     missing: tuple[str, ...]
+    project: str
+    arrived: int
+    happened: int
+    actual: Actual | None
+    others: tuple[Other, ...]
+    decisions: tuple[Decision, ...]
+    registered: int
+    registered_by: str
+    version_state: str
+    run_kind: str
+    run_outcome: str
+    run_started: int
+    run_ended: int | None
+    dataset: str
+    source: str
+    snapshot_taken: int
 
 
 def why(workspace: Workspace, prediction_id: str, projects: frozenset[str] = frozenset()) -> Why:
@@ -86,19 +127,52 @@ def why(workspace: Workspace, prediction_id: str, projects: frozenset[str] = fro
         another project, which sounds the same.
     """
     table = serving.read_predictions(workspace.settings.logs, prediction_ids=[prediction_id])
-    rows = [row for row in table.to_pylist() if not str(row["variant"]).startswith("challenger")]
+    logged = table.to_pylist()
+    rows = [row for row in logged if not str(row["variant"]).startswith("challenger")]
     if not rows:
         raise _absent(prediction_id)
-    row = rows[0]
+    row, others = rows[0], [item for item in logged if item is not rows[0] and item not in rows]
     with workspace.database.read() as tx:
         dossier = registry.dossier(tx, row["version"])
         if projects and dossier.version.project not in projects:
             raise _absent(prediction_id)
         run = tracking.get_run(tx, dossier.version.run)
         snapshot = data.get_snapshot(tx, dossier.version.snapshot)
-        event = int(row["event_time"].timestamp() * 1_000_000)
+        event = _microseconds(row["event_time"])
         verdict = monitoring.drift_at(tx, row["deployment"], row["version"], event)
-    return _tell(row, dossier, run, snapshot, verdict, _inputs(workspace, row, dossier))
+    actual = _actual(workspace, row, event)
+    inputs = () if row["variant"] == CONSTANT else _inputs(workspace, row, dossier)
+    return _tell(row, _Behind(dossier, run, snapshot, verdict, actual, tuple(map(_other, others))), inputs)
+
+
+class _Behind(NamedTuple):
+    """What stands behind an answer."""
+
+    dossier: Dossier
+    run: Run
+    snapshot: "Snapshot"
+    verdict: "WindowVerdict | None"
+    actual: Actual | None
+    others: tuple[Other, ...]
+
+
+def _other(row: dict[str, Any]) -> Other:
+    return Other(row["variant"], row["version"], row["prediction"], row["score"])
+
+
+def _actual(workspace: Workspace, row: dict[str, Any], event: int) -> Actual | None:
+    names = (row["deployment"], row["variant"], row["version"], row["prediction_id"])
+    found = monitoring.labels.find_label(workspace, *names, event)
+    if found is None:
+        return None
+    answer = row["prediction"]
+    if isinstance(answer, str):
+        return Actual(found.label, found.time, found.label == level_text(answer), None)
+    try:
+        error = None if answer is None else float(answer) - float(found.label)
+    except ValueError:
+        error = None
+    return Actual(found.label, found.time, None, error)
 
 
 def _absent(prediction_id: str) -> NotFound:
@@ -109,16 +183,12 @@ def _absent(prediction_id: str) -> NotFound:
     )
 
 
-def _tell(
-    row: dict[str, Any],
-    dossier: Dossier,
-    run: Run,
-    snapshot: "Snapshot",
-    verdict: "WindowVerdict | None",
-    inputs: tuple[Input, ...],
-) -> Why:
+def _tell(row: dict[str, Any], behind: _Behind, inputs: tuple[Input, ...]) -> Why:
+    dossier, run, snapshot, verdict, actual, others = behind
     version = dossier.version
     absent = [
+        (row["variant"] == CONSTANT, "no inputs ranked: a constant answered, and no model"),
+        (actual is None, "no label: what really happened is not known yet"),
         (not run.provenance.commit, "no commit: the project is in no Git repository"),
         (verdict is None, "no drift verdict: the window of this prediction has not been judged"),
         (not dossier.decisions, "no approval: nobody was asked" if not version.policy.approve_by else "no approval yet"),
@@ -146,7 +216,27 @@ def _tell(
         drift=None if verdict is None else _drifted(verdict),
         inputs=inputs,
         missing=tuple(text for is_absent, text in absent if is_absent),
+        project=version.project,
+        arrived=_microseconds(row["arrival"]),
+        happened=_microseconds(row["event_time"]),
+        actual=actual,
+        others=others,
+        decisions=dossier.decisions,
+        registered=version.created,
+        registered_by=version.created_by,
+        version_state=version.state.value,
+        run_kind=run.kind,
+        run_outcome=run.outcome,
+        run_started=run.started,
+        run_ended=run.ended,
+        dataset=snapshot.dataset,
+        source=snapshot.source,
+        snapshot_taken=snapshot.created,
     )
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 def _approval(decision: Any) -> str:
@@ -158,7 +248,7 @@ def _approval(decision: Any) -> str:
 def _drifted(verdict: "WindowVerdict") -> Drifted:
     span = f"{format_time(verdict.span_start)} to {format_time(verdict.key.end)}"
     causes = tuple(f"{cause.feature}: {cause.sentence}" for cause in verdict.causes if cause.state in ("alarm", "warn"))
-    return Drifted(verdict.state.value, span, verdict.rows, causes)
+    return Drifted(verdict.state.value, span, verdict.rows, causes, verdict.span_start, verdict.key.end)
 
 
 def _inputs(workspace: Workspace, row: dict[str, Any], dossier: Dossier) -> tuple[Input, ...]:

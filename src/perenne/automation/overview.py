@@ -96,7 +96,7 @@ def status(
     """
     names = [name for name in project_names(tx) if seen(name)] if project is None else [get_project(tx, project).name]
     known = set(names)
-    waiting = [version for version in registry.waiting(tx, project) if version.project in known]
+    waiting = [found.version for found in registry.summary.waiting(tx, project) if found.version.project in known]
     found = _needs(tx, names, project, waiting) + (_stuck(tx) if seen("") else [])
     needs, more = _most_urgent(found, None if limit is None else max(limit, SHOWN_NEEDS))
     if limit is None or len(names) <= limit:
@@ -175,7 +175,7 @@ class _Page:
 def _stages(tx: Transaction, names: Sequence[str]) -> tuple[StageStatus, ...]:
     page = _Page(
         {record.name: record for record in list_projects(tx, names)},
-        registry.newest(tx, names),
+        registry.summary.newest(tx, names),
         tracking.newest_runs(tx, names),
         serving.service.named(tx, names),
         monitoring.summary.summaries(tx, names),

@@ -56,17 +56,24 @@ def describe(snapshot: str, recipe: training.Recipe) -> data.DataProfile:
 
 
 @step
-def validate(snapshot: str, baseline: data.DataProfile, recipe: training.Recipe, expectations: Sequence[Expectation]) -> Checked:
+def check(
+    snapshot: str, baseline: data.DataProfile, recipe: training.Recipe, expectations: Sequence[Expectation]
+) -> tuple[data.Anomaly, ...]:
     """Hold a snapshot against the schema inferred from the baseline, and against the project's own expectations."""
     table = data.read_snapshot(current().objects, snapshot)
-    found = data.validate(table, baseline, expectations=expectations, key=recipe.key)
+    return tuple(data.validate(table, baseline, expectations=expectations, key=recipe.key))
+
+
+@step
+def validate(snapshot: str, profile: data.DataProfile, found: Sequence[data.Anomaly]) -> Checked:
+    """Let a snapshot pass that breaks no rule whose breach is an error."""
     errors = [anomaly for anomaly in found if anomaly.severity == "error"]
     if errors:
         listed = "; ".join(anomaly.sentence for anomaly in errors[:5])
         raise Invalid(
             f"the data broke {len(errors)} rules: {listed}", code="data.validation", hint="`perenne data validate` shows rows"
         )
-    return Checked(snapshot, table.num_rows, tuple(anomaly.sentence for anomaly in found))
+    return Checked(snapshot, profile.rows, tuple(anomaly.sentence for anomaly in found))
 
 
 @step
@@ -135,9 +142,10 @@ def standard_round(
     bounds: Bounds,
     baseline: str,
 ) -> Any:
-    """Profile, validate, plan, fit, choose, build, evaluate: from a snapshot to a measured package."""
+    """Profile, check, validate, plan, fit, choose, build, evaluate: from a snapshot to a measured package."""
     profile = describe(snapshot, recipe)
-    checked = validate(snapshot, describe(baseline, recipe) if baseline else profile, recipe, expectations)
+    found = check(snapshot, describe(baseline, recipe) if baseline else profile, recipe, expectations)
+    checked = validate(snapshot, profile, found)
     planned = plan(checked, recipe)
     trials = [fit(checked, planned, model, candidate, bounds.objectives) for candidate in candidates]
     chosen = choose(trials)

@@ -12,8 +12,9 @@ from perenne.auth.principals import Principal
 from perenne.automation.evidence import evidence_of, gate_policy
 from perenne.automation.round import Bounds, Outcome, compare, standard_round
 from perenne.compute import open_executor
+from perenne.core import json
 from perenne.core.errors import Invalid, PerenneError
-from perenne.pipelines import Engine, PipelineRun, Started
+from perenne.pipelines import Engine, PipelineRun, Planned, Started
 from perenne.projects import LoadedProject, Model, RetrainPolicy, Window, put_bundle, record_project
 from perenne.registry import Version
 from perenne.stats.cells import Reference
@@ -23,7 +24,7 @@ from perenne.storage.owners import LeaseKeeper, owner_token
 from perenne.storage.trees import put_tree
 from perenne.storage.workspace import Workspace
 from perenne.tracking import RunState
-from perenne.training import Compared, Recipe
+from perenne.training import Compared, Recipe, Report
 
 if TYPE_CHECKING:
     from perenne.data.model import Snapshot
@@ -105,6 +106,7 @@ def _run_round(
         champion = registry.aliased(tx, record.name, "champion")
     try:
         snapshot = _take_snapshot(workspace, actor, loaded, _window(model, policy, now))
+        recorder.used = (snapshot.id,)
         done: PipelineRun = engine.run(
             standard_round,
             snapshot.id,
@@ -116,6 +118,7 @@ def _run_round(
             champion.snapshot if champion else "",
             on_event=recorder.hear,
         )
+        _keep_findings(workspace, actor, done, model.dataset.time, champion.snapshot if champion else "")
         outcome: Outcome = done.result()
         tree = put_tree(workspace.objects, outcome.package)
         challenged = champion if champion is not None and champion.tree != tree else None
@@ -124,6 +127,15 @@ def _run_round(
     except (Exception, KeyboardInterrupt) as error:
         recorder.fail(_reason(error))
         raise
+
+
+def _keep_findings(workspace: Workspace, actor: Principal, done: PipelineRun, time: str | None, baseline: str) -> None:
+    """Keep the profile and what validation found, also if that stopped the round."""
+    profile, found = done.value("describe"), done.value("check")
+    if profile is not None:
+        data.record_examination(
+            workspace.database, workspace.objects, actor, profile, time=time, findings=found, baseline=baseline
+        )
 
 
 def _own_folders(workspace: Workspace) -> list[Path]:
@@ -216,6 +228,7 @@ def _keep(
     """Register what the pipeline made, in one transaction with the end of the run."""
     outcome, tree, challenged, compared = made
     reference = workspace.objects.put_file(outcome.package / "monitor" / "reference.npz")
+    report = workspace.objects.put(json.encode(_report(made)))
     name = loaded.project.name
     with workspace.database.read() as tx:
         known = next((version for version in registry.versions(tx, name, limit=1_000) if version.tree == tree), None)
@@ -229,7 +242,7 @@ def _keep(
             fence(tx)
         tracking.end_run(
             tx, actor, run, state=RunState.FINISHED, outcome=_sentence(outcome), metrics=_metrics(outcome),
-            data=[outcome.checked.snapshot], flow=done.id,
+            data=[outcome.checked.snapshot], flow=done.id, parameters=_parameters(loaded, outcome), report=report,
         )  # fmt: skip
         return registry.register(
             tx, actor, model=name, project=name, run=run, tree=tree, reference=reference, snapshot=outcome.checked.snapshot,
@@ -239,6 +252,31 @@ def _keep(
 
     version = workspace.database.write(keep)
     return RoundResult(version, outcome, run, True, len(done.steps), done.hits)
+
+
+def _report(made: _Made) -> Report:
+    outcome, challenged = made.outcome, made.challenged
+    trials = outcome.chosen.trials
+    return Report(
+        trials=trials,
+        best=trials.index(outcome.chosen.best),
+        plan=outcome.plan,
+        evaluation=outcome.evaluation,
+        champion=challenged.id if challenged else "",
+        compared=made.compared,
+    )
+
+
+def _asked(loaded: LoadedProject) -> dict[str, object]:
+    """Return the parameters of a run as it begins."""
+    model = loaded.project.only_model
+    return {"model": model.name, "target": model.target, "candidates": len(model.candidates)}
+
+
+def _parameters(loaded: LoadedProject, outcome: Outcome) -> dict[str, object]:
+    """Return the parameters of a run as it ends: those of the trial that was taken come along."""
+    best = outcome.chosen.best
+    return {**best.parameters, "estimator": best.estimator, **_asked(loaded)}
 
 
 def _metrics(outcome: Outcome) -> dict[str, float | None]:
@@ -261,7 +299,9 @@ class _Recorder:
         self._actor = actor
         self._loaded = loaded
         self._listener = listener
+        self.used: tuple[str, ...] = ()
         self._run = ""
+        self._flow = ""
         self._owner = owner_token()
         self._keeper = LeaseKeeper(lambda: workspace.database.write(self._hold, durable=False, alone=False), tracking.LEASE)
 
@@ -281,13 +321,11 @@ class _Recorder:
         """Return the run's id; it is opened if need be."""
         if not self._run:
             provenance = tracking.capture(self._workspace.objects, self._loaded.root, seed=SEED)
-            model = self._loaded.project.only_model
-            parameters = {"model": model.name, "target": model.target, "candidates": len(model.candidates)}
-            project = self._loaded.project.name
+            project, parameters = self._loaded.project.name, _asked(self._loaded)
 
             def start(tx: Transaction) -> None:
                 opened = tracking.start_run(
-                    tx, self._actor, project=project, kind="round", parameters=parameters, provenance=provenance
+                    tx, self._actor, project=project, kind="round", parameters=parameters, provenance=provenance, flow=self._flow
                 )
                 self._run = opened.id
                 self._hold(tx)
@@ -300,7 +338,9 @@ class _Recorder:
         tracking.hold_run(tx, self._run, self._owner)
 
     def hear(self, event: "StepEvent") -> None:
-        """Pass an event on; open the run when work begins."""
+        """Pass an event on; open the run when work begins, by then the first pipeline is known."""
+        if isinstance(event, Planned):
+            self._flow = self._flow or event.run
         if isinstance(event, Started):
             self.open()
         if self._listener is not None:
@@ -309,7 +349,9 @@ class _Recorder:
     def fail(self, reason: str) -> None:
         """Keep the run as failed."""
         run = self.open()
-        self._workspace.database.write(lambda tx: tracking.end_run(tx, self._actor, run, state=RunState.FAILED, outcome=reason))
+        self._workspace.database.write(
+            lambda tx: tracking.end_run(tx, self._actor, run, state=RunState.FAILED, outcome=reason, data=self.used)
+        )
 
 
 def reference_of(workspace: Workspace, version: Version) -> Reference:

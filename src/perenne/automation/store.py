@@ -1,14 +1,16 @@
 """The tables of automation: episodes, their transitions, and every trigger that came, also those that opened nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
-from perenne.automation.model import Episode, EpisodeState, Step
+from perenne.automation.model import Episode, EpisodeState, Step, TriggerLine
+from perenne.core.paging import Page
 from perenne.projects import Trigger
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
-from perenne.storage.names import newest_id
+from perenne.storage.finding import find_names
+from perenne.storage.names import chosen, newest_id
 from perenne.storage.schema import only_where
 
 episode = sa.Table(
@@ -100,10 +102,41 @@ def newest(tx: Transaction, project: str | None, limit: int) -> list[Episode]:
     return [read_struct(Episode, row) for row in tx.execute(query)]
 
 
+def page(tx: Transaction, window: Page, state: str, projects: Iterable[str] | None) -> tuple[list[Episode], int]:
+    """Read a window of the episodes in a state, newest first, and count all of them."""
+    where: list[sa.ColumnElement[bool]] = []
+    if state in ("open", "closed"):
+        where.append(episode.c.open.is_(state == "open"))
+    elif state:
+        where.append(episode.c.state == EpisodeState(state))
+    if projects is not None:
+        where.append(episode.c.project.in_(chosen(projects)))
+    query = sa.select(*_columns).where(*where).order_by(episode.c.id.desc()).offset(window.offset).limit(window.limit)
+    total = tx.scalar(sa.select(sa.func.count()).select_from(episode).where(*where))
+    return [read_struct(Episode, row) for row in tx.execute(query)], int(total or 0)
+
+
 def newest_of(tx: Transaction, projects: Iterable[str]) -> dict[str, Episode]:
     """Read the newest episode of each project."""
     query = sa.select(*_columns).where(episode.c.id.in_(newest_id(episode, "project", "id", projects)))
     return {row.project: read_struct(Episode, row) for row in tx.execute(query)}
+
+
+def count_newest(tx: Transaction, projects: Iterable[str]) -> dict[EpisodeState, int]:
+    """Count the newest episodes of some projects by their state."""
+    query = sa.select(episode.c.state, sa.func.count().label("number"))
+    query = query.where(episode.c.id.in_(newest_id(episode, "project", "id", projects))).group_by(episode.c.state)
+    return {row.state: row.number for row in tx.execute(query)}
+
+
+def some(tx: Transaction, ids: Iterable[str]) -> list[Episode]:
+    """Read episodes by their ids."""
+    return [read_struct(Episode, row) for row in tx.execute(sa.select(*_columns).where(episode.c.id.in_(chosen(ids))))]
+
+
+def find_ids(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
+    """Return the ids of episodes that begin with a text or hold it, of some projects if named."""
+    return find_names(tx, episode.c.id, text, limit, [episode.c.project.in_(chosen(projects))] if projects else [])
 
 
 def due(tx: Transaction, now: int) -> list[Episode]:
@@ -131,6 +164,12 @@ def insert_trigger(
     """Keep a trigger and what came of it."""
     row = {"project": project, "episode": identity, "trigger": kind, "cause": cause, "outcome": outcome, "time": time}
     tx.execute(trigger.insert(), row)
+
+
+def triggers_of(tx: Transaction, identity: str) -> list[TriggerLine]:
+    """Read the triggers that an episode took up, oldest first."""
+    query = sa.select(*(trigger.c[name] for name in TriggerLine.__struct_fields__)).where(trigger.c.episode == identity)
+    return [read_struct(TriggerLine, row) for row in tx.execute(query.order_by(trigger.c.id))]
 
 
 def last_trigger(tx: Transaction, project: str, kind: Trigger) -> int | None:

@@ -222,7 +222,7 @@ def _findings(workspace: Workspace) -> Any:
 
 
 def _processes(workspace: Workspace) -> Any:
-    from perenne.cli.processes import processes
+    from perenne.net.processes import processes
     from perenne.telemetry.heartbeats import signs
 
     return {"processes": processes(workspace.settings.home), "signs": signs(workspace.settings.home)}
@@ -303,7 +303,7 @@ def _metrics(workspace: Workspace, now: int) -> bytes:
 
 def _asked(workspace: Workspace) -> list[BundledFile]:
     """Ask the processes that answer for their figures."""
-    from perenne.cli.processes import ask, processes
+    from perenne.net.processes import ask, processes
 
     files = []
     for process in processes(workspace.settings.home):

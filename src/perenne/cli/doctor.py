@@ -132,7 +132,7 @@ def _jobs(workspace: Workspace) -> tuple[bool, str]:
 
 
 def _processes(workspace: Workspace) -> tuple[bool, str]:
-    from perenne.cli.processes import processes
+    from perenne.net.processes import processes
 
     found = processes(workspace.settings.home)
     bad = [line for line in found if line.problem]

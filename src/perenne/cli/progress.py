@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _TITLES = {
     "describe": "data: profile",
+    "check": "data: hold against the schema",
     "validate": "data: validate",
     "plan": "train: plan columns and split",
     "fit": "train: fit a candidate",

@@ -9,6 +9,7 @@ import click
 
 import perenne
 from perenne.cli.places import place_options
+from perenne.cli.terminal import take_wishes
 from perenne.core.errors import PerenneError
 
 INTERRUPTED = 130
@@ -20,12 +21,14 @@ COMMANDS = {
     "worker": ("perenne.cli.worker:worker", "Do jobs, on this machine or any other."),
     "demo": ("perenne.cli.demo.command:demo", "Go all the way round with the real flights of 2013."),
     "serve": ("perenne.cli.serve:serve", "Serve a deployment, or a version of the registry."),
+    "open": ("perenne.cli.open:open_page", "Look at what was just made, or at anything by its name, in the browser."),
     "status": ("perenne.cli.status:status", "Show every stage of the loop and what needs a person."),
     "why": ("perenne.cli.why:why", "Explain one prediction: model, data, approvals, drift, inputs."),
     "backup": ("perenne.cli.backup:backup", "Write database and objects to one file, and verify it."),
     "restore": ("perenne.cli.backup:restore_command", "Fill an empty installation from a backup."),
     "migrate": ("perenne.cli.backup:migrate", "Bring the database to the newest schema."),
     "debug": ("perenne.cli.debug:debug", "Put together what a bug report needs, without secrets."),
+    "completion": ("perenne.cli.completion:completion", "Print what lets a shell complete commands and names."),
     "doctor": ("perenne.cli.doctor:doctor", "Check this installation: database, objects, audit trail."),
     "project": ("perenne.projects.commands:project", "What a project is for, and what it must reach."),
     "data": ("perenne.data.commands:data", "Snapshots, profiles, validation."),
@@ -43,12 +46,28 @@ COMMANDS = {
 }
 
 
+SECTIONS = {
+    "Start": ("init", "run", "up", "demo", "open"),
+    "Look": ("status", "why", "doctor"),
+    "Originate": ("project",),
+    "Data": ("data",),
+    "Train": ("pipeline", "runs"),
+    "Review": ("model",),
+    "Serve": ("serve", "deploy"),
+    "Monitor": ("monitor", "alert"),
+    "Retrain": ("policy",),
+    "Govern": ("token", "audit"),
+    "Operate": ("worker", "job", "event", "backup", "restore", "migrate", "debug", "completion"),
+}
+"""Which commands stand together in the help: by the stages of the loop, with what begins and what operates it around them."""
+
+
 class LazyGroup(click.Group):
     """A group that knows its commands by name and imports one when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands in the order of the loop."""
-        return list(COMMANDS)
+        return [name for names in SECTIONS.values() for name in names]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command; None if there is none of that name."""
@@ -56,12 +75,18 @@ class LazyGroup(click.Group):
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
+        if ctx.resilient_parsing:  # a shell asks how to go on
+            from perenne.cli.completion import complete_names
+
+            complete_names(command, cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        """List the commands by section, without importing them."""
+        across = max(map(len, COMMANDS))
+        for section, names in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name.ljust(across), COMMANDS[name][1]) for name in names])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,9 +94,16 @@ class LazyGroup(click.Group):
 @click.version_option(perenne.__version__, prog_name="perenne")
 @click.pass_context
 def root(context: click.Context) -> None:
-    """From milestone to continuity: take a model from data to production and keep it healthy there.
+    r"""From milestone to continuity: take a model from data to production and keep it healthy there.
 
-    Every command takes --json. Tables become tab-separated text when piped; progress and logs go to stderr.
+    \b
+    Examples:
+      perenne init --data churn.csv --target churned
+      perenne run
+      perenne up --open
+
+    Every command takes --json, --quiet (no notes, no progress) and --no-color. Tables become tab-separated text when piped;
+    progress and logs go to stderr.
     """
     from perenne.storage.workspace import Workspace
 
@@ -82,18 +114,24 @@ def invoke(arguments: list[str]) -> int:
     """Run a command line, render what it returns or what went wrong, and return the exit code."""
     from perenne.cli.output import render, render_error
 
-    as_json = "--json" in arguments
-    arguments = [argument for argument in arguments if argument != "--json"]
+    arguments = take_wishes(arguments)
     try:
         answer: Any = root.main(arguments, prog_name="perenne", standalone_mode=False)
-        return answer if isinstance(answer, int) else render(answer, as_json)
+        return answer if isinstance(answer, int) else render(answer)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show(sys.stderr)
         return error.exit_code
+    except click.ClickException as error:
+        from perenne.cli.mistakes import said_as_ours
+
+        render_error(said_as_ours(error))
+        return error.exit_code
     except PerenneError as error:
-        render_error(error, as_json)
+        from perenne.cli.mistakes import with_similar_names
+
+        render_error(with_similar_names(error, arguments))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
@@ -104,5 +142,5 @@ def invoke(arguments: list[str]) -> int:
         if os.environ.get("PERENNE_DEBUG"):
             raise
         hint = "this is a defect of perenne; PERENNE_DEBUG=1 shows where"
-        render_error(PerenneError(f"{type(error).__name__}: {error}", hint=hint), as_json)
+        render_error(PerenneError(f"{type(error).__name__}: {error}", hint=hint))
         return 1

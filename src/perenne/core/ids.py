@@ -19,6 +19,15 @@ def new_id() -> str:
     return encode_id(number)
 
 
+def first_id(instant: int) -> str:
+    """Return the least id that can be made at an instant, in microseconds since 1970, or later.
+
+    >>> time_of_id(first_id(1469922850259000))
+    1469922850259000
+    """
+    return encode_id(max(0, instant) // 1_000 << 80)
+
+
 def encode_id(number: int) -> str:
     """Write 128 bits as 26 characters."""
     return "".join([_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)])

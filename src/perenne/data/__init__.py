@@ -3,31 +3,36 @@
 `sources` reads files and tables (`csv_files`, `json_lines`; `sniffing` finds the types of texts, `tables` names the five types);
 `snapshots` keeps rows by content and `store` their records; `files` and `windows` tell when and which rows of a file are read;
 `fields` tells what columns are to a model and makes arrays of them; `profiles` describes data (`relations`: columns together),
-`schema` states what it must keep, `validation` checks it; `service` takes snapshots.
+`schema` states what it must keep, `validation` checks it; `examinations` keeps what was found, `comparing` holds two profiles
+beside each other, `drawing` makes their pictures, `columns` shows a few of them; `service` takes snapshots,
+`summary` answers for many at once.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perenne.data import summary
+    from perenne.data.examinations import record_examination
     from perenne.data.fields import infer_fields, task_of, to_columns
-    from perenne.data.model import DataProfile
+    from perenne.data.model import Anomaly, DataProfile
     from perenne.data.model import FieldGuess as FieldGuess
     from perenne.data.model import Snapshot as Snapshot
     from perenne.data.profiles import profile_table
     from perenne.data.service import take_snapshot
-    from perenne.data.snapshots import get_snapshot, read_snapshot, record_snapshot, write_snapshot
+    from perenne.data.snapshots import get_snapshot, read_snapshot, write_snapshot
     from perenne.data.sources import read_source
     from perenne.data.validation import validate
 
 _ROOMS = {
+    "Anomaly": "model",
     "DataProfile": "model",
     "get_snapshot": "snapshots",
     "infer_fields": "fields",
     "profile_table": "profiles",
     "read_snapshot": "snapshots",
     "read_source": "sources",
-    "record_snapshot": "snapshots",
+    "record_examination": "examinations",
     "take_snapshot": "service",
     "task_of": "fields",
     "to_columns": "fields",
@@ -36,13 +41,15 @@ _ROOMS = {
 }
 
 __all__ = [
+    "Anomaly",
     "DataProfile",
     "get_snapshot",
     "infer_fields",
     "profile_table",
     "read_snapshot",
     "read_source",
-    "record_snapshot",
+    "record_examination",
+    "summary",
     "take_snapshot",
     "task_of",
     "to_columns",
@@ -52,6 +59,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "summary":
+        return import_module(f"{__name__}.summary")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -1,17 +1,24 @@
 """`perenne data list|show|snapshot|profile|schema|validate`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
+import msgspec
 
 from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time, parse_time
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.data import service
-from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Severity, Snapshot
+from perenne.data.drawing import sketch, sparkline
+from perenne.data.examinations import find_examination, read_findings, read_profile, record_examination
+from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Examination, Severity, Snapshot
 from perenne.data.snapshots import get_snapshot, list_snapshots
 from perenne.storage.workspace import Workspace
+
+_FINDINGS = 10
 
 
 @click.group()
@@ -49,11 +56,48 @@ def _row(snapshot: Snapshot) -> dict[str, Any]:
 @click.argument("snapshot")
 @click.pass_obj
 def show(workspace: Workspace, snapshot: str) -> Result:
-    """Show a snapshot: where it came from, and its columns."""
+    """Show a snapshot: where it came from, what was found in it, and a line with a picture for each column."""
     with workspace.database.read() as tx:
         found = get_snapshot(tx, snapshot)
-    columns = ", ".join(f"{column.name} {column.type}" for column in found.columns)
-    return Result(found, shown=_row(found) | {"id": found.id, "columns": columns})
+        examined = find_examination(tx, found)
+    if examined is None:
+        columns = [{"column": column.name, "type": column.type} for column in found.columns]
+        note = f"{_told_of(found)}\nnobody has looked into it: `perenne data profile {found.id[:12]}` does"
+        return Result(_Shown(found, None, None, ()), note=note, shown=columns)
+    profile = read_profile(workspace.objects, examined.profile)
+    findings = read_findings(workspace.objects, examined.findings) if examined.findings else ()
+    note = "\n".join([_told_of(found), _judged(examined, findings), _page(found)])
+    value = _Shown(found, examined, profile, findings)
+    return Result(value, note=note, shown=[_described(column) for column in profile.columns])
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    """A snapshot with all that was found in it."""
+
+    snapshot: Snapshot
+    examination: Examination | None
+    profile: DataProfile | None
+    findings: tuple[Anomaly, ...]
+
+
+def _told_of(snapshot: Snapshot) -> str:
+    size = f"{snapshot.rows:,} rows, {len(snapshot.columns):,} columns, {snapshot.bytes:,} bytes"
+    return f"{snapshot.dataset} {snapshot.id}\n{size}, taken {format_time(snapshot.created)} from {snapshot.source}"
+
+
+def _judged(examined: Examination, findings: Sequence[Anomaly]) -> str:
+    if examined.findings is None:
+        return "held against no schema yet"
+    against = f"snapshot {examined.baseline[:12]}" if examined.baseline else "its own schema"
+    if not findings:
+        return f"keeps every rule of {against}"
+    lines = [f"{finding.severity.value}: {finding.sentence}" for finding in findings[:_FINDINGS]]
+    more = [f"and {len(findings) - _FINDINGS} more"] if len(findings) > _FINDINGS else []
+    return "\n".join([f"{examined.errors} errors, {examined.warnings} warnings against {against}", *lines, *more])
+
+
+def _page(snapshot: Snapshot) -> str:
+    return f"on the page: /data/{quote(snapshot.dataset, safe='')}?snapshot={snapshot.id[:12]}"
 
 
 @data.command("snapshot")
@@ -61,10 +105,11 @@ def show(workspace: Workspace, snapshot: str) -> Result:
 @click.option("--dataset", help="What the rows are called; the file's name if not given.")
 @click.pass_obj
 def snapshot_(workspace: Workspace, file: Path, dataset: str | None) -> Result:
-    """Keep the rows of a file for good."""
+    """Keep the rows of a file for good, with their profile."""
     name = dataset or file.name.partition(".")[0]
     taken = service.take_snapshot(workspace.database, workspace.objects, local_principal(), file, dataset=name)
-    return Result(taken, shown=_row(taken) | {"id": taken.id})
+    _look(workspace, taken, None)
+    return Result(taken, note=_page(taken), shown=_row(taken) | {"id": taken.id})
 
 
 @data.command()
@@ -82,10 +127,30 @@ def profile(workspace: Workspace, source: str, target: str | None) -> Result:
 
 
 def _profile(workspace: Workspace, source: str, target: str | None) -> DataProfile:
+    """Describe a file, or a snapshot, whose profile is kept."""
     from perenne.data.profiles import profile_table
 
     table, digest = service.find_rows(workspace.database, workspace.objects, source)
-    return profile_table(table, target=target, dataset=source, digest=digest)
+    if not digest:
+        return profile_table(table, target=target, dataset=source, digest=digest)
+    with workspace.database.read() as tx:
+        taken = get_snapshot(tx, digest)
+    return _look(workspace, taken, target)
+
+
+def _look(workspace: Workspace, taken: Snapshot, target: str | None, findings: Sequence[Anomaly] | None = None) -> DataProfile:
+    """Describe a snapshot and keep what was found; the same look is taken once."""
+    from perenne.data.profiles import profile_table
+    from perenne.data.snapshots import read_snapshot
+
+    with workspace.database.read() as tx:
+        known = find_examination(tx, taken)
+    profile = read_profile(workspace.objects, known.profile) if known is not None else None
+    if profile is None or (target is not None and target != profile.target):
+        table = read_snapshot(workspace.objects, taken.id)
+        profile = profile_table(table, target=target, dataset=taken.dataset, digest=taken.id)
+    record_examination(workspace.database, workspace.objects, local_principal(), profile, findings=findings)
+    return profile
 
 
 def _described(column: ColumnProfile) -> dict[str, Any]:
@@ -103,6 +168,7 @@ def _described(column: ColumnProfile) -> dict[str, Any]:
         "type": column.type,
         "missing": column.nulls,
         "distinct": column.distinct,
+        "shape": sparkline(sketch(column)),
         "values": spread,
         "tells of target": told,
         "flags": " ".join(column.flags),
@@ -141,8 +207,12 @@ def validate(
         rules = read_schema(file.read_text(encoding="utf-8"), file.name)
     else:
         rules = infer_schema(_profile(workspace, str(baseline), None))
-    table, _ = service.find_rows(workspace.database, workspace.objects, source)
+    table, digest = service.find_rows(workspace.database, workspace.objects, source)
     found = find_anomalies(table, rules, key=key, until=None if until is None else parse_time(until))
+    if digest:
+        with workspace.database.read() as tx:
+            taken = get_snapshot(tx, digest)
+        _look(workspace, taken, None, found)
     errors = sum(anomaly.severity is Severity.ERROR for anomaly in found)
     note = f"{errors} errors, {len(found) - errors} warnings" if found else "keeps every rule"
     return Result(found, EXIT_FINDINGS if errors else 0, note, [_told(anomaly) for anomaly in found])

@@ -47,6 +47,39 @@ class Snapshot(msgspec.Struct, frozen=True):
     created: int
 
 
+class Examination(msgspec.Struct, frozen=True):
+    """What was found in a snapshot when it was looked at last.
+
+    Attributes
+    ----------
+    snapshot, dataset : str
+        Which rows, and as data of what.
+    profile : str
+        Digest of the object that holds the profile.
+    first, last : int, optional
+        The earliest and latest time of its rows, in microseconds since 1970; None if no column says when a row was known.
+    findings : str, optional
+        Digest of the object that holds the anomalies; None if it was held against no schema.
+    errors, warnings : int, optional
+        How many of them there are.
+    baseline : str
+        The snapshot whose schema it was held against; empty for its own, or one that was written by hand.
+    examined : int
+        When.
+    """
+
+    snapshot: str
+    dataset: str
+    profile: str
+    first: int | None
+    last: int | None
+    findings: str | None
+    errors: int | None
+    warnings: int | None
+    baseline: str
+    examined: int
+
+
 class SourceFile(msgspec.Struct, frozen=True):
     """A file as it was when it was read, and what its rows became.
 

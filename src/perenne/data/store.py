@@ -1,9 +1,16 @@
-"""The tables of snapshots and of the files they were read from."""
+"""The tables of snapshots, of what was found in them, and of the files they were read from."""
+
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from perenne.data.model import ColumnType, Snapshot, SourceFile
+from perenne.data.model import ColumnType, Examination, Snapshot, SourceFile
+from perenne.storage import links
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.finding import find_names
+from perenne.storage.links import Kind, sources
+from perenne.storage.names import chosen
 
 snapshot = sa.Table(
     "snapshot",
@@ -31,6 +38,21 @@ source_file = sa.Table(
     sa.Column("inode", sa.BigInteger, nullable=False),
     sa.Column("digest", sa.Text, nullable=False),
     *(sa.Column(name, sa.BigInteger) for name in ("before", "first", "last", "after")),
+)
+
+examination = sa.Table(
+    "snapshot_examination",
+    metadata,
+    sa.Column("snapshot", sa.Text, primary_key=True),
+    sa.Column("dataset", sa.Text, primary_key=True),
+    sa.Column("profile", sa.Text, nullable=False),
+    sa.Column("first", sa.BigInteger),
+    sa.Column("last", sa.BigInteger),
+    sa.Column("findings", sa.Text),
+    sa.Column("errors", sa.BigInteger),
+    sa.Column("warnings", sa.BigInteger),
+    sa.Column("baseline", sa.Text, nullable=False),
+    sa.Column("examined", sa.BigInteger, nullable=False),
 )
 
 _columns = [snapshot.c[name] for name in Snapshot.__struct_fields__]
@@ -62,6 +84,30 @@ def newest(tx: Transaction, dataset: str | None, limit: int) -> list[Snapshot]:
     return [read_struct(Snapshot, row) for row in tx.execute(query)]
 
 
+def count(tx: Transaction, since: int, projects: Collection[str]) -> tuple[int, int, int]:
+    """Count datasets, snapshots, and snapshots taken since an instant, of everything or of what was taken for projects."""
+    new = sa.func.count().filter(snapshot.c.created >= since)
+    columns: tuple[sa.ColumnElement[int], ...] = (sa.func.count(snapshot.c.dataset.distinct()), sa.func.count(), new)
+    row: Any = tx.execute(sa.select(*columns).select_from(snapshot).where(*_taken_for(projects))).one()
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def find_datasets(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
+    """Return the names of datasets that begin with a text or hold it."""
+    return find_names(tx, snapshot.c.dataset, text, limit, _taken_for(projects))
+
+
+def find_snapshots(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[Snapshot]:
+    """Read the snapshots whose id begins with a text."""
+    ids = find_names(tx, snapshot.c.id, text, limit, _taken_for(projects), inside=False)
+    query = sa.select(*_columns).where(snapshot.c.id.in_(chosen(ids))).order_by(snapshot.c.id, snapshot.c.dataset)
+    return [read_struct(Snapshot, row) for row in tx.execute(query)]
+
+
+def _taken_for(projects: Collection[str]) -> "list[sa.ColumnElement[bool]]":
+    return [snapshot.c.id.in_(sources(Kind.SNAPSHOT, "taken_for", Kind.PROJECT, chosen(projects)))] if projects else []
+
+
 def find_file(tx: Transaction, path: str, selection: str) -> SourceFile | None:
     """Read what is remembered of a file, if anything is."""
     table = source_file.c
@@ -74,3 +120,119 @@ def save_file(tx: Transaction, file: SourceFile) -> None:
     """Remember a file in place of what was remembered of it before."""
     tx.execute(source_file.delete().where(source_file.c.path == file.path, source_file.c.selection == file.selection))
     tx.execute(source_file.insert(), {name: getattr(file, name) for name in SourceFile.__struct_fields__})
+
+
+class Newest(NamedTuple):
+    """The newest snapshot of a dataset, how many there are of it, and what was found in it."""
+
+    snapshot: Snapshot
+    taken: int
+    examination: Examination | None
+
+
+class Wanted(NamedTuple):
+    """Which datasets: of some projects or of all, whose name has a text in it."""
+
+    projects: Collection[str] | None = None
+    find: str = ""
+
+
+def save_examination(tx: Transaction, found: Examination) -> None:
+    """Keep what was found in a snapshot in place of what was found before."""
+    table = examination.c
+    tx.execute(examination.delete().where(table.snapshot == found.snapshot, table.dataset == found.dataset))
+    tx.execute(examination.insert(), {name: getattr(found, name) for name in Examination.__struct_fields__})
+
+
+def examinations(tx: Transaction, snapshots: Iterable[str], dataset: str) -> dict[str, Examination]:
+    """Read what was found in some snapshots of a dataset, by snapshot."""
+    table = examination.c
+    query = sa.select(*_examined).where(table.snapshot.in_(list(snapshots)), table.dataset == dataset)
+    return {row.snapshot: read_struct(Examination, row) for row in tx.execute(query)}
+
+
+_examined = [examination.c[name] for name in Examination.__struct_fields__]
+_ORDERS: dict[str, "tuple[sa.ColumnElement[Any], ...]"] = {
+    "name": (snapshot.c.dataset,),
+    "rows": (snapshot.c.rows.desc(), snapshot.c.dataset),
+    "newest": (snapshot.c.created.desc(), snapshot.c.dataset),
+    "findings": (sa.func.coalesce(examination.c.errors, -1).desc(), examination.c.warnings.desc(), snapshot.c.dataset),
+}
+ORDERS = tuple(_ORDERS)
+
+
+def _visible(projects: Collection[str] | None) -> "sa.ColumnElement[bool]":
+    """Tell whether a snapshot was taken for one of some projects."""
+    if projects is None:
+        return sa.true()
+    link = links.table.c
+    return sa.exists().where(
+        link.source_kind == links.Kind.SNAPSHOT,
+        link.source == snapshot.c.id,
+        link.relation == links.TAKEN_FOR,
+        link.target.in_(list(projects)),
+    )
+
+
+def newest_of_each(tx: Transaction, wanted: Wanted, order: str, offset: int, limit: int) -> list[Newest]:
+    """Read the newest snapshot of each dataset, in an order of `ORDERS`."""
+    per_dataset = snapshot.c.dataset
+    place = sa.func.row_number().over(partition_by=per_dataset, order_by=(snapshot.c.created.desc(), snapshot.c.id))
+    taken = sa.func.count().over(partition_by=per_dataset)
+    ranked = sa.select(snapshot.c.id, per_dataset, place.label("place"), taken.label("taken")).where(*_asked(wanted)).subquery()
+    query = (
+        sa.select(*_columns, ranked.c.taken, *_examined)
+        .join(ranked, (ranked.c.id == snapshot.c.id) & (ranked.c.dataset == snapshot.c.dataset))
+        .outerjoin(examination, (examination.c.snapshot == snapshot.c.id) & (examination.c.dataset == snapshot.c.dataset))
+        .where(ranked.c.place == 1)
+        .order_by(*_ORDERS[order])
+        .offset(offset)
+        .limit(limit)
+    )
+    return [_newest(row) for row in tx.execute(query)]
+
+
+def _newest(row: "sa.Row[Any]") -> Newest:
+    width = len(_columns)
+    found = row[width + 1 :]
+    return Newest(Snapshot(*row[:width]), row[width], None if found[0] is None else Examination(*found))
+
+
+def _asked(wanted: Wanted) -> "tuple[sa.ColumnElement[bool], ...]":
+    named = snapshot.c.dataset.icontains(wanted.find, autoescape=True) if wanted.find else sa.true()
+    return _visible(wanted.projects), named
+
+
+def count_datasets(tx: Transaction, wanted: Wanted) -> int:
+    """Count the datasets that there are."""
+    return tx.scalar(sa.select(sa.func.count(snapshot.c.dataset.distinct())).where(*_asked(wanted))) or 0
+
+
+def window_of(
+    tx: Transaction, dataset: str, projects: Collection[str] | None, offset: int, limit: int
+) -> tuple[list[Snapshot], int]:
+    """Read the snapshots of a dataset that were taken for some projects, newest first, and count all of them."""
+    where = (snapshot.c.dataset == dataset, _visible(projects))
+    query = sa.select(*_columns).where(*where).order_by(snapshot.c.created.desc(), snapshot.c.id).offset(offset).limit(limit)
+    total = tx.scalar(sa.select(sa.func.count()).select_from(snapshot).where(*where)) or 0
+    return [read_struct(Snapshot, row) for row in tx.execute(query)], total
+
+
+def named(tx: Transaction, identities: Iterable[str]) -> dict[str, Snapshot]:
+    """Read snapshots by their ids; of one that several datasets have, the oldest record."""
+    query = sa.select(*_columns).where(snapshot.c.id.in_(list(identities))).order_by(snapshot.c.created.desc())
+    return {row.id: read_struct(Snapshot, row) for row in tx.execute(query)}
+
+
+def projects_of(tx: Transaction, identities: Iterable[str]) -> dict[str, list[str]]:
+    """Tell for which projects some snapshots were taken, by snapshot."""
+    link = links.table.c
+    found: dict[str, list[str]] = {}
+    query = (
+        sa.select(link.source, link.target)
+        .where(link.source_kind == links.Kind.SNAPSHOT, link.source.in_(list(identities)), link.relation == links.TAKEN_FOR)
+        .order_by(link.target)
+    )
+    for row in tx.execute(query):
+        found.setdefault(row.source, []).append(row.target)
+    return found

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from perenne.monitoring import discarding, events, labels, notify, summary, tallies
     from perenne.monitoring.intake import collect
     from perenne.monitoring.judge import judge_due
-    from perenne.monitoring.model import Alert, AlertLine
+    from perenne.monitoring.model import Alert, AlertLine, BoundState, WindowVerdict
     from perenne.monitoring.realising import realise
     from perenne.monitoring.service import deployment_health, drift_at, watch
 
 _ROOMS = {
     "Alert": "model",
     "AlertLine": "model",
+    "BoundState": "model",
+    "WindowVerdict": "model",
     "collect": "intake",
     "deployment_health": "service",
     "drift_at": "service",
@@ -34,6 +36,8 @@ _WHOLE_ROOMS = ("discarding", "events", "labels", "notify", "summary", "tallies"
 __all__ = [
     "Alert",
     "AlertLine",
+    "BoundState",
+    "WindowVerdict",
     "collect",
     "deployment_health",
     "discarding",

@@ -1,12 +1,14 @@
 """The SQL of alerts: what each window said about each rule, the alerts, and the silences."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
-from perenne.monitoring.model import Alert, AlertLine, Outcome, Silence, WindowKey
-from perenne.monitoring.store import alert, outcome, read_named, silence, values_of
+from perenne.core.paging import Page
+from perenne.monitoring.model import Alert, AlertLine, AlertState, Outcome, Severity, Silence, WindowKey
+from perenne.monitoring.store import alert, outcome, read_named, silence, values_of, watch
 from perenne.storage.database import Transaction, read_struct
+from perenne.storage.finding import find_names
 from perenne.storage.names import chosen
 
 _line_columns = [alert.c[name] for name in AlertLine.__struct_fields__]
@@ -71,6 +73,39 @@ def list_alerts(
     return [read_named(Alert, row) for row in tx.execute(query)]
 
 
+def page(
+    tx: Transaction, window: Page, *, state: str = "", severity: str = "", deployments: Iterable[str] | None = None
+) -> tuple[list[Alert], int]:
+    """Read a window of the alerts, those that are open first, then the newest, and count all of them."""
+    where: list[sa.ColumnElement[bool]] = []
+    if state in ("open", "ended"):
+        where.append(alert.c.ended.is_(None) if state == "open" else alert.c.ended.is_not(None))
+    elif state:
+        where.append(alert.c.state == AlertState(state))
+    if severity:
+        where.append(alert.c.severity == Severity(severity))
+    if deployments is not None:
+        where.append(alert.c.deployment.in_(chosen(deployments)))
+    order = (sa.case((alert.c.ended.is_(None), 0), else_=1), alert.c.id.desc())
+    query = sa.select(*_alert_columns).where(*where).order_by(*order).offset(window.offset).limit(window.limit)
+    total = tx.scalar(sa.select(sa.func.count()).select_from(alert).where(*where))
+    return [read_named(Alert, row) for row in tx.execute(query)], int(total or 0)
+
+
+def count_open(tx: Transaction, deployments: Iterable[str] | None = None) -> dict[str, int]:
+    """Count the open alerts by state."""
+    query = sa.select(alert.c.state, sa.func.count().label("number")).where(alert.c.ended.is_(None)).group_by(alert.c.state)
+    if deployments is not None:
+        query = query.where(alert.c.deployment.in_(chosen(deployments)))
+    return {row.state.value: int(row.number) for row in tx.execute(query)}
+
+
+def some_alerts(tx: Transaction, identities: Iterable[str]) -> list[Alert]:
+    """Read some alerts, newest first."""
+    query = sa.select(*_alert_columns).where(alert.c.id.in_(chosen(identities))).order_by(alert.c.id.desc())
+    return [read_named(Alert, row) for row in tx.execute(query)]
+
+
 def open_lines(tx: Transaction, deployments: Iterable[str] | None = None) -> list[AlertLine]:
     """Read what is open, newest first, of some deployments or of all."""
     query = sa.select(*_line_columns).where(alert.c.ended.is_(None)).order_by(alert.c.id.desc())
@@ -79,9 +114,32 @@ def open_lines(tx: Transaction, deployments: Iterable[str] | None = None) -> lis
     return [read_struct(AlertLine, row) for row in tx.execute(query)]
 
 
+def find_lines(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[AlertLine]:
+    """Read alerts whose id begins with a text, then open ones of deployments that are called so; of some projects, if named."""
+    mine = sa.select(watch.c.deployment).where(watch.c.project.in_(chosen(projects)))
+    only = [alert.c.deployment.in_(mine)] if projects else []
+    query = sa.select(*_line_columns).order_by(alert.c.id.desc()).limit(limit)
+    ids = find_names(tx, alert.c.id, text, limit, only, inside=False)
+    found = [read_struct(AlertLine, row) for row in tx.execute(query.where(alert.c.id.in_(chosen(ids))))]
+    named = (alert.c.ended.is_(None), alert.c.deployment.icontains(text, autoescape=True))
+    more = [read_struct(AlertLine, row) for row in tx.execute(query.where(*named, *only))]
+    return [*found, *(line for line in more if line not in found)][:limit]
+
+
+def some_lines(tx: Transaction, ids: Iterable[str]) -> list[AlertLine]:
+    """Read alerts by their ids, a line each."""
+    return [read_struct(AlertLine, row) for row in tx.execute(sa.select(*_line_columns).where(alert.c.id.in_(chosen(ids))))]
+
+
 def save_silence(tx: Transaction, row: Silence) -> None:
     """Add a silence."""
     tx.execute(silence.insert(), values_of(row))
+
+
+def silences_of(tx: Transaction, deployments: Iterable[str], now: int) -> list[Silence]:
+    """Read the silences of some deployments that have not ended, the longest last."""
+    where = (silence.c.deployment.in_(chosen(deployments)), silence.c.until > now)
+    return [read_struct(Silence, row) for row in tx.execute(sa.select(*_silence_columns).where(*where).order_by(silence.c.until))]
 
 
 def silences(tx: Transaction, deployment: str, now: int) -> list[Silence]:

@@ -12,7 +12,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.clock import format_time, parse_time
 from perenne.core.errors import Invalid
-from perenne.monitoring import row_store
+from perenne.monitoring import row_store, store
 from perenne.monitoring.row_store import BatchRow
 from perenne.stats.levels import level_text
 from perenne.storage.database import Transaction
@@ -175,6 +175,27 @@ def _bad(number: int, problem: str, code: str) -> Invalid:
     return Invalid(
         f"labels, row {number}: {problem}", code=code, hint="nothing of this batch was kept; mend the row and send it again"
     )
+
+
+class KnownLabel(msgspec.Struct, frozen=True):
+    """What became of a prediction, as text, and when that became known."""
+
+    label: str
+    time: int | None
+
+
+def find_label(
+    workspace: Workspace, deployment: str, variant: str, version: str, prediction_id: str, instant: int
+) -> KnownLabel | None:
+    """Return the label of a prediction of an instant; None if none has come, or the version was not watched."""
+    with workspace.database.read() as tx:
+        watched = store.find_watch(tx, deployment, version)
+        kept = None if watched is None else row_store.find_labels(tx, watched.window(variant, instant))
+    if kept is None:
+        return None
+    table = read_labels(workspace.objects.get(kept.labels)).select(["prediction_id", "label", "time"])
+    rows = [row for row in table.to_pylist() if row["prediction_id"] == prediction_id]
+    return KnownLabel(rows[-1]["label"], rows[-1]["time"]) if rows else None
 
 
 def write_labels(table: "pa.Table") -> bytes:

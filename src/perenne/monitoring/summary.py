@@ -1,12 +1,16 @@
 """How deployments stand, asked for many at once: the number of statements does not depend on how many there are."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
-from perenne.monitoring import alert_store, store
-from perenne.monitoring.model import AlertLine, WindowVerdict, state_word
+from perenne.monitoring import alert_store, recent_store, store
+from perenne.monitoring.model import Alert, AlertLine, WindowVerdict, state_word
+from perenne.monitoring.operational import latency_quantile
+from perenne.monitoring.recent_store import RecentMetric, RecentWindow
 from perenne.storage.database import Transaction
+
+RECENT_WINDOWS = 24
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +20,24 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     alerts: int
     newest: WindowVerdict | None
+
+
+class Recent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a deployment's champions did of late.
+
+    Attributes
+    ----------
+    windows : tuple of RecentWindow
+        Those that were judged, oldest first.
+    p95_ms : float or None
+        Of the newest of them: the latency that 95 % of the requests stayed under.
+    realised : dict
+        By metric, what labels said last within these windows; only where enough of them came.
+    """
+
+    windows: tuple[RecentWindow, ...]
+    p95_ms: float | None
+    realised: dict[str, RecentMetric]
 
 
 def watched(tx: Transaction, *, after: str = "", limit: int | None = None) -> list[str]:
@@ -45,9 +67,54 @@ def states(tx: Transaction) -> dict[str, str]:
     }
 
 
+def recent(
+    tx: Transaction, deployments: Iterable[str], metrics: Iterable[str] = (), *, windows: int = RECENT_WINDOWS
+) -> dict[str, Recent]:
+    """Tell what the champions of some deployments did in their newest windows; one without a judged window is left out.
+
+    Parameters
+    ----------
+    metrics : iterable of str
+        What to tell of labels: names of metrics over all rows.
+    """
+    names = list(deployments)
+    found = recent_store.windows(tx, names, windows)
+    realised: dict[str, dict[str, RecentMetric]] = {}
+    for item in recent_store.metrics(tx, names, windows, metrics):
+        if item.trusted:  # oldest first: the newest stays
+            realised.setdefault(item.deployment, {})[item.metric] = item
+    return {name: _recent(rows, realised.get(name, {})) for name, rows in found.items()}
+
+
+def _recent(windows: list[RecentWindow], realised: dict[str, RecentMetric]) -> Recent:
+    newest = windows[-1]
+    p95 = latency_quantile(newest.latency, 0.95) if newest.requests else None
+    return Recent(windows=tuple(windows), p95_ms=p95, realised=realised)
+
+
+def champion_verdicts(tx: Transaction, deployment: str, limit: int) -> list[WindowVerdict]:
+    """Read the verdicts on the newest windows of a deployment's champions, whichever version they were of, newest first."""
+    return recent_store.verdicts(tx, deployment, limit)
+
+
+def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] = ()) -> list[AlertLine]:
+    """Find alerts by the beginning of their id, and open ones by a piece of their deployment's name."""
+    return alert_store.find_lines(tx, text, limit, projects)
+
+
+def some(tx: Transaction, ids: Iterable[str]) -> dict[str, AlertLine]:
+    """Read alerts by their ids, a line each; what does not exist is left out."""
+    return {line.id: line for line in alert_store.some_lines(tx, ids)}
+
+
 def open_lines(tx: Transaction, deployments: Iterable[str] | None = None) -> list[AlertLine]:
     """List the alerts that are pending or firing, newest first, in a line each: all of them, without their causes."""
     return alert_store.open_lines(tx, deployments)
+
+
+def alerts_of(tx: Transaction, identities: Iterable[str]) -> list[Alert]:
+    """Read some alerts, newest first; one that does not exist is left out."""
+    return alert_store.some_alerts(tx, identities)
 
 
 def _by_deployment(lines: Iterable[AlertLine]) -> dict[str, list[AlertLine]]:

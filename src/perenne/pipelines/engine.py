@@ -53,6 +53,7 @@ class PipelineRun:
     output: Any
     steps: list[StepRecord]
     error: BaseException | None = field(default=None, repr=False)
+    _read: Callable[[str], Any] = field(default=lambda step: None, repr=False)
 
     @property
     def hits(self) -> int:
@@ -64,6 +65,10 @@ class PipelineRun:
         if self.error is not None:
             raise self.error
         return self.output
+
+    def value(self, step: str) -> Any:
+        """Return what a step returned, also of a run that failed later on; None if it has no result."""
+        return self._read(step)
 
 
 class Engine:
@@ -148,7 +153,8 @@ class Engine:
             execution.run()
             if execution.failure is not None:
                 span.fail(type(execution.failure).__qualname__, str(execution.failure))
-        return PipelineRun(run, execution.state, execution.output, [task.record() for task in plan.tasks], execution.failure)
+        records = [task.record() for task in plan.tasks]
+        return PipelineRun(run, execution.state, execution.output, records, execution.failure, plan.read)
 
     def close(self) -> None:
         """End child processes; remove the scratch folder, with the files and folders among the outputs of earlier runs.

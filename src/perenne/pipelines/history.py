@@ -1,12 +1,15 @@
 """Reading what was run: runs with their counts, and the steps of one run."""
 
+from collections.abc import Iterable, Sequence
+
 import msgspec
 import sqlalchemy as sa
 
 from perenne.core.errors import NotFound
 from perenne.pipelines.artifacts import from_row
-from perenne.pipelines.store import flow_run, run_step, step
+from perenne.pipelines.store import edge, flow_run, run_step, step
 from perenne.storage.database import Transaction, read_struct
+from perenne.storage.names import chosen
 
 
 class RunSummary(msgspec.Struct, frozen=True):
@@ -37,15 +40,48 @@ class StepSummary(msgspec.Struct, frozen=True):
     error: str
 
 
-def runs(tx: Transaction, *, limit: int = 50) -> list[RunSummary]:
-    """Return runs, newest first."""
+def runs(
+    tx: Transaction, *, limit: int = 50, offset: int = 0, where: Sequence["sa.ColumnElement[bool]"] = ()
+) -> list[RunSummary]:
+    """Return runs, newest first: those that fit, see `fitting`."""
     order = (flow_run.c.started.desc(), flow_run.c.id.desc())
     mine = run_step.c.run == flow_run.c.id
     steps = sa.select(sa.func.count()).where(mine).scalar_subquery()
     hits = sa.select(sa.func.count()).where(mine, run_step.c.hit).scalar_subquery()
     columns = (flow_run.c.id, flow_run.c.flow, flow_run.c.args, flow_run.c.state, flow_run.c.started, flow_run.c.ended)
-    query = sa.select(*columns, steps, hits).order_by(*order).limit(limit)
+    query = sa.select(*columns, steps, hits).where(*where).order_by(*order).limit(limit).offset(offset)
     return [read_struct(RunSummary, row) for row in tx.execute(query)]
+
+
+def fitting(ids: Iterable[str] | None, state: str = "", text: str = "") -> list["sa.ColumnElement[bool]"]:
+    """Return the conditions of a filter: only those ids unless None, a state, a piece of the pipeline's name or the run's id."""
+    where: list[sa.ColumnElement[bool]] = [] if ids is None else [flow_run.c.id.in_(chosen(ids))]
+    if state:
+        where.append(flow_run.c.state == state)
+    if text:
+        named = (flow_run.c.flow, flow_run.c.id, flow_run.c.args)
+        where.append(sa.or_(*(column.icontains(text, autoescape=True) for column in named)))
+    return where
+
+
+def count(tx: Transaction, where: Sequence["sa.ColumnElement[bool]"]) -> int:
+    """Count the runs that fit."""
+    return int(tx.scalar(sa.select(sa.func.count()).select_from(flow_run).where(*where)) or 0)
+
+
+def find(tx: Transaction, run: str) -> RunSummary | None:
+    """Return one run, None if there is no such one."""
+    return next(iter(runs(tx, limit=1, where=[flow_run.c.id == run])), None)
+
+
+def get(tx: Transaction, run: str) -> RunSummary:
+    """Return one run. Raises NotFound."""
+    found = find(tx, run)
+    if found is None:
+        raise NotFound(
+            f"no pipeline run {run[:100]!r}", code="pipelines.run_not_found", hint="`perenne pipeline list` shows the runs"
+        )
+    return found
 
 
 def steps(tx: Transaction, run: str) -> list[StepSummary]:
@@ -56,8 +92,7 @@ def steps(tx: Transaction, run: str) -> list[StepSummary]:
     NotFound
         If there is no such run.
     """
-    if tx.scalar(sa.select(flow_run.c.id).where(flow_run.c.id == run)) is None:
-        raise NotFound(f"no pipeline run {run!r}", code="pipelines.run_not_found", hint="`perenne pipeline list` shows the runs")
+    get(tx, run)
     columns = (step.c.state, step.c.attempt, step.c.started, step.c.ended, step.c.cpu, step.c.out, step.c.error)
     query = (
         sa.select(run_step.c.label, run_step.c.key, run_step.c.hit, *columns)
@@ -66,6 +101,16 @@ def steps(tx: Transaction, run: str) -> list[StepSummary]:
         .order_by(run_step.c.ordinal)
     )
     return [_summary(row) for row in tx.execute(query)]
+
+
+def sources(tx: Transaction, run: str) -> dict[str, tuple[str, ...]]:
+    """Return the keys of the steps of a run, each with those steps of it whose results it takes."""
+    mine = sa.select(run_step.c.key).where(run_step.c.run == run)
+    query = sa.select(edge.c.key, edge.c.src).distinct().where(edge.c.key.in_(mine), edge.c.src.in_(mine))
+    found: dict[str, list[str]] = {}
+    for row in tx.execute(query.order_by(edge.c.key, edge.c.src)):
+        found.setdefault(row.key, []).append(row.src)
+    return {key: tuple(keys) for key, keys in found.items()}
 
 
 def _summary(row: "sa.Row[tuple[object, ...]]") -> StepSummary:

@@ -192,6 +192,11 @@ class Plan:
         """Return the value a reference stands for."""
         return select(reference, self.load(self.task(reference)))
 
+    def read(self, label: str) -> Any:
+        """Return the result of the step of a name; None if it has none."""
+        task = next((task for task in self.tasks if task.label == label and task.output is not None), None)
+        return None if task is None else self.load(task)
+
     def load(self, task: Task) -> Any:
         """Return a task's result."""
         assert task.output is not None

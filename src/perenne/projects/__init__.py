@@ -2,7 +2,8 @@
 
 `model` holds the words (Objective, Guardrail, triggers, policies, Window), `declarations` the `Project` that collects what a
 `project.py` declares, `expect` expectations of data, `loading` reads a project from its folder, `bundles` keeps the folder for
-workers elsewhere, `service` keeps what it said.
+workers elsewhere, `service` keeps what it said and tells what it leaves unsaid, `plan` holds its milestones against what
+happened.
 """
 
 from importlib import import_module
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
         Missed,
         NewData,
         Objective,
+        Person,
+        PlanState,
+        Proof,
         RetrainPolicy,
         Superior,
         Trigger,
@@ -44,8 +48,11 @@ _ROOMS = {
     "Model": "declarations",
     "NewData": "model",
     "Objective": "model",
+    "Person": "model",
+    "PlanState": "model",
     "Project": "declarations",
     "ProjectRecord": "store",
+    "Proof": "model",
     "RetrainPolicy": "model",
     "Superior": "model",
     "Trigger": "model",
@@ -72,8 +79,11 @@ __all__ = [
     "Model",
     "NewData",
     "Objective",
+    "Person",
+    "PlanState",
     "Project",
     "ProjectRecord",
+    "Proof",
     "RetrainPolicy",
     "Superior",
     "Trigger",

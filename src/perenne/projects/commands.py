@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.projects import service
+from perenne.projects import plan, service
 from perenne.projects.loading import load_project
 from perenne.storage.workspace import Workspace
 
@@ -33,11 +34,13 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[Any]:
 @click.argument("name", required=False)
 @click.pass_obj
 def show(workspace: Workspace, name: str | None) -> Any:
-    """Show a project: by its name, or the one of this folder."""
+    """Show a project, its plan held against what happened: by its name, or the one of this folder."""
     if name is None:
         name = load_project(Path.cwd()).project.name
     with workspace.database.read() as tx:
-        return service.get_project(tx, name)
+        record = service.get_project(tx, name)
+        lines = plan.standing(tx, record)
+    return msgspec.structs.asdict(record) | {"plan": lines}
 
 
 @project.command()

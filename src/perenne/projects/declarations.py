@@ -3,15 +3,16 @@
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from perenne.core.clock import DAY, parse_duration
 from perenne.core.errors import Invalid
 from perenne.projects.expect import Expectation
-from perenne.projects.model import Guardrail, Milestone, Objective, RetrainPolicy, Window
+from perenne.projects.model import Guardrail, Milestone, Objective, Person, Proof, RetrainPolicy, Window
 
+T = TypeVar("T")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -90,7 +91,9 @@ class Project:
     scope : str
         What is in and out of it.
     plan : sequence of Milestone
-        Dates and what is to be there by then.
+        Dates, what is to be there by then, and what proves it.
+    people : sequence of Person
+        Who takes part, and as what.
     window : str
         The length of a monitoring window.
 
@@ -109,6 +112,7 @@ class Project:
         guardrails: Sequence[Guardrail] = (),
         scope: str = "",
         plan: Sequence[Milestone] = (),
+        people: Sequence[Person] = (),
         window: str = "1d",
     ) -> None:
         if not _NAME.fullmatch(name):
@@ -123,7 +127,8 @@ class Project:
         self.objectives = _bounds(objectives, Objective)
         self.guardrails = _bounds(guardrails, Guardrail)
         self.scope = scope
-        self.plan = tuple(plan)
+        self.plan = tuple(_milestones(plan))
+        self.people = _all_of(people, Person, "people")
         self.window = parse_duration(window)
         if DAY % self.window and self.window % DAY:
             raise Invalid(f"window {window!r} does not fit into days", code="project.window", hint="for example 1h, 6h, 1d, 7d")
@@ -209,6 +214,25 @@ def _bounds(bounds: Sequence[Any], kind: type) -> tuple[Any, ...]:
         if identities.count(identity) > 1:
             raise Invalid(f"two bounds on {identity}", code="project.bound", hint="state each metric once per column")
     return tuple(bounds)
+
+
+def _milestones(plan: Sequence[Milestone]) -> Iterator[Milestone]:
+    for milestone in _all_of(plan, Milestone, "plan"):
+        if milestone.evidence and milestone.evidence not in set(Proof):
+            known = ", ".join(Proof)
+            raise Invalid(
+                f"milestone {milestone.title!r} is proved by {milestone.evidence!r}, which nothing records",
+                code="project.evidence",
+                hint=f"evidence is one of: {known}",
+            )
+        yield milestone
+
+
+def _all_of(items: Sequence[T], kind: type[T], what: str) -> tuple[T, ...]:
+    for item in items:
+        if not isinstance(item, kind):
+            raise Invalid(f"{what}: {item!r} is no {kind.__name__}", code=f"project.{what}")
+    return tuple(items)
 
 
 def _candidates(search: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The words of a project: objectives, guardrails, triggers, the retraining policy, and windows of time."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
@@ -237,8 +238,74 @@ class Window(msgspec.Struct, frozen=True):
         return f"{format_time(self.start)} to {format_time(self.end)}"
 
 
-class Milestone(msgspec.Struct, frozen=True):
-    """A date of the plan, and what is to be there by then."""
+class Person(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Somebody who takes part, and what they do there."""
+
+    name: str
+    role: str = ""
+
+
+class Proof(StrEnum):
+    """What proves that a milestone was reached: the first record in the audit trail that tells of it."""
+
+    VERSION = "version"
+    APPROVED = "approved"
+    DEPLOYED = "deployed"
+    RETRAINED = "retrained"
+
+
+class Milestone(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A date of the plan, what is to be there by then, and what proves it: the name of a `Proof`, or nothing.
+
+    A date that is none and an unknown proof are kept as they are, for plans are read again long after they were written.
+    """
 
     due: str
     title: str
+    evidence: str = ""
+
+    @property
+    def ends(self) -> int | None:
+        """The first instant after the day it is due, in microseconds; None if `due` is no date.
+
+        >>> Milestone("1970-01-01", "in service").ends == DAY
+        True
+        """
+        try:
+            day = date.fromisoformat(self.due)
+        except ValueError:
+            return None
+        return (day.toordinal() - date(1970, 1, 1).toordinal() + 1) * DAY
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """That something was reached: when, what did it, who, and the number of the audit record that says so."""
+
+    time: int
+    thing: str
+    by: str
+    record: int
+
+
+class PlanState(StrEnum):
+    """How a milestone stands; `unproven`: it names nothing that could prove it, or no date."""
+
+    DONE = "done"
+    LATE = "late"
+    OPEN = "open"
+    OVERDUE = "overdue"
+    UNPROVEN = "unproven"
+
+
+def judge_milestone(milestone: Milestone, reached: Reached | None, now: int) -> PlanState:
+    """Hold a milestone against what happened, never against what anybody says.
+
+    >>> judge_milestone(Milestone("1970-01-01", "in service", "deployed"), None, 2 * DAY).value
+    'overdue'
+    """
+    ends = milestone.ends
+    if milestone.evidence not in set(Proof) or ends is None:
+        return PlanState.UNPROVEN
+    if reached is not None:
+        return PlanState.DONE if reached.time < ends else PlanState.LATE
+    return PlanState.OPEN if now < ends else PlanState.OVERDUE

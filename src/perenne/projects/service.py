@@ -1,6 +1,6 @@
 """Keeping what projects say, and telling what one leaves unsaid."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -86,6 +86,7 @@ def _record(loaded: LoadedProject, source: str, bundle: str | None, *, created: 
         bundle=bundle,
         created=created,
         updated=updated,
+        people=project.people,
     )
 
 
@@ -119,6 +120,13 @@ def project_names(tx: Transaction, *, after: str = "", limit: int | None = None,
     return store.names(tx, after, limit, with_policy)
 
 
+def matching(tx: Transaction, text: str, limit: int, among: Collection[str] = ()) -> list[ProjectRecord]:
+    """Find projects by a piece of their name: first those whose name begins so."""
+    names = store.find_named(tx, text, limit, among)
+    found = {record.name: record for record in store.some(tx, names)}
+    return [found[name] for name in names]
+
+
 class Gap(msgspec.Struct, frozen=True):
     """Something a project should say and does not; the heaviest first."""
 
@@ -127,17 +135,20 @@ class Gap(msgspec.Struct, frozen=True):
     hint: str
 
 
-def gaps(project: Project) -> list[Gap]:
-    """Tell what a project leaves unsaid, in order of weight."""
+def gaps(project: Project | ProjectRecord) -> list[Gap]:
+    """Tell what a project leaves unsaid, in order of weight; of one that is only known by its record all but its model."""
+    proved = all(milestone.evidence and milestone.ends is not None for milestone in project.plan)
     checks = [
         (not project.objectives, 10, "an objective", 'objectives=[Objective("roc_auc", at_least=0.7)]'),
-        (not project.models, 9, "a model", "@project.model(target=…, data=…)"),
+        (isinstance(project, Project) and not project.models, 9, "a model", "@project.model(target=…, data=…)"),
         (not project.owner.strip(), 8, "an owner", 'owner="team or person"'),
         (not project.problem.strip(), 7, "the problem it solves", 'problem="…"'),
         (not project.guardrails, 6, "a guardrail", 'guardrails=[Guardrail("selection_rate_ratio", by="group", at_least=0.8)]'),
         (project.policy is None, 5, "a retraining policy", "project.retrain(on=[drift()])"),
         (not any(bound.metric.startswith("latency") for bound in project.objectives), 4, "a latency objective", "latency_p99_ms"),
         (not any(bound.by for bound in project.objectives), 3, "an objective by slice", 'Objective(…, by="column")'),
-        (not project.plan, 1, "a plan", 'plan=[Milestone("2026-01-31", "in service")]'),
+        (not project.people, 2, "who takes part", 'people=[Person("ada", "data scientist")]'),
+        (not project.plan, 1, "a plan", 'plan=[Milestone("2026-01-31", "in service", evidence="deployed")]'),
+        (not proved, 1, "what proves a milestone, and by which day", 'Milestone("2026-01-31", "…", evidence="deployed")'),
     ]
     return [Gap(weight, missing, hint) for absent, weight, missing, hint in checks if absent]

@@ -1,12 +1,13 @@
 """The table of projects: what each one said last, and the digest of the file that said it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 import sqlalchemy as sa
 
-from perenne.projects.model import Guardrail, Milestone, Objective, RetrainPolicy
+from perenne.projects.model import Guardrail, Milestone, Objective, Person, RetrainPolicy
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.finding import find_names
 from perenne.storage.names import chosen
 
 
@@ -27,6 +28,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     bundle: str | None
     created: int
     updated: int
+    people: tuple[Person, ...] = ()
 
 
 table = sa.Table(
@@ -46,6 +48,7 @@ table = sa.Table(
     sa.Column("bundle", sa.Text),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("updated", sa.BigInteger, nullable=False),
+    sa.Column("people", JsonColumn(tuple[Person, ...]), nullable=False, server_default="[]"),
 )
 _columns = [table.c[name] for name in ProjectRecord.__struct_fields__]
 
@@ -73,6 +76,11 @@ def names(tx: Transaction, after: str, limit: int | None, with_policy: bool) -> 
     if with_policy:
         query = query.where(table.c.policy.is_not(None))
     return {row.name: row.updated for row in tx.execute(query)}
+
+
+def find_named(tx: Transaction, text: str, limit: int, among: Collection[str]) -> list[str]:
+    """Return the names that begin with a text or hold it, among some if given."""
+    return find_names(tx, table.c.name, text, limit, [table.c.name.in_(chosen(among))] if among else [])
 
 
 def save(tx: Transaction, record: ProjectRecord) -> None:

@@ -1,27 +1,26 @@
 """Versions of models, the evidence about them, the people's decisions, and the gate between a version and the world.
 
 `model` holds the Structs and the gate (a pure function over evidence and decisions), `service` registers versions, takes
-evidence and moves aliases, `approvals` takes decisions, `events` tells the others.
+evidence and moves aliases, `approvals` takes decisions, `events` tells the others; `summary` answers for many versions at once.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perenne.registry import summary
     from perenne.registry.approvals import bar, decide
     from perenne.registry.events import VersionDecided, VersionRegistered
-    from perenne.registry.model import Decision, Dossier, Evidence, Gate, GatePolicy, GateState, Verdict, Version
+    from perenne.registry.model import Decision, Dossier, Evidence, Gate, GatePolicy, GateState, Verdict, Version, VersionState
     from perenne.registry.service import (
         add_evidence,
         aliased,
         dossier,
         get_version,
-        newest,
         register,
         require_deployable,
         set_alias,
         versions,
-        waiting,
     )
 
 _ROOMS = {
@@ -35,18 +34,17 @@ _ROOMS = {
     "Version": "model",
     "VersionDecided": "events",
     "VersionRegistered": "events",
+    "VersionState": "model",
     "add_evidence": "service",
     "aliased": "service",
     "bar": "approvals",
     "decide": "approvals",
     "dossier": "service",
     "get_version": "service",
-    "newest": "service",
     "register": "service",
     "require_deployable": "service",
     "set_alias": "service",
     "versions": "service",
-    "waiting": "service",
 }
 
 __all__ = [
@@ -60,22 +58,24 @@ __all__ = [
     "Version",
     "VersionDecided",
     "VersionRegistered",
+    "VersionState",
     "add_evidence",
     "aliased",
     "bar",
     "decide",
     "dossier",
     "get_version",
-    "newest",
     "register",
     "require_deployable",
     "set_alias",
+    "summary",
     "versions",
-    "waiting",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "summary":
+        return import_module(f"{__name__}.summary")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -106,17 +106,6 @@ def dossiers(tx: Transaction, versions: Sequence[Version]) -> list[Dossier]:
     ]
 
 
-def newest(tx: Transaction, models: Iterable[str]) -> dict[str, Dossier]:
-    """Read what is known about the newest version of each of some models; one that has no version is left out."""
-    return {found.version.model: found for found in dossiers(tx, store.newest_versions(tx, models))}
-
-
-def waiting(tx: Transaction, project: str | None = None) -> list[Version]:
-    """List the versions whose gate waits for a person, newest first, of one project if named."""
-    maybe = store.waiting_versions(tx, project)
-    return [found.version for found in dossiers(tx, maybe) if found.gate.state is GateState.WAITING]
-
-
 def require_deployable(tx: Transaction, identity: str) -> Version:
     """Return a version whose gate is open.
 

@@ -4,12 +4,13 @@
 since when the gate may have waited, or NULL. Whoever reads it asks the gate.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import sqlalchemy as sa
 
 from perenne.registry.model import Decision, Evidence, GatePolicy, Version, VersionState
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.finding import find_names
 from perenne.storage.names import chosen, newest_id
 from perenne.storage.schema import only_where
 
@@ -117,6 +118,32 @@ def newest_versions(tx: Transaction, models: Iterable[str]) -> list[Version]:
     """Read the version with the greatest number of each model."""
     query = sa.select(*_version_columns).where(version.c.id.in_(newest_id(version, "model", "number", models)))
     return [read_struct(Version, row) for row in tx.execute(query)]
+
+
+def some_versions(tx: Transaction, ids: Iterable[str]) -> list[Version]:
+    """Read versions by their ids."""
+    query = sa.select(*_version_columns).where(version.c.id.in_(chosen(ids)))
+    return [read_struct(Version, row) for row in tx.execute(query)]
+
+
+def count_versions(tx: Transaction, projects: Collection[str]) -> dict[VersionState, int]:
+    """Count the versions by where they stand, of all projects or of those named."""
+    query = sa.select(version.c.state, sa.func.count().label("number")).where(*_of(projects)).group_by(version.c.state)
+    return {row.state: row.number for row in tx.execute(query)}
+
+
+def find_ids(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
+    """Return the ids that begin with a text or hold it."""
+    return find_names(tx, version.c.id, text, limit, _of(projects))
+
+
+def find_models(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
+    """Return the names of models that begin with a text or hold it."""
+    return find_names(tx, version.c.model, text, limit, _of(projects))
+
+
+def _of(projects: Collection[str]) -> "list[sa.ColumnElement[bool]]":
+    return [version.c.project.in_(chosen(projects))] if projects else []
 
 
 def waiting_versions(tx: Transaction, project: str | None) -> list[Version]:

@@ -23,6 +23,7 @@ from perenne.core.ids import is_id, time_of_id
 from perenne.serving.row_log import hour_folder
 
 PARTS, REPLACED = b"perenne.parts", b"perenne.replaced"
+_SORTED = ("arrival", "request_id", "row", "variant")
 T = TypeVar("T")
 _ATTEMPTS = 10
 _SKEW = 2 * SECOND
@@ -42,6 +43,7 @@ def read_predictions(
     version: str | None = None,
     variant: str | None = None,
     columns: Sequence[str] | None = None,
+    newest: int | None = None,
 ) -> pa.Table:
     """Read logged predictions; only the folders of the hours asked for are opened.
 
@@ -59,6 +61,8 @@ def read_predictions(
         `champion`, `challenger`, `previous` or `constant`.
     columns : sequence of str, optional
         Which columns; all if not given.
+    newest : int, optional
+        At least so many of the newest ones, if there are, and not all: no older folder is opened, nor the older part of a file.
 
     Returns
     -------
@@ -75,15 +79,32 @@ def read_predictions(
     wanted, tables = _filter(prediction_ids, arrived, variant), list[pa.Table]()
 
     def read(folder: Path) -> list[pa.Table]:
+        if newest is not None:
+            return [_end(path, newest, variant, columns) for path in hour_files(folder)]
         files = [path for path in hour_files(folder) if ids is None or _may_hold(path, ids)]
         return [pq.read_table(path, partitioning=None, filters=wanted) for path in files]
 
-    for folder in _folders(logs, version, hours, arrived):
+    folders = _folders(logs, version, hours, arrived)
+    for folder in folders if newest is None else sorted(folders, key=hour_of, reverse=True):
+        if newest is not None and sum(table.num_rows for table in tables) >= newest:
+            break
         tables += [table for table in _steadily(folder, read) if table.num_rows]
     if not tables:
         return pa.table({name: pa.array([], pa.string()) for name in columns or ("prediction_id",)})
     whole = pa.concat_tables(tables, promote_options="permissive").sort_by(_ORDER)
     return whole if columns is None else whole.select(list(columns))
+
+
+def _end(path: Path, rows: int, variant: str | None, columns: Sequence[str] | None) -> pa.Table:
+    """Read the last row groups of a file: from the first one on after which there are enough rows of a variant."""
+    with pq.ParquetFile(path) as file:
+        found: list[pa.Table] = []
+        for group in reversed(range(file.metadata.num_row_groups)):
+            table = file.read_row_group(group, columns=None if columns is None else sorted({*columns, *_SORTED, "variant"}))
+            found.insert(0, table if variant is None else table.filter(pc.field("variant") == variant))
+            if sum(part.num_rows for part in found) >= rows:
+                break
+        return pa.concat_tables(found) if found else file.schema_arrow.empty_table()
 
 
 def _hours_of(prediction_id: str) -> Iterable[int]:

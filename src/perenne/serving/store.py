@@ -1,12 +1,13 @@
 """The deployment table: one row per endpoint, its variants beside it as JSON, a generation that grows with every change."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
 from perenne.serving.model import Constant, Deployment, Stop, Variant
 from perenne.storage.database import JsonColumn, Transaction, metadata
+from perenne.storage.finding import find_names
 from perenne.storage.names import chosen
 
 table = sa.Table(
@@ -51,6 +52,11 @@ def generations(tx: Transaction) -> dict[str, int]:
 def stopped(tx: Transaction) -> set[str]:
     """Read the names of the deployments that are stopped."""
     return {row.name for row in tx.execute(sa.select(table.c.name).where(table.c.stop.is_not(None)))}
+
+
+def find_named(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
+    """Return the names of deployments that begin with a text or hold it, of some projects if named."""
+    return find_names(tx, table.c.name, text, limit, [table.c.project.in_(chosen(projects))] if projects else [])
 
 
 def add(tx: Transaction, deployment: Deployment) -> None:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
+from perenne.storage.names import chosen
 from perenne.storage.schema import metadata, read_struct
 from perenne.storage.transaction import Transaction
 
@@ -17,6 +19,7 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     PROFILE = "profile"
     RUN = "run"
+    REPORT = "report"
     VERSION = "version"
     DECISION = "decision"
     DEPLOYMENT = "deployment"
@@ -24,6 +27,10 @@ class Kind(StrEnum):
     WINDOW = "window"
     ALERT = "alert"
     JOB = "job"
+
+
+TAKEN_FOR = "taken_for"
+"""What a snapshot is to the project that it was taken for."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -73,6 +80,51 @@ def links_to(tx: Transaction, kind: Kind, identity: str) -> list[Link]:
     """Return what points to a thing."""
     where = sa.and_(table.c.target_kind == kind, table.c.target == identity)
     return _read(tx, where)
+
+
+def sources_of(tx: Transaction, source: Kind, target: Kind, identities: Iterable[str]) -> list[Link]:
+    """Return the links from things of one kind to some of another, asked in one statement."""
+    where = sa.and_(table.c.source_kind == source, table.c.target_kind == target, table.c.target.in_(chosen(identities)))
+    return _read(tx, where)
+
+
+class Near(NamedTuple):
+    """A link of a thing, and how many things of a kind it stands in the same relation to."""
+
+    link: Link
+    of: int
+
+
+def near(tx: Transaction, kind: Kind, identities: Iterable[str], *, forwards: bool, each: int) -> list[Near]:
+    """Return what many things of a kind point to, or what points to them, in one statement.
+
+    Parameters
+    ----------
+    forwards : bool
+        Whether to what they point to.
+    each : int
+        At most so many links per thing, relation and kind at the other end, the newest of them: ids rise with time.
+    """
+    here, there = ("source", "target") if forwards else ("target", "source")
+    other = table.c[there]
+    same = (table.c[here], table.c.relation, table.c[f"{there}_kind"])
+    place = sa.func.row_number().over(partition_by=same, order_by=(sa.func.length(other).desc(), other.desc()))
+    ranked = (
+        sa.select(table, place.label("place"), sa.func.count().over(partition_by=same).label("of"))
+        .where(table.c[f"{here}_kind"] == kind, table.c[here].in_(list(identities)))
+        .subquery()
+    )
+    query = sa.select(ranked).where(ranked.c.place <= each).order_by(ranked.c[here], ranked.c[f"{there}_kind"], ranked.c.place)
+    return [
+        Near(Link(row.source_kind, row.source, row.relation, row.target_kind, row.target), row.of) for row in tx.execute(query)
+    ]
+
+
+def sources(kind: Kind, relation: str, target_kind: Kind, targets: "sa.Select[tuple[str]]") -> "sa.Select[tuple[str]]":
+    """Return, as a subquery, the ids of things of a kind that stand in a relation to any of some targets."""
+    links = table.alias()
+    where = (links.c.target_kind == target_kind, links.c.target.in_(targets), links.c.relation == relation)
+    return sa.select(links.c.source).where(*where, links.c.source_kind == kind)
 
 
 def walk(tx: Transaction, start: Iterable[tuple[Kind, str]], *, limit: int = 1_000) -> list[Link]:

@@ -1,17 +1,26 @@
 """Runs: what was tried, with which parameters, on which code, data and environment, and what came out.
 
 `model` holds the Structs, `provenance` captures code, environment and hardware, `service` starts and ends runs and logs to them,
-`lost` closes those whose process died.
+`lost` closes those whose process died, `summary` answers for many runs at once.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perenne.tracking import summary
     from perenne.tracking.lost import LEASE, close_lost_runs, hold_run
     from perenne.tracking.model import Provenance, Run, RunState
     from perenne.tracking.provenance import capture
-    from perenne.tracking.service import end_run, get_run, newest_failed, newest_runs, runs, start_run
+    from perenne.tracking.service import (
+        end_run,
+        get_run,
+        newest_failed,
+        newest_runs,
+        report_of,
+        runs,
+        start_run,
+    )
 
 _ROOMS = {
     "LEASE": "lost",
@@ -25,6 +34,7 @@ _ROOMS = {
     "hold_run": "lost",
     "newest_failed": "service",
     "newest_runs": "service",
+    "report_of": "service",
     "runs": "service",
     "start_run": "service",
 }
@@ -41,12 +51,16 @@ __all__ = [
     "hold_run",
     "newest_failed",
     "newest_runs",
+    "report_of",
     "runs",
     "start_run",
+    "summary",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "summary":
+        return import_module(f"{__name__}.summary")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

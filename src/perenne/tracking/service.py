@@ -10,7 +10,7 @@ from perenne.core.clock import SystemClock
 from perenne.core.errors import NotFound
 from perenne.core.ids import new_id
 from perenne.storage.database import Transaction
-from perenne.storage.links import Kind, add_link
+from perenne.storage.links import Kind, add_link, links_from
 from perenne.tracking import store
 from perenne.tracking.model import Provenance, Run, RunState
 
@@ -54,18 +54,32 @@ def end_run(
     metrics: Mapping[str, float | None] | None = None,
     data: Sequence[str] = (),
     flow: str = "",
+    parameters: Mapping[str, Any] | None = None,
+    report: str = "",
 ) -> None:
-    """Close a run with what came out; the snapshots it used are linked to it."""
+    """Close a run with what came out; the snapshots it used are linked to it.
+
+    Parameters
+    ----------
+    metrics, flow, parameters
+        Replace what was known before, if given.
+    report : str
+        Digest of the object that tells all that was found.
+    """
     values: dict[str, Any] = {"state": state, "outcome": outcome, "ended": SystemClock().now(), "data": tuple(data)}
     values |= {"owner": None, "lease": None}
     if metrics is not None:
         values["metrics"] = dict(metrics)
+    if parameters is not None:
+        values["parameters"] = dict(parameters)
     if flow:
         values["flow"] = flow
     if not store.update(tx, identity, **values):
         raise _unknown(identity)
     for digest in data:
         add_link(tx, (Kind.RUN, identity), "used", (Kind.SNAPSHOT, digest))
+    if report:
+        add_link(tx, (Kind.RUN, identity), "reported", (Kind.REPORT, report))
     audit.record(tx, actor, f"run.{state.value}", "run", identity, after={"outcome": outcome})
 
 
@@ -75,6 +89,12 @@ def get_run(tx: Transaction, identity: str) -> Run:
     if run is None:
         raise _unknown(identity)
     return run
+
+
+def report_of(tx: Transaction, identity: str) -> str:
+    """Return the digest of what a run reported, or an empty text if it reported nothing."""
+    found = (link.target for link in links_from(tx, Kind.RUN, identity) if link.target_kind == Kind.REPORT)
+    return next(found, "")
 
 
 def runs(tx: Transaction, project: str | None = None, *, limit: int = 50) -> list[Run]:

@@ -1,7 +1,8 @@
 """From a snapshot to a packaged, measured model: plan the rows, try candidates, build the winner, evaluate its compiled form.
 
 `planning` decides columns, task and split; `rows` reads them; `fitting` tries one set of parameters; `building` makes the package
-with its monitoring reference; `evaluation` measures what will be served; `proposals` writes a project from a file of data.
+with its monitoring reference; `evaluation` measures what will be served, `slices` in groups; `proposals` writes a project from a
+file of data.
 """
 
 from importlib import import_module
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from perenne.training.building import build
     from perenne.training.evaluation import compare_packages, evaluate
     from perenne.training.fitting import best_trial, fit_trial, search_metric
-    from perenne.training.model import BoundCheck, Compared, Evaluation, Plan, Recipe, Trial
+    from perenne.training.model import BoundCheck, Compared, Evaluation, Plan, Recipe, Report, SliceMetric, Trial
     from perenne.training.planning import make_plan
     from perenne.training.proposals import propose
 
@@ -21,6 +22,8 @@ _ROOMS = {
     "Evaluation": "model",
     "Plan": "model",
     "Recipe": "model",
+    "Report": "model",
+    "SliceMetric": "model",
     "Trial": "model",
     "best_trial": "fitting",
     "build": "building",
@@ -38,6 +41,8 @@ __all__ = [
     "Evaluation",
     "Plan",
     "Recipe",
+    "Report",
+    "SliceMetric",
     "Trial",
     "best_trial",
     "build",

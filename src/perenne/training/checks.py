@@ -59,7 +59,7 @@ def _worst_group(kind: str, check: str, bound: Objective | Guardrail, answers: G
     skipped = 0
     for level in sorted({value for value in groups if value is not None}):
         rows = np.flatnonzero(groups == level)
-        if not _large_enough(answers, rows, METRICS[bound.metric].needs_scores):
+        if not large_enough(answers, rows, METRICS[bound.metric].needs_scores):
             skipped += 1
             continue
         scores = None if answers.scores is None else answers.scores[rows]
@@ -75,7 +75,7 @@ def _worst_group(kind: str, check: str, bound: Objective | Guardrail, answers: G
     return BoundCheck(kind, check, value, None, None, bound.limit, bound.met(value), detail)
 
 
-def _large_enough(answers: GroupedAnswers, rows: Column, by_scores: bool) -> bool:
+def large_enough(answers: GroupedAnswers, rows: Column, by_scores: bool) -> bool:
     """Tell whether a group can be judged: enough rows, and for a metric of scores a few of each class."""
     if len(rows) < MIN_GROUP_ROWS:
         return False

@@ -10,11 +10,13 @@ from perenne.core.errors import PerenneError
 from perenne.projects import Guardrail, Objective
 from perenne.stats.bootstrap import compare, interval
 from perenne.stats.columns import Column, Task, take
+from perenne.stats.curves import Curves, curves
 from perenne.stats.metrics import METRICS
 from perenne.storage.objects import ObjectStore
 from perenne.training.checks import GroupedAnswers, check_bound
 from perenne.training.model import BoundCheck, Compared, Evaluation, Measured, Plan
 from perenne.training.rows import load_rows
+from perenne.training.slices import measure_slices
 
 STANDARD = {
     Task.BINARY: ("roc_auc", "average_precision", "log_loss", "brier", "accuracy", "precision", "recall", "f1"),
@@ -66,7 +68,17 @@ def evaluate(
         latency_p99_ms=timing.p99_ms,
         rows_per_second=timing.rows_per_second,
         size_bytes=sum(path.stat().st_size for path in package.rglob("*") if path.is_file()),
+        slices=measure_slices(answers, (*objectives, *guardrails), seed=plan.seed),
+        curves=_draw(plan, rows.y, answer),
     )
+
+
+def _draw(plan: Plan, y: Column, answer: "inference.Prediction") -> Curves:
+    """Return the curves of answers; a round does not fail because something cannot be drawn."""
+    try:
+        return curves(plan.task, y, answer.predictions, answer.scores, plan.classes)
+    except (ValueError, ArithmeticError, IndexError) as error:
+        return Curves(rows=len(y), missing={"all": f"they could not be drawn: {error}"})
 
 
 def _typical(plan: Plan, y: Column) -> str | int | float | bool:
@@ -111,6 +123,7 @@ def compare_packages(objects: ObjectStore, snapshot: str, plan: Plan, challenger
         high=finite(found.high),
         p_superior=finite(found.p_superior),
         rows=found.rows,
+        curves=_draw(plan, rows.y, before),
     )
 
 

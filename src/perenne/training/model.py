@@ -6,6 +6,7 @@ import msgspec
 
 from perenne.core.clock import DAY
 from perenne.stats.columns import Field, Task
+from perenne.stats.curves import Curves
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +138,7 @@ class BoundCheck(msgspec.Struct, frozen=True):
 class Compared(msgspec.Struct, frozen=True):
     """Challenger against champion on the same rows; a positive difference is in the challenger's favour.
 
-    `p_superior` is the one-sided p-value of "not better": small means better.
+    `p_superior` is the one-sided p-value of "not better": small means better. `curves` are the champion's, on these rows.
     """
 
     metric: str
@@ -149,12 +150,26 @@ class Compared(msgspec.Struct, frozen=True):
     p_superior: float | None
     rows: int
     reason: str = ""
+    curves: Curves | None = None
+
+
+class SliceMetric(msgspec.Struct, frozen=True):
+    """A metric in one group of the holdout with its 95 % interval; no value where the group is too small to tell."""
+
+    by: str
+    group: str
+    rows: int
+    metric: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """What the packaged model does on rows it has never seen, in the form that will be served.
 
-    `fallback` is the most frequent class or the median: what can be answered without a model.
+    `fallback` is the most frequent class or the median: what can be answered without a model. `slices` looks at groups, `curves`
+    at all rows; both are None or empty in evaluations of before they were kept.
     """
 
     rows: int
@@ -166,3 +181,24 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     latency_p99_ms: float
     rows_per_second: float
     size_bytes: int
+    slices: tuple[SliceMetric, ...] = ()
+    curves: Curves | None = None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a round found, kept by content for whoever looks at its run or its version later.
+
+    Attributes
+    ----------
+    best : int
+        Which of the trials was taken.
+    champion : str
+        The version it was compared with, or an empty text.
+    """
+
+    trials: tuple[Trial, ...]
+    best: int
+    plan: Plan
+    evaluation: Evaluation
+    champion: str = ""
+    compared: Compared | None = None

@@ -13,7 +13,7 @@ def narrate(record: AuditRecord) -> Iterator[tuple[str, str]]:
     after: Any = None if record.after is None else msgspec.json.decode(record.after)
     area, _, verb = record.action.partition(".")
     match area, verb:
-        case "snapshot", _:
+        case "snapshot", "take":
             yield "data", f"snapshot {record.entity_id[:12]}: {after['rows']} rows, kept by content"
         case "version", "register":
             yield "review", f"{record.entity_id} registered; its gate is {after['gate']}"

@@ -48,10 +48,26 @@ export const remove = (path) => change("DELETE", path);
 /** Forget what was answered: whoever logs in or out sees something else. */
 export const forget = () => answers.clear();
 
-async function change(method, path, body) {
-  const headers = { "x-perenne-page": "1", ...(body === undefined ? {} : { "content-type": "application/json" }) };
-  const response = await send(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  return response.status === 204 ? null : response.json();
+/** Who looks at this page, as `GET /api/session` tells; null while that is not known. */
+export const visitor = signal(null);
+
+export async function meet() {
+  visitor.value = await get("/api/session");
+  return visitor.value;
+}
+
+/** A change carries what only a page of this server can know; it is another one after a log-in in another window. */
+async function change(method, path, body, again = true) {
+  const { page } = visitor.value ?? (await meet());
+  const headers = { "x-perenne-page": page ?? "1", ...(body === undefined ? {} : { "content-type": "application/json" }) };
+  try {
+    const response = await send(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    return response.status === 204 ? null : await response.json();
+  } catch (error) {
+    if (error.code !== "session.page" || !again) throw error;
+    await meet();
+    return change(method, path, body, false);
+  }
 }
 
 async function send(path, options) {

@@ -112,6 +112,7 @@ export function Grid({ columns, source, rowHref, rowKey = (row) => row.id, selec
   };
 
   const template = `${onToggle ? "34px " : ""}${columns.map((column) => `minmax(${column.width || 80}px, ${column.grow || 1}fr)`).join(" ")}`;
+  const wide = `max(100%, ${columns.reduce((sum, column) => sum + (column.width || 80), onToggle ? 34 : 0)}px)`; // the same for all, whatever is in them
   const rows = [];
   for (let i = first; i < last; i++) {
     const row = rowAt(i);
@@ -124,7 +125,7 @@ export function Grid({ columns, source, rowHref, rowKey = (row) => row.id, selec
       else if (rowHref && row) go(rowHref(row));
     };
     rows.push(html`<div key=${i} role="row" id=${`row-${i}`} aria-rowindex=${i + 2} aria-selected=${onToggle ? !!chosen : undefined}
-      class=${`grid-row${chosen ? " chosen" : ""}${i === cursor ? " cursor" : ""}${row ? "" : " waiting"}`} style=${{ transform: `translateY(${i * ROW}px)`, gridTemplateColumns: template }} onClick=${open}>
+      class=${`grid-row${chosen ? " chosen" : ""}${i === cursor ? " cursor" : ""}${row ? "" : " waiting"}`} style=${{ transform: `translateY(${i * ROW}px)`, gridTemplateColumns: template, width: wide }} onClick=${open}>
       ${onToggle ? html`<span role="gridcell"><i class=${`pick${chosen ? " on" : ""}`} style=${chosen && selected.get?.(key) ? { background: selected.get(key), borderColor: selected.get(key) } : undefined}></i></span>` : null}
       ${columns.map((column, c) => html`<span role="gridcell" class=${column.num ? "num" : ""}>${row ? (c === 0 && rowHref ? html`<a href=${rowHref(row)} tabindex="-1">${cellOf(column, row)}</a>` : cellOf(column, row)) : ""}</span>`)}
     </div>`);
@@ -132,7 +133,7 @@ export function Grid({ columns, source, rowHref, rowKey = (row) => row.id, selec
   if (total === 0 && empty) return html`<div ref=${box}>${empty}</div>`;
   return html`<div class="grid" ref=${box} tabindex="0" role="grid" aria-label=${label} aria-rowcount=${total === null ? -1 : total + 1} aria-activedescendant=${last > first ? `row-${cursor}` : undefined}
       style=${height ? { height: `${height}px` } : undefined} onScroll=${(event) => setView((old) => ({ ...old, top: event.target.scrollTop }))} onKeyDown=${keys}>
-      <div class="grid-head" role="row" aria-rowindex="1" style=${{ gridTemplateColumns: template }}>
+      <div class="grid-head" role="row" aria-rowindex="1" style=${{ gridTemplateColumns: template, width: wide }}>
         ${onToggle ? html`<span role="columnheader" aria-label="Selected"></span>` : null}
         ${columns.map((column) => html`<${Heading} column=${column} sort=${sort} onSort=${onSort} />`)}
       </div>

@@ -1,5 +1,27 @@
 // Every screen and its address; a screen's module is loaded when somebody goes there. The menu shows only what has a screen.
-export const screens = [];
+export const screens = [
+  ["/", () => import("../screens/fleet.js")],
+  ["/project", () => import("../screens/projects.js")],
+  ["/project/:project", () => import("../screens/project.js")],
+  ["/deploy", () => import("../screens/deployments.js")],
+  ["/deploy/:deployment", () => import("../screens/deployment.js")],
+  ["/monitor", () => import("../monitoring/monitors.js")],
+  ["/monitor/:deployment", () => import("../screens/monitor.js")],
+  ["/alert", () => import("../monitoring/alerts.js")],
+  ["/alert/:alert", () => import("../monitoring/alerts.js")],
+  ["/policy", () => import("../automation/policies.js")],
+  ["/policy/:episode", () => import("../automation/episode.js")],
+  ["/audit", () => import("../auth/audit.js")],
+  ["/job", () => import("../screens/jobs.js")],
+  ["/settings", () => import("../screens/settings.js")],
+  ["/data", () => import("../data/datasets.js")],
+  ["/data/snapshot/:id", () => import("../data/dataset.js")],
+  ["/data/:dataset", () => import("../data/dataset.js")],
+  ["/why", () => import("../screens/why.js")],
+  ["/why/:prediction", () => import("../screens/explained.js")],
+  ["/lineage", () => import("../screens/lineages.js")],
+  ["/lineage/:kind/:id*", () => import("../screens/lineage.js")],
+];
 
 const MENU = [
   [null, [["/", "home", "Fleet"]]],

@@ -1,5 +1,6 @@
 // What stands around every screen: menu, where one is, search, theme; and the keys that work everywhere.
 import { html, Fragment, signal, useEffect, useRef, useState } from "./dom.js";
+import { Who } from "../auth/who.js";
 import { unauthorized } from "./api.js";
 import { Icon } from "./icons.js";
 import { connection, listen } from "./live.js";
@@ -57,6 +58,7 @@ export function Shell() {
       <button class="seek" onClick=${() => (paletteOpen.value = true)}><${Icon} name="search" /><span class="grow">Go to run, model, data…</span><kbd>Ctrl K</kbd></button>
       <button class="plain round" aria-label=${theme.value === "dark" ? "Switch to light" : "Switch to dark"} onClick=${switchTheme}><${Icon} name=${theme.value === "dark" ? "sun" : "moon"} /></button>
       ${more.map(([href, icon, title]) => html`<a class="round" href=${href} aria-label=${title} title=${title}><${Icon} name=${icon} /></a>`)}
+      <${Who} />
     </header>
     <nav class="menu" aria-label="Main">
       ${menu.map(([title, items]) => html`<${Fragment}>

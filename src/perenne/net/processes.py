@@ -1,21 +1,22 @@
 """The running processes of an installation, by their signs of life, and what those that can be asked say of themselves."""
 
-import http.client
-import ssl
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
+from perenne.core.clock import SECOND
+from perenne.net import asking
 from perenne.telemetry.heartbeats import SILENT_SECONDS, Sign, State, signs, state_of
 
 ANSWER_SECONDS = 8.0
-MAX_ANSWER = 8 * 1024 * 1024
 _READY = {"control-plane": "/ready", "model-server": "/v2/health/ready"}
 
 
 class Process(msgspec.Struct, frozen=True):
-    """A process: what it is called, how it stands, and what is wrong with it; nothing if nothing is."""
+    """A process: what it is called, how it stands, and what is wrong with it; nothing if nothing is.
+
+    `started` and `beat`, when it last was well, are microseconds since 1970.
+    """
 
     name: str
     pid: int
@@ -24,6 +25,8 @@ class Process(msgspec.Struct, frozen=True):
     problem: str
     address: str
     version: str
+    started: int | None
+    beat: int
 
 
 class _Readiness(msgspec.Struct):
@@ -34,35 +37,27 @@ class _Readiness(msgspec.Struct):
 
 def processes(home: Path) -> list[Process]:
     """Look at every process that left a sign of life."""
-    found = []
-    for sign in signs(home):
-        state = state_of(sign)
-        name = f"{sign.kind} {sign.name}".strip()
-        found.append(Process(name, sign.pid, sign.host, state.value, _problem(sign, state), sign.address, sign.version))
-    return found
+    return [_process(sign) for sign in signs(home)]
+
+
+def _process(sign: Sign) -> Process:
+    state = state_of(sign)
+    return Process(
+        name=f"{sign.kind} {sign.name}".strip(),
+        pid=sign.pid,
+        host=sign.host,
+        state=state.value,
+        problem=_problem(sign, state),
+        address=sign.address,
+        version=sign.version,
+        started=None if sign.started is None else int(sign.started * SECOND),
+        beat=sign.beat,
+    )
 
 
 def ask(address: str, path: str) -> tuple[int, bytes]:
     """Ask a process of this installation something, directly; raises OSError if it does not answer in time."""
-    connection = _connection(address)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read(MAX_ANSWER)
-    except http.client.HTTPException as error:
-        raise OSError(f"{type(error).__name__}") from error
-    finally:
-        connection.close()
-
-
-def _connection(address: str) -> http.client.HTTPConnection:
-    """Connect to a process of one's own: its certificate is for the names others know, and nothing secret is sent to it."""
-    where = urlsplit(address)
-    if where.scheme != "https":
-        return http.client.HTTPConnection(where.netloc, timeout=ANSWER_SECONDS)
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return http.client.HTTPSConnection(where.netloc, timeout=ANSWER_SECONDS, context=context)
+    return asking.ask(address, path, ANSWER_SECONDS)
 
 
 def _problem(sign: Sign, state: State) -> str:

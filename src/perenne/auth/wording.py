@@ -1,0 +1,242 @@
+"""Records of the audit trail in words: the one place that puts them so, for pages, the story of the demo and whoever asks."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from perenne.auth.chain import AuditRecord
+from perenne.auth.principals import PrincipalKind
+from perenne.core.addresses import address_of
+
+State: TypeAlias = Mapping[str, Any]
+SHORT_ID = 12
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A record in words.
+
+    Attributes
+    ----------
+    who, did, what : str
+        "ada", "approved", "churn@3".
+    more : str
+        What became of it, and why; may be empty.
+    path : str
+        The address of the page of what it was done to; empty if it has none.
+    """
+
+    who: str
+    did: str
+    what: str
+    more: str
+    path: str
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line."""
+        return f"{self.who} {self.did} {self.what}{': ' if self.more else ''}{self.more}"
+
+
+def told(record: AuditRecord) -> Told:
+    """Put a record into words; one of an action that is not known here is told by its names.
+
+    >>> row = AuditRecord(1, 0, "ada", "user", "", "version.approve", "version", "churn@3", None, None, "good", "", "")
+    >>> told(row).sentence
+    'ada approved churn@3: good'
+    """
+    phrase = _PHRASES.get(record.action)
+    did, what, more = phrase(record, _state(record.after)) if phrase else _plainly(record)
+    said = "; ".join(part for part in (more, _reason(record, more)) if part)
+    kind = "monitor" if record.action == "monitor.watch" else record.entity
+    return Told(_who(record), did, what, said, address_of(kind, record.entity_id))
+
+
+def _who(record: AuditRecord) -> str:
+    if record.actor_kind == PrincipalKind.POLICY:
+        return "the loop"
+    if record.actor.startswith("guardrail:"):
+        return "the guardrail"
+    return record.actor
+
+
+def _state(text: str | None) -> State:
+    value = {} if text is None else msgspec.json.decode(text)
+    return value if isinstance(value, dict) else {"value": value}
+
+
+def _reason(record: AuditRecord, more: str) -> str:
+    return "" if record.reason == more else record.reason
+
+
+Phrase: TypeAlias = Callable[[AuditRecord, State], tuple[str, str, str]]
+
+
+def _plainly(record: AuditRecord) -> tuple[str, str, str]:
+    verb = record.action.partition(".")[2] or record.action
+    return f"recorded “{verb.replace('_', ' ')}” for", f"{record.entity} {_short(record.entity_id)}".strip(), ""
+
+
+def _short(identity: str) -> str:
+    return identity if len(identity) <= 2 * SHORT_ID else f"{identity[:SHORT_ID]}…"
+
+
+def _did(verb: str, noun: str = "") -> Phrase:
+    """Make the phrase of an action that is told by its verb and the thing alone."""
+    return lambda record, _: (verb, f"{noun} {_short(record.entity_id)}".strip(), "")
+
+
+def _stated(record: AuditRecord, _: State) -> tuple[str, str, str]:
+    return "stated" if record.before is None else "changed what is stated of", record.entity_id, ""
+
+
+def _took_snapshot(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    rows = after.get("rows")
+    return "took", f"a snapshot of {after.get('dataset', 'a data set')}", f"{rows:,} rows" if isinstance(rows, int) else ""
+
+
+def _examined(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    errors, warnings = after.get("errors"), after.get("warnings")
+    found = "" if errors is None else f"{errors} errors, {warnings} warnings"
+    return "looked at", f"a snapshot of {after.get('dataset', 'a data set')}", found
+
+
+def _started(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    return "started", f"a {after.get('kind') or 'run'} of {after.get('project') or _short(record.entity_id)}", ""
+
+
+def _ended(verb: str) -> Phrase:
+    return lambda record, after: (verb, f"run {_short(record.entity_id)}", str(after.get("outcome") or ""))
+
+
+def _registered(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    gate = {"open": "its gate is open", "waiting": "it waits for approval", "closed": "its gate is closed"}
+    return "registered", record.entity_id, gate.get(str(after.get("gate")), "")
+
+
+def _evidence(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    return "added evidence to", record.entity_id, ", ".join(f"{check} {verdict}" for check, verdict in list(after.items())[:3])
+
+
+def _moved_alias(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    model, _, name = record.entity_id.partition("/")
+    return "made", f"{after.get('value', 'another version')} {name or 'alias'} of {model}", ""
+
+
+def _champion(after: State) -> str:
+    variants = after.get("variants") or ()
+    return next((str(variant["version"]) for variant in variants if variant.get("role") == "champion"), "")
+
+
+def _challengers(state: State) -> set[str]:
+    return {str(variant["version"]) for variant in state.get("variants") or () if variant.get("role") == "challenger"}
+
+
+def _served(verb: str, joint: str) -> Phrase:
+    """Make the phrase of a change that ends with another champion."""
+    return lambda record, after: (verb, f"{_champion(after)} {joint} {record.entity_id}".strip(), "")
+
+
+def _rolled_back(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    return "rolled back", f"{record.entity_id} to {_champion(after)}", ""
+
+
+def _shadow(verb: str, joint: str) -> Phrase:
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        changed = _challengers(after) ^ _challengers(_state(record.before))
+        return verb, f"{', '.join(sorted(changed)) or 'a version'} {joint} {record.entity_id}", ""
+
+    return phrase
+
+
+def _watching(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    did = "began to watch" if record.before is None else "changed what is asked of"
+    return did, f"{after.get('version', '')} in {record.entity_id}".strip(), ""
+
+
+def _alert(verb: str) -> Phrase:
+    return lambda record, after: (verb, f"the alert on {after.get('deployment') or _short(record.entity_id)}", "")
+
+
+def _silenced(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    return "silenced", f"{after.get('rule') or 'every rule'} of {after.get('deployment', '')}".strip(), ""
+
+
+def _episode(did: str) -> Phrase:
+    return lambda record, after: (did, f"the retraining of {after.get('project') or _short(record.entity_id)}", "")
+
+
+def _challenger(did: str) -> Phrase:
+    return lambda record, after: (did, str(after.get("challenger") or f"a challenger of {after.get('project', '')}".strip()), "")
+
+
+def _labels(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    rows = after.get("rows")
+    return "labelled", f"{rows:,} answers" if isinstance(rows, int) else "answers", ""
+
+
+def _refused(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    return "was refused with", f"{after.get('failures', 'several')} bad tokens from {record.entity_id}", ""
+
+
+_PHRASES: dict[str, Phrase] = {
+    "project.state": _stated,
+    "project.bundle": _did("took over the files of"),
+    "snapshot.take": _took_snapshot,
+    "snapshot.examine": _examined,
+    "run.start": _started,
+    "run.finished": _ended("finished"),
+    "run.failed": _ended("gave up"),
+    "version.register": _registered,
+    "version.evidence": _evidence,
+    "version.approve": _did("approved"),
+    "version.reject": _did("rejected"),
+    "version.bar": _did("barred"),
+    "alias.move": _moved_alias,
+    "deployment.deployed": _served("deployed", "to"),
+    "deployment.promoted": _served("promoted", "to champion of"),
+    "deployment.rolled_back": _rolled_back,
+    "deployment.challenger_set": _shadow("put", "in shadow beside"),
+    "deployment.challenger_removed": _shadow("took", "out of the shadow of"),
+    "deployment.stopped": _did("stopped"),
+    "deployment.resumed": _did("resumed"),
+    "deployment.stop_impossible": _did("could not stop"),
+    "monitor.watch": _watching,
+    "labels.accept": _labels,
+    "alert.pending": _alert("noticed the first sign of"),
+    "alert.firing": _alert("raised"),
+    "alert.resolved": _alert("resolved"),
+    "alert.ok": _alert("dropped"),
+    "alert.acknowledge": _did("acknowledged", "alert"),
+    "alert.silence": _silenced,
+    "episode.triggered": _episode("opened"),
+    "episode.debounced": _episode("gathered the causes of"),
+    "episode.budget_ok": _episode("found room in the budget for"),
+    "episode.data_ready": _episode("found the data ready for"),
+    "episode.training": _episode("started training in"),
+    "episode.evaluated": _challenger("measured the challenger"),
+    "episode.blessed": _challenger("let pass"),
+    "episode.infra_checked": _challenger("tried to load"),
+    "episode.awaiting_approval": _challenger("asked for approval of"),
+    "episode.shadow": _challenger("began to shadow with"),
+    "episode.promoted": _challenger("ended a retraining by promoting"),
+    "episode.soaking": _challenger("began to watch"),
+    "episode.settled": _challenger("settled on"),
+    "episode.rejected": _challenger("turned down"),
+    "episode.rolled_back": _challenger("rolled back"),
+    "episode.failed": _episode("gave up"),
+    "episode.expired": _episode("let expire"),
+    "job.cancel": _did("cancelled", "job"),
+    "job.retry": _did("tried again", "job"),
+    "job.prioritise": _did("moved in the queue", "job"),
+    "event.retry": _did("delivered again", "event"),
+    "event.drop": _did("gave up", "event"),
+    "token.create": lambda record, after: ("made", f"token {after.get('name', _short(record.entity_id))}", ""),
+    "token.rotate": _did("gave a new secret to", "token"),
+    "token.revoke": _did("revoked", "token"),
+    "token.use": _did("came with", "token"),
+    "token.refuse": _refused,
+    "session.open": lambda record, _: ("logged in to", "the page", ""),
+    "session.end": lambda record, _: ("logged out of", "the page", ""),
+}
+"""How each action is told: what was done, to what, and what became of it."""

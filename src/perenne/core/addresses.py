@@ -1,0 +1,33 @@
+"""Where a thing is shown: the address of its page, by its kind and its id."""
+
+from urllib.parse import quote
+
+_BY_ID = {
+    "project": "/project/{}",
+    "run": "/runs/{}",
+    "deployment": "/deploy/{}",
+    "episode": "/policy/{}",
+    "alert": "/alert/{}",
+    "snapshot": "/data/snapshot/{}",
+    "dataset": "/data/{}",
+    "model": "/model/{}",
+    "monitor": "/monitor/{}",
+    "record": "/audit?record={}",
+}
+_WITHOUT_ID = {"job": "/job", "event": "/job"}
+
+
+def address_of(kind: str, identity: str) -> str:
+    """Return the address of a thing's page; an empty text if it has none.
+
+    >>> address_of("project", "churn"), address_of("version", "churn@3"), address_of("token", "01")
+    ('/project/churn', '/model/churn?version=3', '')
+    """
+    if kind == "version":
+        model, _, number = identity.rpartition("@")
+        return f"/model/{quote(model)}?version={quote(number)}" if model else ""
+    if kind == "alias":
+        kind, identity = "model", identity.partition("/")[0]
+    if kind in _WITHOUT_ID:
+        return _WITHOUT_ID[kind]
+    return _BY_ID[kind].format(quote(identity, safe="")) if kind in _BY_ID and identity else ""

@@ -1,0 +1,35 @@
+"""Runs asked for many at once: how many began since an instant, and those of some id."""
+
+from collections.abc import Collection, Iterable
+
+from perenne.core.ids import first_id
+from perenne.storage.database import Transaction
+from perenne.tracking import store
+from perenne.tracking.model import Run, RunState
+
+
+def counts(tx: Transaction, since: int, projects: Collection[str] = ()) -> dict[RunState, int]:
+    """Count the runs that were begun since an instant of the machine's clock, by where they stand."""
+    return store.count(tx, first_id(since), projects)
+
+
+def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] = ()) -> list[Run]:
+    """Find runs by a piece of their id: first those whose id begins so."""
+    ids = store.find_ids(tx, text, limit, projects)
+    found = {run.id: run for run in store.some(tx, ids)}
+    return [found[identity] for identity in ids]
+
+
+def some(tx: Transaction, ids: Iterable[str]) -> dict[str, Run]:
+    """Read runs by their ids; what does not exist is left out."""
+    return {run.id: run for run in store.some(tx, ids)}
+
+
+def of_flows(tx: Transaction, flows: Iterable[str]) -> dict[str, Run]:
+    """Read the runs whose work some pipeline runs did, by pipeline run; those that belong to no run are left out."""
+    return {run.flow: run for run in store.of_flows(tx, flows)}
+
+
+def flows(tx: Transaction, projects: Collection[str]) -> set[str]:
+    """Name the pipeline runs that did the work of some projects' runs."""
+    return store.flows(tx, projects)
