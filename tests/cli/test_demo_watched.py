@@ -13,7 +13,7 @@ from perenne.automation import EpisodeState, list_episodes
 from perenne.cli.demo.deciding import AT_TERMINAL
 from perenne.cli.demo.playing import NAME
 from perenne.core.config import load_settings
-from perenne.registry.model import VersionState
+from perenne.registry import VersionState
 from perenne.storage.workspace import Workspace
 from perenne.telemetry.heartbeats import Sign, signs
 

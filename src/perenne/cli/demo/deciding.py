@@ -49,7 +49,7 @@ class Decisions:
     def approve_waiting(self, model: str) -> int:
         """Have every version of a model that waits for approval decided; return how many were."""
         with self._database.read() as tx:
-            waiting = [version.id for version in registry.waiting(tx) if version.model == model]
+            waiting = [found.version.id for found in registry.summary.waiting(tx) if found.version.model == model]
         for version in waiting:
             self._approve(version)
         return len(waiting)
