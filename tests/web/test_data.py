@@ -1,4 +1,4 @@
-"""The screens of data in the browser: the list, a dataset with its columns opened in place, and names that would like to be code."""
+"""The screens of data: the list, a dataset with its columns opened in place, and names that would like to be code."""
 
 import re
 

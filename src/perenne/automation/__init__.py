@@ -36,7 +36,6 @@ _ROOMS = {
     "Why": "explaining",
     "WORST_FIRST": "overview",
     "Worker": "worker",
-    "Why": "explaining",
     "Workforce": "workforce",
     "list_episodes": "episodes",
     "history": "episodes",

@@ -31,7 +31,12 @@ def policy() -> None:
 @click.option("--after", default="", metavar="PROJECT", help="Go on after this one, the last of the page before.")
 @click.pass_obj
 def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
-    """List the retraining policies."""
+    r"""List the retraining policies.
+
+    \b
+    Examples:
+      perenne policy list
+    """
     with workspace.database.read() as tx:
         return [
             {
@@ -57,7 +62,13 @@ def _trigger_name(trigger: msgspec.Struct) -> str:
 @click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_episodes(workspace: Workspace, project: str | None, limit: int) -> list[dict[str, Any]]:
-    """List episodes, newest first."""
+    r"""List episodes, newest first.
+
+    \b
+    Examples:
+      perenne policy episodes
+      perenne policy episodes churn
+    """
     with workspace.database.read() as tx:
         return [
             {
@@ -77,7 +88,12 @@ def list_episodes(workspace: Workspace, project: str | None, limit: int) -> list
 @click.argument("episode")
 @click.pass_obj
 def show(workspace: Workspace, episode: str) -> EpisodeView:
-    """Show an episode with every transition and its reason."""
+    r"""Show an episode with every transition and its reason.
+
+    \b
+    Examples:
+      perenne policy show 01M8GQSGBA1NHC8Y45EHH2NB3J
+    """
     with workspace.database.read() as tx:
         return EpisodeView(episodes.get_episode(tx, episode), tuple(episodes.history(tx, episode)))
 
@@ -87,6 +103,11 @@ def show(workspace: Workspace, episode: str) -> EpisodeView:
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.pass_obj
 def trigger(workspace: Workspace, project: str, reason: str) -> Episode:
-    """Open a retraining episode by hand; `perenne up` does the rest."""
+    r"""Open a retraining episode by hand; `perenne up` does the rest.
+
+    \b
+    Examples:
+      perenne policy trigger churn --reason "new prices since Monday"
+    """
     now = workspace.clock.now()
     return workspace.database.write(lambda tx: trigger_by_hand(tx, local_principal(), project, reason, now))

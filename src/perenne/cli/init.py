@@ -15,14 +15,14 @@ from perenne.core.results import Result
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Where project.py goes.")
 @click.option("--force", is_flag=True, help="Replace a project.py that is there.")
 def init(source: Path, target: str, time: str | None, name: str, folder: Path, force: bool) -> Result:
-    """Look at a file of data, measure a baseline, and write a project to read and edit.
+    r"""Look at a file of data, measure a baseline, and write a project to read and edit.
 
     \b
-    Example:
+    Examples:
       perenne init --data churn.csv --target churned
-      perenne run
-    """  # noqa: D301  (\b keeps click from joining the lines)
+      perenne init --data churn.csv --target churned --time day --name churn --folder churn
+    """
     from perenne.training import propose
 
     found = propose(source, target, folder, name=name, time=time, force=force)
-    return Result(found, note="next: read project.py, then `perenne run`")
+    return Result(found, note="next: read project.py, then `perenne run`; `perenne up --open` shows it in the browser")

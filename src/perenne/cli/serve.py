@@ -31,9 +31,15 @@ log = logging.getLogger("perenne.serving")
 def serve(
     workspace: Workspace, /, name: str, port: int | None, workers: int, offline: bool, take_over: bool, **where_options: Any
 ) -> None:
-    """Serve a deployment by its name, or a version as `name@number`, which then becomes the deployment `name`.
+    r"""Serve a deployment by its name, or a version as `name@number`, which then becomes the deployment `name`.
 
     Ends on Ctrl-C or SIGTERM after the last request was answered; SIGHUP replaces the workers one by one.
+
+    \b
+    Examples:
+      perenne serve churn
+      perenne serve churn@3 --port 0
+      perenne serve churn --take-over
     """
     from perenne import serving
     from perenne.net.listening import check_listening, needs_tokens

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="Every project, and everything that needs a person.")
 @click.pass_obj
 def status(workspace: Workspace, project: str | None, limit: int, every: bool) -> Result:
-    """Show every stage of the loop, and what needs a person.
+    r"""Show every stage of the loop, and what needs a person.
 
     Of more projects than the limit those that need a person are shown, then those with something wrong, the worst first.
+
+    \b
+    Examples:
+      perenne status
+      perenne status churn
+      perenne status --all
     """
     from perenne import automation
 

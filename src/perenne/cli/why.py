@@ -11,7 +11,12 @@ from perenne.storage.workspace import Workspace
 @click.argument("prediction_id")
 @click.pass_obj
 def why(workspace: Workspace, prediction_id: str) -> Any:
-    """Explain one prediction: model, code, data, approvals, drift at that minute, and what each input did."""
+    r"""Explain one prediction: model, code, data, approvals, drift at that minute, and what each input did.
+
+    \b
+    Examples:
+      perenne why 01M8GQSGBA1NHC8Y45EHH2NB3J-0
+    """
     from perenne import automation
 
     return automation.why(workspace, prediction_id)

@@ -34,7 +34,13 @@ def data() -> None:
 @click.option("--limit", default=50, show_default=True, help="At most so many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, dataset: str | None, limit: int) -> Result:
-    """List snapshots."""
+    r"""List snapshots.
+
+    \b
+    Examples:
+      perenne data list
+      perenne data list --dataset subscriptions --limit 5
+    """
     with workspace.database.read() as tx:
         found = list_snapshots(tx, dataset, limit)
     return Result(found, note="" if found else "no snapshots yet", shown=[_row(snapshot) for snapshot in found])
@@ -56,7 +62,12 @@ def _row(snapshot: Snapshot) -> dict[str, Any]:
 @click.argument("snapshot")
 @click.pass_obj
 def show(workspace: Workspace, snapshot: str) -> Result:
-    """Show a snapshot: where it came from, what was found in it, and a line with a picture for each column."""
+    r"""Show a snapshot: where it came from, what was found in it, and a line with a picture for each column.
+
+    \b
+    Examples:
+      perenne data show 044bc57e1967
+    """
     with workspace.database.read() as tx:
         found = get_snapshot(tx, snapshot)
         examined = find_examination(tx, found)
@@ -105,7 +116,13 @@ def _page(snapshot: Snapshot) -> str:
 @click.option("--dataset", help="What the rows are called; the file's name if not given.")
 @click.pass_obj
 def snapshot_(workspace: Workspace, file: Path, dataset: str | None) -> Result:
-    """Keep the rows of a file for good, with their profile."""
+    r"""Keep the rows of a file for good, with their profile.
+
+    \b
+    Examples:
+      perenne data snapshot churn.csv
+      perenne data snapshot churn.csv --dataset subscriptions
+    """
     name = dataset or file.name.partition(".")[0]
     taken = service.take_snapshot(workspace.database, workspace.objects, local_principal(), file, dataset=name)
     _look(workspace, taken, None)
@@ -117,7 +134,13 @@ def snapshot_(workspace: Workspace, file: Path, dataset: str | None) -> Result:
 @click.option("--target", help="The column to predict: how much does each column tell of it?")
 @click.pass_obj
 def profile(workspace: Workspace, source: str, target: str | None) -> Result:
-    """Describe every column; --json gives the whole profile."""
+    r"""Describe every column; --json gives the whole profile.
+
+    \b
+    Examples:
+      perenne data profile churn.csv
+      perenne data profile churn.csv --target churned
+    """
     found = _profile(workspace, source, target)
     bent = [pair for pair in found.pairs if pair.reason == "shape"]
     pairs = [f"{pair.x} and {pair.y}: r {pair.pearson:.2f}, rank {pair.spearman:.2f}" for pair in bent[:5]]
@@ -181,7 +204,13 @@ def _described(column: ColumnProfile) -> dict[str, Any]:
 @click.option("--time", help="The column that says when a row was known.")
 @click.pass_obj
 def schema(workspace: Workspace, source: str, key: tuple[str, ...], time: str | None) -> str:
-    """Write the schema that SOURCE keeps, as YAML to read, edit and review."""
+    r"""Write the schema that SOURCE keeps, as YAML to read, edit and review.
+
+    \b
+    Examples:
+      perenne data schema churn.csv > schema.yaml
+      perenne data schema churn.csv --key customer --time day
+    """
     from perenne.data.schema import infer_schema, write_schema
 
     return write_schema(infer_schema(_profile(workspace, source, None), key=key, time=time)).rstrip()
@@ -197,7 +226,13 @@ def schema(workspace: Workspace, source: str, key: tuple[str, ...], time: str | 
 def validate(
     workspace: Workspace, source: str, file: Path | None, baseline: str | None, key: tuple[str, ...], until: str | None
 ) -> Result:
-    """Hold SOURCE against a schema; exit code 6 if it breaks a rule that is an error."""
+    r"""Hold SOURCE against a schema; exit code 6 if it breaks a rule that is an error.
+
+    \b
+    Examples:
+      perenne data validate today.csv --schema schema.yaml
+      perenne data validate today.csv --baseline 044bc57e1967 --key customer
+    """
     from perenne.data.schema import infer_schema, read_schema
     from perenne.data.validation import validate as find_anomalies
 

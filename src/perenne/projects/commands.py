@@ -22,7 +22,12 @@ def project() -> None:
 @click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
 @click.pass_obj
 def list_(workspace: Workspace, limit: int, after: str) -> list[Any]:
-    """List the projects this installation knows."""
+    r"""List the projects this installation knows.
+
+    \b
+    Examples:
+      perenne project list
+    """
     with workspace.database.read() as tx:
         return [
             {"name": known.name, "owner": known.owner, "objectives": len(known.objectives), "folder": known.folder}
@@ -34,7 +39,13 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[Any]:
 @click.argument("name", required=False)
 @click.pass_obj
 def show(workspace: Workspace, name: str | None) -> Any:
-    """Show a project, its plan held against what happened: by its name, or the one of this folder."""
+    r"""Show a project, its plan held against what happened: by its name, or the one of this folder.
+
+    \b
+    Examples:
+      perenne project show
+      perenne project show churn
+    """
     if name is None:
         name = load_project(Path.cwd()).project.name
     with workspace.database.read() as tx:
@@ -46,6 +57,12 @@ def show(workspace: Workspace, name: str | None) -> Any:
 @project.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Where project.py lies.")
 def check(folder: Path) -> Result:
-    """Tell what the project of this folder leaves unsaid, heaviest first."""
+    r"""Tell what the project of this folder leaves unsaid, heaviest first.
+
+    \b
+    Examples:
+      perenne project check
+      perenne project check --folder churn
+    """
     found = service.gaps(load_project(folder).project)
     return Result(found, EXIT_FINDINGS if found else 0, "nothing is missing" if not found else "")

@@ -29,11 +29,17 @@ if TYPE_CHECKING:
 def demo(
     fast: bool, yes: bool, pace: float | None, once: bool, no_browser: bool, port: int | None, clean: bool, folder: Path
 ) -> Result:
-    """Go all the way round with the real flights of 2013, in accelerated time, with the page beside it.
+    r"""Go all the way round with the real flights of 2013, in accelerated time, with the page beside it.
 
     Trains on the first three months, serves, replays the days that follow as HTTP traffic with labels a day late, and lets
     the loop act on what it sees. Then it breaks something upstream, and says so. At a terminal it asks you to decide what waits
     for a person, there or on the page, and goes on at the end until Ctrl-C. It leaves a project in the folder to go on with.
+
+    \b
+    Examples:
+      perenne demo
+      perenne demo --fast --yes --once
+      perenne demo --clean
     """
     if clean:
         return _clean(folder, yes)

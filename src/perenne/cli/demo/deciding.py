@@ -57,7 +57,7 @@ class Decisions:
     def resume(self, name: str) -> None:
         """Have it decided whether a stopped deployment answers again."""
         answer, reason = self._decide(
-            f"{name} is stopped: shall it answer again?", "/deploy", lambda tx: not self._is_stopped(tx, name)
+            f"{name} is stopped: shall it answer again?", f"/deploy/{name}", lambda tx: not self._is_stopped(tx, name)
         )
         if answer is None:
             return
