@@ -48,7 +48,9 @@ class Caller:
         text = answer.read()
         if answer.status != 200:
             raise Unavailable(
-                f"the model server answered {answer.status}: {text[:300].decode(errors='replace')}", code="demo.server"
+                f"the model server answered {answer.status}: {text[:300].decode(errors='replace')}",
+                code="demo.server",
+                hint="the folder of the demo has its log, demo.log",
             )
         identity = answer.headers["x-request-id"]
         return [Answered(f"{identity}-{number}", bool(row["late"])) for number, row in enumerate(rows)]
