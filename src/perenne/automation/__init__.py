@@ -2,8 +2,9 @@
 
 `round` is the standard pipeline and `rounds` runs it and keeps its result; `episodes` moves a retraining through its states,
 `advancing` says what each state does when it is due, `reactions` what happens when others announce something, `retraining` is
-the job between; `schedules` opens episodes by calendar and by rows; `loop` turns, `worker`, `workforce` and `children` do the
-jobs; `explaining` answers why a prediction is what it is, `overview` where every stage stands.
+the job between; `schedules` opens episodes by calendar and by rows, `triggering` because a person asked; `loop` turns,
+`worker`, `workforce` and `children` do the jobs; `explaining` answers why a prediction is what it is, `overview` where every
+stage stands.
 """
 
 from importlib import import_module
@@ -45,20 +46,19 @@ _ROOMS = {
     "why": "explaining",
 }
 
-__all__ = [
-    "ROUND_JOB",
-    "WORST_FIRST",
-    "Episode",
-    "EpisodeState",
-    "Handler",
-    "Loop",
-    "Reactions",
-    "Status",
-    "Why",
+__all__ = ["ROUND_JOB", "WORST_FIRST", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Status", "Why"]
+__all__ += [
     "Worker",
     "Workforce",
+    "episodes",
+    "history",
+    "list_episodes",
+    "run_child",
+    "run_round",
+    "run_round_job",
+    "status",
+    "why",
 ]
-__all__ += ["episodes", "history", "list_episodes", "run_child", "run_round", "run_round_job", "status", "why"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,14 +6,11 @@ import click
 import msgspec
 
 from perenne.auth.principals import local_principal
-from perenne.auth.roles import Action, require
 from perenne.automation import episodes
 from perenne.automation.model import Episode, Step
+from perenne.automation.triggering import trigger_by_hand
 from perenne.core.clock import format_duration, format_time
-from perenne.core.errors import Conflict
-from perenne.projects import Manual, get_project, list_projects, project_names
-from perenne.registry import aliased
-from perenne.storage.database import Transaction
+from perenne.projects import list_projects, project_names
 from perenne.storage.workspace import Workspace
 
 
@@ -113,28 +110,4 @@ def trigger(workspace: Workspace, project: str, reason: str) -> Episode:
       perenne policy trigger churn --reason "new prices since Monday"
     """
     now = workspace.clock.now()
-    return workspace.database.write(lambda tx: trigger_by_hand(tx, project, reason, now))
-
-
-def trigger_by_hand(tx: Transaction, project: str, reason: str, now: int) -> Episode:
-    """Open an episode because a person asked.
-
-    Raises
-    ------
-    Conflict
-        If there is no champion to challenge, an episode is open already, or the policy rests.
-    """
-    actor, record = local_principal(), get_project(tx, project)
-    require(actor, Action.EDIT_PROJECT)
-    champion = aliased(tx, project, "champion")
-    if record.policy is None or champion is None:
-        lacking = "policy" if record.policy is None else "champion"
-        raise Conflict(f"{project} has no {lacking}", code="policy.missing", hint="`perenne status` shows what is there")
-    opened = episodes.open_episode(
-        tx, actor, project, record.policy, Manual(reason), f"by hand: {reason}", champion=champion.id, now=now
-    )
-    if opened is None:
-        raise Conflict(
-            f"{project} has an open episode, or rests", code="policy.busy", hint=f"`perenne policy episodes {project}`"
-        )
-    return opened
+    return workspace.database.write(lambda tx: trigger_by_hand(tx, local_principal(), project, reason, now))

@@ -296,7 +296,7 @@ def _alerts(tx: Transaction, ids: Iterable[str]) -> Mapping[str, Named]:
     homes = serving.service.named(tx, {line.deployment for line in lines.values()})
     return {
         line.id: Named(
-            _node(Kind.ALERT, line.id, line.rule, line.summary, _SEVERITIES[line.severity.value]),
+            _node(Kind.ALERT, line.id, line.rule.replace(":", " "), line.summary, _SEVERITIES[line.severity.value]),
             homes[line.deployment].project if line.deployment in homes else "",
         )
         for line in lines.values()
