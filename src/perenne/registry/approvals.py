@@ -24,7 +24,9 @@ def decide(tx: Transaction, actor: Principal, identity: str, *, approve: bool, r
         If a required check has not passed: an approval cannot stand in for evidence. Or if it was decided already.
     """
     if actor.kind is not PrincipalKind.USER:
-        raise Denied(f"{actor.name} is no person and may not decide", code="model.approver")
+        raise Denied(
+            f"{actor.name} is no person and may not decide", code="model.approver", hint="approve with the token of a person"
+        )
     found = dossier(tx, identity)
     require(actor, Action.APPROVE_BUSINESS, found.version.project)
     if approve and not _is_asked(actor, found.version.policy.approve_by):

@@ -17,7 +17,7 @@ from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound
 from perenne.registry import approvals, card, card_text, service
-from perenne.registry.model import Version
+from perenne.registry.model import Decision, Dossier, Version
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -45,19 +45,19 @@ def project_of_version(tx: Transaction, path: Mapping[str, str]) -> str:
     return service.get_version(tx, path["version"]).project
 
 
-@needs(Action.READ, project=project_of_model)
+@needs(Action.READ, project=project_of_model, returns=list[Version])
 async def get_versions(request: Request) -> Response:
     """List the versions of a model, newest first."""
     return _answer(await asyncio.to_thread(_versions, request.app.state.workspace, request.path_params["model"]))
 
 
-@needs(Action.READ, project=project_of_version)
+@needs(Action.READ, project=project_of_version, returns=Dossier)
 async def get_version(request: Request) -> Response:
     """Give a version with gate, evidence and decisions."""
     return _answer(await asyncio.to_thread(_dossier, request.app.state.workspace, request.path_params["version"]))
 
 
-@needs(Action.APPROVE_BUSINESS, project=project_of_version)
+@needs(Action.APPROVE_BUSINESS, project=project_of_version, body=DecisionBody, example={"approve": True, "reason": "agreed with the service team"}, returns=Decision, status=201)
 async def post_decision(request: Request) -> Response:
     """Approve or reject a version: 201 when kept."""
     body = json.decode(await request.body(), DecisionBody, what="decision")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.serving import service
+    from perenne.serving.calling import Calling
     from perenne.serving.handover import find_predecessor
     from perenne.serving.log import LogPart, log_parts, read_predictions
     from perenne.serving.model import Deployment, DeploymentChanged, StopMode, Variant
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "Answer": "runtime",
+    "Calling": "calling",
     "Deployment": "model",
     "LogPart": "log",
     "DeploymentChanged": "model",
@@ -42,6 +44,7 @@ _ROOMS = {
 
 __all__ = [
     "Answer",
+    "Calling",
     "Deployment",
     "DeploymentChanged",
     "LogPart",
