@@ -16,8 +16,7 @@ from perenne.auth.roles import Action, allowed
 from perenne.core.errors import NotFound
 from perenne.projects import ProjectRecord
 from perenne.registry import Decision, Dossier
-from perenne.registry.card import Card, write_card
-from perenne.registry.views import Check, checks_of, versions_of
+from perenne.registry.views import Card, Check, checks_of, versions_of, write_card
 from perenne.serving import Deployment
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, links_to
