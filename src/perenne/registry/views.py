@@ -11,11 +11,8 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core.errors import NotFound
 from perenne.registry import service, store, summary
-from perenne.registry.card import Card, write_card
 from perenne.registry.model import Dossier, Evidence, Verdict, Version
 from perenne.storage.database import Transaction
-
-__all__ = ["Card", "Check", "ModelRow", "ModelWindow", "checks_of", "model_window", "routes", "versions_of", "write_card"]
 
 ROWS = 200
 MOST_VERSIONS = 200
