@@ -88,7 +88,9 @@ def columns_of(
     """
     order = wanted.order or ("difference" if changed else "place")
     if order not in _ORDERS or (order == "difference" and not changed):
-        raise Invalid(f"order: {wanted.order[:50]!r} is none of {', '.join(_ORDERS)}", code="data.order")
+        raise Invalid(
+            f"order: {wanted.order[:50]!r} is none of {', '.join(_ORDERS)}", code="data.order", hint="choose one of those"
+        )
     broken = Counter(finding.column for finding in findings)
     by_name = {item.name: item for item in changed}
     mine = {column.name for column in profile.columns}
@@ -150,7 +152,11 @@ def column_detail(profile: DataProfile, reference: DataProfile | None, findings:
     mine, other = (_find(side, name) if side else None for side in (profile, reference))
     shown = mine or other
     if shown is None:
-        raise NotFound(f"there is no column {name[:100]!r}", code="data.column_not_found")
+        raise NotFound(
+            f"there is no column {name[:100]!r}",
+            code="data.column_not_found",
+            hint="`perenne data show SNAPSHOT` lists its columns",
+        )
     owner = profile if mine else reference
     assert owner is not None
     rules = infer_schema(msgspec.structs.replace(owner, columns=(shown,))).columns[name]
