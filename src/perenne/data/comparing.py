@@ -53,6 +53,13 @@ class ColumnDifference(msgspec.Struct, frozen=True):
     words: str
 
 
+def by_difference(change: ColumnDifference) -> tuple[int, float]:
+    """Order differences: columns that came, went or changed their type, then by distance, then what is not measured."""
+    if change.js is None:
+        return (0 if change.change else 2, 0.0)
+    return (1, -change.js)
+
+
 def compare(reference: DataProfile, current: DataProfile) -> tuple[ColumnDifference, ...]:
     """Compare two profiles, the columns of the current one first, then those that are gone."""
     before = {column.name: column for column in reference.columns}
