@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
@@ -14,6 +15,7 @@ from perenne import automation, registry, serving
 from perenne.auth import audit
 from perenne.auth.audit import AuditRecord
 from perenne.automation.model import FOLLOWS, EpisodeState
+from perenne.cli.demo.audience import WATCHED_DAY, Audience
 from perenne.cli.demo.deciding import ALONE, NOT_ASKED
 from perenne.cli.demo.folder import MARK, lay_flights, prepare, remove
 from perenne.cli.demo.page import Page
@@ -213,6 +215,28 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
                 assert not page.url.endswith(f":{port}")
                 assert [sign.address for sign in signs(settings.home)] == [page.url]
         assert signs(settings.home) == []
+
+
+def how_it_stands(audience: Audience) -> tuple[bool, bool, float]:
+    return audience.present, audience.stays, audience.day
+
+
+def test_an_open_page_is_somebody_who_watches(tmp_path: Path) -> None:
+    with Workspace(load_settings(tmp_path, {})) as workspace, Page(workspace, Pulse(), 0) as page:
+        audience = Audience(page, None)
+        audience.terminal = False  # whatever the tests run at
+        assert how_it_stands(audience) == (False, False, 0)
+        assert audience.answer(lambda: False) is None, "nobody is waited for"
+        with httpx.Client(base_url=page.url, trust_env=False) as browser:
+            assert browser.get("/api/status").status_code == 200
+            assert how_it_stands(audience) == (False, False, 0), "a request is no open page"
+            with browser.stream("GET", "/api/live") as news:
+                assert next(news.iter_lines()) is not None
+                assert how_it_stands(audience) == (True, True, WATCHED_DAY)
+                settled = iter([False, False, True])
+                assert audience.answer(lambda: next(settled)) is None
+                assert next(settled, None) is None, "it was waited for until it was settled"
+        assert how_it_stands(audience) == (True, True, WATCHED_DAY), "a page that is loaded again has not gone"
 
 
 def test_a_fault_changes_one_column_and_the_archive_knows_its_end(tmp_path: Path) -> None:
