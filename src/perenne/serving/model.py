@@ -150,7 +150,11 @@ def crowned(deployment: Deployment, champion: Variant) -> Deployment:
     """
     before = deployment.champion
     if before.version == champion.version:
-        raise Conflict(f"{champion.version} is already the champion of {deployment.name}", code="deployment.champion")
+        raise Conflict(
+            f"{champion.version} is already the champion of {deployment.name}",
+            code="deployment.champion",
+            hint="nothing is left to do",
+        )
     rest = [variant for variant in deployment.challengers if variant.version != champion.version]
     stand_by = msgspec.structs.replace(before, name=Role.PREVIOUS.value, role=Role.PREVIOUS)
     crown = msgspec.structs.replace(champion, name=Role.CHAMPION.value, role=Role.CHAMPION)
@@ -166,7 +170,11 @@ def shadowed(deployment: Deployment, challenger: Variant) -> Deployment:
         If the version answers or is in shadow already.
     """
     if any(v.version == challenger.version and v.role is not Role.PREVIOUS for v in deployment.variants):
-        raise Conflict(f"{challenger.version} is already part of {deployment.name}", code="deployment.challenger")
+        raise Conflict(
+            f"{challenger.version} is already part of {deployment.name}",
+            code="deployment.challenger",
+            hint="`perenne deploy show NAME` tells as what",
+        )
     variant = msgspec.structs.replace(challenger, name=f"challenger-{challenger.version}", role=Role.CHALLENGER)
     return _changed(deployment, variants=(*deployment.variants, variant))
 
@@ -182,7 +190,11 @@ def find_challenger(deployment: Deployment, version: str) -> Variant:
     for variant in deployment.challengers:
         if variant.version == version:
             return variant
-    raise NotFound(f"{version} is no challenger of {deployment.name}", code="deployment.challenger_not_found")
+    raise NotFound(
+        f"{version} is no challenger of {deployment.name}",
+        code="deployment.challenger_not_found",
+        hint="`perenne deploy show NAME` tells who answers in shadow",
+    )
 
 
 def rolled_back(deployment: Deployment) -> Deployment:
@@ -219,7 +231,11 @@ def stopped(deployment: Deployment, stop: Stop, answer: Constant | None) -> Depl
         If it is stopped already, or the one that is to answer does not exist.
     """
     if deployment.stop is not None and (deployment.stand_in is None or stop.mode is not StopMode.CONSTANT):
-        raise Conflict(f"{deployment.name} is stopped already", code="deployment.stopped")
+        raise Conflict(
+            f"{deployment.name} is stopped already",
+            code="deployment.stopped",
+            hint="`perenne deploy resume NAME` lets it answer again",
+        )
     answer = deployment.answer if answer is None else answer
     if stop.mode is StopMode.PREVIOUS:
         require_previous(deployment)
@@ -231,7 +247,11 @@ def stopped(deployment: Deployment, stop: Stop, answer: Constant | None) -> Depl
 def resumed(deployment: Deployment) -> Deployment:
     """Let the champion answer again. Raises Conflict if it is not stopped."""
     if deployment.stop is None:
-        raise Conflict(f"{deployment.name} is not stopped", code="deployment.not_stopped")
+        raise Conflict(
+            f"{deployment.name} is not stopped",
+            code="deployment.not_stopped",
+            hint="`perenne deploy show NAME` tells how it stands",
+        )
     return _changed(deployment, stop=None)
 
 

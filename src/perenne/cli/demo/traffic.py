@@ -90,7 +90,9 @@ class Caller:
         text = answer.read()
         if answer.status != 200:
             raise Unavailable(
-                f"the model server answered {answer.status}: {text[:300].decode(errors='replace')}", code="demo.server"
+                f"the model server answered {answer.status}: {text[:300].decode(errors='replace')}",
+                code="demo.server",
+                hint="the folder of the demo has its log, demo.log",
             )
         identity, variant = answer.headers["x-request-id"], answer.headers["x-variant"]
         version = f"{answer.headers['x-model-name']}@{answer.headers['x-model-version']}"
