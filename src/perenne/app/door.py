@@ -62,6 +62,7 @@ def _guarded(route: BaseRoute, body: int, room: Room) -> Route:
             hint="put @needs(…) on its endpoint",
         )
     endpoint = Guarded(request_response(route.endpoint), declares, body, room)
+    endpoint.__doc__ = route.endpoint.__doc__
     return Route(route.path, endpoint, methods=sorted(route.methods or {"GET"}), name=route.name)
 
 

@@ -33,7 +33,6 @@ _ROOMS = {
     "ROUND_JOB": "advancing",
     "Reactions": "reactions",
     "Status": "overview",
-    "Why": "explaining",
     "WORST_FIRST": "overview",
     "Worker": "worker",
     "Workforce": "workforce",

@@ -82,7 +82,10 @@ def columns_of(
     findings: Sequence[Anomaly],
     wanted: ColumnsWanted,
 ) -> tuple[tuple[ColumnLine, ...], int]:
-    """Return a window of a profile's columns, and how many match; compared ones start with what differs most."""
+    """Return a window of a profile's columns, and how many match; compared ones start with what differs most.
+
+    A window beyond the last column is the first one: whoever narrows a search may have been further on.
+    """
     order = wanted.order or ("difference" if changed else "place")
     if order not in _ORDERS or (order == "difference" and not changed):
         raise Invalid(
@@ -95,7 +98,8 @@ def columns_of(
     placed = [*enumerate(profile.columns, 1), *((0, column) for column in gone)]
     matching = [item for item in placed if wanted.find.casefold() in item[1].name.casefold()]
     matching.sort(key=lambda item: _ORDERS[order](item[0], item[1], by_name.get(item[1].name)))
-    shown = matching[wanted.offset : wanted.offset + wanted.limit]
+    start = wanted.offset if wanted.offset < len(matching) else 0
+    shown = matching[start : start + wanted.limit]
     lines = tuple(_line(place, column, by_name.get(column.name), broken[column.name]) for place, column in shown)
     return lines, len(matching)
 

@@ -128,7 +128,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """What validation found: all counts, the first rows of each, and against which snapshot's schema."""
+    """What validation found: all counts, the first rows of each, and against which snapshot's schema, or which file."""
 
     errors: int
     warnings: int

@@ -60,8 +60,9 @@ def _is_asked(actor: Principal, approve_by: str) -> bool:
 
 def bar(tx: Transaction, actor: Principal, identity: str, *, reason: str) -> None:
     """Keep a version from ever being promoted again: what happens to one that was rolled back or stopped."""
-    require(actor, Action.DEPLOY)
-    before = get_version(tx, identity).state
+    version = get_version(tx, identity)
+    require(actor, Action.DEPLOY, version.project)
+    before = version.state
     store.set_state(tx, identity, VersionState.BARRED)
     audit.record(
         tx, actor, "version.bar", "version", identity, before=before.value, after=VersionState.BARRED.value, reason=reason

@@ -106,6 +106,16 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         return next((variant for variant in self.variants if variant.role is Role.PREVIOUS), None)
 
     @property
+    def stand_in(self) -> Variant | None:
+        """The previous version while it answers for a stopped champion."""
+        return self.previous if self.stop is not None and self.stop.mode is StopMode.PREVIOUS else None
+
+    @property
+    def answering(self) -> tuple[Variant, ...]:
+        """Whose answers are at stake: the champion's, stopped or not, and those of the version that stands in for it."""
+        return (self.champion,) if self.stand_in is None else (self.champion, self.stand_in)
+
+    @property
     def challengers(self) -> tuple[Variant, ...]:
         """The variants in shadow."""
         return tuple(variant for variant in self.variants if variant.role is Role.CHALLENGER)
@@ -213,14 +223,14 @@ def require_previous(deployment: Deployment) -> Variant:
 
 
 def stopped(deployment: Deployment, stop: Stop, answer: Constant | None) -> Deployment:
-    """Stop the champion's answers.
+    """Stop the champion's answers; or, while the previous version stands in, that one's as well: the constant is left.
 
     Raises
     ------
     Conflict
         If it is stopped already, or the one that is to answer does not exist.
     """
-    if deployment.stop is not None:
+    if deployment.stop is not None and (deployment.stand_in is None or stop.mode is not StopMode.CONSTANT):
         raise Conflict(
             f"{deployment.name} is stopped already",
             code="deployment.stopped",
