@@ -1,4 +1,4 @@
-"""What the build of the site does beside mkdocs: makes the reference from the code, lists the decisions, reads the marks of snippets.
+"""What the build of the site does beside mkdocs: makes the reference from the code, lists decisions, reads the marks of snippets.
 
 The pages stay plain files that a forge shows and links between as they are; see `tests/docs/test_snippets.py` for the marks.
 """

@@ -34,6 +34,7 @@ _ROOMS = {
     "Reactions": "reactions",
     "Status": "overview",
     "WORST_FIRST": "overview",
+    "Why": "explaining",
     "Worker": "worker",
     "Workforce": "workforce",
     "list_episodes": "episodes",

@@ -15,8 +15,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, allowed
 from perenne.core.errors import NotFound
 from perenne.projects import ProjectRecord
-from perenne.registry import Decision, Dossier
-from perenne.registry.card import Card, write_card
+from perenne.registry import Card, Decision, Dossier, write_card
 from perenne.registry.views import Check, checks_of, versions_of
 from perenne.serving import Deployment
 from perenne.storage.database import Transaction
