@@ -61,4 +61,7 @@ export const FLAGS = {
 
 export const Flags = ({ flags }) => flags.map((flag) => html`<${Chip} tone=${flag === "leak" || flag === "all_missing" ? "warn" : "none"} title=${FLAGS[flag]?.[1]}>${FLAGS[flag]?.[0] || flag}<//> `);
 
+/** The address of a dataset; a slash in its name stays one. */
+export const hrefOf = (name) => `/data/${name.split("/").map(encodeURIComponent).join("/")}`;
+
 export const short = (id) => id.slice(0, 12);
