@@ -45,7 +45,7 @@ export function Difference({ change }) {
   const tone = change.psi === null ? "none" : change.psi >= 0.25 ? "crit" : change.psi >= 0.1 ? "warn" : "ok";
   const word = change.psi === null ? "not measured" : change.psi >= 0.25 ? "much" : change.psi >= 0.1 ? "some" : "little";
   return html`<${State} tone=${tone} word=${word} title=${change.psi === null ? undefined : `PSI ${number(change.psi)}, Jensen-Shannon distance ${number(change.js)}`} />
-    ${change.psi === null ? null : html`<span class="data-psi faint">PSI ${number(change.psi, 2)}</span>`} <span class="dim">${change.words}</span>`;
+    ${change.psi === null ? null : html`<span class="data-psi faint">PSI ${change.psi.toFixed(2)}</span>`} <span class="dim">${change.words}</span>`;
 }
 
 export const FLAGS = {
