@@ -204,3 +204,9 @@ def test_a_time_is_told_by_its_date_where_it_tells_of_the_target() -> None:
     relation = profile.column("at").target
     assert relation is not None
     assert relation.bins[0].label == "up to 1970-01-01 19:00"
+
+
+def test_a_time_that_no_calendar_reaches_is_described_too() -> None:
+    times = pa.array([2**62 - number for number in range(400)], pa.timestamp("us"))
+    profile = profile_table(pa.table({"at": times, "late": [number % 2 for number in range(400)]}), target="late")
+    assert profile.column("at").target is not None

@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from perenne.core.clock import format_time
 from perenne.data.model import Bin, PairProfile, TargetRelation
 from perenne.data.tables import Values, floats, pc, scale_of
 from perenne.stats.columns import Column
@@ -66,7 +65,7 @@ def _bins(values: Values) -> tuple[Codes, list[str]]:
 
 
 def _instant(edge: float) -> str:
-    return format_time(int(edge))[:16].replace("T", " ")
+    return str(np.datetime64(int(edge), "us"))[:16].replace("T", " ")
 
 
 def _number_bins(values: Column, told: Callable[[float], str]) -> tuple[Codes, list[str]]:

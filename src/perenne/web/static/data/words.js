@@ -16,8 +16,13 @@ export function Validity({ errors, warnings }) {
   return html`<${State} tone=${errors ? "crit" : warnings ? "warn" : "ok"} word=${told || "keeps every rule"} />`;
 }
 
+const LATEST = 8.64e18;
+
+/** The day of an instant of the data, which may be the very first one, or one that no calendar here reaches. */
+export const date = (at) => (at === 0 ? "1970-01-01" : Math.abs(at) > LATEST ? number(at) : day(at));
+
 /** A span of days; unknown is a dash. */
-export const span = (first, last) => (first === null || first === undefined ? "–" : day(first) === day(last) ? day(first) : `${day(first)} – ${day(last)}`);
+export const span = (first, last) => (first === null || first === undefined ? "–" : date(first) === date(last) ? date(first) : `${date(first)} – ${date(last)}`);
 
 /** The shape of a column, in a table. */
 export function Sketch({ heights, label, width = 108, height = 24 }) {
