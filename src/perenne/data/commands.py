@@ -116,7 +116,7 @@ def _judged(examined: Examination, findings: Sequence[Anomaly]) -> str:
 
 
 def _page(snapshot: Snapshot) -> str:
-    return f"on the page: /data/{quote(snapshot.dataset, safe='')}?snapshot={snapshot.id[:12]}"
+    return f"on the page: /data/{quote(snapshot.dataset)}?snapshot={snapshot.id[:12]}"
 
 
 @data.command("snapshot")

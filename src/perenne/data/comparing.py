@@ -191,15 +191,17 @@ def _levels(before: ColumnProfile | None, after: ColumnProfile) -> Overlay:
 def _times(before: ColumnProfile | None, after: ColumnProfile) -> Overlay | None:
     """Count times by the coarser of both periods; None if that makes too many cells to look at."""
     sides = [column for column in (before, after) if column is not None]
-    letters = min(_PERIOD_LETTERS[column.times.period] for column in sides if column.times is not None)
-    found = [_per_period(column.times.counts if column.times else (), letters) for column in sides]
+    known = [column.times for column in sides if column.times is not None]
+    letters = min(_PERIOD_LETTERS[times.period] for times in known)
+    cut = letters if len({times.period for times in known}) > 1 else None
+    found = [_per_period(column.times.counts if column.times else (), cut) for column in sides]
     periods = sorted({period for counts in found for period in counts})
     if len(periods) > _PERIODS:
         return None
     return _built(before, after, [[counts.get(period, 0) for period in periods] for counts in found], levels=tuple(periods))
 
 
-def _per_period(counts: Iterable[ValueCount], letters: int) -> dict[str, int]:
+def _per_period(counts: Iterable[ValueCount], letters: int | None) -> dict[str, int]:
     found: dict[str, int] = {}
     for item in counts:
         found[item.value[:letters]] = found.get(item.value[:letters], 0) + item.count
