@@ -48,7 +48,7 @@ def test_another_window_and_another_feature_have_an_address(browse: Browse) -> N
     page = browse("/monitor/churn")
     page.get_by_label("Window", exact=True).select_option(index=12)
     expect(page).to_have_url(re.compile(r"window=\d+"))
-    expect(page.get_by_text("2026-03-05 00:00 UTC").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Window from 2026-03-05 00:00 UTC")).to_be_visible()
     page.get_by_label("Feature", exact=True).select_option("calls")
     expect(page).to_have_url(re.compile("feature=calls"))
     expect(page.get_by_role("heading", name="calls")).to_be_visible()

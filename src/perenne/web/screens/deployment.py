@@ -17,8 +17,7 @@ from perenne.core.errors import NotFound
 from perenne.core.paging import Page, page_of
 from perenne.projects import get_project
 from perenne.serving import Deployment, Variant
-from perenne.serving.calling import Calling
-from perenne.serving.views import Change, StopLine, changes, how_to_call, project_of_deployment, stop_line
+from perenne.serving.views import Calling, Change, StopLine, changes, how_to_call, project_of_deployment, stop_line
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
