@@ -16,8 +16,7 @@ from perenne.core.clock import SystemClock
 from perenne.core.errors import PerenneError
 from perenne.net.listening import Listening, needs_tokens
 from perenne.serving import service
-from perenne.serving.calling import Calling as Calling
-from perenne.serving.calling import calling
+from perenne.serving.calling import Calling, calling
 from perenne.serving.live import LiveView, live
 from perenne.serving.model import Deployment, Stop
 from perenne.serving.status import read_statuses

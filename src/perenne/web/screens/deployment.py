@@ -16,8 +16,8 @@ from perenne.auth.roles import Action, allowed, sees
 from perenne.core.errors import NotFound
 from perenne.core.paging import Page, page_of
 from perenne.projects import get_project
-from perenne.serving import Deployment, Variant
-from perenne.serving.views import Calling, Change, StopLine, changes, how_to_call, project_of_deployment, stop_line
+from perenne.serving import Calling, Deployment, Variant
+from perenne.serving.views import Change, StopLine, changes, how_to_call, project_of_deployment, stop_line
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
