@@ -5,18 +5,23 @@ Blocks of a page run in order, in one folder of their own. A block's first line 
     ```python                  runs; the names of earlier Python blocks of the page are known
     ```python file=project.py  is written to that file
     ```sh                      runs under `bash -eu`; `perenne` and `./perenne` are this very code
+    ```sh until="some words"   runs again and again until its output has these words
+    ```sh background           runs beside the blocks that follow, to the end of the page
     ```sh no-run               is only read: every `perenne` command and option in it must exist
     ```python no-run           is only compiled
 
-Other languages, such as `text` and `console`, are pictures.
+Other languages, such as `text` and `console`, are pictures. The ports 7373 and 7374 stand for two free ones.
 """
 
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +35,7 @@ HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?[^\n]*\n.*?^\1$", re.MULTILINE | 
 COMMENT = re.compile(r"(?<!\S)#[^\n]*")
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 TIME_LIMIT = 240
+PORTS = {"PERENNE_PORT": "7373", "PERENNE_SERVE_PORT": "7374"}
 
 
 class Block(NamedTuple):
@@ -42,7 +48,14 @@ class Block(NamedTuple):
 
     @property
     def file(self) -> str | None:
-        return next((mark.removeprefix("file=") for mark in self.marks if mark.startswith("file=")), None)
+        return self._value("file")
+
+    @property
+    def until(self) -> str | None:
+        return self._value("until")
+
+    def _value(self, name: str) -> str | None:
+        return next((mark.removeprefix(f"{name}=") for mark in self.marks if mark.startswith(f"{name}=")), None)
 
     @property
     def runs(self) -> bool:
@@ -51,7 +64,7 @@ class Block(NamedTuple):
 
 def blocks(text: str) -> Iterator[Block]:
     for match in FENCE.finditer(text):
-        language, *marks = match["info"].split() or [""]
+        language, *marks = shlex.split(match["info"]) or [""]
         yield Block(text.count("\n", 0, match.start()) + 1, language, marks, match["text"])
 
 
@@ -59,23 +72,101 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_snippets_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Folder:
+    """Where the blocks of one page run: a folder, an environment with ports of its own, and what runs in the background."""
+
+    def __init__(self, path: Path, ports: Mapping[str, str]) -> None:
+        self.path = path
+        self.ports = ports
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **ports}
+        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+
+    def text(self, block: Block) -> str:
+        """Return what a block says, with the ports of this page."""
+        text = block.text
+        for name, known in PORTS.items():
+            text = text.replace(f"127.0.0.1:{known}", f"127.0.0.1:{self.ports[name]}")
+        return text
+
+    def run(self, block: Block, where: str) -> None:
+        for words in commands(block.text):
+            check_command(words, where)
+        if "background" in block.marks:
+            self._start(block, where)
+            return
+        deadline = time.monotonic() + TIME_LIMIT
+        done = self._call(block)
+        while block.until and block.until not in done.stdout and time.monotonic() < deadline:
+            time.sleep(0.5)
+            done = self._call(block)
+        assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}\n{self._said()}"
+        assert not block.until or block.until in done.stdout, f"{where} never said {block.until!r}\n{done.stdout}\n{self._said()}"
+
+    def _call(self, block: Block) -> subprocess.CompletedProcess[str]:
+        command_line = ["bash", "-eu", "-o", "pipefail", "-c" if block.runs else "-nc", self.text(block)]
+        return subprocess.run(
+            command_line, cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+        )
+
+    def _start(self, block: Block, where: str) -> None:
+        with self._log(where).open("wb") as log:
+            process = subprocess.Popen(
+                ["bash", "-euc", self.text(block)],
+                cwd=self.path, env=self.environment, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self._running.append((where, process))
+
+    def _log(self, where: str) -> Path:
+        return self.path / f"{where.replace('/', '-')}.log"
+
+    def _said(self) -> str:
+        return "\n".join(f"{where}: {self._log(where).read_text()[-4_000:]}" for where, _ in self._running)
+
+    def stop(self) -> None:
+        """End what runs in the background; whatever ended before that failed."""
+        ended = [where for where, process in self._running if process.poll() is not None]
+        for _, process in reversed(self._running):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+        assert not ended, f"{ended}\n{self._said()}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{write_launcher(tmp_path)}{os.pathsep}{os.environ['PATH']}")
+    ports = free_ports(len(PORTS))
+    for name, port in zip(PORTS, ports, strict=True):
+        monkeypatch.setenv(name, str(port))
+    opened = Folder(tmp_path, dict(zip(PORTS, map(str, ports), strict=True)))
+    yield opened
+    opened.stop()
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(opened.getsockname()[1]) for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_snippets_run(page: Path, folder: Folder) -> None:
     names: dict[str, Any] = {"__name__": "snippet"}
     for block in blocks(page.read_text()):
         where = f"{name_of(page)}:{block.line}"
         if block.file:
-            target = tmp_path / block.file
+            target = folder.path / block.file
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(block.text)
+            target.write_text(folder.text(block))
         if block.language == "python":
-            code = compile(block.text, where, "exec", dont_inherit=True)
+            code = compile(folder.text(block), where, "exec", dont_inherit=True)
             if block.runs and not block.file:
                 exec(code, names)
         elif block.language in {"sh", "bash"}:
-            run_shell(block, where, tmp_path)
+            folder.run(block, where)
 
 
 def write_launcher(folder: Path) -> Path:
@@ -84,17 +175,6 @@ def write_launcher(folder: Path) -> Path:
     launcher.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m perenne "$@"\n')
     launcher.chmod(0o755)
     return folder
-
-
-def run_shell(block: Block, where: str, folder: Path) -> None:
-    for words in commands(block.text):
-        check_command(words, where)
-    command_line = ["bash", "-eu", "-o", "pipefail", "-c" if block.runs else "-nc", block.text]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(
-        command_line, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
-    )
-    assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}"
 
 
 def commands(script: str) -> Iterator[list[str]]:
@@ -120,7 +200,7 @@ def check_command(words: list[str], where: str) -> None:
         return
     command: click.Command = root
     context = click.Context(root, info_name="perenne")
-    known = {"--json", "--help", "-h", "--version"}
+    known = {"--json", "--quiet", "--no-color", "--help", "-h", "--version"}
     for word in words:
         if word.startswith("-") and word != "-":
             known |= {name for option in command.params for name in (*option.opts, *option.secondary_opts)}

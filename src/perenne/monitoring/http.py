@@ -19,10 +19,12 @@ from perenne.core.clock import parse_duration
 from perenne.core.errors import NotFound
 from perenne.core.paging import page_of
 from perenne.monitoring import alerts, service
-from perenne.monitoring.labels import LabelRow, submit_labels
-from perenne.monitoring.model import Alert
+from perenne.monitoring.labels import LabelRow, Receipt, submit_labels
+from perenne.monitoring.model import Alert, Silence
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
+
+LABELS = [{"prediction_id": "01M7Y3F63RVMJ4B0S800000002-0", "label": 1, "time": "2026-11-21T09:00:00Z"}]
 
 
 class NothingMore(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,11 +48,15 @@ def project_of_alert(tx: Transaction, path: Mapping[str, str]) -> str:
     deployment = alerts.get_alert(tx, path["alert"]).deployment
     found = alerts.projects_of(tx, [deployment]).get(deployment)
     if found is None:
-        raise NotFound(f"{deployment} belongs to no project", code="alert.project")
+        raise NotFound(
+            f"{deployment} belongs to no project",
+            code="alert.project",
+            hint="`perenne deploy list` shows the deployments there are",
+        )
     return found
 
 
-@needs(Action.COMMENT)
+@needs(Action.COMMENT, body=list[LabelRow], example=LABELS, returns=Receipt, status=201)
 async def post_labels(request: Request) -> Response:
     """Take a JSON list of `{prediction_id, label, time?}`: 201 when kept, 200 when the very same list had come before."""
     rows = json.decode(await request.body(), list[LabelRow], what="labels")
@@ -58,14 +64,14 @@ async def post_labels(request: Request) -> Response:
     return _answer(receipt, 200 if receipt.repeated else 201)
 
 
-@needs(Action.READ, project=project_of_deployment)
+@needs(Action.READ, project=project_of_deployment, returns=service.Health)
 async def get_health(request: Request) -> Response:
     """Give the health of a deployment."""
     workspace: Workspace = request.app.state.workspace
     return _answer(await asyncio.to_thread(_health, workspace, request.path_params["deployment"]))
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=list[Alert])
 async def get_alerts(request: Request) -> Response:
     """List open alerts, newest first, of one `deployment` if named; with `all=1` also those that have ended."""
     query = request.query_params
@@ -80,14 +86,20 @@ async def get_alerts(request: Request) -> Response:
     return await answers.read(request, listed)
 
 
-@needs(Action.COMMENT, project=project_of_alert)
+@needs(Action.COMMENT, project=project_of_alert, body=NothingMore, example={}, returns=Alert)
 async def acknowledge(request: Request) -> Response:
     """Say that somebody is on it."""
     json.decode(await request.body(), NothingMore, what="acknowledgement")
     return await answers.write(request, lambda tx, actor: alerts.acknowledge(tx, actor, request.path_params["alert"]))
 
 
-@needs(Action.COMMENT, project=project_of_alert)
+@needs(
+    Action.COMMENT,
+    project=project_of_alert,
+    body=SilenceBody,
+    example={"for": "6h", "reason": "known outage of the feed"},
+    returns=Silence,
+)
 async def silence(request: Request) -> Response:
     """Tell nobody about this alert's rule in its deployment for a while."""
     body, alert = json.decode(await request.body(), SilenceBody, what="silence"), request.path_params["alert"]

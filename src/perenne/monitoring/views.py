@@ -165,7 +165,11 @@ def monitor_view(
         raise _unwatched(deployment)
     streams = tuple(store.streams(tx, deployment))
     if version and not any(stream.version == version for stream in streams):
-        raise NotFound(f"{version[:100]!r} has never answered here", code="monitor.version_not_found")
+        raise NotFound(
+            f"{version[:100]!r} has never answered here",
+            code="monitor.version_not_found",
+            hint="`perenne monitor show NAME` tells which versions have",
+        )
     verdicts = charted.shown_verdicts(tx, deployment, version)
     chosen = charted.pick(verdicts, window)
     watch = charted.watch_of(watches, chosen) or watches[0]
@@ -246,7 +250,7 @@ def alerts_view(
     if alert:
         first = alerts.get_alert(tx, alert)
         if only is not None and first.deployment not in only:
-            raise NotFound("there is nothing of that name", code="alert.not_found")
+            raise NotFound("there is nothing of that name", code="alert.not_found", hint="`perenne alert list --all` shows them")
         found = [first, *(item for item in found if item.id != alert)]
     counts = alert_store.count_open(tx, only)
     rows = alert_rows(tx, found, now)

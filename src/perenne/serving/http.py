@@ -57,7 +57,7 @@ def project_of_deployment(tx: Transaction, path: Mapping[str, str]) -> str:
     return service.get_deployment(tx, path["deployment"]).project
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=list[Deployment])
 async def get_deployments(request: Request) -> Response:
     """List deployments by name, of one `project` if named; `after` is the name after which to go on, `limit` at most 200."""
     query = request.query_params
@@ -70,27 +70,33 @@ async def get_deployments(request: Request) -> Response:
     return await answers.read(request, lambda tx, actor: listed(tx, actor.projects))
 
 
-@needs(Action.READ, project=project_of_deployment)
+@needs(Action.READ, project=project_of_deployment, returns=Deployment)
 async def get_deployment(request: Request) -> Response:
     """Show a deployment with its variants."""
     return await answers.read(request, lambda tx, _: service.get_deployment(tx, request.path_params["deployment"]))
 
 
-@needs(Action.DEPLOY, project=project_of_deployment)
+@needs(Action.DEPLOY, project=project_of_deployment, body=RollBackBody, example={"reason": "complaints"}, returns=Deployment)
 async def roll_back(request: Request) -> Response:
     """Let the previous version answer again."""
     body, name = json.decode(await request.body(), RollBackBody, what="roll-back"), request.path_params["deployment"]
     return await answers.write(request, lambda tx, actor: service.roll_back(tx, actor, name, reason=body.reason))
 
 
-@needs(Action.DEPLOY, project=project_of_deployment)
+@needs(Action.DEPLOY, project=project_of_deployment, body=VersionBody, example={"version": "churn@2"}, returns=Deployment)
 async def promote(request: Request) -> Response:
     """Make a challenger the champion."""
     body, name = json.decode(await request.body(), VersionBody, what="promotion"), request.path_params["deployment"]
     return await answers.write(request, lambda tx, actor: service.promote(tx, actor, name, body.version, reason=body.reason))
 
 
-@needs(Action.DEPLOY, project=project_of_deployment)
+@needs(
+    Action.DEPLOY,
+    project=project_of_deployment,
+    body=StopBody,
+    example={"mode": "constant", "answer": 0, "reason": "data feed broken"},
+    returns=Deployment,
+)
 async def stop(request: Request) -> Response:
     """Stop the champion at once: a constant or the previous version answers."""
     body, name = json.decode(await request.body(), StopBody, what="stop"), request.path_params["deployment"]
@@ -99,14 +105,14 @@ async def stop(request: Request) -> Response:
     )
 
 
-@needs(Action.DEPLOY, project=project_of_deployment)
+@needs(Action.DEPLOY, project=project_of_deployment, body=ChangeBody, example={"reason": "feed is back"}, returns=Deployment)
 async def resume(request: Request) -> Response:
     """Let a stopped champion answer again."""
     body, name = json.decode(await request.body(), ChangeBody, what="resumption"), request.path_params["deployment"]
     return await answers.write(request, lambda tx, actor: service.resume(tx, actor, name, reason=body.reason))
 
 
-@needs(Action.DEPLOY, project=project_of_deployment)
+@needs(Action.DEPLOY, project=project_of_deployment, body=VersionBody, example={"version": "churn@2"}, returns=Deployment)
 async def set_challenger(request: Request) -> Response:
     """Let a version answer in shadow."""
     body, name = json.decode(await request.body(), VersionBody, what="challenger"), request.path_params["deployment"]
@@ -115,7 +121,7 @@ async def set_challenger(request: Request) -> Response:
     )
 
 
-@needs(Action.DEPLOY, project=project_of_deployment)
+@needs(Action.DEPLOY, project=project_of_deployment, body=VersionBody, example={"version": "churn@2"}, returns=Deployment)
 async def remove_challenger(request: Request) -> Response:
     """Take a version out of the shadow."""
     body, name = json.decode(await request.body(), VersionBody, what="challenger"), request.path_params["deployment"]
