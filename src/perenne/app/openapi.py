@@ -24,7 +24,11 @@ OWN = ("/api/", "/health", "/ready", "/version", "/metrics")
 
 _TEMPLATE = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
-_TEXTS = {"/api/live": "text/event-stream", "/metrics": "text/plain"}
+_TEXTS = {
+    "/api/live": "text/event-stream",
+    "/api/model/version/{version}/card": "text/markdown",
+    "/metrics": "text/plain",
+}
 _REFUSALS = {
     "400": "The input is wrong; nothing was changed.",
     "401": "A token is asked for, and none that counts was shown.",

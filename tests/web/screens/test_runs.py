@@ -11,9 +11,11 @@ from tests.web.control_plane import control_plane
 from perenne import registry, serving, tracking, training
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
-from perenne.automation.rounds import RoundResult
+from perenne.automation.rounds import RoundResult, run_round
 from perenne.core.errors import Invalid, NotFound
+from perenne.pipelines import Started, StepEvent
 from perenne.pipelines.views import flow_view, flow_window
+from perenne.projects import load_project
 from perenne.registry.card import card
 from perenne.registry.card_text import markdown
 from perenne.registry.views import model_window
@@ -84,6 +86,21 @@ def test_a_challenger_is_drawn_beside_the_champion_on_the_same_rows(
     assert report.evaluation.curves is not None
     assert report.compared.curves.rows == report.evaluation.curves.rows == report.compared.rows
     assert report.compared.curves.roc != report.evaluation.curves.roc
+
+
+def test_a_round_under_way_shows_its_steps(workspace: Workspace, actor: Principal, folder: Path) -> None:
+    seen: list[dict[str, str]] = []
+
+    def hear(event: StepEvent) -> None:
+        if isinstance(event, Started) and event.step == "choose":
+            with workspace.database.read() as tx:
+                (run,) = tracking.runs(tx, "lumps")
+                flow = run_view(tx, run.id, training.Told(None, NOT_RECORDED)).flow
+            assert flow is not None and flow.state == "running"
+            seen.append({step.label: step.state for step in flow.steps})
+
+    run_round(workspace, actor, load_project(folder), on_event=hear)
+    assert seen[0]["fit"] == "done" and seen[0]["choose"] == "running" and seen[0].get("build", "waiting") == "waiting"
 
 
 def test_runs_are_filtered_by_project_state_and_words(workspace: Workspace, actor: Principal) -> None:
