@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perenne.cli.pages import page_of, running, show
+from perenne.cli.pages import address_of, page_of, running, show
 from perenne.core.errors import NotFound, Unavailable
 from perenne.core.ids import is_id
 from perenne.core.results import Result
@@ -54,7 +54,7 @@ def open_page(workspace: Workspace, what: str | None, only_print: bool) -> Resul
     if sign is None:
         hint = f"`perenne up` starts one; the page is {path} there"
         raise Unavailable("no control plane of this installation runs", code="open.not_running", hint=hint)
-    url = f"{sign.address}{path}"
+    url = f"{address_of(sign)}{path}"
     if only_print or show(url):
         return Result(url)
     return Result(url, note="no browser can be started from here; open the address in yours")
