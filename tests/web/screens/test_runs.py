@@ -121,7 +121,7 @@ def test_runs_are_filtered_by_project_state_and_words(workspace: Workspace, acto
         assert ([row.id for row in everything.rows], everything.total) == ([second, first], 2)
         assert (everything.projects, everything.metrics) == (("a", "b"), ("auc",))
         for wanted, found in (
-            (RunFilter(project="a"), [first]), (RunFilter(state="running"), [second]), (RunFilter(text="MEMORY abc"), [first]),
+            (RunFilter(project="a"), [first]), (RunFilter(state="running"), [second]), (RunFilter(text="MEMORY abc123"), [first]),
             (RunFilter(text="%_"), [second]), (RunFilter(text="nothing"), []),
         ):  # fmt: skip
             assert [row.id for row in run_window(tx, actor, wanted).rows] == found
