@@ -1,4 +1,4 @@
-"""`perenne data list|show|snapshot|profile|schema|validate`."""
+"""`perenne data list|show|snapshot|profile|compare|schema|validate`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from perenne.core.clock import format_time, parse_time
 from perenne.core.hashing import is_digest
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.data import service
+from perenne.data.comparing import ColumnDifference
 from perenne.data.drawing import sketch, sparkline
 from perenne.data.examinations import find_examination, read_findings, read_profile, record_examination
 from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Examination, Severity, Snapshot
@@ -204,6 +205,36 @@ def _described(column: ColumnProfile) -> dict[str, Any]:
         "values": spread,
         "tells of target": told,
         "flags": " ".join(column.flags),
+    }
+
+
+@data.command("compare")
+@click.argument("snapshot")
+@click.argument("other")
+@click.pass_obj
+def compare_(workspace: Workspace, snapshot: str, other: str) -> Result:
+    r"""Hold SNAPSHOT beside OTHER, an earlier one: what differs most first, by their profiles.
+
+    \b
+    Examples:
+      perenne data compare 8bf0aa02c1d4 044bc57e1967
+    """
+    from perenne.data.comparing import by_difference, compare
+
+    with workspace.database.read() as tx:
+        mine, theirs = get_snapshot(tx, snapshot), get_snapshot(tx, other)
+    found = sorted(compare(_look(workspace, theirs, None), _look(workspace, mine, None)), key=by_difference)
+    note = f"{_page(mine)}&against={theirs.id[:12]}" if mine.dataset == theirs.dataset else ""
+    return Result(found, note=note, shown=[_differing(item) for item in found])
+
+
+def _differing(item: ColumnDifference) -> dict[str, Any]:
+    return {
+        "column": item.name,
+        "change": item.change,
+        "psi": None if item.psi is None else round(item.psi, 4),
+        "js distance": None if item.js is None else round(item.js, 4),
+        "what changed": item.words,
     }
 
 

@@ -64,7 +64,13 @@ def show(workspace: Workspace, version: str) -> Result:
 @click.argument("version")
 @click.pass_obj
 def card_(workspace: Workspace, version: str) -> Result:
-    """Write the model card of a version: purpose, data, figures, limits, approvals. In Markdown, or with --json as data."""
+    r"""Write the model card of a version: purpose, data, figures, limits, approvals. In Markdown, or with --json as data.
+
+    \b
+    Examples:
+      perenne model card churn@3 > card.md
+      perenne model card churn@3 --json
+    """
     found = card.card(workspace, version)
     return Result(found, shown=card_text.markdown(found).rstrip())
 

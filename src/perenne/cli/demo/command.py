@@ -44,10 +44,12 @@ def demo(
     if clean:
         return _clean(folder, yes)
     from perenne.cli.demo.playing import Options, play
+    from perenne.cli.terminal import WISHES
 
     signal.signal(signal.SIGTERM, _interrupt)  # what it started ends with it
     pace = 0.0 if fast and pace is None else pace
-    told = play(folder, Options(fast=fast, yes=yes, pace=pace, once=once, browser=not no_browser, port=port))
+    once = once or WISHES.as_json  # whoever wants data wants an end
+    told = play(folder, Options(fast=fast, yes=yes, pace=pace, once=once, browser=not no_browser, port=port, quiet=WISHES.quiet))
     return Result(told, shown="", note=_note(told))
 
 

@@ -82,7 +82,7 @@ function Profile({ data, query, stale }) {
           ["Columns", number(data.snapshot.columns)],
           ["Size", bytes(data.snapshot.bytes)],
           ["Target", data.target],
-          ["Project", data.snapshot.projects.map((name) => html`<a href=${`/project/${encodeURIComponent(name)}`}>${name}</a> `)],
+          ["Project", data.snapshot.projects.length ? data.snapshot.projects.map((name) => html`<a href=${`/project/${encodeURIComponent(name)}`}>${name}</a> `) : null],
           ["Lineage", html`<a href=${`/lineage/snapshot/${data.snapshot.id}`}>where it went</a>`],
           ["Id", html`<${Copy} text=${data.snapshot.id} />`],
         ]} />
