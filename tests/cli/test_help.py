@@ -33,6 +33,7 @@ COMMAND_LINES = dict(walk(root, "perenne"))
 def examples(command: click.Command) -> list[str]:
     text = command.help or ""
     assert "Examples:" in text
+    assert "\n  Examples:\n    perenne" in command.get_help(click.Context(command)), "each on a line of its own"
     return EXAMPLE.findall(text.partition("Examples:")[2])
 
 

@@ -36,7 +36,7 @@ _MADE = ("version", "run", "deployment")
 @click.option("--print", "only_print", is_flag=True, help="Print the address and open nothing.")
 @click.pass_obj
 def open_page(workspace: Workspace, what: str | None, only_print: bool) -> Result:
-    r"""Open the page of WHAT in the browser: of what was made last, if not given.
+    """Open the page of WHAT in the browser: of what was made last, if not given.
 
     WHAT is the name of a model, a deployment, a project or a dataset, a version such as churn@3, the id of a run, a prediction,
     an alert, an episode or a job, or a page: audit, runs, jobs, settings.

@@ -30,7 +30,7 @@ log = logging.getLogger("perenne.control")
 def up(
     workspace: Workspace, /, port: int | None, serve_port: int | None, no_worker: bool, opens: bool, **where_options: Any
 ) -> None:
-    r"""Keep the loop going: page, API, scheduler, worker, and a model server for what is deployed.
+    """Keep the loop going: page, API, scheduler, worker, and a model server for what is deployed.
 
     Everything listens on 127.0.0.1 unless told otherwise. Ctrl-C ends it; the next start goes on where it was.
 

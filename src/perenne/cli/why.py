@@ -18,7 +18,7 @@ _BAR = 10
 @click.argument("prediction_id")
 @click.pass_obj
 def why(workspace: Workspace, prediction_id: str) -> Result:
-    r"""Explain one prediction: model, code, data, approvals, drift at that minute, and what each input did.
+    """Explain one prediction: model, code, data, approvals, drift at that minute, and what each input did.
 
     \b
     Examples:

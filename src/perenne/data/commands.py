@@ -36,7 +36,7 @@ def data() -> None:
 @click.option("--limit", default=50, show_default=True, help="At most so many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, dataset: str | None, limit: int) -> Result:
-    r"""List snapshots.
+    """List snapshots.
 
     \b
     Examples:
@@ -64,7 +64,7 @@ def _row(snapshot: Snapshot) -> dict[str, Any]:
 @click.argument("snapshot")
 @click.pass_obj
 def show(workspace: Workspace, snapshot: str) -> Result:
-    r"""Show a snapshot: where it came from, what was found in it, and a line with a picture for each column.
+    """Show a snapshot: where it came from, what was found in it, and a line with a picture for each column.
 
     \b
     Examples:
@@ -124,7 +124,7 @@ def _page(snapshot: Snapshot) -> str:
 @click.option("--dataset", help="What the rows are called; the file's name if not given.")
 @click.pass_obj
 def snapshot_(workspace: Workspace, file: Path, dataset: str | None) -> Result:
-    r"""Keep the rows of a file for good, with their profile.
+    """Keep the rows of a file for good, with their profile.
 
     \b
     Examples:
@@ -142,7 +142,7 @@ def snapshot_(workspace: Workspace, file: Path, dataset: str | None) -> Result:
 @click.option("--target", help="The column to predict: how much does each column tell of it?")
 @click.pass_obj
 def profile(workspace: Workspace, source: str, target: str | None) -> Result:
-    r"""Describe every column; --json gives the whole profile.
+    """Describe every column; --json gives the whole profile.
 
     \b
     Examples:
@@ -213,7 +213,7 @@ def _described(column: ColumnProfile) -> dict[str, Any]:
 @click.argument("other")
 @click.pass_obj
 def compare_(workspace: Workspace, snapshot: str, other: str) -> Result:
-    r"""Hold SNAPSHOT beside OTHER, an earlier one: what differs most first, by their profiles.
+    """Hold SNAPSHOT beside OTHER, an earlier one: what differs most first, by their profiles.
 
     \b
     Examples:
@@ -244,7 +244,7 @@ def _differing(item: ColumnDifference) -> dict[str, Any]:
 @click.option("--time", help="The column that says when a row was known.")
 @click.pass_obj
 def schema(workspace: Workspace, source: str, key: tuple[str, ...], time: str | None) -> str:
-    r"""Write the schema that SOURCE keeps, as YAML to read, edit and review.
+    """Write the schema that SOURCE keeps, as YAML to read, edit and review.
 
     \b
     Examples:
@@ -266,7 +266,7 @@ def schema(workspace: Workspace, source: str, key: tuple[str, ...], time: str | 
 def validate(
     workspace: Workspace, source: str, file: Path | None, baseline: str | None, key: tuple[str, ...], until: str | None
 ) -> Result:
-    r"""Hold SOURCE against a schema; exit code 6 if it breaks a rule that is an error.
+    """Hold SOURCE against a schema; exit code 6 if it breaks a rule that is an error.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ def project() -> None:
 @click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
 @click.pass_obj
 def list_(workspace: Workspace, limit: int, after: str) -> list[Any]:
-    r"""List the projects this installation knows.
+    """List the projects this installation knows.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[Any]:
 @click.argument("name", required=False)
 @click.pass_obj
 def show(workspace: Workspace, name: str | None) -> Result:
-    r"""Show a project, its plan held against what happened: by its name, or the one of this folder.
+    """Show a project, its plan held against what happened: by its name, or the one of this folder.
 
     \b
     Examples:
@@ -86,7 +86,7 @@ def _proof(line: plan.PlanLine) -> str:
 @project.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Where project.py lies.")
 def check(folder: Path) -> Result:
-    r"""Tell what the project of this folder leaves unsaid, heaviest first.
+    """Tell what the project of this folder leaves unsaid, heaviest first.
 
     \b
     Examples:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def demo(
     fast: bool, yes: bool, pace: float | None, once: bool, no_browser: bool, port: int | None, clean: bool, folder: Path
 ) -> Result:
-    r"""Go all the way round with the real flights of 2013, in accelerated time, with the page beside it.
+    """Go all the way round with the real flights of 2013, in accelerated time, with the page beside it.
 
     Trains on the first three months, serves, replays the days that follow as HTTP traffic with labels a day late, and lets
     the loop act on what it sees. Then it breaks something upstream, and says so. At a terminal it asks you to decide what waits
