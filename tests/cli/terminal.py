@@ -36,6 +36,7 @@ class Terminal:
             stderr=theirs,
             env={**os.environ, "PYTHONPATH": str(Path("src").resolve()), "NO_COLOR": "1", **environment},
             start_new_session=True,
+            preexec_fn=_listen_to_interrupts,
         )
         os.close(theirs)
         self.shown = ""
@@ -83,3 +84,8 @@ class Terminal:
             return False
         self.shown += part.decode(errors="replace").replace("\r\n", "\n")
         return bool(part)
+
+
+def _listen_to_interrupts() -> None:
+    """Whoever sits at a terminal can interrupt; tests that run in the background of a shell would hand down that they cannot."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
