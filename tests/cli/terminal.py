@@ -12,6 +12,12 @@ from types import TracebackType
 
 DEADLINE_SECONDS = 120.0
 
+_COMMAND = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('perenne', run_name='__main__')"
+)
+"""Whoever sits at a terminal can interrupt; tests in the background of a shell would hand down that they cannot."""
+
 
 class Terminal:
     """Runs `perenne` at a terminal; use as a context manager.
@@ -29,14 +35,13 @@ class Terminal:
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "perenne", *arguments],
+            [sys.executable, "-c", _COMMAND, *arguments],
             cwd=folder,
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             env={**os.environ, "PYTHONPATH": str(Path("src").resolve()), "NO_COLOR": "1", **environment},
             start_new_session=True,
-            preexec_fn=_listen_to_interrupts,
         )
         os.close(theirs)
         self.shown = ""
@@ -84,8 +89,3 @@ class Terminal:
             return False
         self.shown += part.decode(errors="replace").replace("\r\n", "\n")
         return bool(part)
-
-
-def _listen_to_interrupts() -> None:
-    """Whoever sits at a terminal can interrupt; tests that run in the background of a shell would hand down that they cannot."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
