@@ -4,15 +4,15 @@ import re
 from collections.abc import Iterator
 
 import click
-
 from docs.reference.markdown import code, escape, table
+
 from perenne.cli.root import INTERRUPTED, SECTIONS, root
 from perenne.core import errors, results
 
 HEAD = """# Command line
 
-Every command takes `--json`, `--quiet` (no notes, no progress) and `--no-color`. Tables become tab-separated text when piped; progress
-and logs go to standard error.
+Every command takes `--json`, `--quiet` (no notes, no progress) and `--no-color`. Tables become tab-separated text when piped;
+progress and logs go to standard error.
 """
 
 

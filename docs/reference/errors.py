@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from docs.reference.markdown import code, table
+
 from perenne.core import errors
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import msgspec
-
 from docs.reference.markdown import code, escape, table
+
 from perenne.app.wiring import subscribers
 from perenne.automation import Reactions
 from perenne.core.clock import SystemClock

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from docs.reference.markdown import code, escape, table
+
 from perenne.app.metrics import Figures
 from perenne.core.config import load_settings
 from perenne.formats import prometheus
@@ -26,7 +27,9 @@ _FAMILY = re.compile(r"^# HELP (\S+) (.*)\n# TYPE \1 (\w+)", re.MULTILINE)
 def page() -> str:
     """Write the page."""
     head = ["name", "type", "what"]
-    return "\n".join([HEAD, "## Control plane\n", table(head, _rows(control_plane())), "## Model server\n", table(head, _rows(server()))])
+    return "\n".join(
+        [HEAD, "## Control plane\n", table(head, _rows(control_plane())), "## Model server\n", table(head, _rows(server()))]
+    )
 
 
 def control_plane() -> bytes:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-import perenne
 from docs.reference.markdown import docstring
+
+import perenne
 from perenne.projects import RetrainPolicy
 
 HEAD = """# Python
@@ -44,7 +45,9 @@ def _signature(thing: Any) -> str:
         return ""
     signature = inspect.signature(thing)
     kept = [
-        parameter.replace(annotation=inspect.Parameter.empty) for name, parameter in signature.parameters.items() if name != "self"
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for name, parameter in signature.parameters.items()
+        if name != "self"
     ]
     return str(signature.replace(parameters=kept, return_annotation=inspect.Signature.empty))
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-
 from docs.reference.markdown import code, escape, table
+
 from perenne.core.config import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import perenne as pn
 from rising import RisingLogistic
+
+import perenne as pn
 
 DATA = Path(__file__).parent / "loans.csv"
 
@@ -18,7 +19,7 @@ project = pn.Project(
 
 @project.dataset(key="loan")
 def loans():
-    """Give the file that `make_loans.py` made."""
+    """Give the file that `make_data.py` made."""
     return DATA
 
 

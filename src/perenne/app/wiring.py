@@ -16,9 +16,7 @@ from perenne.storage.outbox import Outbox, Subscriber
 from perenne.storage.workspace import Workspace
 
 
-def subscribers(
-    reactions: Reactions, delivery: monitoring.notify.AlertDelivery
-) -> Mapping[type[Event], Sequence[Subscriber]]:
+def subscribers(reactions: Reactions, delivery: monitoring.notify.AlertDelivery) -> Mapping[type[Event], Sequence[Subscriber]]:
     """Return who hears of which event."""
     return {
         registry.VersionRegistered: [reactions.on_registered],
@@ -55,7 +53,9 @@ class Platform:
     def __init__(self, workspace: Workspace, *, replay: bool = False) -> None:
         self.workspace = workspace
         self._delivery = monitoring.notify.AlertDelivery(monitoring.notify.channels_from(os.environ))
-        self.loop = Loop(workspace, Outbox(workspace.database, subscribers(Reactions(workspace.clock), self._delivery)), replay=replay)
+        self.loop = Loop(
+            workspace, Outbox(workspace.database, subscribers(Reactions(workspace.clock), self._delivery)), replay=replay
+        )
         self.quick = {
             monitoring.notify.DELIVER: self._deliver,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,

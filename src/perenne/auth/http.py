@@ -151,7 +151,14 @@ async def get_tokens(request: Request) -> Response:
     return await answers.read(request, tokens.tokens)
 
 
-@needs(Action.READ, filters=True, body=NewToken, example={"name": "checkout", "roles": ["caller"], "lifetime": "90d"}, returns=Shown, status=201)
+@needs(
+    Action.READ,
+    filters=True,
+    body=NewToken,
+    example={"name": "checkout", "roles": ["caller"], "lifetime": "90d"},
+    returns=Shown,
+    status=201,
+)
 async def post_token(request: Request) -> Response:
     """Make a token: 201, with its text, this once."""
     body = json.decode(await request.body(), NewToken, what="token")

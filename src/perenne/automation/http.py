@@ -47,7 +47,9 @@ async def get_episodes(request: Request) -> Response:
     return _answer(await asyncio.to_thread(_episodes, request.app.state.workspace, request.path_params["project"]))
 
 
-@needs(Action.EDIT_PROJECT, project=project_named, body=TriggerBody, example={"reason": "new tariff"}, returns=Episode, status=201)
+@needs(
+    Action.EDIT_PROJECT, project=project_named, body=TriggerBody, example={"reason": "new tariff"}, returns=Episode, status=201
+)
 async def post_trigger(request: Request) -> Response:
     """Open a retraining episode by hand: 201 with the episode."""
     body, project = json.decode(await request.body(), TriggerBody, what="trigger"), request.path_params["project"]

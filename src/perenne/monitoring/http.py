@@ -24,7 +24,6 @@ from perenne.monitoring.model import Alert, Silence
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
-
 LABELS = [{"prediction_id": "01M7Y3F63RVMJ4B0S800000002-0", "label": 1, "time": "2026-11-21T09:00:00Z"}]
 
 
@@ -90,7 +89,13 @@ async def acknowledge(request: Request) -> Response:
     return await answers.write(request, lambda tx, actor: alerts.acknowledge(tx, actor, request.path_params["alert"]))
 
 
-@needs(Action.COMMENT, project=project_of_alert, body=SilenceBody, example={"for": "6h", "reason": "known outage of the feed"}, returns=Silence)
+@needs(
+    Action.COMMENT,
+    project=project_of_alert,
+    body=SilenceBody,
+    example={"for": "6h", "reason": "known outage of the feed"},
+    returns=Silence,
+)
 async def silence(request: Request) -> Response:
     """Tell nobody about this alert's rule in its deployment for a while."""
     body, alert = json.decode(await request.body(), SilenceBody, what="silence"), request.path_params["alert"]

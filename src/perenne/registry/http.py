@@ -48,7 +48,14 @@ async def get_version(request: Request) -> Response:
     return _answer(await asyncio.to_thread(_dossier, request.app.state.workspace, request.path_params["version"]))
 
 
-@needs(Action.APPROVE_BUSINESS, project=project_of_version, body=DecisionBody, example={"approve": True, "reason": "agreed with the service team"}, returns=Decision, status=201)
+@needs(
+    Action.APPROVE_BUSINESS,
+    project=project_of_version,
+    body=DecisionBody,
+    example={"approve": True, "reason": "agreed with the service team"},
+    returns=Decision,
+    status=201,
+)
 async def post_decision(request: Request) -> Response:
     """Approve or reject a version: 201 when kept."""
     body = json.decode(await request.body(), DecisionBody, what="decision")

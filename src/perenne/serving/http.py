@@ -90,7 +90,13 @@ async def promote(request: Request) -> Response:
     return await answers.write(request, lambda tx, actor: service.promote(tx, actor, name, body.version, reason=body.reason))
 
 
-@needs(Action.DEPLOY, project=project_of_deployment, body=StopBody, example={"mode": "constant", "answer": 0, "reason": "data feed broken"}, returns=Deployment)
+@needs(
+    Action.DEPLOY,
+    project=project_of_deployment,
+    body=StopBody,
+    example={"mode": "constant", "answer": 0, "reason": "data feed broken"},
+    returns=Deployment,
+)
 async def stop(request: Request) -> Response:
     """Stop the champion at once: a constant or the previous version answers."""
     body, name = json.decode(await request.body(), StopBody, what="stop"), request.path_params["deployment"]
