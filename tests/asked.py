@@ -26,7 +26,7 @@ def ask(workspace: Workspace, actor: Principal, method: str, path: str, **more: 
     async def run() -> httpx.Response:
         app = Starlette(routes=control_routes(), exception_handlers={PerenneError: told})
         app.state.workspace = workspace
-        door = Door(app, lambda *_: actor, lambda _: False)
+        door = Door(app, lambda *_: actor, lambda *_: False)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=door), base_url="http://127.0.0.1") as client:
             return await client.request(method, path, **more)
 

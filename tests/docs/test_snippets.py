@@ -208,7 +208,7 @@ def check_command(words: list[str], where: str) -> None:
         return
     command: click.Command = root
     context = click.Context(root, info_name="perenne")
-    known = {"--json", "--help", "-h", "--version"}
+    known = {"--json", "--quiet", "--no-color", "--help", "-h", "--version"}
     for word in words:
         if word.startswith("-") and word != "-":
             known |= {name for option in command.params for name in (*option.opts, *option.secondary_opts)}

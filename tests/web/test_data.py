@@ -1,4 +1,4 @@
-"""The screens of data: the list, a dataset with its columns opened in place, and names that would like to be code."""
+"""The screens of data in the browser: the list, a dataset, its columns opened in place, and names that would like to be code."""
 
 import re
 
@@ -44,7 +44,7 @@ def test_a_dataset_is_found_by_a_part_of_its_name(browse: Browse) -> None:
 
 def test_a_column_opens_in_place_and_has_an_address(browse: Browse, inspect: Inspect) -> None:
     page = browse("/data/subscriptions")
-    column(page, "+ monthly_fee")
+    column(page, "monthly_fee")
     expect(page).to_have_url(re.compile(r"column=monthly_fee$"))
     figure = page.get_by_role("figure", name="histogram of monthly_fee")
     expect(figure).to_be_visible()
@@ -53,9 +53,9 @@ def test_a_column_opens_in_place_and_has_an_address(browse: Browse, inspect: Ins
     expect(page.get_by_text("such as row")).to_be_visible()
     figure.get_by_text("As a table").click()
     expect(figure.get_by_role("row")).not_to_have_count(0)
-    column(page, "− monthly_fee")
+    column(page, "monthly_fee")
     expect(figure).to_have_count(0)
-    column(page, "+ plan")
+    column(page, "plan")
     expect(page.get_by_role("figure", name="histogram of plan").get_by_text("basic", exact=True).first).to_be_visible()
     inspect(page, "dataset")
 

@@ -90,7 +90,14 @@ async def _error(_: Request, error: PerenneError) -> Response:
 
 async def _defect(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return await _error(request, PerenneError("something went wrong here; the log has it", code="internal"))
+    return await _error(
+        request,
+        PerenneError(
+            "something went wrong here; the log has it",
+            code="internal",
+            hint="try again; if it stays, `perenne debug bundle` puts a report together",
+        ),
+    )
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

@@ -104,7 +104,7 @@ def _number(request: Request, name: str) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise Invalid(f"{name} is {text[:40]!r}, which is not a number", code="request.query")
+        raise Invalid(f"{name} is {text[:40]!r}, which is not a number", code="request.query", hint="write it in digits")
     return int(text)
 
 

@@ -97,7 +97,11 @@ def move(
         If the state may not follow, or somebody else moved the episode since it was read.
     """
     if not may_follow(episode.state, to):
-        raise Conflict(f"episode {episode.id} cannot go from {episode.state} to {to}", code="episode.transition")
+        raise Conflict(
+            f"episode {episode.id} cannot go from {episode.state} to {to}",
+            code="episode.transition",
+            hint="`perenne policy show` tells what has happened to it",
+        )
     ended = to in CLOSED
     if ended:
         changes["rejections"] = 0 if to is EpisodeState.SETTLED else episode.rejections + 1

@@ -139,17 +139,18 @@ class Reactions:
 
 
 def stop(tx: Transaction, actor: Principal, deployment: str, version: str, reason: str) -> Deployment | None:
-    """Stop a champion: the previous version answers if one stands by, else the deployment's constant.
+    """Stop whoever answers: for a champion its previous version steps in, for that one, or if there is none, the constant.
 
     Returns
     -------
     Deployment or None
-        What answers now; None if that version is not the champion, or is stopped already, so that nothing was to be done.
+        What answers now; None if that version does not answer, so that nothing was to be done, or there is no constant.
     """
     current = serving.service.get_deployment(tx, deployment)
-    if current.champion.version != version or current.stop is not None:
+    stand_in = current.stand_in
+    if version not in ([current.champion.version] if current.stop is None else [stand_in.version] if stand_in else []):
         return None
-    mode = StopMode.PREVIOUS if current.previous is not None else StopMode.CONSTANT
+    mode = StopMode.PREVIOUS if current.stop is None and current.previous is not None else StopMode.CONSTANT
     if mode is StopMode.CONSTANT and current.answer is None:
         audit.record(tx, actor, "deployment.stop_impossible", "deployment", deployment, reason=f"no constant answer; {reason}")
         return None

@@ -73,7 +73,11 @@ def restore_command(workspace: Workspace, file: Path) -> Result:
         with database.read() as tx:
             verdict = audit.verify(tx)
     if verdict.bad_seq is not None:
-        raise Unavailable(f"record {verdict.bad_seq} of the audit trail is {verdict.problem}", code="backup.audit")
+        raise Unavailable(
+            f"record {verdict.bad_seq} of the audit trail is {verdict.problem}",
+            code="backup.audit",
+            hint="the trail was damaged when the backup was made; `perenne audit verify` there tells the same",
+        )
     return Result(_shown(file, manifest), note=f"restored; {verdict.records} audit records, every link holds")
 
 

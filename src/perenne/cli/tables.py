@@ -59,6 +59,8 @@ def table(rows: Sequence[Mapping[str, Any]], width: int, indent: str = "") -> tu
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     names = [name for name in names if not all(is_empty(row.get(name)) for row in rows)]
+    if not names:
+        return [], []
     columns, room = {name: _Column(name, rows) for name in names}, width - len(indent)
     left_out = []
     for name in [name for name in reversed(names) if columns[name].spared]:

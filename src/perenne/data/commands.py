@@ -10,6 +10,7 @@ import msgspec
 
 from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time, parse_time
+from perenne.core.hashing import is_digest
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.data import service
 from perenne.data.drawing import sketch, sparkline
@@ -74,21 +75,26 @@ def show(workspace: Workspace, snapshot: str) -> Result:
     if examined is None:
         columns = [{"column": column.name, "type": column.type} for column in found.columns]
         note = f"{_told_of(found)}\nnobody has looked into it: `perenne data profile {found.id[:12]}` does"
-        return Result(_Shown(found, None, None, ()), note=note, shown=columns)
+        return Result(_shown(found, None, None, ()), note=note, shown=columns)
     profile = read_profile(workspace.objects, examined.profile)
     findings = read_findings(workspace.objects, examined.findings) if examined.findings else ()
     note = "\n".join([_told_of(found), _judged(examined, findings), _page(found)])
-    value = _Shown(found, examined, profile, findings)
-    return Result(value, note=note, shown=[_described(column) for column in profile.columns])
+    return Result(_shown(found, examined, profile, findings), note=note, shown=[_described(column) for column in profile.columns])
 
 
-class _Shown(msgspec.Struct, frozen=True):
+class SnapshotShown(Snapshot, frozen=True, kw_only=True):
     """A snapshot with all that was found in it."""
 
-    snapshot: Snapshot
     examination: Examination | None
     profile: DataProfile | None
     findings: tuple[Anomaly, ...]
+
+
+def _shown(
+    snapshot: Snapshot, examined: Examination | None, profile: DataProfile | None, findings: tuple[Anomaly, ...]
+) -> SnapshotShown:
+    known: dict[str, Any] = msgspec.structs.asdict(snapshot)
+    return SnapshotShown(**known, examination=examined, profile=profile, findings=findings)
 
 
 def _told_of(snapshot: Snapshot) -> str:
@@ -99,7 +105,8 @@ def _told_of(snapshot: Snapshot) -> str:
 def _judged(examined: Examination, findings: Sequence[Anomaly]) -> str:
     if examined.findings is None:
         return "held against no schema yet"
-    against = f"snapshot {examined.baseline[:12]}" if examined.baseline else "its own schema"
+    named = f"snapshot {examined.baseline[:12]}" if is_digest(examined.baseline) else examined.baseline
+    against = named or "its own schema"
     if not findings:
         return f"keeps every rule of {against}"
     lines = [f"{finding.severity.value}: {finding.sentence}" for finding in findings[:_FINDINGS]]
@@ -161,7 +168,9 @@ def _profile(workspace: Workspace, source: str, target: str | None) -> DataProfi
     return _look(workspace, taken, target)
 
 
-def _look(workspace: Workspace, taken: Snapshot, target: str | None, findings: Sequence[Anomaly] | None = None) -> DataProfile:
+def _look(
+    workspace: Workspace, taken: Snapshot, target: str | None, findings: Sequence[Anomaly] | None = None, baseline: str = ""
+) -> DataProfile:
     """Describe a snapshot and keep what was found; the same look is taken once."""
     from perenne.data.profiles import profile_table
     from perenne.data.snapshots import read_snapshot
@@ -172,7 +181,7 @@ def _look(workspace: Workspace, taken: Snapshot, target: str | None, findings: S
     if profile is None or (target is not None and target != profile.target):
         table = read_snapshot(workspace.objects, taken.id)
         profile = profile_table(table, target=target, dataset=taken.dataset, digest=taken.id)
-    record_examination(workspace.database, workspace.objects, local_principal(), profile, findings=findings)
+    record_examination(workspace.database, workspace.objects, local_principal(), profile, findings=findings, baseline=baseline)
     return profile
 
 
@@ -238,16 +247,18 @@ def validate(
 
     if (file is None) == (baseline is None):
         raise click.UsageError("give one of --schema and --baseline")
+    against = ""
     if file is not None:
         rules = read_schema(file.read_text(encoding="utf-8"), file.name)
     else:
-        rules = infer_schema(_profile(workspace, str(baseline), None))
+        described = _profile(workspace, str(baseline), None)
+        rules, against = infer_schema(described), described.digest
     table, digest = service.find_rows(workspace.database, workspace.objects, source)
     found = find_anomalies(table, rules, key=key, until=None if until is None else parse_time(until))
     if digest:
         with workspace.database.read() as tx:
             taken = get_snapshot(tx, digest)
-        _look(workspace, taken, None, found)
+        _look(workspace, taken, None, found, file.name if file is not None else str(against or baseline))
     errors = sum(anomaly.severity is Severity.ERROR for anomaly in found)
     note = f"{errors} errors, {len(found) - errors} warnings" if found else "keeps every rule"
     return Result(found, EXIT_FINDINGS if errors else 0, note, [_told(anomaly) for anomaly in found])

@@ -50,7 +50,11 @@ def describe(objects: ObjectStore, tree: str) -> Described:
 def _read(objects: ObjectStore, tree: str) -> Described:
     files = {file.path: file.digest for file in get_tree(objects, tree).files}
     if not {MANIFEST, EXAMPLE} <= files.keys():
-        raise NotFound("the tree holds no package", code="inference.package_not_found")
+        raise NotFound(
+            "the tree holds no package",
+            code="inference.package_not_found",
+            hint="package the version again: `perenne run` makes a new one",
+        )
     manifest = json.decode(objects.get(files[MANIFEST]), Manifest, what=MANIFEST)
     example = json.decode(objects.get(files[EXAMPLE]), Example, what=EXAMPLE)
     return Described(manifest.signature, example.inputs, manifest.form, manifest.estimator)

@@ -179,7 +179,11 @@ def acknowledge(tx: Transaction, actor: Principal, identity: str) -> Alert:
     """
     alert = _commentable(tx, actor, identity)
     if not alert.open:
-        raise Conflict(f"alert {identity} is {alert.state.value} already", code="alert.ended")
+        raise Conflict(
+            f"alert {identity} is {alert.state.value} already",
+            code="alert.ended",
+            hint="`perenne alert list` shows those that are open",
+        )
     answered = msgspec.structs.replace(alert, acknowledged_by=actor.name)
     alert_store.save_alert(tx, answered)
     audit.record(tx, actor, "alert.acknowledge", "alert", identity, after={"acknowledged_by": actor.name})
@@ -198,7 +202,7 @@ def silence(tx: Transaction, actor: Principal, identity: str, *, until: int, rea
     if not reason.strip():
         raise Invalid("a silence needs a reason", code="alert.reason", hint="say why nobody needs to be told: --reason '…'")
     if until <= now:
-        raise Invalid("the silence ends before it begins", code="alert.until")
+        raise Invalid("the silence ends before it begins", code="alert.until", hint="give a length of time such as 6h or 2d")
     if until - now > LONGEST_SILENCE:
         raise Invalid("a silence lasts a year at most", code="alert.until", hint="what is silent for ever is better not watched")
     made = Silence(new_id(), alert.deployment, alert.rule, until, actor.name, reason, now)

@@ -48,7 +48,11 @@ def project_of_alert(tx: Transaction, path: Mapping[str, str]) -> str:
     deployment = alerts.get_alert(tx, path["alert"]).deployment
     found = alerts.projects_of(tx, [deployment]).get(deployment)
     if found is None:
-        raise NotFound(f"{deployment} belongs to no project", code="alert.project")
+        raise NotFound(
+            f"{deployment} belongs to no project",
+            code="alert.project",
+            hint="`perenne deploy list` shows the deployments there are",
+        )
     return found
 
 

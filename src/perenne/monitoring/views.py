@@ -165,7 +165,11 @@ def monitor_view(
         raise _unwatched(deployment)
     streams = tuple(store.streams(tx, deployment))
     if version and not any(stream.version == version for stream in streams):
-        raise NotFound(f"{version[:100]!r} has never answered here", code="monitor.version_not_found")
+        raise NotFound(
+            f"{version[:100]!r} has never answered here",
+            code="monitor.version_not_found",
+            hint="`perenne monitor show NAME` tells which versions have",
+        )
     verdicts = charted.shown_verdicts(tx, deployment, version)
     chosen = charted.pick(verdicts, window)
     watch = charted.watch_of(watches, chosen) or watches[0]
@@ -246,7 +250,7 @@ def alerts_view(
     if alert:
         first = alerts.get_alert(tx, alert)
         if only is not None and first.deployment not in only:
-            raise NotFound("there is nothing of that name", code="alert.not_found")
+            raise NotFound("there is nothing of that name", code="alert.not_found", hint="`perenne alert list --all` shows them")
         found = [first, *(item for item in found if item.id != alert)]
     counts = alert_store.count_open(tx, only)
     rows = alert_rows(tx, found, now)
@@ -312,14 +316,14 @@ def _tone(item: Alert) -> str:
     return "crit" if item.severity is Severity.CRITICAL else "warn"
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=MonitorsView)
 async def get_monitors(request: Request) -> Response:
     """Show what is watched."""
     page = page_of(request.query_params)
     return await answers.view(request, lambda tx, actor: monitors_view(tx, actor, page))
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=AlertsView)
 async def get_alerts(request: Request) -> Response:
     """Show alerts, of one `state`, `severity` or `deployment` if named; `alert` is one to show first."""
     page, now = page_of(request.query_params), request.app.state.workspace.clock.now()

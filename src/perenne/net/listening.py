@@ -106,7 +106,11 @@ def _check_certificate(listening: Listening) -> None:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(listening.tls_cert, listening.tls_key, password="")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or "not readable"
-            raise Invalid(f"the certificate and its key cannot be used: {reason}", code="listen.certificate") from None
+            raise Invalid(
+                f"the certificate and its key cannot be used: {reason}",
+                code="listen.certificate",
+                hint="--tls-cert names the certificate with its chain, --tls-key its key without a password, both in PEM",
+            ) from None
 
 
 def _check_network(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`perenne model list|show|approve|reject`."""
+"""`perenne model list|show|card|approve|reject`."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import click
 from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.registry import approvals, service
+from perenne.registry import approvals, card, card_text, service
 from perenne.registry.model import GateState
 from perenne.storage.workspace import Workspace
 
@@ -58,6 +58,15 @@ def show(workspace: Workspace, version: str) -> Result:
     with workspace.database.read() as tx:
         found = service.dossier(tx, version)
     return Result(found, EXIT_FINDINGS if found.gate.state is GateState.CLOSED else 0)
+
+
+@model.command("card")
+@click.argument("version")
+@click.pass_obj
+def card_(workspace: Workspace, version: str) -> Result:
+    """Write the model card of a version: purpose, data, figures, limits, approvals. In Markdown, or with --json as data."""
+    found = card.card(workspace, version)
+    return Result(found, shown=card_text.markdown(found).rstrip())
 
 
 @model.command()

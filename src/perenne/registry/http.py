@@ -1,6 +1,7 @@
 """REST of the registry: versions, their dossiers, and decisions."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,11 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from perenne.auth import answers
 from perenne.auth.access import needs
+from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
-from perenne.core.errors import NotFound
-from perenne.registry import approvals, service
+from perenne.core.errors import Invalid, NotFound
+from perenne.registry import approvals, card, card_text, service
 from perenne.registry.model import Decision, Dossier, Version
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
@@ -24,6 +27,12 @@ class DecisionBody(msgspec.Struct, forbid_unknown_fields=True):
 
     approve: bool
     reason: str = ""
+
+
+class BarBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Why a version may never answer again."""
+
+    reason: str
 
 
 def project_of_model(tx: Transaction, path: Mapping[str, str]) -> str:
@@ -68,6 +77,31 @@ async def post_decision(request: Request) -> Response:
     return _answer(await asyncio.to_thread(decide), 201)
 
 
+@needs(Action.DEPLOY, project=project_of_version)
+async def post_bar(request: Request) -> Response:
+    """Keep a version from ever being promoted again."""
+    body = json.decode(await request.body(), BarBody, what="bar")
+    if not body.reason.strip():
+        raise Invalid("reason is empty", code="model.reason", hint="say why: it is kept in the audit trail")
+    version = request.path_params["version"]
+
+    def bar(tx: Transaction, actor: Principal) -> Version:
+        approvals.bar(tx, actor, version, reason=body.reason)
+        return service.get_version(tx, version)
+
+    return await answers.write(request, bar)
+
+
+@needs(Action.READ, project=project_of_version)
+async def get_card(request: Request) -> Response:
+    """Give the model card of a version, as a Markdown file."""
+    version = request.path_params["version"]
+    found = await asyncio.to_thread(card.card, request.app.state.workspace, version)
+    name = re.sub(r"[^A-Za-z0-9._@-]", "_", found.version)
+    headers = {"content-disposition": f'attachment; filename="{name}.md"'}
+    return Response(card_text.markdown(found), media_type="text/markdown", headers=headers)
+
+
 def _versions(workspace: Workspace, model: str) -> Any:
     with workspace.database.read() as tx:
         return _known(service.versions(tx, model))
@@ -92,4 +126,6 @@ routes = [
     Route("/api/model/{model}", get_versions, methods=["GET"]),
     Route("/api/model/version/{version}", get_version, methods=["GET"]),
     Route("/api/model/version/{version}/decision", post_decision, methods=["POST"]),
+    Route("/api/model/version/{version}/bar", post_bar, methods=["POST"]),
+    Route("/api/model/version/{version}/card", get_card, methods=["GET"]),
 ]

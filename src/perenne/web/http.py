@@ -56,11 +56,13 @@ def screens() -> list[Route]:
     import perenne.data.views
     import perenne.monitoring.views
     import perenne.pipelines.views
+    import perenne.registry.views
     import perenne.serving.views
     import perenne.web.screens.deployment
     import perenne.web.screens.fleet
     import perenne.web.screens.jobs
     import perenne.web.screens.lineage
+    import perenne.web.screens.model
     import perenne.web.screens.monitor
     import perenne.web.screens.project
     import perenne.web.screens.runs
@@ -73,12 +75,14 @@ def screens() -> list[Route]:
         *perenne.automation.views.routes,
         *perenne.data.views.routes,
         *perenne.monitoring.views.routes,
+        *perenne.registry.views.routes,
         *perenne.serving.views.routes,
         *perenne.web.screens.deployment.routes,
         *perenne.pipelines.views.routes,
         *perenne.web.screens.fleet.routes,
         *perenne.web.screens.jobs.routes,
         *perenne.web.screens.lineage.routes,
+        *perenne.web.screens.model.routes,
         *perenne.web.screens.monitor.routes,
         *perenne.web.screens.project.routes,
         *perenne.web.screens.runs.routes,

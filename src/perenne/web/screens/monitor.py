@@ -11,15 +11,17 @@ from starlette.routing import Route
 from perenne import automation
 from perenne.auth import answers
 from perenne.auth.access import needs
-from perenne.auth.queries import read_number, text
+from perenne.auth.queries import text
 from perenne.auth.roles import Action
 from perenne.automation import Episode
+from perenne.core.errors import Invalid
 from perenne.monitoring.views import MonitorView, monitor_view, project_watched, references_shown
 from perenne.stats.cells import Reference
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
 SHOWN_EPISODES = 20
+LONGEST_INSTANT = 18
 
 
 class EpisodeMark(msgspec.Struct, frozen=True):
@@ -54,17 +56,23 @@ def _mark(item: Episode) -> EpisodeMark:
     return EpisodeMark(item.id, item.state.value, item.opened, item.entered, item.open, item.cause)
 
 
-@needs(Action.READ, project=project_watched)
+@needs(Action.READ, project=project_watched, returns=WatchedView)
 async def get_monitor(request: Request) -> Response:
     """Show one deployment under watch: of one `version`, one `window` (by its start) in full, and a `feature`."""
     workspace: Workspace = request.app.state.workspace
     name = request.path_params["deployment"]
     version, feature, start = (text(request, part) for part in ("version", "feature", "window"))
-    window = read_number(start, "window") if start else None
+    window = _instant(start) if start else None
     references = await asyncio.to_thread(references_shown, workspace, name, version, window)
     return await answers.view(
         request, lambda tx, _: watched_view(tx, name, references, version=version, window=window, feature=feature)
     )
+
+
+def _instant(found: str) -> int:
+    if not (found.isascii() and found.isdecimal() and len(found) <= LONGEST_INSTANT):
+        raise Invalid(f"window is {found[:40]!r}, which is no instant", code="request.query", hint="microseconds since 1970")
+    return int(found)
 
 
 routes = [Route("/api/view/monitor/{deployment}", get_monitor, methods=["GET"])]

@@ -10,12 +10,12 @@ const FILTERS = ["actor", "entity", "text"];
 const AGAIN = 400;
 
 const COLUMNS = [
-  { key: "seq", title: "record", width: 70, num: true, cell: (row) => count(row.seq) },
-  { key: "time", title: "when (UTC)", width: 104, cell: (row) => html`<span class="mono" title=${when(row.time)}>${when(row.time).slice(5, 16)}</span>` },
-  { key: "who", title: "who", width: 120, cell: (row) => html`<b>${row.told.who}</b>` },
+  { key: "seq", title: "record", width: 70, grow: 0.2, num: true, cell: (row) => count(row.seq) },
+  { key: "time", title: "when (UTC)", width: 104, grow: 0.4, cell: (row) => html`<span class="mono" title=${when(row.time)}>${when(row.time).slice(5, 16)}</span>` },
+  { key: "who", title: "who", width: 110, grow: 0.6, cell: (row) => html`<b>${row.told.who}</b>` },
   { key: "what", title: "did what", width: 260, grow: 2, cell: (row) => html`<span class="dim">${row.told.did}</span> ${row.told.what}` },
   { key: "more", title: "outcome and reason", width: 200, grow: 2, cell: (row) => html`<span class="dim" title=${row.told.more}>${row.told.more}</span>` },
-  { key: "action", title: "action", width: 150, cell: (row) => html`<code class="small">${row.action}</code>` },
+  { key: "action", title: "action", width: 170, grow: 0.6, cell: (row) => html`<code class="small">${row.action}</code>` },
 ];
 
 export default function AuditScreen({ query }) {

@@ -113,8 +113,8 @@ function Gate({ data }) {
     <${Table} dense label="Evidence about the challenger" columns=${CHECKS} rows=${gate.evidence} rowKey=${(row) => row.check} />
     <div class="automation-decisions">
       ${gate.decisions.map((item) => html`<p><${State} tone=${item.approved ? "ok" : "crit"} word=${item.approved ? "approved" : "rejected"} /> by ${item.approver}${item.solo ? " (alone)" : ""}, <${Time} at=${item.time} />${item.reason ? `: ${item.reason}` : ""}</p>`)}
-      ${gate.state !== "open" ? html`<p class="dim">${gate.reasons.join("; ")}</p>` : null}
-      ${gate.approve_by ? html`<p class="small faint">${gate.approve_by} must approve.</p>` : html`<p class="small faint">Nobody has to approve: the evidence alone decides.</p>`}
+      ${gate.state === "closed" ? html`<p class="dim">${gate.reasons.join("; ")}</p>` : null}
+      <p class="small dim">${gate.approve_by ? `${gate.approve_by} must approve${gate.state === "waiting" ? ", and has not decided yet" : ""}.` : "Nobody has to approve: the evidence alone decides."}</p>
     </div>
   <//>`;
 }

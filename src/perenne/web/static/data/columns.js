@@ -10,7 +10,8 @@ const WINDOW = 200;
 
 export function Columns({ data, query, stale }) {
   if (!data.columns.length) return html`<p class="none dim">${query.find ? "No column is called so." : "There is no column here."}</p>`;
-  const offset = Number(query.offset) || 0;
+  const asked = Number(query.offset) || 0;
+  const offset = asked < data.total_columns ? asked : 0;
   const wide = 5 + (data.compared ? 1 : 0) + (data.target ? 1 : 0);
   return html`<div class="scroll data-columns" tabindex="0" role="region" aria-label="Columns"><table class="table">
       <thead><tr><th scope="col">column</th><th scope="col">shape</th>${data.compared ? html`<th scope="col">difference</th>` : null}<th scope="col">values</th><th scope="col" class="num">missing</th><th scope="col" class="num">different</th>${data.target ? html`<th scope="col" class="num" title="how much it tells of the target, from 0 to 1">tells of ${data.target}</th>` : null}</tr></thead>

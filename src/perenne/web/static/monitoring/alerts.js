@@ -41,7 +41,7 @@ function Alert({ row, may, asked, reload }) {
       <a href=${`/deploy/${encodeURIComponent(row.deployment)}`}>${row.deployment}</a>
       ${row.version ? html`<span class="dim">${row.version}</span>` : null}
       <span class="grow"></span>
-      ${row.open ? html`<${Chip} tone=${row.state === "firing" ? "crit" : "info"}>${row.state}<//>` : null}
+      ${row.open ? html`<${Chip} tone=${row.state === "firing" ? row.tone : "info"}>${row.state}<//>` : null}
       ${row.acknowledged_by ? html`<${Chip} tone="ok">${row.acknowledged_by} is on it<//>` : null}
       ${row.silence ? html`<${Chip} title=${row.silence.reason}>silent until ${when(row.silence.until)}<//>` : null}
     </div>

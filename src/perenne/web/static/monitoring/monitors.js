@@ -8,10 +8,10 @@ import { Pages } from "./pages.js";
 import { WindowState, stateOf } from "./words.js";
 
 const COLUMNS = [
-  { title: "deployment", cell: (row) => html`<span class="two">${row.deployment}<small>${row.project}</small></span>` },
+  { title: "deployment", cell: (row) => html`<span class="two">${row.deployment}${row.project === row.deployment ? null : html`<small>${row.project}</small>`}</span>` },
   { title: "state", cell: (row) => html`<${WindowState} state=${row.state} healthy />` },
   { title: "windows, oldest first", cell: (row) => html`<${Strip} label=${told(row)} cells=${row.strip.map(([start, state]) => ({ tone: TONES[state], title: `${day(start)}: ${stateOf(state)[1]}` }))} />` },
-  { title: "what moved most", cell: (row) => (row.cause ? html`<span class="monitoring-cause">${row.cause}</span>` : html`<span class="faint">nothing</span>`) },
+  { title: "what moved most", cell: (row) => (row.cause ? html`<span class="monitoring-cause">${row.cause}</span>` : html`<span class="faint">${row.window ? "nothing" : "–"}</span>`) },
   { title: "newest window", cell: (row) => (row.window ? html`<span class="two">${when(row.window)}<small>${duration(row.length)}, ${row.version}</small></span>` : html`<span class="faint">none has ended yet</span>`) },
   { title: "rows", num: true, cell: (row) => (row.window ? count(row.rows) : "–") },
   { title: "alerts", num: true, cell: (row) => (row.alerts ? html`<a href=${`/alert?deployment=${encodeURIComponent(row.deployment)}`}>${row.alerts}</a>` : "0") },

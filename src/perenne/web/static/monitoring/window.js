@@ -8,13 +8,17 @@ import { SOURCES, STANDINGS, WindowState, featureName, figure } from "./words.js
 
 const GAP = 0.05;
 
-export function WindowDetail({ detail }) {
-  return html`
-    <${Card} title=${`Window from ${when(detail.start)}`} note=${`${duration(detail.length)}, ${detail.version} as ${detail.variant.startsWith("challenger") ? "challenger, answering nobody" : "champion"}`} tools=${html`<${WindowState} state=${detail.state} />`} flush>
+/** What moved in a window, those features first that move the answer most. */
+export function WindowCauses({ detail }) {
+  return html`<${Card} title=${`Window from ${when(detail.start)}`} note=${`${duration(detail.length)}, ${detail.version} as ${detail.variant.startsWith("challenger") ? "challenger, answering nobody" : "champion"}`} tools=${html`<${WindowState} state=${detail.state} />`} flush>
       <${Remarks} detail=${detail} />
       <${Causes} detail=${detail} />
-    <//>
-    <${Distributions} detail=${detail} />
+    <//>`;
+}
+
+/** The rest of what is known of a window: distributions, bounds, groups. */
+export function WindowFigures({ detail }) {
+  return html`<${Distributions} detail=${detail} />
     ${detail.bounds.length ? html`<${Card} flush title="Objectives and guardrails in this window"><${Bounds} rows=${detail.bounds} /><//>` : null}
     <${Groups} detail=${detail} />`;
 }
@@ -57,8 +61,11 @@ function Distribution({ item }) {
   const edge = item.kind === "time" ? (seconds) => `${String(Math.floor(seconds / 3600)).padStart(2, "0")}:${String(Math.floor((seconds % 3600) / 60)).padStart(2, "0")}` : undefined;
   return html`<div><h3 class="monitoring-name">${featureName(item.name)}${item.kind === "time" ? html` <span class="faint small">time of day</span>` : null}</h3>
     <${Overlay} edges=${item.edges ?? undefined} levels=${item.levels ?? undefined} reference=${item.reference} current=${item.current} missing=${item.missing} labels=${["reference", "this window"]} label=${`${featureName(item.name)}: this window beside the reference`} ...${edge ? { edge } : {}} />
+    ${beyond(item) ? html`<p class="small faint">The outermost cells also hold what lies beyond what the reference knew.</p>` : null}
     ${item.no_number ? html`<p class="small">${percent(item.no_number, 1)} of the values are no numbers.</p>` : null}</div>`;
 }
+
+const beyond = (item) => item.kind === "number" && [0, item.current.length - 1].some((i) => item.current[i] > 2 * item.reference[i]);
 
 const BOUNDS = [
   { title: "bound", cell: (row) => html`<span class="two">${row.bound}<small>${row.kind}</small></span>` },

@@ -62,7 +62,7 @@ function Traffic({ traffic }) {
   const perSecond = traffic.rows.map((rows, i) => rows / (traffic.length[i] / 1e6));
   const line = (name, label) => ({ label, values: traffic.figures[name], low: traffic.low[name], high: traffic.high[name] });
   const latency = [["latency_p50_ms", "p50"], ["latency_p99_ms", "p99"]].filter(([name]) => traffic.figures[name]).map(([name, label]) => line(name, label));
-  return html`<div class="half">
+  return html`<div class="serving-charts">
     <${Card} title="Traffic" note=${`rows by window, now ${number(perSecond.at(-1), 2)} a second`}><${Lines} label="Rows by window" x=${x} time height=${150} marks=${marks} yFormat=${count} series=${[{ label: "rows", values: traffic.rows }]} /><//>
     ${latency.length ? html`<${Card} title="Latency" note=${limitWords(traffic, "latency_p99_ms") || "from arrival to answer"}><${Lines} label="Latency by window" x=${x} time height=${150} marks=${marks} yFormat=${(value) => `${number(value)} ms`} limit=${limits(traffic, ["latency_p50_ms", "latency_p99_ms"])} series=${latency} /><//>` : null}
     ${traffic.figures.error_rate ? html`<${Card} title="Errors" note=${limitWords(traffic, "error_rate") || "share of the requests the model failed on"}><${Lines} label="Error rate by window" x=${x} time height=${150} marks=${marks} yFormat=${(value) => figure("error_rate", value)} limit=${limits(traffic, ["error_rate"])} series=${[line("error_rate", "error rate")]} /><//>` : null}

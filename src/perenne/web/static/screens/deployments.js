@@ -7,7 +7,7 @@ import { Pages } from "../monitoring/pages.js";
 import { WindowState } from "../monitoring/words.js";
 
 const COLUMNS = [
-  { title: "deployment", cell: (row) => html`<span class="two">${row.name}<small>${row.project}</small></span>` },
+  { title: "deployment", cell: (row) => html`<span class="two">${row.name}${row.project === row.name ? null : html`<small>${row.project}</small>`}</span>` },
   { title: "state", cell: (row) => html`<${State} tone=${row.state === "stopped" ? "crit" : "ok"} word=${row.state} />` },
   { title: "watch", cell: (row) => html`<${WindowState} state=${row.health} healthy />` },
   { title: "champion", cell: (row) => html`<span class="two">${row.champion}<small>generation ${row.generation}</small></span>` },

@@ -1,65 +1,112 @@
-// A graph in layers, from left to right: boxes that lead somewhere, and curves between them.
-import { html } from "../core/dom.js";
+// The graph of lineage in layers, from left to right: boxes that lead somewhere, and curves between them.
+import { html, useEffect, useMemo, useRef } from "../core/dom.js";
 import { hrefOf } from "./lineages.js";
 
-const WIDE = 154;
-const GAP = 36;
-const ROW = 58;
-const HIGH = 44;
+const BOX = { width: 158, height: 44 };
+const GAP = { across: 34, up: 12 };
+const BEND = 8;
+const SWEEPS = 4;
 
-/** `nodes`: `[{id, kind, title, note, path, state}]`, `edges`: `[{from, to, label}]`; the node `focus` is marked. */
-export function Dag({ nodes, edges, focus, label }) {
-  const places = layout(nodes, edges);
-  const size = [...places.values()].reduce((most, at) => ({ x: Math.max(most.x, at.x + WIDE), y: Math.max(most.y, at.y + HIGH) }), { x: 0, y: 0 });
-  return html`<div class="scroll" tabindex="0" role="group" aria-label=${label}>
-    <div class="lineage-graph" style=${{ width: `${size.x + 2}px`, height: `${size.y + 2}px` }}>
-      <svg width=${size.x} height=${size.y} aria-hidden="true">${edges.map((edge) => html`<path d=${curve(places.get(edge.from), places.get(edge.to))}><title>${edge.label}</title></path>`)}</svg>
-      ${nodes.map((node) => {
-        const at = places.get(node.id);
-        const style = { left: `${at.x}px`, top: `${at.y}px`, width: `${WIDE}px`, height: `${HIGH}px` };
-        return html`<a key=${node.id} href=${node.kind === "more" ? node.path : node.id === focus && node.path ? node.path : hrefOf(node)} class=${`lineage-node ${node.kind} ${node.id === focus ? "focus" : ""}`} style=${style} aria-current=${node.id === focus ? "true" : undefined} title=${`${node.title}: ${node.note || node.kind}`}>
-          <span class="lineage-title">${node.state === "none" ? null : html`<i class=${`dot ${node.state}`}></i>`}<b>${node.title}</b></span>${node.note ? html`<span class="faint small">${node.kind === node.note ? node.kind : `${node.kind}, ${node.note}`}</span>` : null}</a>`;
-      })}
+/** `nodes`: `[{id, kind, title, note, path, state}]`, `edges`: `[{from, to, label}]`; the node `focus` is marked and brought into sight. */
+export function Graph({ nodes, edges, focus, label }) {
+  const shape = JSON.stringify([nodes.map((node) => node.id), edges.map((edge) => [edge.from, edge.to])]);
+  const plan = useMemo(() => lay(nodes, edges), [shape]);
+  const box = useRef();
+  useEffect(() => {
+    const at = plan.places.get(focus);
+    if (at) box.current.scrollLeft = Math.max(0, at.x + BOX.width / 2 - box.current.clientWidth / 2);
+  }, [shape, focus]);
+  return html`<div class="scroll" ref=${box} tabindex="0" role="group" aria-label=${label}>
+    <div class="lineage-graph" style=${{ width: `${plan.width}px`, height: `${plan.height}px` }}>
+      <svg width=${plan.width} height=${plan.height} aria-hidden="true">${edges.map((edge, i) => html`<path class=${edge.from === focus || edge.to === focus ? "near" : ""} d=${plan.paths[i]} />`)}</svg>
+      ${nodes.map((node) => html`<${Box} key=${node.id} node=${node} at=${plan.places.get(node.id)} mine=${node.id === focus} />`)}
     </div>
   </div>`;
 }
 
-function curve(from, to) {
-  const [x1, y1, x2, y2] = [from.x + WIDE, from.y + HIGH / 2, to.x, to.y + HIGH / 2];
-  const bend = Math.max(24, Math.abs(x2 - x1) / 2);
-  return `M${x1},${y1}C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`;
+function Box({ node, at, mine }) {
+  const style = { left: `${at.x}px`, top: `${at.y}px`, width: `${BOX.width}px`, height: `${BOX.height}px` };
+  const note = !node.note || node.note === node.kind ? node.kind : `${node.kind}, ${node.note}`;
+  return html`<a href=${node.kind === "more" ? node.path : mine && node.path ? node.path : hrefOf(node)} class=${`lineage-node ${node.kind} ${mine ? "focus" : ""}`} style=${style} aria-current=${mine ? "true" : undefined} title=${`${node.title}: ${note}`}>
+    <span class="lineage-title">${node.state === "none" ? null : html`<i class=${`dot ${node.state}`}></i>`}<b>${node.title}</b></span>
+    ${node.kind === "more" ? null : html`<span class="faint small">${note}</span>`}</a>`;
 }
 
-/** Put every node one layer after the last of those it comes from; within a layer near what it hangs together with. */
-export function layout(nodes, edges) {
-  const layer = new Map(nodes.map((node) => [node.id, 0]));
-  for (let pass = 0; pass < nodes.length; pass++) {
-    let moved = false;
-    for (const { from, to } of edges) {
-      if (layer.get(to) > layer.get(from) || layer.get(from) >= nodes.length) continue;
-      layer.set(to, layer.get(from) + 1);
+/** Lay out in layers (Sugiyama, Tagawa and Toda 1981): one after the last of what a node comes from, ordered by the neighbours. */
+export function lay(nodes, edges) {
+  const items = new Map(nodes.map((node) => [node.id, { id: node.id, layer: 0, before: [], after: [] }]));
+  const ends = edges.map(({ from, to }) => [items.get(from), items.get(to)]);
+  rank(items, ends);
+  const rows = [];
+  for (const item of items.values()) (rows[item.layer] ||= []).push(item);
+  const layers = Array.from(rows, (row) => row || []);
+  const ways = ends.map(([from, to]) => thread(from, to, layers));
+  order(layers);
+  const tall = (row) => row.reduce((total, item) => total + high(item) + GAP.up, -GAP.up);
+  const height = Math.max(BOX.height, ...layers.map(tall));
+  layers.forEach((row, i) => {
+    let y = (height - tall(row)) / 2;
+    for (const item of row) {
+      Object.assign(item, { x: i * (BOX.width + GAP.across), y });
+      y += high(item) + GAP.up;
+    }
+  });
+  return { places: items, paths: ways.map(drawn), width: layers.length * (BOX.width + GAP.across) - GAP.across, height };
+}
+
+const high = (item) => (item.bend ? BEND : BOX.height);
+
+/** Give every item its layer; a circle is cut where it closes. What nothing leads to stands just before what it leads to. */
+function rank(items, ends) {
+  for (let pass = 0, moved = true; moved && pass <= items.size; pass++) {
+    moved = false;
+    for (const [from, to] of ends) {
+      if (to.layer > from.layer || from.layer + 1 >= items.size) continue;
+      to.layer = from.layer + 1;
       moved = true;
     }
-    if (!moved) break;
   }
-  for (const node of nodes) {
-    const next = edges.filter((edge) => edge.from === node.id).map((edge) => layer.get(edge.to));
-    if (next.length && !edges.some((edge) => edge.to === node.id)) layer.set(node.id, Math.min(...next) - 1);
+  const led = new Set(ends.map(([, to]) => to));
+  for (const item of items.values()) {
+    const next = ends.filter(([from]) => from === item).map(([, to]) => to.layer);
+    if (next.length && !led.has(item)) item.layer = Math.max(0, Math.min(...next) - 1);
   }
-  const columns = [...new Set(layer.values())].sort((a, b) => a - b).map((at) => nodes.filter((node) => layer.get(node.id) === at));
-  const rank = new Map();
-  const near = (id) => {
-    const known = edges.filter((edge) => edge.to === id && rank.has(edge.from)).map((edge) => rank.get(edge.from));
-    return known.length ? known.reduce((sum, at) => sum + at, 0) / known.length : Infinity;
-  };
-  const tallest = Math.max(...columns.map((column) => column.length));
-  const places = new Map();
-  columns.forEach((column, x) => {
-    const sorted = [...column].sort((a, b) => near(a.id) - near(b.id) || 0);
-    sorted.forEach((node, y) => {
-      rank.set(node.id, y + (tallest - column.length) / 2);
-      places.set(node.id, { x: 1 + x * (WIDE + GAP), y: 1 + (y + (tallest - column.length) / 2) * ROW });
-    });
-  });
-  return places;
+}
+
+/** Lead an edge through a bend in each layer between its ends. */
+function thread(from, to, layers) {
+  const way = [from];
+  for (let i = from.layer + 1; i < to.layer; i++) {
+    const bend = { bend: true, layer: i, before: [], after: [] };
+    layers[i].push(bend);
+    way.push(bend);
+  }
+  way.push(to);
+  for (let i = 1; i < way.length; i++) {
+    way[i].before.push(way[i - 1]);
+    way[i - 1].after.push(way[i]);
+  }
+  return way;
+}
+
+function order(layers) {
+  layers.forEach((row) => row.forEach((item, i) => (item.place = i)));
+  for (let sweep = 0; sweep < SWEEPS; sweep++) {
+    const side = sweep % 2 ? "after" : "before";
+    for (const row of sweep % 2 ? [...layers].reverse() : layers) {
+      for (const item of row) item.middle = item[side].length ? item[side].reduce((total, other) => total + other.place, 0) / item[side].length : item.place;
+      row.sort((a, b) => a.middle - b.middle);
+      row.forEach((item, i) => (item.place = i));
+    }
+  }
+}
+
+function drawn(way) {
+  let path = "";
+  for (let i = 1; i < way.length; i++) {
+    const [x1, y1, x2, y2] = [way[i - 1].x + BOX.width, way[i - 1].y + high(way[i - 1]) / 2, way[i].x, way[i].y + high(way[i]) / 2];
+    const bend = Math.max(14, Math.abs(x2 - x1) / 2);
+    path += `${i === 1 ? "M" : "L"}${x1},${y1}C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2}`;
+  }
+  return path;
 }

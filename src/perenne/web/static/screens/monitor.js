@@ -7,7 +7,7 @@ import { Screen, useView } from "../core/screen.js";
 import { Lines } from "../core/charts/lines.js";
 import { BoundCharts } from "../monitoring/bounds.js";
 import { Heat } from "../monitoring/heat.js";
-import { WindowDetail } from "../monitoring/window.js";
+import { WindowCauses, WindowFigures } from "../monitoring/window.js";
 import { WindowState } from "../monitoring/words.js";
 
 const ASKED = ["window", "version", "feature"];
@@ -28,7 +28,7 @@ function Tools({ monitor }) {
   const versions = [...new Set(monitor.streams.map((stream) => stream.version))].reverse();
   const windows = [...monitor.timeline.windows].reverse();
   return html`<${Choice} name="version" label="Whose windows" value=${monitor.version} options=${[["", "whoever was champion"], ...versions.map((version) => [version, version])]} />
-    <${Choice} name="window" label="Window" value=${monitor.chosen ? String(monitor.chosen.start) : ""} options=${windows.map((window, i) => [i ? String(window.start) : "", `${when(window.start)}${i ? "" : ", the newest"}`])} />
+    <${Choice} name="window" label="Window" value=${monitor.chosen && monitor.chosen.start !== windows[0].start ? String(monitor.chosen.start) : ""} options=${windows.map((window, i) => [i ? String(window.start) : "", `${when(window.start)}${i ? "" : ", the newest"}`])} />
     <a class="button" href=${`/deploy/${encodeURIComponent(monitor.deployment)}`}>Deployment</a>`;
 }
 
@@ -39,9 +39,10 @@ function Body({ data: { monitor, episodes } }) {
   const marks = [...versionMarks(timeline.windows), ...episodes.map((item) => ({ at: item.opened, label: `retraining: ${item.state.replaceAll("_", " ")}`, tone: EPISODES[item.state] || "info" }))];
   const pick = (at) => setQuery({ window: String(Math.round(at)) });
   return html`
-    <${WindowDetail} detail=${chosen} deployment=${monitor.deployment} />
+    <${WindowCauses} detail=${chosen} />
     <${BoundCharts} charts=${timeline.charts.filter((chart) => !chart.operational)} x=${x} marks=${marks} onPick=${pick} />
-    <${Heat} timeline=${timeline} deployment=${monitor.deployment} />
+    <${Heat} timeline=${timeline} />
+    <${WindowFigures} detail=${chosen} />
     <div class="half">
       <${Card} title="Labels" note="share of each window's rows whose outcome is known">
         <${Lines} label="Label coverage" x=${x} time height=${140} yFormat=${(value) => `${Math.round(100 * value)} %`} limit=${{ value: monitor.minimum_coverage, label: "trusted from" }} onPick=${pick}

@@ -102,7 +102,7 @@ const PLAN_COLUMNS = [
 function proof(row) {
   if (row.reached) {
     const { thing, by, time, record } = row.reached;
-    return html`<span class="two"><span>${thing.length > 24 ? `${thing.slice(0, 12)}…` : thing}, ${day(time)}</span><small>by ${by}, <a href=${`/audit?record=${record}`}>record ${count(record)}</a></small></span>`;
+    return html`<span class="two"><span>${thing.length > 24 ? `${thing.slice(0, 12)}…` : thing}, ${day(time)}</span><small>by ${by.startsWith("policy:") ? "the loop" : by}, <a href=${`/audit?record=${record}`}>record ${count(record)}</a></small></span>`;
   }
   return html`<span class="faint">${row.evidence ? `when ${PROOFS[row.evidence] || row.evidence}` : "names nothing that could prove it"}</span>`;
 }

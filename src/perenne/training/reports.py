@@ -1,15 +1,14 @@
-"""What a round reported, read for a screen: from the object store, outside of any transaction."""
+"""Reading what a round reported: from the object store, outside of any transaction."""
 
 import msgspec
 
 from perenne import tracking
 from perenne.core import json
 from perenne.core.errors import PerenneError
-from perenne.storage.objects import ObjectStore
 from perenne.storage.workspace import Workspace
-from perenne.training import Report
+from perenne.training.model import Report
 
-NOT_RECORDED = "Not recorded: the run is of before such reports were kept, or it did not get that far."
+NOT_RECORDED = "Not recorded: the run is of before reports were kept, or it did not get that far."
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -24,14 +23,9 @@ def report_of(workspace: Workspace, run: str) -> Told:
     with workspace.database.read() as tx:
         tracking.get_run(tx, run)
         digest = tracking.report_of(tx, run)
-    return read_report(workspace.objects, digest)
-
-
-def read_report(objects: ObjectStore, digest: str) -> Told:
-    """Read a report by its digest; an empty text if there is none."""
     if not digest:
         return Told(None, NOT_RECORDED)
     try:
-        return Told(json.decode(objects.get(digest), Report, what="report"))
+        return Told(json.decode(workspace.objects.get(digest), Report, what="report"))
     except PerenneError as error:
         return Told(None, f"The report cannot be read: {error.message}.")
