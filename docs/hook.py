@@ -1,4 +1,4 @@
-"""What the build of the site does beside mkdocs: makes the reference from the code, lists decisions, reads the marks of snippets.
+"""What the build of the site does beside mkdocs: the reference from the code, the list of decisions, the marks of snippets.
 
 The pages stay plain files that a forge shows and links between as they are; see `tests/docs/test_snippets.py` for the marks.
 """
@@ -26,7 +26,7 @@ REFERENCE = {
 }
 _MARKED = re.compile(r"^```(?P<language>\w+)(?P<marks>[ ][^\n`]*)$", re.MULTILINE)
 _FILE = re.compile(r"\bfile=(\S+)")
-_OUTSIDE = re.compile(r"\]\((?:\.\./)+(?P<path>(?!docs/)[^)#]+)(?:#[^)]*)?\)")
+_UPWARDS = re.compile(r"\[(?P<text>[^\]]+)\]\((?P<climb>(?:\.\./)+)(?P<path>[^)#]+)(?:#[^)]*)?\)")
 
 
 def on_config(config: Any) -> Any:
@@ -52,9 +52,8 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Take the marks off the snippets, and the links off what lies outside the site."""
-    text = _MARKED.sub(_fence, markdown)
     depth = page.file.src_uri.count("/")
-    return _OUTSIDE.sub(lambda match: _named(match, depth), text)
+    return _UPWARDS.sub(lambda link: _named(link, depth), _MARKED.sub(_fence, markdown))
 
 
 def _fence(match: re.Match[str]) -> str:
@@ -62,7 +61,7 @@ def _fence(match: re.Match[str]) -> str:
     return f'```{match["language"]} title="{file[1]}"' if file else f"```{match['language']}"
 
 
-def _named(match: re.Match[str], depth: int) -> str:
+def _named(link: re.Match[str], depth: int) -> str:
     """Say where a file of the repository is, as a page of the site cannot link to it."""
-    climbs = match[0].count("../")
-    return match[0] if climbs <= depth else f"] (`{match['path']}`)"
+    outside = link["climb"].count("../") > depth
+    return f"{link['text']} (`{link['path']}`)" if outside else link[0]

@@ -13,8 +13,8 @@ Json = dict[str, Any]
 
 HEAD = """# REST
 
-The control plane describes itself in [OpenAPI 3.1](https://spec.openapis.org/oas/v3.1.0) at `GET /api/openapi.json`; this page is
-made from that. Bodies and answers are JSON. Times are whole microseconds since 1970, UTC. `null` means unknown. Where a server
+The control plane describes itself in [OpenAPI 3.1](https://spec.openapis.org/oas/v3.1.0) at `GET /api/openapi.json`; this page
+is made from that. Bodies and answers are JSON. Times are whole microseconds since 1970, UTC. `null` means unknown. Where a server
 [asks for tokens](../governance.md#tokens), send `Authorization: Bearer …`. What the model server answers is on the page about
 [serving](../serving.md#asking).
 

@@ -29,12 +29,14 @@ import click
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(path for folder in ("docs", "examples") for path in (ROOT / folder).rglob("*.md"))
+PAGES += sorted(ROOT.glob("*.md"))
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<text>.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?[^\n]*\n.*?^\1$", re.MULTILINE | re.DOTALL)
 COMMENT = re.compile(r"(?<!\S)#[^\n]*")
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
-TIME_LIMIT = 240
+TIME_LIMIT = 270
+"""For a whole page, in seconds: then it says what it waited for, before pytest says only that it waited."""
 PORTS = {"PERENNE_PORT": "7373", "PERENNE_SERVE_PORT": "7374"}
 
 
@@ -80,6 +82,7 @@ class Folder:
         self.ports = ports
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **ports}
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._deadline = time.monotonic() + TIME_LIMIT
 
     def text(self, block: Block) -> str:
         """Return what a block says, with the ports of this page."""
@@ -94,9 +97,8 @@ class Folder:
         if "background" in block.marks:
             self._start(block, where)
             return
-        deadline = time.monotonic() + TIME_LIMIT
         done = self._call(block)
-        while block.until and block.until not in done.stdout and time.monotonic() < deadline:
+        while block.until and block.until not in done.stdout and time.monotonic() < self._deadline:
             time.sleep(0.5)
             done = self._call(block)
         assert done.returncode == 0, f"{where}\n{done.stdout}\n{done.stderr}\n{self._said()}"
@@ -105,19 +107,25 @@ class Folder:
     def _call(self, block: Block) -> subprocess.CompletedProcess[str]:
         command_line = ["bash", "-eu", "-o", "pipefail", "-c" if block.runs else "-nc", self.text(block)]
         return subprocess.run(
-            command_line, cwd=self.path, env=self.environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+            command_line,
+            cwd=self.path,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=max(1.0, self._deadline - time.monotonic()),
+            check=False,
         )
 
     def _start(self, block: Block, where: str) -> None:
         with self._log(where).open("wb") as log:
             process = subprocess.Popen(
-                ["bash", "-euc", self.text(block)],
+                ["timeout", str(TIME_LIMIT), "bash", "-euc", self.text(block)],  # so it ends, whatever becomes of this test
                 cwd=self.path, env=self.environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self._running.append((where, process))
 
     def _log(self, where: str) -> Path:
-        return self.path / f"{where.replace('/', '-')}.log"
+        return self.path.with_name(f"{self.path.name}-{where.rpartition(':')[2]}.log")
 
     def _said(self) -> str:
         return "\n".join(f"{where}: {self._log(where).read_text()[-4_000:]}" for where, _ in self._running)

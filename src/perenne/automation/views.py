@@ -270,7 +270,7 @@ def project_of_episode(tx: Transaction, path: Mapping[str, str]) -> str:
     return episodes.get_episode(tx, path["episode"]).project
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=PoliciesView)
 async def get_policies(request: Request) -> Response:
     """Show the episodes, of one `state` or `project` if named, and the policies."""
     page, now = page_of(request.query_params), request.app.state.workspace.clock.now()
@@ -278,7 +278,7 @@ async def get_policies(request: Request) -> Response:
     return await answers.view(request, lambda tx, actor: policies_view(tx, actor, page, now=now, state=state, project=project))
 
 
-@needs(Action.READ, project=project_of_episode)
+@needs(Action.READ, project=project_of_episode, returns=EpisodeView)
 async def get_episode(request: Request) -> Response:
     """Show an episode."""
     return await answers.view(request, lambda tx, actor: episode_view(tx, actor, request.path_params["episode"]))

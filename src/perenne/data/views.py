@@ -281,7 +281,7 @@ def _findings(found: Examination | None, anomalies: tuple[Anomaly, ...]) -> Find
     return Findings(errors=found.errors, warnings=found.warnings, shown=shown, baseline=found.baseline, examined=found.examined)
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=Datasets)
 async def get_datasets(request: Request) -> Response:
     """Give the datasets."""
     asked = request.query_params
@@ -295,14 +295,14 @@ def snapshot_view(tx: Transaction, objects: ObjectStore, actor: Principal, ident
     return dataset_view(tx, objects, actor, taken.dataset, snapshot=taken.id, wanted=wanted)
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=Dataset)
 async def get_by_snapshot(request: Request) -> Response:
     """Give the dataset of a snapshot."""
     objects, identity, wanted = request.app.state.workspace.objects, request.path_params["snapshot"], _columns(request)
     return await answers.view(request, lambda tx, actor: snapshot_view(tx, objects, actor, identity, wanted))
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=Dataset)
 async def get_dataset(request: Request) -> Response:
     """Give a dataset, with the columns of one of its snapshots."""
     asked, objects, wanted = request.query_params, request.app.state.workspace.objects, _columns(request)

@@ -316,14 +316,14 @@ def _tone(item: Alert) -> str:
     return "crit" if item.severity is Severity.CRITICAL else "warn"
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=MonitorsView)
 async def get_monitors(request: Request) -> Response:
     """Show what is watched."""
     page = page_of(request.query_params)
     return await answers.view(request, lambda tx, actor: monitors_view(tx, actor, page))
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=AlertsView)
 async def get_alerts(request: Request) -> Response:
     """Show alerts, of one `state`, `severity` or `deployment` if named; `alert` is one to show first."""
     page, now = page_of(request.query_params), request.app.state.workspace.clock.now()

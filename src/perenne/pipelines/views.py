@@ -201,7 +201,7 @@ async def get_flows(request: Request) -> Response:
     )
 
 
-@needs(Action.READ, project=project_of_flow)
+@needs(Action.READ, project=project_of_flow, returns=FlowView)
 async def get_flow(request: Request) -> Response:
     """Give one run of a pipeline with its steps."""
     return await answers.view(request, lambda tx, _: flow_view(tx, request.path_params["run"]))

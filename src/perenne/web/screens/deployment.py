@@ -238,14 +238,14 @@ def _limits(tx: Transaction, item: Deployment) -> dict[str, Limit]:
     }
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=DeploymentsView)
 async def get_deployments(request: Request) -> Response:
     """Show the deployments, of one `project` if named."""
     page, project = page_of(request.query_params), text(request, "project")
     return await answers.view(request, lambda tx, actor: deployments_view(tx, actor, page, project=project))
 
 
-@needs(Action.READ, project=project_of_deployment)
+@needs(Action.READ, project=project_of_deployment, returns=DeploymentView)
 async def get_deployment(request: Request) -> Response:
     """Show one deployment."""
     workspace: Workspace = request.app.state.workspace

@@ -357,13 +357,13 @@ def _offered(tx: Transaction, kind: Kind, ids: list[str]) -> tuple[Node, ...]:
     return tuple(found.node for found in named.values())
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=LineageStart)
 async def get_start(request: Request) -> Response:
     """Give what lineage can start from."""
     return await answers.view(request, start_view)
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=Lineage)
 async def get_lineage(request: Request) -> Response:
     """Give the graph around a thing, `depth` links deep."""
     kind, identity, depth = request.path_params["kind"], request.path_params["id"], whole_number(request, "depth", DEPTH)

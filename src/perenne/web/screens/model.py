@@ -196,7 +196,7 @@ def project_of_model(tx: Transaction, path: Mapping[str, str]) -> str:
     return found[0].project
 
 
-@needs(Action.READ, project=project_of_model)
+@needs(Action.READ, project=project_of_model, returns=ModelView)
 async def get_model(request: Request) -> Response:
     """Give one model: `?version=3` says which version is looked at."""
     model, text = request.path_params["model"], queries.text(request, "version")

@@ -56,7 +56,7 @@ def _mark(item: Episode) -> EpisodeMark:
     return EpisodeMark(item.id, item.state.value, item.opened, item.entered, item.open, item.cause)
 
 
-@needs(Action.READ, project=project_watched)
+@needs(Action.READ, project=project_watched, returns=WatchedView)
 async def get_monitor(request: Request) -> Response:
     """Show one deployment under watch: of one `version`, one `window` (by its start) in full, and a `feature`."""
     workspace: Workspace = request.app.state.workspace

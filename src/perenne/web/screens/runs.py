@@ -102,7 +102,7 @@ def project_of_run(tx: Transaction, path: Mapping[str, str]) -> str:
     return tracking.get_run(tx, path["run"]).project
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=RunsView)
 async def get_runs(request: Request) -> Response:
     """Give a window of runs: `?project=&state=&q=` filter it, `compare=A,B` puts some side by side."""
     wanted = RunFilter(*(queries.text(request, name) for name in ("project", "state", "q")))
@@ -118,7 +118,7 @@ async def get_runs(request: Request) -> Response:
     return await answers.view(request, work)
 
 
-@needs(Action.READ, project=project_of_run)
+@needs(Action.READ, project=project_of_run, returns=RunView)
 async def get_run(request: Request) -> Response:
     """Give one run."""
     run = request.path_params["run"]
