@@ -4,6 +4,7 @@ Paths and methods come from the routes, roles, bodies and answers from `perenne.
 shapes from the Structs. A route that does not say what it answers is described with a free form.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -24,7 +25,12 @@ OWN = ("/api/", "/health", "/ready", "/version", "/metrics")
 
 _TEMPLATE = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
-_TEXTS = {"/api/live": "text/event-stream", "/metrics": "text/plain"}
+_TEXTS = {
+    "/api/live": "text/event-stream",
+    "/api/model/version/{version}/card": "text/markdown",
+    "/metrics": "text/plain",
+}
+"""Routes whose answer is no JSON."""
 _REFUSALS = {
     "400": "The input is wrong; nothing was changed.",
     "401": "A token is asked for, and none that counts was shown.",
@@ -47,7 +53,7 @@ class Refusal(msgspec.Struct, frozen=True):
 @needs(Action.READ, filters=True)
 async def get_description(request: Request) -> Response:
     """Give the description of this API."""
-    return Response(request.app.state.description, media_type="application/json")
+    return Response(await asyncio.to_thread(request.app.state.description), media_type="application/json")
 
 
 routes = [Route("/api/openapi.json", get_description, methods=["GET"])]
