@@ -5,12 +5,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from perenne.app.control import control_routes
-from perenne.app.door import Guarded
+from perenne.app.door import guarded
 from perenne.app.openapi import OWN, describe, described
-from perenne.auth.access import Needs, declared
+from perenne.auth.access import Needs, declared, needs
 from perenne.auth.roles import Action
+from perenne.net.inbound import Room
 
 ROUTES = control_routes()
 
@@ -89,8 +93,11 @@ def test_roles_are_told_and_what_is_open_to_all_asks_for_no_token(document: dict
 
 
 def test_a_route_that_declares_no_answer_is_described_with_a_free_form() -> None:
-    route = next(route for route in ROUTES if isinstance(route.endpoint, Guarded) and needs_of(route).action is Action.READ)
-    bare = type(route)(route.path, route.endpoint, methods=["GET"])
-    bare.endpoint = type("Bare", (), {"needs": Needs(Action.READ), "__doc__": "Say something."})()
-    answer = describe([bare])["paths"][route.path.replace(":path}", "}")]["get"]["responses"]["200"]
+    @needs(Action.READ)
+    async def something(_: Request) -> Response:
+        """Say something."""
+        return Response()
+
+    found = describe(guarded([Route("/api/something", something)], 1_000, Room(1)))
+    answer = found["paths"]["/api/something"]["get"]["responses"]["200"]
     assert answer["content"]["application/json"]["schema"] == {}

@@ -57,10 +57,37 @@ def test_flights_are_the_demo_s_project() -> None:
     assert (EXAMPLES / "flights" / "project.py").read_text() == theirs.read_text()
 
 
-def test_a_class_of_one_s_own_that_is_returned_is_refused_as_the_readme_says(tmp_path: Path) -> None:
+ESTIMATOR = """
+
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+
+class Ours(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_ = np.array([0, 1])
+        self.inner_ = RisingLogistic().fit(X, y).as_estimator()
+        return self
+
+    def predict(self, X):
+        return self.inner_.predict(X)
+
+    def predict_proba(self, X):
+        return self.inner_.predict_proba(X)
+"""
+
+
+@pytest.mark.parametrize(
+    ("returned", "code"), [("RisingLogistic()", "training.fit_failed"), ("rising.Ours()", "inference.not_compilable")]
+)
+def test_a_class_of_one_s_own_that_is_returned_is_refused_as_the_readme_says(returned: str, code: str, tmp_path: Path) -> None:
     folder = copy("own-model", tmp_path)
+    (folder / "rising.py").write_text((folder / "rising.py").read_text() + ESTIMATOR)
     project = folder / "project.py"
-    project.write_text(project.read_text().replace(".as_estimator()", ""))
+    learned = "RisingLogistic(**params).fit(X, y).as_estimator()"
+    assert learned in project.read_text()
+    project.write_text(
+        project.read_text().replace(learned, returned).replace("import perenne as pn", "import perenne as pn\nimport rising")
+    )
     done = run(folder, "sh", "run.sh")
     assert done.returncode == 1
-    assert "error[inference." in done.stderr, done.stderr
+    assert f"error[{code}]" in done.stderr, done.stderr

@@ -1,6 +1,7 @@
 """The control plane: the REST routes of every domain behind one set of limits, and the loop and its workers beside them."""
 
 import contextlib
+import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def application(workspace: Workspace, *, port: int, listening: Listening = LOOPB
     meter = RequestMeter()
     app.state.workspace = workspace
     app.state.checks = health.Checks(workspace, pulse)
-    app.state.description = json.encode(openapi.describe(routes))
+    app.state.description = functools.cache(lambda: json.encode(openapi.describe(routes)))
     app.state.assets = Assets()
     app.state.live = Live(workspace.database)
     app.state.figures = metrics.Figures(workspace.database, meter, pulse)

@@ -4,6 +4,7 @@ Paths and methods come from the routes, roles, bodies and answers from `perenne.
 shapes from the Structs. A route that does not say what it answers is described with a free form.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ _TEXTS = {
     "/api/model/version/{version}/card": "text/markdown",
     "/metrics": "text/plain",
 }
+"""Routes whose answer is no JSON."""
 _REFUSALS = {
     "400": "The input is wrong; nothing was changed.",
     "401": "A token is asked for, and none that counts was shown.",
@@ -51,7 +53,7 @@ class Refusal(msgspec.Struct, frozen=True):
 @needs(Action.READ, filters=True)
 async def get_description(request: Request) -> Response:
     """Give the description of this API."""
-    return Response(request.app.state.description, media_type="application/json")
+    return Response(await asyncio.to_thread(request.app.state.description), media_type="application/json")
 
 
 routes = [Route("/api/openapi.json", get_description, methods=["GET"])]

@@ -191,7 +191,7 @@ def project_of_flow(tx: Transaction, path: Mapping[str, str]) -> str:
     return next((run.project for run in found.values()), "")
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=FlowWindow)
 async def get_flows(request: Request) -> Response:
     """Give a window of the runs of pipelines: `?state=&q=` filter it."""
     state, text = queries.text(request, "state"), queries.text(request, "q")

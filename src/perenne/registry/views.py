@@ -152,7 +152,7 @@ def _check(name: str, found: store.Deposit | None, required: bool) -> Check:
     )
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=ModelWindow)
 async def get_models(request: Request) -> Response:
     """Give a window of models: `?q=` filters them by name."""
     text, offset = queries.text(request, "q"), queries.whole_number(request, "offset", 0)

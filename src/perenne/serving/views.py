@@ -132,7 +132,7 @@ def project_of_deployment(tx: Transaction, path: Mapping[str, str]) -> str:
     return service.get_deployment(tx, path["deployment"]).project
 
 
-@needs(Action.READ, project=project_of_deployment)
+@needs(Action.READ, project=project_of_deployment, returns=LiveView)
 async def get_live(request: Request) -> Response:
     """Ask the running model servers of a deployment how they do now."""
     workspace: Workspace = request.app.state.workspace

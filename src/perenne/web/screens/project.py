@@ -304,7 +304,7 @@ def project_named(tx: Transaction, path: Mapping[str, str]) -> str:
     return get_project(tx, path["project"]).name
 
 
-@asks(Action.READ, filters=True)
+@asks(Action.READ, filters=True, returns=ProjectsView)
 async def get_projects(request: Request) -> Response:
     """List the projects: `q` is a part of the name, `offset` and `limit` say which."""
     wanted, offset = text(request, "q"), whole_number(request, "offset", 0)
@@ -312,7 +312,7 @@ async def get_projects(request: Request) -> Response:
     return await answers.view(request, lambda tx, actor: projects_view(tx, actor, wanted=wanted, offset=offset, limit=limit))
 
 
-@asks(Action.READ, project=project_named)
+@asks(Action.READ, project=project_named, returns=ProjectView)
 async def get_one_project(request: Request) -> Response:
     """Give the page of a project."""
     return await answers.view(request, lambda tx, actor: project_view(tx, actor, request.path_params["project"]))
