@@ -1,11 +1,10 @@
 // Steps and what they take from one another, in layers from left to right; the state of each by shape, word and colour.
 import { html, useMemo, useRef } from "../dom.js";
 import { duration } from "../format.js";
+import { layered } from "./layers.js";
 
-const NODE = { width: 110, height: 42 };
-const GAP = { across: 20, up: 14 };
+const NODE = { width: 110, height: 42, across: 20, up: 14, bend: 14 };
 const EDGE = 8;
-const SWEEPS = 4;
 const TONES = { done: "ok", cached: "none", running: "info", failed: "crit", waiting: "none" };
 
 /**
@@ -17,7 +16,7 @@ export function Dag({ steps, chosen, onChoose, label }) {
   const shape = steps.map((step) => `${step.label}<${step.needs.join()}`).join(";");
   const plan = useMemo(() => lay(steps), [shape]);
   const box = useRef();
-  const at = new Map(plan.nodes.map((node) => [node.label, node]));
+  const at = plan.places;
   const critical = new Set(steps.filter((step) => step.critical).map((step) => step.label));
   const move = (event, step) => {
     if (event.key === "Enter" || event.key === " ") onChoose(step.label);
@@ -25,8 +24,8 @@ export function Dag({ steps, chosen, onChoose, label }) {
     event.preventDefault();
   };
   return html`<div class="dag scroll" ref=${box}>
-    <svg width=${plan.width} height=${plan.height} role="group" aria-label=${label}>
-      ${plan.edges.map((edge) => html`<path class=${`dag-edge${critical.has(edge.from) && critical.has(edge.to) ? " critical" : ""}`} d=${edge.path} />`)}
+    <svg width=${plan.width + 2 * EDGE} height=${plan.height + 2 * EDGE} viewBox=${`${-EDGE} ${-EDGE} ${plan.width + 2 * EDGE} ${plan.height + 2 * EDGE}`} role="group" aria-label=${label}>
+      ${plan.edges.map(([from, to], i) => html`<path class=${`dag-edge${critical.has(from) && critical.has(to) ? " critical" : ""}`} d=${plan.paths[i]} />`)}
       ${steps.map((step) => {
         const { x, y } = at.get(step.label);
         const name = step.label.length > 12 ? `${step.label.slice(0, 11)}…` : step.label;
@@ -58,50 +57,23 @@ function goTo(key, step, steps, at, box) {
   const found = {
     ArrowLeft: () => step.needs[0],
     ArrowRight: () => steps.find((other) => other.needs.includes(step.label))?.label,
-    ArrowDown: () => beside[beside.indexOf(here) + 1]?.label,
-    ArrowUp: () => beside[beside.indexOf(here) - 1]?.label,
+    ArrowDown: () => beside[beside.indexOf(here) + 1]?.id,
+    ArrowUp: () => beside[beside.indexOf(here) - 1]?.id,
   }[key]?.();
   if (!found) return false;
   box.querySelector(`[data-step="${CSS.escape(found)}"]`)?.focus();
   return true;
 }
 
-/** Lay steps out in layers (Sugiyama, Tagawa and Toda 1981): by the longest way from a beginning, ordered by where their neighbours lie. */
-export function lay(steps) {
-  const layer = new Map();
-  for (const step of steps) layer.set(step.label, Math.max(0, ...step.needs.filter((need) => layer.has(need)).map((need) => layer.get(need) + 1)));
-  const nodes = steps.map((step) => ({ label: step.label, layer: layer.get(step.label), before: [], after: [] }));
-  const byLabel = new Map(nodes.map((node) => [node.label, node]));
-  const layers = [];
-  for (const node of nodes) (layers[node.layer] ||= []).push(node);
-  const edges = [];
+function lay(steps) {
   const needed = reduced(steps);
-  for (const step of steps) for (const need of needed.get(step.label)) if (byLabel.has(need)) edges.push({ from: need, to: step.label, way: thread(byLabel.get(need), byLabel.get(step.label), layers) });
-  for (let sweep = 0; sweep < SWEEPS; sweep++) {
-    const order = sweep % 2 ? [...layers].reverse() : layers;
-    for (const row of order) row.forEach((node, i) => (node.place = i));
-    for (const row of order) {
-      const side = sweep % 2 ? "after" : "before";
-      row.forEach((node) => (node.middle = node[side].length ? node[side].reduce((total, other) => total + other.place, 0) / node[side].length : node.place));
-      row.sort((a, b) => a.middle - b.middle);
-      row.forEach((node, i) => (node.place = i));
-    }
-  }
-  const tall = (row) => row.reduce((total, node) => total + (node.bend ? 14 : NODE.height) + GAP.up, -GAP.up);
-  const height = Math.max(...layers.map(tall), NODE.height);
-  layers.forEach((row, i) => {
-    let y = EDGE + (height - tall(row)) / 2;
-    for (const node of row) {
-      Object.assign(node, { x: EDGE + i * (NODE.width + GAP.across), y });
-      y += (node.bend ? 14 : NODE.height) + GAP.up;
-    }
-  });
-  const width = 2 * EDGE + layers.length * (NODE.width + GAP.across) - GAP.across;
-  return { nodes, edges: edges.map(({ from, to, way }) => ({ from, to, path: drawn(way) })), width, height: height + 2 * EDGE };
+  const known = new Set(steps.map((step) => step.label));
+  const edges = steps.flatMap((step) => needed.get(step.label).filter((need) => known.has(need)).map((need) => [need, step.label]));
+  return { ...layered([...known], edges, NODE), edges };
 }
 
 /** The sources of each step without those that another of its sources rests on. */
-export function reduced(steps) {
+function reduced(steps) {
   const reach = new Map();
   const kept = new Map();
   for (const step of steps) {
@@ -111,32 +83,3 @@ export function reduced(steps) {
   }
   return kept;
 }
-
-/** Lead an edge through a bend in each layer between its ends. */
-function thread(from, to, layers) {
-  const way = [from];
-  for (let i = from.layer + 1; i < to.layer; i++) {
-    const bend = { bend: true, layer: i, before: [], after: [] };
-    layers[i].push(bend);
-    way.push(bend);
-  }
-  way.push(to);
-  for (let i = 1; i < way.length; i++) {
-    way[i].before.push(way[i - 1]);
-    way[i - 1].after.push(way[i]);
-  }
-  return way;
-}
-
-function drawn(way) {
-  let path = "";
-  for (let i = 1; i < way.length; i++) {
-    const [x1, y1] = [way[i - 1].x + NODE.width, middle(way[i - 1])];
-    const [x2, y2] = [way[i].x, middle(way[i])];
-    const half = (x1 + x2) / 2;
-    path += `${i === 1 ? `M${x1},${y1}` : `L${x1},${y1}`}C${half},${y1} ${half},${y2} ${x2},${y2}`;
-  }
-  return path;
-}
-
-const middle = (node) => node.y + (node.bend ? 7 : NODE.height / 2);
