@@ -68,6 +68,16 @@ def test_a_shift_of_numbers_is_found_and_said() -> None:
     assert again.words == "about the same"
 
 
+def test_values_beyond_the_first_range_have_cells_of_their_own() -> None:
+    chance = np.random.default_rng(4)
+    found = drawn(chance.uniform(0, 50, ROWS), np.concatenate([chance.uniform(0, 50, ROWS), chance.uniform(50, 110, ROWS)]))
+    assert found.edges is not None and found.reference is not None
+    far = [share for edge, share in zip(found.edges, found.current, strict=False) if edge >= 51]
+    assert 4 <= len(far) <= 16
+    assert max(far) < 0.2, "not all of them in one cell"
+    assert not found.exact
+
+
 def test_values_that_repeat_are_counted_exactly_in_other_cells() -> None:
     """A heap does not spread over two cells when the edges move a little."""
     chance = np.random.default_rng(2)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from perenne.automation.advancing import ROUND_JOB
     from perenne.automation.children import run_child
     from perenne.automation.episodes import history, list_episodes
-    from perenne.automation.explaining import why
+    from perenne.automation.explaining import Why, why
     from perenne.automation.loop import Loop
     from perenne.automation.model import Episode, EpisodeState
     from perenne.automation.overview import WORST_FIRST, Status, status
@@ -34,6 +34,7 @@ _ROOMS = {
     "Status": "overview",
     "WORST_FIRST": "overview",
     "Worker": "worker",
+    "Why": "explaining",
     "Workforce": "workforce",
     "list_episodes": "episodes",
     "history": "episodes",
@@ -44,8 +45,19 @@ _ROOMS = {
     "why": "explaining",
 }
 
-__all__ = ["ROUND_JOB", "WORST_FIRST", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Status", "Worker", "Workforce"]
-__all__ += ["episodes", "history", "list_episodes", "run_child", "run_round", "run_round_job", "status", "why"]
+__all__ = ["ROUND_JOB", "WORST_FIRST", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Status", "Why"]
+__all__ += [
+    "Worker",
+    "Workforce",
+    "episodes",
+    "history",
+    "list_episodes",
+    "run_child",
+    "run_round",
+    "run_round_job",
+    "status",
+    "why",
+]
 
 
 def __getattr__(name: str) -> Any:

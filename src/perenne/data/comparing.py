@@ -17,6 +17,7 @@ from perenne.stats.distances import js_distance, js_excess, psi
 _LEVELS = 20
 _DISCRETE = 30
 _PERIODS = 150
+_BEYOND = 8
 _NUMBERS = ("int64", "float64")
 _PERIOD_LETTERS = {"hour": 13, "day": 10, "month": 7, "year": 4}
 OTHERS = "(others)"
@@ -130,12 +131,21 @@ def _numbers(before: ColumnProfile | None, after: ColumnProfile) -> Overlay:
 
 
 def _shared_edges(sides: Iterable[ColumnProfile]) -> Floats:
-    """Return the cells of the first column that has any, stretched to hold the values of all."""
+    """Return the cells of the first column that has any, and beyond its range those of the other."""
     numbers = [column.numbers for column in sides if column.numbers is not None]
-    low, high = min(item.min for item in numbers), max(item.max for item in numbers)
-    inner = np.array(numbers[0].edges)
-    edges: Floats = np.unique(np.concatenate(([low], inner, [high])))
-    return edges if edges.size > 1 else np.array([low, np.nextafter(low, np.inf)])
+    first = np.array(numbers[0].edges)
+    beyond = [_thinned(side) for item in numbers[1:] for side in _outside(np.array(item.edges), first[0], first[-1])]
+    edges: Floats = np.unique(np.concatenate([first, *beyond]))
+    return edges if edges.size > 1 else np.array([first[0], np.nextafter(first[0], np.inf)])
+
+
+def _outside(edges: Floats, low: float, high: float) -> tuple[Floats, Floats]:
+    return edges[edges < low], edges[edges > high][::-1]
+
+
+def _thinned(edges: Floats) -> Floats:
+    """Keep the outermost edge and few enough of the others."""
+    return edges[:: max(1, -(-edges.size // _BEYOND))]
 
 
 def _binned(column: ColumnProfile, points: Mapping[float, int], edges: Floats) -> Floats:

@@ -88,13 +88,11 @@ def record_snapshot(
     """
     require(actor, Action.LOG)
     known = store.find(tx, digest, dataset)
-    if known is not None:
-        return known
-    snapshot = _describe(objects, digest, dataset, source, window)
-    store.insert(tx, snapshot)
-    audit.record(
-        tx, actor, "snapshot.take", "snapshot", digest, after={"dataset": dataset, "rows": snapshot.rows, "source": source}
-    )
+    snapshot = _describe(objects, digest, dataset, source, window) if known is None else known
+    if known is None:
+        store.insert(tx, snapshot)
+        after = {"dataset": dataset, "rows": snapshot.rows, "source": source}
+        audit.record(tx, actor, "snapshot.take", "snapshot", digest, after=after)
     if project:
         add_link(tx, (Kind.SNAPSHOT, digest), TAKEN_FOR, (Kind.PROJECT, project))
     return snapshot

@@ -6,6 +6,13 @@ export const screens = [
   ["/audit", () => import("../auth/audit.js")],
   ["/job", () => import("../screens/jobs.js")],
   ["/settings", () => import("../screens/settings.js")],
+  ["/data", () => import("../data/datasets.js")],
+  ["/data/snapshot/:id", () => import("../data/dataset.js")],
+  ["/data/:dataset", () => import("../data/dataset.js")],
+  ["/why", () => import("../screens/why.js")],
+  ["/why/:prediction", () => import("../screens/explained.js")],
+  ["/lineage", () => import("../screens/lineages.js")],
+  ["/lineage/:kind/:id*", () => import("../screens/lineage.js")],
 ];
 
 const MENU = [

@@ -1,0 +1,36 @@
+// Every dataset by its newest snapshot: what it holds, how fresh it is, what validation found.
+import { html } from "../core/dom.js";
+import { Card, Choice, Empty, Filter, Time } from "../core/parts.js";
+import { Grid } from "../core/grid.js";
+import { Screen } from "../core/screen.js";
+import { bytes, count } from "../core/format.js";
+import { Name, Validity, span } from "./words.js";
+
+const ORDERS = [["", "newest first"], ["findings", "most findings first"], ["rows", "most rows first"], ["name", "by name"]];
+
+const COLUMNS = [
+  { key: "name", title: "dataset", width: 170, grow: 2, cell: (row) => html`<${Name} text=${row.name} />` },
+  { key: "projects", title: "project", width: 110, cell: (row) => row.projects.join(", ") || html`<span class="faint">none</span>` },
+  { key: "errors", title: "validation", width: 150, cell: (row) => html`<${Validity} ...${row} />` },
+  { key: "rows", num: true, width: 80, cell: (row) => count(row.rows) },
+  { key: "columns", num: true, width: 70, cell: (row) => count(row.columns) },
+  { key: "bytes", title: "size", num: true, width: 80, cell: (row) => bytes(row.bytes) },
+  { key: "first", title: "rows from – to", width: 190, grow: 2, cell: (row) => span(row.first, row.last) },
+  { key: "last", title: "newest row", width: 100, cell: (row) => html`<${Time} at=${row.last} />` },
+  { key: "taken", width: 100, cell: (row) => html`<${Time} at=${row.taken} />` },
+  { key: "snapshots", num: true, width: 76, cell: (row) => count(row.snapshots) },
+];
+
+const nothing = html`<${Empty} title="No data yet" note="A dataset appears with its first snapshot: the rows as they were, kept for good. A round takes one; so does this command."
+  command="perenne data snapshot FILE" />`;
+
+export default function DatasetsScreen({ query }) {
+  const asked = new URLSearchParams({ find: query.find || "", order: query.order || "newest" });
+  const empty = query.find ? html`<p class="none dim">No dataset is called so.</p>` : nothing;
+  return html`<${Screen} title="Datasets" note="each by its newest snapshot" wide=${true}>
+    ${() => html`<${Card} className="fill" flush=${true}>
+      <div class="toolbar"><${Filter} name="find" value=${query.find || ""} placeholder="Find a dataset" /><${Choice} name="order" label="Order" value=${query.order || ""} options=${ORDERS} /></div>
+      <${Grid} label="Datasets" source=${`/api/view/data?${asked}`} columns=${COLUMNS} rowKey=${(row) => row.name} rowHref=${(row) => `/data/${encodeURIComponent(row.name)}`} noun="dataset" empty=${empty} />
+    <//>`}
+  <//>`;
+}
