@@ -29,7 +29,7 @@ from perenne.core.config import load_settings
 from perenne.net.connections import BoundedServer, bounded_config
 from perenne.net.listening import LOOPBACK, Listening
 from perenne.registry import Evidence, GatePolicy, Verdict
-from perenne.serving import ModelServer
+from perenne.serving import ModelServer, metrics
 from perenne.storage.workspace import Workspace
 from perenne.web.pages import PAGES
 
@@ -141,7 +141,7 @@ def routes_of_model_server(release: ReleaseFolder) -> list[RouteAsked]:
     async def work(worker: Worker) -> list[RouteAsked]:
         await asyncio.sleep(0)
         found = []
-        for route in build_routes(worker.runtime):
+        for route in [*build_routes(worker.runtime), *metrics.routes(worker.runtime)]:
             path = route.path.replace("{}", release.name, 1).replace("{}", "1", 1)
             found.append(RouteAsked(route.method, path, Action(route.action) if route.action else None))
         return found

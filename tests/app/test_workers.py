@@ -15,9 +15,9 @@ from tests.training.conftest import table_of
 from perenne import tracking
 from perenne.app import operations
 from perenne.app.wiring import Platform
-from perenne.auth.principals import Principal
+from perenne.auth.principals import Principal, local_principal
 from perenne.automation import ROUND_JOB, Episode, EpisodeState, list_episodes
-from perenne.automation.commands import trigger_by_hand
+from perenne.automation.triggering import trigger_by_hand
 from perenne.core.clock import ManualClock, parse_time
 from perenne.projects import get_project
 from perenne.storage import jobs
@@ -88,7 +88,7 @@ def ask_for_a_round(workspace: Workspace) -> Platform:
     """Have the loop queue a round of the project that is in service."""
     platform = Platform(workspace)
     platform.loop.settle()
-    workspace.database.write(lambda tx: trigger_by_hand(tx, "lumps", "to see", workspace.clock.now()))
+    workspace.database.write(lambda tx: trigger_by_hand(tx, local_principal(), "lumps", "to see", workspace.clock.now()))
     platform.loop.settle()
     assert episode(workspace).state is EpisodeState.BUDGET_OK
     return platform

@@ -265,6 +265,24 @@ def test_a_breached_guardrail_gives_a_settled_champions_answers_to_the_one_befor
     assert deployment.previous is not None and deployment.previous.version == champion
 
 
+def test_a_stand_in_that_breaches_a_guardrail_too_leaves_the_constant_and_nobody_after_it(stage: Stage) -> None:
+    champion, challenger = stage.soaking()
+    stage.clock.advance_to(stage.clock.now() + HOUR)
+    stage.advance()
+    stage.tell(breached(challenger))
+    stage.tell(breached(challenger))
+    stop = stage.deployment().stop
+    assert stop is not None and stop.mode is StopMode.PREVIOUS
+    stage.tell(breached(champion))
+    deployment = stage.deployment()
+    assert deployment.stop is not None
+    assert (deployment.stop.mode, deployment.stand_in, deployment.answer) == (StopMode.CONSTANT, None, False)
+    assert deployment.champion.version == challenger
+    for version in (champion, challenger):
+        stage.tell(breached(version))
+    assert stage.deployment() == deployment
+
+
 def test_alias_and_watch_follow_what_a_person_deploys_by_hand(stage: Stage) -> None:
     stage.version("a")
     other = stage.version("b")

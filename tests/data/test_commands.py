@@ -33,7 +33,7 @@ def test_a_snapshot_is_taken_listed_and_shown(workspace: Workspace, file: Path) 
     assert [item.id for item in call(workspace, "list").value] == [taken.id]
     assert call(workspace, "list", "--dataset", "others").value == []
     shown = call(workspace, "show", taken.id[:10])
-    assert shown.value.snapshot == taken
+    assert (shown.value.id, shown.value.rows, shown.value.columns) == (taken.id, 40, taken.columns)
     assert [(row["column"], row["type"]) for row in shown.shown] == [("id", "int64"), ("x", "float64"), ("late", "int64")]
     assert shown.shown[2]["shape"] == "██"
     assert "held against no schema" in shown.note
@@ -46,9 +46,13 @@ def test_what_validation_found_in_a_snapshot_is_shown_with_it(workspace: Workspa
     taken: Snapshot = call(workspace, "snapshot", worse, "--dataset", "flights").value
     assert call(workspace, "validate", taken.id, "--baseline", file).exit_code == 0
     shown = call(workspace, "show", taken.id)
-    assert "0 errors, 1 warnings" in shown.note
+    assert "0 errors, 1 warnings against" in shown.note
+    assert "flights.csv" in shown.note
     assert "in row 41: '900.5'" in shown.note
     assert [finding.id for finding in shown.value.findings] == ["x.max"]
+    first: Snapshot = call(workspace, "snapshot", file).value
+    call(workspace, "validate", taken.id, "--baseline", first.id)
+    assert f"against snapshot {first.id[:12]}" in call(workspace, "show", taken.id).note
 
 
 def test_a_profile_of_a_file_is_that_of_its_snapshot(workspace: Workspace, file: Path) -> None:
@@ -72,6 +76,17 @@ def test_validation_tells_by_its_exit_code(workspace: Workspace, file: Path, tmp
     assert [(item.id, item.count) for item in found.value] == [("id.unique", 1), ("x.max", 1)]
     assert found.shown[0]["first rows"] == "41"
     assert call(workspace, "validate", worse, "--baseline", file).exit_code == 0
+
+
+def test_two_snapshots_are_held_beside_each_other(workspace: Workspace, file: Path, tmp_path: Path) -> None:
+    later = tmp_path / "later.csv"
+    later.write_text("id,x,plan\n" + "".join(f"{row},{row % 7 + 9}.5,pro\n" for row in range(40)))
+    first, second = (call(workspace, "snapshot", path, "--dataset", "flights").value for path in (file, later))
+    found = call(workspace, "compare", second.id[:12], first.id[:12])
+    assert [(row["column"], row["change"]) for row in found.shown] == [("plan", "new"), ("late", "gone"), ("x", ""), ("id", "")]
+    assert found.shown[2]["psi"] > 1
+    assert found.note.endswith(f"/data/flights?snapshot={second.id[:12]}&against={first.id[:12]}")
+    assert all(not row["psi"] for row in call(workspace, "compare", first.id, first.id).shown)
 
 
 def test_what_is_neither_file_nor_snapshot_is_not_found(workspace: Workspace) -> None:

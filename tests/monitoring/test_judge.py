@@ -9,14 +9,14 @@ from perenne.auth.principals import Principal
 from perenne.core.clock import HOUR
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.monitoring import judge, store
-from perenne.monitoring.events import DriftFound, ObjectiveMissed
+from perenne.monitoring.events import DriftFound, GuardrailBreached, ObjectiveMissed
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.model import AlertState, Severity, Standing, Stream, Watch, WindowKey, WindowState, WindowVerdict
 from perenne.monitoring.service import alerts, deployment_health, drift_at, open_alerts, watch
-from perenne.projects import Objective
+from perenne.projects import Guardrail, Objective
 from perenne.serving import store as served
-from perenne.serving.model import Deployment, Role, Variant
+from perenne.serving.model import Deployment, Role, Stop, StopMode, Variant
 from perenne.storage.workspace import Workspace
 
 STREAM = Stream(DEPLOYMENT, "champion", VERSION)
@@ -182,6 +182,24 @@ def test_scores_that_say_little_miss_the_estimated_objective(workspace: Workspac
     assert event.value < 0.7
 
 
+def test_the_share_of_positive_answers_is_measured_without_a_label(workspace: Workspace, spool: Spool, actor: Principal) -> None:
+    held = (Guardrail("selection_rate", at_most=0.7),)
+    workspace.database.write(
+        lambda tx: watch(tx, actor, DEPLOYMENT, VERSION, spool.digest, project="p", window_length=HOUR, guardrails=held)
+    )
+    rows = make_rows(600, 1, shift=1.5)
+    spool.leave(rows, 0)
+    run(workspace)
+    (event,) = events(workspace, GuardrailBreached)
+    assert (event.guardrail, event.source) == ("selection_rate", "measured")
+    assert event.value == pytest.approx(rows.predictions.mean())
+    verdict = verdict_on(workspace, 0)
+    assert verdict is not None
+    figure = verdict.measured["selection_rate"]
+    assert figure.low < event.value < figure.high  # type: ignore[operator]
+    assert "selection_rate" not in verdict.estimated
+
+
 def test_a_challenger_is_judged_and_raises_nothing(workspace: Workspace, spool: Spool) -> None:
     for window in range(3):
         spool.leave(make_rows(600, window, shift=1.0), window, variant="challenger-1", agreement=(570, 600))
@@ -252,12 +270,22 @@ def test_health_and_drift_at_an_instant(workspace: Workspace, spool: Spool) -> N
     assert then.state is WindowState.ALARM
 
 
-def serve(workspace: Workspace, version: str, *, generation: int = 1, window_length: int = HOUR) -> None:
-    """Let a version be the deployment's champion."""
-    variant = Variant("champion", Role.CHAMPION, version, "0" * 64)
+def serve(
+    workspace: Workspace,
+    version: str,
+    *,
+    generation: int = 1,
+    window_length: int = HOUR,
+    stand_in: str = "",
+    stop: Stop | None = None,
+) -> None:
+    """Let a version be the deployment's champion, with another one standing by."""
+    variants = [Variant("champion", Role.CHAMPION, version, "0" * 64)]
+    variants += [Variant("previous", Role.PREVIOUS, stand_in, "1" * 64)] if stand_in else []
     deployment = Deployment(
-        name=DEPLOYMENT, project="flight-delays", generation=generation, variants=(variant,), window_length=window_length
-    )
+        name=DEPLOYMENT, project="flight-delays", generation=generation, variants=tuple(variants), window_length=window_length,
+        stop=stop,
+    )  # fmt: skip
     keep = served.replace if generation > 1 else served.add
     workspace.database.write(lambda tx: keep(tx, deployment))
 
@@ -276,8 +304,30 @@ def test_a_version_that_no_longer_answers_resolves_its_alerts_and_raises_none(wo
         (alert,) = alerts(tx)
         reasons = [record.reason for record in audit.trail(tx, entity="alert", entity_id=alert.id)]
     assert alert.state is AlertState.RESOLVED
-    assert "no longer the champion" in reasons[0]
+    assert "late@1 no longer answers" in reasons[0]
     assert states(workspace, range(3)) == ["alarm"] * 3
+
+
+def test_a_version_that_stands_in_for_a_stopped_champion_is_held_to_its_bounds(workspace: Workspace, spool: Spool) -> None:
+    serve(workspace, "late@2")
+    for window in range(2):
+        spool.leave(make_rows(600, window, shift=1.0), window, variant="previous")
+    run(workspace)
+    assert events(workspace, DriftFound) == []
+    stop = Stop(StopMode.PREVIOUS, "unfair", 0, "ada")
+    serve(workspace, "late@2", generation=2, stand_in=VERSION, stop=stop)
+    for window in range(2, 4):
+        spool.leave(make_rows(600, window, shift=1.0), window, variant="previous")
+    run(workspace)
+    (event,) = events(workspace, DriftFound)
+    assert (event.version, event.features[0]) == (VERSION, "wind")
+    run(workspace)
+    with workspace.database.read() as tx:
+        assert [alert.version for alert in open_alerts(tx)] == [VERSION]
+    serve(workspace, "late@2", generation=3, stand_in=VERSION)
+    run(workspace)
+    with workspace.database.read() as tx:
+        assert open_alerts(tx) == []
 
 
 def test_a_watch_takes_the_windows_of_its_deployment(workspace: Workspace, actor: Principal) -> None:

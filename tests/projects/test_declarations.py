@@ -205,3 +205,12 @@ def test_gaps_come_heaviest_first_and_close_when_said(tmp_path: Path) -> None:
     assert weights == sorted(weights, reverse=True)
     assert "an objective" in [gap.missing for gap in gaps(empty)]
     assert "an objective" not in [gap.missing for gap in gaps(load_project(write(tmp_path)).project)]
+
+
+def test_a_file_whose_name_not_every_machine_can_have_stays_out_of_the_bundle(workspace: Workspace, tmp_path: Path) -> None:
+    folder, copy = tmp_path / "mine", tmp_path / "copy"
+    folder.mkdir()
+    (folder / "project.py").write_text("x = 1\n")
+    (folder / "c:notes.txt").write_text("mine\n")
+    fetch_bundle(workspace.objects, put_bundle(workspace.objects, folder), copy)
+    assert [path.name for path in copy.iterdir()] == ["project.py"]

@@ -148,7 +148,8 @@ def variant(number: int) -> Variant:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["crown", "shadow", "unshadow", "back", "stop", "resume"]), st.integers(1, 4)), max_size=25
+        st.tuples(st.sampled_from(["crown", "shadow", "unshadow", "back", "stop", "step in", "resume"]), st.integers(1, 4)),
+        max_size=25,
     )
 )
 def test_whatever_happens_there_is_one_champion_and_no_version_twice_in_a_role(steps: list[tuple[str, int]]) -> None:
@@ -158,6 +159,7 @@ def test_whatever_happens_there_is_one_champion_and_no_version_twice_in_a_role(s
         "unshadow": lambda d, n: model.unshadowed(d, f"late@{n}"),
         "back": lambda d, _: model.rolled_back(d),
         "stop": lambda d, _: model.stopped(d, Stop(StopMode.CONSTANT, "", 0, ""), 0),
+        "step in": lambda d, _: model.stopped(d, Stop(StopMode.PREVIOUS, "", 0, ""), None),
         "resume": lambda d, _: model.resumed(d),
     }
     deployment = Deployment(name="d", project="p", generation=1, variants=(variant(1),))
@@ -170,6 +172,7 @@ def test_whatever_happens_there_is_one_champion_and_no_version_twice_in_a_role(s
         deployment = after
         roles = [item.role for item in deployment.variants]
         assert roles.count(Role.CHAMPION) == 1 and roles.count(Role.PREVIOUS) <= 1
+        assert deployment.stop is None or deployment.stop.mode is StopMode.CONSTANT or deployment.stand_in is not None
         assert len({item.name for item in deployment.variants}) == len(roles)
         shadowed = [item.version for item in deployment.challengers]
         assert deployment.champion.version not in shadowed and len(set(shadowed)) == len(shadowed)

@@ -11,6 +11,7 @@ import numpy as np
 
 from perenne.app.model_server import build_routes
 from perenne.net.inbound import Limits
+from perenne.serving import metrics
 from perenne.serving.application import Application
 from perenne.serving.batching import Batcher
 from perenne.serving.counters import Counters
@@ -32,7 +33,8 @@ class Worker:
         self.runtime = Runtime(Batcher(queue_rows), Mirror(self._ours, self.counters), self.counters)
         self.folder = folder
         self.reload()
-        self.application = Application(build_routes(self.runtime), self.runtime, Limits(hosts=frozenset(["test"]), body=body))
+        routes = [*build_routes(self.runtime), *metrics.routes(self.runtime)]
+        self.application = Application(routes, self.runtime, Limits(hosts=frozenset(["test"]), body=body))
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.application), base_url="http://test")
 
     def reload(self) -> None:

@@ -61,9 +61,9 @@ def world(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield World(url, workspace, (folder / "prediction").read_text())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start a headless Chromium."""
+    """Start a headless Chromium. Playwright keeps an event loop running in this thread, which tests of other modules mind."""
     found = find_chromium()
     if found is None:
         pytest.skip(MISSING)

@@ -33,15 +33,17 @@ def test_filters_are_in_the_address(browse: Browse) -> None:
 
 
 def test_a_record_opens_beside_the_grid_by_its_address(browse: Browse, inspect: Inspect) -> None:
-    page = browse("/audit?text=approve")
-    page.get_by_role("grid", name="Audit records").focus()
+    page = browse("/audit?entity=version&text=approve")
+    grid = page.get_by_role("grid", name="Audit records")
+    expect(grid.get_by_role("row")).to_have_count(2)
+    grid.focus()
     page.keyboard.press("Enter")
     panel = page.get_by_role("complementary", name=re.compile("^Record"))
     expect(panel).to_contain_text(re.compile("approved churn@1: looks right"))
     expect(panel).to_contain_text("verified")
-    expect(page).to_have_url(re.compile(r"text=approve&record=\d+$"))
+    expect(page).to_have_url(re.compile(r"entity=version&text=approve&record=\d+$"))
     inspect(page, "audit-record")
-    panel.get_by_role("link", name="churn@1").focus()
+    expect(panel.get_by_role("link", name="churn@1")).to_have_attribute("href", "/model/churn?version=1")
     panel.get_by_role("link", name="Close the record").click()
     expect(panel).to_have_count(0)
-    expect(page).to_have_url(re.compile(r"/audit\?text=approve$"))
+    expect(page).to_have_url(re.compile(r"/audit\?entity=version&text=approve$"))

@@ -1,6 +1,7 @@
 """The control plane: the REST routes of every domain behind one set of limits, and the loop and its workers beside them."""
 
 import contextlib
+import functools
 import logging
 import threading
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import perenne
-from perenne.app import health, metrics
+from perenne.app import health, metrics, openapi
 from perenne.app.door import Door, guarded, public_requests
 from perenne.app.requests import AccessLog, ObservedRequests
 from perenne.app.serving import DeployedServers
@@ -49,6 +50,7 @@ def application(workspace: Workspace, *, port: int, listening: Listening = LOOPB
     meter = RequestMeter()
     app.state.workspace = workspace
     app.state.checks = health.Checks(workspace, pulse)
+    app.state.description = functools.cache(lambda: json.encode(openapi.describe(routes)))
     app.state.assets = Assets()
     app.state.live = Live(workspace.database)
     app.state.figures = metrics.Figures(workspace.database, meter, pulse)
@@ -66,16 +68,18 @@ def control_routes() -> list[Route]:
     from perenne.automation.http import routes as automation_routes
     from perenne.monitoring.http import routes as monitoring_routes
     from perenne.registry.http import routes as registry_routes
+    from perenne.serving.http import routes as serving_routes
     from perenne.web import http as web
 
-    own = [Route("/version", _version), *health.routes, *metrics.routes]
-    rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *registry_routes]
+    own = [Route("/version", _version), *health.routes, *metrics.routes, *openapi.routes]
+    rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes]
     listening = guarded(web.live, BODY_LIMIT, Room(LISTENERS))
     return [*guarded([*own, *rest, *web.screens(), *web.pages], BODY_LIMIT, Room(AT_ONCE)), *listening]
 
 
-@needs(None)
+@needs(None, returns=dict[str, str])
 async def _version(_: Request) -> Response:
+    """Say which version of perenne this is."""
     return Response(json.encode({"version": perenne.__version__}), media_type="application/json")
 
 
@@ -87,7 +91,14 @@ async def _error(_: Request, error: PerenneError) -> Response:
 
 async def _defect(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return await _error(request, PerenneError("something went wrong here; the log has it", code="internal"))
+    return await _error(
+        request,
+        PerenneError(
+            "something went wrong here; the log has it",
+            code="internal",
+            hint="try again; if it stays, `perenne debug bundle` puts a report together",
+        ),
+    )
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

@@ -56,8 +56,13 @@ def guarded(routes: Iterable[BaseRoute], body: int, room: Room) -> list[Route]:
 def _guarded(route: BaseRoute, body: int, room: Room) -> Route:
     declares = declared(getattr(route, "endpoint", None))
     if not isinstance(route, Route) or declares is None:
-        raise Undeclared(f"{getattr(route, 'path', route)} does not declare what it needs", code="route.undeclared")
+        raise Undeclared(
+            f"{getattr(route, 'path', route)} does not declare what it needs",
+            code="route.undeclared",
+            hint="put @needs(…) on its endpoint",
+        )
     endpoint = Guarded(request_response(route.endpoint), declares, body, room)
+    endpoint.__doc__ = route.endpoint.__doc__
     return Route(route.path, endpoint, methods=sorted(route.methods or {"GET"}), name=route.name)
 
 
@@ -119,7 +124,11 @@ class Guarded:
         except NotFound:
             found = None
         if found is None or not sees(actor, found):
-            raise NotFound("there is nothing of that name", code="request.not_found")
+            raise NotFound(
+                "there is nothing of that name",
+                code="request.not_found",
+                hint="it may not exist, or lie in a project that is not yours",
+            )
         return found
 
     async def _checked(self, scope: Scope, receive: Receive) -> Receive:

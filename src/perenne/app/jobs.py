@@ -16,6 +16,8 @@ from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import Invalid
 from perenne.storage.database import Transaction
+from perenne.storage.jobs import Job
+from perenne.storage.outbox import StoredEvent
 
 WINDOW = 200
 BODY = ("", "application/json")
@@ -35,55 +37,55 @@ class Priority(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-@needs(Action.READ)
+@needs(Action.READ, returns=list[Job])
 async def get_jobs(request: Request) -> Response:
     """List jobs, optionally of one `state` or `kind`; `before` is the id after which to go on."""
     limit, filters = _limit(request), {name: _text(request, name) for name in ("state", "kind", "before")}
     return await _read(request, lambda tx, actor: operations.list_jobs(tx, actor, limit=limit, **filters))
 
 
-@needs(Action.READ)
+@needs(Action.READ, returns=Job)
 async def get_job(request: Request) -> Response:
     """Show a job, its progress included."""
     return await _read(request, lambda tx, actor: operations.find_job(tx, actor, request.path_params["job"]))
 
 
-@needs(Action.DEPLOY, accepts=BODY)
+@needs(Action.DEPLOY, accepts=BODY, body=Reason, example={"reason": "started by mistake"}, returns=Job)
 async def cancel_job(request: Request) -> Response:
     """Cancel a job."""
     body, identity = await _body(request, Reason), request.path_params["job"]
     return await _write(request, lambda tx, actor: operations.cancel_job(tx, actor, identity, body.reason))
 
 
-@needs(Action.DEPLOY, accepts=BODY)
+@needs(Action.DEPLOY, accepts=BODY, body=Reason, example={"reason": "the disk has room again"}, returns=Job)
 async def retry_job(request: Request) -> Response:
     """Try a job again."""
     body, identity = await _body(request, Reason), request.path_params["job"]
     return await _write(request, lambda tx, actor: operations.retry_job(tx, actor, identity, body.reason))
 
 
-@needs(Action.DEPLOY, accepts=BODY)
+@needs(Action.DEPLOY, accepts=BODY, body=Priority, example={"priority": -10}, returns=Job)
 async def prioritise_job(request: Request) -> Response:
     """Put a job before or behind others."""
     body, identity = await _body(request, Priority), request.path_params["job"]
     return await _write(request, lambda tx, actor: operations.prioritise_job(tx, actor, identity, body.priority, body.reason))
 
 
-@needs(Action.READ)
+@needs(Action.READ, returns=list[StoredEvent])
 async def get_events(request: Request) -> Response:
     """List events, optionally of one `state`; `before` is the number after which to go on."""
     state, before, limit = request.query_params.get("state"), _number(request, "before"), _limit(request)
     return await _read(request, lambda tx, actor: operations.list_events(tx, actor, state=state, before=before, limit=limit))
 
 
-@needs(Action.DEPLOY, accepts=BODY)
+@needs(Action.DEPLOY, accepts=BODY, body=Reason, example={}, returns=StoredEvent)
 async def retry_event(request: Request) -> Response:
     """Deliver a set-aside event again."""
     body, identity = await _body(request, Reason), request.path_params["event"]
     return await _write(request, lambda tx, actor: operations.retry_event(tx, actor, identity, body.reason))
 
 
-@needs(Action.DEPLOY, accepts=BODY)
+@needs(Action.DEPLOY, accepts=BODY, body=Reason, example={"reason": "handled by hand"}, returns=StoredEvent)
 async def drop_event(request: Request) -> Response:
     """Give a set-aside event up."""
     body, identity = await _body(request, Reason), request.path_params["event"]
@@ -102,7 +104,7 @@ def _number(request: Request, name: str) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise Invalid(f"{name} is {text[:40]!r}, which is not a number", code="request.query")
+        raise Invalid(f"{name} is {text[:40]!r}, which is not a number", code="request.query", hint="write it in digits")
     return int(text)
 
 

@@ -13,9 +13,8 @@ def build_routes(runtime: "serving.Runtime") -> "list[Route]":
     """Return the routes of every protocol a worker speaks."""
     from perenne.protocols.mlflow import scoring
     from perenne.protocols.oip import routes as oip
-    from perenne.serving import http
 
-    return [*oip.routes(runtime), *scoring.routes(runtime), *http.routes(runtime)]
+    return [*oip.routes(runtime), *scoring.routes(runtime)]
 
 
 if __name__ == "__main__":

@@ -16,6 +16,20 @@ from perenne.storage.outbox import Outbox, Subscriber
 from perenne.storage.workspace import Workspace
 
 
+def subscribers(reactions: Reactions, delivery: monitoring.notify.AlertDelivery) -> Mapping[type[Event], Sequence[Subscriber]]:
+    """Return who hears of which event."""
+    return {
+        registry.VersionRegistered: [reactions.on_registered],
+        registry.VersionDecided: [reactions.on_decided],
+        serving.DeploymentChanged: [reactions.on_deployment],
+        monitoring.events.DriftFound: [reactions.on_drift],
+        monitoring.events.ObjectiveMissed: [reactions.on_objective],
+        monitoring.events.GuardrailBreached: [reactions.on_guardrail],
+        monitoring.events.AlertsChanged: [delivery.queue],
+        jobs.JobFailed: [reactions.on_job_failed],
+    }
+
+
 class Platform:
     """The parts of one process, joined.
 
@@ -39,7 +53,9 @@ class Platform:
     def __init__(self, workspace: Workspace, *, replay: bool = False) -> None:
         self.workspace = workspace
         self._delivery = monitoring.notify.AlertDelivery(monitoring.notify.channels_from(os.environ))
-        self.loop = Loop(workspace, Outbox(workspace.database, self._subscribers()), replay=replay)
+        self.loop = Loop(
+            workspace, Outbox(workspace.database, subscribers(Reactions(workspace.clock), self._delivery)), replay=replay
+        )
         self.quick = {
             monitoring.notify.DELIVER: self._deliver,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
@@ -58,19 +74,6 @@ class Platform:
         quick = {kind: handler for kind, handler in self.quick.items() if kind in chosen}
         heavy = [kind for kind in self.heavy if kind in chosen]
         return Workforce(self.workspace, quick, heavy, [sys.executable, "-m", "perenne.app.trainer"], slots=slots)
-
-    def _subscribers(self) -> Mapping[type[Event], Sequence[Subscriber]]:
-        reactions = Reactions(self.workspace.clock)
-        return {
-            registry.VersionRegistered: [reactions.on_registered],
-            registry.VersionDecided: [reactions.on_decided],
-            serving.DeploymentChanged: [reactions.on_deployment],
-            monitoring.events.DriftFound: [reactions.on_drift],
-            monitoring.events.ObjectiveMissed: [reactions.on_objective],
-            monitoring.events.GuardrailBreached: [reactions.on_guardrail],
-            monitoring.events.AlertsChanged: [self._delivery.queue],
-            jobs.JobFailed: [reactions.on_job_failed],
-        }
 
     def _deliver(self, workspace: Workspace, job: Job) -> None:
         self._delivery.deliver(msgspec.json.decode(job.payload, type=monitoring.notify.Delivery))

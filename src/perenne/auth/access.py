@@ -30,21 +30,42 @@ class Needs(NamedTuple):
         Whether the route itself leaves out what the caller may not see.
     accepts : tuple of str
         The types a body may have.
+    body : type, optional
+        What a body is read into, for the description of the API.
+    example : optional
+        A body that would be taken, as JSON holds it.
+    returns : type, optional
+        What is answered; a free form if not given.
+    status : int
+        The status of an answer that says yes.
     """
 
     action: Action | None
     project: Scope | None = None
     filters: bool = False
     accepts: tuple[str, ...] = JSON_TYPES
+    body: Any = None
+    example: Any = None
+    returns: Any = None
+    status: int = 200
 
 
 def needs(
-    action: Action | None, *, project: Scope | None = None, filters: bool = False, accepts: tuple[str, ...] = JSON_TYPES
+    action: Action | None,
+    *,
+    project: Scope | None = None,
+    filters: bool = False,
+    accepts: tuple[str, ...] = JSON_TYPES,
+    body: Any = None,
+    example: Any = None,
+    returns: Any = None,
+    status: int = 200,
 ) -> Callable[[E], E]:
-    """Declare what an endpoint asks for; see `Needs`."""
+    """Declare what an endpoint asks for and gives; see `Needs`."""
+    declaration = Needs(action, project, filters, accepts, body, example, returns, status)
 
     def declare(endpoint: E) -> E:
-        endpoint.needs = Needs(action, project, filters, accepts)  # type: ignore[attr-defined]
+        endpoint.needs = declaration  # type: ignore[attr-defined]
         return endpoint
 
     return declare

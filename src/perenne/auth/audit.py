@@ -4,7 +4,7 @@ A record is written in the transaction of the change it tells of: no record, no 
 one, or to leave a gap; `perenne.auth.chain` shows what was done behind its back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,11 +16,25 @@ from perenne.core import json
 from perenne.core.clock import SystemClock
 from perenne.core.errors import NotFound
 from perenne.core.ids import new_id
+from perenne.storage.names import chosen
 from perenne.storage.prepared import Prepared
 from perenne.storage.schema import add_statement, metadata, read_struct
 from perenne.storage.transaction import Transaction
 
-__all__ = ["AuditRecord", "Head", "Verdict", "earliest", "entities", "get_record", "head", "record", "trail", "verify", "window"]
+__all__ = [
+    "AuditRecord",
+    "Head",
+    "Verdict",
+    "earliest",
+    "entities",
+    "get_record",
+    "head",
+    "of_things",
+    "record",
+    "trail",
+    "verify",
+    "window",
+]
 
 table = sa.Table(
     "audit",
@@ -157,6 +171,12 @@ def trail(tx: Transaction, *, entity: str | None = None, entity_id: str | None =
     if entity_id is not None:
         query = query.where(table.c.entity_id == entity_id)
     return [read_struct(AuditRecord, row) for row in tx.execute(query)]
+
+
+def of_things(tx: Transaction, entity: str, ids: Collection[str], actions: Sequence[str]) -> list[AuditRecord]:
+    """Return the records of some actions on some things of a kind, oldest first."""
+    where = (table.c.entity == entity, table.c.entity_id.in_(chosen(ids)), table.c.action.in_(actions))
+    return [read_struct(AuditRecord, row) for row in tx.execute(sa.select(*_columns).where(*where).order_by(table.c.seq))]
 
 
 def earliest(tx: Transaction, entity: str, actions: Sequence[str], among: "sa.Select[tuple[str]]") -> AuditRecord | None:

@@ -34,7 +34,13 @@ def audit() -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most this many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, entity: str | None, identity: str | None, limit: int) -> list[dict[str, Any]]:
-    """List records, newest first."""
+    """List records, newest first.
+
+    \b
+    Examples:
+      perenne audit list
+      perenne audit list --entity version --id churn@3
+    """
     with workspace.database.read() as tx:
         return [_row(record) for record in trail.trail(tx, entity=entity, entity_id=identity, limit=limit)]
 
@@ -45,7 +51,13 @@ def list_(workspace: Workspace, entity: str | None, identity: str | None, limit:
 )
 @click.pass_obj
 def verify(workspace: Workspace, known: str | None) -> Result:
-    """Check every link of the chain. Exits with 6 if a record was edited, moved, put in or taken out."""
+    """Check every link of the chain. Exits with 6 if a record was edited, moved, put in or taken out.
+
+    \b
+    Examples:
+      perenne audit verify
+      perenne audit verify --head 8:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    """
     head = None if known is None else _read_head(known)
     with workspace.database.read() as tx:
         verdict, last = trail.verify(tx, head), trail.head(tx)
@@ -108,7 +120,13 @@ def create(
     service: bool,
     lifetime: str | None,
 ) -> Result:
-    """Make a token and show it, this once."""
+    """Make a token and show it, this once.
+
+    \b
+    Examples:
+      perenne token create laptop --role viewer --person ada
+      perenne token create checkout --role caller --service --project churn --for 180d
+    """
     length = None if lifetime is None else parse_duration(lifetime)
 
     def work(tx: Transaction) -> tuple[Token, str]:
@@ -123,7 +141,12 @@ def create(
 @token.command("list")
 @click.pass_obj
 def list_tokens(workspace: Workspace) -> list[dict[str, Any]]:
-    """List tokens, newest first; their secrets are nowhere."""
+    """List tokens, newest first; their secrets are nowhere.
+
+    \b
+    Examples:
+      perenne token list
+    """
     now = workspace.clock.now()
     with workspace.database.read() as tx:
         return [_token_row(item, now) for item in tokens.tokens(tx, local_principal())]
@@ -134,7 +157,13 @@ def list_tokens(workspace: Workspace) -> list[dict[str, Any]]:
 @click.option("--overlap", default="1d", show_default=True, metavar="DURATION", help="How long the old secret counts too.")
 @click.pass_obj
 def rotate(workspace: Workspace, id: str, overlap: str) -> Result:
-    """Give a token a new secret and show it, this once."""
+    """Give a token a new secret and show it, this once.
+
+    \b
+    Examples:
+      perenne token rotate 01M8GQSGBA1NHC8Y45EHH2NB3J
+      perenne token rotate 01M8GQSGBA1NHC8Y45EHH2NB3J --overlap 0s
+    """
     length = parse_duration(overlap)
 
     def work(tx: Transaction) -> tuple[Token, str]:
@@ -148,7 +177,12 @@ def rotate(workspace: Workspace, id: str, overlap: str) -> Result:
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def revoke(workspace: Workspace, id: str, reason: str) -> dict[str, Any]:
-    """End a token at once, on every server."""
+    """End a token at once, on every server.
+
+    \b
+    Examples:
+      perenne token revoke 01M8GQSGBA1NHC8Y45EHH2NB3J --reason "lost laptop"
+    """
     now = workspace.clock.now()
     ended = _change(workspace, lambda tx: tokens.revoke_token(tx, local_principal(), id, now=now, reason=reason))
     return _token_row(ended, now)

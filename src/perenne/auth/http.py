@@ -95,7 +95,7 @@ class Shown(msgspec.Struct, frozen=True):
     text: str
 
 
-@needs(None)
+@needs(None, returns=Visitor)
 async def get_session(request: Request) -> Response:
     """Say who one is, and whether this server asks for a log-in."""
     entrance: Entrance | None = request.app.state.entrance
@@ -115,7 +115,7 @@ async def get_session(request: Request) -> Response:
     return answers.answer(Visitor(asked=True))
 
 
-@needs(None)
+@needs(None, body=LogIn, example={"token": "prn_…"}, returns=Visitor, status=201)
 async def post_session(request: Request) -> Response:
     """Log in with a token: 201 and a cookie."""
     entrance: Entrance | None = request.app.state.entrance
@@ -131,7 +131,7 @@ async def post_session(request: Request) -> Response:
     return response
 
 
-@needs(Action.READ, filters=True, accepts=BODY)
+@needs(Action.READ, filters=True, accepts=BODY, returns=Visitor)
 async def delete_session(request: Request) -> Response:
     """Log out: the session ends for good, and the cookie goes."""
     entrance: Entrance | None = request.app.state.entrance
@@ -145,13 +145,20 @@ async def delete_session(request: Request) -> Response:
     return response
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=list[Token])
 async def get_tokens(request: Request) -> Response:
     """List one's own tokens; an administrator sees everybody's."""
     return await answers.read(request, tokens.tokens)
 
 
-@needs(Action.READ, filters=True)
+@needs(
+    Action.READ,
+    filters=True,
+    body=NewToken,
+    example={"name": "checkout", "roles": ["caller"], "lifetime": "90d"},
+    returns=Shown,
+    status=201,
+)
 async def post_token(request: Request) -> Response:
     """Make a token: 201, with its text, this once."""
     body = json.decode(await request.body(), NewToken, what="token")
@@ -167,7 +174,7 @@ async def post_token(request: Request) -> Response:
     return await _changed(request, work, 201)
 
 
-@needs(Action.READ, filters=True, accepts=BODY)
+@needs(Action.READ, filters=True, accepts=BODY, body=Rotation, example={"overlap": "1d"}, returns=Shown)
 async def rotate_token(request: Request) -> Response:
     """Give a token a new secret and show it, this once."""
     body = json.decode(await request.body() or b"{}", Rotation, what="rotation")
@@ -179,7 +186,7 @@ async def rotate_token(request: Request) -> Response:
     return await _changed(request, work)
 
 
-@needs(Action.READ, filters=True, accepts=BODY)
+@needs(Action.READ, filters=True, accepts=BODY, body=Revocation, example={"reason": "lost laptop"}, returns=Token)
 async def revoke_token(request: Request) -> Response:
     """End a token at once, and the sessions opened with it."""
     body = json.decode(await request.body() or b"{}", Revocation, what="revocation")

@@ -24,5 +24,5 @@ def whole_number(request: Request, name: str, otherwise: int) -> int:
 def read_number(found: str, name: str) -> int:
     """Read a whole number that is called so. Raises Invalid if it is none."""
     if not (found.isascii() and found.isdecimal() and len(found) <= 15):
-        raise Invalid(f"{name} is {found[:40]!r}, which is no whole number", code="request.query")
+        raise Invalid(f"{name} is {found[:40]!r}, which is no whole number", code="request.query", hint="write it in digits")
     return int(found)

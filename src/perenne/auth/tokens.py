@@ -188,7 +188,11 @@ def rotate_token(tx: Transaction, actor: Principal, identity: str, *, now: int, 
     if token.revoked is not None or token.expires <= now:
         raise Conflict(f"token {identity} counts no more", code="token.ended", hint="`perenne token create` makes a new one")
     if not 0 <= overlap <= MAX_OVERLAP:
-        raise Invalid("two secrets of a token count together for 30 days at most", code="token.overlap")
+        raise Invalid(
+            "two secrets of a token count together for 30 days at most",
+            code="token.overlap",
+            hint="give a length of time such as 1d, or 0s for none",
+        )
     text, digest = new_secret(identity)
     lifetime = token.expires - (token.rotated or token.created)
     after = msgspec.structs.replace(token, rotated=now, expires=now + lifetime, previous_until=now + overlap)
@@ -203,19 +207,27 @@ def _require_less(actor: Principal, roles: frozenset[Role], projects: frozenset[
     """Refuse what would allow more than the actor may do."""
     if not roles <= actor.roles:
         missing = ", ".join(sorted(roles - actor.roles))
-        raise Denied(f"{actor.name} lacks what the token should allow: {missing}", code="token.roles")
+        raise Denied(
+            f"{actor.name} lacks what the token should allow: {missing}",
+            code="token.roles",
+            hint="ask an administrator, or leave those roles out",
+        )
     if actor.projects and not (projects and projects <= actor.projects):
         limits = ", ".join(sorted(actor.projects))
-        raise Denied(f"{actor.name} is limited to {limits}, and so must the token be", code="token.projects")
+        raise Denied(
+            f"{actor.name} is limited to {limits}, and so must the token be",
+            code="token.projects",
+            hint="name some of them with --project",
+        )
 
 
 def _check(name: str, roles: frozenset[Role], lifetime: int) -> None:
     if not name.isprintable() or not 0 < len(name.strip()) == len(name) <= 100:
         raise Invalid(f"{name[:100]!r} is no name for a token", code="token.name", hint="1 to 100 letters, no space at the ends")
     if not roles:
-        raise Invalid("a token needs at least one role", code="token.roles")
+        raise Invalid("a token needs at least one role", code="token.roles", hint="viewer to look, caller to ask models")
     if not 0 < lifetime <= SERVICE_LIFETIME:
-        raise Invalid("a token lives for 365 days at most", code="token.lifetime")
+        raise Invalid("a token lives for 365 days at most", code="token.lifetime", hint="give a length of time such as 90d")
 
 
 def verify_token(tx: Transaction, text: str, now: int) -> tuple[Token, Principal]:

@@ -60,7 +60,7 @@ def record_view(tx: Transaction, check: ChainCheck, seq: int) -> RecordView:
     return RecordView(record, told(record), seq <= state.good)
 
 
-@needs(Action.READ_AUDIT)
+@needs(Action.READ_AUDIT, returns=AuditView)
 async def get_audit(request: Request) -> Response:
     """Give a window of the trail: `actor`, `entity` and `text` filter it, `offset` and `limit` say which part."""
     filters = {name: text(request, name) for name in ("actor", "entity", "text")}
@@ -71,7 +71,7 @@ async def get_audit(request: Request) -> Response:
     )
 
 
-@needs(Action.READ_AUDIT)
+@needs(Action.READ_AUDIT, returns=RecordView)
 async def get_record(request: Request) -> Response:
     """Give one record by its number."""
     seq, check = read_number(request.path_params["seq"], "record"), _check(request)

@@ -2,8 +2,9 @@
 
 `round` is the standard pipeline and `rounds` runs it and keeps its result; `episodes` moves a retraining through its states,
 `advancing` says what each state does when it is due, `reactions` what happens when others announce something, `retraining` is
-the job between; `schedules` opens episodes by calendar and by rows; `loop` turns, `worker`, `workforce` and `children` do the
-jobs; `explaining` answers why a prediction is what it is, `overview` where every stage stands.
+the job between; `schedules` opens episodes by calendar and by rows, `triggering` because a person asked; `loop` turns,
+`worker`, `workforce` and `children` do the jobs; `explaining` answers why a prediction is what it is, `overview` where every
+stage stands.
 """
 
 from importlib import import_module
@@ -33,8 +34,8 @@ _ROOMS = {
     "Reactions": "reactions",
     "Status": "overview",
     "WORST_FIRST": "overview",
-    "Worker": "worker",
     "Why": "explaining",
+    "Worker": "worker",
     "Workforce": "workforce",
     "list_episodes": "episodes",
     "history": "episodes",

@@ -30,6 +30,11 @@ class RoundJob(msgspec.Struct, frozen=True):
     now: int
 
 
+def job_key(episode: Episode) -> str:
+    """Name the one job that trains an episode's challenger."""
+    return f"{episode.project}/{episode.id}/train"
+
+
 class Advance(msgspec.Struct, frozen=True):
     """What a state's function gets."""
 
@@ -82,8 +87,7 @@ def _check_budget(step: Advance) -> None:
         step.move(EpisodeState.FAILED, f"budget: {used} training runs in 30 days, {allowed} allowed; nothing was trained")
         return
     episode = step.move(EpisodeState.BUDGET_OK, f"{used} of {allowed} training runs used in 30 days")
-    key = f"{step.project.name}/{episode.id}/train"
-    jobs.enqueue(step.tx, ROUND_JOB, RoundJob(step.project.name, episode.id, step.now), key=key)
+    jobs.enqueue(step.tx, ROUND_JOB, RoundJob(step.project.name, episode.id, step.now), key=job_key(episode))
 
 
 def after_infrastructure(step: Advance) -> None:

@@ -6,14 +6,11 @@ import click
 import msgspec
 
 from perenne.auth.principals import local_principal
-from perenne.auth.roles import Action, require
 from perenne.automation import episodes
 from perenne.automation.model import Episode, Step
+from perenne.automation.triggering import trigger_by_hand
 from perenne.core.clock import format_duration, format_time
-from perenne.core.errors import Conflict
-from perenne.projects import Manual, get_project, list_projects, project_names
-from perenne.registry import aliased
-from perenne.storage.database import Transaction
+from perenne.projects import list_projects, project_names
 from perenne.storage.workspace import Workspace
 
 
@@ -34,7 +31,12 @@ def policy() -> None:
 @click.option("--after", default="", metavar="PROJECT", help="Go on after this one, the last of the page before.")
 @click.pass_obj
 def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
-    """List the retraining policies."""
+    """List the retraining policies.
+
+    \b
+    Examples:
+      perenne policy list
+    """
     with workspace.database.read() as tx:
         return [
             {
@@ -60,7 +62,13 @@ def _trigger_name(trigger: msgspec.Struct) -> str:
 @click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_episodes(workspace: Workspace, project: str | None, limit: int) -> list[dict[str, Any]]:
-    """List episodes, newest first."""
+    """List episodes, newest first.
+
+    \b
+    Examples:
+      perenne policy episodes
+      perenne policy episodes churn
+    """
     with workspace.database.read() as tx:
         return [
             {
@@ -80,7 +88,12 @@ def list_episodes(workspace: Workspace, project: str | None, limit: int) -> list
 @click.argument("episode")
 @click.pass_obj
 def show(workspace: Workspace, episode: str) -> EpisodeView:
-    """Show an episode with every transition and its reason."""
+    """Show an episode with every transition and its reason.
+
+    \b
+    Examples:
+      perenne policy show 01M8GQSGBA1NHC8Y45EHH2NB3J
+    """
     with workspace.database.read() as tx:
         return EpisodeView(episodes.get_episode(tx, episode), tuple(episodes.history(tx, episode)))
 
@@ -90,30 +103,11 @@ def show(workspace: Workspace, episode: str) -> EpisodeView:
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.pass_obj
 def trigger(workspace: Workspace, project: str, reason: str) -> Episode:
-    """Open a retraining episode by hand; `perenne up` does the rest."""
-    now = workspace.clock.now()
-    return workspace.database.write(lambda tx: trigger_by_hand(tx, project, reason, now))
+    """Open a retraining episode by hand; `perenne up` does the rest.
 
-
-def trigger_by_hand(tx: Transaction, project: str, reason: str, now: int) -> Episode:
-    """Open an episode because a person asked.
-
-    Raises
-    ------
-    Conflict
-        If there is no champion to challenge, an episode is open already, or the policy rests.
+    \b
+    Examples:
+      perenne policy trigger churn --reason "new prices since Monday"
     """
-    actor, record = local_principal(), get_project(tx, project)
-    require(actor, Action.EDIT_PROJECT)
-    champion = aliased(tx, project, "champion")
-    if record.policy is None or champion is None:
-        lacking = "policy" if record.policy is None else "champion"
-        raise Conflict(f"{project} has no {lacking}", code="policy.missing", hint="`perenne status` shows what is there")
-    opened = episodes.open_episode(
-        tx, actor, project, record.policy, Manual(reason), f"by hand: {reason}", champion=champion.id, now=now
-    )
-    if opened is None:
-        raise Conflict(
-            f"{project} has an open episode, or rests", code="policy.busy", hint=f"`perenne policy episodes {project}`"
-        )
-    return opened
+    now = workspace.clock.now()
+    return workspace.database.write(lambda tx: trigger_by_hand(tx, local_principal(), project, reason, now))

@@ -10,8 +10,9 @@ from perenne.auth.principals import Principal
 from perenne.automation import store
 from perenne.automation.events import EpisodeMoved
 from perenne.automation.model import CLOSED, Episode, EpisodeState, Step, may_follow, rest
-from perenne.core.errors import Conflict, NotFound
+from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.ids import new_id
+from perenne.core.paging import Page
 from perenne.projects import RetrainPolicy, Trigger
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
@@ -28,8 +29,14 @@ def open_episode(
     *,
     champion: str,
     now: int,
+    alert: str = "",
 ) -> Episode | None:
     """Open an episode; or keep the trigger with the open one; or, while the policy rests, keep it for the record only.
+
+    Parameters
+    ----------
+    alert : str
+        The alert that fired, if that is the cause: the episode is linked to it.
 
     Returns
     -------
@@ -39,6 +46,7 @@ def open_episode(
     current = store.find_open(tx, project)
     if current is not None:
         store.insert_trigger(tx, project, current.id, trigger, cause, "merged", now)
+        _blame(tx, current.id, alert)
         return None
     last = next(iter(store.newest(tx, project, 1)), None)
     if last is not None and now < last.rest_until:
@@ -52,6 +60,7 @@ def open_episode(
     store.insert_trigger(tx, project, opened.id, trigger, cause, "opened", now)
     store.insert_step(tx, opened.id, Step(0, "", opened.state.value, cause, now))
     add_link(tx, (Kind.EPISODE, opened.id), "of", (Kind.PROJECT, project))
+    _blame(tx, opened.id, alert)
     audit.record(tx, actor, "episode.triggered", "episode", opened.id, after=opened, reason=cause)
     _tell(tx, opened, "")
     return opened
@@ -88,7 +97,11 @@ def move(
         If the state may not follow, or somebody else moved the episode since it was read.
     """
     if not may_follow(episode.state, to):
-        raise Conflict(f"episode {episode.id} cannot go from {episode.state} to {to}", code="episode.transition")
+        raise Conflict(
+            f"episode {episode.id} cannot go from {episode.state} to {to}",
+            code="episode.transition",
+            hint="`perenne policy show` tells what has happened to it",
+        )
     ended = to in CLOSED
     if ended:
         changes["rejections"] = 0 if to is EpisodeState.SETTLED else episode.rejections + 1
@@ -104,6 +117,11 @@ def move(
     audit.record(tx, actor, f"episode.{to.value}", "episode", episode.id, before=episode.state.value, after=after, reason=note)
     _tell(tx, after, episode.state.value)
     return after
+
+
+def _blame(tx: Transaction, episode: str, alert: str) -> None:
+    if alert:
+        add_link(tx, (Kind.EPISODE, episode), "caused_by", (Kind.ALERT, alert))
 
 
 def postpone(tx: Transaction, episode: Episode, due: int) -> None:
@@ -128,6 +146,30 @@ def get_episode(tx: Transaction, identity: str) -> Episode:
 def open_episode_of(tx: Transaction, project: str) -> Episode | None:
     """Read a project's open episode, if it has one."""
     return store.find_open(tx, project)
+
+
+def episode_page(
+    tx: Transaction, page: Page, *, state: str = "", projects: Iterable[str] | None = None
+) -> tuple[list[Episode], int]:
+    """Read a window of the episodes, newest first, and how many there are in all.
+
+    Parameters
+    ----------
+    state : str
+        `open`, `closed` or a state; all if empty.
+    projects : iterable of str, optional
+        Only of these.
+
+    Raises
+    ------
+    Invalid
+        If there is no such state.
+    """
+    if state not in ("", "open", "closed", *EpisodeState):
+        raise Invalid(
+            f"{state[:40]!r} is no state of an episode", code="episode.state", hint=", ".join(["open", "closed", *EpisodeState])
+        )
+    return store.page(tx, page, state, projects)
 
 
 def list_episodes(tx: Transaction, project: str | None = None, *, limit: int = 50) -> list[Episode]:

@@ -116,6 +116,14 @@ class Step(msgspec.Struct, frozen=True):
     time: int
 
 
+class TriggerLine(msgspec.Struct, frozen=True):
+    """Something that spoke for retraining: its evidence in words, whether it opened the episode or joined it, and when."""
+
+    cause: str
+    outcome: str
+    time: int
+
+
 MAX_DOUBLINGS = 3
 
 

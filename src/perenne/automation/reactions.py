@@ -54,7 +54,7 @@ class Reactions:
     def on_drift(self, tx: Transaction, event: monitoring.events.DriftFound) -> None:
         """Open an episode if the policy retrains on drift."""
         names = ", ".join(event.features[:3])
-        self._trigger(tx, event.deployment, event.version, Drift(), f"drift in {names}")
+        self._trigger(tx, event.deployment, event.version, Drift(), f"drift in {names}", event.alert)
 
     def on_objective(self, tx: Transaction, event: monitoring.events.ObjectiveMissed) -> None:
         """Roll back a version that misses an objective while it soaks; else open an episode if the policy says so."""
@@ -62,7 +62,7 @@ class Reactions:
         if self._roll_back(tx, event.deployment, event.version, f"objective missed: {cause}"):
             return
         for missed in (Missed(event.objective.split(" by ")[0]), Missed()):
-            self._trigger(tx, event.deployment, event.version, missed, f"objective missed: {cause}")
+            self._trigger(tx, event.deployment, event.version, missed, f"objective missed: {cause}", event.alert)
 
     def on_guardrail(self, tx: Transaction, event: monitoring.events.GuardrailBreached) -> None:
         """Stop a model that breaches a guardrail at once: back to the previous version, or to a constant answer."""
@@ -72,7 +72,7 @@ class Reactions:
         if self._roll_back(tx, event.deployment, event.version, cause):
             return
         stop(tx, _guard(event.deployment), event.deployment, event.version, cause)
-        self._trigger(tx, event.deployment, event.version, Missed(), cause)
+        self._trigger(tx, event.deployment, event.version, Missed(), cause, event.alert)
 
     def on_deployment(self, tx: Transaction, event: serving.DeploymentChanged) -> None:
         """Let alias and monitoring follow what is deployed, also where a person changed it by hand."""
@@ -97,14 +97,16 @@ class Reactions:
         if step.episode.open:
             step.move(EpisodeState.FAILED, f"the round was cancelled: {event.error}" if event.cancelled else event.error)
 
-    def _trigger(self, tx: Transaction, deployment: str, version: str, trigger: Trigger, cause: str) -> None:
+    def _trigger(self, tx: Transaction, deployment: str, version: str, trigger: Trigger, cause: str, alert: str) -> None:
         project = _project(tx, deployment)
         if project is None or project.policy is None or trigger not in project.policy.on:
             return
         if serving.service.get_deployment(tx, deployment).champion.version != version:
             return
         actor = policy_principal(project.name, project.owner)
-        open_episode(tx, actor, project.name, project.policy, trigger, cause, champion=version, now=self._clock.now())
+        open_episode(
+            tx, actor, project.name, project.policy, trigger, cause, champion=version, now=self._clock.now(), alert=alert
+        )
 
     def _roll_back(self, tx: Transaction, deployment: str, version: str, reason: str) -> bool:
         episode = open_episode_of(tx, deployment)
@@ -137,17 +139,18 @@ class Reactions:
 
 
 def stop(tx: Transaction, actor: Principal, deployment: str, version: str, reason: str) -> Deployment | None:
-    """Stop a champion: the previous version answers if one stands by, else the deployment's constant.
+    """Stop whoever answers: for a champion its previous version steps in, for that one, or if there is none, the constant.
 
     Returns
     -------
     Deployment or None
-        What answers now; None if that version is not the champion, or is stopped already, so that nothing was to be done.
+        What answers now; None if that version does not answer, so that nothing was to be done, or there is no constant.
     """
     current = serving.service.get_deployment(tx, deployment)
-    if current.champion.version != version or current.stop is not None:
+    stand_in = current.stand_in
+    if version not in ([current.champion.version] if current.stop is None else [stand_in.version] if stand_in else []):
         return None
-    mode = StopMode.PREVIOUS if current.previous is not None else StopMode.CONSTANT
+    mode = StopMode.PREVIOUS if current.stop is None and current.previous is not None else StopMode.CONSTANT
     if mode is StopMode.CONSTANT and current.answer is None:
         audit.record(tx, actor, "deployment.stop_impossible", "deployment", deployment, reason=f"no constant answer; {reason}")
         return None

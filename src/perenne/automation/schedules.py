@@ -126,29 +126,29 @@ def _open(tx: Transaction, project: ProjectRecord, now: int) -> int:
     champion = registry.aliased(tx, project.name, "champion")
     if found is None or champion is None or project.policy is None:
         return 0
-    trigger, cause = found
+    trigger, cause, alert = found
     actor = policy_principal(project.name, project.owner)
-    opened = open_episode(tx, actor, project.name, project.policy, trigger, cause, champion=champion.id, now=now)
+    opened = open_episode(tx, actor, project.name, project.policy, trigger, cause, champion=champion.id, now=now, alert=alert)
     return int(opened is not None)
 
 
-def _cause(tx: Transaction, project: ProjectRecord, now: int) -> tuple[Trigger, str] | None:
-    """Return the first trigger of the policy that is due, and why; a state that lasts counts only while nothing is going on."""
+def _cause(tx: Transaction, project: ProjectRecord, now: int) -> tuple[Trigger, str, str] | None:
+    """Return the first trigger of the policy that is due, why, and the alert behind it; what lasts counts only while free."""
     champion = registry.aliased(tx, project.name, "champion")
     if champion is None or project.policy is None:
         return None
     free = _is_free(store.newest_of(tx, [project.name]).get(project.name), now)
     for trigger in project.policy.on:
-        cause = ""
+        cause = alert = ""
         match trigger:
             case NewData() if free:
                 cause = _gathered(tx, project, trigger, champion)
             case Drift() | Missed() if free:
-                cause = _held(tx, project, trigger, champion)
+                cause, alert = _held(tx, project, trigger, champion)
             case Cron() | Manual() | NewData() | Drift() | Missed():
                 continue
         if cause:
-            return trigger, cause
+            return trigger, cause, alert
     return None
 
 
@@ -161,12 +161,12 @@ def _gathered(tx: Transaction, project: ProjectRecord, trigger: NewData, champio
     return f"{rows} labelled rows since {champion.id} was put in service" if rows >= trigger.rows else ""
 
 
-def _held(tx: Transaction, project: ProjectRecord, trigger: Drift | Missed, champion: Version) -> str:
+def _held(tx: Transaction, project: ProjectRecord, trigger: Drift | Missed, champion: Version) -> tuple[str, str]:
     """Tell which alert still fires after the rest: what was refused once is tried again with newer data."""
     for alert in monitoring.summary.open_lines(tx, [project.name]):
         if alert.version == champion.id and alert.fired is not None and _speaks_of(alert, trigger):
-            return f"still: {alert.summary}"
-    return ""
+            return f"still: {alert.summary}", alert.id
+    return "", ""
 
 
 def _speaks_of(alert: AlertLine, trigger: Drift | Missed) -> bool:

@@ -5,7 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from perenne.automation.model import Episode, EpisodeState, Step
+from perenne.automation.model import Episode, EpisodeState, Step, TriggerLine
+from perenne.core.paging import Page
 from perenne.projects import Trigger
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
 from perenne.storage.finding import find_names
@@ -101,6 +102,20 @@ def newest(tx: Transaction, project: str | None, limit: int) -> list[Episode]:
     return [read_struct(Episode, row) for row in tx.execute(query)]
 
 
+def page(tx: Transaction, window: Page, state: str, projects: Iterable[str] | None) -> tuple[list[Episode], int]:
+    """Read a window of the episodes in a state, newest first, and count all of them."""
+    where: list[sa.ColumnElement[bool]] = []
+    if state in ("open", "closed"):
+        where.append(episode.c.open.is_(state == "open"))
+    elif state:
+        where.append(episode.c.state == EpisodeState(state))
+    if projects is not None:
+        where.append(episode.c.project.in_(chosen(projects)))
+    query = sa.select(*_columns).where(*where).order_by(episode.c.id.desc()).offset(window.offset).limit(window.limit)
+    total = tx.scalar(sa.select(sa.func.count()).select_from(episode).where(*where))
+    return [read_struct(Episode, row) for row in tx.execute(query)], int(total or 0)
+
+
 def newest_of(tx: Transaction, projects: Iterable[str]) -> dict[str, Episode]:
     """Read the newest episode of each project."""
     query = sa.select(*_columns).where(episode.c.id.in_(newest_id(episode, "project", "id", projects)))
@@ -149,6 +164,12 @@ def insert_trigger(
     """Keep a trigger and what came of it."""
     row = {"project": project, "episode": identity, "trigger": kind, "cause": cause, "outcome": outcome, "time": time}
     tx.execute(trigger.insert(), row)
+
+
+def triggers_of(tx: Transaction, identity: str) -> list[TriggerLine]:
+    """Read the triggers that an episode took up, oldest first."""
+    query = sa.select(*(trigger.c[name] for name in TriggerLine.__struct_fields__)).where(trigger.c.episode == identity)
+    return [read_struct(TriggerLine, row) for row in tx.execute(query.order_by(trigger.c.id))]
 
 
 def last_trigger(tx: Transaction, project: str, kind: Trigger) -> int | None:

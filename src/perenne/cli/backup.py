@@ -1,18 +1,16 @@
 """`perenne backup`, `perenne restore` and `perenne migrate`: state kept, brought back, brought forward."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
+from perenne.cli.progress import bar
 from perenne.core.clock import format_time
 from perenne.core.errors import Unavailable
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.storage.backup import Manifest, Progress, back_up, restore, verify_backup
+from perenne.storage.backup import Manifest, back_up, restore, verify_backup
 from perenne.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,19 +38,19 @@ class Backed(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--verify", is_flag=True, help="Make nothing: read the backup FILE whole and compare it with its digests.")
 @click.pass_obj
 def backup(workspace: Workspace, file: Path, verify: bool) -> Result:
-    r"""Write database and objects to one FILE, while everything goes on; then read it again and verify it.
-
-    \b
-    perenne backup friday.zip
-    perenne backup friday.zip --verify
-    perenne --database postgresql://me@host/team --objects s3://bucket/team restore friday.zip
+    """Write database and objects to one FILE, while everything goes on; then read it again and verify it.
 
     The log of predictions (`logs/`) and release folders are not part of it: releases are made again, the log is plain Parquet.
+
+    \b
+    Examples:
+      perenne backup friday.zip
+      perenne backup friday.zip --verify
     """
     if not verify:
-        with _progress("objects") as progress:
+        with bar("objects") as progress:
             back_up(workspace.database, workspace.objects, file, progress)
-    with _progress("verify ") as progress:
+    with bar("verify ") as progress:
         manifest = verify_backup(file, progress)
     return Result(_shown(file, manifest), note=f"verified: `perenne restore {file}` brings it back into an empty installation")
 
@@ -61,16 +59,25 @@ def backup(workspace: Workspace, file: Path, verify: bool) -> Result:
 @click.argument("file", type=FILE)
 @click.pass_obj
 def restore_command(workspace: Workspace, file: Path) -> Result:
-    """Fill an empty installation from a backup FILE. The database may be of another kind than the one the backup was made of."""
+    """Fill an empty installation from a backup FILE. The database may be of another kind than the one the backup was made of.
+
+    \b
+    Examples:
+      perenne restore friday.zip
+    """
     from perenne.auth import audit
     from perenne.storage.database import Database
 
-    with _progress("restore") as progress, Database(workspace.settings.database) as database:
+    with bar("restore") as progress, Database(workspace.settings.database) as database:
         manifest = restore(database, workspace.objects, file, progress)
         with database.read() as tx:
             verdict = audit.verify(tx)
     if verdict.bad_seq is not None:
-        raise Unavailable(f"record {verdict.bad_seq} of the audit trail is {verdict.problem}", code="backup.audit")
+        raise Unavailable(
+            f"record {verdict.bad_seq} of the audit trail is {verdict.problem}",
+            code="backup.audit",
+            hint="the trail was damaged when the backup was made; `perenne audit verify` there tells the same",
+        )
     return Result(_shown(file, manifest), note=f"restored; {verdict.records} audit records, every link holds")
 
 
@@ -87,7 +94,13 @@ class Schema(msgspec.Struct, frozen=True):
 @click.option("--check", is_flag=True, help="Change nothing; exit with 6 if the schema is behind.")
 @click.pass_obj
 def migrate(workspace: Workspace, check: bool) -> Result:
-    """Bring the database to the newest schema, as every start does by itself. The only way back is a backup."""
+    """Bring the database to the newest schema, as every start does by itself. The only way back is a backup.
+
+    \b
+    Examples:
+      perenne migrate
+      perenne migrate --check
+    """
     from perenne.storage import migrations
     from perenne.storage.database import Database
 
@@ -121,18 +134,3 @@ def _shown(file: Path, manifest: Manifest) -> Backed:
         objects=manifest.objects,
         bytes=file.stat().st_size,
     )
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Progress]:
-    """Show a bar with the time left on a terminal, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    with click.progressbar(length=1, label=what, file=sys.stderr) as bar:
-
-        def hear(done: int, total: int) -> None:
-            bar.length = max(total, 1)
-            bar.update(done - bar.pos)
-
-        yield hear

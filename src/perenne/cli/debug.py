@@ -31,6 +31,10 @@ def bundle(workspace: Workspace, output: Path | None) -> Result:
     """Put versions, settings, findings, counts, failures, log lines and metrics into one zip file.
 
     Secrets are blackened; rows of data, inputs of models and the contents of jobs and events are left out.
+
+    \b
+    Examples:
+      perenne debug bundle --output report.zip
     """
     from perenne.cli.bundling import write_bundle
 

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from perenne.cli.places import place_options
+from perenne.cli.progress import bar
 from perenne.core.errors import PerenneError
 from perenne.core.ids import new_id
 from perenne.core.results import EXIT_FINDINGS, Result
@@ -34,6 +35,11 @@ def doctor(workspace: Workspace, deep: bool) -> Result:
     """Check this installation: Python, folder, database, objects, audit trail, events, jobs and running processes.
 
     Exits with 6 on a problem.
+
+    \b
+    Examples:
+      perenne doctor
+      perenne doctor --deep
     """
     findings = look(workspace, deep=deep)
     bad = [finding for finding in findings if finding.state != "ok"]
@@ -106,13 +112,14 @@ def _objects(workspace: Workspace, deep: bool) -> tuple[bool, str]:
     where = describe_objects(store.url)
     if store.exists(digest):
         return False, f"{where}: a deleted object is still there"
-    count = 0
-    for found in store.digests():
-        count += 1
-        if deep:
-            store.get(found)
+    digests = list(store.digests())
+    if deep:
+        with bar("objects") as progress:
+            for position, found in enumerate(digests):
+                store.get(found)
+                progress(position + 1, len(digests))
     read = ", each read and compared" if deep else ""
-    return True, f"{where}: {count} objects{read}; a probe was written, read and deleted"
+    return True, f"{where}: {len(digests)} objects{read}; a probe was written, read and deleted"
 
 
 def _events(workspace: Workspace) -> tuple[bool, str]:

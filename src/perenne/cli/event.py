@@ -22,7 +22,13 @@ def event() -> None:
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, state: str, limit: int) -> list[EventLine]:
-    """List events, newest first."""
+    """List events, newest first.
+
+    \b
+    Examples:
+      perenne event list
+      perenne event list --state waiting
+    """
     with workspace.database.read() as tx:
         found = operations.list_events(tx, local_principal(), state=state, before=None, limit=limit)
     return [operations.event_line(item) for item in found]
@@ -33,7 +39,12 @@ def list_(workspace: Workspace, state: str, limit: int) -> list[EventLine]:
 @reason_option
 @click.pass_obj
 def retry(workspace: Workspace, number: int, reason: str) -> EventLine:
-    """Deliver a set-aside event again."""
+    """Deliver a set-aside event again.
+
+    \b
+    Examples:
+      perenne event retry 41
+    """
     actor = local_principal()
     return operations.event_line(workspace.database.write(lambda tx: operations.retry_event(tx, actor, number, reason)))
 
@@ -43,6 +54,11 @@ def retry(workspace: Workspace, number: int, reason: str) -> EventLine:
 @reason_option
 @click.pass_obj
 def drop(workspace: Workspace, number: int, reason: str) -> EventLine:
-    """Give a set-aside event up: nobody gets it."""
+    """Give a set-aside event up: nobody gets it.
+
+    \b
+    Examples:
+      perenne event drop 41 --reason "its project is gone"
+    """
     actor = local_principal()
     return operations.event_line(workspace.database.write(lambda tx: operations.drop_event(tx, actor, number, reason)))

@@ -18,11 +18,11 @@ def init(source: Path, target: str, time: str | None, name: str, folder: Path, f
     """Look at a file of data, measure a baseline, and write a project to read and edit.
 
     \b
-    Example:
+    Examples:
       perenne init --data churn.csv --target churned
-      perenne run
-    """  # noqa: D301  (\b keeps click from joining the lines)
+      perenne init --data churn.csv --target churned --time day --name churn --folder churn
+    """
     from perenne.training import propose
 
     found = propose(source, target, folder, name=name, time=time, force=force)
-    return Result(found, note="next: read project.py, then `perenne run`")
+    return Result(found, note="next: read project.py, then `perenne run`; `perenne up --open` shows it in the browser")

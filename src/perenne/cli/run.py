@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from perenne.auth.principals import local_principal
+from perenne.cli.pages import look_at, page_of_version
 from perenne.cli.places import place_options
 from perenne.cli.progress import RoundProgress
 from perenne.core.results import EXIT_FINDINGS, Result
@@ -47,6 +48,11 @@ def run(workspace: Workspace, folder: Path) -> Result:
 
     Steps whose data, code and parameters have not changed are not done again; after a crash it goes on where it was.
     Exits with 6 if the version's gate is closed.
+
+    \b
+    Examples:
+      perenne run
+      perenne run --folder churn
     """
     from perenne.app.wiring import Platform
     from perenne.automation import run_round
@@ -60,7 +66,7 @@ def run(workspace: Workspace, folder: Path) -> Result:
     with (
         tracing.traced_process("perenne-run"),
         tracing.span("round", {"perenne.project": loaded.project.name}, parent=parent),
-        RoundProgress() as progress,
+        RoundProgress(len(loaded.project.only_model.candidates)) as progress,
     ):
         done = run_round(workspace, local_principal(), loaded, on_event=progress.hear)
     if done.changed:
@@ -68,7 +74,8 @@ def run(workspace: Workspace, folder: Path) -> Result:
     with workspace.database.read() as tx:
         found = dossier(tx, done.version.id)
     closed = found.gate.state is GateState.CLOSED
-    return Result(_report(done, found), EXIT_FINDINGS if closed else 0, _note(done, found))
+    look = look_at(workspace.settings.home, page_of_version(done.version.id))
+    return Result(_report(done, found), EXIT_FINDINGS if closed else 0, f"{_note(done, found)}\n{look}")
 
 
 def _report(done: "RoundResult", found: "Dossier") -> RoundReport:

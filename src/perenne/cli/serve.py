@@ -34,6 +34,12 @@ def serve(
     """Serve a deployment by its name, or a version as `name@number`, which then becomes the deployment `name`.
 
     Ends on Ctrl-C or SIGTERM after the last request was answered; SIGHUP replaces the workers one by one.
+
+    \b
+    Examples:
+      perenne serve churn
+      perenne serve churn@3 --port 0
+      perenne serve churn --take-over
     """
     from perenne import serving
     from perenne.net.listening import check_listening, needs_tokens

@@ -20,6 +20,12 @@ def status(workspace: Workspace, project: str | None, limit: int, every: bool) -
     """Show every stage of the loop, and what needs a person.
 
     Of more projects than the limit those that need a person are shown, then those with something wrong, the worst first.
+
+    \b
+    Examples:
+      perenne status
+      perenne status churn
+      perenne status --all
     """
     from perenne import automation
 

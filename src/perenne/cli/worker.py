@@ -23,6 +23,11 @@ def worker(workspace: Workspace, kinds: str, slots: int, grace: str) -> None:
     It needs PERENNE_DATABASE and PERENNE_OBJECTS, and no folder of a project: what was recorded is fetched. SIGTERM and Ctrl-C
     end it in good order: it takes no more jobs, and what does not end within the grace period is stopped and given back at
     once. A second signal kills what runs.
+
+    \b
+    Examples:
+      perenne worker
+      perenne worker --kinds round.run --slots 2
     """
     from perenne.app.wiring import Platform
     from perenne.telemetry import logs, tracing

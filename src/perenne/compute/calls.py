@@ -22,12 +22,16 @@ class WorkerDied(Unavailable):
 
 def took_too_long(timeout: float) -> WorkTimeout:
     """Return the error of a call whose process was killed at the end of its time."""
-    return WorkTimeout(f"took longer than {timeout:g} s and was killed", code="compute.timeout")
+    return WorkTimeout(
+        f"took longer than {timeout:g} s and was killed",
+        code="compute.timeout",
+        hint="give the step more time with @step(timeout=…), or less to do",
+    )
 
 
 def was_cancelled() -> WorkerDied:
     """Return the error of a call that was ended from here."""
-    return WorkerDied("was cancelled", code="compute.cancelled")
+    return WorkerDied("was cancelled", code="compute.cancelled", hint="run it again: what was done already is not done again")
 
 
 class Call(msgspec.Struct, frozen=True, array_like=True):

@@ -126,7 +126,7 @@ class ProcessExecutor:
         work = _Work(call_of(fn, args), timeout, on_report)
         with self._lock:
             if self._closed:
-                raise Unavailable("the executor is closed", code="compute.closed")
+                raise Unavailable("the executor is closed", code="compute.closed", hint="open another executor")
             self._open.add(work)
             if len(self._open) > len(self._threads) < self.slots:
                 self._threads.append(threading.Thread(target=self._run, name="perenne-child", daemon=True))

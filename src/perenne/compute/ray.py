@@ -155,7 +155,7 @@ class RayExecutor:
         work.set_running_or_notify_cancel()
         with self._lock:
             if self._closed:
-                raise Unavailable("the executor is closed", code="compute.closed")
+                raise Unavailable("the executor is closed", code="compute.closed", hint="open another executor")
             self._open[work.name] = work
         work.reference = self._function(resources).remote(call, work.name, timeout is not None)
         if work.pause is not None:

@@ -6,7 +6,7 @@ _BY_ID = {
     "project": "/project/{}",
     "run": "/runs/{}",
     "deployment": "/deploy/{}",
-    "episode": "/policy/episode/{}",
+    "episode": "/policy/{}",
     "alert": "/alert/{}",
     "snapshot": "/data/snapshot/{}",
     "dataset": "/data/{}",

@@ -48,7 +48,11 @@ def _field(text: str, name: str, low: int, high: int) -> frozenset[int]:
         except ValueError:
             raise Invalid(f"cron: {name} {text!r} cannot be read", code="project.cron", hint="for example 0 3 * * 1") from None
         if not (low <= start <= end <= high and stride > 0):
-            raise Invalid(f"cron: {name} {text!r} is outside {low}-{high}", code="project.cron")
+            raise Invalid(
+                f"cron: {name} {text!r} is outside {low}-{high}",
+                code="project.cron",
+                hint="minute, hour, day, month, weekday: `0 3 * * 1` is Monday at three",
+            )
         values.update(range(start, end + 1, stride))
     return frozenset(values)
 

@@ -52,9 +52,11 @@ def decode(data: bytes | str, kind: type[T], what: str = "body") -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except RecursionError:
-        raise Invalid(f"{what}: nested too deeply", code="json.depth") from None
+        raise Invalid(f"{what}: nested too deeply", code="json.depth", hint="send it flatter") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"{what}: {str(error)[:MAX_SAID]}", code="json.invalid") from None
+        raise Invalid(
+            f"{what}: {str(error)[:MAX_SAID]}", code="json.invalid", hint="correct what is named and send it again"
+        ) from None
 
 
 def plain(value: object) -> Any:

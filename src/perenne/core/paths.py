@@ -65,5 +65,5 @@ def confined(root: Path, name: str) -> Path:
     """
     path = root / check_name(name)
     if not path.resolve().is_relative_to(root.resolve()):
-        raise Invalid(f"{name[:100]!r} leads out of its folder", code="path.invalid")
+        raise Invalid(f"{name[:100]!r} leads out of its folder", code="path.invalid", hint="use a relative path without `..`")
     return path

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from perenne.core.errors import Invalid, NotFound
-from perenne.data.comparing import ColumnDifference, Overlay, overlay
+from perenne.data.comparing import ColumnDifference, Overlay, by_difference, overlay
 from perenne.data.drawing import sketch
 from perenne.data.model import Anomaly, ColumnProfile, DataProfile
 from perenne.data.schema import ColumnRules, infer_schema
@@ -82,10 +82,15 @@ def columns_of(
     findings: Sequence[Anomaly],
     wanted: ColumnsWanted,
 ) -> tuple[tuple[ColumnLine, ...], int]:
-    """Return a window of a profile's columns, and how many match; compared ones start with what differs most."""
+    """Return a window of a profile's columns, and how many match; compared ones start with what differs most.
+
+    A window beyond the last column is the first one: whoever narrows a search may have been further on.
+    """
     order = wanted.order or ("difference" if changed else "place")
     if order not in _ORDERS or (order == "difference" and not changed):
-        raise Invalid(f"order: {wanted.order[:50]!r} is none of {', '.join(_ORDERS)}", code="data.order")
+        raise Invalid(
+            f"order: {wanted.order[:50]!r} is none of {', '.join(_ORDERS)}", code="data.order", hint="choose one of those"
+        )
     broken = Counter(finding.column for finding in findings)
     by_name = {item.name: item for item in changed}
     mine = {column.name for column in profile.columns}
@@ -93,17 +98,14 @@ def columns_of(
     placed = [*enumerate(profile.columns, 1), *((0, column) for column in gone)]
     matching = [item for item in placed if wanted.find.casefold() in item[1].name.casefold()]
     matching.sort(key=lambda item: _ORDERS[order](item[0], item[1], by_name.get(item[1].name)))
-    shown = matching[wanted.offset : wanted.offset + wanted.limit]
+    start = wanted.offset if wanted.offset < len(matching) else 0
+    shown = matching[start : start + wanted.limit]
     lines = tuple(_line(place, column, by_name.get(column.name), broken[column.name]) for place, column in shown)
     return lines, len(matching)
 
 
 def _by_difference(place: int, column: ColumnProfile, change: ColumnDifference | None) -> tuple[Any, ...]:
-    if change is None:
-        return (3, 0, place)
-    if change.js is None:
-        return (0 if change.change else 2, 0, place)
-    return (1, -change.js, place)
+    return (3, 0.0, place) if change is None else (*by_difference(change), place)
 
 
 _ORDERS: dict[str, Callable[[int, ColumnProfile, ColumnDifference | None], tuple[Any, ...]]] = {
@@ -146,7 +148,11 @@ def column_detail(profile: DataProfile, reference: DataProfile | None, findings:
     mine, other = (_find(side, name) if side else None for side in (profile, reference))
     shown = mine or other
     if shown is None:
-        raise NotFound(f"there is no column {name[:100]!r}", code="data.column_not_found")
+        raise NotFound(
+            f"there is no column {name[:100]!r}",
+            code="data.column_not_found",
+            hint="`perenne data show SNAPSHOT` lists its columns",
+        )
     owner = profile if mine else reference
     assert owner is not None
     rules = infer_schema(msgspec.structs.replace(owner, columns=(shown,))).columns[name]

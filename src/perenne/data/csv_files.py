@@ -90,7 +90,11 @@ class _File:
             return self._parse(rows, len(rows) + 1)
         except pa.ArrowInvalid as error:
             self.explain()
-            raise Invalid(f"{self.name} cannot be read: {error}", code="data.csv") from None
+            raise Invalid(
+                f"{self.name} cannot be read: {error}",
+                code="data.csv",
+                hint="is it a CSV file in UTF-8, every row with as many fields as the first?",
+            ) from None
 
     def _parse(self, rows: memoryview, block: int) -> pa.Table:
         # Columns go by number in here, so that no name can trouble the parser.

@@ -20,7 +20,7 @@ from perenne.data.model import Anomaly, DataProfile, Examination, Severity, Snap
 from perenne.storage.database import Database, Transaction
 from perenne.storage.objects import ObjectStore
 
-_KEPT_IN_MEMORY = 16
+_KEPT_IN_MEMORY = 8
 
 
 def record_examination(
@@ -44,7 +44,7 @@ def record_examination(
     findings : sequence of Anomaly, optional
         Which rules it broke; if it was held against none, what was found earlier stays.
     baseline : str
-        The snapshot whose schema it was held against.
+        The snapshot whose schema it was held against, or the name of a file; its own if not given.
     """
     require(actor, Action.LOG)
     first, last = _span(profile, time)

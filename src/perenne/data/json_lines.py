@@ -34,7 +34,9 @@ def read_json_lines(data: bytes, name: str) -> pa.Table:
         table = pyarrow.json.read_json(stream, read_options=options)
     except pa.ArrowInvalid as error:
         _explain(data, name)
-        raise Invalid(f"{name} cannot be read: {error}", code="data.json") from None
+        raise Invalid(
+            f"{name} cannot be read: {error}", code="data.json", hint="is it one JSON object a line, in UTF-8?"
+        ) from None
     if table.num_columns == 0:
         raise Invalid(f"{name} has no fields", code="data.empty", hint="write one object with the columns' values on each line")
     return table

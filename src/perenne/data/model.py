@@ -63,7 +63,7 @@ class Examination(msgspec.Struct, frozen=True):
     errors, warnings : int, optional
         How many of them there are.
     baseline : str
-        The snapshot whose schema it was held against; empty for its own, or one that was written by hand.
+        The snapshot whose schema it was held against, or the name of a file; empty for its own.
     examined : int
         When.
     """

@@ -188,7 +188,11 @@ def read_schema(text: str, name: str = "schema") -> Schema:
         _check_rules(column, rules, name)
     for column in (*schema.table.key, *([schema.table.time] if schema.table.time else ())):
         if column not in schema.columns:
-            raise Invalid(f"{name}: table names column {column!r}, which is not among the columns", code="data.schema")
+            raise Invalid(
+                f"{name}: table names column {column!r}, which is not among the columns",
+                code="data.schema",
+                hint="add it to the columns, or take the rule away",
+            )
     return schema
 
 
@@ -209,4 +213,6 @@ def _check_rules(column: str, rules: ColumnRules, name: str) -> None:
         except re.error as error:
             problem = f"regex {rules.regex!r}: {error}"
     if problem:
-        raise Invalid(f"{name}: column {column!r}: {problem}", code="data.schema")
+        raise Invalid(
+            f"{name}: column {column!r}: {problem}", code="data.schema", hint="`perenne data schema SOURCE` writes one that fits"
+        )

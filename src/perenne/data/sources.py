@@ -155,7 +155,11 @@ def _from_memory(source: Any) -> pa.Table:
         if hasattr(source, "__arrow_c_stream__"):
             return pa.RecordBatchReader.from_stream(source).read_all()
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
-        raise Invalid(f"the table cannot be read: {error}", code="data.value") from None
+        raise Invalid(
+            f"the table cannot be read: {error}",
+            code="data.value",
+            hint="give a table of plain columns: numbers, texts, times, yes or no",
+        ) from None
     return _through_narwhals(source)
 
 

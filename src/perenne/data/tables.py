@@ -120,7 +120,7 @@ def _plain(column: Chunked, where: str) -> Chunked:
             column if kind == target else column.cast(target, safe=not (pa.types.is_temporal(kind) or pa.types.is_decimal(kind)))
         )
     except pa.ArrowInvalid as error:
-        raise Invalid(f"{where}: {error}", code="data.value") from None
+        raise Invalid(f"{where}: {error}", code="data.value", hint="correct the value, or give the column another type") from None
     return _null_for_nan(plain) if pa.types.is_float64(target) else plain
 
 

@@ -59,7 +59,9 @@ def datasets_view(
 ) -> Datasets:
     """List datasets. Raises Invalid for an order that there is not."""
     if order not in store.ORDERS:
-        raise Invalid(f"order: {order[:50]!r} is none of {', '.join(store.ORDERS)}", code="data.order")
+        raise Invalid(
+            f"order: {order[:50]!r} is none of {', '.join(store.ORDERS)}", code="data.order", hint="choose one of those"
+        )
     wanted = store.Wanted(actor.projects or None, find)
     found = store.newest_of_each(tx, wanted, order, offset, min(limit, WINDOW))
     projects = store.projects_of(tx, [item.snapshot.id for item in found])
@@ -126,7 +128,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """What validation found: all counts, the first rows of each, and against which snapshot's schema."""
+    """What validation found: all counts, the first rows of each, and against which snapshot's schema, or which file."""
 
     errors: int
     warnings: int
@@ -184,9 +186,7 @@ def dataset_view(
     wanted = wanted or ColumnsWanted()
     found, total = store.window_of(tx, dataset, actor.projects or None, 0, SNAPSHOTS)
     if not found:
-        raise NotFound(
-            f"there is no dataset {dataset[:100]!r}", code="data.not_found", hint="`perenne data list` shows those that are"
-        )
+        raise NotFound("there is no dataset of that name", code="data.not_found", hint="`perenne data list` shows those that are")
     chosen = _pick(tx, actor, dataset, snapshot, found) if snapshot else found[0]
     other = _pick(tx, actor, dataset, against, found) if against else None
     lines = _snapshot_lines(tx, actor, dataset, {item.id: item for item in (*found, chosen, *([other] if other else []))})
@@ -230,7 +230,11 @@ def _pick(tx: Transaction, actor: Principal, dataset: str, identity: str, found:
         candidates = [item for item in candidates if _seen(actor, mine.get(item.id, ()))]
     if len(candidates) != 1:
         problem = "is not known" if not candidates else "is the beginning of several"
-        raise NotFound(f"snapshot {identity[:70]!r} of {dataset[:100]!r} {problem}", code="data.snapshot_not_found")
+        raise NotFound(
+            f"snapshot {identity[:70]!r} of {dataset[:100]!r} {problem}",
+            code="data.snapshot_not_found",
+            hint="`perenne data list` shows those that are",
+        )
     return candidates[0]
 
 
@@ -277,7 +281,7 @@ def _findings(found: Examination | None, anomalies: tuple[Anomaly, ...]) -> Find
     return Findings(errors=found.errors, warnings=found.warnings, shown=shown, baseline=found.baseline, examined=found.examined)
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=Datasets)
 async def get_datasets(request: Request) -> Response:
     """Give the datasets."""
     asked = request.query_params
@@ -291,14 +295,14 @@ def snapshot_view(tx: Transaction, objects: ObjectStore, actor: Principal, ident
     return dataset_view(tx, objects, actor, taken.dataset, snapshot=taken.id, wanted=wanted)
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=Dataset)
 async def get_by_snapshot(request: Request) -> Response:
     """Give the dataset of a snapshot."""
     objects, identity, wanted = request.app.state.workspace.objects, request.path_params["snapshot"], _columns(request)
     return await answers.view(request, lambda tx, actor: snapshot_view(tx, objects, actor, identity, wanted))
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=Dataset)
 async def get_dataset(request: Request) -> Response:
     """Give a dataset, with the columns of one of its snapshots."""
     asked, objects, wanted = request.query_params, request.app.state.workspace.objects, _columns(request)
@@ -324,7 +328,7 @@ def _window(asked: Mapping[str, str]) -> dict[str, int]:
     for name, default in (("offset", 0), ("limit", WINDOW)):
         text = asked.get(name, str(default))
         if not text.isascii() or not text.isdigit() or len(text) > 9:
-            raise Invalid(f"{name}: {text[:50]!r} is no whole number from 0 on", code="request.window")
+            raise Invalid(f"{name}: {text[:50]!r} is no whole number from 0 on", code="request.window", hint="write it in digits")
         found[name] = int(text)
     return found | {"limit": min(found["limit"], WINDOW)}
 

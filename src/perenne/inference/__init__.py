@@ -10,6 +10,7 @@
 `packaging`            `package`: the folder of a version, the same bytes for the same inputs; `source` the estimator in it
 `predictor`            `load`: the folder checked and read; `Predictor`: needs numpy, msgspec and ONNX Runtime only
 `timing`, `explanation` how long an answer takes; what moved one answer
+`describing`           what a package takes and answers, from the object store alone
 ====================== ===========================================================================================
 """
 
@@ -17,6 +18,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from perenne.inference.describing import Described as Described
+    from perenne.inference.describing import describe as describe
     from perenne.inference.encoding import Encoder as Encoder
     from perenne.inference.explanation import explain as explain
     from perenne.inference.model import Attribution as Attribution
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Attribution": "model",
+    "Described": "describing",
     "Encoder": "encoding",
     "Parity": "model",
     "Prediction": "model",
@@ -39,6 +43,7 @@ _HOMES = {
     "Signature": "model",
     "Timing": "model",
     "decide": "model",
+    "describe": "describing",
     "explain": "explanation",
     "load": "predictor",
     "package": "packaging",

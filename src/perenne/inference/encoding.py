@@ -188,6 +188,7 @@ def _misfit(column: Column, encoding: Encoding, rows: int) -> Invalid:
     return Invalid(
         f"column {encoding.name!r} has shape {column.shape}, the others {rows} rows",
         code="inference.column_length",
+        hint="every column has one value a row",
     )
 
 
@@ -203,9 +204,17 @@ def _wrong_type(name: str, encoding: Encoding | FieldKind) -> Invalid:
 def _training_column(columns: Columns, field: Field, rows: int) -> Column:
     column = columns.get(field.name)
     if column is None:
-        raise Invalid(f"column {field.name!r} is not in the training rows", code="inference.column_missing")
+        raise Invalid(
+            f"column {field.name!r} is not in the training rows",
+            code="inference.column_missing",
+            hint="train on rows that have every column of the model",
+        )
     if column.shape != (rows,):
-        raise Invalid(f"column {field.name!r} has shape {column.shape}, the target {rows} rows", code="inference.column_length")
+        raise Invalid(
+            f"column {field.name!r} has shape {column.shape}, the target {rows} rows",
+            code="inference.column_length",
+            hint="every column has one value a row",
+        )
     if field.kind is FieldKind.CATEGORY:
         if not set(map(type, column.tolist())) <= {str, type(None)}:
             raise _wrong_type(field.name, field.kind)

@@ -34,7 +34,7 @@ def explain(predictor: Predictor, row: Columns, typical: Mapping[str, float | st
         If there is not exactly one row.
     """
     if row_count(row) != 1:
-        raise Invalid(f"explained is one row, here are {row_count(row)}", code="inference.one_row")
+        raise Invalid(f"explained is one row, here are {row_count(row)}", code="inference.one_row", hint="give one row at a time")
     fields = [field for field in predictor.signature.fields if field.name in typical]
     columns = {}
     for index, field in enumerate(fields, start=1):

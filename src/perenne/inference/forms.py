@@ -52,10 +52,18 @@ def open_form(form: Form, data: bytes, columns: int, signature: Signature, fill:
     try:
         width = opened.outputs(np.zeros((2, columns), np.float32)).shape[1]
     except Exception as error:
-        raise Invalid(f"the {form} form does not answer {columns} columns: {error}", code="inference.form_invalid") from None
+        raise Invalid(
+            f"the {form} form does not answer {columns} columns: {error}",
+            code="inference.form_invalid",
+            hint="package the version again: `perenne run` makes a new one",
+        ) from None
     widths = {Task.REGRESSION: {1}, Task.BINARY: {1, 2}, Task.MULTICLASS: {len(signature.classes)}}
     if width not in widths[signature.task]:
-        raise Invalid(f"the {form} form has {width} answers a row", code="inference.form_invalid")
+        raise Invalid(
+            f"the {form} form has {width} answers a row",
+            code="inference.form_invalid",
+            hint="package the version again: `perenne run` makes a new one",
+        )
     return opened if fill is None else FilledForm(opened, fill)
 
 
@@ -131,7 +139,11 @@ class LinearForm:
                     _read_array(archive, f"{name}.npy", len(data)) for name in ("coefficients", "intercept")
                 )
         except (KeyError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
-            raise Invalid(f"linear.npz cannot be read: {error}", code="inference.form_invalid") from None
+            raise Invalid(
+                f"linear.npz cannot be read: {error}",
+                code="inference.form_invalid",
+                hint="package the version again: `perenne run` makes a new one",
+            ) from None
         return cls(coefficients, intercept, task)
 
 
@@ -164,7 +176,7 @@ class OnnxForm:
 
         # A tensor kept elsewhere names its file under the key "location"; nothing else in our graphs has that text.
         if b"location" in data:
-            raise Invalid("model.onnx refers to data in other files", code="inference.external_data")
+            raise Invalid("model.onnx refers to data in other files", code="inference.external_data", hint="save it in one file")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -174,7 +186,11 @@ class OnnxForm:
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise Invalid(f"model.onnx cannot be read: {error}", code="inference.form_invalid") from None
+            raise Invalid(
+                f"model.onnx cannot be read: {error}",
+                code="inference.form_invalid",
+                hint="package the version again: `perenne run` makes a new one",
+            ) from None
         self._output = [self._session.get_outputs()[-1].name]
 
     def outputs(self, matrix: Matrix) -> Outputs:

@@ -133,12 +133,24 @@ def _open(manifest: Manifest, files: Mapping[str, bytes]) -> Predictor:
     form_file = FORM_FILES[manifest.form]
     for needed in (ENCODER, form_file, PARITY, EXAMPLE):
         if needed not in files:
-            raise Invalid(f"the package has no {needed}", code="inference.package_corrupted")
+            raise Invalid(
+                f"the package has no {needed}",
+                code="inference.package_corrupted",
+                hint="package the version again: `perenne run` makes a new one",
+            )
     encoder = Encoder.from_json(files[ENCODER])
     if tuple(encoding.name for encoding in encoder.state.columns) != manifest.signature.names:
-        raise Invalid(f"{ENCODER} has other inputs than the signature", code="inference.package_corrupted")
+        raise Invalid(
+            f"{ENCODER} has other inputs than the signature",
+            code="inference.package_corrupted",
+            hint="package the version again: `perenne run` makes a new one",
+        )
     if manifest.fill is not None and len(manifest.fill) != len(encoder.names):
-        raise Invalid(f"{MANIFEST} fills another number of columns than there are", code="inference.package_corrupted")
+        raise Invalid(
+            f"{MANIFEST} fills another number of columns than there are",
+            code="inference.package_corrupted",
+            hint="package the version again: `perenne run` makes a new one",
+        )
     fill = None if manifest.fill is None else np.array(manifest.fill)
     form = open_form(manifest.form, files[form_file], len(encoder.names), manifest.signature, fill)
     parity = json.decode(files[PARITY], Parity, what=PARITY)
@@ -148,7 +160,11 @@ def _open(manifest: Manifest, files: Mapping[str, bytes]) -> Predictor:
 def _read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
     expected = manifest.files[name]
     if name != Path(name).name or name in {"", ".", ".."}:
-        raise Invalid(f"{MANIFEST} names a file outside the package", code="inference.package_corrupted")
+        raise Invalid(
+            f"{MANIFEST} names a file outside the package",
+            code="inference.package_corrupted",
+            hint="package the version again: `perenne run` makes a new one",
+        )
     data = _read(Path(folder) / name, min(expected.size, _MAX_FILE))
     if digest_bytes(data) != expected.digest:
         raise Invalid(
@@ -161,9 +177,17 @@ def _read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
 
 def _read(path: Path, most: int) -> bytes:
     if path.is_symlink() or not path.is_file():
-        raise Invalid(f"the package has no {path.name}", code="inference.package_corrupted")
+        raise Invalid(
+            f"the package has no {path.name}",
+            code="inference.package_corrupted",
+            hint="package the version again: `perenne run` makes a new one",
+        )
     with path.open("rb") as stream:
         data = stream.read(most + 1)
     if len(data) > most:
-        raise Invalid(f"{path.name} is larger than it may be", code="inference.package_corrupted")
+        raise Invalid(
+            f"{path.name} is larger than it may be",
+            code="inference.package_corrupted",
+            hint="package the version again: `perenne run` makes a new one",
+        )
     return data

@@ -36,7 +36,11 @@ class Targets(NamedTuple):
         """Prepare the targets of a task. Raises Invalid for targets that the task cannot have."""
         y = np.asarray(y)
         if not len(y) or y.dtype.kind not in "iufb" or not (np.abs(y) <= LARGEST).all():
-            raise Invalid("the target must be numbers that float32 can hold, none of them missing", code="inference.target")
+            raise Invalid(
+                "the target must be numbers that float32 can hold, none of them missing",
+                code="inference.target",
+                hint="fill in what is missing, and scale what is larger than 3e38",
+            )
         fold = np.random.default_rng(seed).permutation(len(y)) % FOLDS
         if task is not Task.MULTICLASS:
             return cls(y.astype(np.float64)[:, None], fold, ("",))

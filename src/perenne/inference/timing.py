@@ -38,7 +38,7 @@ def time_predictor(predictor: Predictor, columns: Columns, *, calls: int = 1_000
     """
     count = row_count(columns)
     if not count:
-        raise Invalid("there are no rows to time", code="inference.sample_empty")
+        raise Invalid("there are no rows to time", code="inference.sample_empty", hint="give at least one row")
     rows = [take(columns, slice(index, index + 1)) for index in range(min(count, calls))]
     for index in range(WARM_UP):
         predictor.predict(rows[index % len(rows)])

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
-from perenne.monitoring.model import Alert, AlertLine, Outcome, Silence, WindowKey
+from perenne.core.paging import Page
+from perenne.monitoring.model import Alert, AlertLine, AlertState, Outcome, Severity, Silence, WindowKey
 from perenne.monitoring.store import alert, outcome, read_named, silence, values_of, watch
 from perenne.storage.database import Transaction, read_struct
 from perenne.storage.finding import find_names
@@ -72,6 +73,39 @@ def list_alerts(
     return [read_named(Alert, row) for row in tx.execute(query)]
 
 
+def page(
+    tx: Transaction, window: Page, *, state: str = "", severity: str = "", deployments: Iterable[str] | None = None
+) -> tuple[list[Alert], int]:
+    """Read a window of the alerts, those that are open first, then the newest, and count all of them."""
+    where: list[sa.ColumnElement[bool]] = []
+    if state in ("open", "ended"):
+        where.append(alert.c.ended.is_(None) if state == "open" else alert.c.ended.is_not(None))
+    elif state:
+        where.append(alert.c.state == AlertState(state))
+    if severity:
+        where.append(alert.c.severity == Severity(severity))
+    if deployments is not None:
+        where.append(alert.c.deployment.in_(chosen(deployments)))
+    order = (sa.case((alert.c.ended.is_(None), 0), else_=1), alert.c.id.desc())
+    query = sa.select(*_alert_columns).where(*where).order_by(*order).offset(window.offset).limit(window.limit)
+    total = tx.scalar(sa.select(sa.func.count()).select_from(alert).where(*where))
+    return [read_named(Alert, row) for row in tx.execute(query)], int(total or 0)
+
+
+def count_open(tx: Transaction, deployments: Iterable[str] | None = None) -> dict[str, int]:
+    """Count the open alerts by state."""
+    query = sa.select(alert.c.state, sa.func.count().label("number")).where(alert.c.ended.is_(None)).group_by(alert.c.state)
+    if deployments is not None:
+        query = query.where(alert.c.deployment.in_(chosen(deployments)))
+    return {row.state.value: int(row.number) for row in tx.execute(query)}
+
+
+def some_alerts(tx: Transaction, identities: Iterable[str]) -> list[Alert]:
+    """Read some alerts, newest first."""
+    query = sa.select(*_alert_columns).where(alert.c.id.in_(chosen(identities))).order_by(alert.c.id.desc())
+    return [read_named(Alert, row) for row in tx.execute(query)]
+
+
 def open_lines(tx: Transaction, deployments: Iterable[str] | None = None) -> list[AlertLine]:
     """Read what is open, newest first, of some deployments or of all."""
     query = sa.select(*_line_columns).where(alert.c.ended.is_(None)).order_by(alert.c.id.desc())
@@ -100,6 +134,12 @@ def some_lines(tx: Transaction, ids: Iterable[str]) -> list[AlertLine]:
 def save_silence(tx: Transaction, row: Silence) -> None:
     """Add a silence."""
     tx.execute(silence.insert(), values_of(row))
+
+
+def silences_of(tx: Transaction, deployments: Iterable[str], now: int) -> list[Silence]:
+    """Read the silences of some deployments that have not ended, the longest last."""
+    where = (silence.c.deployment.in_(chosen(deployments)), silence.c.until > now)
+    return [read_struct(Silence, row) for row in tx.execute(sa.select(*_silence_columns).where(*where).order_by(silence.c.until))]
 
 
 def silences(tx: Transaction, deployment: str, now: int) -> list[Silence]:

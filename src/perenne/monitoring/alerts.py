@@ -1,15 +1,17 @@
 """The alerts: how a window moves them, who is told, and what people can do about them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from perenne import serving
 from perenne.auth import audit
 from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Action, require
+from perenne.core.clock import DAY
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.ids import new_id
-from perenne.monitoring import alert_store
+from perenne.monitoring import alert_store, store
 from perenne.monitoring.events import AlertsChanged
 from perenne.monitoring.findings import Finding
 from perenne.monitoring.model import (
@@ -28,6 +30,7 @@ from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
 from perenne.storage.outbox import emit
 
+LONGEST_SILENCE = 366 * DAY
 MONITOR = Principal("monitoring", PrincipalKind.SYSTEM)
 
 
@@ -174,10 +177,13 @@ def acknowledge(tx: Transaction, actor: Principal, identity: str) -> Alert:
     NotFound, Conflict
         If there is no such alert, or it has ended.
     """
-    require(actor, Action.COMMENT)
-    alert = _get(tx, identity)
+    alert = _commentable(tx, actor, identity)
     if not alert.open:
-        raise Conflict(f"alert {identity} is {alert.state.value} already", code="alert.ended")
+        raise Conflict(
+            f"alert {identity} is {alert.state.value} already",
+            code="alert.ended",
+            hint="`perenne alert list` shows those that are open",
+        )
     answered = msgspec.structs.replace(alert, acknowledged_by=actor.name)
     alert_store.save_alert(tx, answered)
     audit.record(tx, actor, "alert.acknowledge", "alert", identity, after={"acknowledged_by": actor.name})
@@ -190,27 +196,50 @@ def silence(tx: Transaction, actor: Principal, identity: str, *, until: int, rea
     Raises
     ------
     NotFound, Invalid
-        If there is no such alert, no reason is given, or the instant has passed.
+        If there is no such alert, no reason is given, or the instant has passed or is more than a year away.
     """
-    require(actor, Action.COMMENT)
-    alert = _get(tx, identity)
+    alert = _commentable(tx, actor, identity)
     if not reason.strip():
         raise Invalid("a silence needs a reason", code="alert.reason", hint="say why nobody needs to be told: --reason '…'")
     if until <= now:
-        raise Invalid("the silence ends before it begins", code="alert.until")
+        raise Invalid("the silence ends before it begins", code="alert.until", hint="give a length of time such as 6h or 2d")
+    if until - now > LONGEST_SILENCE:
+        raise Invalid("a silence lasts a year at most", code="alert.until", hint="what is silent for ever is better not watched")
     made = Silence(new_id(), alert.deployment, alert.rule, until, actor.name, reason, now)
     alert_store.save_silence(tx, made)
     audit.record(tx, actor, "alert.silence", "alert", identity, after=made, reason=reason)
     return made
 
 
-def _get(tx: Transaction, identity: str) -> Alert:
+def get_alert(tx: Transaction, identity: str) -> Alert:
+    """Read an alert. Raises NotFound."""
     alert = alert_store.find_alert(tx, identity)
     if alert is None:
         raise NotFound(
             f"alert {identity[:100]!r} does not exist", code="alert.not_found", hint="`perenne alert list` shows those that do"
         )
     return alert
+
+
+def _commentable(tx: Transaction, actor: Principal, identity: str) -> Alert:
+    alert = get_alert(tx, identity)
+    require(actor, Action.COMMENT, projects_of(tx, [alert.deployment]).get(alert.deployment))
+    return alert
+
+
+def projects_of(tx: Transaction, deployments: Iterable[str]) -> dict[str, str]:
+    """Tell whose each of some deployments is, also of one that is watched and served elsewhere; one nobody knows is left out."""
+    names = set(deployments)
+    served = {name: found.project for name, found in serving.service.named(tx, names).items()}
+    return store.watched_projects(tx, names - served.keys()) | served
+
+
+def deployments_of(tx: Transaction, projects: Iterable[str]) -> list[str]:
+    """Name the deployments of some projects, also those that are watched and served elsewhere."""
+    wanted = set(projects)
+    watched = [name for name, project in store.watched_projects(tx).items() if project in wanted]
+    served = [item.name for project in sorted(wanted) for item in serving.service.deployments(tx, project)]
+    return [*dict.fromkeys([*watched, *served])]
 
 
 def _record(tx: Transaction, actor: Principal, before: Alert, after: Alert, reason: str) -> None:

@@ -30,9 +30,10 @@ def bound_states(watch: Watch, verdict: WindowVerdict, metrics: Sequence[WindowM
 def _states(
     bound: Objective | Guardrail, verdict: WindowVerdict, metrics: Sequence[WindowMetric], groups: Groups
 ) -> Iterable[BoundState]:
+    if bound.by is None and bound.metric in verdict.measured:
+        yield stand(bound, verdict.measured[bound.metric])
+        return
     if bound.operational:
-        if bound.metric in verdict.measured:
-            yield stand(bound, verdict.measured[bound.metric])
         return
     if is_disparity(bound.metric) and not needs_labels(bound.metric):
         figure = disparity_figure(bound.metric, groups.get(bound.by or "", ()), source="measured")

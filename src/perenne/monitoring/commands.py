@@ -24,7 +24,12 @@ def monitor() -> None:
 @click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
 @click.pass_obj
 def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
-    """List what is watched and how it stands."""
+    """List what is watched and how it stands.
+
+    \b
+    Examples:
+      perenne monitor list
+    """
     with workspace.database.read() as tx:
         names = summary.watched(tx, after=after, limit=limit)
         return [_row(item) for item in summary.summaries(tx, names).values()]
@@ -37,7 +42,13 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
 )
 @click.pass_obj
 def show(workspace: Workspace, deployment: str, windows: int) -> Result:
-    """Show a deployment: its windows, open alerts and metrics. Exits 6 while an alert is firing."""
+    """Show a deployment: its windows, open alerts and metrics. Exits 6 while an alert is firing.
+
+    \b
+    Examples:
+      perenne monitor show churn
+      perenne monitor show churn --windows 30
+    """
     with workspace.database.read() as tx:
         health = service.deployment_health(tx, deployment, windows=windows)
     return Result(health, EXIT_FINDINGS if health.state == "alarm" else 0)
@@ -47,7 +58,12 @@ def show(workspace: Workspace, deployment: str, windows: int) -> Result:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
 def labels(workspace: Workspace, file: Path) -> Receipt:
-    """Take labels from a file (CSV, JSON lines or Parquet) with the columns prediction_id, label and, if known, time."""
+    """Take labels from a file (CSV, JSON lines or Parquet) with the columns prediction_id, label and, if known, time.
+
+    \b
+    Examples:
+      perenne monitor labels labels.csv
+    """
     from perenne import data
 
     return submit_labels(workspace, local_principal(), data.read_source(file))
@@ -64,7 +80,13 @@ def alert() -> None:
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_alerts(workspace: Workspace, deployment: str | None, every: bool, limit: int) -> list[dict[str, Any]]:
-    """List open alerts, newest first."""
+    """List open alerts, newest first.
+
+    \b
+    Examples:
+      perenne alert list
+      perenne alert list --deployment churn --all
+    """
     chosen = service.alerts if every else service.open_alerts
     with workspace.database.read() as tx:
         found = chosen(tx, deployment, limit=limit)
@@ -75,7 +97,12 @@ def list_alerts(workspace: Workspace, deployment: str | None, every: bool, limit
 @click.argument("alert_id")
 @click.pass_obj
 def acknowledge(workspace: Workspace, alert_id: str) -> Alert:
-    """Say that somebody is on it."""
+    """Say that somebody is on it.
+
+    \b
+    Examples:
+      perenne alert acknowledge 01M8GQSGBA1NHC8Y45EHH2NB3J
+    """
     return workspace.database.write(lambda tx: alerts.acknowledge(tx, local_principal(), alert_id))
 
 
@@ -85,7 +112,12 @@ def acknowledge(workspace: Workspace, alert_id: str) -> Alert:
 @click.option("--reason", required=True, help="Why nobody needs to be told.")
 @click.pass_obj
 def silence(workspace: Workspace, alert_id: str, duration: str, reason: str) -> Silence:
-    """Tell nobody about this alert's rule in its deployment for a while."""
+    """Tell nobody about this alert's rule in its deployment for a while.
+
+    \b
+    Examples:
+      perenne alert silence 01M8GQSGBA1NHC8Y45EHH2NB3J --for 2d --reason "a known campaign"
+    """
     now = workspace.clock.now()
     until = now + parse_duration(duration)
     return workspace.database.write(

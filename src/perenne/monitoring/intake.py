@@ -89,16 +89,24 @@ def _read(workspace: Workspace, path: Path) -> _Arrival | None:
 def _open(workspace: Workspace, path: Path) -> _Arrival:
     """Read a post. Raises NotFound if nothing is known of its version's reference, and other errors if it is damaged."""
     if path.stat().st_size > MAX_POST_BYTES:
-        raise Invalid("the post is too large", code="monitor.post")
+        raise Invalid("the post is too large", code="monitor.post", hint="watch fewer features, or in shorter windows")
     post = _checked(decode_window(path.read_bytes()))
     with workspace.database.read() as tx:
         watch = store.find_watch(tx, post.deployment, post.version)
     if watch is None or watch.reference != post.reference:
-        raise NotFound(f"{post.version} is not watched by reference {post.reference[:12]}", code="monitor.post_unknown")
+        raise NotFound(
+            f"{post.version} is not watched by reference {post.reference[:12]}",
+            code="monitor.post_unknown",
+            hint="`perenne deploy show NAME` tells which versions are watched",
+        )
     reference = load_reference(workspace.objects, watch.reference)
     profile = Profile.from_bytes(post.profile, reference)
     if profile.rows != post.rows:
-        raise Invalid("the post counts other rows than its profile", code="monitor.post")
+        raise Invalid(
+            "the post counts other rows than its profile",
+            code="monitor.post",
+            hint="it was damaged on its way, or made by another release of perenne",
+        )
     return _Arrival(path, post, reference, profile)
 
 
@@ -107,9 +115,15 @@ def _checked(post: WindowPost) -> WindowPost:
     counts = (post.sequence, post.rows, post.dropped, post.errors, *post.agreement, *post.latency)
     times = (post.window_start, post.window_length, post.first, post.last)
     if any(not 0 <= value < MAX_COUNT for value in (*counts, *times)) or post.window_length == 0:
-        raise Invalid("a figure of the post is out of range", code="monitor.post")
+        raise Invalid(
+            "a figure of the post is out of range",
+            code="monitor.post",
+            hint="it was damaged on its way, or made by another release of perenne",
+        )
     if len(post.latency) != len(LATENCY_EDGES_US) + 1:
-        raise Invalid("the post has another number of latency cells", code="monitor.post")
+        raise Invalid(
+            "the post has another number of latency cells", code="monitor.post", hint="it was made by another release of perenne"
+        )
     return post
 
 

@@ -1,6 +1,6 @@
 """Judging windows that have ended: drift against the reference, estimated performance, latency and errors, objectives."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -18,6 +18,7 @@ from perenne.monitoring.model import (
     BoundState,
     Cause,
     Figure,
+    Stream,
     Watch,
     Window,
     WindowKey,
@@ -29,10 +30,13 @@ from perenne.monitoring.operational import Z, operational_figures
 from perenne.monitoring.references import load_reference
 from perenne.stats import drift
 from perenne.stats.cells import Reference
-from perenne.stats.performance import estimate
+from perenne.stats.fairness import wilson
+from perenne.stats.performance import Estimate, estimate
 from perenne.stats.profile import Profile
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
+
+SELECTION_RATE = "selection_rate"
 
 
 def judge_due(workspace: Workspace, now: int) -> int:
@@ -76,17 +80,21 @@ def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> W
         bounds = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
     settled = msgspec.structs.replace(verdict, bounds=bounds)
     store.save_verdict(tx, settled)
-    if key.stream.variant == CHAMPION and answers_now(tx, watch.deployment, watch.version):
+    if speaks(tx, key.stream):
         advance(tx, watch, key, findings_of(watch, settled), now)
     return settled
 
 
-def answers_now(tx: Transaction, deployment: str, version: str) -> bool:
-    """Tell whether a version is its deployment's champion; one whose deployment is served elsewhere is taken to be."""
+def speaks(tx: Transaction, stream: Stream) -> bool:
+    """Tell whether windows are of who answers: the champion, or the previous version that stands in for a stopped one.
+
+    A champion whose deployment is served elsewhere is taken to be the one that answers.
+    """
     try:
-        return serving.service.get_deployment(tx, deployment).champion.version == version
+        deployment = serving.service.get_deployment(tx, stream.deployment)
     except NotFound:
-        return True
+        return stream.variant == CHAMPION
+    return any((variant.role.value, variant.version) == (stream.variant, stream.version) for variant in deployment.answering)
 
 
 def _close_superseded(workspace: Workspace, now: int) -> None:
@@ -96,14 +104,17 @@ def _close_superseded(workspace: Workspace, now: int) -> None:
         lines = [line for line in alert_store.open_lines(tx) if line.version]
         answering = serving.service.named(tx, {line.deployment for line in lines}) if lines else {}
         return [
-            line for line in lines if line.deployment in answering and answering[line.deployment].champion.version != line.version
+            line
+            for line in lines
+            if line.deployment in answering
+            and line.version not in [variant.version for variant in answering[line.deployment].answering]
         ]
 
     def close(tx: Transaction) -> None:
         for line in left(tx):
             alert = alert_store.find_alert(tx, line.id)
             assert alert is not None
-            resolve_alert(tx, MONITOR, alert, f"{alert.version} is no longer the champion", now)
+            resolve_alert(tx, MONITOR, alert, f"{alert.version} no longer answers", now)
 
     with workspace.database.read() as tx:
         superseded = left(tx)
@@ -159,14 +170,15 @@ def _compared(verdict: WindowVerdict, reference: Reference, span: Sequence[Windo
         profile.merge(Profile.from_bytes(part.profile, reference))
     found = drift.judge(reference, profile)
     state, window = WindowState(found.state), span[-1]
+    told = {} if reference.calibration is None else estimate(reference.calibration, profile)
     moved = () if state is WindowState.TOO_FEW else (feature for feature in found.features if feature.state != "ok")
     return msgspec.structs.replace(
         verdict,
         state=state,
         needed_rows=found.needed_rows,
         causes=tuple(_cause(feature) for feature in moved),
-        measured=operational_figures(window.latency, window.rows, window.errors),
-        estimated=_estimated(reference, profile),
+        measured={**operational_figures(window.latency, window.rows, window.errors), **_answered(told, profile.rows)},
+        estimated=_estimated(told, profile.rows),
     )
 
 
@@ -182,16 +194,24 @@ def _cause(feature: drift.FeatureDrift) -> Cause:
     )
 
 
-def _estimated(reference: Reference, profile: Profile) -> dict[str, Figure]:
-    if reference.calibration is None:
+def _answered(told: Mapping[str, Estimate], rows: int) -> dict[str, Figure]:
+    """Return what the answers alone are, whatever comes true: the share of positive ones, which needs no label."""
+    if SELECTION_RATE not in told:
         return {}
+    rate = told[SELECTION_RATE].value
+    low, high = wilson(round(rate * rows), rows, Z)
+    return {SELECTION_RATE: Figure(value=rate, low=low, high=high, rows=rows)}
+
+
+def _estimated(told: Mapping[str, Estimate], rows: int) -> dict[str, Figure]:
     return {
         name: Figure(
             value=finite(found.value),
             low=finite(found.value - Z * found.sd),
             high=finite(found.value + Z * found.sd),
             source="estimated",
-            rows=profile.rows,
+            rows=rows,
         )
-        for name, found in estimate(reference.calibration, profile).items()
+        for name, found in told.items()
+        if name != SELECTION_RATE
     }

@@ -92,7 +92,7 @@ def label_table(rows: "Sequence[LabelRow] | pa.Table", now: int) -> "pa.Table":
 
     ids, labels, times = _from_rows(rows) if isinstance(rows, Sequence) else _from_table(rows)
     if not ids:
-        raise Invalid("there are no labels", code="labels.empty")
+        raise Invalid("there are no labels", code="labels.empty", hint="the columns are prediction_id, label and, if known, time")
     checked = [_time(value, number, now) for number, value in enumerate(times, 1)]
     arrays = {
         "prediction_id": pa.array([_id(value, number) for number, value in enumerate(ids, 1)], pa.string()),

@@ -51,24 +51,25 @@ class RecentMetric(msgspec.Struct, frozen=True):
 
 def windows(tx: Transaction, deployments: Iterable[str], limit: int) -> dict[str, list[RecentWindow]]:
     """Read the newest judged windows of the champions, oldest first, by deployment."""
-    since = _since(deployments, limit)
-    columns = (verdict.c.window_start, verdict.c.window_length, verdict.c.version, verdict.c.state)
+    judged = _judged(deployments, limit)
+    columns = (judged.c.window_start, judged.c.window_length, judged.c.version, judged.c.state)
     answered = (window.c.rows, window.c.errors, window.c.latency)
-    query = sa.select(verdict.c.deployment, *columns, *answered).select_from(_judged(since).join(window, _same(window)))
+    query = sa.select(judged.c.deployment, *columns, *answered).join_from(judged, window, _same(judged, window))
     found: dict[str, list[RecentWindow]] = {}
-    for row in tx.execute(query.order_by(verdict.c.window_start, verdict.c.version)):
+    for row in tx.execute(query.order_by(judged.c.window_start, judged.c.version)):
         found.setdefault(row.deployment, []).append(RecentWindow(*tuple(row)[1:]))
     return {name: rows[-limit:] for name, rows in found.items()}
 
 
 def metrics(tx: Transaction, deployments: Iterable[str], limit: int, names: Iterable[str]) -> list[RecentMetric]:
     """Read what labels say over all rows of the newest judged windows of the champions, oldest first."""
+    judged = _judged(deployments, limit)
     share = sa.case((window.c.rows > 0, sa.cast(metric.c.rows_labelled, sa.Float) / window.c.rows), else_=0.0)
     figures = (metric.c.value, metric.c.low, metric.c.high, metric.c.n_labelled, share)
-    joined = _judged(_since(deployments, limit)).join(window, _same(window)).join(metric, _same(metric))
-    query = sa.select(metric.c.deployment, metric.c.metric, metric.c.window_start, metric.c.version, *figures)
-    query = query.select_from(joined).where(metric.c.by == "", metric.c.metric.in_(chosen(names)))
-    return [read_struct(RecentMetric, row) for row in tx.execute(query.order_by(metric.c.window_start, metric.c.version))]
+    query = sa.select(judged.c.deployment, metric.c.metric, judged.c.window_start, judged.c.version, *figures)
+    query = query.join_from(judged, window, _same(judged, window)).join(metric, _same(judged, metric))
+    query = query.where(metric.c.by == "", metric.c.metric.in_(chosen(names)))
+    return [read_struct(RecentMetric, row) for row in tx.execute(query.order_by(judged.c.window_start, judged.c.version))]
 
 
 def verdicts(tx: Transaction, deployment: str, limit: int) -> list[WindowVerdict]:
@@ -78,18 +79,20 @@ def verdicts(tx: Transaction, deployment: str, limit: int) -> list[WindowVerdict
     return [row.body for row in tx.execute(query.order_by(*order).limit(limit))]
 
 
-def _since(deployments: Iterable[str], limit: int) -> sa.Subquery:
-    """Return, for each deployment, the start of the oldest of its champions' newest windows."""
+def _judged(deployments: Iterable[str], limit: int) -> sa.CTE:
+    """Return the keys and states of the champions' newest judged windows.
+
+    Each step is made by itself: asked in one, PostgreSQL looks for the oldest of them once for each window there is.
+    """
     named, rows = table_of(deployments), verdict.alias()
     mine = (rows.c.deployment == named.c.value, rows.c.variant == CHAMPION)
     oldest = sa.select(rows.c.window_start).where(*mine).order_by(rows.c.window_start.desc()).limit(1).offset(limit - 1)
-    return sa.select(named.c.value.label("name"), sa.func.coalesce(oldest.scalar_subquery(), 0).label("start")).subquery()
+    start = sa.func.coalesce(oldest.scalar_subquery(), 0).label("start")
+    since = sa.select(named.c.value.label("name"), start).cte("since").prefix_with("MATERIALIZED")
+    newest = (verdict.c.deployment == since.c.name, verdict.c.variant == CHAMPION, verdict.c.window_start >= since.c.start)
+    query = sa.select(*(verdict.c[name] for name in (*_KEY, "state"))).join_from(since, verdict, sa.and_(*newest))
+    return query.cte("judged").prefix_with("MATERIALIZED")
 
 
-def _judged(since: sa.Subquery) -> sa.Join:
-    mine = (verdict.c.deployment == since.c.name, verdict.c.variant == CHAMPION, verdict.c.window_start >= since.c.start)
-    return since.join(verdict, sa.and_(*mine))
-
-
-def _same(table: sa.Table) -> "sa.ColumnElement[bool]":
-    return sa.and_(*(table.c[name] == verdict.c[name] for name in _KEY))
+def _same(judged: sa.CTE, table: sa.Table) -> "sa.ColumnElement[bool]":
+    return sa.and_(*(table.c[name] == judged.c[name] for name in _KEY))

@@ -56,10 +56,11 @@ def watch(
             f"{version} has no monitoring reference", code="monitor.reference", hint="package it again with `perenne run`"
         )
     if min(confirm, clear, window_length) < 1:
-        raise Invalid("confirm, clear and window_length are at least 1", code="monitor.watch")
+        said = "confirm, clear and window_length are at least 1"
+        raise Invalid(said, code="monitor.watch", hint="leave them out for the usual ones")
     known = store.find_watch(tx, deployment, version)
     if known is not None and known.reference != reference:
-        raise Conflict(f"{version} is watched in {deployment} by another reference", code="monitor.reference_changed")
+        raise _another_reference(deployment, version)
     watched = Watch(
         deployment=deployment,
         version=version,
@@ -97,6 +98,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     alerts: tuple[Alert, ...]
     streams: tuple[StreamHealth, ...]
+
+
+def _another_reference(deployment: str, version: str) -> Conflict:
+    said = f"{version} is watched in {deployment} by another reference"
+    return Conflict(said, code="monitor.reference_changed", hint="register a new version for it")
 
 
 def deployment_health(tx: Transaction, deployment: str, *, windows: int = SHOWN_WINDOWS) -> Health:

@@ -257,6 +257,14 @@ def watched_among(tx: Transaction, deployments: Iterable[str]) -> list[str]:
     return [row.deployment for row in tx.execute(query.order_by(watch.c.deployment))]
 
 
+def watched_projects(tx: Transaction, deployments: Iterable[str] | None = None) -> dict[str, str]:
+    """Return the project of each watched deployment, or of some of them."""
+    query = sa.select(watch.c.deployment, watch.c.project).distinct()
+    if deployments is not None:
+        query = query.where(watch.c.deployment.in_(chosen(deployments)))
+    return {row.deployment: row.project for row in tx.execute(query)}
+
+
 def newest_states(tx: Transaction) -> dict[str, WindowState | None]:
     """Read for every watched deployment the state of its champion's newest window: from an index, no verdict is touched."""
     names = sa.select(watch.c.deployment).group_by(watch.c.deployment).subquery()

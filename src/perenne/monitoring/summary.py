@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from perenne.monitoring import alert_store, recent_store, store
-from perenne.monitoring.model import AlertLine, WindowVerdict, state_word
+from perenne.monitoring.model import Alert, AlertLine, WindowVerdict, state_word
 from perenne.monitoring.operational import latency_quantile
 from perenne.monitoring.recent_store import RecentMetric, RecentWindow
 from perenne.storage.database import Transaction
@@ -110,6 +110,11 @@ def some(tx: Transaction, ids: Iterable[str]) -> dict[str, AlertLine]:
 def open_lines(tx: Transaction, deployments: Iterable[str] | None = None) -> list[AlertLine]:
     """List the alerts that are pending or firing, newest first, in a line each: all of them, without their causes."""
     return alert_store.open_lines(tx, deployments)
+
+
+def alerts_of(tx: Transaction, identities: Iterable[str]) -> list[Alert]:
+    """Read some alerts, newest first; one that does not exist is left out."""
+    return alert_store.some_alerts(tx, identities)
 
 
 def _by_deployment(lines: Iterable[AlertLine]) -> dict[str, list[AlertLine]]:

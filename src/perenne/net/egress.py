@@ -145,7 +145,11 @@ class Egress:
         """Send a request and return the status and the beginning of what came back; raises as `post_json`, but for the status."""
         for name, text in headers.items():
             if not _HEADER.fullmatch(f"{name}: {text}"):
-                raise Invalid(f"{name[:100]!r} is not a header that may be sent", code="egress.header")
+                raise Invalid(
+                    f"{name[:100]!r} is not a header that may be sent",
+                    code="egress.header",
+                    hint="leave it out: it is set by the client itself, or holds a control character",
+                )
         deadline = time.monotonic() + SECONDS
         target = _parse(url, self._allow)
         addresses = self._addresses(target, deadline)
@@ -161,15 +165,23 @@ class Egress:
         finally:
             connection.close()
         if len(data) > MAX_ANSWER:
-            raise Unavailable(f"{target.host} answered with more than {MAX_ANSWER >> 20} MiB", code="egress.size")
+            raise Unavailable(
+                f"{target.host} answered with more than {MAX_ANSWER >> 20} MiB",
+                code="egress.size",
+                hint="only short answers are read: is this the right address?",
+            )
         return Answer(answer.status, _escaped(data))
 
     def _addresses(self, target: _Target, deadline: float) -> Sequence[str]:
         addresses = _within(deadline, lambda: self._resolve(target.host, target.port), target.host)
         if not addresses:
-            raise Unavailable(f"{target.host} has no address", code="egress.unresolved")
+            raise Unavailable(f"{target.host} has no address", code="egress.unresolved", hint="is the name right?")
         if not target.allowed and not all(is_public(address) for address in addresses):
-            raise Denied(f"{target.host} has an address that is not public", code="egress.private")
+            raise Denied(
+                f"{target.host} has an address that is not public",
+                code="egress.private",
+                hint="only public addresses are asked, for what names them may come from outside",
+            )
         return addresses
 
 
@@ -265,9 +277,17 @@ def _within(deadline: float, resolve: Callable[[], Sequence[str]], host: str) ->
     try:
         result = found.get(timeout=max(0.0, deadline - time.monotonic()))
     except queue.Empty:
-        raise Unavailable(f"{host} could not be resolved in time", code="egress.unresolved") from None
+        raise Unavailable(
+            f"{host} could not be resolved in time",
+            code="egress.unresolved",
+            hint="is the name right, and does this machine's name service answer?",
+        ) from None
     if isinstance(result, Exception):
-        raise Unavailable(f"{host} could not be resolved", code="egress.unresolved") from result
+        raise Unavailable(
+            f"{host} could not be resolved",
+            code="egress.unresolved",
+            hint="is the name right, and does this machine's name service answer?",
+        ) from result
     return result
 
 

@@ -1,17 +1,14 @@
 """The running processes of an installation, by their signs of life, and what those that can be asked say of themselves."""
 
-import http.client
-import ssl
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
 from perenne.core.clock import SECOND
+from perenne.net import asking
 from perenne.telemetry.heartbeats import SILENT_SECONDS, Sign, State, signs, state_of
 
 ANSWER_SECONDS = 8.0
-MAX_ANSWER = 8 * 1024 * 1024
 _READY = {"control-plane": "/ready", "model-server": "/v2/health/ready"}
 
 
@@ -60,25 +57,7 @@ def _process(sign: Sign) -> Process:
 
 def ask(address: str, path: str) -> tuple[int, bytes]:
     """Ask a process of this installation something, directly; raises OSError if it does not answer in time."""
-    connection = _connection(address)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read(MAX_ANSWER)
-    except http.client.HTTPException as error:
-        raise OSError(f"{type(error).__name__}") from error
-    finally:
-        connection.close()
-
-
-def _connection(address: str) -> http.client.HTTPConnection:
-    """Connect to a process of one's own: its certificate is for the names others know, and nothing secret is sent to it."""
-    where = urlsplit(address)
-    if where.scheme != "https":
-        return http.client.HTTPConnection(where.netloc, timeout=ANSWER_SECONDS)
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return http.client.HTTPSConnection(where.netloc, timeout=ANSWER_SECONDS, context=context)
+    return asking.ask(address, path, ANSWER_SECONDS)
 
 
 def _problem(sign: Sign, state: State) -> str:

@@ -131,7 +131,11 @@ class Artifacts:
         try:
             data = msgspec.msgpack.encode(value, enc_hook=hook)
         except (TypeError, OverflowError, ValueError) as error:
-            raise NotEncodable(f"the result cannot be kept: {error}", code="pipelines.result") from error
+            raise NotEncodable(
+                f"the result cannot be kept: {error}",
+                code="pipelines.result",
+                hint="return plain values, arrays, tables, Structs, or a path",
+            ) from error
         self._decode(data, returns)
         inline = len(data) <= INLINE
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
@@ -239,7 +243,11 @@ class Artifacts:
         if array.dtype == object:
             items = array.ravel().tolist()
             if not all(item is None or isinstance(item, str) for item in items):
-                raise NotEncodable("an array of objects other than str and None cannot be kept", code="pipelines.result")
+                raise NotEncodable(
+                    "an array of objects other than str and None cannot be kept",
+                    code="pipelines.result",
+                    hint="return plain values, arrays, tables, Structs, or a path",
+                )
             return self._part(STRINGS, _encode(items), live, parts, shape=array.shape)
         return self._part(ARRAY, _array_bytes(array), live, parts)
 
@@ -250,7 +258,9 @@ class Artifacts:
             self._live[tree] = path
             return msgspec.msgpack.Ext(FOLDER, _encode(Part(None, tree)))
         if not path.is_file():
-            raise NotEncodable(f"the returned path {path.name} does not exist", code="pipelines.result")
+            raise NotEncodable(
+                f"the returned path {path.name} does not exist", code="pipelines.result", hint="write it before the step returns"
+            )
         digest = self.objects.put_file(path)
         parts[digest] = None
         self._live[f"{digest}/{path.name}"] = path

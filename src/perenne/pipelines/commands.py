@@ -22,7 +22,12 @@ def pipeline() -> None:
 @click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, limit: int) -> list[dict[str, Any]]:
-    """List runs, newest first."""
+    """List runs, newest first.
+
+    \b
+    Examples:
+      perenne pipeline list
+    """
     with workspace.database.read() as tx:
         runs = history.runs(tx, limit=limit)
     return [
@@ -44,7 +49,12 @@ def list_(workspace: Workspace, limit: int) -> list[dict[str, Any]]:
 @click.argument("run")
 @click.pass_obj
 def show(workspace: Workspace, run: str) -> list[dict[str, Any]]:
-    """Show the steps of a run: what ran, what was there already, what failed."""
+    """Show the steps of a run: what ran, what was there already, what failed.
+
+    \b
+    Examples:
+      perenne pipeline show 01M8GQSGBA1NHC8Y45EHH2NB3J
+    """
     with workspace.database.read() as tx:
         steps = history.steps(tx, run)
     return [
@@ -65,5 +75,10 @@ def show(workspace: Workspace, run: str) -> list[dict[str, Any]]:
 @click.argument("step")
 @click.pass_obj
 def explain(workspace: Workspace, step: str) -> Explanation:
-    """Say which part of a step's key changed since the run before."""
+    """Say which part of a step's key changed since the run before.
+
+    \b
+    Examples:
+      perenne pipeline explain fit
+    """
     return explain_step(workspace.database, step)

@@ -398,7 +398,14 @@ class Execution:
                 self._repair(child)
         task.repairs += 1
         if task.repairs > REPAIRS:
-            self._failed(task, PerenneError(f"the result of {task.label} is damaged again and again", code="pipelines.damaged"))
+            self._failed(
+                task,
+                PerenneError(
+                    f"the result of {task.label} is damaged again and again",
+                    code="pipelines.damaged",
+                    hint="`perenne doctor --deep` reads every object",
+                ),
+            )
         else:
             self._enqueue(task)
 

@@ -253,7 +253,11 @@ def _module(name: CodeName) -> types.ModuleType:
         return importlib.import_module(alias)
     spec = importlib.util.spec_from_file_location(alias, name.file)
     if spec is None or spec.loader is None:
-        raise NotFound(f"module {name.module} cannot be found", code="pipelines.module")
+        raise NotFound(
+            f"module {name.module} cannot be found",
+            code="pipelines.module",
+            hint="steps of other machines lie in modules of the project's folder",
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[alias] = module
     spec.loader.exec_module(module)

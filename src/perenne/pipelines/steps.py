@@ -102,7 +102,9 @@ class Step(Generic[P, R]):
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise Invalid(f"step {self.name!r}: {error}", code="pipelines.arguments") from None
+            raise Invalid(
+                f"step {self.name!r}: {error}", code="pipelines.arguments", hint="call it as its definition says"
+            ) from None
         bound.apply_defaults()
         return bound.arguments
 

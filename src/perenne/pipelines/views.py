@@ -156,6 +156,8 @@ def _step(step: history.StepSummary, critical: bool, sources: tuple[str, ...]) -
 def critical_path(sources: Mapping[str, Iterable[str]], lengths: Mapping[str, int]) -> tuple[set[str], int]:
     """Return the steps on the path that took longest, and how long it took; a step comes after those whose results it takes.
 
+    What came from the cache took no time, and is no part of it where the path begins.
+
     >>> critical_path({"a": (), "b": ("a",), "c": ("a",)}, {"a": 1, "b": 5, "c": 2})[1]
     6
     """
@@ -168,7 +170,7 @@ def critical_path(sources: Mapping[str, Iterable[str]], lengths: Mapping[str, in
         before[label] = longest
     last = max(total, key=lambda label: total[label], default="")
     length, path = total.get(last, 0), set()
-    while last and length:
+    while last and total[last]:
         path.add(last)
         last = before[last]
     return path, length
@@ -189,7 +191,7 @@ def project_of_flow(tx: Transaction, path: Mapping[str, str]) -> str:
     return next((run.project for run in found.values()), "")
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=FlowWindow)
 async def get_flows(request: Request) -> Response:
     """Give a window of the runs of pipelines: `?state=&q=` filter it."""
     state, text = queries.text(request, "state"), queries.text(request, "q")
@@ -199,7 +201,7 @@ async def get_flows(request: Request) -> Response:
     )
 
 
-@needs(Action.READ, project=project_of_flow)
+@needs(Action.READ, project=project_of_flow, returns=FlowView)
 async def get_flow(request: Request) -> Response:
     """Give one run of a pipeline with its steps."""
     return await answers.view(request, lambda tx, _: flow_view(tx, request.path_params["run"]))

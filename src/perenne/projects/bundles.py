@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from perenne.core import json
+from perenne.core.errors import Invalid
 from perenne.core.paths import SKIPPED_FOLDERS, check_name, looks_secret
 from perenne.storage.objects import ObjectStore
 from perenne.storage.trees import Tree, TreeFile, fetch_tree
@@ -33,14 +34,25 @@ def put_bundle(objects: ObjectStore, root: Path, *, apart_from: Collection[Path]
         if size > MAX_FILE or total + size > MAX_BUNDLE:
             log.info("%s (%d bytes) is not in the project's bundle: it is too large", name, size)
             continue
+        if not _has_plain_name(name):
+            log.info("%r is not in the project's bundle: not every machine can have a file of that name", name)
+            continue
         total += size
-        kept.append(TreeFile(check_name(name), size, objects.put_file(path)))
+        kept.append(TreeFile(name, size, objects.put_file(path)))
     return objects.put(json.canonical(Tree(tuple(sorted(kept, key=lambda file: file.path)))))
 
 
 def fetch_bundle(objects: ObjectStore, digest: str, folder: Path) -> None:
     """Write a bundle's files below a folder, each checked."""
     fetch_tree(objects, digest, folder)
+
+
+def _has_plain_name(name: str) -> bool:
+    try:
+        check_name(name)
+    except Invalid:
+        return False
+    return True
 
 
 def _files(root: Path, apart_from: Collection[Path]) -> Iterator[Path]:

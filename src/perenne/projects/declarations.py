@@ -208,7 +208,11 @@ class Project:
 def _bounds(bounds: Sequence[Any], kind: type) -> tuple[Any, ...]:
     for bound in bounds:
         if not isinstance(bound, kind):
-            raise Invalid(f"{bound!r} is not an {kind.__name__}", code="project.bound")
+            raise Invalid(
+                f"{bound!r} is not an {kind.__name__}",
+                code="project.bound",
+                hint='write pn.Objective("roc_auc", at_least=0.8), or pn.Guardrail',
+            )
     identities = [bound.id for bound in bounds]
     for identity in identities:
         if identities.count(identity) > 1:
@@ -231,7 +235,11 @@ def _milestones(plan: Sequence[Milestone]) -> Iterator[Milestone]:
 def _all_of(items: Sequence[T], kind: type[T], what: str) -> tuple[T, ...]:
     for item in items:
         if not isinstance(item, kind):
-            raise Invalid(f"{what}: {item!r} is no {kind.__name__}", code=f"project.{what}")
+            raise Invalid(
+                f"{what}: {item!r} is no {kind.__name__}",
+                code=f"project.{what}",
+                hint="`perenne init` writes a project.py that shows how",
+            )
     return tuple(items)
 
 

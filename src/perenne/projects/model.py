@@ -142,7 +142,11 @@ class Superior(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 0.5:
-            raise Invalid(f"superior(alpha={self.alpha}) is not between 0 and 0.5", code="project.alpha")
+            raise Invalid(
+                f"superior(alpha={self.alpha}) is not between 0 and 0.5",
+                code="project.alpha",
+                hint="write pn.superior(alpha=0.05)",
+            )
 
 
 class RetrainPolicy(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.registry import summary
     from perenne.registry.approvals import bar, decide
+    from perenne.registry.card import Card, write_card
     from perenne.registry.events import VersionDecided, VersionRegistered
     from perenne.registry.model import Decision, Dossier, Evidence, Gate, GatePolicy, GateState, Verdict, Version, VersionState
     from perenne.registry.service import (
@@ -45,9 +46,12 @@ _ROOMS = {
     "require_deployable": "service",
     "set_alias": "service",
     "versions": "service",
+    "Card": "card",
+    "write_card": "card",
 }
 
 __all__ = [
+    "Card",
     "Decision",
     "Dossier",
     "Evidence",
@@ -70,6 +74,7 @@ __all__ = [
     "set_alias",
     "summary",
     "versions",
+    "write_card",
 ]
 
 

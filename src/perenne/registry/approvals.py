@@ -24,7 +24,9 @@ def decide(tx: Transaction, actor: Principal, identity: str, *, approve: bool, r
         If a required check has not passed: an approval cannot stand in for evidence. Or if it was decided already.
     """
     if actor.kind is not PrincipalKind.USER:
-        raise Denied(f"{actor.name} is no person and may not decide", code="model.approver")
+        raise Denied(
+            f"{actor.name} is no person and may not decide", code="model.approver", hint="approve with the token of a person"
+        )
     found = dossier(tx, identity)
     require(actor, Action.APPROVE_BUSINESS, found.version.project)
     if approve and not _is_asked(actor, found.version.policy.approve_by):
@@ -58,8 +60,9 @@ def _is_asked(actor: Principal, approve_by: str) -> bool:
 
 def bar(tx: Transaction, actor: Principal, identity: str, *, reason: str) -> None:
     """Keep a version from ever being promoted again: what happens to one that was rolled back or stopped."""
-    require(actor, Action.DEPLOY)
-    before = get_version(tx, identity).state
+    version = get_version(tx, identity)
+    require(actor, Action.DEPLOY, version.project)
+    before = version.state
     store.set_state(tx, identity, VersionState.BARRED)
     audit.record(
         tx, actor, "version.bar", "version", identity, before=before.value, after=VersionState.BARRED.value, reason=reason

@@ -1,6 +1,7 @@
 """REST of the registry: versions, their dossiers, and decisions."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from perenne.auth import answers
 from perenne.auth.access import needs
+from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
-from perenne.core.errors import NotFound
-from perenne.registry import approvals, service
-from perenne.registry.model import Version
+from perenne.core.errors import Invalid, NotFound
+from perenne.registry import approvals, card, card_text, service
+from perenne.registry.model import Decision, Dossier, Version
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -24,6 +27,12 @@ class DecisionBody(msgspec.Struct, forbid_unknown_fields=True):
 
     approve: bool
     reason: str = ""
+
+
+class BarBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Why a version may never answer again."""
+
+    reason: str
 
 
 def project_of_model(tx: Transaction, path: Mapping[str, str]) -> str:
@@ -36,19 +45,26 @@ def project_of_version(tx: Transaction, path: Mapping[str, str]) -> str:
     return service.get_version(tx, path["version"]).project
 
 
-@needs(Action.READ, project=project_of_model)
+@needs(Action.READ, project=project_of_model, returns=list[Version])
 async def get_versions(request: Request) -> Response:
     """List the versions of a model, newest first."""
     return _answer(await asyncio.to_thread(_versions, request.app.state.workspace, request.path_params["model"]))
 
 
-@needs(Action.READ, project=project_of_version)
+@needs(Action.READ, project=project_of_version, returns=Dossier)
 async def get_version(request: Request) -> Response:
     """Give a version with gate, evidence and decisions."""
     return _answer(await asyncio.to_thread(_dossier, request.app.state.workspace, request.path_params["version"]))
 
 
-@needs(Action.APPROVE_BUSINESS, project=project_of_version)
+@needs(
+    Action.APPROVE_BUSINESS,
+    project=project_of_version,
+    body=DecisionBody,
+    example={"approve": True, "reason": "agreed with the service team"},
+    returns=Decision,
+    status=201,
+)
 async def post_decision(request: Request) -> Response:
     """Approve or reject a version: 201 when kept."""
     body = json.decode(await request.body(), DecisionBody, what="decision")
@@ -59,6 +75,31 @@ async def post_decision(request: Request) -> Response:
         return workspace.database.write(lambda tx: approvals.decide(tx, actor, version, approve=body.approve, reason=body.reason))
 
     return _answer(await asyncio.to_thread(decide), 201)
+
+
+@needs(Action.DEPLOY, project=project_of_version, body=BarBody, example={"reason": "its data was wrong"}, returns=Version)
+async def post_bar(request: Request) -> Response:
+    """Keep a version from ever being promoted again."""
+    body = json.decode(await request.body(), BarBody, what="bar")
+    if not body.reason.strip():
+        raise Invalid("reason is empty", code="model.reason", hint="say why: it is kept in the audit trail")
+    version = request.path_params["version"]
+
+    def bar(tx: Transaction, actor: Principal) -> Version:
+        approvals.bar(tx, actor, version, reason=body.reason)
+        return service.get_version(tx, version)
+
+    return await answers.write(request, bar)
+
+
+@needs(Action.READ, project=project_of_version)
+async def get_card(request: Request) -> Response:
+    """Give the model card of a version, as a Markdown file."""
+    version = request.path_params["version"]
+    found = await asyncio.to_thread(card.card, request.app.state.workspace, version)
+    name = re.sub(r"[^A-Za-z0-9._@-]", "_", found.version)
+    headers = {"content-disposition": f'attachment; filename="{name}.md"'}
+    return Response(card_text.markdown(found), media_type="text/markdown", headers=headers)
 
 
 def _versions(workspace: Workspace, model: str) -> Any:
@@ -85,4 +126,6 @@ routes = [
     Route("/api/model/{model}", get_versions, methods=["GET"]),
     Route("/api/model/version/{version}", get_version, methods=["GET"]),
     Route("/api/model/version/{version}/decision", post_decision, methods=["POST"]),
+    Route("/api/model/version/{version}/bar", post_bar, methods=["POST"]),
+    Route("/api/model/version/{version}/card", get_card, methods=["GET"]),
 ]

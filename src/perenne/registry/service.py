@@ -141,7 +141,9 @@ def set_alias(tx: Transaction, actor: Principal, model: str, name: str, identity
     require(actor, Action.DEPLOY)
     version = require_deployable(tx, identity)
     if version.model != model:
-        raise Conflict(f"{identity} is not a version of {model}", code="model.alias")
+        raise Conflict(
+            f"{identity} is not a version of {model}", code="model.alias", hint="`perenne model list NAME` shows its versions"
+        )
     before = store.find_alias(tx, model, name)
     if before != identity:
         store.move_alias(tx, model, name, identity, SystemClock().now())

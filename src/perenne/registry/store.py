@@ -5,6 +5,7 @@ since when the gate may have waited, or NULL. Whoever reads it asks the gate.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -184,6 +185,51 @@ def list_evidence(tx: Transaction, subjects: Sequence[Version]) -> dict[str, lis
         if row.tree == trees[row.version]:
             found[row.version].append(row.body)
     return found
+
+
+class Deposit(NamedTuple):
+    """A fact, who found it (a run, an episode or a person), and when."""
+
+    fact: Evidence
+    produced_by: str
+    time: int
+
+
+def list_deposits(tx: Transaction, subject: Version) -> list[Deposit]:
+    """Read the facts about the tree of a version with who found them, oldest first."""
+    columns = (evidence.c.body, evidence.c.produced_by, evidence.c.time)
+    where = (evidence.c.version == subject.id, evidence.c.tree == subject.tree)
+    return [
+        Deposit(row.body, row.produced_by, row.time)
+        for row in tx.execute(sa.select(*columns).where(*where).order_by(evidence.c.id))
+    ]
+
+
+class ModelCount(NamedTuple):
+    """A model, and how many versions it has."""
+
+    model: str
+    versions: int
+
+
+def count_models(tx: Transaction, projects: Collection[str], text: str) -> list[ModelCount]:
+    """Count the versions of each model by name, of all projects or of those named, whose name holds a text."""
+    where: list[sa.ColumnElement[bool]] = [version.c.project.in_(chosen(projects))] if projects else []
+    if text:
+        where.append(version.c.model.icontains(text, autoescape=True))
+    query = (
+        sa.select(version.c.model, sa.func.count().label("versions"))
+        .where(*where)
+        .group_by(version.c.model)
+        .order_by(version.c.model)
+    )
+    return [ModelCount(row.model, row.versions) for row in tx.execute(query)]
+
+
+def aliases_of(tx: Transaction, models: Iterable[str], name: str) -> dict[str, str]:
+    """Return the version that an alias of some models points to, by model."""
+    query = sa.select(alias.c.model, alias.c.version).where(alias.c.model.in_(chosen(models)), alias.c.name == name)
+    return {row.model: row.version for row in tx.execute(query)}
 
 
 def insert_decision(tx: Transaction, row: Decision) -> None:

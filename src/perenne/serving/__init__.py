@@ -2,10 +2,10 @@
 
 The control plane's side: `model` holds deployments and their rules, `service` changes them, `releases` writes the folder from
 which model servers run. The server's side, which reads nothing but that folder: `supervisor` starts the processes; a `worker`
-answers (`application`, `runtime`, `batching`, `loading`, `counters`); the `observer` keeps the `row_log` and the `windows`, makes
-`checkpoints` of both and runs the `challengers` in shadow; `mirror` and `messages` are the wire between them. `handover` replaces
-a server by another one, `status` tells the control plane how it does. `log` reads the row log back. The protocols spoken are in
-`perenne.protocols`.
+answers (`application`, `runtime`, `batching`, `loading`, `counters`, `metrics`); the `observer` keeps the `row_log` and the
+`windows`, makes `checkpoints` of both and runs the `challengers` in shadow; `mirror` and `messages` are the wire between them.
+`handover` replaces a server by another one, `status` tells the control plane how it does and `live` asks it for its figures,
+`calling` says how it is called. `log` reads the row log back. The protocols spoken are in `perenne.protocols`.
 """
 
 from importlib import import_module
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.serving import service
+    from perenne.serving.calling import Calling
     from perenne.serving.handover import find_predecessor
     from perenne.serving.log import LogPart, log_parts, read_predictions
     from perenne.serving.model import Deployment, DeploymentChanged, StopMode, Variant
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "Answer": "runtime",
+    "Calling": "calling",
     "Deployment": "model",
     "LogPart": "log",
     "DeploymentChanged": "model",
@@ -42,6 +44,7 @@ _ROOMS = {
 
 __all__ = [
     "Answer",
+    "Calling",
     "Deployment",
     "DeploymentChanged",
     "LogPart",

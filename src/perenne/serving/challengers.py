@@ -85,7 +85,11 @@ class Challenger:
         sent = {field.name: field.kind for field in champion.signature.fields}
         lacking = [field.name for field in package.signature.fields if sent.get(field.name) != field.kind]
         if lacking:
-            raise Invalid(f"it takes inputs the champion does not: {', '.join(lacking)}", code="challenger.inputs")
+            raise Invalid(
+                f"it takes inputs the champion does not: {', '.join(lacking)}",
+                code="challenger.inputs",
+                hint="a challenger is asked what the champion is asked: train it on the same columns",
+            )
         return cls(variant, package, load(package_folder(folder, variant.tree)))
 
     @property

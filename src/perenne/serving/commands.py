@@ -28,7 +28,13 @@ def deploy() -> None:
 @click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
 @click.pass_obj
 def list_(workspace: Workspace, project: str | None, limit: int, after: str) -> list[dict[str, Any]]:
-    """List deployments, of one project if named."""
+    """List deployments, of one project if named.
+
+    \b
+    Examples:
+      perenne deploy list
+      perenne deploy list churn
+    """
     with workspace.database.read() as tx:
         found = service.deployments(tx, project, after=after, limit=limit)
     now = SystemClock().now()
@@ -51,7 +57,12 @@ def list_(workspace: Workspace, project: str | None, limit: int, after: str) -> 
 @click.argument("name")
 @click.pass_obj
 def show(workspace: Workspace, name: str) -> dict[str, Any]:
-    """Show a deployment with its variants, and how the model servers do that serve it."""
+    """Show a deployment with its variants, and how the model servers do that serve it.
+
+    \b
+    Examples:
+      perenne deploy show churn
+    """
     with workspace.database.read() as tx:
         deployment = service.get_deployment(tx, name)
     now = SystemClock().now()
@@ -71,7 +82,13 @@ def show(workspace: Workspace, name: str) -> dict[str, Any]:
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def version(workspace: Workspace, name: str, version: str, window: str, answer: str | None, reason: str) -> Deployment:
-    """Make a version the champion; the deployment is made if there is none of that name."""
+    """Make a version the champion; the deployment is made if there is none of that name.
+
+    \b
+    Examples:
+      perenne deploy version churn churn@3
+      perenne deploy version churn-eu churn@3 --window 6h --answer 0
+    """
     length, constant = parse_duration(window), _constant(answer)
     return _change(
         workspace,
@@ -86,7 +103,13 @@ def version(workspace: Workspace, name: str, version: str, window: str, answer: 
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def challenger(workspace: Workspace, name: str, version: str, remove: bool, reason: str) -> Deployment:
-    """Let a version answer in shadow: logged and compared, and returned to nobody."""
+    """Let a version answer in shadow: logged and compared, and returned to nobody.
+
+    \b
+    Examples:
+      perenne deploy challenger churn churn@4
+      perenne deploy challenger churn churn@4 --remove
+    """
     change = service.remove_challenger if remove else service.set_challenger
     return _change(workspace, lambda tx: change(tx, local_principal(), name, version, reason=reason))
 
@@ -97,7 +120,12 @@ def challenger(workspace: Workspace, name: str, version: str, remove: bool, reas
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def promote(workspace: Workspace, name: str, version: str, reason: str) -> Deployment:
-    """Make a challenger the champion."""
+    """Make a challenger the champion.
+
+    \b
+    Examples:
+      perenne deploy promote churn churn@4 --reason "a week in shadow"
+    """
     return _change(workspace, lambda tx: service.promote(tx, local_principal(), name, version, reason=reason))
 
 
@@ -106,7 +134,12 @@ def promote(workspace: Workspace, name: str, version: str, reason: str) -> Deplo
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.pass_obj
 def roll_back(workspace: Workspace, name: str, reason: str) -> Deployment:
-    """Let the previous version answer again."""
+    """Let the previous version answer again.
+
+    \b
+    Examples:
+      perenne deploy roll-back churn --reason "complaints from the shop"
+    """
     return _change(workspace, lambda tx: service.roll_back(tx, local_principal(), name, reason=reason))
 
 
@@ -117,7 +150,13 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> Deployment:
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.pass_obj
 def stop(workspace: Workspace, name: str, answer: str | None, previous: bool, reason: str) -> Deployment:
-    """Stop the champion at once."""
+    """Stop the champion at once.
+
+    \b
+    Examples:
+      perenne deploy stop churn --reason "wrong prices came in"
+      perenne deploy stop churn --previous --reason "wrong prices came in"
+    """
     mode, constant = StopMode.PREVIOUS if previous else StopMode.CONSTANT, _constant(answer)
     return _change(workspace, lambda tx: service.stop(tx, local_principal(), name, mode=mode, reason=reason, answer=constant))
 
@@ -127,7 +166,12 @@ def stop(workspace: Workspace, name: str, answer: str | None, previous: bool, re
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def resume(workspace: Workspace, name: str, reason: str) -> Deployment:
-    """Let a stopped champion answer again."""
+    """Let a stopped champion answer again.
+
+    \b
+    Examples:
+      perenne deploy resume churn
+    """
     return _change(workspace, lambda tx: service.resume(tx, local_principal(), name, reason=reason))
 
 

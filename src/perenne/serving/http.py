@@ -1,17 +1,142 @@
-"""The model server's own routes; those of others' protocols are in `perenne.protocols`."""
+"""REST of deployments: what is served, and what a person may change about it.
 
+A change is committed here; the loop brings the release folder to the new generation and running model servers follow.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from perenne.auth import answers
+from perenne.auth.access import needs
 from perenne.auth.roles import Action
-from perenne.formats import prometheus
-from perenne.net.asgi import Reply, Request, Route
-from perenne.net.inbound import error_reply
-from perenne.serving.metrics import families
-from perenne.serving.runtime import Runtime
+from perenne.core import json
+from perenne.core.paging import page_of
+from perenne.serving import service
+from perenne.serving.model import Constant, Deployment, StopMode
+from perenne.storage.transaction import Transaction
+
+Reason = Annotated[str, msgspec.Meta(max_length=2_000)]
+Given = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
+VersionId = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 
 
-def routes(runtime: Runtime) -> list[Route]:
-    """Return the native routes of a worker."""
+class ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A change that needs no reason, but may have one."""
 
-    async def metrics(_: Request) -> Reply:
-        return Reply(200, prometheus.render(families(runtime.counters)), prometheus.CONTENT_TYPE)
+    reason: Reason = ""
 
-    return [Route("GET", "/metrics", metrics, error_reply, Action.READ)]
+
+class RollBackBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Why the previous version is to answer again."""
+
+    reason: Given
+
+
+class VersionBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Which version, and why."""
+
+    version: VersionId
+    reason: Reason = ""
+
+
+class StopBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Who is to answer meanwhile, and why; the deployment's own constant if none is given."""
+
+    mode: StopMode
+    reason: Given
+    answer: Constant | None = None
+
+
+def project_of_deployment(tx: Transaction, path: Mapping[str, str]) -> str:
+    """Find the project of a deployment."""
+    return service.get_deployment(tx, path["deployment"]).project
+
+
+@needs(Action.READ, filters=True, returns=list[Deployment])
+async def get_deployments(request: Request) -> Response:
+    """List deployments by name, of one `project` if named; `after` is the name after which to go on, `limit` at most 200."""
+    query = request.query_params
+    project, after, limit = query.get("project"), query.get("after", ""), page_of(query).limit
+
+    def listed(tx: Transaction, only: frozenset[str]) -> list[Deployment]:
+        found = service.deployments(tx, project, after=after, limit=None if only else limit)
+        return [item for item in found if not only or item.project in only][:limit]
+
+    return await answers.read(request, lambda tx, actor: listed(tx, actor.projects))
+
+
+@needs(Action.READ, project=project_of_deployment, returns=Deployment)
+async def get_deployment(request: Request) -> Response:
+    """Show a deployment with its variants."""
+    return await answers.read(request, lambda tx, _: service.get_deployment(tx, request.path_params["deployment"]))
+
+
+@needs(Action.DEPLOY, project=project_of_deployment, body=RollBackBody, example={"reason": "complaints"}, returns=Deployment)
+async def roll_back(request: Request) -> Response:
+    """Let the previous version answer again."""
+    body, name = json.decode(await request.body(), RollBackBody, what="roll-back"), request.path_params["deployment"]
+    return await answers.write(request, lambda tx, actor: service.roll_back(tx, actor, name, reason=body.reason))
+
+
+@needs(Action.DEPLOY, project=project_of_deployment, body=VersionBody, example={"version": "churn@2"}, returns=Deployment)
+async def promote(request: Request) -> Response:
+    """Make a challenger the champion."""
+    body, name = json.decode(await request.body(), VersionBody, what="promotion"), request.path_params["deployment"]
+    return await answers.write(request, lambda tx, actor: service.promote(tx, actor, name, body.version, reason=body.reason))
+
+
+@needs(
+    Action.DEPLOY,
+    project=project_of_deployment,
+    body=StopBody,
+    example={"mode": "constant", "answer": 0, "reason": "data feed broken"},
+    returns=Deployment,
+)
+async def stop(request: Request) -> Response:
+    """Stop the champion at once: a constant or the previous version answers."""
+    body, name = json.decode(await request.body(), StopBody, what="stop"), request.path_params["deployment"]
+    return await answers.write(
+        request, lambda tx, actor: service.stop(tx, actor, name, mode=body.mode, reason=body.reason, answer=body.answer)
+    )
+
+
+@needs(Action.DEPLOY, project=project_of_deployment, body=ChangeBody, example={"reason": "feed is back"}, returns=Deployment)
+async def resume(request: Request) -> Response:
+    """Let a stopped champion answer again."""
+    body, name = json.decode(await request.body(), ChangeBody, what="resumption"), request.path_params["deployment"]
+    return await answers.write(request, lambda tx, actor: service.resume(tx, actor, name, reason=body.reason))
+
+
+@needs(Action.DEPLOY, project=project_of_deployment, body=VersionBody, example={"version": "churn@2"}, returns=Deployment)
+async def set_challenger(request: Request) -> Response:
+    """Let a version answer in shadow."""
+    body, name = json.decode(await request.body(), VersionBody, what="challenger"), request.path_params["deployment"]
+    return await answers.write(
+        request, lambda tx, actor: service.set_challenger(tx, actor, name, body.version, reason=body.reason)
+    )
+
+
+@needs(Action.DEPLOY, project=project_of_deployment, body=VersionBody, example={"version": "churn@2"}, returns=Deployment)
+async def remove_challenger(request: Request) -> Response:
+    """Take a version out of the shadow."""
+    body, name = json.decode(await request.body(), VersionBody, what="challenger"), request.path_params["deployment"]
+    return await answers.write(
+        request, lambda tx, actor: service.remove_challenger(tx, actor, name, body.version, reason=body.reason)
+    )
+
+
+routes = [
+    Route("/api/deploy", get_deployments, methods=["GET"]),
+    Route("/api/deploy/{deployment}", get_deployment, methods=["GET"]),
+    Route("/api/deploy/{deployment}/roll-back", roll_back, methods=["POST"]),
+    Route("/api/deploy/{deployment}/promote", promote, methods=["POST"]),
+    Route("/api/deploy/{deployment}/stop", stop, methods=["POST"]),
+    Route("/api/deploy/{deployment}/resume", resume, methods=["POST"]),
+    Route("/api/deploy/{deployment}/challenger", set_challenger, methods=["POST"]),
+    Route("/api/deploy/{deployment}/challenger/remove", remove_challenger, methods=["POST"]),
+]

@@ -1,10 +1,15 @@
-"""What the shared counters say, in Prometheus' words: one scrape of any worker shows the whole server."""
+"""What the shared counters say, in Prometheus' words, and the route for it: one scrape of any worker shows the whole server."""
 
 from collections.abc import Iterator
 
+from perenne.auth.roles import Action
+from perenne.formats import prometheus
 from perenne.formats.prometheus import Family, Sample, histogram
 from perenne.formats.windows import LATENCY_EDGES_US
+from perenne.net.asgi import Reply, Request, Route
+from perenne.net.inbound import error_reply
 from perenne.serving.counters import Counters, Gauge, Outcome, SeriesCounts, SeriesKey
+from perenne.serving.runtime import Runtime
 
 _EDGES = tuple(edge / 1_000_000 for edge in LATENCY_EDGES_US)
 _SINGLE = (
@@ -38,6 +43,15 @@ _OF_PROCESSES = (
     ("perenne_process_cpu_seconds_total", "counter", "CPU time each process has spent.", Gauge.CPU_US, 1e6),
     ("perenne_process_resident_memory_bytes", "gauge", "Resident memory of each process.", Gauge.RESIDENT_BYTES, 1),
 )
+
+
+def routes(runtime: Runtime) -> list[Route]:
+    """Return the native routes of a worker; those of others' protocols are in `perenne.protocols`."""
+
+    async def metrics(_: Request) -> Reply:
+        return Reply(200, prometheus.render(families(runtime.counters)), prometheus.CONTENT_TYPE)
+
+    return [Route("GET", "/metrics", metrics, error_reply, Action.READ)]
 
 
 def families(counters: Counters) -> Iterator[Family]:

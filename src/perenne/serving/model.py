@@ -106,6 +106,16 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         return next((variant for variant in self.variants if variant.role is Role.PREVIOUS), None)
 
     @property
+    def stand_in(self) -> Variant | None:
+        """The previous version while it answers for a stopped champion."""
+        return self.previous if self.stop is not None and self.stop.mode is StopMode.PREVIOUS else None
+
+    @property
+    def answering(self) -> tuple[Variant, ...]:
+        """Whose answers are at stake: the champion's, stopped or not, and those of the version that stands in for it."""
+        return (self.champion,) if self.stand_in is None else (self.champion, self.stand_in)
+
+    @property
     def challengers(self) -> tuple[Variant, ...]:
         """The variants in shadow."""
         return tuple(variant for variant in self.variants if variant.role is Role.CHALLENGER)
@@ -140,7 +150,11 @@ def crowned(deployment: Deployment, champion: Variant) -> Deployment:
     """
     before = deployment.champion
     if before.version == champion.version:
-        raise Conflict(f"{champion.version} is already the champion of {deployment.name}", code="deployment.champion")
+        raise Conflict(
+            f"{champion.version} is already the champion of {deployment.name}",
+            code="deployment.champion",
+            hint="nothing is left to do",
+        )
     rest = [variant for variant in deployment.challengers if variant.version != champion.version]
     stand_by = msgspec.structs.replace(before, name=Role.PREVIOUS.value, role=Role.PREVIOUS)
     crown = msgspec.structs.replace(champion, name=Role.CHAMPION.value, role=Role.CHAMPION)
@@ -156,7 +170,11 @@ def shadowed(deployment: Deployment, challenger: Variant) -> Deployment:
         If the version answers or is in shadow already.
     """
     if any(v.version == challenger.version and v.role is not Role.PREVIOUS for v in deployment.variants):
-        raise Conflict(f"{challenger.version} is already part of {deployment.name}", code="deployment.challenger")
+        raise Conflict(
+            f"{challenger.version} is already part of {deployment.name}",
+            code="deployment.challenger",
+            hint="`perenne deploy show NAME` tells as what",
+        )
     variant = msgspec.structs.replace(challenger, name=f"challenger-{challenger.version}", role=Role.CHALLENGER)
     return _changed(deployment, variants=(*deployment.variants, variant))
 
@@ -172,7 +190,11 @@ def find_challenger(deployment: Deployment, version: str) -> Variant:
     for variant in deployment.challengers:
         if variant.version == version:
             return variant
-    raise NotFound(f"{version} is no challenger of {deployment.name}", code="deployment.challenger_not_found")
+    raise NotFound(
+        f"{version} is no challenger of {deployment.name}",
+        code="deployment.challenger_not_found",
+        hint="`perenne deploy show NAME` tells who answers in shadow",
+    )
 
 
 def rolled_back(deployment: Deployment) -> Deployment:
@@ -201,15 +223,19 @@ def require_previous(deployment: Deployment) -> Variant:
 
 
 def stopped(deployment: Deployment, stop: Stop, answer: Constant | None) -> Deployment:
-    """Stop the champion's answers.
+    """Stop the champion's answers; or, while the previous version stands in, that one's as well: the constant is left.
 
     Raises
     ------
     Conflict
         If it is stopped already, or the one that is to answer does not exist.
     """
-    if deployment.stop is not None:
-        raise Conflict(f"{deployment.name} is stopped already", code="deployment.stopped")
+    if deployment.stop is not None and (deployment.stand_in is None or stop.mode is not StopMode.CONSTANT):
+        raise Conflict(
+            f"{deployment.name} is stopped already",
+            code="deployment.stopped",
+            hint="`perenne deploy resume NAME` lets it answer again",
+        )
     answer = deployment.answer if answer is None else answer
     if stop.mode is StopMode.PREVIOUS:
         require_previous(deployment)
@@ -221,7 +247,11 @@ def stopped(deployment: Deployment, stop: Stop, answer: Constant | None) -> Depl
 def resumed(deployment: Deployment) -> Deployment:
     """Let the champion answer again. Raises Conflict if it is not stopped."""
     if deployment.stop is None:
-        raise Conflict(f"{deployment.name} is not stopped", code="deployment.not_stopped")
+        raise Conflict(
+            f"{deployment.name} is not stopped",
+            code="deployment.not_stopped",
+            hint="`perenne deploy show NAME` tells how it stands",
+        )
     return _changed(deployment, stop=None)
 
 

@@ -47,7 +47,6 @@ def deploy(
     PerenneError
         If the name is none, the version's gate is not open, or it is the champion already.
     """
-    require(actor, Action.DEPLOY)
     if not _NAME.fullmatch(name):
         raise Invalid(
             f"{name[:100]!r} is no name for a deployment",
@@ -56,6 +55,7 @@ def deploy(
         )
     champion, project = _variant(tx, version_id)
     before = store.find(tx, name)
+    require(actor, Action.DEPLOY, project if before is None else before.project)
     if before is None:
         after = Deployment(
             name=name, project=project, generation=1, variants=(champion,), window_length=window_length, answer=answer
@@ -75,16 +75,14 @@ def set_challenger(tx: Transaction, actor: Principal, name: str, version_id: str
     PerenneError
         If there is no such deployment, the version's gate is not open, or it is part of the deployment already.
     """
-    require(actor, Action.DEPLOY)
-    before = get_deployment(tx, name)
+    before = _changeable(tx, actor, name)
     challenger, _ = _variant(tx, version_id)
     return _keep(tx, actor, before, model.shadowed(before, challenger), "challenger_set", version_id, reason)
 
 
 def remove_challenger(tx: Transaction, actor: Principal, name: str, version_id: str, *, reason: str = "") -> Deployment:
     """Take a version out of the shadow. Raises NotFound if it is no challenger."""
-    require(actor, Action.DEPLOY)
-    before = get_deployment(tx, name)
+    before = _changeable(tx, actor, name)
     return _keep(tx, actor, before, model.unshadowed(before, version_id), "challenger_removed", version_id, reason)
 
 
@@ -96,8 +94,7 @@ def promote(tx: Transaction, actor: Principal, name: str, version_id: str, *, re
     PerenneError
         If it is no challenger, or its gate is no longer open.
     """
-    require(actor, Action.DEPLOY)
-    before = get_deployment(tx, name)
+    before = _changeable(tx, actor, name)
     model.find_challenger(before, version_id)
     champion, _ = _variant(tx, version_id)
     return _keep(tx, actor, before, model.crowned(before, champion), "promoted", version_id, reason)
@@ -111,8 +108,7 @@ def roll_back(tx: Transaction, actor: Principal, name: str, *, reason: str) -> D
     PerenneError
         If none stands by, or its gate is no longer open.
     """
-    require(actor, Action.DEPLOY)
-    before = get_deployment(tx, name)
+    before = _changeable(tx, actor, name)
     after = model.rolled_back(before)
     _variant(tx, after.champion.version)
     return _keep(tx, actor, before, after, "rolled_back", after.champion.version, reason)
@@ -135,8 +131,7 @@ def stop(
     PerenneError
         If it is stopped already, or the one that is to answer does not exist.
     """
-    require(actor, Action.DEPLOY)
-    before = get_deployment(tx, name)
+    before = _changeable(tx, actor, name)
     told = Stop(mode, reason, SystemClock().now(), actor.name)
     after = model.stopped(before, told, answer)
     return _keep(tx, actor, before, after, "stopped", after.champion.version, reason)
@@ -144,8 +139,7 @@ def stop(
 
 def resume(tx: Transaction, actor: Principal, name: str, *, reason: str = "") -> Deployment:
     """Let the champion answer again. Raises Conflict if the deployment is not stopped or the champion's gate not open."""
-    require(actor, Action.DEPLOY)
-    before = get_deployment(tx, name)
+    before = _changeable(tx, actor, name)
     after = model.resumed(before)
     _variant(tx, after.champion.version)
     return _keep(tx, actor, before, after, "resumed", after.champion.version, reason)
@@ -186,6 +180,12 @@ def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] =
 def stopped(tx: Transaction) -> set[str]:
     """Name the deployments that are stopped."""
     return store.stopped(tx)
+
+
+def _changeable(tx: Transaction, actor: Principal, name: str) -> Deployment:
+    before = get_deployment(tx, name)
+    require(actor, Action.DEPLOY, before.project)
+    return before
 
 
 def _variant(tx: Transaction, version_id: str) -> tuple[Variant, str]:

@@ -162,7 +162,11 @@ class ModelServer:
                     self.problem() or "the release cannot be loaded", code="serve.load", hint="the server's log says more"
                 )
             if time.monotonic() > deadline or self._stopping.is_set():
-                raise Unavailable(f"the model server was not ready within {timeout:g} s", code="serve.not_ready")
+                raise Unavailable(
+                    f"the model server was not ready within {timeout:g} s",
+                    code="serve.not_ready",
+                    hint="its log tells why; `perenne deploy show NAME` what it should serve",
+                )
             time.sleep(0.01)
 
     def flush(self, timeout: float = 60.0) -> None:
@@ -183,7 +187,11 @@ class ModelServer:
                     self._control.send(msgspec.msgpack.encode(Flush(token)))
                 if self._confirmed(token, min(deadline, time.monotonic() + _ASK_AGAIN_SECONDS)):
                     return
-        raise Unavailable(f"the observer did not write its rows within {timeout:g} s", code="serve.flush")
+        raise Unavailable(
+            f"the observer did not write its rows within {timeout:g} s",
+            code="serve.flush",
+            hint="is the disk full, or the machine busy? the log tells",
+        )
 
     def restart_workers(self, timeout: float = 60.0) -> None:
         """Replace the workers one at a time, each once its successor answers. No request is lost.
@@ -285,7 +293,9 @@ class ModelServer:
             if failed or time.monotonic() > deadline or self._stopping.is_set():
                 problem = self.problem() if failed else "it took too long"
                 self._let_go(new)
-                raise Unavailable(f"a new worker is not ready, the old one stays: {problem}", code="serve.restart")
+                raise Unavailable(
+                    f"a new worker is not ready, the old one stays: {problem}", code="serve.restart", hint="its log tells why"
+                )
             self._look_after()
             time.sleep(0.01)
         if old in self._workers:

@@ -28,6 +28,7 @@ from perenne.net.connections import BoundedProtocol, BoundedServer, bounded_conf
 from perenne.net.inbound import Limits, allowed_hosts
 from perenne.net.listening import Listening
 from perenne.net.traced import traced
+from perenne.serving import metrics
 from perenne.serving.application import Application
 from perenne.serving.batching import QUEUE_ROWS, Batcher
 from perenne.serving.counters import Counters, Gauge
@@ -112,7 +113,8 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     where, keyring = options.where, Keyring(Path(options.tokens)) if options.tokens else None
     limits = Limits(hosts=allowed_hosts(where.host, options.port, where.names), body=options.body_bytes)
     doorman = Doorman(keyring.verify, _refuse, options.token_rate) if keyring else None
-    application = traced(Application(build_routes(runtime), runtime, limits, doorman))
+    routes = [*build_routes(runtime), *metrics.routes(runtime)]
+    application = traced(Application(routes, runtime, limits, doorman))
     config = bounded_config(application, where, timeout_graceful_shutdown=GRACE_SECONDS)
     server = _Server(config, runtime, options.drain_seconds)
     loader = _Loader(Path(options.folder), runtime)

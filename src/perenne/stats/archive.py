@@ -90,7 +90,11 @@ def read(data: bytes, kind: type[T]) -> tuple[T, Arrays]:
 
 def unreadable(reason: object) -> Invalid:
     """Return the error for bytes that hold no reference."""
-    return Invalid(f"these bytes are no reference: {reason}", code="reference.unreadable")
+    return Invalid(
+        f"these bytes are no reference: {reason}",
+        code="reference.unreadable",
+        hint="it was damaged, or made by another release of perenne",
+    )
 
 
 def layout_parts(layout: Layout) -> tuple[LayoutMeta, Arrays]:

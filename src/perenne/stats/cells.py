@@ -195,7 +195,11 @@ class Reference:
         for place, feature in enumerate(self.layout.features):
             if feature.name == name:
                 return place
-        raise NotFound(f"the reference has no feature '{name}'", code="reference.feature_not_found")
+        raise NotFound(
+            f"the reference has no feature '{name}'",
+            code="reference.feature_not_found",
+            hint="it knows the columns the version was trained on",
+        )
 
     def feature(self, name: str) -> FeatureCells:
         """Return the cells of a feature."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from perenne.stats import distances
 from perenne.stats.cells import Reference
-from perenne.stats.layout import FIXED, FeatureCells
+from perenne.stats.layout import FIXED, PREDICTION, SCORE, FeatureCells
 from perenne.stats.numeric import NULL, ORDINARY, UNSEEN
 from perenne.stats.profile import Profile
 from perenne.stats.spread import compare
@@ -74,7 +74,7 @@ class DriftVerdict(msgspec.Struct, frozen=True):
     rows, needed_rows : int
         Rows of the window; rows from which on the smallest change that matters can be told from chance.
     features : tuple of FeatureDrift
-        Alarms first, then by the size of their impact.
+        Alarms first; among them inputs before the answers that follow from them, then by the size of their impact.
     """
 
     state: str
@@ -121,10 +121,14 @@ def judge(reference: Reference, window: Profile, *, minimum_rows: int = MINIMUM_
         )
         for place, feature in enumerate(features)
     ]
-    found.sort(key=lambda feature: (_RANK[feature.state], -abs(feature.impact), -feature.js2))
+    found.sort(key=_order)
     too_few = window.rows < minimum_rows or not reference.profile.rows
     state = "too_few" if too_few else min((feature.state for feature in found), key=_RANK.__getitem__, default="ok")
     return DriftVerdict(state, window.rows, max(minimum_rows, needed_rows(len(features), reference.profile.rows)), tuple(found))
+
+
+def _order(feature: FeatureDrift) -> tuple[int, bool, float, float]:
+    return _RANK[feature.state], feature.name in (PREDICTION, SCORE), -abs(feature.impact), -feature.js2
 
 
 def _sentence(feature: FeatureCells, state: str, base: NDArray[np.int64], window: Profile, place: int) -> str:

@@ -110,7 +110,11 @@ class Layout:
         }
         for name, length in lengths.items():
             if length != rows:
-                raise Invalid(f"column '{name}' has {length} rows, the others {rows}", code="profile.length")
+                raise Invalid(
+                    f"column '{name}' has {length} rows, the others {rows}",
+                    code="profile.length",
+                    hint="every column has as many values as there are rows",
+                )
         given = {**columns, **answers(self.task, self.classes, predictions, scores)}
         cells = np.empty((len(self.features), rows), np.uint8)
         standardised = []

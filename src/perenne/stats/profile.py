@@ -264,9 +264,15 @@ def _unshuffle(data: bytes, width: str, shape: tuple[int, ...]) -> NDArray[np.in
 
 def _mismatch(found: str, expected: str) -> Invalid:
     return Invalid(
-        f"the profile was counted in the cells of reference {found[:12]}, not {expected[:12]}", code="profile.reference_mismatch"
+        f"the profile was counted in the cells of reference {found[:12]}, not {expected[:12]}",
+        code="profile.reference_mismatch",
+        hint="count it in the cells of the version that is watched",
     )
 
 
 def _unreadable(reason: str) -> Invalid:
-    return Invalid(f"these bytes are no profile: {reason}", code="profile.unreadable")
+    return Invalid(
+        f"these bytes are no profile: {reason}",
+        code="profile.unreadable",
+        hint="it was damaged, or made by another release of perenne",
+    )

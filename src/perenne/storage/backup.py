@@ -98,7 +98,11 @@ def back_up(database: Database, objects: ObjectStore, target: Path, on_progress:
             beside.replace(target)
         sync_folder(target.parent)
     except OSError as error:
-        raise Unavailable(f"{target.name} cannot be written: {error.strerror}", code="backup.unavailable") from error
+        raise Unavailable(
+            f"{target.name} cannot be written: {error.strerror}",
+            code="backup.unavailable",
+            hint="is there room, and may you write there?",
+        ) from error
     return manifest
 
 
@@ -264,21 +268,33 @@ def _require_empty(database: Database, schema: str) -> None:
 def _fill(database: Database, tx: Transaction, archive: zipfile.ZipFile, manifest: Manifest) -> None:
     tables = tables_of(tx)
     if set(manifest.tables) != {table.name for table in tables}:
-        raise Invalid("the backup has other tables than its schema", code="backup.tables")
+        raise Invalid(
+            "the backup has other tables than its schema",
+            code="backup.tables",
+            hint="it was changed after it was made; take another backup",
+        )
     for table in tables:
         with _member(archive, f"tables/{table.name}.jsonl") as stream:
             for rows in _batches(stream, table):
                 tx.execute(table.insert(), rows)
         count = tx.scalar(sa.select(sa.func.count()).select_from(table))
         if count != manifest.tables[table.name].rows:
-            raise Unavailable(f"table {table.name} has {count} rows after it was filled", code="backup.rows")
+            raise Unavailable(
+                f"table {table.name} has {count} rows after it was filled",
+                code="backup.rows",
+                hint="is anybody else writing to this database? restore into one of its own",
+            )
     database.backend.restarting_keys(tx, tables)
 
 
 def _batches(stream: IO[bytes], table: sa.Table) -> Iterator[list[dict[str, Any]]]:
     names = msgspec.json.decode(stream.readline(MAX_LINE), type=list[str])
     if unknown := set(names) - set(table.columns.keys()):
-        raise Invalid(f"table {table.name} has no column {min(unknown)[:40]}", code="backup.columns")
+        raise Invalid(
+            f"table {table.name} has no column {min(unknown)[:40]}",
+            code="backup.columns",
+            hint="it was changed after it was made; take another backup",
+        )
     batch: list[dict[str, Any]] = []
     for line in stream:
         values = msgspec.json.decode(line, type=list[Any])
@@ -300,18 +316,30 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except FileNotFoundError:
-        raise NotFound(f"there is no file {path.name}", code="backup.not_found") from None
+        raise NotFound(
+            f"there is no file {path.name}", code="backup.not_found", hint="name the file that `perenne backup` wrote"
+        ) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, msgspec.DecodeError, RuntimeError) as error:
-        raise Invalid(f"{path.name} is no backup, or is damaged: {error}", code="backup.damaged") from error
+        raise Invalid(
+            f"{path.name} is no backup, or is damaged: {error}",
+            code="backup.damaged",
+            hint="take another copy of it; `perenne backup FILE --verify` reads it whole",
+        ) from error
     except OSError as error:
-        raise Unavailable(f"{path.name} cannot be read: {error.strerror}", code="backup.unavailable") from error
+        raise Unavailable(
+            f"{path.name} cannot be read: {error.strerror}", code="backup.unavailable", hint="may you read it?"
+        ) from error
 
 
 def _manifest(archive: zipfile.ZipFile) -> Manifest:
     with _member(archive, MANIFEST) as stream:
         manifest = json.decode(stream.read(1 << 20), Manifest, what="backup.json")
     if manifest.format != FORMAT:
-        raise Invalid(f"the backup has format {manifest.format}, not {FORMAT}", code="backup.format")
+        raise Invalid(
+            f"the backup has format {manifest.format}, not {FORMAT}",
+            code="backup.format",
+            hint="restore it with the release of perenne that made it",
+        )
     return manifest
 
 

@@ -177,7 +177,11 @@ def _certificates(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise Invalid(f"AWS_CA_BUNDLE cannot be read: {error.strerror}", code="objects.endpoint") from None
+        raise Invalid(
+            f"AWS_CA_BUNDLE cannot be read: {error.strerror}",
+            code="objects.endpoint",
+            hint="it names a file of certificates in PEM",
+        ) from None
 
 
 def _retries() -> "RetryConfig":

@@ -394,6 +394,12 @@ def get_job(tx: Transaction, identity: str) -> Job | None:
     return None if row is None else read_struct(Job, row)
 
 
+def job_of_key(tx: Transaction, key: str) -> Job | None:
+    """Read the job of an idempotency key."""
+    row = tx.execute(sa.select(*columns).where(table.c.key == key)).one_or_none()
+    return None if row is None else read_struct(Job, row)
+
+
 def jobs(
     tx: Transaction, *, state: str | None = None, kind: str | None = None, before: str | None = None, limit: int = 100
 ) -> list[Job]:

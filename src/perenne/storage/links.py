@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from perenne.storage.names import chosen
 from perenne.storage.schema import metadata, read_struct
 from perenne.storage.transaction import Transaction
 
@@ -78,6 +79,12 @@ def links_from(tx: Transaction, kind: Kind, identity: str) -> list[Link]:
 def links_to(tx: Transaction, kind: Kind, identity: str) -> list[Link]:
     """Return what points to a thing."""
     where = sa.and_(table.c.target_kind == kind, table.c.target == identity)
+    return _read(tx, where)
+
+
+def sources_of(tx: Transaction, source: Kind, target: Kind, identities: Iterable[str]) -> list[Link]:
+    """Return the links from things of one kind to some of another, asked in one statement."""
+    where = sa.and_(table.c.source_kind == source, table.c.target_kind == target, table.c.target.in_(chosen(identities)))
     return _read(tx, where)
 
 

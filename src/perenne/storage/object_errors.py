@@ -19,7 +19,7 @@ def object_key(digest: str) -> str:
     'ab/000'
     """
     if not is_digest(digest):
-        raise Invalid(f"{digest[:100]!r} is not a digest", code="objects.digest")
+        raise Invalid(f"{digest[:100]!r} is not a digest", code="objects.digest", hint="a digest is 64 hexadecimal digits")
     return f"{digest[:2]}/{digest[2:]}"
 
 

@@ -81,7 +81,7 @@ class Postgres(Backend):
         """Commit; PostgreSQL answers the COMMIT of a transaction in which a statement has failed with ROLLBACK, and no error."""
         answer = raw.execute("COMMIT").statusmessage
         if answer != "COMMIT":
-            raise Unavailable("a statement of the change had failed", code="database.undone")
+            raise Unavailable("a statement of the change had failed", code="database.undone", hint="the first error tells why")
 
     def fate(self, token: Any, error: BaseException) -> Fate:
         """Ask the server by the transaction's number, as soon as it answers again."""

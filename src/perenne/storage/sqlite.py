@@ -76,7 +76,11 @@ class Sqlite(Backend):
             work()
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
             if broken is not None:
-                raise Unavailable(f"the new schema would break a reference of table {broken[0]}", code="database.migration")
+                raise Unavailable(
+                    f"the new schema would break a reference of table {broken[0]}",
+                    code="database.migration",
+                    hint="nothing was changed; restore a backup, or ask for help with `perenne debug bundle`",
+                )
         except BaseException:
             connection.exec_driver_sql("ROLLBACK")
             raise

@@ -31,7 +31,9 @@ def cancel(tx: Transaction, identity: str, reason: str) -> Job:
         If there is no such job, or it has ended.
     """
     if len(reason) > MAX_REASON or "\0" in reason:
-        raise Invalid(f"the reason is longer than {MAX_REASON} characters, or holds a NUL", code="job.reason")
+        raise Invalid(
+            f"the reason is longer than {MAX_REASON} characters, or holds a NUL", code="job.reason", hint="write a sentence"
+        )
     job = need_job(tx, identity)
     if job.state == "queued" and jobs.end_queued(tx, job, reason):
         return need_job(tx, identity)

@@ -100,7 +100,11 @@ def trouble(error: BaseException) -> Unavailable | Invalid | None:
 
 
 def _unfit(error: BaseException) -> Invalid:
-    failure = Invalid(f"a value cannot be kept: {reason_of(error)}", code="database.value")
+    failure = Invalid(
+        f"a value cannot be kept: {reason_of(error)}",
+        code="database.value",
+        hint="it is too large, or of a type that the column does not hold",
+    )
     failure.__cause__ = error
     return failure
 

@@ -44,7 +44,7 @@ def put_tree(objects: ObjectStore, folder: Path) -> str:
         If it is no folder, or holds a symbolic link or something that is not a plain file.
     """
     if not folder.is_dir():
-        raise Invalid(f"{folder.name} is not a folder", code="tree.folder")
+        raise Invalid(f"{folder.name} is not a folder", code="tree.folder", hint="name a folder")
     names = sorted(_plain_files(folder))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         digests = pool.map(lambda name: objects.put_file(folder / name), names)
@@ -73,9 +73,17 @@ def get_tree(objects: ObjectStore, digest: str) -> Tree:
     for file in tree.files:
         check_name(file.path)
         if not is_digest(file.digest):
-            raise Invalid("a digest of the tree is malformed", code="tree.digest")
+            raise Invalid(
+                "a digest of the tree is malformed",
+                code="tree.digest",
+                hint="the object is damaged: `perenne doctor --deep` reads every one",
+            )
     if len({file.path for file in tree.files}) < len(tree.files):
-        raise Invalid("a path of the tree stands there twice", code="tree.path")
+        raise Invalid(
+            "a path of the tree stands there twice",
+            code="tree.path",
+            hint="the object is damaged: `perenne doctor --deep` reads every one",
+        )
     return tree
 
 

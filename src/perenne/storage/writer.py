@@ -196,7 +196,7 @@ class GroupWriter:
         change = _Change(work, durable, alone)
         with self._lock:
             if self._closed:
-                raise Unavailable("the database is closed", code="database.closed")
+                raise Unavailable("the database is closed", code="database.closed", hint="open it again")
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="perenne-writer", daemon=True)
                 self._thread.start()

@@ -20,7 +20,13 @@ def runs() -> None:
 @click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, project: str | None, limit: int) -> list[dict[str, Any]]:
-    """List runs, newest first."""
+    """List runs, newest first.
+
+    \b
+    Examples:
+      perenne runs list
+      perenne runs list --project churn --limit 10
+    """
     with workspace.database.read() as tx:
         return [_row(run) for run in service.runs(tx, project, limit=limit)]
 
@@ -29,7 +35,12 @@ def list_(workspace: Workspace, project: str | None, limit: int) -> list[dict[st
 @click.argument("run")
 @click.pass_obj
 def show(workspace: Workspace, run: str) -> Run:
-    """Show one run: parameters, metrics, data, code and environment."""
+    """Show one run: parameters, metrics, data, code and environment.
+
+    \b
+    Examples:
+      perenne runs show 01M8GQSGBA1NHC8Y45EHH2NB3J
+    """
     with workspace.database.read() as tx:
         return service.get_run(tx, run)
 

@@ -52,7 +52,7 @@ class RunWindow(msgspec.Struct, frozen=True, kw_only=True):
     projects : tuple of str
         Those that have runs.
     parameters, metrics : tuple of str
-        The names in these rows, those in most of them first.
+        The names in these rows.
     """
 
     rows: tuple[RunRow, ...]
@@ -117,9 +117,9 @@ def _state(name: str) -> RunState | None:
 
 
 def _names(values: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    """Return the keys, those of most values first, else as they come."""
-    counted: dict[str, int] = {}
+    """Return the keys as they come: those that stand first somewhere before those that stand second."""
+    place: dict[str, int] = {}
     for value in values:
-        for name in value:
-            counted[name] = counted.get(name, 0) + 1
-    return tuple(sorted(counted, key=lambda name: -counted[name]))
+        for position, name in enumerate(value):
+            place[name] = min(position, place.get(name, position))
+    return tuple(sorted(place, key=lambda name: place[name]))

@@ -1,8 +1,8 @@
 """From a snapshot to a packaged, measured model: plan the rows, try candidates, build the winner, evaluate its compiled form.
 
 `planning` decides columns, task and split; `rows` reads them; `fitting` tries one set of parameters; `building` makes the package
-with its monitoring reference; `evaluation` measures what will be served, `slices` in groups; `proposals` writes a project from a
-file of data.
+with its monitoring reference; `evaluation` measures what will be served, `slices` in groups; `reports` reads what was kept of a
+round; `proposals` writes a project from a file of data.
 """
 
 from importlib import import_module
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from perenne.training.model import BoundCheck, Compared, Evaluation, Plan, Recipe, Report, SliceMetric, Trial
     from perenne.training.planning import make_plan
     from perenne.training.proposals import propose
+    from perenne.training.reports import NOT_RECORDED, Told, report_of
 
 _ROOMS = {
     "BoundCheck": "model",
@@ -32,10 +33,14 @@ _ROOMS = {
     "fit_trial": "fitting",
     "make_plan": "planning",
     "propose": "proposals",
+    "NOT_RECORDED": "reports",
+    "Told": "reports",
+    "report_of": "reports",
     "search_metric": "fitting",
 }
 
 __all__ = [
+    "NOT_RECORDED",
     "BoundCheck",
     "Compared",
     "Evaluation",
@@ -43,6 +48,7 @@ __all__ = [
     "Recipe",
     "Report",
     "SliceMetric",
+    "Told",
     "Trial",
     "best_trial",
     "build",
@@ -51,6 +57,7 @@ __all__ = [
     "fit_trial",
     "make_plan",
     "propose",
+    "report_of",
     "search_metric",
 ]
 

@@ -103,7 +103,11 @@ def time_seconds(table: "pa.Table", time: str | None) -> Column | None:
     seconds = data.to_columns(table.select([time]), [Field(time, FieldKind.TIME)])[time]
     empty = np.flatnonzero(np.isnan(seconds))
     if empty.size:
-        raise Invalid(f"column {time!r} has no time in {empty.size} rows, first in row {empty[0] + 1}", code="training.time")
+        raise Invalid(
+            f"column {time!r} has no time in {empty.size} rows, first in row {empty[0] + 1}",
+            code="training.time",
+            hint="fill them in, or name another column as time",
+        )
     return seconds
 
 
@@ -117,7 +121,11 @@ def classes_of(column: "pa.ChunkedArray[Any]", positive: str | None) -> tuple[An
     """
     labels = sorted(column.unique().drop_null().to_pylist(), key=lambda label: (str(type(label)), label))
     if len(labels) < 2:
-        raise Invalid(f"the target has one class only: {str(labels[0])[:60] if labels else 'none'}", code="data.one_class")
+        raise Invalid(
+            f"the target has one class only: {str(labels[0])[:60] if labels else 'none'}",
+            code="data.one_class",
+            hint="take rows of more than one class, or another target",
+        )
     if positive is not None:
         chosen = [label for label in labels if str(label).lower() == str(positive).lower()]
         if not chosen:

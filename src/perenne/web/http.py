@@ -52,11 +52,18 @@ async def get_live(request: Request) -> Response:
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
     import perenne.auth.views
+    import perenne.automation.views
     import perenne.data.views
+    import perenne.monitoring.views
     import perenne.pipelines.views
+    import perenne.registry.views
+    import perenne.serving.views
+    import perenne.web.screens.deployment
     import perenne.web.screens.fleet
     import perenne.web.screens.jobs
     import perenne.web.screens.lineage
+    import perenne.web.screens.model
+    import perenne.web.screens.monitor
     import perenne.web.screens.project
     import perenne.web.screens.runs
     import perenne.web.screens.search
@@ -65,11 +72,18 @@ def screens() -> list[Route]:
 
     return [
         *perenne.auth.views.routes,
+        *perenne.automation.views.routes,
         *perenne.data.views.routes,
+        *perenne.monitoring.views.routes,
+        *perenne.registry.views.routes,
+        *perenne.serving.views.routes,
+        *perenne.web.screens.deployment.routes,
         *perenne.pipelines.views.routes,
         *perenne.web.screens.fleet.routes,
         *perenne.web.screens.jobs.routes,
         *perenne.web.screens.lineage.routes,
+        *perenne.web.screens.model.routes,
+        *perenne.web.screens.monitor.routes,
         *perenne.web.screens.project.routes,
         *perenne.web.screens.runs.routes,
         *perenne.web.screens.search.routes,

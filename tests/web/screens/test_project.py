@@ -128,7 +128,8 @@ def test_production_says_what_is_best_known_of_each_window(workspace: Workspace,
     whole = found["roc_auc"]
     assert (whole.history, whole.sources) == ((0.64, 0.58), ("realised", "estimated"))
     assert whole.starts == (1_000 * HOUR, 1_002 * HOUR)
-    assert whole.now is not None and (whole.now.standing, whole.now.source, whole.now.value) == ("unsure", "estimated", 0.58)
+    assert whole.now is not None, "what labels said counts more than a newer estimate"
+    assert (whole.now.standing, whole.now.source, whole.now.value, whole.now.start) == ("met", "realised", 0.64, 1_000 * HOUR)
     slow, fair = found["latency_p99_ms"].now, found["f1 by plan"].now
     assert slow is not None and (slow.value, slow.standing) == (12.0, "met")
     assert fair is not None and (fair.group, fair.standing) == ("basic", "missed")

@@ -58,7 +58,7 @@ def test_places_are_told_to_administrators_only(workspace: Workspace) -> None:
     assert told.home == str(workspace.settings.home) and told.objects_place
     assert (less.home, less.database_place, less.objects_place) == (None, None, None)
     assert str(workspace.settings.home) not in str(less)
-    assert less.database.startswith(("SQLite", "PostgreSQL")) and less.schema >= "0009" and less.objects == "folder"
+    assert less.database.startswith(("SQLite", "PostgreSQL")) and less.schema >= "0010" and less.objects == "folder"
 
 
 def test_what_others_wrote_has_its_licence() -> None:

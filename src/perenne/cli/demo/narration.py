@@ -23,9 +23,16 @@ def narrate(record: AuditRecord) -> Iterator[tuple[str, str]]:
             yield "review", f"{record.entity_id} rejected by {record.actor}: {record.reason}"
         case "alias", "move":
             yield "deliver", f"{record.entity_id} is now {after}: {record.reason}"
-        case "deployment", "deployed" | "promoted" | "rolled_back" | "stopped" | "resumed" | "challenger_set":
+        case "deployment", "stopped":
+            who = {"previous": "the previous version", "constant": "the constant"}[after["stop"]["mode"]]
+            yield "serve", f"{record.entity_id} stopped, {who} answers: {record.reason}"
+        case "deployment", "deployed" | "promoted" | "rolled_back" | "resumed" | "challenger_set":
             yield "serve", f"{record.entity_id} {verb.replace('_', ' ')}: {record.reason}"
-        case "alert", "firing" | "resolved":
-            yield "monitor", f"alert {verb}: {record.reason}"
+        case "alert", "firing":
+            yield "monitor", f"alert firing: {record.reason}"
+        case "alert", "resolved":
+            yield "monitor", f"alert resolved ({after['rule']} of {after['version']})"
+        case "demo", "fault_injected" | "fault_mended":
+            yield "fault", record.reason
         case "episode", _:
             yield "retrain", f"{verb.replace('_', ' ')}: {record.reason}"

@@ -1,6 +1,7 @@
 """Recorded flights as live traffic: check-ins by HTTP in the order of the day, and what came true posted a day later."""
 
 import http.client
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,52 @@ NOT_INPUTS = ("flight_id", "scheduled", "late")
 
 
 @dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong upstream of the model: from then on a column is sent otherwise.
+
+    Attributes
+    ----------
+    column : str
+        What is sent otherwise.
+    told : str
+        What happens, in words.
+    send : callable
+        Gives the value that is sent of a flight.
+    """
+
+    column: str
+    told: str
+    send: Callable[[dict[str, Any]], Any]
+
+    def of(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return flights as they are sent while the fault lasts."""
+        return [{**row, self.column: self.send(row)} for row in rows]
+
+
+MINUTES = Fault(
+    "departure_hour",
+    "the check-in desks send the time of departure in minutes since midnight, where the model learned from hours",
+    lambda row: row["scheduled"].hour * 60 + row["scheduled"].minute,
+)
+
+
+@dataclass(frozen=True)
 class Answered:
-    """A flight that was asked about, and what became of it."""
+    """A flight that was asked about: who answered, whether its passengers were warned, and whether it was late."""
 
     prediction_id: str
+    version: str
+    variant: str
+    warned: bool
     late: bool
+
+
+class _Output(msgspec.Struct):
+    data: list[Any]
+
+
+class _Answer(msgspec.Struct):
+    outputs: list[_Output]
 
 
 class Caller:
@@ -48,13 +90,20 @@ class Caller:
         text = answer.read()
         if answer.status != 200:
             raise Unavailable(
-                f"the model server answered {answer.status}: {text[:300].decode(errors='replace')}", code="demo.server"
+                f"the model server answered {answer.status}: {text[:300].decode(errors='replace')}",
+                code="demo.server",
+                hint="the folder of the demo has its log, demo.log",
             )
-        identity = answer.headers["x-request-id"]
-        return [Answered(f"{identity}-{number}", bool(row["late"])) for number, row in enumerate(rows)]
+        identity, variant = answer.headers["x-request-id"], answer.headers["x-variant"]
+        version = f"{answer.headers['x-model-name']}@{answer.headers['x-model-version']}"
+        answers = msgspec.json.decode(text, type=_Answer).outputs[0].data
+        return [
+            Answered(f"{identity}-{number}", version, variant, answers[number] in (True, "true"), bool(row["late"]))
+            for number, row in enumerate(rows)
+        ]
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; whoever asks again is connected again."""
         self._connection.close()
 
 
@@ -70,6 +119,11 @@ class Archive:
     ----------
     file : Path
         The Parquet file of flights, in the order of `scheduled`.
+
+    Attributes
+    ----------
+    end : int
+        The midnight after the last flight.
     """
 
     def __init__(self, file: Path) -> None:
@@ -77,6 +131,8 @@ class Archive:
 
         self._connection = duckdb.connect()
         self._connection.execute("create table flight as select * from read_parquet($file)", {"file": str(file)})
+        ((newest,),) = self._connection.execute("select max(epoch(scheduled)) from flight").fetchall()
+        self.end: int = (int(newest) * SECOND // DAY + 1) * DAY
 
     def day(self, start: int) -> list[dict[str, Any]]:
         """Return the flights scheduled in the 24 hours from an instant, in order."""

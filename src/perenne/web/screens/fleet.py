@@ -268,7 +268,7 @@ def _quality(objective: Objective, value: float, source: str, start: int) -> Qua
     return Quality(objective.id, value, objective.limit, margin, source, start)
 
 
-@asks(Action.READ, filters=True)
+@asks(Action.READ, filters=True, returns=FleetView)
 async def get_fleet(request: Request) -> Response:
     """Give the home page; `offset` and `limit` say which deployments, the worst first."""
     offset, limit = whole_number(request, "offset", 0), max(1, min(whole_number(request, "limit", WINDOW), WINDOW))

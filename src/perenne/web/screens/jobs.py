@@ -142,7 +142,7 @@ def _event(item: StoredEvent) -> EventRow:
     return EventRow(item.id, item.name, item.attempts, item.created, item.error or "")
 
 
-@needs(Action.READ)
+@needs(Action.READ, returns=JobsView)
 async def get_jobs(request: Request) -> Response:
     """Give the screen: of jobs in one `state` or of one `kind`, after the id `before`, and one `job` in full."""
     chosen = {name: _text(request, name) for name in ("state", "kind", "before", "job")}

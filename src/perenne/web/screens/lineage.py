@@ -98,7 +98,7 @@ def lineage_view(tx: Transaction, actor: Principal, kind: str, identity: str, *,
         If there is no such thing, or it is of a project that whoever asks does not see, which sounds the same.
     """
     if kind not in set(Kind):
-        raise _unknown(kind, identity)
+        raise _unknown()
     focus = (Kind(kind), identity)
     depth = max(1, min(depth, DEEPEST))
     graph = _Graph(tx, focus)
@@ -107,7 +107,7 @@ def lineage_view(tx: Transaction, actor: Principal, kind: str, identity: str, *,
     named = named_nodes(tx, graph.things)
     visible = {thing: named[thing] for thing in _seen(tx, actor, named)}
     if focus not in visible or not (visible[focus].known or len(graph.things) > 1):
-        raise _unknown(kind, identity)
+        raise _unknown()
     kept = [visible[thing] for thing in graph.things if thing in visible]
     more = () if actor.projects else graph.more
     nodes = (*(found.node for found in kept), *more)
@@ -116,11 +116,9 @@ def lineage_view(tx: Transaction, actor: Principal, kind: str, identity: str, *,
     return Lineage(_key(focus), visible[focus].node.title, nodes, edges, depth, graph.cut)
 
 
-def _unknown(kind: str, identity: str) -> NotFound:
+def _unknown() -> NotFound:
     return NotFound(
-        f"there is no {kind[:30]} {identity[:100]!r}",
-        code="lineage.not_found",
-        hint="start from a version or a snapshot at /lineage",
+        "there is nothing of that name", code="lineage.not_found", hint="start from a version or a snapshot at /lineage"
     )
 
 
@@ -296,7 +294,7 @@ def _alerts(tx: Transaction, ids: Iterable[str]) -> Mapping[str, Named]:
     homes = serving.service.named(tx, {line.deployment for line in lines.values()})
     return {
         line.id: Named(
-            _node(Kind.ALERT, line.id, line.rule, line.summary, _SEVERITIES[line.severity.value]),
+            _node(Kind.ALERT, line.id, line.rule.replace(":", " "), line.summary, _SEVERITIES[line.severity.value]),
             homes[line.deployment].project if line.deployment in homes else "",
         )
         for line in lines.values()
@@ -359,13 +357,13 @@ def _offered(tx: Transaction, kind: Kind, ids: list[str]) -> tuple[Node, ...]:
     return tuple(found.node for found in named.values())
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=LineageStart)
 async def get_start(request: Request) -> Response:
     """Give what lineage can start from."""
     return await answers.view(request, start_view)
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=Lineage)
 async def get_lineage(request: Request) -> Response:
     """Give the graph around a thing, `depth` links deep."""
     kind, identity, depth = request.path_params["kind"], request.path_params["id"], whole_number(request, "depth", DEPTH)

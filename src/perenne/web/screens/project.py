@@ -14,7 +14,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.queries import text, whole_number
 from perenne.auth.roles import Action, sees
 from perenne.core.addresses import address_of
-from perenne.monitoring import BoundState, WindowVerdict
+from perenne.monitoring import AlertLine, BoundState, WindowVerdict
 from perenne.projects import Guardrail, Objective, Person, ProjectRecord, get_project, list_projects, project_names
 from perenne.projects.views import Gap, PlanLine, gaps, policy_words, standing
 from perenne.registry import Dossier, Evidence
@@ -58,12 +58,16 @@ def projects_view(tx: Transaction, actor: Principal, *, wanted: str = "", offset
     shown = names[offset : offset + limit]
     deployments = serving.service.named(tx, shown)
     states = {name: found.state for name, found in monitoring.summary.summaries(tx, shown).items()}
-    return ProjectsView(tuple(_line(record, deployments, states) for record in list_projects(tx, shown)), len(names))
+    alerts = monitoring.summary.open_lines(tx, shown)
+    rows = (
+        _line(record, deployments.get(record.name), states.get(record.name, "none"), alerts)
+        for record in list_projects(tx, shown)
+    )
+    return ProjectsView(tuple(rows), len(names))
 
 
-def _line(record: ProjectRecord, deployments: Mapping[str, Deployment], states: Mapping[str, str]) -> ProjectRow:
-    found = deployments.get(record.name)
-    tone, word = _standing(found, states.get(record.name, "none"))
+def _line(record: ProjectRecord, found: Deployment | None, state: str, alerts: Sequence[AlertLine]) -> ProjectRow:
+    tone, word = _standing(found, state, [line for line in alerts if line.deployment == record.name])
     days = sorted(milestone.due for milestone in record.plan if milestone.ends is not None)
     return ProjectRow(
         name=record.name,
@@ -79,7 +83,7 @@ def _line(record: ProjectRecord, deployments: Mapping[str, Deployment], states: 
     )
 
 
-def _standing(found: Deployment | None, state: str, alerts: Sequence[monitoring.AlertLine] = ()) -> tuple[str, str]:
+def _standing(found: Deployment | None, state: str, alerts: Sequence[AlertLine]) -> tuple[str, str]:
     if found is None:
         return "none", "not in service"
     state = "stopped" if found.stop is not None and state != "alarm" else state
@@ -98,7 +102,7 @@ class AtGate(msgspec.Struct, frozen=True):
 
 
 class InProduction(msgspec.Struct, frozen=True):
-    """How a bound stands in the newest window that says something about it."""
+    """How a bound stands in the newest window that tells it from labels or measurements, or by an estimate if none does."""
 
     start: int
     standing: str
@@ -223,7 +227,7 @@ def _bound(kind: str, bound: Objective | Guardrail, judged: Dossier | None, verd
         limit=bound.limit,
         at_least=bound.at_least is not None,
         gate=_at_gate(f"{kind}: {bound}", judged),
-        now=_in_production(*known[-1]) if known else None,
+        now=_now(known),
         starts=tuple(start for start, _ in known),
         history=tuple(state.figure.value for _, state in known),
         sources=tuple(state.figure.source for _, state in known),
@@ -234,6 +238,12 @@ def _best(kind: str, bound: str, verdict: WindowVerdict) -> BoundState | None:
     """Return what is best known of a bound in a window: from labels if they came."""
     mine = [state for state in verdict.bounds if (state.kind, state.bound) == (kind, bound) and state.figure.value is not None]
     return min(mine, key=lambda state: BETTER_KNOWN.index(state.figure.source), default=None)
+
+
+def _now(known: Sequence[tuple[int, BoundState]]) -> InProduction | None:
+    """Return how a bound stands: by the newest window with labels or measurements, and by an estimate only if there is none."""
+    told = [item for item in known if item[1].figure.source != "estimated"] or known
+    return _in_production(*told[-1]) if told else None
 
 
 def _in_production(start: int, state: BoundState) -> InProduction:
@@ -294,7 +304,7 @@ def project_named(tx: Transaction, path: Mapping[str, str]) -> str:
     return get_project(tx, path["project"]).name
 
 
-@asks(Action.READ, filters=True)
+@asks(Action.READ, filters=True, returns=ProjectsView)
 async def get_projects(request: Request) -> Response:
     """List the projects: `q` is a part of the name, `offset` and `limit` say which."""
     wanted, offset = text(request, "q"), whole_number(request, "offset", 0)
@@ -302,7 +312,7 @@ async def get_projects(request: Request) -> Response:
     return await answers.view(request, lambda tx, actor: projects_view(tx, actor, wanted=wanted, offset=offset, limit=limit))
 
 
-@asks(Action.READ, project=project_named)
+@asks(Action.READ, project=project_named, returns=ProjectView)
 async def get_one_project(request: Request) -> Response:
     """Give the page of a project."""
     return await answers.view(request, lambda tx, actor: project_view(tx, actor, request.path_params["project"]))

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne import data, tracking
+from perenne import data, tracking, training
 from perenne.auth import answers, queries
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
@@ -19,8 +19,7 @@ from perenne.storage.links import Kind, links_to
 from perenne.storage.workspace import Workspace
 from perenne.tracking import Provenance
 from perenne.tracking.views import ROWS, RunFilter, RunRow, RunWindow, compared_runs, row_of, run_window
-from perenne.training import Trial
-from perenne.web.screens.reports import Told, read_report, report_of
+from perenne.training import Told, Trial
 
 
 class RunTrials(msgspec.Struct, frozen=True):
@@ -31,10 +30,9 @@ class RunTrials(msgspec.Struct, frozen=True):
     best: int
 
 
-class RunsView(msgspec.Struct, frozen=True):
+class RunsView(RunWindow, frozen=True, kw_only=True):
     """The list: a window of runs, those that are compared, and what these tried."""
 
-    window: RunWindow
     compared: tuple[RunRow, ...] = ()
     trials: tuple[RunTrials, ...] = ()
 
@@ -76,8 +74,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 def trials_of(workspace: Workspace, actor: Principal, runs: list[str]) -> tuple[RunTrials, ...]:
     """Read what some runs tried, as far as it is known."""
     with workspace.database.read() as tx:
-        digests = {row.id: tracking.report_of(tx, row.id) for row in compared_runs(tx, actor, runs)}
-    told = {run: read_report(workspace.objects, digest).report for run, digest in digests.items()}
+        known = [row.id for row in compared_runs(tx, actor, runs)]
+    told = {run: training.report_of(workspace, run).report for run in known}
     return tuple(RunTrials(run, report.trials, report.best) for run, report in told.items() if report is not None)
 
 
@@ -104,7 +102,7 @@ def project_of_run(tx: Transaction, path: Mapping[str, str]) -> str:
     return tracking.get_run(tx, path["run"]).project
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=RunsView)
 async def get_runs(request: Request) -> Response:
     """Give a window of runs: `?project=&state=&q=` filter it, `compare=A,B` puts some side by side."""
     wanted = RunFilter(*(queries.text(request, name) for name in ("project", "state", "q")))
@@ -112,17 +110,19 @@ async def get_runs(request: Request) -> Response:
     chosen = [name for name in request.query_params.get("compare", "").split(",") if name]
     workspace, actor = request.app.state.workspace, request.state.actor
     trials = await asyncio.to_thread(trials_of, workspace, actor, chosen) if chosen else ()
-    return await answers.view(
-        request,
-        lambda tx, actor: RunsView(run_window(tx, actor, wanted, offset, limit), compared_runs(tx, actor, chosen), trials),
-    )
+
+    def work(tx: Transaction, actor: Principal) -> RunsView:
+        window = run_window(tx, actor, wanted, offset, limit)
+        return RunsView(**msgspec.structs.asdict(window), compared=compared_runs(tx, actor, chosen), trials=trials)
+
+    return await answers.view(request, work)
 
 
-@needs(Action.READ, project=project_of_run)
+@needs(Action.READ, project=project_of_run, returns=RunView)
 async def get_run(request: Request) -> Response:
     """Give one run."""
     run = request.path_params["run"]
-    told = await asyncio.to_thread(report_of, request.app.state.workspace, run)
+    told = await asyncio.to_thread(training.report_of, request.app.state.workspace, run)
     return await answers.view(request, lambda tx, _: run_view(tx, run, told))
 
 

@@ -116,7 +116,7 @@ _KINDS: tuple[Callable[[Transaction, str, Limits], Iterator[Hit]], ...] = (
 )
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=SearchView)
 async def get_hits(request: Request) -> Response:
     """Find what is called like `q`, in whole or in part: at most twenty."""
     wanted = text(request, "q")

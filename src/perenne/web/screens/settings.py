@@ -146,7 +146,7 @@ def vendored() -> tuple[Vendored, ...]:
     return tuple(sorted(rows, key=lambda row: (row.package, row.version)))
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=SettingsView)
 async def get_settings(request: Request) -> Response:
     """Give one tab of the settings: `?tab=` tokens, processes or about."""
     tab = request.query_params.get("tab") or TABS[0]

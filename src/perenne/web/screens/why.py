@@ -183,14 +183,14 @@ def _approvals(found: Why) -> Iterator[Behind]:
         )
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=WhyStart)
 async def get_start(request: Request) -> Response:
     """Give predictions to choose from; `deployment` names the only one to look at."""
     workspace, only = request.app.state.workspace, text(request, "deployment")
     return await answers.view(request, lambda tx, actor: start_view(tx, actor, workspace, only))
 
 
-@needs(Action.READ, filters=True)
+@needs(Action.READ, filters=True, returns=WhyView)
 async def get_why(request: Request) -> Response:
     """Give an explained prediction."""
     prediction, projects = request.path_params["prediction"], request.state.actor.projects

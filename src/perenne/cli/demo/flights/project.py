@@ -12,12 +12,15 @@ project = pn.Project(
     owner="airport-ops",
     scope="Flights from New York's three airports; cancelled flights are out of scope.",
     objectives=[
-        pn.Objective("roc_auc", at_least=0.62),
-        pn.Objective("roc_auc", at_least=0.58, by="origin"),
-        pn.Objective("latency_p99_ms", at_most=50),
+        pn.Objective("roc_auc", at_least=0.58),  # of a single day: storms make days on which everybody is late
+        pn.Objective("roc_auc", at_least=0.5, by="origin"),
+        pn.Objective("latency_p99_ms", at_most=250),
     ],
-    window="7d",  # a week holds every weekday
-    guardrails=[pn.Guardrail("log_loss", at_most=1.0)],
+    window="1d",
+    guardrails=[
+        pn.Guardrail("selection_rate", at_most=0.4),  # who warns everybody warns nobody; known on the day, without a label
+        pn.Guardrail("log_loss", at_most=1.5),
+    ],
 )
 
 
@@ -27,27 +30,16 @@ def flights():
     return DATA
 
 
-SEARCH = [
-    {"kind": "linear"},
-    {"kind": "boosting", "learning_rate": 0.05, "max_iter": 100, "max_leaf_nodes": 8},
-    {"kind": "boosting", "learning_rate": 0.08, "max_iter": 120, "max_leaf_nodes": 31},
-]
-
-
-@project.model(target="late", data=flights, search=SEARCH)
+@project.model(target="late", data=flights, search=[{"C": 0.003}, {"C": 0.1}, {"C": 3.0}])
 def late_model(X, y, params):
-    """Gradient boosting, and a linear model to beat."""
+    """A logistic regression: small, quick, easy to read, and as exposed to what comes in as a model can be."""
     # Imported here, so that reading this file stays quick.
-    from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    kind = params.pop("kind")
-    if kind == "linear":
-        return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(max_iter=1_000))
-    return HistGradientBoostingClassifier(min_samples_leaf=200, early_stopping=False, random_state=0, **params)
+    return make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(max_iter=1_000, **params))
 
 
 project.retrain(
@@ -56,8 +48,8 @@ project.retrain(
     approve_by="airport-ops",
     holdout="14d",
     label_delay="1d",
-    cooldown="14d",
+    cooldown="7d",
     shadow="2d",
     shadow_rows=200,
-    soak="7d",
+    soak="5d",
 )

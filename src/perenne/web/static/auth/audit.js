@@ -10,12 +10,12 @@ const FILTERS = ["actor", "entity", "text"];
 const AGAIN = 400;
 
 const COLUMNS = [
-  { key: "seq", title: "record", width: 70, num: true, cell: (row) => count(row.seq) },
-  { key: "time", title: "when", width: 164, cell: (row) => html`<span class="mono">${when(row.time)}</span>` },
-  { key: "who", title: "who", width: 120, cell: (row) => html`<b>${row.told.who}</b>` },
+  { key: "seq", title: "record", width: 70, grow: 0.2, num: true, cell: (row) => count(row.seq) },
+  { key: "time", title: "when (UTC)", width: 104, grow: 0.4, cell: (row) => html`<span class="mono" title=${when(row.time)}>${when(row.time).slice(5, 16)}</span>` },
+  { key: "who", title: "who", width: 110, grow: 0.6, cell: (row) => html`<b>${row.told.who}</b>` },
   { key: "what", title: "did what", width: 260, grow: 2, cell: (row) => html`<span class="dim">${row.told.did}</span> ${row.told.what}` },
   { key: "more", title: "outcome and reason", width: 200, grow: 2, cell: (row) => html`<span class="dim" title=${row.told.more}>${row.told.more}</span>` },
-  { key: "action", title: "action", width: 150, cell: (row) => html`<code class="small">${row.action}</code>` },
+  { key: "action", title: "action", width: 170, grow: 0.6, cell: (row) => html`<code class="small">${row.action}</code>` },
 ];
 
 export default function AuditScreen({ query }) {
@@ -73,15 +73,15 @@ function RecordPanel({ seq }) {
   <//></aside>`;
 }
 
-/** What changed, field by field; of what was no set of fields before, all there is now. */
+/** What changed, field by field; where there was no set of fields before, all that was kept. */
 function Change({ before, after }) {
   if (before === null && after === null) return null;
   const [old, fresh] = [before, after].map((kept) => (kept === null ? null : JSON.parse(kept)));
   const comparable = isFields(old) && isFields(fresh);
   const fields = isFields(fresh) ? fresh : { value: fresh };
   const names = comparable ? changed(old, fresh) : Object.keys(fields);
-  return html`<h3 class="audit-heading">${comparable ? "What changed" : "As it is since"}</h3>
-    ${old !== null && !comparable ? html`<p class="dim">Before: ${isFields(old) ? "another state" : text(old)}</p>` : null}
+  return html`<h3 class="audit-heading">${comparable ? "What changed" : "Kept with it"}</h3>
+    ${old !== null && !comparable ? html`<p class="dim audit-before">Before: ${isFields(old) ? "another state" : text(old)}</p>` : null}
     ${names.length
       ? html`<dl class="audit-change">${names.map((name) => html`<dt>${name}</dt><dd>${comparable ? html`<del>${text(old[name])}</del> ` : null}<ins>${text(fields[name])}</ins></dd>`)}</dl>`
       : html`<p class="none dim">Nothing did.</p>`}`;

@@ -104,7 +104,7 @@ export function Copy({ text, block = false }) {
       toast("The browser does not allow copying here; select the text instead", "warn");
     }
   };
-  return html`<span class=${`copy${block ? " block" : ""}`}><code>${text}</code><button class="plain" aria-label=${`Copy ${text.slice(0, 60)}`} title="Copy" onClick=${take}><${Icon} name="copy" /></button></span>`;
+  return html`<span class=${`copy${block ? " block" : ""}`}><code tabindex=${block ? 0 : undefined}>${text}</code><button class="plain" aria-label=${`Copy ${text.slice(0, 60)}`} title="Copy" onClick=${take}><${Icon} name="copy" /></button></span>`;
 }
 
 /** One of several views of the same thing; the choice is kept in the query under `name` if one is given. */

@@ -3,14 +3,15 @@ import { html } from "../core/dom.js";
 import { Chip, Facts, Table } from "../core/parts.js";
 import { go, setQuery } from "../core/router.js";
 import { Overlay } from "../core/charts/overlay.js";
-import { count, day, number, percent, plural } from "../core/format.js";
-import { Difference, Flags, Name, Sketch, short, span, values } from "./words.js";
+import { count, number, percent, plural } from "../core/format.js";
+import { Difference, Flags, Name, Sketch, date, short, span, values } from "./words.js";
 
 const WINDOW = 200;
 
 export function Columns({ data, query, stale }) {
   if (!data.columns.length) return html`<p class="none dim">${query.find ? "No column is called so." : "There is no column here."}</p>`;
-  const offset = Number(query.offset) || 0;
+  const asked = Number(query.offset) || 0;
+  const offset = asked < data.total_columns ? asked : 0;
   const wide = 5 + (data.compared ? 1 : 0) + (data.target ? 1 : 0);
   return html`<div class="scroll data-columns" tabindex="0" role="region" aria-label="Columns"><table class="table">
       <thead><tr><th scope="col">column</th><th scope="col">shape</th>${data.compared ? html`<th scope="col">difference</th>` : null}<th scope="col">values</th><th scope="col" class="num">missing</th><th scope="col" class="num">different</th>${data.target ? html`<th scope="col" class="num" title="how much it tells of the target, from 0 to 1">tells of ${data.target}</th>` : null}</tr></thead>
@@ -52,7 +53,7 @@ function Detail({ column, data }) {
   return html`<div class="data-open">
     <div>
       ${data.column.name.length > 40 ? html`<p><${Name} text=${column.name} full=${true} /></p>` : null}
-      ${overlay ? html`<${Overlay} ...${overlay} labels=${labels} label=${`histogram of ${column.name.slice(0, 60)}`} edge=${time ? day : undefined} />` : html`<p class="dim">There is no value to draw${data.compared ? ", or the two cannot share a scale" : ""}.</p>`}
+      ${overlay ? html`<${Overlay} ...${overlay} labels=${labels} label=${`histogram of ${column.name.slice(0, 60)}`} edge=${time ? date : undefined} />` : html`<p class="dim">There is no value to draw${data.compared ? ", or the two cannot share a scale" : ""}.</p>`}
       ${overlay && data.compared && !overlay.exact ? html`<p class="small faint">Both in the same cells; within the cells of its own histogram a value is taken as spread evenly.</p>` : null}
       ${overlay?.edges ? html`<p class="small faint">Every cell is drawn as wide as the next, whatever it spans; the tails beyond the 1st and the 99th percentile are one cell each.</p>` : null}
     </div>

@@ -77,7 +77,7 @@ function Drift({ why }) {
   const [tone, word] = drift ? DRIFT[drift.state] || ["none", drift.state] : ["none", "not judged yet"];
   return html`<${Card} title="Drift at that minute" tools=${html`<a class="small" href=${`/monitor/${encodeURIComponent(why.deployment)}`}>monitor</a>`}>
     <p><${State} tone=${tone} word=${word} /></p>
-    ${drift ? html`<p class="dim small">${plural(drift.rows, "row")}, ${when(drift.start)} to ${when(drift.end)}</p>${drift.causes.map((cause) => html`<p>${cause}</p>`)}` : null}
+    ${drift ? html`<p class="dim small">${plural(drift.rows, "row")}, ${when(drift.start)} to ${when(drift.end)}</p>${drift.causes.map((cause) => html`<p>${cause.replace(/^@score/, "the score").replace(/^@prediction/, "the answer")}</p>`)}` : null}
   <//>`;
 }
 

@@ -48,16 +48,16 @@ const Asked = ({ title, bounds, judged, none }) => html`<${Card} flush title=${t
 const BOUNDS = [
   { key: "id", title: "metric", cell: (row) => html`<b>${row.metric}</b>${row.by ? html` <span class="dim">in every ${row.by}</span>` : null}` },
   { key: "limit", width: 84, title: "target", num: true, cell: (row) => `${row.at_least ? "≥" : "≤"} ${withUnit(row.metric, row.limit)}` },
-  { key: "gate", width: 120, title: "at the gate", num: true, cell: (row) => figure(row, row.gate) },
+  { key: "gate", width: 120, title: "at the gate", num: true, cell: (row) => figure(row, row.gate, row.gate && VERDICTS[row.gate.verdict][0]) },
   { key: "verdict", width: 120, title: "", cell: (row) => (row.gate ? word(VERDICTS[row.gate.verdict], row.gate.detail) : html`<span class="faint">measured in service only</span>`) },
-  { key: "now", width: 120, title: "in production", num: true, cell: (row) => figure(row, row.now) },
+  { key: "now", width: 120, title: "in production", num: true, cell: (row) => figure(row, row.now, row.now && STANDINGS[row.now.standing][0]) },
   { key: "standing", width: 150, title: "", cell: now },
   { key: "history", width: 100, title: "windows", cell: history },
 ];
 
-function figure(row, known) {
+function figure(row, known, tone) {
   if (!known || known.value === null) return "–";
-  return html`<span class="project-figure">${withUnit(row.metric, known.value)}<${Bound} limit=${row.limit} value=${known.value} low=${known.low} high=${known.high} atLeast=${row.at_least} /></span>`;
+  return html`<span class="project-figure">${withUnit(row.metric, known.value)}<${Bound} limit=${row.limit} value=${known.value} low=${known.low} high=${known.high} atLeast=${row.at_least} tone=${tone} /></span>`;
 }
 
 const word = ([tone, text], title) => html`<${State} tone=${tone} word=${text} title=${title || undefined} />`;
@@ -66,7 +66,7 @@ function now(row) {
   if (!row.now) return html`<span class="faint">no window tells it</span>`;
   const { standing, source, group, start, rows } = row.now;
   const title = `${source} on ${count(rows)} in the window from ${when(start)}${group ? `, worst in ${group}` : ""}`;
-  return html`<span class="two" title=${title}><span>${word(STANDINGS[standing])}</span><small>${source}${group ? `, worst: ${group}` : ""}</small></span>`;
+  return html`<span class="two" title=${title}><span>${word(STANDINGS[standing])}</span><small>${source}${group ? `, worst: ${group}` : ""}, ${day(start).slice(5)}</small></span>`;
 }
 
 function history(row) {
@@ -102,7 +102,7 @@ const PLAN_COLUMNS = [
 function proof(row) {
   if (row.reached) {
     const { thing, by, time, record } = row.reached;
-    return html`<span class="two"><span>${thing.length > 24 ? `${thing.slice(0, 12)}…` : thing}, ${day(time)}</span><small>by ${by}, <a href=${`/audit?record=${record}`}>record ${count(record)}</a></small></span>`;
+    return html`<span class="two"><span>${thing.length > 24 ? `${thing.slice(0, 12)}…` : thing}, ${day(time)}</span><small>by ${by.startsWith("policy:") ? "the loop" : by}, <a href=${`/audit?record=${record}`}>record ${count(record)}</a></small></span>`;
   }
   return html`<span class="faint">${row.evidence ? `when ${PROOFS[row.evidence] || row.evidence}` : "names nothing that could prove it"}</span>`;
 }

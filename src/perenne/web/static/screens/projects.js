@@ -20,7 +20,7 @@ export default function ProjectsScreen({ query }) {
   const none = wanted
     ? html`<${Empty} title="No project is called so" />`
     : html`<${Empty} title="There is no project yet" note="A project states what a model is for, what it must reach, and who answers for it." command="perenne init --data FILE --target COLUMN" />`;
-  return html`<${Screen} title="Projects">
+  return html`<${Screen} title="Projects" wide>
     ${() => html`<${Card} flush className="fill">
       <div class="toolbar"><${Filter} value=${wanted} placeholder="Part of a name" label="Filter by name" /></div>
       <${Grid} label="Projects" noun="project" columns=${COLUMNS} source=${`/api/view/project${wanted ? `?q=${encodeURIComponent(wanted)}` : ""}`}

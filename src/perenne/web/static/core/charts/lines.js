@@ -28,8 +28,9 @@ export function Lines({ x, series, height = 200, time = false, yFormat = (value)
   useEffect(() => {
     if (!x.length) return undefined;
     const plot = draw(box.current, { x, series, height, time, yFormat, marks, limits, onPick });
-    const observer = new ResizeObserver(() => plot.setSize({ width: Math.max(160, box.current.clientWidth), height }));
-    observer.observe(box.current);
+    const frame = box.current;
+    const observer = new ResizeObserver(() => plot.setSize({ width: Math.max(160, frame.clientWidth), height }));
+    observer.observe(frame);
     return () => {
       observer.disconnect();
       plot.destroy();

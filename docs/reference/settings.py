@@ -1,0 +1,67 @@
+"""The page of settings: every environment variable, what it means, and what holds without it."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from docs.reference.markdown import code, escape, table
+
+from perenne.core.config import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+HEAD = """# Settings
+
+Every process is told its settings by environment variables, and needs no file. Options of the command line go before them.
+What the columns on the right mean for a team is on the pages about [storage](../storage.md), [objects](../objects.md),
+[governance](../governance.md#listening-elsewhere), [monitoring](../monitoring.md#alerts) and [operations](../operations.md).
+"""
+
+OTHERS = {
+    "PERENNE_CACHE": ("where objects of a bucket are kept as they are read", "~/.cache/perenne/objects"),
+    "PERENNE_CACHE_GIB": ("how much of them is kept, in GiB", "10"),
+    "PERENNE_ALERT_WEBHOOK": ("https address to which alerts are posted", "the log only"),
+    "PERENNE_ALERT_SECRET": ("with what these posts are signed (HMAC-SHA256)", "no signature"),
+    "PERENNE_ALERT_ALLOW": ("`host:port`, with commas between, that may be private or plain http", "none"),
+    "PERENNE_LOG": ("`json` or `text`", "text on a terminal, JSON elsewhere"),
+    "PERENNE_LOG_LEVEL": ("`debug`, `info`, `warning` or `error`", "info"),
+    "PERENNE_LOG_FILE": ("a file that gets the JSON lines as well", "none"),
+    "PERENNE_ACCESS_LOG": ("requests that are logged: `all`, `problems` or `off`", "problems"),
+    "PERENNE_TRACES": ("`on` or `off`; see [traces](../operations.md#traces)", "as the standard variables say"),
+    "PERENNE_TOKEN": ("a token of one's own, for programs; no command takes it as an option", "none"),
+    "PERENNE_DEBUG": ("show the traceback of an unexpected error", "one line"),
+}
+"""Variables that are read where they are used; `tests/docs/test_site.py` holds this list against the code."""
+
+
+def page() -> str:
+    """Write the page."""
+    rows = [*settings(), *((code(name), *words) for name, words in OTHERS.items())]
+    return f"{HEAD}\n{table(['variable', 'what', 'if not set'], rows)}"
+
+
+def settings() -> Iterator[tuple[str, str, str]]:
+    """Go through the fields of `Settings`."""
+    words, defaults = _attributes(), load_settings(Path("/project"), {})
+    for field in msgspec.structs.fields(Settings):
+        default = getattr(defaults, field.name)
+        shown = "" if default in ("", ()) else str(default).replace("/project/", "…/")
+        yield code(f"PERENNE_{field.name.upper()}"), escape(words[field.name]), code(shown) or "none"
+
+
+def _attributes() -> dict[str, str]:
+    text = inspect.getdoc(Settings) or ""
+    body = text.partition("Attributes\n----------\n")[2]
+    found: dict[str, str] = {}
+    for match in re.finditer(r"^(\w[\w, ]*) : .*\n((?:[ ]+.*\n?)+)", body, re.MULTILINE):
+        for name in match[1].split(", "):
+            found[name] = " ".join(match[2].split())
+    return found
+
+
+def variables() -> set[str]:
+    """Return the names of all variables that the code reads, but those whose name only a shell or test makes up."""
+    texts = (path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    return {name for text in texts for name in re.findall(r"\"(PERENNE_[A-Z]+(?:_[A-Z]+)*)\"", text)}

@@ -1,0 +1,290 @@
+"""The payloads of the episodes' screens: all of them with the policies behind, and one with everything that decided it."""
+
+from collections.abc import Mapping
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from perenne import monitoring, registry
+from perenne.auth import answers
+from perenne.auth.access import needs
+from perenne.auth.principals import Principal
+from perenne.auth.queries import text
+from perenne.auth.roles import Action, allowed, sees
+from perenne.automation import episodes, store
+from perenne.automation.advancing import job_key
+from perenne.automation.model import Episode, EpisodeState, Step, TriggerLine
+from perenne.automation.path import Path, path_of, state_word
+from perenne.automation.wording import policy_words, trigger_words
+from perenne.core.paging import Page, page_of
+from perenne.monitoring import Alert, BoundState
+from perenne.projects import ProjectRecord, RetrainPolicy, get_project, list_projects, project_names
+from perenne.registry import Decision, Dossier, Evidence, GateState
+from perenne.storage import jobs
+from perenne.storage.links import Kind, links_from
+from perenne.storage.transaction import Transaction
+
+SHOWN_POLICIES = 200
+TONES = {
+    EpisodeState.SETTLED: "ok",
+    EpisodeState.AWAITING_APPROVAL: "warn",
+    EpisodeState.REJECTED: "none",
+    EpisodeState.EXPIRED: "none",
+    EpisodeState.ROLLED_BACK: "crit",
+    EpisodeState.FAILED: "crit",
+}
+
+
+class EpisodeRow(msgspec.Struct, frozen=True):
+    """An episode in a line; `tone` and `word` show its state."""
+
+    id: str
+    project: str
+    state: str
+    word: str
+    tone: str
+    trigger: str
+    cause: str
+    champion: str
+    challenger: str
+    note: str
+    opened: int
+    entered: int
+    open: bool
+
+
+class PolicyRow(msgspec.Struct, frozen=True):
+    """A project's retraining policy in sentences, and its newest episode; `rests_until` while it rests."""
+
+    project: str
+    sentences: tuple[str, ...]
+    newest: EpisodeRow | None
+    rests_until: int | None
+    may_trigger: bool
+
+
+class PoliciesView(msgspec.Struct, frozen=True):
+    """A window of the episodes, newest first, and the policies by project."""
+
+    rows: tuple[EpisodeRow, ...]
+    total: int
+    offset: int
+    limit: int
+    open: int
+    policies: tuple[PolicyRow, ...]
+    more_policies: int
+
+
+class JobLine(msgspec.Struct, frozen=True):
+    """The job that trains the challenger: how far it is."""
+
+    id: str
+    state: str
+    attempt: int
+    attempts_allowed: int
+    progress: float | None
+    message: str | None
+    error: str | None
+
+
+class CauseAlert(msgspec.Struct, frozen=True):
+    """An alert that opened the episode or joined it; `window` is the start of the window in which it was found."""
+
+    id: str
+    deployment: str
+    version: str
+    rule: str
+    severity: str
+    state: str
+    summary: str
+    window: int
+
+
+class GateView(msgspec.Struct, frozen=True):
+    """What is known of the challenger: the gate, its reasons, every fact, every decision; `approve_by` is who is asked."""
+
+    state: str
+    reasons: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    required: tuple[str, ...]
+    decisions: tuple[Decision, ...]
+    approve_by: str
+    may_decide: bool
+
+
+class ShadowView(msgspec.Struct, frozen=True):
+    """What the challenger answered unseen, and what the policy asks for; `agreement` is with the champion."""
+
+    rows: int
+    errors: int
+    agreement: float | None
+    needed_rows: int
+    length: int
+
+
+class SoakView(msgspec.Struct, frozen=True):
+    """How long a promoted version is watched, and how objectives and guardrails stand in its newest window."""
+
+    length: int
+    window: int | None
+    rows: int
+    bounds: tuple[BoundState, ...]
+
+
+class EpisodeView(msgspec.Struct, frozen=True, kw_only=True):
+    """An episode with all that moved it; what is not known yet is None."""
+
+    episode: EpisodeRow
+    generation: int
+    due: int | None
+    rest_until: int
+    rejections: int
+    path: Path
+    steps: tuple[Step, ...]
+    triggers: tuple[TriggerLine, ...]
+    alerts: tuple[CauseAlert, ...]
+    policy: tuple[str, ...]
+    job: JobLine | None
+    run: str
+    comparison: Evidence | None
+    gate: GateView | None
+    shadow: ShadowView | None
+    soak: SoakView | None
+
+
+def policies_view(tx: Transaction, actor: Principal, page: Page, *, now: int, state: str = "", project: str = "") -> PoliciesView:
+    """Show a window of the episodes and the policies of the projects the actor sees.
+
+    Raises
+    ------
+    Invalid
+        If there is no such state.
+    """
+    names = [name for name in project_names(tx, with_policy=True) if sees(actor, name) and project in ("", name)]
+    only = [project] if project and sees(actor, project) else list(actor.projects) or None if not project else []
+    rows, total = episodes.episode_page(tx, page, state=state, projects=only)
+    _, opened = episodes.episode_page(tx, Page(0, 1), state="open", projects=only)
+    shown = names[:SHOWN_POLICIES]
+    newest = store.newest_of(tx, shown)
+    may = allowed(actor, Action.EDIT_PROJECT)
+    policies = tuple(_policy(record, newest.get(record.name), now, may=may) for record in list_projects(tx, shown))
+    return PoliciesView(tuple(map(episode_row, rows)), total, page.offset, page.limit, opened, policies, len(names) - len(shown))
+
+
+def _policy(record: ProjectRecord, newest: Episode | None, now: int, *, may: bool) -> PolicyRow:
+    assert record.policy is not None
+    rests = newest.rest_until if newest is not None and not newest.open and newest.rest_until > now else None
+    free = newest is None or not newest.open
+    return PolicyRow(
+        record.name,
+        policy_words(record.policy),
+        None if newest is None else episode_row(newest),
+        rests,
+        may and free and not rests,
+    )
+
+
+def episode_row(item: Episode) -> EpisodeRow:
+    """Put an episode into a line."""
+    return EpisodeRow(
+        item.id, item.project, item.state.value, state_word(item.state), TONES.get(item.state, "info"),
+        trigger_words(item.trigger), item.cause, item.champion, item.challenger, item.note, item.opened, item.entered, item.open,
+    )  # fmt: skip
+
+
+def episode_view(tx: Transaction, actor: Principal, identity: str) -> EpisodeView:
+    """Show one episode. Raises NotFound."""
+    item = episodes.get_episode(tx, identity)
+    policy = get_project(tx, item.project).policy or RetrainPolicy()
+    steps = tuple(episodes.history(tx, identity))
+    found = registry.dossier(tx, item.challenger) if item.challenger else None
+    reached = {step.after for step in steps}
+    return EpisodeView(
+        episode=episode_row(item),
+        generation=item.generation,
+        due=item.due,
+        rest_until=item.rest_until,
+        rejections=item.rejections,
+        path=path_of(item, steps),
+        steps=steps,
+        triggers=tuple(store.triggers_of(tx, identity)),
+        alerts=_alerts(tx, identity),
+        policy=policy_words(policy),
+        job=_job(tx, item),
+        run=found.version.run if found else "",
+        comparison=_comparison(found),
+        gate=None if found is None else _gate(actor, found),
+        shadow=_shadow(tx, item, policy) if EpisodeState.SHADOW in reached else None,
+        soak=_soak(tx, item, policy) if EpisodeState.SOAKING in reached else None,
+    )
+
+
+def _alerts(tx: Transaction, identity: str) -> tuple[CauseAlert, ...]:
+    blamed = [link.target for link in links_from(tx, Kind.EPISODE, identity) if link.target_kind == Kind.ALERT]
+    return tuple(map(_alert, monitoring.summary.alerts_of(tx, blamed))) if blamed else ()
+
+
+def _alert(item: Alert) -> CauseAlert:
+    return CauseAlert(
+        item.id, item.deployment, item.version, item.rule, item.severity.value, item.state.value, item.summary, item.latest
+    )
+
+
+def _job(tx: Transaction, item: Episode) -> JobLine | None:
+    job = jobs.job_of_key(tx, job_key(item))
+    if job is None:
+        return None
+    return JobLine(job.id, job.state, job.attempt, job.attempts_allowed, job.share, job.message, job.error)
+
+
+def _comparison(found: Dossier | None) -> Evidence | None:
+    compared = [item for item in found.evidence if item.check.startswith("compare:")] if found else []
+    return compared[-1] if compared else None
+
+
+def _gate(actor: Principal, found: Dossier) -> GateView:
+    policy = found.version.policy
+    may = allowed(actor, Action.APPROVE_BUSINESS) and found.gate.state is GateState.WAITING
+    return GateView(
+        found.gate.state.value, found.gate.reasons, found.evidence, policy.required, found.decisions, policy.approve_by, may
+    )
+
+
+def _shadow(tx: Transaction, item: Episode, policy: RetrainPolicy) -> ShadowView:
+    seen = monitoring.tallies.shadow_report(tx, item.project, item.challenger)
+    return ShadowView(seen.rows, seen.errors, seen.agreement, policy.shadow_rows, policy.shadow)
+
+
+def _soak(tx: Transaction, item: Episode, policy: RetrainPolicy) -> SoakView:
+    found = monitoring.summary.summaries(tx, [item.project]).get(item.project)
+    newest = found.newest if found else None
+    if newest is None or newest.version != item.challenger:
+        return SoakView(policy.soak, None, 0, ())
+    return SoakView(policy.soak, newest.window_start, newest.rows, newest.bounds)
+
+
+def project_of_episode(tx: Transaction, path: Mapping[str, str]) -> str:
+    """Find the project of an episode."""
+    return episodes.get_episode(tx, path["episode"]).project
+
+
+@needs(Action.READ, filters=True, returns=PoliciesView)
+async def get_policies(request: Request) -> Response:
+    """Show the episodes, of one `state` or `project` if named, and the policies."""
+    page, now = page_of(request.query_params), request.app.state.workspace.clock.now()
+    state, project = text(request, "state"), text(request, "project")
+    return await answers.view(request, lambda tx, actor: policies_view(tx, actor, page, now=now, state=state, project=project))
+
+
+@needs(Action.READ, project=project_of_episode, returns=EpisodeView)
+async def get_episode(request: Request) -> Response:
+    """Show an episode."""
+    return await answers.view(request, lambda tx, actor: episode_view(tx, actor, request.path_params["episode"]))
+
+
+routes = [
+    Route("/api/view/policy", get_policies, methods=["GET"]),
+    Route("/api/view/policy/{episode}", get_episode, methods=["GET"]),
+]

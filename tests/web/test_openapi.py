@@ -1,0 +1,62 @@
+"""What a lived-in installation answers has the shape that the description of the API says."""
+
+import re
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from tests.web.conftest import World
+
+from perenne.app.control import control_routes
+from perenne.app.openapi import describe, described
+from perenne.auth.access import declared
+from perenne.core import json
+
+ROUTES = control_routes()
+READ = [route for route in described(ROUTES) if "GET" in (route.methods or ()) and route.path != "/api/live"]
+
+
+@pytest.fixture(scope="module")
+def names(world: World) -> dict[str, str]:
+    """Return something that is there for each parameter of a path."""
+
+    def get(path: str) -> Any:
+        return httpx.get(world.url + path).raise_for_status().json()
+
+    version = get("/api/model/churn")[0]
+    flow = get("/api/view/pipeline")["rows"][0]
+    return {
+        "deployment": "churn",
+        "model": "churn",
+        "project": "churn",
+        "version": version["id"],
+        "run": version["run"],
+        "flow": flow["id"],
+        "snapshot": version["snapshot"],
+        "episode": get("/api/policy/churn/episodes")[0]["id"],
+        "prediction": world.prediction,
+        "dataset": get("/api/view/data")["rows"][0]["name"],
+        "job": get("/api/jobs")[0]["id"],
+        "seq": "1",
+        "kind": "version",
+        "id": version["id"],
+    }
+
+
+@pytest.mark.parametrize("path", [route.path for route in READ])
+def test_an_answer_is_what_is_declared(path: str, world: World, names: dict[str, str]) -> None:
+    chosen = {**names, "run": names["flow"]} if "/pipeline/" in path else names
+    answer = httpx.get(world.url + re.sub(r"\{(\w+)(?::\w+)?\}", lambda part: chosen[part[1]], path))
+    assert answer.status_code == 200, answer.text
+    (route,) = (route for route in READ if route.path == path)
+    declares = declared(route.endpoint)
+    assert declares is not None
+    if declares.returns is not None:
+        msgspec.json.decode(answer.content, type=declares.returns)
+
+
+def test_the_description_is_served_as_it_is_made(world: World) -> None:
+    answer = httpx.get(f"{world.url}/api/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == msgspec.json.decode(json.encode(describe(ROUTES)))

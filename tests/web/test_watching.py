@@ -1,0 +1,138 @@
+"""What runs and how it is watched, in a real browser: deployments, monitors, alerts, episodes."""
+
+import re
+
+from playwright.sync_api import expect
+from tests.web.conftest import Browse, Inspect, World
+
+from perenne.automation import list_episodes
+from perenne.serving import ModelServer
+from perenne.telemetry.heartbeats import Heartbeat
+
+
+def test_the_deployments(browse: Browse, inspect: Inspect) -> None:
+    page = browse("/deploy")
+    expect(page.get_by_role("heading", name="Deployments", exact=True)).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("churn"))).to_contain_text("churn@1")
+    inspect(page, "deployments")
+    page.get_by_role("link", name=re.compile("churn")).first.click()
+    expect(page).to_have_url(re.compile("/deploy/churn$"))
+
+
+def test_a_deployment_with_its_traffic_and_how_to_call_it(browse: Browse, inspect: Inspect) -> None:
+    page = browse("/deploy/churn")
+    expect(page.get_by_role("table", name=None).first).to_contain_text("answers people")
+    expect(page.get_by_role("img", name=re.compile("Latency by window"))).to_be_visible()
+    expect(page.get_by_text("objective: at most 250 ms")).to_be_visible()
+    expect(page.get_by_text("No model server of this deployment runs")).to_be_visible()
+    expect(page.locator(".copy.block code")).to_contain_text('"monthly_fee"')
+    page.get_by_role("tab", name="Python").click()
+    expect(page).to_have_url(re.compile("call=python"))
+    expect(page.locator(".copy.block code")).to_contain_text("urllib.request")
+    expect(page.get_by_text("put in service")).to_be_visible()
+    inspect(page, "deployment")
+
+
+def test_a_running_model_server_gives_live_figures(browse: Browse, inspect: Inspect, world: World) -> None:
+    settings = world.workspace.settings
+    with (
+        ModelServer(settings.releases / "churn", settings.logs, settings.spool, port=0) as server,
+        Heartbeat(settings.home, "model-server", "churn", server.url, server.state),
+    ):
+        server.wait_ready()
+        page = browse("/deploy/churn")
+        row = page.get_by_role("row").filter(has_text=server.url)
+        expect(row).to_contain_text("alive")
+        expect(page.locator(".copy.block code")).to_contain_text(server.url)
+        body = {"dataframe_records": [{"plan": "pro", "monthly_fee": 20.0, "calls": 3, "tenure_months": 9}]}
+        assert page.request.post(f"{server.url}/invocations", data=body).status == 200
+        expect(row).to_contain_text("1 answered")
+        inspect(page, "deployment-live")
+
+
+def test_a_person_stops_a_deployment_and_lets_it_go_on(browse: Browse, inspect: Inspect) -> None:
+    page = browse("/deploy/churn")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_role("textbox").fill("odd answers since the new prices")
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("region", name="Stopped")).to_contain_text("odd answers since the new prices")
+    inspect(page, "deployment-stopped")
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("region", name="Stopped")).to_have_count(0)
+    expect(page.get_by_role("region", name="History").get_by_role("listitem").first).to_contain_text("resumed")
+
+
+def test_monitors_and_a_monitor(browse: Browse, inspect: Inspect) -> None:
+    page = browse("/monitor")
+    expect(page.get_by_role("row", name=re.compile("churn"))).to_contain_text("monthly_fee")
+    inspect(page, "monitors")
+    page.get_by_role("link", name=re.compile("churn")).first.click()
+    expect(page.get_by_role("heading", name="Drift by feature")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("roc_auc by window"))).to_be_visible()
+    expect(page.get_by_text("realised, from labels").first).to_be_visible()
+    expect(page.get_by_text("estimated, from scores alone").first).to_be_visible()
+    expect(page.get_by_role("heading", name="monthly_fee")).to_be_visible()
+    inspect(page, "monitor")
+
+
+def test_another_window_and_another_feature_have_an_address(browse: Browse) -> None:
+    page = browse("/monitor/churn")
+    page.get_by_label("Window", exact=True).select_option(index=12)
+    expect(page).to_have_url(re.compile(r"window=\d+"))
+    expect(page.get_by_role("heading", name="Window from 2026-03-05 00:00 UTC")).to_be_visible()
+    page.get_by_label("Feature", exact=True).select_option("calls")
+    expect(page).to_have_url(re.compile("feature=calls"))
+    expect(page.get_by_role("heading", name="calls")).to_be_visible()
+
+
+def test_alerts_are_answered_in_place(browse: Browse, inspect: Inspect, world: World) -> None:
+    page = browse("/alert")
+    drift = page.get_by_role("article", name="drift of churn")
+    expect(drift).to_contain_text("median")
+    expect(drift.get_by_role("link", name="the retraining it led to")).to_be_visible()
+    inspect(page, "alerts")
+    drift.get_by_role("button", name="Acknowledge").click()
+    expect(drift).to_contain_text("is on it")
+    drift.get_by_label("For how long").select_option("1d")
+    drift.get_by_role("button", name="Silence").click()
+    page.get_by_role("textbox").fill("the price list changed")
+    page.get_by_role("dialog").get_by_role("button", name="Silence").click()
+    expect(drift).to_contain_text("silent until 2026-03-19")
+    page.get_by_label("State").select_option("ended")
+    expect(page.get_by_text("No alert is like that")).to_be_visible()
+
+
+def test_episodes_and_policies(browse: Browse, inspect: Inspect) -> None:
+    page = browse("/policy")
+    expect(page.get_by_role("row", name=re.compile("awaiting approval"))).to_contain_text("churn@3")
+    expect(page.get_by_text("crm-leads must approve it.")).to_be_visible()
+    inspect(page, "policies")
+    page.get_by_label("State").select_option("rejected")
+    expect(page.get_by_role("row", name=re.compile("churn@2"))).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("awaiting approval"))).to_have_count(0)
+
+
+def test_a_rejected_episode_shows_where_it_left_the_line(browse: Browse, inspect: Inspect, world: World) -> None:
+    with world.workspace.database.read() as tx:
+        rejected = next(item for item in list_episodes(tx, "churn") if item.state == "rejected")
+    page = browse(f"/policy/{rejected.id}")
+    expect(page.locator(".states-branch")).to_contain_text("rejected")
+    expect(page.get_by_role("link", name=re.compile("Alert: drift"))).to_be_visible()
+    inspect(page, "episode-rejected")
+
+
+def test_a_person_approves_and_the_page_follows(browse: Browse, inspect: Inspect, world: World) -> None:
+    with world.workspace.database.read() as tx:
+        waiting = next(item for item in list_episodes(tx, "churn") if item.open)
+    page = browse(f"/policy/{waiting.id}")
+    expect(page.locator("[aria-current=step]")).to_contain_text("awaiting approval")
+    expect(page.get_by_text("better", exact=True).first).to_be_visible()
+    inspect(page, "episode")
+    page.get_by_role("button", name="Approve").click()
+    page.get_by_role("textbox").fill("the new price list is in it")
+    page.get_by_role("dialog").get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("the new price list is in it")).to_be_visible()
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
