@@ -22,7 +22,15 @@ def page() -> str:
     parts = [HEAD]
     for name in sorted(names, key=str.lower):
         parts += _described(f"pn.{name}", getattr(perenne, name))
-    return "\n".join([*parts, "## The retraining policy\n", "What `project.retrain(…)` takes.\n", *_text(RetrainPolicy.of)])
+    return "\n".join(
+        [
+            *parts,
+            "## The retraining policy\n",
+            "What `project.retrain(…)` takes.\n",
+            *_text(RetrainPolicy),
+            *_text(RetrainPolicy.of),
+        ]
+    )
 
 
 def _described(path: str, thing: Any, level: str = "##") -> Iterator[str]:
