@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,16 @@ def test_init_proposes_what_it_measured_and_the_project_runs(folder: Path) -> No
     assert 'time="day"' in text
     versions = answer(folder, "model", "list")
     assert [(row["version"], row["alias"], row["gate"]) for row in versions] == [("lumps@1", "champion", "open")]
+
+
+def test_init_names_the_figure_that_its_limit_stands_on(tmp_path: Path) -> None:
+    csv.write_csv(table_of("breast_cancer"), tmp_path / "lumps.csv")
+    found = answer(tmp_path, "init", "--data", "lumps.csv", "--target", "target")
+    figures = re.fullmatch(r".+: roc_auc (\S+) on rows it had not seen, 95 % interval (\S+) to (\S+)", found["baseline"])
+    limit = re.fullmatch(r"roc_auc ≥ (\S+)", found["objectives"][0])
+    assert figures is not None and limit is not None
+    value, low, high = map(float, figures.groups())
+    assert float(limit[1]) <= low <= value <= high
 
 
 def test_init_does_not_overwrite_and_says_how(folder: Path) -> None:

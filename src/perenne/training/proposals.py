@@ -56,7 +56,7 @@ class Proposal(msgspec.Struct, frozen=True):
     left_out : tuple of LeftOut
         Columns that are not, and why.
     baseline : str
-        The best candidate and what it reached, in words.
+        The best candidate and what it reached on rows it had not seen, in words: what the limits stand on.
     objectives : tuple of str
         The limits proposed.
     """
@@ -112,7 +112,7 @@ def propose(source: Path, target: str, folder: Path, *, name: str = "", time: st
     objectives, guardrails = _bounds(measured)
     folder.mkdir(parents=True, exist_ok=True)
     destination.write_text(render(facts, objectives, guardrails))
-    best, plan = best_trial(measured.trials), measured.plan
+    plan = measured.plan
     return Proposal(
         file=str(destination),
         name=facts["name"],
@@ -121,7 +121,7 @@ def propose(source: Path, target: str, folder: Path, *, name: str = "", time: st
         rows=table.num_rows,
         features=tuple(field.name for field in plan.fields),
         left_out=plan.left_out,
-        baseline=f"{best.estimator}: {best.metric} {best.value:.4g}",
+        baseline=_baseline(measured),
         objectives=tuple(str(bound) for bound in (*objectives, *guardrails)),
     )
 
@@ -222,6 +222,15 @@ def _bounds(measured: _Measured) -> tuple[tuple[Objective, ...], tuple[Guardrail
             worst = _rounded(check.value - slack if higher else check.value + slack, up=not higher)
             guardrails.append(_limit(Guardrail, metric, worst, by=measured.plan.slices[0]))
     return tuple(objectives), tuple(guardrails)
+
+
+def _baseline(measured: _Measured) -> str:
+    best = best_trial(measured.trials)
+    found = next(item for item in measured.evaluation.metrics if item.metric == measured.metric)
+    if found.value is None:
+        return f"{best.estimator}: {best.metric} {best.value:.4g} on validation"
+    interval = "" if found.low is None or found.high is None else f", 95 % interval {found.low:.4g} to {found.high:.4g}"
+    return f"{best.estimator}: {measured.metric} {found.value:.4g} on rows it had not seen{interval}"
 
 
 def _rounded(value: float, *, up: bool) -> float:
