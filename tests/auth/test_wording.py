@@ -75,6 +75,10 @@ BEFORE = {"variants": [{"version": "churn@3", "role": "champion"}]}
             "the loop started training in the retraining of churn: drift",
         ),
         (row("deployment.stopped", "churn", actor="guardrail:churn", actor_kind="system"), "the guardrail stopped churn"),
+        (
+            row("deployment.stopped", "churn", after={"stop": {"mode": "constant"}}, reason="log_loss is 3"),
+            "ada stopped churn: the constant answers; log_loss is 3",
+        ),
         (row("thing.turn_around", "t"), "ada recorded “turn around” for thing t"),
     ],
 )

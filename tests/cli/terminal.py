@@ -12,6 +12,12 @@ from types import TracebackType
 
 DEADLINE_SECONDS = 120.0
 
+_COMMAND = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('perenne', run_name='__main__')"
+)
+"""Whoever sits at a terminal can interrupt; tests in the background of a shell would hand down that they cannot."""
+
 
 class Terminal:
     """Runs `perenne` at a terminal; use as a context manager.
@@ -29,7 +35,7 @@ class Terminal:
     def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "perenne", *arguments],
+            [sys.executable, "-c", _COMMAND, *arguments],
             cwd=folder,
             stdin=theirs,
             stdout=theirs,

@@ -1,12 +1,12 @@
 """The demo goes all the way round on the real flights, and every step of it is in the audit trail of its database."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 
@@ -14,12 +14,14 @@ from perenne import automation, registry, serving
 from perenne.auth import audit
 from perenne.auth.audit import AuditRecord
 from perenne.automation.model import FOLLOWS, EpisodeState
+from perenne.cli.demo.audience import WATCHED_DAY, Audience
 from perenne.cli.demo.deciding import ALONE, NOT_ASKED
 from perenne.cli.demo.folder import MARK, lay_flights, prepare, remove
 from perenne.cli.demo.page import Page
 from perenne.cli.demo.playing import NAME, Options, play
 from perenne.cli.demo.story import Story
 from perenne.cli.demo.traffic import MINUTES, Archive
+from perenne.core import json
 from perenne.core.clock import parse_time
 from perenne.core.config import load_settings
 from perenne.core.errors import Conflict, NotFound, Unavailable
@@ -71,7 +73,7 @@ def test_the_story_is_told_in_acts_and_what_was_broken_is_called_broken(story: S
     assert told[0].startswith("injected by the demo: ")
     assert told[1].startswith("mended upstream: ")
     assert not [line for act in story.acts[:2] for line in act.lines if line.stage == "fault"]
-    assert json.loads(msgspec.json.encode(story))["acts"][0]["lines"][0]["stage"] == "page"
+    assert json.plain(story)["acts"][0]["lines"][0]["stage"] == "page"
 
 
 def test_the_fault_is_found_by_its_column_and_stops_the_model(played: Workspace, trail: list[AuditRecord]) -> None:
@@ -213,6 +215,28 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
                 assert not page.url.endswith(f":{port}")
                 assert [sign.address for sign in signs(settings.home)] == [page.url]
         assert signs(settings.home) == []
+
+
+def how_it_stands(audience: Audience) -> tuple[bool, bool, float]:
+    return audience.present, audience.stays, audience.day
+
+
+def test_an_open_page_is_somebody_who_watches(tmp_path: Path) -> None:
+    with Workspace(load_settings(tmp_path, {})) as workspace, Page(workspace, Pulse(), 0) as page:
+        audience = Audience(page, None)
+        audience.terminal = False  # whatever the tests run at
+        assert how_it_stands(audience) == (False, False, 0)
+        assert audience.answer(lambda: False) is None, "nobody is waited for"
+        with httpx.Client(base_url=page.url, trust_env=False) as browser:
+            assert browser.get("/api/status").status_code == 200
+            assert how_it_stands(audience) == (False, False, 0), "a request is no open page"
+            with browser.stream("GET", "/api/live") as news:
+                assert next(news.iter_lines()) is not None
+                assert how_it_stands(audience) == (True, True, WATCHED_DAY)
+                turns: list[int] = []
+                assert audience.answer(lambda: len(turns) == 2, lambda: turns.append(1)) is None
+                assert len(turns) == 2, "the loop went on until it was settled"
+        assert how_it_stands(audience) == (True, True, WATCHED_DAY), "a page that is loaded again has not gone"
 
 
 def test_a_fault_changes_one_column_and_the_archive_knows_its_end(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from perenne.cli.root import COMMANDS, SECTIONS, root
+from perenne.cli.terminal import FLAGS
 
 EXAMPLE = re.compile(r"^\s+(perenne .*)$", re.MULTILINE)
 FILE = re.compile(r"\S+\.(csv|yaml|zip|parquet)")
@@ -32,6 +33,7 @@ COMMAND_LINES = dict(walk(root, "perenne"))
 def examples(command: click.Command) -> list[str]:
     text = command.help or ""
     assert "Examples:" in text
+    assert "\n  Examples:\n    perenne" in command.get_help(click.Context(command)), "each on a line of its own"
     return EXAMPLE.findall(text.partition("Examples:")[2])
 
 
@@ -41,7 +43,7 @@ def test_every_command_has_examples_that_can_be_understood(path: str, tmp_path: 
     found = examples(COMMAND_LINES[path])
     assert found
     for line in found:
-        words = shlex.split(line.partition(" > ")[0])
+        words = [word for word in shlex.split(line.partition(" > ")[0]) if word not in FLAGS]
         assert line.startswith(path), f"{line!r} is no example of {path!r}"
         for name in filter(FILE.fullmatch, words):
             (tmp_path / name).touch()

@@ -63,6 +63,9 @@ def test_nested_answers_stand_below_their_name() -> None:
         "evidence": [{"check": "data", "verdict": "pass"}, {"check": "auc", "verdict": "fail"}],
         "window_length": 86_400_000_000,
         "decisions": [],
+        "estimated": {"roc_auc": {"value": 0.71, "rows": 240}, "f1": {"value": 0.6, "rows": 240}},
+        "metrics": {"log_loss": 0.5},
+        "streams": [{"version": "churn@1", "windows": [{"rows": 5}, {"rows": 6}]}],
         "tree": "39837f0d5e8f8549f38582fac071405c0cd7bd1ad5d3af18986fc7310d0616ea",
     }
     lines = record(value, 60)
@@ -70,6 +73,9 @@ def test_nested_answers_stand_below_their_name() -> None:
     text = "\n".join(lines)
     assert not re.search(r'[{}\[\]"]', text)
     assert "  state  ■ closed" in lines and "    - and one more" in lines and "  auc    ■ fail" in lines
+    assert "  name     value  rows" in lines and "  roc_auc   0.71   240" in lines
+    assert "  log_loss  0.5" in lines, "what somebody named is shown as it is"
+    assert lines[lines.index("streams") + 1 :][:3] == ["  version  churn@1", "  windows", "    rows"]
     assert "window length  1d" in lines and "decisions      –" in lines and "tree           39837f0d5e8f" in lines
 
 

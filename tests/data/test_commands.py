@@ -78,6 +78,17 @@ def test_validation_tells_by_its_exit_code(workspace: Workspace, file: Path, tmp
     assert call(workspace, "validate", worse, "--baseline", file).exit_code == 0
 
 
+def test_two_snapshots_are_held_beside_each_other(workspace: Workspace, file: Path, tmp_path: Path) -> None:
+    later = tmp_path / "later.csv"
+    later.write_text("id,x,plan\n" + "".join(f"{row},{row % 7 + 9}.5,pro\n" for row in range(40)))
+    first, second = (call(workspace, "snapshot", path, "--dataset", "flights").value for path in (file, later))
+    found = call(workspace, "compare", second.id[:12], first.id[:12])
+    assert [(row["column"], row["change"]) for row in found.shown] == [("plan", "new"), ("late", "gone"), ("x", ""), ("id", "")]
+    assert found.shown[2]["psi"] > 1
+    assert found.note.endswith(f"/data/flights?snapshot={second.id[:12]}&against={first.id[:12]}")
+    assert all(not row["psi"] for row in call(workspace, "compare", first.id, first.id).shown)
+
+
 def test_what_is_neither_file_nor_snapshot_is_not_found(workspace: Workspace) -> None:
     for name in ("none.csv", "abcdef"):
         with pytest.raises(NotFound):

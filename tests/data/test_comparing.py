@@ -96,6 +96,12 @@ def test_few_numbers_are_shown_value_by_value() -> None:
     assert found.exact
 
 
+def test_a_few_numbers_that_never_come_again_are_a_histogram() -> None:
+    values = np.random.default_rng(5).normal(size=20)
+    assert drawn(values, values).levels is None
+    assert drawn(np.repeat([1.5, 2.5], 10), np.repeat([1.5, 2.5], 10)).levels == ("1.5", "2.5")
+
+
 def test_levels_that_one_side_does_not_name_are_with_the_others() -> None:
     many = [f"level {number:03}" for number in range(200) for _ in range(number + 1)]
     found = drawn(many, [*many, *["level 000"] * 5_000])

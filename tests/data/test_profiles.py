@@ -196,3 +196,17 @@ def test_any_table_is_described_and_survives_json(values: list[list[object]], wi
         assert column.count + column.nulls == rows
         assert column.distinct <= column.count
         assert column.numbers is None or column.numbers.min <= column.numbers.quantiles[3] <= column.numbers.max
+
+
+def test_a_time_is_told_by_its_date_where_it_tells_of_the_target() -> None:
+    times = pa.array([number * 3_600_000_000 for number in range(400)], pa.timestamp("us"))
+    profile = profile_table(pa.table({"at": times, "late": [number % 2 for number in range(400)]}), target="late")
+    relation = profile.column("at").target
+    assert relation is not None
+    assert relation.bins[0].label == "up to 1970-01-01 19:00"
+
+
+def test_a_time_that_no_calendar_reaches_is_described_too() -> None:
+    times = pa.array([2**62 - number for number in range(400)], pa.timestamp("us"))
+    profile = profile_table(pa.table({"at": times, "late": [number % 2 for number in range(400)]}), target="late")
+    assert profile.column("at").target is not None

@@ -82,7 +82,7 @@ def test_x5_no_shell_is_asked() -> None:
 def test_s1_one_client_asks_others() -> None:
     """The demo's traffic goes to its own model server; `perenne status` asks the processes of its own installation."""
     clients = {"http.client", "urllib.request", "requests", "httpx", "aiohttp", "urllib3", "ftplib", "smtplib"}
-    assert {path for path, name in imported() if name in clients} == {"net/egress.py", "cli/demo/traffic.py", "net/processes.py"}
+    assert {path for path, name in imported() if name in clients} == {"net/egress.py", "cli/demo/traffic.py", "net/asking.py"}
 
 
 def test_p3_paths_are_joined_in_one_place() -> None:

@@ -103,9 +103,13 @@ def test_show_prints_the_plan_as_it_stands(workspace: Workspace, actor: Principa
     workspace.database.write(lambda tx: happen(tx, actor, "churn"))
     answer = click.testing.CliRunner().invoke(project_command, ["show", "churn"], obj=workspace, standalone_mode=False)
     assert answer.exception is None
-    (line,) = answer.return_value["plan"]
+    result = answer.return_value
+    (line,) = result.value["plan"]
     assert (line.state, line.reached.thing) == (PlanState.DONE, "churn")
-    assert answer.return_value["people"] == (Person("ada", "data scientist"), Person("joe"))
+    assert result.value["people"] == (Person("ada", "data scientist"), Person("joe"))
+    assert result.shown["plan"][0]["proved_by"].endswith("audit record 3")
+    assert result.shown["objectives"] == ["roc_auc ≥ 0.7"]
+    assert result.shown["retraining"] == "no policy"
 
 
 def test_what_a_plan_leaves_unsaid_is_a_gap() -> None:

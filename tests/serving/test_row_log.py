@@ -132,3 +132,16 @@ def test_what_is_no_prediction_id_is_refused(tmp_path: Path, text: str) -> None:
 def test_an_empty_log_gives_an_empty_table(tmp_path: Path) -> None:
     assert read_predictions(tmp_path, [f"{encode_id(5)}-0"]).num_rows == 0
     assert format_time(NOON).startswith("2013-05-01T12")
+
+
+def test_the_newest_are_found_without_the_older_hours(packages: dict[str, Path], tmp_path: Path) -> None:
+    older = log(tmp_path, packages["first"], [NOON - HOUR])
+    newer = log(tmp_path, packages["first"], [NOON, NOON + 5, NOON + 9])
+    shadow = log(tmp_path, packages["first"], [NOON + 2_000_000], role="challenger-late@2")
+    asked = {"version": "late@1", "variant": "champion", "columns": ["prediction_id"]}
+    found = read_predictions(tmp_path, newest=2, **asked)["prediction_id"].to_pylist()  # type: ignore[arg-type]
+    assert found[-2:] == newer[-2:]
+    assert not set(found) & {*older, *shadow}, "an older hour is not opened, and challengers do not count"
+    every = read_predictions(tmp_path, newest=50, **asked)["prediction_id"].to_pylist()  # type: ignore[arg-type]
+    assert every == [*older, *newer]
+    assert read_predictions(tmp_path, version="none@1", newest=3).num_rows == 0

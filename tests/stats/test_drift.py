@@ -89,7 +89,7 @@ def test_a_sentence_names_the_repeated_value() -> None:
     rng = np.random.default_rng(0)
     reference = reference_of({"x": np.where(rng.random(ROWS) < 0.1, 0.0, rng.normal(3, 1, ROWS))})
     verdict = judge(reference, profile_of(reference, {"x": np.where(rng.random(3000) < 0.4, 0.0, rng.normal(3, 1, 3000))}))
-    assert "exactly 0 10 % -> 40 %" in verdict.features[0].sentence or "exactly 0 10 % -> 39" in verdict.features[0].sentence
+    assert "exactly 0: 10 % -> 40 %" in verdict.features[0].sentence or "exactly 0: 10 % -> 39" in verdict.features[0].sentence
 
 
 @pytest.mark.parametrize(

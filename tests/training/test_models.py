@@ -145,3 +145,12 @@ def test_what_is_served_equals_what_was_evaluated(binary: Prepared, tmp_path: Pa
     value = next(item.value for item in measure(binary, package).metrics if item.metric == "accuracy")
     assert value == pytest.approx(float(np.mean(answer.predictions == rows.y)))
     assert METRICS["accuracy"].better == "higher"
+
+
+def test_what_was_answered_is_drawn_for_every_kind_of_task(prepared: Prepared, tmp_path: Path) -> None:
+    found = measure(prepared, built(prepared, linear, tmp_path / "package"))
+    assert found.curves is not None
+    assert found.curves.rows == found.rows
+    assert found.curves.missing == {}
+    assert len(found.curves.roc) == {Task.BINARY: 1, Task.MULTICLASS: 3, Task.REGRESSION: 0}[prepared.plan.task]
+    assert (found.curves.residuals is not None) == (prepared.plan.task is Task.REGRESSION)

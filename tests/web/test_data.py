@@ -79,7 +79,7 @@ def test_another_snapshot_beside_it_shows_what_differs_most_first(browse: Browse
 
 @pytest.mark.parametrize("name", HOSTILE, ids=["code", "empty", "long", "emoji", "sql", "lines"])
 def test_hostile_names_are_shown_as_they_are(browse: Browse, world: World, name: str) -> None:
-    dataset = "<img src=x onerror=alert(1)>"
+    dataset = "<img src=x onerror=alert(1)>/and?more#1"
     keep(world.workspace, local_principal(), pa.table({text: [1.5, 2.5, None] for text in HOSTILE}), dataset)
     page = browse("/data")
     page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))

@@ -108,3 +108,15 @@ def test_many_deployments_come_in_windows(browse: Browse, world: World) -> None:
     with page.expect_request(re.compile(r"/api/view/\?offset=200$")):
         page.get_by_role("link", name="Better").click()
     expect(page.get_by_text("201–400 of 451")).to_be_visible()
+
+
+def test_the_palette_finds_things_by_a_piece_of_their_name(browse: Browse) -> None:
+    page = browse("/")
+    expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+    page.keyboard.press("Control+k")
+    page.get_by_role("combobox", name="Go to").fill("churn@")
+    results = page.get_by_role("listbox", name="Results").get_by_role("option")
+    expect(results).to_have_text([re.compile(rf"churn@{number}version") for number in (1, 2, 3)])
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/model/churn\?version=2$"))

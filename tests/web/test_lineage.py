@@ -1,9 +1,14 @@
 """The graph of lineage in the browser, and the same as a list."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import expect
 from tests.web.conftest import Browse, Inspect
+from tests.web.control_plane import control_plane
+
+from perenne.core.config import load_settings
+from perenne.storage.workspace import Workspace
 
 
 def test_lineage_starts_from_the_newest_and_leads_on(browse: Browse, inspect: Inspect) -> None:
@@ -30,3 +35,18 @@ def test_the_graph_has_the_same_links_as_the_list(browse: Browse, inspect: Inspe
     page.get_by_role("link", name="Open snapshot").click()
     expect(page).to_have_url(re.compile("/data/snapshot/"))
     expect(page.get_by_role("heading", name="subscriptions")).to_be_visible()
+
+
+def test_where_there_is_nothing_yet_it_says_how_to_begin(browse: Browse, tmp_path: Path) -> None:
+    settings = load_settings(tmp_path, {})
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with Workspace(settings) as workspace, control_plane(workspace) as url:
+        for path, title in (
+            ("/data", "No data yet"),
+            ("/why", "Nothing is deployed yet"),
+            ("/lineage", "Nothing has come of anything yet"),
+        ):
+            page = browse(path, url)
+            expect(page.get_by_text(title)).to_be_visible()
+            expect(page.locator(".empty code").first).to_contain_text("perenne ")
+            page.close()

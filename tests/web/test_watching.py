@@ -6,6 +6,8 @@ from playwright.sync_api import expect
 from tests.web.conftest import Browse, Inspect, World
 
 from perenne.automation import list_episodes
+from perenne.serving import ModelServer
+from perenne.telemetry.heartbeats import Heartbeat
 
 
 def test_the_deployments(browse: Browse, inspect: Inspect) -> None:
@@ -31,6 +33,38 @@ def test_a_deployment_with_its_traffic_and_how_to_call_it(browse: Browse, inspec
     inspect(page, "deployment")
 
 
+def test_a_running_model_server_gives_live_figures(browse: Browse, inspect: Inspect, world: World) -> None:
+    settings = world.workspace.settings
+    with (
+        ModelServer(settings.releases / "churn", settings.logs, settings.spool, port=0) as server,
+        Heartbeat(settings.home, "model-server", "churn", server.url, server.state),
+    ):
+        server.wait_ready()
+        page = browse("/deploy/churn")
+        row = page.get_by_role("row").filter(has_text=server.url)
+        expect(row).to_contain_text("alive")
+        expect(page.locator(".copy.block code")).to_contain_text(server.url)
+        body = {"dataframe_records": [{"plan": "pro", "monthly_fee": 20.0, "calls": 3, "tenure_months": 9}]}
+        assert page.request.post(f"{server.url}/invocations", data=body).status == 200
+        expect(row).to_contain_text("1 answered")
+        inspect(page, "deployment-live")
+
+
+def test_a_person_stops_a_deployment_and_lets_it_go_on(browse: Browse, inspect: Inspect) -> None:
+    page = browse("/deploy/churn")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_role("textbox").fill("odd answers since the new prices")
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("region", name="Stopped")).to_contain_text("odd answers since the new prices")
+    inspect(page, "deployment-stopped")
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("dialog").get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("region", name="Stopped")).to_have_count(0)
+    expect(page.get_by_role("region", name="History").get_by_role("listitem").first).to_contain_text("resumed")
+
+
 def test_monitors_and_a_monitor(browse: Browse, inspect: Inspect) -> None:
     page = browse("/monitor")
     expect(page.get_by_role("row", name=re.compile("churn"))).to_contain_text("monthly_fee")
@@ -48,7 +82,7 @@ def test_another_window_and_another_feature_have_an_address(browse: Browse) -> N
     page = browse("/monitor/churn")
     page.get_by_label("Window", exact=True).select_option(index=12)
     expect(page).to_have_url(re.compile(r"window=\d+"))
-    expect(page.get_by_text("2026-03-05 00:00 UTC").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Window from 2026-03-05 00:00 UTC")).to_be_visible()
     page.get_by_label("Feature", exact=True).select_option("calls")
     expect(page).to_have_url(re.compile("feature=calls"))
     expect(page.get_by_role("heading", name="calls")).to_be_visible()

@@ -46,7 +46,7 @@ project = pn.Project(
     ],
     guardrails=[pn.Guardrail("log_loss", at_most=2.0)],
     plan=[
-        pn.Milestone("2026-03-01", "First version in service", evidence="deployed"),
+        pn.Milestone("2025-01-31", "First version in service", evidence="deployed"),
         pn.Milestone("2099-06-01", "Retrains by itself", evidence="retrained"),
         pn.Milestone("2026-06-01", "Every customer is scored daily"),
     ],

@@ -34,7 +34,7 @@ def audit() -> None:
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="At most this many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, entity: str | None, identity: str | None, limit: int) -> list[dict[str, Any]]:
-    r"""List records, newest first.
+    """List records, newest first.
 
     \b
     Examples:
@@ -51,7 +51,7 @@ def list_(workspace: Workspace, entity: str | None, identity: str | None, limit:
 )
 @click.pass_obj
 def verify(workspace: Workspace, known: str | None) -> Result:
-    r"""Check every link of the chain. Exits with 6 if a record was edited, moved, put in or taken out.
+    """Check every link of the chain. Exits with 6 if a record was edited, moved, put in or taken out.
 
     \b
     Examples:
@@ -120,7 +120,7 @@ def create(
     service: bool,
     lifetime: str | None,
 ) -> Result:
-    r"""Make a token and show it, this once.
+    """Make a token and show it, this once.
 
     \b
     Examples:
@@ -141,7 +141,7 @@ def create(
 @token.command("list")
 @click.pass_obj
 def list_tokens(workspace: Workspace) -> list[dict[str, Any]]:
-    r"""List tokens, newest first; their secrets are nowhere.
+    """List tokens, newest first; their secrets are nowhere.
 
     \b
     Examples:
@@ -157,7 +157,7 @@ def list_tokens(workspace: Workspace) -> list[dict[str, Any]]:
 @click.option("--overlap", default="1d", show_default=True, metavar="DURATION", help="How long the old secret counts too.")
 @click.pass_obj
 def rotate(workspace: Workspace, id: str, overlap: str) -> Result:
-    r"""Give a token a new secret and show it, this once.
+    """Give a token a new secret and show it, this once.
 
     \b
     Examples:
@@ -177,7 +177,7 @@ def rotate(workspace: Workspace, id: str, overlap: str) -> Result:
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def revoke(workspace: Workspace, id: str, reason: str) -> dict[str, Any]:
-    r"""End a token at once, on every server.
+    """End a token at once, on every server.
 
     \b
     Examples:

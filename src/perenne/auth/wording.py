@@ -141,6 +141,11 @@ def _rolled_back(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "rolled back", f"{record.entity_id} to {_champion(after)}", ""
 
 
+def _stopped(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    who = {"previous": "the previous version answers", "constant": "the constant answers"}
+    return "stopped", record.entity_id, who.get(str((after.get("stop") or {}).get("mode")), "")
+
+
 def _shadow(verb: str, joint: str) -> Phrase:
     def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
         changed = _challengers(after) ^ _challengers(_state(record.before))
@@ -198,7 +203,7 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.rolled_back": _rolled_back,
     "deployment.challenger_set": _shadow("put", "in shadow beside"),
     "deployment.challenger_removed": _shadow("took", "out of the shadow of"),
-    "deployment.stopped": _did("stopped"),
+    "deployment.stopped": _stopped,
     "deployment.resumed": _did("resumed"),
     "deployment.stop_impossible": _did("could not stop"),
     "monitor.watch": _watching,

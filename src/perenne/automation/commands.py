@@ -31,7 +31,7 @@ def policy() -> None:
 @click.option("--after", default="", metavar="PROJECT", help="Go on after this one, the last of the page before.")
 @click.pass_obj
 def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
-    r"""List the retraining policies.
+    """List the retraining policies.
 
     \b
     Examples:
@@ -62,7 +62,7 @@ def _trigger_name(trigger: msgspec.Struct) -> str:
 @click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_episodes(workspace: Workspace, project: str | None, limit: int) -> list[dict[str, Any]]:
-    r"""List episodes, newest first.
+    """List episodes, newest first.
 
     \b
     Examples:
@@ -88,7 +88,7 @@ def list_episodes(workspace: Workspace, project: str | None, limit: int) -> list
 @click.argument("episode")
 @click.pass_obj
 def show(workspace: Workspace, episode: str) -> EpisodeView:
-    r"""Show an episode with every transition and its reason.
+    """Show an episode with every transition and its reason.
 
     \b
     Examples:
@@ -103,7 +103,7 @@ def show(workspace: Workspace, episode: str) -> EpisodeView:
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.pass_obj
 def trigger(workspace: Workspace, project: str, reason: str) -> Episode:
-    r"""Open a retraining episode by hand; `perenne up` does the rest.
+    """Open a retraining episode by hand; `perenne up` does the rest.
 
     \b
     Examples:

@@ -38,7 +38,7 @@ class Backed(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--verify", is_flag=True, help="Make nothing: read the backup FILE whole and compare it with its digests.")
 @click.pass_obj
 def backup(workspace: Workspace, file: Path, verify: bool) -> Result:
-    r"""Write database and objects to one FILE, while everything goes on; then read it again and verify it.
+    """Write database and objects to one FILE, while everything goes on; then read it again and verify it.
 
     The log of predictions (`logs/`) and release folders are not part of it: releases are made again, the log is plain Parquet.
 
@@ -59,7 +59,7 @@ def backup(workspace: Workspace, file: Path, verify: bool) -> Result:
 @click.argument("file", type=FILE)
 @click.pass_obj
 def restore_command(workspace: Workspace, file: Path) -> Result:
-    r"""Fill an empty installation from a backup FILE. The database may be of another kind than the one the backup was made of.
+    """Fill an empty installation from a backup FILE. The database may be of another kind than the one the backup was made of.
 
     \b
     Examples:
@@ -94,7 +94,7 @@ class Schema(msgspec.Struct, frozen=True):
 @click.option("--check", is_flag=True, help="Change nothing; exit with 6 if the schema is behind.")
 @click.pass_obj
 def migrate(workspace: Workspace, check: bool) -> Result:
-    r"""Bring the database to the newest schema, as every start does by itself. The only way back is a backup.
+    """Bring the database to the newest schema, as every start does by itself. The only way back is a backup.
 
     \b
     Examples:

@@ -45,7 +45,7 @@ _OF_GROUP: dict[tuple[str, str], tuple[str, ...]] = {
 @click.command()
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> Result:
-    r"""Print the script that completes commands, options, and names from the database.
+    """Print the script that completes commands, options, and names from the database.
 
     \b
     Examples:

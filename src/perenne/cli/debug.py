@@ -28,7 +28,7 @@ def debug() -> None:
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it.")
 @click.pass_obj
 def bundle(workspace: Workspace, output: Path | None) -> Result:
-    r"""Put versions, settings, findings, counts, failures, log lines and metrics into one zip file.
+    """Put versions, settings, findings, counts, failures, log lines and metrics into one zip file.
 
     Secrets are blackened; rows of data, inputs of models and the contents of jobs and events are left out.
 

@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True):
 @place_options
 @click.pass_obj
 def doctor(workspace: Workspace, deep: bool) -> Result:
-    r"""Check this installation: Python, folder, database, objects, audit trail, events, jobs and running processes.
+    """Check this installation: Python, folder, database, objects, audit trail, events, jobs and running processes.
 
     Exits with 6 on a problem.
 

@@ -22,7 +22,7 @@ def event() -> None:
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, state: str, limit: int) -> list[EventLine]:
-    r"""List events, newest first.
+    """List events, newest first.
 
     \b
     Examples:
@@ -39,7 +39,7 @@ def list_(workspace: Workspace, state: str, limit: int) -> list[EventLine]:
 @reason_option
 @click.pass_obj
 def retry(workspace: Workspace, number: int, reason: str) -> EventLine:
-    r"""Deliver a set-aside event again.
+    """Deliver a set-aside event again.
 
     \b
     Examples:
@@ -54,7 +54,7 @@ def retry(workspace: Workspace, number: int, reason: str) -> EventLine:
 @reason_option
 @click.pass_obj
 def drop(workspace: Workspace, number: int, reason: str) -> EventLine:
-    r"""Give a set-aside event up: nobody gets it.
+    """Give a set-aside event up: nobody gets it.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ from perenne.core.results import Result
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Where project.py goes.")
 @click.option("--force", is_flag=True, help="Replace a project.py that is there.")
 def init(source: Path, target: str, time: str | None, name: str, folder: Path, force: bool) -> Result:
-    r"""Look at a file of data, measure a baseline, and write a project to read and edit.
+    """Look at a file of data, measure a baseline, and write a project to read and edit.
 
     \b
     Examples:

@@ -22,7 +22,7 @@ def job() -> None:
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, state: str | None, kind: str | None, limit: int) -> list[JobLine]:
-    r"""List jobs, newest first.
+    """List jobs, newest first.
 
     \b
     Examples:
@@ -38,7 +38,7 @@ def list_(workspace: Workspace, state: str | None, kind: str | None, limit: int)
 @click.argument("job_id", metavar="JOB")
 @click.pass_obj
 def show(workspace: Workspace, job_id: str) -> Job:
-    r"""Show a job, what it gets, and how far it is.
+    """Show a job, what it gets, and how far it is.
 
     \b
     Examples:
@@ -53,7 +53,7 @@ def show(workspace: Workspace, job_id: str) -> Job:
 @reason_option
 @click.pass_obj
 def cancel(workspace: Workspace, job_id: str, reason: str) -> JobLine:
-    r"""Cancel a job: at once if it waits; its worker stops it if it runs.
+    """Cancel a job: at once if it waits; its worker stops it if it runs.
 
     \b
     Examples:
@@ -68,7 +68,7 @@ def cancel(workspace: Workspace, job_id: str, reason: str) -> JobLine:
 @reason_option
 @click.pass_obj
 def retry(workspace: Workspace, job_id: str, reason: str) -> JobLine:
-    r"""Try a job again that failed, was cancelled, or waits for its next try.
+    """Try a job again that failed, was cancelled, or waits for its next try.
 
     \b
     Examples:
@@ -86,7 +86,7 @@ def retry(workspace: Workspace, job_id: str, reason: str) -> JobLine:
 @reason_option
 @click.pass_obj
 def prioritise(workspace: Workspace, job_id: str, priority: int, reason: str) -> JobLine:
-    r"""Put a waiting job before others, or behind them.
+    """Put a waiting job before others, or behind them.
 
     \b
     Examples:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perenne.cli.pages import page_of, running, show
+from perenne.cli.pages import address_of, page_of, running, show
 from perenne.core.errors import NotFound, Unavailable
 from perenne.core.ids import is_id
 from perenne.core.results import Result
@@ -36,7 +36,7 @@ _MADE = ("version", "run", "deployment")
 @click.option("--print", "only_print", is_flag=True, help="Print the address and open nothing.")
 @click.pass_obj
 def open_page(workspace: Workspace, what: str | None, only_print: bool) -> Result:
-    r"""Open the page of WHAT in the browser: of what was made last, if not given.
+    """Open the page of WHAT in the browser: of what was made last, if not given.
 
     WHAT is the name of a model, a deployment, a project or a dataset, a version such as churn@3, the id of a run, a prediction,
     an alert, an episode or a job, or a page: audit, runs, jobs, settings.
@@ -54,7 +54,7 @@ def open_page(workspace: Workspace, what: str | None, only_print: bool) -> Resul
     if sign is None:
         hint = f"`perenne up` starts one; the page is {path} there"
         raise Unavailable("no control plane of this installation runs", code="open.not_running", hint=hint)
-    url = f"{sign.address}{path}"
+    url = f"{address_of(sign)}{path}"
     if only_print or show(url):
         return Result(url)
     return Result(url, note="no browser can be started from here; open the address in yours")

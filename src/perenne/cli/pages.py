@@ -15,10 +15,15 @@ def running(home: Path) -> Sign | None:
     return max(alive, key=lambda sign: sign.beat, default=None)
 
 
+def address_of(sign: Sign) -> str:
+    """Return how a browser reaches a control plane, as it says itself; else how this machine does."""
+    return str(sign.detail.get("page") or sign.address)
+
+
 def look_at(home: Path, path: str) -> str:
     """Say where to look at a page: its address if a control plane runs, else how to start one."""
     sign = running(home)
-    return f"look at it: {sign.address}{path}" if sign else "look at it: `perenne up --open` shows it in the browser"
+    return f"look at it: {address_of(sign)}{path}" if sign else "look at it: `perenne up --open` shows it in the browser"
 
 
 def page_of_version(identity: str) -> str:

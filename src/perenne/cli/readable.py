@@ -15,7 +15,7 @@ from perenne.core.clock import SECOND, format_duration
 from perenne.core.errors import PerenneError
 
 BRIEF = 60
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_TIME = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3,6})?(?:Z|\+00:00)(?!\w)")
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _SINCE_1973, _UNTIL_2096 = 10**14, 4 * 10**15
 
@@ -27,7 +27,7 @@ def _words(text: str) -> frozenset[str]:
 _TIMES = _words(
     "created updated started ended opened since until time at start end due lease expires last_used revoked rotated "
     "previous_until fired window_start span_start event_time watermark used entered received taken waiting rest_until "
-    "holdout_start holdout_end decided acknowledged"
+    "holdout_start holdout_end decided acknowledged registered arrived happened latest sent"
 )
 _DURATIONS = _words(
     "window_length window cooldown label_delay holdout shadow soak debounce history cpu latency_us time_limit lifetime"
@@ -49,11 +49,11 @@ _WORDS = {
     OK: "ok open pass passed done finished hit serving valid alive approved ready current healthy met clear settled resolved "
     "promoted stated",
     WARN: "warn warning waiting gap too_few unknown silent behind newer pending missing unsure awaiting_approval interrupted "
-    "expired empty lost",
+    "expired empty lost late",
     CRIT: "alarm critical crit error fail failed closed stopped problem rejected barred firing missed set_aside rolled_back",
     INFO: "running queued cancelling info training evaluated blessed infra_checked shadow soaking triggered debounced budget_ok "
     "data_ready delivering",
-    NONE: "none no_data cancelled revoked dropped delivered gone skipped",
+    NONE: "none no_data cancelled revoked dropped delivered gone skipped unproven",
 }
 TONES = {word: tone for tone, words in _WORDS.items() for word in words.split()}
 
@@ -91,7 +91,7 @@ def readable(name: str, value: Any) -> str:
 
 
 def _number(name: str, value: int) -> str:
-    if name in _TIMES and _SINCE_1973 <= value <= _UNTIL_2096:
+    if (name in _TIMES or name.rpartition("_")[2] in _TIMES) and _SINCE_1973 <= value <= _UNTIL_2096:
         return short_time(value)
     if name in _DURATIONS and value > 0:
         return format_duration(value)
@@ -101,13 +101,19 @@ def _number(name: str, value: int) -> str:
 
 
 def _text(value: str) -> str:
-    if _TIME.fullmatch(value):
-        instant = datetime.fromisoformat(value)
-        return short_time(int(instant.timestamp()) * SECOND)
     if value[:1] in ("{", "[", '"'):
         with contextlib.suppress(PerenneError):
             return brief(json.decode(value, Any))
-    return clean(_DIGEST.sub(r"\1", value) if len(value) >= 64 else value)
+    if len(value) >= 64:
+        value = _DIGEST.sub(r"\1", value)
+    return clean(_TIME.sub(_short, value) if "T" in value else value)
+
+
+def _short(found: "re.Match[str]") -> str:
+    try:
+        return short_time(int(datetime.fromisoformat(found[0]).timestamp()) * SECOND)
+    except ValueError:
+        return found[0]
 
 
 def short_time(microseconds: int, now: datetime | None = None) -> str:

@@ -94,7 +94,7 @@ class LazyGroup(click.Group):
 @click.version_option(perenne.__version__, prog_name="perenne")
 @click.pass_context
 def root(context: click.Context) -> None:
-    r"""From milestone to continuity: take a model from data to production and keep it healthy there.
+    """From milestone to continuity: take a model from data to production and keep it healthy there.
 
     \b
     Examples:

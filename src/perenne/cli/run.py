@@ -44,7 +44,7 @@ class RoundReport(msgspec.Struct, frozen=True):
 @place_options
 @click.pass_obj
 def run(workspace: Workspace, folder: Path) -> Result:
-    r"""Do one round: snapshot, validate, fit, compile, evaluate, register, gate.
+    """Do one round: snapshot, validate, fit, compile, evaluate, register, gate.
 
     Steps whose data, code and parameters have not changed are not done again; after a crash it goes on where it was.
     Exits with 6 if the version's gate is closed.

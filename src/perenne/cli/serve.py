@@ -31,7 +31,7 @@ log = logging.getLogger("perenne.serving")
 def serve(
     workspace: Workspace, /, name: str, port: int | None, workers: int, offline: bool, take_over: bool, **where_options: Any
 ) -> None:
-    r"""Serve a deployment by its name, or a version as `name@number`, which then becomes the deployment `name`.
+    """Serve a deployment by its name, or a version as `name@number`, which then becomes the deployment `name`.
 
     Ends on Ctrl-C or SIGTERM after the last request was answered; SIGHUP replaces the workers one by one.
 

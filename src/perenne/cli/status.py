@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("--all", "every", is_flag=True, help="Every project, and everything that needs a person.")
 @click.pass_obj
 def status(workspace: Workspace, project: str | None, limit: int, every: bool) -> Result:
-    r"""Show every stage of the loop, and what needs a person.
+    """Show every stage of the loop, and what needs a person.
 
     Of more projects than the limit those that need a person are shown, then those with something wrong, the worst first.
 

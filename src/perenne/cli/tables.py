@@ -18,6 +18,8 @@ ID = 26
 LESS = frozenset({"before", "after", "arguments", "source"})
 """Columns that are left out first, like those with nested values."""
 NOTHING = "–"
+VERBATIM = frozenset({"metrics", "parameters", "source", "environment", "packages"})
+"""Below these stand names that somebody gave: they are shown as they are."""
 
 
 class _Column:
@@ -25,7 +27,7 @@ class _Column:
 
     def __init__(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         values = [row.get(name) for row in rows]
-        self.title = name.replace("_", " ")
+        self.title = _title(name)
         self.tones = [tone_of(name, value) for value in values]
         marked = any(self.tones)
         self.texts = [_marked(readable(name, value), tone, marked) for value, tone in zip(values, self.tones, strict=True)]
@@ -38,13 +40,18 @@ class _Column:
         self.least = min(self.width, max(longest, cells(self.title), NARROWEST)) if wraps else self.width
 
 
+def _title(name: str) -> str:
+    """Return what a field is called; a time in microseconds shows with its unit anyhow."""
+    return name.removesuffix("_us").replace("_", " ")
+
+
 def _times(texts: Sequence[str]) -> bool:
     """Tell whether a column holds nothing but short things, such as times and durations, which are read in one glance."""
     return max(map(len, texts), default=0) <= 20
 
 
 def _marked(text: str, tone: Tone | None, marked: bool) -> str:
-    return f"{tone.shape} {text}" if tone else f"  {text}" if marked and text else text
+    return f"{tone.shape} {text.replace('_', ' ')}" if tone else f"  {text}" if marked and text else text
 
 
 def table(rows: Sequence[Mapping[str, Any]], width: int, indent: str = "") -> tuple[list[str], list[str]]:
@@ -125,30 +132,29 @@ def _records(rows: Sequence[Mapping[str, Any]], names: Sequence[str], width: int
     return lines
 
 
-def record(value: Mapping[str, Any], width: int, indent: str = "") -> list[str]:
+def record(value: Mapping[str, Any], width: int, indent: str = "", *, verbatim: bool = False) -> list[str]:
     """Lay a record out: a name and a value on each line, and below its name whatever holds more.
 
     What is empty shows as a dash; further down it is left out.
     """
-    plain = [name for name, item in value.items() if not _opens(item)]
-    across = max((cells(name) for name in plain), default=0) + GAP
+    titles = {name: name if verbatim else _title(name) for name in value}
+    across = max((cells(titles[name]) for name, item in value.items() if not _opens(item)), default=0) + GAP
     lines: list[str] = []
     for name, item in value.items():
         if _opens(item):
-            lines.append(f"{indent}{paint(name.replace('_', ' '), 'dim')}")
-            lines += _below(item, width, f"{indent}  ")
-            continue
-        lines += _entry(name, item, across, indent, width)
+            lines.append(f"{indent}{paint(titles[name], 'dim')}")
+            lines += _below(item, width, f"{indent}  ", verbatim=name in VERBATIM)
+        else:
+            label = indent + paint(_pad(titles[name], across, right=False), "dim")
+            lines += _entry(name, item, label, len(indent) + across, width)
     return lines
 
 
-def _entry(name: str, value: Any, across: int, indent: str, width: int) -> list[str]:
-    label = indent + paint(_pad(name.replace("_", " "), across, right=False), "dim")
+def _entry(name: str, value: Any, label: str, left: int, width: int) -> list[str]:
     tone = tone_of(name, value)
     text = (_listed(value) if isinstance(value, list | tuple) else readable(name, value)) or NOTHING
     if tone:
-        return [label + paint(f"{tone.shape} {text}", tone.colour)]
-    left = len(indent) + across
+        return [label + paint(_marked(text, tone, True), tone.colour)]
     first, *rest = _wrapped(text, max(width - left, NARROWEST))
     return [label + first, *(" " * left + line for line in rest)]
 
@@ -166,13 +172,29 @@ def _opens(value: Any) -> bool:
     return any(isinstance(item, Mapping | list | tuple) for item in value) or any(len(str(item)) > 40 for item in value)
 
 
-def _below(value: Any, width: int, indent: str) -> list[str]:
+def _below(value: Any, width: int, indent: str, *, verbatim: bool) -> list[str]:
+    if isinstance(value, Mapping) and _is_alike(value):
+        return table([{"name": name, **item} for name, item in value.items()], width, indent)[0]
     if isinstance(value, Mapping):
-        return record({name: item for name, item in value.items() if not is_empty(item)}, width, indent)
+        return record({name: item for name, item in value.items() if not is_empty(item)}, width, indent, verbatim=verbatim)
     if all(isinstance(item, Mapping) for item in value):
-        return table(value, width, indent)[0]
+        deep = any(_holds_records(item) for row in value for item in row.values())
+        names = list(dict.fromkeys(name for row in value for name in row))
+        return _records(value, names, width, indent) if deep else table(value, width, indent)[0]
     lines = []
     for item in value:
         first, *rest = _wrapped(readable("", item), max(width - len(indent) - 2, NARROWEST))
         lines += [f"{indent}- {first}", *(f"{indent}  {line}" for line in rest)]
     return lines
+
+
+def _is_alike(value: Mapping[str, Any]) -> bool:
+    """Tell whether a mapping holds several records of the same plain fields, which are read better as a table."""
+    records = list(value.values())
+    if len(records) < 2 or not all(isinstance(item, Mapping) and item for item in records):
+        return False
+    return all(item.keys() == records[0].keys() and not any(map(is_nested, item.values())) for item in records)
+
+
+def _holds_records(value: Any) -> bool:
+    return isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value)

@@ -30,7 +30,7 @@ log = logging.getLogger("perenne.control")
 def up(
     workspace: Workspace, /, port: int | None, serve_port: int | None, no_worker: bool, opens: bool, **where_options: Any
 ) -> None:
-    r"""Keep the loop going: page, API, scheduler, worker, and a model server for what is deployed.
+    """Keep the loop going: page, API, scheduler, worker, and a model server for what is deployed.
 
     Everything listens on 127.0.0.1 unless told otherwise. Ctrl-C ends it; the next start goes on where it was.
 
@@ -61,13 +61,16 @@ def up(
     bound: int = sock.getsockname()[1]
     app = application(workspace, port=bound, listening=where, pulse=platform.loop.pulse)
     server = BoundedServer(bounded_config(app, where))
-    url = where.url(bound)
-    with tracing.traced_process("perenne-control-plane"), Heartbeat(settings.home, "control-plane", address=url):
+    url, page = where.url(bound), where.page(bound)
+    with (
+        tracing.traced_process("perenne-control-plane"),
+        Heartbeat(settings.home, "control-plane", "", url, lambda: {"page": page}),
+    ):
         log.info("control plane on %s", url)
-        greet(url, where.url(models_port) if models_port else "", asks=needs_tokens(where, settings.auth))
+        greet(page, where.url(models_port) if models_port else "", asks=needs_tokens(where, settings.auth))
         background.start()
-        if opens and not show(url):
-            log.warning("no browser can be started from here; open %s in yours", url)
+        if opens and not show(page):
+            log.warning("no browser can be started from here; open %s in yours", page)
         try:
             signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
             server.run(sockets=[sock])

@@ -18,7 +18,7 @@ log = logging.getLogger("perenne.worker")
 @click.option("--grace", default="30s", show_default=True, help="How long running jobs may go on after SIGTERM or Ctrl-C.")
 @click.pass_obj
 def worker(workspace: Workspace, kinds: str, slots: int, grace: str) -> None:
-    r"""Take jobs and do them until told to stop.
+    """Take jobs and do them until told to stop.
 
     It needs PERENNE_DATABASE and PERENNE_OBJECTS, and no folder of a project: what was recorded is fetched. SIGTERM and Ctrl-C
     end it in good order: it takes no more jobs, and what does not end within the grace period is stopped and given back at

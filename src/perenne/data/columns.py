@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from perenne.core.errors import Invalid, NotFound
-from perenne.data.comparing import ColumnDifference, Overlay, overlay
+from perenne.data.comparing import ColumnDifference, Overlay, by_difference, overlay
 from perenne.data.drawing import sketch
 from perenne.data.model import Anomaly, ColumnProfile, DataProfile
 from perenne.data.schema import ColumnRules, infer_schema
@@ -105,11 +105,7 @@ def columns_of(
 
 
 def _by_difference(place: int, column: ColumnProfile, change: ColumnDifference | None) -> tuple[Any, ...]:
-    if change is None:
-        return (3, 0, place)
-    if change.js is None:
-        return (0 if change.change else 2, 0, place)
-    return (1, -change.js, place)
+    return (3, 0.0, place) if change is None else (*by_difference(change), place)
 
 
 _ORDERS: dict[str, Callable[[int, ColumnProfile, ColumnDifference | None], tuple[Any, ...]]] = {

@@ -1,4 +1,4 @@
-"""`perenne data list|show|snapshot|profile|schema|validate`."""
+"""`perenne data list|show|snapshot|profile|compare|schema|validate`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from perenne.core.clock import format_time, parse_time
 from perenne.core.hashing import is_digest
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.data import service
+from perenne.data.comparing import ColumnDifference
 from perenne.data.drawing import sketch, sparkline
 from perenne.data.examinations import find_examination, read_findings, read_profile, record_examination
 from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Examination, Severity, Snapshot
@@ -35,7 +36,7 @@ def data() -> None:
 @click.option("--limit", default=50, show_default=True, help="At most so many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, dataset: str | None, limit: int) -> Result:
-    r"""List snapshots.
+    """List snapshots.
 
     \b
     Examples:
@@ -63,7 +64,7 @@ def _row(snapshot: Snapshot) -> dict[str, Any]:
 @click.argument("snapshot")
 @click.pass_obj
 def show(workspace: Workspace, snapshot: str) -> Result:
-    r"""Show a snapshot: where it came from, what was found in it, and a line with a picture for each column.
+    """Show a snapshot: where it came from, what was found in it, and a line with a picture for each column.
 
     \b
     Examples:
@@ -115,7 +116,7 @@ def _judged(examined: Examination, findings: Sequence[Anomaly]) -> str:
 
 
 def _page(snapshot: Snapshot) -> str:
-    return f"on the page: /data/{quote(snapshot.dataset, safe='')}?snapshot={snapshot.id[:12]}"
+    return f"on the page: /data/{quote(snapshot.dataset)}?snapshot={snapshot.id[:12]}"
 
 
 @data.command("snapshot")
@@ -123,7 +124,7 @@ def _page(snapshot: Snapshot) -> str:
 @click.option("--dataset", help="What the rows are called; the file's name if not given.")
 @click.pass_obj
 def snapshot_(workspace: Workspace, file: Path, dataset: str | None) -> Result:
-    r"""Keep the rows of a file for good, with their profile.
+    """Keep the rows of a file for good, with their profile.
 
     \b
     Examples:
@@ -141,7 +142,7 @@ def snapshot_(workspace: Workspace, file: Path, dataset: str | None) -> Result:
 @click.option("--target", help="The column to predict: how much does each column tell of it?")
 @click.pass_obj
 def profile(workspace: Workspace, source: str, target: str | None) -> Result:
-    r"""Describe every column; --json gives the whole profile.
+    """Describe every column; --json gives the whole profile.
 
     \b
     Examples:
@@ -207,13 +208,43 @@ def _described(column: ColumnProfile) -> dict[str, Any]:
     }
 
 
+@data.command("compare")
+@click.argument("snapshot")
+@click.argument("other")
+@click.pass_obj
+def compare_(workspace: Workspace, snapshot: str, other: str) -> Result:
+    """Hold SNAPSHOT beside OTHER, an earlier one: what differs most first, by their profiles.
+
+    \b
+    Examples:
+      perenne data compare 8bf0aa02c1d4 044bc57e1967
+    """
+    from perenne.data.comparing import by_difference, compare
+
+    with workspace.database.read() as tx:
+        mine, theirs = get_snapshot(tx, snapshot), get_snapshot(tx, other)
+    found = sorted(compare(_look(workspace, theirs, None), _look(workspace, mine, None)), key=by_difference)
+    note = f"{_page(mine)}&against={theirs.id[:12]}" if mine.dataset == theirs.dataset else ""
+    return Result(found, note=note, shown=[_differing(item) for item in found])
+
+
+def _differing(item: ColumnDifference) -> dict[str, Any]:
+    return {
+        "column": item.name,
+        "change": item.change,
+        "psi": None if item.psi is None else round(item.psi, 4),
+        "js distance": None if item.js is None else round(item.js, 4),
+        "what changed": item.words,
+    }
+
+
 @data.command()
 @click.argument("source")
 @click.option("--key", multiple=True, help="A column that names a row; several together if given more than once.")
 @click.option("--time", help="The column that says when a row was known.")
 @click.pass_obj
 def schema(workspace: Workspace, source: str, key: tuple[str, ...], time: str | None) -> str:
-    r"""Write the schema that SOURCE keeps, as YAML to read, edit and review.
+    """Write the schema that SOURCE keeps, as YAML to read, edit and review.
 
     \b
     Examples:
@@ -235,7 +266,7 @@ def schema(workspace: Workspace, source: str, key: tuple[str, ...], time: str | 
 def validate(
     workspace: Workspace, source: str, file: Path | None, baseline: str | None, key: tuple[str, ...], until: str | None
 ) -> Result:
-    r"""Hold SOURCE against a schema; exit code 6 if it breaks a rule that is an error.
+    """Hold SOURCE against a schema; exit code 6 if it breaks a rule that is an error.
 
     \b
     Examples:

@@ -10,12 +10,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perenne.data.drawing import Cells, points_of, rest_of
+from perenne.data.drawing import SKETCH, Cells, is_discrete, points_of, rest_of
 from perenne.data.model import ColumnProfile, DataProfile, ValueCount
 from perenne.stats.distances import js_distance, js_excess, psi
 
 _LEVELS = 20
-_DISCRETE = 30
 _PERIODS = 150
 _BEYOND = 8
 _NUMBERS = ("int64", "float64")
@@ -52,6 +51,13 @@ class ColumnDifference(msgspec.Struct, frozen=True):
     js: float | None
     psi: float | None
     words: str
+
+
+def by_difference(change: ColumnDifference) -> tuple[int, float]:
+    """Order differences: columns that came, went or changed their type, then by distance, then what is not measured."""
+    if change.js is None:
+        return (0 if change.change else 2, 0.0)
+    return (1, -change.js)
 
 
 def compare(reference: DataProfile, current: DataProfile) -> tuple[ColumnDifference, ...]:
@@ -121,7 +127,7 @@ def _numbers(before: ColumnProfile | None, after: ColumnProfile) -> Overlay:
     points = [points_of(column) for column in sides]
     exact = all(column.distinct <= len(column.top) for column in sides)
     values = sorted({value for found in points for value in found})
-    if exact and len(values) <= _DISCRETE:
+    if len(values) <= SKETCH and all(is_discrete(column) for column in sides):
         counts = [[found.get(value, 0) for value in values] for found in points]
         return _built(before, after, counts, levels=tuple(f"{value:.6g}" for value in values))
     edges = _shared_edges(sides)
@@ -185,15 +191,17 @@ def _levels(before: ColumnProfile | None, after: ColumnProfile) -> Overlay:
 def _times(before: ColumnProfile | None, after: ColumnProfile) -> Overlay | None:
     """Count times by the coarser of both periods; None if that makes too many cells to look at."""
     sides = [column for column in (before, after) if column is not None]
-    letters = min(_PERIOD_LETTERS[column.times.period] for column in sides if column.times is not None)
-    found = [_per_period(column.times.counts if column.times else (), letters) for column in sides]
+    known = [column.times for column in sides if column.times is not None]
+    letters = min(_PERIOD_LETTERS[times.period] for times in known)
+    cut = letters if len({times.period for times in known}) > 1 else None
+    found = [_per_period(column.times.counts if column.times else (), cut) for column in sides]
     periods = sorted({period for counts in found for period in counts})
     if len(periods) > _PERIODS:
         return None
     return _built(before, after, [[counts.get(period, 0) for period in periods] for counts in found], levels=tuple(periods))
 
 
-def _per_period(counts: Iterable[ValueCount], letters: int) -> dict[str, int]:
+def _per_period(counts: Iterable[ValueCount], letters: int | None) -> dict[str, int]:
     found: dict[str, int] = {}
     for item in counts:
         found[item.value[:letters]] = found.get(item.value[:letters], 0) + item.count

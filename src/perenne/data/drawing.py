@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from perenne.data.model import ColumnProfile
 
 SKETCH = 30
+_FEW = 5
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -17,6 +18,11 @@ class Cells(NamedTuple):
 
     edges: NDArray[np.float64]
     counts: NDArray[np.float64]
+
+
+def is_discrete(column: ColumnProfile) -> bool:
+    """Tell whether a column of numbers has a few values, each named by the profile, that come again and again."""
+    return column.distinct <= min(len(column.top), SKETCH) and column.distinct <= max(_FEW, column.count // 2)
 
 
 def points_of(column: ColumnProfile) -> dict[float, int]:
@@ -49,7 +55,7 @@ def sketch(column: ColumnProfile) -> tuple[int, ...]:
         return _pooled([item.count for item in column.times.counts])
     if column.numbers is None:
         return tuple(item.count for item in column.top[:SKETCH])
-    if column.distinct <= min(len(column.top), SKETCH):
+    if is_discrete(column):
         return tuple(count for _, count in sorted(points_of(column).items()))
     return column.numbers.counts
 

@@ -141,9 +141,17 @@ def _top(values: Values, counts: NDArray[np.int64]) -> tuple[ValueCount, ...]:
         chosen = np.flatnonzero(counts >= least)[: 4 * MAX_TOP]
     else:
         chosen = np.arange(len(counts))
-    chosen_values = values.take(pa.array(chosen)).to_pylist()
+    chosen_values = _listed(values.take(pa.array(chosen)))
     found = [ValueCount(_shown(value), int(counts[index])) for index, value in zip(chosen, chosen_values, strict=True)]
     return tuple(sorted(found, key=lambda item: (-item.count, item.value))[:MAX_TOP])
+
+
+def _listed(values: Values) -> list[object]:
+    """Return values as Python has them; times beyond its calendar as text."""
+    try:
+        return list(values.to_pylist())
+    except OverflowError:
+        return [str(np.datetime64(instant, "us")) for instant in values.cast(pa.int64()).to_pylist()]
 
 
 def _shown(value: object) -> str:

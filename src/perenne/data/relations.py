@@ -1,6 +1,6 @@
 """How columns hang together: each with the target, and the pairs of numbers a person should look at."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -61,17 +61,21 @@ def _bins(values: Values) -> tuple[Codes, list[str]]:
     """Return the bin of every row and the bins' labels."""
     if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
         return _level_bins(values)
-    return _number_bins(floats(values))
+    return _number_bins(floats(values), _instant if pa.types.is_timestamp(values.type) else "{:.6g}".format)
 
 
-def _number_bins(values: Column) -> tuple[Codes, list[str]]:
+def _instant(edge: float) -> str:
+    return str(np.datetime64(int(edge), "us"))[:16].replace("T", " ")
+
+
+def _number_bins(values: Column, told: Callable[[float], str]) -> tuple[Codes, list[str]]:
     missing = np.isnan(values)
     if missing.all():
         return np.zeros(len(values), np.int64), ["(missing)"]
     edges = np.unique(np.quantile(values[~missing], np.linspace(0, 1, _QUANTILE_BINS + 1)[1:-1], method="inverted_cdf"))
     codes = np.searchsorted(edges, values, "left")
     codes[missing] = len(edges) + 1
-    bounds = [f"{edge:.6g}" for edge in edges]
+    bounds = [told(edge) for edge in edges]
     labels = [f"up to {bounds[0]}", *(f"up to {bound}" for bound in bounds[1:]), f"above {bounds[-1]}", "(missing)"]
     return codes, labels
 

@@ -117,7 +117,9 @@ def get_snapshot(tx: Transaction, identity: str) -> Snapshot:
     found = store.starting_with(tx, identity) if identity else []
     if len({snapshot.id for snapshot in found}) != 1:
         problem = "is not known here" if not found else "is the beginning of several"
-        raise NotFound(f"snapshot {identity!r} {problem}", code="data.snapshot_not_found", hint="`perenne data list` shows them")
+        raise NotFound(
+            f"snapshot {identity[:100]!r} {problem}", code="data.snapshot_not_found", hint="`perenne data list` shows them"
+        )
     return found[0]
 
 

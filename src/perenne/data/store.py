@@ -161,30 +161,24 @@ _ORDERS: dict[str, "tuple[sa.ColumnElement[Any], ...]"] = {
 ORDERS = tuple(_ORDERS)
 
 
-def _visible(projects: Collection[str] | None) -> "sa.ColumnElement[bool]":
+def _visible(projects: Collection[str] | None, of: sa.FromClause = snapshot) -> "sa.ColumnElement[bool]":
     """Tell whether a snapshot was taken for one of some projects."""
     if projects is None:
         return sa.true()
-    link = links.table.c
-    return sa.exists().where(
-        link.source_kind == links.Kind.SNAPSHOT,
-        link.source == snapshot.c.id,
-        link.relation == links.TAKEN_FOR,
-        link.target.in_(list(projects)),
-    )
+    return of.c.id.in_(links.sources(links.Kind.SNAPSHOT, links.TAKEN_FOR, links.Kind.PROJECT, chosen(projects)))
 
 
 def newest_of_each(tx: Transaction, wanted: Wanted, order: str, offset: int, limit: int) -> list[Newest]:
     """Read the newest snapshot of each dataset, in an order of `ORDERS`."""
-    per_dataset = snapshot.c.dataset
-    place = sa.func.row_number().over(partition_by=per_dataset, order_by=(snapshot.c.created.desc(), snapshot.c.id))
-    taken = sa.func.count().over(partition_by=per_dataset)
-    ranked = sa.select(snapshot.c.id, per_dataset, place.label("place"), taken.label("taken")).where(*_asked(wanted)).subquery()
+    groups = sa.select(snapshot.c.dataset, sa.func.count().label("taken")).where(*_asked(wanted)).group_by(snapshot.c.dataset)
+    group, one = groups.subquery(), snapshot.alias()
+    last = sa.select(one.c.id).where(one.c.dataset == group.c.dataset, _visible(wanted.projects, one))
+    last = last.order_by(one.c.created.desc(), one.c.id).limit(1)
+    picked = sa.select(group, last.scalar_subquery().label("id")).subquery()
     query = (
-        sa.select(*_columns, ranked.c.taken, *_examined)
-        .join(ranked, (ranked.c.id == snapshot.c.id) & (ranked.c.dataset == snapshot.c.dataset))
+        sa.select(*_columns, picked.c.taken, *_examined)
+        .join(picked, (picked.c.id == snapshot.c.id) & (picked.c.dataset == snapshot.c.dataset))
         .outerjoin(examination, (examination.c.snapshot == snapshot.c.id) & (examination.c.dataset == snapshot.c.dataset))
-        .where(ranked.c.place == 1)
         .order_by(*_ORDERS[order])
         .offset(offset)
         .limit(limit)

@@ -186,9 +186,7 @@ def dataset_view(
     wanted = wanted or ColumnsWanted()
     found, total = store.window_of(tx, dataset, actor.projects or None, 0, SNAPSHOTS)
     if not found:
-        raise NotFound(
-            f"there is no dataset {dataset[:100]!r}", code="data.not_found", hint="`perenne data list` shows those that are"
-        )
+        raise NotFound("there is no dataset of that name", code="data.not_found", hint="`perenne data list` shows those that are")
     chosen = _pick(tx, actor, dataset, snapshot, found) if snapshot else found[0]
     other = _pick(tx, actor, dataset, against, found) if against else None
     lines = _snapshot_lines(tx, actor, dataset, {item.id: item for item in (*found, chosen, *([other] if other else []))})

@@ -24,7 +24,7 @@ def monitor() -> None:
 @click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
 @click.pass_obj
 def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
-    r"""List what is watched and how it stands.
+    """List what is watched and how it stands.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
 )
 @click.pass_obj
 def show(workspace: Workspace, deployment: str, windows: int) -> Result:
-    r"""Show a deployment: its windows, open alerts and metrics. Exits 6 while an alert is firing.
+    """Show a deployment: its windows, open alerts and metrics. Exits 6 while an alert is firing.
 
     \b
     Examples:
@@ -58,7 +58,7 @@ def show(workspace: Workspace, deployment: str, windows: int) -> Result:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
 def labels(workspace: Workspace, file: Path) -> Receipt:
-    r"""Take labels from a file (CSV, JSON lines or Parquet) with the columns prediction_id, label and, if known, time.
+    """Take labels from a file (CSV, JSON lines or Parquet) with the columns prediction_id, label and, if known, time.
 
     \b
     Examples:
@@ -80,7 +80,7 @@ def alert() -> None:
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_alerts(workspace: Workspace, deployment: str | None, every: bool, limit: int) -> list[dict[str, Any]]:
-    r"""List open alerts, newest first.
+    """List open alerts, newest first.
 
     \b
     Examples:
@@ -97,7 +97,7 @@ def list_alerts(workspace: Workspace, deployment: str | None, every: bool, limit
 @click.argument("alert_id")
 @click.pass_obj
 def acknowledge(workspace: Workspace, alert_id: str) -> Alert:
-    r"""Say that somebody is on it.
+    """Say that somebody is on it.
 
     \b
     Examples:
@@ -112,7 +112,7 @@ def acknowledge(workspace: Workspace, alert_id: str) -> Alert:
 @click.option("--reason", required=True, help="Why nobody needs to be told.")
 @click.pass_obj
 def silence(workspace: Workspace, alert_id: str, duration: str, reason: str) -> Silence:
-    r"""Tell nobody about this alert's rule in its deployment for a while.
+    """Tell nobody about this alert's rule in its deployment for a while.
 
     \b
     Examples:

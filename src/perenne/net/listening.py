@@ -50,6 +50,21 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True):
         host = f"[{host}]" if ":" in host else host
         return f"{'https' if self.tls_cert else 'http'}://{host}:{port}"
 
+    def page(self, port: int) -> str:
+        """Return how a browser reaches it: by its first name, if it has one; a proxy before it speaks TLS at the usual port.
+
+        >>> Listening(host="0.0.0.0", names=("models.example.org",), tls_cert="c").page(7373)
+        'https://models.example.org:7373'
+        >>> Listening(host="10.0.0.5", names=("models.example.org",), trusted_proxies=("10.0.0.2",)).page(7373)
+        'https://models.example.org'
+        """
+        if not self.names or self.loopback:
+            return self.url(port)
+        name = self.names[0]
+        if self.trusted_proxies and not self.tls_cert:
+            return f"https://{name}"
+        return f"{'https' if self.tls_cert else 'http'}://{name}" + ("" if ":" in name else f":{port}")
+
     def options(self) -> dict[str, Any]:
         """Return what uvicorn is told of it."""
         options: dict[str, Any] = {"proxy_headers": bool(self.trusted_proxies), "forwarded_allow_ips": list(self.trusted_proxies)}

@@ -22,7 +22,7 @@ def pipeline() -> None:
 @click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, limit: int) -> list[dict[str, Any]]:
-    r"""List runs, newest first.
+    """List runs, newest first.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def list_(workspace: Workspace, limit: int) -> list[dict[str, Any]]:
 @click.argument("run")
 @click.pass_obj
 def show(workspace: Workspace, run: str) -> list[dict[str, Any]]:
-    r"""Show the steps of a run: what ran, what was there already, what failed.
+    """Show the steps of a run: what ran, what was there already, what failed.
 
     \b
     Examples:
@@ -75,7 +75,7 @@ def show(workspace: Workspace, run: str) -> list[dict[str, Any]]:
 @click.argument("step")
 @click.pass_obj
 def explain(workspace: Workspace, step: str) -> Explanation:
-    r"""Say which part of a step's key changed since the run before.
+    """Say which part of a step's key changed since the run before.
 
     \b
     Examples:

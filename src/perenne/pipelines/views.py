@@ -156,6 +156,8 @@ def _step(step: history.StepSummary, critical: bool, sources: tuple[str, ...]) -
 def critical_path(sources: Mapping[str, Iterable[str]], lengths: Mapping[str, int]) -> tuple[set[str], int]:
     """Return the steps on the path that took longest, and how long it took; a step comes after those whose results it takes.
 
+    What came from the cache took no time, and is no part of it where the path begins.
+
     >>> critical_path({"a": (), "b": ("a",), "c": ("a",)}, {"a": 1, "b": 5, "c": 2})[1]
     6
     """
@@ -168,7 +170,7 @@ def critical_path(sources: Mapping[str, Iterable[str]], lengths: Mapping[str, in
         before[label] = longest
     last = max(total, key=lambda label: total[label], default="")
     length, path = total.get(last, 0), set()
-    while last and length:
+    while last and total[last]:
         path.add(last)
         last = before[last]
     return path, length

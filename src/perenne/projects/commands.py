@@ -6,9 +6,12 @@ from typing import Any
 import click
 import msgspec
 
+from perenne.core.clock import format_duration, format_time
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.projects import plan, service
 from perenne.projects.loading import load_project
+from perenne.projects.store import ProjectRecord
+from perenne.projects.wording import policy_words
 from perenne.storage.workspace import Workspace
 
 
@@ -22,7 +25,7 @@ def project() -> None:
 @click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
 @click.pass_obj
 def list_(workspace: Workspace, limit: int, after: str) -> list[Any]:
-    r"""List the projects this installation knows.
+    """List the projects this installation knows.
 
     \b
     Examples:
@@ -38,8 +41,8 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[Any]:
 @project.command()
 @click.argument("name", required=False)
 @click.pass_obj
-def show(workspace: Workspace, name: str | None) -> Any:
-    r"""Show a project, its plan held against what happened: by its name, or the one of this folder.
+def show(workspace: Workspace, name: str | None) -> Result:
+    """Show a project, its plan held against what happened: by its name, or the one of this folder.
 
     \b
     Examples:
@@ -51,13 +54,39 @@ def show(workspace: Workspace, name: str | None) -> Any:
     with workspace.database.read() as tx:
         record = service.get_project(tx, name)
         lines = plan.standing(tx, record)
-    return msgspec.structs.asdict(record) | {"plan": lines}
+    return Result(msgspec.structs.asdict(record) | {"plan": lines}, shown=_in_words(record, lines))
+
+
+def _in_words(record: ProjectRecord, lines: tuple[plan.PlanLine, ...]) -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "problem": record.problem,
+        "owner": record.owner,
+        "scope": record.scope,
+        "objectives": [str(bound) for bound in record.objectives],
+        "guardrails": [str(bound) for bound in record.guardrails],
+        "people": [{"name": person.name, "role": person.role} for person in record.people],
+        "plan": [
+            {"due": line.due, "state": line.state.value, "milestone": line.title, "proved_by": _proof(line)} for line in lines
+        ],
+        "retraining": [{"says": sentence} for sentence in policy_words(record.policy)] if record.policy else "no policy",
+        "window": format_duration(record.window),
+        "folder": record.folder,
+        "stated": format_time(record.created),
+        "changed": format_time(record.updated),
+    }
+
+
+def _proof(line: plan.PlanLine) -> str:
+    if line.reached is None:
+        return ""
+    return f"{line.reached.thing}, {format_time(line.reached.time)[:10]}, audit record {line.reached.record}"
 
 
 @project.command()
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="Where project.py lies.")
 def check(folder: Path) -> Result:
-    r"""Tell what the project of this folder leaves unsaid, heaviest first.
+    """Tell what the project of this folder leaves unsaid, heaviest first.
 
     \b
     Examples:

@@ -4,6 +4,8 @@ The headings follow Mitchell et al., "Model Cards for Model Reporting", FAT* 201
 recorded; what was not is said to be unknown.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from perenne import data, training
@@ -229,13 +231,18 @@ def _limits_of(report: Report) -> list[str]:
         said.append(f"Not used: {named}{f'; and {more} more columns' if more > 0 else ''}.")
     small = [item for item in evaluation.slices if item.value is None]
     if small:
-        said.append(f"{len(small)} groups have too few rows to be measured.")
+        said.append(f"Groups with too few rows to be measured: {_groups(small)}.")
     if evaluation.curves is not None and evaluation.curves.missing:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in evaluation.curves.missing.items())
         said.append(f"Not drawn: {reasons}.")
     if not plan.time:
         said.append("The data has no time: rows to judge by were drawn at random, which says nothing about change over time.")
     return said
+
+
+def _groups(small: Sequence[SliceMetric]) -> str:
+    named = ", ".join(dict.fromkeys(f"{item.by} {item.group}" for item in small[:MOST_LEFT_OUT]))
+    return named + (", and others" if len(small) > MOST_LEFT_OUT else "")
 
 
 def is_open(found: Card) -> bool:

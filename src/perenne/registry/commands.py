@@ -23,7 +23,7 @@ def model() -> None:
 @click.option("--before", metavar="VERSION", help="Go on after this one, the last of the page before.")
 @click.pass_obj
 def list_(workspace: Workspace, name: str | None, limit: int, before: str | None) -> list[dict[str, Any]]:
-    r"""List versions, newest first.
+    """List versions, newest first.
 
     \b
     Examples:
@@ -49,7 +49,7 @@ def list_(workspace: Workspace, name: str | None, limit: int, before: str | None
 @click.argument("version")
 @click.pass_obj
 def show(workspace: Workspace, version: str) -> Result:
-    r"""Show a version: gate, evidence, decisions. Exits with 6 if its gate is closed.
+    """Show a version: gate, evidence, decisions. Exits with 6 if its gate is closed.
 
     \b
     Examples:
@@ -64,7 +64,13 @@ def show(workspace: Workspace, version: str) -> Result:
 @click.argument("version")
 @click.pass_obj
 def card_(workspace: Workspace, version: str) -> Result:
-    """Write the model card of a version: purpose, data, figures, limits, approvals. In Markdown, or with --json as data."""
+    """Write the model card of a version: purpose, data, figures, limits, approvals. In Markdown, or with --json as data.
+
+    \b
+    Examples:
+      perenne model card churn@3 > card.md
+      perenne model card churn@3 --json
+    """
     found = card.card(workspace, version)
     return Result(found, shown=card_text.markdown(found).rstrip())
 
@@ -74,7 +80,7 @@ def card_(workspace: Workspace, version: str) -> Result:
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def approve(workspace: Workspace, version: str, reason: str) -> Any:
-    r"""Approve a version whose evidence is complete.
+    """Approve a version whose evidence is complete.
 
     \b
     Examples:
@@ -89,7 +95,7 @@ def approve(workspace: Workspace, version: str, reason: str) -> Any:
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.pass_obj
 def reject(workspace: Workspace, version: str, reason: str) -> Any:
-    r"""Reject a version for good.
+    """Reject a version for good.
 
     \b
     Examples:

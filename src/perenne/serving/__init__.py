@@ -4,8 +4,8 @@ The control plane's side: `model` holds deployments and their rules, `service` c
 which model servers run. The server's side, which reads nothing but that folder: `supervisor` starts the processes; a `worker`
 answers (`application`, `runtime`, `batching`, `loading`, `counters`, `metrics`); the `observer` keeps the `row_log` and the
 `windows`, makes `checkpoints` of both and runs the `challengers` in shadow; `mirror` and `messages` are the wire between them.
-`handover` replaces a server by another one, `status` tells the control plane how it does. `log` reads the row log back. The
-protocols spoken are in `perenne.protocols`.
+`handover` replaces a server by another one, `status` tells the control plane how it does and `live` asks it for its figures,
+`calling` says how it is called. `log` reads the row log back. The protocols spoken are in `perenne.protocols`.
 """
 
 from importlib import import_module

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from perenne.inference import Signature
+from perenne.stats.levels import level_text
 
 SHOWN_INPUTS = 60
 
@@ -60,7 +61,7 @@ def calling(url: str, signature: Signature, example: Mapping[str, Sequence[float
         len(signature.fields) - len(inputs),
         signature.target,
         signature.task.value,
-        tuple(str(label) for label in signature.classes),
+        tuple(level_text(label) or "" for label in signature.classes),
         _curl(url, row, token=token),
         _python(url, row, token=token),
     )

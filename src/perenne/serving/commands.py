@@ -28,7 +28,7 @@ def deploy() -> None:
 @click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
 @click.pass_obj
 def list_(workspace: Workspace, project: str | None, limit: int, after: str) -> list[dict[str, Any]]:
-    r"""List deployments, of one project if named.
+    """List deployments, of one project if named.
 
     \b
     Examples:
@@ -57,7 +57,7 @@ def list_(workspace: Workspace, project: str | None, limit: int, after: str) -> 
 @click.argument("name")
 @click.pass_obj
 def show(workspace: Workspace, name: str) -> dict[str, Any]:
-    r"""Show a deployment with its variants, and how the model servers do that serve it.
+    """Show a deployment with its variants, and how the model servers do that serve it.
 
     \b
     Examples:
@@ -82,7 +82,7 @@ def show(workspace: Workspace, name: str) -> dict[str, Any]:
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def version(workspace: Workspace, name: str, version: str, window: str, answer: str | None, reason: str) -> Deployment:
-    r"""Make a version the champion; the deployment is made if there is none of that name.
+    """Make a version the champion; the deployment is made if there is none of that name.
 
     \b
     Examples:
@@ -103,7 +103,7 @@ def version(workspace: Workspace, name: str, version: str, window: str, answer: 
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def challenger(workspace: Workspace, name: str, version: str, remove: bool, reason: str) -> Deployment:
-    r"""Let a version answer in shadow: logged and compared, and returned to nobody.
+    """Let a version answer in shadow: logged and compared, and returned to nobody.
 
     \b
     Examples:
@@ -120,7 +120,7 @@ def challenger(workspace: Workspace, name: str, version: str, remove: bool, reas
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def promote(workspace: Workspace, name: str, version: str, reason: str) -> Deployment:
-    r"""Make a challenger the champion.
+    """Make a challenger the champion.
 
     \b
     Examples:
@@ -134,7 +134,7 @@ def promote(workspace: Workspace, name: str, version: str, reason: str) -> Deplo
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.pass_obj
 def roll_back(workspace: Workspace, name: str, reason: str) -> Deployment:
-    r"""Let the previous version answer again.
+    """Let the previous version answer again.
 
     \b
     Examples:
@@ -150,7 +150,7 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> Deployment:
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.pass_obj
 def stop(workspace: Workspace, name: str, answer: str | None, previous: bool, reason: str) -> Deployment:
-    r"""Stop the champion at once.
+    """Stop the champion at once.
 
     \b
     Examples:
@@ -166,7 +166,7 @@ def stop(workspace: Workspace, name: str, answer: str | None, previous: bool, re
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def resume(workspace: Workspace, name: str, reason: str) -> Deployment:
-    r"""Let a stopped champion answer again.
+    """Let a stopped champion answer again.
 
     \b
     Examples:

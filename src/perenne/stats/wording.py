@@ -74,7 +74,7 @@ def _values(feature: NumberCells, p: Shares, q: Shares) -> list[tuple[float, str
     if len(atoms):
         atom = int(atoms[np.abs(q[atoms] - p[atoms]).argmax()])
         if abs(q[atom] - p[atom]) > moved / 2:
-            return [(moved, f"exactly {_number(feature, lower[atom])} {_change(p[atom], q[atom])}")]
+            return [(moved, f"exactly {_number(feature, lower[atom])}: {_change(p[atom], q[atom])}")]
     before, after = _quantile(feature, p, 0.5), _quantile(feature, q, 0.5)
     if abs(after - before) > _MEDIAN_STEP * feature.scale or after < lower[1] or after > upper[-2]:
         return [(moved, f"median {_number(feature, before)} -> {_open(feature, after)}")]

@@ -20,7 +20,7 @@ def runs() -> None:
 @click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
 def list_(workspace: Workspace, project: str | None, limit: int) -> list[dict[str, Any]]:
-    r"""List runs, newest first.
+    """List runs, newest first.
 
     \b
     Examples:
@@ -35,7 +35,7 @@ def list_(workspace: Workspace, project: str | None, limit: int) -> list[dict[st
 @click.argument("run")
 @click.pass_obj
 def show(workspace: Workspace, run: str) -> Run:
-    r"""Show one run: parameters, metrics, data, code and environment.
+    """Show one run: parameters, metrics, data, code and environment.
 
     \b
     Examples:

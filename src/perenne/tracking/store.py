@@ -1,5 +1,6 @@
 """The table of runs."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from perenne.storage.names import chosen, newest_id, table_of
 from perenne.storage.schema import only_where
 from perenne.tracking.model import Provenance, Run, RunState
 
+MOST_WORDS = 8
+_COMMIT = re.compile(r"[0-9a-f]{6,40}")
 OPENED_WITHIN = DAY
 """How much later than its pipeline a run may begin: with the first step that is not known already."""
 
@@ -96,7 +99,8 @@ def fitting(
     projects : iterable of str or None
         Only those; None for all.
     text : str
-        Each of its words occurs in the id, the project, the outcome, a parameter or the commit, in whatever case.
+        Each of its words occurs in the id, the project, the outcome or a parameter, in whatever case; one that may be the digest
+        of a commit may also occur in the provenance.
     """
     where: list[sa.ColumnElement[bool]] = []
     if projects is not None:
@@ -105,12 +109,10 @@ def fitting(
         where.append(table.c.project == project)
     if state is not None:
         where.append(table.c.state == state)
-    searched = [
-        table.c.id, table.c.project, table.c.outcome, sa.type_coerce(table.c.parameters, sa.Text),
-        sa.type_coerce(table.c.provenance, sa.Text),
-    ]  # fmt: skip
-    for word in text.lower().split()[:8]:
-        where.append(sa.or_(*(sa.func.lower(column).contains(word, autoescape=True) for column in searched)))
+    searched = [table.c.id, table.c.project, table.c.outcome, sa.type_coerce(table.c.parameters, sa.Text)]
+    for word in text.lower().split()[:MOST_WORDS]:
+        commit = [sa.type_coerce(table.c.provenance, sa.Text)] if _COMMIT.fullmatch(word) else []
+        where.append(sa.or_(*(sa.func.lower(column).contains(word, autoescape=True) for column in (*searched, *commit))))
     return where
 
 

@@ -1,6 +1,6 @@
 """Payloads of runs, pipelines and models after real rounds: what was found is there, and what is not known says so."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -11,9 +11,11 @@ from tests.web.control_plane import control_plane
 from perenne import registry, serving, tracking, training
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
-from perenne.automation.rounds import RoundResult
+from perenne.automation.rounds import RoundResult, run_round
 from perenne.core.errors import Invalid, NotFound
+from perenne.pipelines import Started, StepEvent
 from perenne.pipelines.views import flow_view, flow_window
+from perenne.projects import load_project
 from perenne.registry.card import card
 from perenne.registry.card_text import markdown
 from perenne.registry.views import model_window
@@ -86,6 +88,21 @@ def test_a_challenger_is_drawn_beside_the_champion_on_the_same_rows(
     assert report.compared.curves.roc != report.evaluation.curves.roc
 
 
+def test_a_round_under_way_shows_its_steps(workspace: Workspace, actor: Principal, folder: Path) -> None:
+    seen: list[dict[str, str]] = []
+
+    def hear(event: StepEvent) -> None:
+        if isinstance(event, Started) and event.step == "choose":
+            with workspace.database.read() as tx:
+                (run,) = tracking.runs(tx, "lumps")
+                flow = run_view(tx, run.id, training.Told(None, NOT_RECORDED)).flow
+            assert flow is not None and flow.state == "running"
+            seen.append({step.label: step.state for step in flow.steps})
+
+    run_round(workspace, actor, load_project(folder), on_event=hear)
+    assert seen[0]["fit"] == "done" and seen[0]["choose"] == "running" and seen[0].get("build", "waiting") == "waiting"
+
+
 def test_runs_are_filtered_by_project_state_and_words(workspace: Workspace, actor: Principal) -> None:
     def begin(project: str, **parameters: object) -> str:
         def start(tx: Transaction) -> str:
@@ -104,7 +121,7 @@ def test_runs_are_filtered_by_project_state_and_words(workspace: Workspace, acto
         assert ([row.id for row in everything.rows], everything.total) == ([second, first], 2)
         assert (everything.projects, everything.metrics) == (("a", "b"), ("auc",))
         for wanted, found in (
-            (RunFilter(project="a"), [first]), (RunFilter(state="running"), [second]), (RunFilter(text="MEMORY abc"), [first]),
+            (RunFilter(project="a"), [first]), (RunFilter(state="running"), [second]), (RunFilter(text="MEMORY abc123"), [first]),
             (RunFilter(text="%_"), [second]), (RunFilter(text="nothing"), []),
         ):  # fmt: skip
             assert [row.id for row in run_window(tx, actor, wanted).rows] == found
@@ -144,6 +161,32 @@ def test_the_page_of_a_model(workspace: Workspace, actor: Principal, done: Round
     with workspace.database.read() as tx:
         assert [row.model for row in model_window(tx, actor).rows] == ["lumps"]
         assert model_window(tx, stranger()).total == model_window(tx, actor, "none").total == 0
+
+
+def test_the_lives_of_versions_are_those_of_the_audit_trail(
+    workspace: Workspace, actor: Principal, folder: Path, done: RoundResult
+) -> None:
+    text = (folder / "project.py").read_text()
+    (folder / "project.py").write_text(text.replace("[0.1, 1.0]", "[0.01]"))
+    second = do_round(workspace, actor, folder).version.id
+
+    def change(work: Callable[[Transaction], object]) -> None:
+        workspace.database.write(work)
+
+    change(lambda tx: serving.service.deploy(tx, actor, "lumps", done.version.id))
+    change(lambda tx: serving.service.set_challenger(tx, actor, "lumps", second))
+    change(lambda tx: serving.service.promote(tx, actor, "lumps", second))
+    change(lambda tx: serving.service.roll_back(tx, actor, "lumps", reason="it sank"))
+    with workspace.database.read() as tx:
+        view = model_view(tx, actor, "lumps", 2, training.Told(None, NOT_RECORDED))
+    one, two = view.lanes
+    assert [(span.role, span.end is None) for span in one.spans] == [("champion", False), ("previous", False), ("champion", True)]
+    assert [(span.role, span.end is None) for span in two.spans] == [("challenger", False), ("champion", False)]
+    assert [mark.what for mark in two.marks] == ["registered", "in shadow", "promoted", "rolled back"]
+    assert two.marks[-1].reason == "it sank"
+    for lane in view.lanes:
+        assert all(span.end is None or span.start <= span.end for span in lane.spans)
+    assert view.selected == second and view.places[0].champion == done.version.id
 
 
 def test_a_barred_version_says_so(workspace: Workspace, actor: Principal, done: RoundResult, url: str) -> None:

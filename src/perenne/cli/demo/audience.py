@@ -9,6 +9,7 @@ from collections.abc import Callable
 from perenne.cli.demo.page import Page
 
 POLL_SECONDS = 0.1
+IDLE_SECONDS = 0.5
 ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 WATCHED_DAY = 1.4
 """Seconds for a day of the story while somebody watches."""
@@ -63,9 +64,16 @@ class Audience:
 
             termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
-    def answer(self, settled: Callable[[], bool]) -> bool | None:
-        """Wait for yes or no at the terminal; None if it was settled elsewhere first, or nobody is left to ask."""
+    def answer(self, settled: Callable[[], bool], idle: Callable[[], object] = lambda: None) -> bool | None:
+        """Wait for yes or no at the terminal; None if it was settled elsewhere first, or nobody is left to ask.
+
+        Meanwhile `idle` is called now and then.
+        """
+        turned = time.monotonic()
         while self.present and not settled():
+            if time.monotonic() - turned > IDLE_SECONDS:
+                idle()
+                turned = time.monotonic()
             line = self._line()
             if line in ANSWERS:
                 return ANSWERS[line]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def demo(
     fast: bool, yes: bool, pace: float | None, once: bool, no_browser: bool, port: int | None, clean: bool, folder: Path
 ) -> Result:
-    r"""Go all the way round with the real flights of 2013, in accelerated time, with the page beside it.
+    """Go all the way round with the real flights of 2013, in accelerated time, with the page beside it.
 
     Trains on the first three months, serves, replays the days that follow as HTTP traffic with labels a day late, and lets
     the loop act on what it sees. Then it breaks something upstream, and says so. At a terminal it asks you to decide what waits
@@ -44,10 +44,12 @@ def demo(
     if clean:
         return _clean(folder, yes)
     from perenne.cli.demo.playing import Options, play
+    from perenne.cli.terminal import WISHES
 
     signal.signal(signal.SIGTERM, _interrupt)  # what it started ends with it
     pace = 0.0 if fast and pace is None else pace
-    told = play(folder, Options(fast=fast, yes=yes, pace=pace, once=once, browser=not no_browser, port=port))
+    once = once or WISHES.as_json  # whoever wants data wants an end
+    told = play(folder, Options(fast=fast, yes=yes, pace=pace, once=once, browser=not no_browser, port=port, quiet=WISHES.quiet))
     return Result(told, shown="", note=_note(told))
 
 

@@ -69,6 +69,7 @@ class Days:
             instant = int(part[0]["scheduled"].replace(tzinfo=UTC).timestamp()) * SECOND
             answered += self._caller.ask(part if fault is None else fault.of(part), instant)
             time.sleep(seconds / len(parts))
+        self._caller.close()  # somebody may think for longer than an idle connection is kept
         self.requests += len(parts)
         self.flights += len(answered)
         self._server.flush()

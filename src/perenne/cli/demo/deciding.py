@@ -32,18 +32,29 @@ class Decisions:
         Says that something waits.
     url : str
         Where the page is.
+    turn : callable
+        Keeps the loop going while somebody thinks.
     yes : bool
         Ask nobody.
     """
 
     def __init__(
-        self, workspace: Workspace, person: Principal, audience: Audience, narrator: Narrator, url: str, *, yes: bool
+        self,
+        workspace: Workspace,
+        person: Principal,
+        audience: Audience,
+        narrator: Narrator,
+        url: str,
+        turn: Callable[[], object],
+        *,
+        yes: bool,
     ) -> None:
         self._database = workspace.database
         self._person = person
         self._audience = audience
         self._narrator = narrator
         self._url = url
+        self._turn = turn
         self._yes = yes
 
     def approve_waiting(self, model: str) -> int:
@@ -80,8 +91,8 @@ class Decisions:
         if self._audience.present:
             here = ", or here: y or n, then Enter" if self._audience.terminal else ""
             self._audience.forget_typed()
-            self._narrator.say("you", f"{question} Decide at {self._url}{path}{here}")
-            answer = self._audience.answer(lambda: self._read(settled))
+            self._narrator.ask(f"{question} Decide at {self._url}{path}{here}")
+            answer = self._audience.answer(lambda: self._read(settled), self._turn)
             if answer is not None:
                 return answer, AT_TERMINAL
             if self._read(settled):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,8 +119,8 @@ class _Play:
         self._audience = Audience(page, options.pace)
         self._narrator = Narrator(workspace, self._audience.read_sentence, quiet=options.quiet)
         self._decisions = Decisions(
-            workspace, self._person, self._audience, self._narrator, page.url, yes=options.yes
-        )  # fmt: skip
+            workspace, self._person, self._audience, self._narrator, page.url, platform.loop.turn, yes=options.yes
+        )
         self._days: Days | None = None
         self._puzzle = ""
         self._broken = 0
@@ -174,12 +174,13 @@ class _Play:
         with ModelServer(settings.releases / NAME, settings.logs, settings.spool, settings.host, 0) as server:
             server.wait_ready()
             self._narrator.say("serve", f"{NAME} answers on {server.url}/v2/models/{NAME}/infer")
-            caller, archive = Caller(server.port, NAME), Archive(self._folder / FLIGHTS)
-            self._days = Days(self._workspace, self._clock, self._person, server, caller, archive)
-            with Heartbeat(settings.home, "model-server", NAME, server.url, server.state):
+            with (
+                closing(Caller(server.port, NAME)) as caller,
+                closing(Archive(self._folder / FLIGHTS)) as archive,
+                Heartbeat(settings.home, "model-server", NAME, server.url, server.state),
+            ):
+                self._days = Days(self._workspace, self._clock, self._person, server, caller, archive)
                 yield self._days
-            caller.close()
-            archive.close()
 
     def _day(self, days: Days, fault: Fault | None = None, seconds: float | None = None) -> list[Answered]:
         """Play a day, and let the loop act on what it sees at its end."""
@@ -287,6 +288,7 @@ class _Play:
         if self._audience.stays:
             self._narrator.say("serve", "the recorded flights end here; model server and page stay until Ctrl-C")
         while self._audience.stays:
+            self._settle(wait=False)
             time.sleep(1)
 
     def _end(self) -> Story:

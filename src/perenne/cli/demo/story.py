@@ -9,8 +9,11 @@ from perenne import monitoring
 from perenne.auth import audit
 from perenne.automation import Episode
 from perenne.cli.demo.narration import narrate
+from perenne.cli.terminal import paint
 from perenne.core.clock import DAY, format_time
 from perenne.storage.workspace import Workspace
+
+_COLOURS = {"fault": "error", "you": "bold"}
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -101,13 +104,19 @@ class Narrator:
     def begin(self, title: str) -> None:
         """Begin an act."""
         self.acts.append(Act(title, []))
-        self._print(f"\n── Act {len(self.acts)}: {title}")
+        self._print(paint(f"\n── Act {len(self.acts)}: {title}", "bold", sys.stderr))
+
+    def ask(self, text: str) -> None:
+        """Tell one sentence that wants an answer: whoever wants it quiet is asked all the same."""
+        quiet, self._quiet = self._quiet, False
+        self.say("you", text)
+        self._quiet = quiet
 
     def say(self, stage: str, text: str) -> None:
         """Tell one sentence."""
         line = Line(format_time(self._workspace.clock.now())[:10], stage, text)
         self.acts[-1].lines.append(line)
-        self._print(f"{line.day}  {stage:<8}  {text}")
+        self._print(f"{paint(line.day, 'dim', sys.stderr)}  {paint(f'{stage:<8}', _COLOURS.get(stage, ''), sys.stderr)}  {text}")
         self._pause()
 
     def narrate(self) -> None:

@@ -103,7 +103,7 @@ class Caller:
         ]
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; whoever asks again is connected again."""
         self._connection.close()
 
 

@@ -98,7 +98,7 @@ def lineage_view(tx: Transaction, actor: Principal, kind: str, identity: str, *,
         If there is no such thing, or it is of a project that whoever asks does not see, which sounds the same.
     """
     if kind not in set(Kind):
-        raise _unknown(kind, identity)
+        raise _unknown()
     focus = (Kind(kind), identity)
     depth = max(1, min(depth, DEEPEST))
     graph = _Graph(tx, focus)
@@ -107,7 +107,7 @@ def lineage_view(tx: Transaction, actor: Principal, kind: str, identity: str, *,
     named = named_nodes(tx, graph.things)
     visible = {thing: named[thing] for thing in _seen(tx, actor, named)}
     if focus not in visible or not (visible[focus].known or len(graph.things) > 1):
-        raise _unknown(kind, identity)
+        raise _unknown()
     kept = [visible[thing] for thing in graph.things if thing in visible]
     more = () if actor.projects else graph.more
     nodes = (*(found.node for found in kept), *more)
@@ -116,11 +116,9 @@ def lineage_view(tx: Transaction, actor: Principal, kind: str, identity: str, *,
     return Lineage(_key(focus), visible[focus].node.title, nodes, edges, depth, graph.cut)
 
 
-def _unknown(kind: str, identity: str) -> NotFound:
+def _unknown() -> NotFound:
     return NotFound(
-        f"there is no {kind[:30]} {identity[:100]!r}",
-        code="lineage.not_found",
-        hint="start from a version or a snapshot at /lineage",
+        "there is nothing of that name", code="lineage.not_found", hint="start from a version or a snapshot at /lineage"
     )
 
 

@@ -192,7 +192,7 @@ def project_of_model(tx: Transaction, path: Mapping[str, str]) -> str:
     """Find the project of a model."""
     found = registry.versions(tx, path["model"], limit=1)
     if not found:
-        raise NotFound("there is no such model", code="model.not_found")
+        raise NotFound("there is no such model", code="model.not_found", hint="`perenne model list` shows those that are")
     return found[0].project
 
 

@@ -1,6 +1,7 @@
 // The log-in: a token, shown once, becomes a session that this browser keeps and no script reads.
 import { html, useEffect, useRef, useState } from "../core/dom.js";
 import { forget, post, unauthorized, visitor } from "../core/api.js";
+import { listen } from "../core/live.js";
 import { Copy } from "../core/parts.js";
 import { crumbs } from "../core/screen.js";
 
@@ -22,6 +23,7 @@ export default function Login() {
       visitor.value = await post("/api/session", { token });
       forget();
       unauthorized.value = false;
+      listen();
     } catch (error) {
       setTrouble(error);
       setBusy(false);

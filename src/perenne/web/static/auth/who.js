@@ -1,6 +1,6 @@
 // Who looks at this page, what that allows, and the way out.
 import { html, useEffect, useRef } from "../core/dom.js";
-import { forget, meet, remove, unauthorized, visitor } from "../core/api.js";
+import { meet, remove, unauthorized, visitor } from "../core/api.js";
 import { when } from "../core/format.js";
 import { Action, Facts } from "../core/parts.js";
 
@@ -42,7 +42,5 @@ export function Who() {
 
 async function logOut() {
   await remove("/api/session");
-  visitor.value = null;
-  forget();
-  unauthorized.value = true;
+  location.reload(); // nothing that was seen stays in memory
 }

@@ -21,8 +21,11 @@ export function number(value, digits = 3) {
 export const signed = (value, digits = 3) =>
   value === null || value === undefined ? UNKNOWN : (value > 0 ? "+" : "") + number(value, digits);
 
-export const percent = (value, digits = 0) =>
-  value === null || value === undefined ? UNKNOWN : `${sign((value * 100).toFixed(digits))} %`;
+export function percent(value, digits = 0) {
+  if (value === null || value === undefined) return UNKNOWN;
+  const text = (value * 100).toFixed(digits);
+  return `${sign(Number(text) === 0 ? text.replace("-", "") : text)} %`;
+}
 
 /** A count, shortened above ten thousand. */
 export function count(value) {

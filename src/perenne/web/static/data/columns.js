@@ -3,8 +3,8 @@ import { html } from "../core/dom.js";
 import { Chip, Facts, Table } from "../core/parts.js";
 import { go, setQuery } from "../core/router.js";
 import { Overlay } from "../core/charts/overlay.js";
-import { count, day, number, percent, plural } from "../core/format.js";
-import { Difference, Flags, Name, Sketch, short, span, values } from "./words.js";
+import { count, number, percent, plural } from "../core/format.js";
+import { Difference, Flags, Name, Sketch, date, short, span, values } from "./words.js";
 
 const WINDOW = 200;
 
@@ -53,7 +53,7 @@ function Detail({ column, data }) {
   return html`<div class="data-open">
     <div>
       ${data.column.name.length > 40 ? html`<p><${Name} text=${column.name} full=${true} /></p>` : null}
-      ${overlay ? html`<${Overlay} ...${overlay} labels=${labels} label=${`histogram of ${column.name.slice(0, 60)}`} edge=${time ? day : undefined} />` : html`<p class="dim">There is no value to draw${data.compared ? ", or the two cannot share a scale" : ""}.</p>`}
+      ${overlay ? html`<${Overlay} ...${overlay} labels=${labels} label=${`histogram of ${column.name.slice(0, 60)}`} edge=${time ? date : undefined} />` : html`<p class="dim">There is no value to draw${data.compared ? ", or the two cannot share a scale" : ""}.</p>`}
       ${overlay && data.compared && !overlay.exact ? html`<p class="small faint">Both in the same cells; within the cells of its own histogram a value is taken as spread evenly.</p>` : null}
       ${overlay?.edges ? html`<p class="small faint">Every cell is drawn as wide as the next, whatever it spans; the tails beyond the 1st and the 99th percentile are one cell each.</p>` : null}
     </div>

@@ -6,14 +6,14 @@ import { bytes, count, day, number, plural } from "../core/format.js";
 import { Columns } from "./columns.js";
 import { Findings } from "./findings.js";
 import { Pairs } from "./pairs.js";
-import { Validity, short, span } from "./words.js";
+import { Validity, hrefOf, short, span } from "./words.js";
 
 const ORDERS = [["place", "as in the table"], ["name", "by name"], ["missing", "most missing first"], ["distinct", "most values first"], ["target", "tells most of the target first"]];
 
 export default function DatasetScreen({ params, query }) {
   const asked = new URLSearchParams();
   for (const name of ["snapshot", "against", "column", "find", "order", "offset"]) if (query[name] !== undefined) asked.set(name, query[name]);
-  const base = params.id ? `/api/view/data/snapshot/${encodeURIComponent(params.id)}` : `/api/view/data/${encodeURIComponent(params.dataset)}`;
+  const base = params.id ? `/api/view/data/snapshot/${encodeURIComponent(params.id)}` : `/api/view${hrefOf(params.dataset)}`;
   const view = useView(`${base}?${asked}`);
   return html`<${Screen} title=${(data) => data.name} note=${(data) => plural(data.total, "snapshot")} crumbs=${[["Datasets", "/data"]]} view=${view} tools=${(data) => html`<${Pick} data=${data} />`}>
     ${(data) => html`<${Snapshots} data=${data} />
@@ -37,7 +37,7 @@ function Snapshots({ data }) {
     <div class="scroll data-snapshots" tabindex="0" role="region" aria-label="Snapshots"><table class="table dense">
       <thead><tr>${["snapshot", "taken", "rows", "rows from – to", "validation", "used by", "source"].map((title) => html`<th scope="col" class=${title === "rows" ? "num" : ""}>${title}</th>`)}</tr></thead>
       <tbody>${data.snapshots.map((item) => html`<tr key=${item.id} class=${item.id === data.snapshot.id ? "data-shown" : ""}>
-        <td><a href=${`/data/${encodeURIComponent(data.name)}?snapshot=${item.id}`} aria-current=${item.id === data.snapshot.id ? "true" : undefined}><code>${short(item.id)}</code></a></td>
+        <td><a href=${`${hrefOf(data.name)}?snapshot=${item.id}`} aria-current=${item.id === data.snapshot.id ? "true" : undefined}><code>${short(item.id)}</code></a></td>
         <td><${Time} at=${item.taken} /></td>
         <td class="num">${number(item.rows)}</td>
         <td>${span(item.first ?? item.start, item.last ?? item.end)}</td>
@@ -82,7 +82,7 @@ function Profile({ data, query, stale }) {
           ["Columns", number(data.snapshot.columns)],
           ["Size", bytes(data.snapshot.bytes)],
           ["Target", data.target],
-          ["Project", data.snapshot.projects.map((name) => html`<a href=${`/project/${encodeURIComponent(name)}`}>${name}</a> `)],
+          ["Project", data.snapshot.projects.length ? data.snapshot.projects.map((name) => html`<a href=${`/project/${encodeURIComponent(name)}`}>${name}</a> `) : null],
           ["Lineage", html`<a href=${`/lineage/snapshot/${data.snapshot.id}`}>where it went</a>`],
           ["Id", html`<${Copy} text=${data.snapshot.id} />`],
         ]} />

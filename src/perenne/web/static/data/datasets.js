@@ -4,7 +4,7 @@ import { Card, Choice, Empty, Filter, Time } from "../core/parts.js";
 import { Grid } from "../core/grid.js";
 import { Screen } from "../core/screen.js";
 import { bytes, count } from "../core/format.js";
-import { Name, Validity, span } from "./words.js";
+import { Name, Validity, hrefOf, span } from "./words.js";
 
 const ORDERS = [["", "newest first"], ["findings", "most findings first"], ["rows", "most rows first"], ["name", "by name"]];
 
@@ -30,7 +30,7 @@ export default function DatasetsScreen({ query }) {
   return html`<${Screen} title="Datasets" note="each by its newest snapshot" wide=${true}>
     ${() => html`<${Card} className="fill" flush=${true}>
       <div class="toolbar"><${Filter} name="find" value=${query.find || ""} placeholder="Find a dataset" /><${Choice} name="order" label="Order" value=${query.order || ""} options=${ORDERS} /></div>
-      <${Grid} label="Datasets" source=${`/api/view/data?${asked}`} columns=${COLUMNS} rowKey=${(row) => row.name} rowHref=${(row) => `/data/${encodeURIComponent(row.name)}`} noun="dataset" empty=${empty} />
+      <${Grid} label="Datasets" source=${`/api/view/data?${asked}`} columns=${COLUMNS} rowKey=${(row) => row.name} rowHref=${(row) => hrefOf(row.name)} noun="dataset" empty=${empty} />
     <//>`}
   <//>`;
 }

@@ -2,13 +2,13 @@
 import { html } from "../core/dom.js";
 import { Card, Copy, Empty, State, Time } from "../core/parts.js";
 import { number, plural } from "../core/format.js";
-import { short } from "./words.js";
+import { hrefOf, short } from "./words.js";
 
 export function Findings({ data }) {
   const { findings, snapshot } = data;
   if (!findings) return html`<${Card} title="Validation"><${Empty} title="Not validated" note="These rows were held against no schema yet. A round does so by itself." command=${`perenne data validate ${short(snapshot.id)} --baseline SNAPSHOT`} /><//>`;
   const total = findings.errors + findings.warnings;
-  const against = findings.baseline && !/^[0-9a-f]{64}$/.test(findings.baseline) ? html`<code>${findings.baseline}</code>` : findings.baseline ? html`the schema of <a href=${`/data/${encodeURIComponent(data.name)}?snapshot=${findings.baseline}`}><code>${short(findings.baseline)}</code></a>` : "its own schema";
+  const against = findings.baseline && !/^[0-9a-f]{64}$/.test(findings.baseline) ? html`<code>${findings.baseline}</code>` : findings.baseline ? html`the schema of <a href=${`${hrefOf(data.name)}?snapshot=${findings.baseline}`}><code>${short(findings.baseline)}</code></a>` : "its own schema";
   return html`<${Card} title="Validation" note=${total ? `${plural(findings.errors, "error")}, ${plural(findings.warnings, "warning")}` : ""}>
     <p class="dim small">Against ${against}, <${Time} at=${findings.examined} />.</p>
     ${total ? null : html`<p><${State} tone="ok" word="keeps every rule" /></p>`}

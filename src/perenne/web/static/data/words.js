@@ -16,8 +16,13 @@ export function Validity({ errors, warnings }) {
   return html`<${State} tone=${errors ? "crit" : warnings ? "warn" : "ok"} word=${told || "keeps every rule"} />`;
 }
 
+const LATEST = 8.64e18;
+
+/** The day of an instant of the data, which may be the very first one, or one that no calendar here reaches. */
+export const date = (at) => (at === 0 ? "1970-01-01" : Math.abs(at) > LATEST ? number(at) : day(at));
+
 /** A span of days; unknown is a dash. */
-export const span = (first, last) => (first === null || first === undefined ? "–" : day(first) === day(last) ? day(first) : `${day(first)} – ${day(last)}`);
+export const span = (first, last) => (first === null || first === undefined ? "–" : date(first) === date(last) ? date(first) : `${date(first)} – ${date(last)}`);
 
 /** The shape of a column, in a table. */
 export function Sketch({ heights, label, width = 108, height = 24 }) {
@@ -45,7 +50,7 @@ export function Difference({ change }) {
   const tone = change.psi === null ? "none" : change.psi >= 0.25 ? "crit" : change.psi >= 0.1 ? "warn" : "ok";
   const word = change.psi === null ? "not measured" : change.psi >= 0.25 ? "much" : change.psi >= 0.1 ? "some" : "little";
   return html`<${State} tone=${tone} word=${word} title=${change.psi === null ? undefined : `PSI ${number(change.psi)}, Jensen-Shannon distance ${number(change.js)}`} />
-    ${change.psi === null ? null : html`<span class="data-psi faint">PSI ${number(change.psi, 2)}</span>`} <span class="dim">${change.words}</span>`;
+    ${change.psi === null ? null : html`<span class="data-psi faint">PSI ${change.psi.toFixed(2)}</span>`} <span class="dim">${change.words}</span>`;
 }
 
 export const FLAGS = {
@@ -60,5 +65,8 @@ export const FLAGS = {
 };
 
 export const Flags = ({ flags }) => flags.map((flag) => html`<${Chip} tone=${flag === "leak" || flag === "all_missing" ? "warn" : "none"} title=${FLAGS[flag]?.[1]}>${FLAGS[flag]?.[0] || flag}<//> `);
+
+/** The address of a dataset; a slash in its name stays one. */
+export const hrefOf = (name) => `/data/${name.split("/").map(encodeURIComponent).join("/")}`;
 
 export const short = (id) => id.slice(0, 12);

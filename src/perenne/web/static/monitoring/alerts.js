@@ -45,7 +45,7 @@ function Alert({ row, may, asked, reload }) {
       ${row.acknowledged_by ? html`<${Chip} tone="ok">${row.acknowledged_by} is on it<//>` : null}
       ${row.silence ? html`<${Chip} title=${row.silence.reason}>silent until ${when(row.silence.until)}<//>` : null}
     </div>
-    <p>${row.summary}</p>
+    ${row.causes.length > 1 ? null : html`<p>${row.summary}</p>`}
     ${row.causes.length > 1 ? html`<ul class="dim">${row.causes.map((cause) => html`<li>${featureName(cause.feature)}: ${cause.sentence}${cause.impact ? ` (moves the mean answer by ${number(cause.impact, 2)})` : ""}</li>`)}</ul>` : null}
     <div class="row small dim">
       <span>${life(row)}</span>
@@ -67,7 +67,7 @@ function title(rule) {
 
 function life(row) {
   const began = html`since the window from ${when(row.since)}`;
-  const ended = row.ended ? html`, ended <${Time} at=${row.ended} /> after ${duration(Math.max(0, row.ended - row.opened))}` : null;
+  const ended = row.ended ? html`, ended <${Time} at=${row.ended} />${row.ended > row.opened ? ` after ${duration(row.ended - row.opened)}` : ""}` : null;
   return html`${row.fired ? html`fired <${Time} at=${row.fired} />, ` : null}${began}${ended}`;
 }
 

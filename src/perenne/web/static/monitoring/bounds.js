@@ -8,7 +8,7 @@ const COLOURS = { realised: "var(--c1)", estimated: "var(--c3)", measured: "var(
 
 export function BoundCharts({ charts, x, marks, onPick }) {
   if (!charts.length) return null;
-  return html`<div class=${charts.length > 1 ? "half" : ""}>${charts.map((chart) => html`<${BoundChart} key=${chart.kind + chart.bound} chart=${chart} x=${x} marks=${marks} onPick=${onPick} />`)}</div>`;
+  return html`<div class="monitoring-charts">${[...charts].sort((a, b) => a.bound.includes(" by ") - b.bound.includes(" by ")).map((chart) => html`<${BoundChart} key=${chart.kind + chart.bound} chart=${chart} x=${x} marks=${marks} onPick=${onPick} />`)}</div>`;
 }
 
 export function BoundChart({ chart, x, marks, onPick, height = 170 }) {

@@ -111,7 +111,7 @@ function Groups({ detail }) {
     ...detail.metrics.map((row) => ({ ...row, source: "realised" })),
     ...Object.entries(detail.estimated).map(([metric, found]) => ({ metric, ...found, source: "estimated" })),
   ].sort((a, b) => a.metric.localeCompare(b.metric));
-  return html`<div class="half">
+  return html`<div class="monitoring-tables">
     ${known.length ? html`<${Card} flush title="Performance in this window"><${Table} dense label="Performance in this window" columns=${KNOWN} rows=${known} rowKey=${(row) => row.metric + row.source} /><//>` : null}
     ${detail.slices.length ? html`<${Card} flush title="By group, realised" note="from labels"><${Table} dense label="Performance by group" columns=${SLICES} rows=${detail.slices} rowKey=${(row) => row.by + row.group + row.metric} /><//>` : null}
   </div>

@@ -118,10 +118,11 @@ function CheckLine({ check }) {
 
 function ApprovalLine({ data }) {
   const last = data.decisions.at(-1);
-  const [tone, word] = !last ? ["warn", "waits"] : last.approved ? ["ok", "approved"] : ["crit", "rejected"];
+  const waits = data.versions.find((item) => item.id === data.selected).gate === "waiting";
+  const [tone, word] = !last ? (waits ? ["warn", "waits"] : ["none", "not asked"]) : last.approved ? ["ok", "approved"] : ["crit", "rejected"];
   return html`<li class="model-gate">
     <${State} tone=${tone} word=${word} /><span class="two"><b>approval</b><small>by ${data.approve_by}</small></span><span class="model-figure"></span>
-    <span class="dim small model-detail">${last ? `${last.approver}${last.solo ? ", alone: there was nobody else" : ""}: ${last.reason || "no reason given"}` : `nobody has decided yet`}</span>
+    <span class="dim small model-detail">${last ? `${last.approver}${last.solo ? ", alone: there was nobody else" : ""}: ${last.reason || "no reason given"}` : waits ? "nobody has decided yet" : "an approval cannot stand in for evidence"}</span>
     <span class="faint small model-by">${last ? html`<${Time} at=${last.time} />` : null}</span>
   </li>`;
 }

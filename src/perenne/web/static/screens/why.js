@@ -33,8 +33,8 @@ function Offers({ data, query }) {
     ${data.offers.map((offer) => html`<${Card} key=${offer.deployment} flush=${true} title=${offer.deployment} note="newest predictions in the log" tools=${html`<a class="small" href=${`/deploy/${encodeURIComponent(offer.deployment)}`}>deployment</a>`}>
       <${Table} dense=${true} label=${`newest predictions of ${offer.deployment}`} rows=${offer.newest} rowKey=${(row) => row.id} rowHref=${(row) => `/why/${row.id}`} empty=${html`<p class="why-none dim">Nothing has been answered yet, or the log lies elsewhere.</p>`}
         columns=${[
-          { key: "id", title: "prediction", cell: (row) => html`<code>${row.id}</code>` },
-          { key: "arrived", title: "answered", cell: (row) => html`<${Time} at=${row.arrived} />` },
+          { key: "id", title: "prediction", cell: (row) => html`<code class="why-id">${row.id}</code>` },
+          { key: "arrived", title: "answered", cell: (row) => html`<span class="why-id"><${Time} at=${row.arrived} /></span>` },
           { key: "answer", cell: (row) => (row.answer === null ? html`<span class="faint">no answer</span>` : number(row.answer)) },
           { key: "score", num: true, cell: (row) => number(row.score) },
           { key: "version" },

@@ -68,6 +68,7 @@ function Side({ data, colours }) {
   const metrics = union(runs.map((run) => run.metrics));
   const tries = useMemo(() => tried(data.trials, colours), [data.trials, [...colours.keys()].join()]);
   return html`
+    <${Card} title="Parameters against outcome" note="what these runs tried; the one each took is strong"><${Parallel} label="Parameters against outcome" width=${440} axes=${tries.axes} rows=${tries.rows} /><//>
     <${Card} flush title="What differs" note=${runs.length < 2 ? "choose another run beside it" : undefined}>
       <div class="scroll" tabindex="0" role="region" aria-label="What differs"><table class="table dense runs-differ">
         <thead><tr><th scope="col"></th>${runs.map((run) => html`<th scope="col" class="num"><a href=${`/runs/${run.id}`}><i class="runs-key" style=${{ background: colours.get(run.id) }}></i><span class="mono">${short(run.id)}</span></a></th>`)}</tr></thead>
@@ -78,8 +79,7 @@ function Side({ data, colours }) {
           ${parameters.map((name) => html`<${Row} name=${name} values=${runs.map((run) => value(run.parameters[name]))} />`)}
           ${metrics.map((name) => html`<${Row} name=${name} figure=${true} values=${runs.map((run) => number(run.metrics[name], 4))} />`)}
         </tbody></table></div>
-    <//>
-    <${Card} title="Parameters against outcome" note="what these runs tried; the one each took is strong"><${Parallel} label="Parameters against outcome" width=${440} axes=${tries.axes} rows=${tries.rows} /><//>`;
+    <//>`;
 }
 
 function Row({ name, values, figure = false }) {

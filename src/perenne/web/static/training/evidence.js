@@ -70,7 +70,7 @@ const shares = (histogram) => {
 function Scores({ scores }) {
   const [first, second] = scores;
   if (scores.length === 2) return html`<${Overlay} edges=${first.edges} reference=${shares(first)} current=${shares(second)} labels=${[first.label, second.label]} label="Scores by actual class" />`;
-  return html`<div class="half">${scores.map((item) => html`<div><h3>${item.label}</h3><${Overlay} edges=${item.edges} reference=${null} current=${shares(item)} labels=["", "rows of it"] label=${`Scores of ${item.label}`} height=${72} /></div>`)}</div>`;
+  return html`<div class="half">${scores.map((item) => html`<div><h3>${item.label}</h3><${Overlay} edges=${item.edges} reference=${null} current=${shares(item)} labels=${["", "share of its rows"]} label=${`Scores of ${item.label}`} height=${72} /></div>`)}</div>`;
 }
 
 const Bars = ({ histogram }) => html`<${Overlay} edges=${histogram.edges} reference=${null} current=${shares(histogram)} labels=${["", "share of rows"]} label="Residuals" />`;

@@ -66,8 +66,8 @@ function Listed({ cells, labels, value }) {
     ${cells.map((cell) => html`<div title=${told(cell, labels, value)}>
       <span class=${`overlay-name ${cell.apart ? "faint" : ""}`}>${cell.name === "" ? html`<i class="faint">empty</i>` : cell.name}</span>
       <svg width="100%" height="14" viewBox="0 0 100 14" preserveAspectRatio="none" aria-hidden="true">
-        <rect class=${`now ${cell.apart ? "missing" : ""}`} x="0" y="2" width=${(100 * cell.now) / top} height="10" />
-        ${cell.before === null ? null : html`<path class="before" d=${`M0,1H${(100 * cell.before) / top}V13H0`} vector-effect="non-scaling-stroke" />`}
+        <rect class=${`now ${cell.apart ? "missing" : ""}`} x="0" y="2" width=${(98 * cell.now) / top} height="10" />
+        ${cell.before === null ? null : html`<path class="before" d=${`M0,1H${(98 * cell.before) / top}V13H0`} vector-effect="non-scaling-stroke" />`}
       </svg>
       <span class="num">${value(cell.now)}</span>
       <span class="num faint">${cell.before === null ? "" : value(cell.before)}</span>
