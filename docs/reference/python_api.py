@@ -22,7 +22,14 @@ def page() -> str:
     parts = [HEAD]
     for name in sorted(names, key=str.lower):
         parts += _described(f"pn.{name}", getattr(perenne, name))
-    return "\n".join([*parts, "## The retraining policy\n", "What `project.retrain(…)` takes.\n", *_text(RetrainPolicy.of)])
+    return "\n".join(
+        [
+            *parts,
+            "## The retraining policy\n",
+            "What `project.retrain(…)` takes; durations as texts, such as `1d`.\n",
+            *_text(RetrainPolicy),
+        ]
+    )
 
 
 def _described(path: str, thing: Any, level: str = "##") -> Iterator[str]:

@@ -30,7 +30,6 @@ OTHERS = {
     "PERENNE_LOG_FILE": ("a file that gets the JSON lines as well", "none"),
     "PERENNE_ACCESS_LOG": ("requests that are logged: `all`, `problems` or `off`", "problems"),
     "PERENNE_TRACES": ("`on` or `off`; see [traces](../operations.md#traces)", "as the standard variables say"),
-    "PERENNE_TOKEN": ("a token of one's own, for programs; no command takes it as an option", "none"),
     "PERENNE_DEBUG": ("show the traceback of an unexpected error", "one line"),
 }
 """Variables that are read where they are used; `tests/docs/test_site.py` holds this list against the code."""
