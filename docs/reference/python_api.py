@@ -26,8 +26,9 @@ def page() -> str:
         [
             *parts,
             "## The retraining policy\n",
-            "What `project.retrain(…)` takes; durations as texts, such as `1d`.\n",
+            "What `project.retrain(…)` takes.\n",
             *_text(RetrainPolicy),
+            *_text(RetrainPolicy.of),
         ]
     )
 

@@ -77,9 +77,7 @@ async def post_decision(request: Request) -> Response:
     return _answer(await asyncio.to_thread(decide), 201)
 
 
-@needs(
-    Action.DEPLOY, project=project_of_version, body=BarBody, example={"reason": "it learned from a wrong column"}, returns=Version
-)
+@needs(Action.DEPLOY, project=project_of_version, body=BarBody, example={"reason": "its data was wrong"}, returns=Version)
 async def post_bar(request: Request) -> Response:
     """Keep a version from ever being promoted again."""
     body = json.decode(await request.body(), BarBody, what="bar")
