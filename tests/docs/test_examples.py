@@ -52,11 +52,6 @@ def test_example_makes_a_version_whose_checks_pass(name: str, tmp_path: Path) ->
     assert gate.state is (GateState.WAITING if name == "flights" else GateState.OPEN)
 
 
-def test_flights_are_the_demo_s_project() -> None:
-    theirs = ROOT / "src" / "perenne" / "cli" / "demo" / "flights" / "project.py"
-    assert (EXAMPLES / "flights" / "project.py").read_text() == theirs.read_text()
-
-
 ESTIMATOR = """
 
 from sklearn.base import BaseEstimator, ClassifierMixin
