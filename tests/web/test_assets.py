@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perenne.web.assets import FIRST, STATIC, Assets
+from perenne.web.assets import STATIC, Assets
 from perenne.web.pages import PAGES
 
 VENDOR = STATIC / "vendor"
@@ -48,11 +48,34 @@ def test_every_screen_has_an_address_that_opens_the_page() -> None:
     assert firsts - {""} <= set(PAGES)
 
 
-def test_the_shell_names_files_that_are_there() -> None:
+@pytest.mark.parametrize("path", ["/", "/model/churn", "/lineage/run/a/b", "/none"])
+def test_the_shell_names_files_that_are_there(path: str) -> None:
     assets = Assets()
-    for name in re.findall(rf"{assets.prefix}([^\"]+)", assets.shell.decode()):
-        assert name in assets.files
-    assert set(FIRST) <= set(assets.files)
+    names = re.findall(rf"{assets.prefix}([^\"]+)", assets.shell(path).decode())
+    assert {"core/main.js", "vendor/preact.js", "core/all.css"} <= set(names)
+    assert not [name for name in names if name not in assets.files]
+
+
+def test_the_shell_names_the_modules_of_its_screen(tmp_path: Path) -> None:
+    texts = {
+        "core/main.js": 'import {\n  a,\n} from "./a.js";\n',
+        "core/a.js": 'import "../vendor/v.js";\nconst later = () => import("../auth/later.js");\n',
+        "core/screens.js": 'const all = [\n  ["/thing/:name", () => import("../things/thing.js")],\n];\n',
+        "things/thing.js": 'export { b } from "./b.js";\n',
+        "things/b.js": "",
+        "auth/later.js": "",
+        "vendor/v.js": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assets = Assets(tmp_path)
+
+    def named(path: str) -> list[str]:
+        return re.findall(rf'modulepreload" href="{assets.prefix}([^"]+)', assets.shell(path).decode())
+
+    assert named("/") == ["core/main.js", "core/a.js", "vendor/v.js"]
+    assert named("/thing/one") == ["core/main.js", "core/a.js", "vendor/v.js", "things/thing.js", "things/b.js"]
 
 
 def test_a_changed_file_changes_every_address(tmp_path: Path) -> None:

@@ -38,3 +38,11 @@ def test_no_script_is_inline(browse: Browse) -> None:
     policy = page.request.get(page.url).headers["content-security-policy"]
     assert "unsafe" not in policy
     assert not re.search(r"<script(?![^>]*src=)", page.request.get(page.url).text())
+
+
+def test_what_the_first_screen_loads_was_named_in_its_shell(browse: Browse) -> None:
+    page = browse("/")
+    expect(page.locator("main tbody tr").first).to_be_visible()
+    loaded = page.evaluate("performance.getEntriesByType('resource').map(entry => new URL(entry.name).pathname)")
+    named = page.request.get(page.url).text()
+    assert [path for path in loaded if path.endswith((".js", ".css")) and path not in named] == []

@@ -23,7 +23,7 @@ async def get_page(request: Request) -> Response:
     """Give the shell; the address tells it which screen to show."""
     assets: Assets = request.app.state.assets
     headers = {"content-security-policy": POLICY, "cache-control": "no-cache"}
-    return Response(assets.shell, media_type="text/html", headers=headers)
+    return Response(assets.shell(request.url.path), media_type="text/html", headers=headers)
 
 
 @needs(None)
