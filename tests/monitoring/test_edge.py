@@ -120,6 +120,16 @@ def test_list_and_show(drifting: Workspace) -> None:
     assert len(shown.value.streams[0].windows) == 1
 
 
+def test_people_are_shown_a_line_for_each_window_and_bound(drifting: Workspace) -> None:
+    shown = call(monitor, drifting, "show", DEPLOYMENT, "--windows", "1").shown
+    (window,) = shown.windows
+    assert (window.version, window.variant, window.state) == (VERSION, "champion", "alarm")
+    assert ": " in window.moved
+    assert {bound.standing for bound in shown.bounds} <= {"met", "missed", "unsure", "unknown"}
+    (alerting,) = shown.alerts
+    assert (alerting.version, alerting.what.partition(":")[0]) == (VERSION, "drift")
+
+
 def test_alerts_are_listed_acknowledged_and_silenced(drifting: Workspace) -> None:
     (row,) = call(alert, drifting, "list")
     assert row["state"] == "firing"

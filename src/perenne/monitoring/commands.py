@@ -11,6 +11,7 @@ from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.monitoring import alerts, service, summary
 from perenne.monitoring.labels import Receipt, submit_labels
 from perenne.monitoring.model import Alert, Silence
+from perenne.monitoring.showing import shown
 from perenne.storage.workspace import Workspace
 
 
@@ -42,7 +43,7 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
 )
 @click.pass_obj
 def show(workspace: Workspace, deployment: str, windows: int) -> Result:
-    """Show a deployment: its windows, open alerts and metrics. Exits 6 while an alert is firing.
+    """Show a deployment: its windows, open alerts and bounds; --json has every figure. Exits 6 while an alert is firing.
 
     \b
     Examples:
@@ -51,7 +52,7 @@ def show(workspace: Workspace, deployment: str, windows: int) -> Result:
     """
     with workspace.database.read() as tx:
         health = service.deployment_health(tx, deployment, windows=windows)
-    return Result(health, EXIT_FINDINGS if health.state == "alarm" else 0)
+    return Result(health, EXIT_FINDINGS if health.state == "alarm" else 0, shown=shown(health))
 
 
 @monitor.command()
