@@ -207,7 +207,7 @@ def _review(newest: Dossier | None) -> tuple[str, str]:
 
 def _serving(deployment: Deployment | None) -> tuple[str, str]:
     if deployment is None:
-        return "none", "nothing is deployed"
+        return "none", "nothing is deployed; `perenne up` serves a version whose gate is open"
     if deployment.stop is not None:
         return "stopped", f"{deployment.stop.mode.value} answers: {deployment.stop.reason}"
     beside = "".join(f", {variant.version} in shadow" for variant in deployment.challengers)
