@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from perenne.core.addresses import _BY_ID, address_of
 from perenne.web.assets import STATIC, Assets
 from perenne.web.pages import PAGES
 
@@ -54,6 +55,12 @@ def test_the_shell_names_files_that_are_there(path: str) -> None:
     names = re.findall(rf"{assets.prefix}([^\"]+)", assets.shell(path).decode())
     assert {"core/main.js", "vendor/preact.js", "core/all.css"} <= set(names)
     assert not [name for name in names if name not in assets.files]
+
+
+@pytest.mark.parametrize("kind", [*_BY_ID, "version", "alias", "event"])
+def test_the_address_of_a_thing_is_that_of_a_screen(kind: str) -> None:
+    assets, path = Assets(), address_of(kind, "churn@3").partition("?")[0]
+    assert assets.shell(path) != assets.shell("/none"), path
 
 
 def test_the_shell_names_the_modules_of_its_screen(tmp_path: Path) -> None:

@@ -8,12 +8,11 @@ from starlette.routing import Route
 from perenne.auth import answers, audit
 from perenne.auth.access import needs
 from perenne.auth.checking import ChainCheck, ChainState
-from perenne.auth.queries import read_number, text, whole_number
+from perenne.auth.queries import read_number, text
 from perenne.auth.roles import Action
 from perenne.auth.wording import Told, told
+from perenne.core.paging import page_of
 from perenne.storage.transaction import Transaction
-
-WINDOW = 200
 
 
 class AuditRow(msgspec.Struct, frozen=True):
@@ -64,11 +63,8 @@ def record_view(tx: Transaction, check: ChainCheck, seq: int) -> RecordView:
 async def get_audit(request: Request) -> Response:
     """Give a window of the trail: `actor`, `entity` and `text` filter it, `offset` and `limit` say which part."""
     filters = {name: text(request, name) for name in ("actor", "entity", "text")}
-    offset, limit = whole_number(request, "offset", 0), whole_number(request, "limit", WINDOW)
-    check = _check(request)
-    return await answers.view(
-        request, lambda tx, _: audit_view(tx, check, **filters, offset=offset, limit=max(1, min(limit, WINDOW)))
-    )
+    page, check = page_of(request.query_params), _check(request)
+    return await answers.view(request, lambda tx, _: audit_view(tx, check, **filters, offset=page.offset, limit=page.limit))
 
 
 @needs(Action.READ_AUDIT, returns=RecordView)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perenne.cli.pages import address_of, page_of, running, show
+from perenne.cli.pages import running, show, url_of
+from perenne.core.addresses import address_of
 from perenne.core.errors import NotFound, Unavailable
 from perenne.core.ids import is_id
 from perenne.core.results import Result
@@ -54,7 +55,7 @@ def open_page(workspace: Workspace, what: str | None, only_print: bool) -> Resul
     if sign is None:
         hint = f"`perenne up` starts one; the page is {path} there"
         raise Unavailable("no control plane of this installation runs", code="open.not_running", hint=hint)
-    url = f"{address_of(sign)}{path}"
+    url = f"{url_of(sign)}{path}"
     if only_print or show(url):
         return Result(url)
     return Result(url, note="no browser can be started from here; open the address in yours")
@@ -68,7 +69,7 @@ def _newest(tx: "Transaction") -> str:
     if not found:
         return "/"
     newest = max(found, key=lambda record: record.seq)
-    return page_of(newest.entity, newest.entity_id)
+    return address_of(newest.entity, newest.entity_id)
 
 
 def _path(tx: "Transaction", what: str) -> str:
@@ -77,21 +78,21 @@ def _path(tx: "Transaction", what: str) -> str:
     if is_id(what):
         return _page_of_id(tx, what)
     if "@" not in what and _PREDICTION.fullmatch(what) and is_id(what.rpartition("-")[0]):
-        return page_of("prediction", what)
+        return address_of("prediction", what)
     return _page_of_name(tx, what)
 
 
 def _page_of_id(tx: "Transaction", identity: str) -> str:
     for noun in ("run", "episode", "alert", "job"):
         if _holds(tx, noun, identity):
-            return page_of(noun, identity)
+            return address_of(noun, identity)
     raise _unknown(identity)
 
 
 def _page_of_name(tx: "Transaction", name: str) -> str:
     for noun in ("version",) if "@" in name else ("model", "deployment", "project", "dataset"):
         if _holds(tx, noun, name):
-            return page_of(noun, name)
+            return address_of(noun, name)
     raise _unknown(name)
 
 

@@ -8,9 +8,10 @@ import click
 import msgspec
 
 from perenne.auth.principals import local_principal
-from perenne.cli.pages import look_at, page_of_version
+from perenne.cli.pages import look_at
 from perenne.cli.places import place_options
 from perenne.cli.progress import RoundProgress
+from perenne.core.addresses import address_of
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.storage.workspace import Workspace
 
@@ -74,7 +75,7 @@ def run(workspace: Workspace, folder: Path) -> Result:
     with workspace.database.read() as tx:
         found = dossier(tx, done.version.id)
     closed = found.gate.state is GateState.CLOSED
-    look = look_at(workspace.settings.home, page_of_version(done.version.id))
+    look = look_at(workspace.settings.home, address_of("version", done.version.id))
     return Result(_report(done, found), EXIT_FINDINGS if closed else 0, f"{_note(done, found)}\n{look}")
 
 

@@ -12,9 +12,10 @@ _BY_ID = {
     "dataset": "/data/{}",
     "model": "/model/{}",
     "monitor": "/monitor/{}",
+    "prediction": "/why/{}",
+    "job": "/job?job={}",
     "record": "/audit?record={}",
 }
-_WITHOUT_ID = {"job": "/job", "event": "/job"}
 
 
 def address_of(kind: str, identity: str) -> str:
@@ -22,12 +23,14 @@ def address_of(kind: str, identity: str) -> str:
 
     >>> address_of("project", "churn"), address_of("version", "churn@3"), address_of("token", "01")
     ('/project/churn', '/model/churn?version=3', '')
+    >>> address_of("alert", "01M8GQ"), address_of("job", "01M8GQ"), address_of("prediction", "01M8GQ-0")
+    ('/alert/01M8GQ', '/job?job=01M8GQ', '/why/01M8GQ-0')
     """
     if kind == "version":
         model, _, number = identity.rpartition("@")
         return f"/model/{quote(model)}?version={quote(number)}" if model else ""
     if kind == "alias":
         kind, identity = "model", identity.partition("/")[0]
-    if kind in _WITHOUT_ID:
-        return _WITHOUT_ID[kind]
+    if kind == "event":
+        return "/job"
     return _BY_ID[kind].format(quote(identity, safe="")) if kind in _BY_ID and identity else ""

@@ -13,13 +13,13 @@ from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core.errors import Invalid
+from perenne.core.paging import ROWS, page_of
 from perenne.pipelines import history
 from perenne.pipelines.history import RunSummary
 from perenne.pipelines.model import RunState
 from perenne.storage.database import Transaction
 from perenne.tracking import Run
 
-ROWS = 200
 LONGEST_ARGUMENTS = 300
 LONGEST_ERROR = 4_000
 
@@ -195,9 +195,9 @@ def project_of_flow(tx: Transaction, path: Mapping[str, str]) -> str:
 async def get_flows(request: Request) -> Response:
     """Give a window of the runs of pipelines: `?state=&q=` filter it."""
     state, text = queries.text(request, "state"), queries.text(request, "q")
-    offset, limit = queries.whole_number(request, "offset", 0), queries.whole_number(request, "limit", ROWS)
+    page = page_of(request.query_params)
     return await answers.view(
-        request, lambda tx, actor: flow_window(tx, actor, state=state, text=text, offset=offset, limit=limit)
+        request, lambda tx, actor: flow_window(tx, actor, state=state, text=text, offset=page.offset, limit=page.limit)
     )
 
 

@@ -8,12 +8,11 @@ import msgspec
 from perenne.auth.principals import Principal
 from perenne.auth.roles import sees
 from perenne.core.errors import Invalid
+from perenne.core.paging import ROWS
 from perenne.storage.database import Transaction
 from perenne.tracking import store
 from perenne.tracking.model import Run, RunState
 
-ROWS = 200
-"""At most so many rows come at once."""
 MOST_COMPARED = 8
 
 

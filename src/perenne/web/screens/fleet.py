@@ -13,11 +13,11 @@ from perenne import automation, monitoring, projects, registry, serving
 from perenne.auth import answers, audit
 from perenne.auth.access import needs as asks
 from perenne.auth.principals import Principal
-from perenne.auth.queries import whole_number
 from perenne.auth.roles import Action, allowed, sees
 from perenne.auth.views import AuditRow, audit_rows
 from perenne.core.addresses import address_of
 from perenne.core.clock import SystemClock
+from perenne.core.paging import ROWS, page_of
 from perenne.monitoring import AlertLine
 from perenne.projects import Objective, ProjectRecord
 from perenne.registry import Version
@@ -26,7 +26,6 @@ from perenne.storage.database import Transaction
 from perenne.web.screens.needs import Need, needs
 from perenne.web.screens.stages import Serving, StageFigure, stage_figures
 
-WINDOW = 200
 SHOWN_AUDIT = 10
 TONES = {"alarm": "crit", "stopped": "crit", "warn": "warn", "ok": "ok"}
 WORDS = {
@@ -121,7 +120,7 @@ class FleetView(msgspec.Struct, frozen=True, kw_only=True):
     audit: tuple[AuditRow, ...] | None
 
 
-def fleet_view(tx: Transaction, actor: Principal, *, offset: int = 0, limit: int = WINDOW) -> FleetView:
+def fleet_view(tx: Transaction, actor: Principal, *, offset: int = 0, limit: int = ROWS) -> FleetView:
     """Put the home page together, of what the actor may see."""
     names = [name for name in projects.project_names(tx) if sees(actor, name)]
     policies = sum(sees(actor, name) for name in projects.project_names(tx, with_policy=True))
@@ -271,10 +270,10 @@ def _quality(objective: Objective, value: float, source: str, start: int) -> Qua
 @asks(Action.READ, filters=True, returns=FleetView)
 async def get_fleet(request: Request) -> Response:
     """Give the home page; `offset` and `limit` say which deployments, the worst first."""
-    offset, limit = whole_number(request, "offset", 0), max(1, min(whole_number(request, "limit", WINDOW), WINDOW))
+    page = page_of(request.query_params)
 
     def view(tx: Transaction, actor: Principal) -> Any:
-        return fleet_view(tx, actor, offset=offset, limit=limit)
+        return fleet_view(tx, actor, offset=page.offset, limit=page.limit)
 
     return await answers.view(request, view)
 

@@ -11,9 +11,10 @@ from perenne import automation, monitoring, registry, serving, tracking
 from perenne.auth import answers
 from perenne.auth.access import needs as asks
 from perenne.auth.principals import Principal
-from perenne.auth.queries import text, whole_number
+from perenne.auth.queries import text
 from perenne.auth.roles import Action, sees
 from perenne.core.addresses import address_of
+from perenne.core.paging import ROWS, page_of
 from perenne.monitoring import AlertLine, BoundState, WindowVerdict
 from perenne.projects import Guardrail, Objective, Person, ProjectRecord, get_project, list_projects, project_names
 from perenne.projects.views import Gap, PlanLine, gaps, policy_words, standing
@@ -23,7 +24,6 @@ from perenne.storage.database import Transaction
 from perenne.web.screens.fleet import TONES, state_word
 from perenne.web.screens.needs import Need, needs
 
-WINDOW = 200
 SHOWN_WINDOWS = 60
 SHOWN = 5
 BETTER_KNOWN = ("realised", "measured", "estimated")
@@ -52,7 +52,7 @@ class ProjectsView(msgspec.Struct, frozen=True):
     total: int
 
 
-def projects_view(tx: Transaction, actor: Principal, *, wanted: str = "", offset: int = 0, limit: int = WINDOW) -> ProjectsView:
+def projects_view(tx: Transaction, actor: Principal, *, wanted: str = "", offset: int = 0, limit: int = ROWS) -> ProjectsView:
     """List the projects that may be seen, by name: those that are called so in part, if asked."""
     names = [name for name in project_names(tx) if sees(actor, name) and wanted.lower() in name.lower()]
     shown = names[offset : offset + limit]
@@ -307,9 +307,12 @@ def project_named(tx: Transaction, path: Mapping[str, str]) -> str:
 @asks(Action.READ, filters=True, returns=ProjectsView)
 async def get_projects(request: Request) -> Response:
     """List the projects: `q` is a part of the name, `offset` and `limit` say which."""
-    wanted, offset = text(request, "q"), whole_number(request, "offset", 0)
-    limit = max(1, min(whole_number(request, "limit", WINDOW), WINDOW))
-    return await answers.view(request, lambda tx, actor: projects_view(tx, actor, wanted=wanted, offset=offset, limit=limit))
+    wanted, page = text(request, "q"), page_of(request.query_params)
+
+    def view(tx: Transaction, actor: Principal) -> ProjectsView:
+        return projects_view(tx, actor, wanted=wanted, offset=page.offset, limit=page.limit)
+
+    return await answers.view(request, view)
 
 
 @asks(Action.READ, project=project_named, returns=ProjectView)

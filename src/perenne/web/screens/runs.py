@@ -13,12 +13,13 @@ from perenne.auth import answers, queries
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
+from perenne.core.paging import page_of
 from perenne.pipelines.views import FlowSteps, flow_steps
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, links_to
 from perenne.storage.workspace import Workspace
 from perenne.tracking import Provenance
-from perenne.tracking.views import ROWS, RunFilter, RunRow, RunWindow, compared_runs, row_of, run_window
+from perenne.tracking.views import RunFilter, RunRow, RunWindow, compared_runs, row_of, run_window
 from perenne.training import Told, Trial
 
 
@@ -106,13 +107,13 @@ def project_of_run(tx: Transaction, path: Mapping[str, str]) -> str:
 async def get_runs(request: Request) -> Response:
     """Give a window of runs: `?project=&state=&q=` filter it, `compare=A,B` puts some side by side."""
     wanted = RunFilter(*(queries.text(request, name) for name in ("project", "state", "q")))
-    offset, limit = queries.whole_number(request, "offset", 0), queries.whole_number(request, "limit", ROWS)
+    page = page_of(request.query_params)
     chosen = [name for name in request.query_params.get("compare", "").split(",") if name]
     workspace, actor = request.app.state.workspace, request.state.actor
     trials = await asyncio.to_thread(trials_of, workspace, actor, chosen) if chosen else ()
 
     def work(tx: Transaction, actor: Principal) -> RunsView:
-        window = run_window(tx, actor, wanted, offset, limit)
+        window = run_window(tx, actor, wanted, page.offset, page.limit)
         return RunsView(**msgspec.structs.asdict(window), compared=compared_runs(tx, actor, chosen), trials=trials)
 
     return await answers.view(request, work)
