@@ -180,19 +180,18 @@ class Door:
         """Let one request in, or not."""
         if scope["type"] == "http":
             try:
-                scope.setdefault("state", {})["actor"] = await self._caller(scope)
+                actor = self._local if self._who is None else await self._caller(self._who, scope)
+                scope.setdefault("state", {})["actor"] = actor
             except PerenneError as error:
                 await send_reply(send, error_reply(error))
                 return
         await self._application(scope, receive, send)
 
-    async def _caller(self, scope: Scope) -> Principal:
-        if self._who is None:
-            return self._local
+    async def _caller(self, who: Who, scope: Scope) -> Principal:
         if self._public(scope["method"], scope["path"]):
             return Principal("anybody")
         headers, address = _credentials(scope), (scope.get("client") or ("",))[0]
-        ask = functools.partial(self._who, scope["method"], headers, scope.get("scheme", "http"), address)
+        ask = functools.partial(who, scope["method"], headers, scope.get("scheme", "http"), address)
         return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
 
 

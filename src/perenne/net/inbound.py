@@ -346,7 +346,8 @@ class InboundLimits:
     def __init__(self, application: Application, limits: Limits, headers: Headers = SECURITY_HEADERS) -> None:
         self._application = application
         self._limits = limits
-        self._headers = headers
+        self._plain = frozenset(name for name, _ in headers), headers
+        self._secure = self._plain[0] | {STRICT_TRANSPORT[0][0]}, (*headers, *STRICT_TRANSPORT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -354,22 +355,25 @@ class InboundLimits:
             await self._application(scope, receive, send)
             return
         started = False
-        headers = (*self._headers, *STRICT_TRANSPORT) if scope.get("scheme") == "https" else self._headers
+        names, headers = self._secure if scope.get("scheme") == "https" else self._plain
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                present = {name.lower() for name, _ in message.get("headers", ())}
-                added = [item for item in headers if item[0] not in present]
-                message = {**message, "headers": [*message.get("headers", ()), *added]}
+                given = message.get("headers", ())
+                present = {name.lower() for name, _ in given}
+                added = headers if names.isdisjoint(present) else [item for item in headers if item[0] not in present]
+                message = {**message, "headers": [*given, *added]}
             await send(message)
 
         try:
             raw_path = scope.get("raw_path") or b""
-            check_head(scope["headers"], raw_path, self._limits, scope["method"], scope.get("scheme", "http"))
+            length = check_head(scope["headers"], raw_path, self._limits, scope["method"], scope.get("scheme", "http"))
             check_target(raw_path, scope.get("query_string", b""))
-            await self._application(scope, _counting(receive, self._limits.body), send_with_headers)
+            if length is None:  # a body of a length that was announced cannot be longer: the framing ends it there
+                receive = _counting(receive, self._limits.body)
+            await self._application(scope, receive, send_with_headers)
         except (TooLarge, Misdirected, Invalid, _LongUrl) as error:
             if started:
                 raise
