@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from perenne.core.errors import Invalid, PerenneError
-from perenne.net.asgi import JSON, Application, Headers, Receive, Reply, Scope, Send, send_reply
+from perenne.net.asgi import JSON, Application, FormOf, Headers, Receive, Reply, Scope, Send, send_reply
 
 MAX_DEPTH = 64
 MAX_CONTAINERS = 500_000
@@ -341,11 +341,16 @@ class InboundLimits:
         What is let through.
     headers : sequence of (bytes, bytes)
         Added to every answer that does not have them.
+    form : callable, optional
+        Gives a refusal its form.
     """
 
-    def __init__(self, application: Application, limits: Limits, headers: Headers = SECURITY_HEADERS) -> None:
+    def __init__(
+        self, application: Application, limits: Limits, headers: Headers = SECURITY_HEADERS, form: FormOf | None = None
+    ) -> None:
         self._application = application
         self._limits = limits
+        self._form = form or plain_form
         self._plain = frozenset(name for name, _ in headers), headers
         self._secure = self._plain[0] | {STRICT_TRANSPORT[0][0]}, (*headers, *STRICT_TRANSPORT)
 
@@ -377,7 +382,7 @@ class InboundLimits:
         except (TooLarge, Misdirected, Invalid, _LongUrl) as error:
             if started:
                 raise
-            await send_reply(send_with_headers, error_reply(error))
+            await send_reply(send_with_headers, self._form(scope, error))
 
 
 def _counting(receive: Receive, limit: int) -> Receive:
@@ -400,6 +405,11 @@ def error_reply(error: PerenneError) -> Reply:
     if error.hint:
         body["hint"] = error.hint
     return Reply(error.status, msgspec.json.encode(body), JSON, error_headers(error))
+
+
+def plain_form(_: Scope, error: PerenneError) -> Reply:
+    """Give an error our own form, whatever the request."""
+    return error_reply(error)
 
 
 def error_headers(error: PerenneError) -> Headers:

@@ -12,17 +12,13 @@ from enum import Enum, StrEnum
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType, inspect
+from msgspec import UNSET, inspect
 
-from perenne.core.errors import Invalid
 from perenne.formats.nonfinite import quote_nonfinite
+from perenne.protocols.mlflow.wire import MlflowError, missing, mistyped, wrong
 
-T = TypeVar("T", bound="Message")
-TAIL = " See the API docs for more information about request parameters."
+T = TypeVar("T", bound=msgspec.Struct)
 INT64 = (-(2**63), 2**63 - 1)
-MOST_SHOWN = 1_000
-"""Characters of a wrong value that its message repeats."""
-
 _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INTEGER = re.compile(r"[+-]?\d{1,40}")
@@ -34,7 +30,7 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
     Attributes
     ----------
     required : tuple of str
-        The fields a request must have, and not as an empty text.
+        The fields that a request must have, and not as an empty text, though they have a default.
     """
 
     required: ClassVar[tuple[str, ...]] = ()
@@ -53,44 +49,20 @@ class ProtoEnum(StrEnum):
         return member
 
 
-class WrongValue(Invalid):
-    """A parameter of a request is wrong; the message has MLflow's words."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, code="mlflow.parameter")
-
-
-def shown(value: object) -> str:
-    """Return a value as the messages repeat it: JSON with sorted keys and no spaces.
-
-    >>> shown({"b": 1.5, "a": None})
-    '{"a":null,"b":1.5}'
-    """
-    text = msgspec.json.encode(value, order="sorted").decode() if not isinstance(value, float) else repr(value)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
-
-
-def missing(name: str) -> WrongValue:
-    """Return what is said of a parameter that is not there."""
-    return WrongValue(f"Missing value for required parameter '{name}'.{TAIL}")
-
-
-def mistyped(name: str, value: object) -> WrongValue:
-    """Return what is said of a parameter of the wrong type or out of range."""
-    kind = type(value).__name__
-    return WrongValue(f"Invalid value {shown(value)} for parameter '{name}' supplied:  Hint: Value was of type '{kind}'.{TAIL}")
-
-
 class _Wrong(Exception):
     """A value does not have the type of its field."""
 
 
-class _WrongInside(Exception):
-    """A value inside another one does not have the type of its field."""
+class _WrongAt(Exception):
+    """A value at a place does not have the type of its field, or is not there."""
 
     def __init__(self, path: str, value: object) -> None:
         self.path = path
         self.value = value
+
+    def error(self) -> MlflowError:
+        """Return what is said of it."""
+        return missing(self.path) if self.value is UNSET else mistyped(self.path, self.value)
 
 
 _Read = Callable[[Any], Any]
@@ -102,52 +74,50 @@ class Decoder(Generic[T]):
     Parameters
     ----------
     kind : type
-        What they are read into.
+        What they are read into. A field without a default is required, as is one named in `required`.
     """
 
     def __init__(self, kind: type[T]) -> None:
         self._kind = kind
         self._plain = msgspec.json.Decoder(kind)
+        self._reader = _reader(kind)
+        self._required = tuple(field.name for field in self._reader.fields if field.required)
+        self._twins = self._reader.twins()
 
     def body(self, body: bytes) -> T:
         """Read a body; an empty one has no fields.
 
         Raises
         ------
-        Invalid
+        MlflowError
             If it is no JSON object, a field is of another type, or a required one is missing.
         """
-        if body:
-            try:
-                found = self._plain.decode(body)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if not body:
+            return self.fields({})
+        try:
+            found = self._plain.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self.fields(_parse(body))
+        if self._twins and any(twin in body for twin in self._twins):
+            return self.fields(_parse(body))
+        for name in self._required:
+            value = getattr(found, name)
+            if value == "" or value is UNSET:
                 return self.fields(_parse(body))
-        else:
-            found = self._kind()
-        return _complete(found)
+        return found
 
     def fields(self, given: Mapping[str, Any]) -> T:
         """Read fields by name. Raises as `body`."""
-        reader = _reader(self._kind)
         try:
-            return _complete(reader.read(given, outermost=True))  # type: ignore[no-any-return]
-        except _WrongInside as error:
-            raise mistyped(error.path, error.value) from None
+            return self._reader.read(given, outermost=True)  # type: ignore[no-any-return]
+        except _WrongAt as wrong_at:
+            raise wrong_at.error() from None
+        except RecursionError:
+            raise wrong("The body of a request is nested too deeply.") from None
 
     def query(self, pairs: Iterable[tuple[str, str]]) -> T:
         """Read a query: what is repeated is a list, and the first value counts for what is not. Raises as `body`."""
-        return self.fields(_reader(self._kind).from_query(pairs))
-
-
-def _complete(found: T) -> T:
-    for name in found.required:
-        value = getattr(found, name)
-        if value == "" or value is UNSET:
-            if name == "run_id" and (other := getattr(found, "run_uuid", "")):
-                found.run_id = other  # type: ignore[attr-defined]
-                continue
-            raise missing(name)
-    return found
+        return self.fields(self._reader.from_query(pairs))
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -158,7 +128,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise Invalid("The body of a request must be a JSON object.", code="mlflow.body")
+        raise MlflowError("BAD_REQUEST", "The body of a request must be a JSON object.")
     return found
 
 
@@ -170,48 +140,61 @@ def _parse_once(body: bytes) -> Any:
     try:
         return msgspec.json.decode(quote_nonfinite(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"The body of a request must be JSON: {str(error)[:200]}", code="mlflow.body") from None
+        raise MlflowError("BAD_REQUEST", f"The body of a request must be JSON: {str(error)[:200]}") from None
 
 
 class _Field:
-    """One field: its two names, how it is read, and whether it is a list."""
+    """One field: its two names, how it is read, and whether it must be there, and is a list."""
 
-    def __init__(self, name: str, kind: inspect.Type, required: bool) -> None:
-        self.name = name
-        self.twin = camel_case(name)
-        self.required = required
-        kind = _without_unset(kind)
-        self.repeated = isinstance(kind, inspect.ListType)
+    def __init__(self, described: inspect.Field, required: bool) -> None:
+        self.name = described.encode_name
+        self.attribute = described.name
+        self.twin = camel_case(self.name)
+        self.bound = described.required
+        self.required = required or self.bound
+        kind = _without_unset(described.type)
+        self.repeated = isinstance(kind, inspect.ListType | inspect.VarTupleType)
         self.boolean = isinstance(kind, inspect.BoolType)
+        self.message = _message_in(kind)
         self.read = _converter(kind)
 
 
 class _Reader:
     """Reads a message field by field."""
 
-    def __init__(self, kind: type[Message]) -> None:
+    def __init__(self, kind: type[msgspec.Struct]) -> None:
         described = inspect.type_info(kind)
         assert isinstance(described, inspect.StructType)
+        required = getattr(kind, "required", ())
         self._kind = kind
-        self._fields = [_Field(field.name, field.type, field.name in kind.required) for field in described.fields]
+        self._strict = described.forbid_unknown_fields
+        self.fields = [_Field(field, field.name in required) for field in described.fields]
+
+    def twins(self) -> tuple[bytes, ...]:
+        """Return the other spellings that a plain decoder would take for fields nobody knows, quoted."""
+        found: set[str] = set() if self._strict else {field.twin for field in self.fields if field.twin != field.name}
+        nested = {twin for field in self.fields if field.message is not None for twin in _reader(field.message).twins()}
+        return tuple(sorted(nested | {f'"{twin}"'.encode() for twin in found}))
 
     def read(self, given: Any, *, outermost: bool = False) -> Any:
         """Read a message from an object."""
         if not isinstance(given, dict):
             raise _Wrong
         values = {}
-        for field in self._fields:
+        for field in self.fields:
             value = _given(field, given)
-            if outermost and field.required and _is_missing(field.name, given):
-                raise missing(field.name)
+            if (outermost and field.required and _is_missing(field.name, given)) or (field.bound and value is None):
+                raise _WrongAt(field.name, UNSET)
             if value is None:
                 continue
             try:
-                values[field.name] = field.read(value)
+                values[field.attribute] = field.read(value)
             except _Wrong:
-                raise _WrongInside(field.name, value) from None
-            except _WrongInside as error:
-                raise _WrongInside(f"{field.name}{error.path}", error.value) from None
+                raise _WrongAt(field.name, value) from None
+            except _WrongAt as inside:
+                raise _WrongAt(f"{field.name}{inside.path}", inside.value) from None
+        if outermost and not values.get("run_id") and "run_uuid" in values:
+            values["run_id"] = values["run_uuid"]
         return self._kind(**values)
 
     def from_query(self, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -220,14 +203,14 @@ class _Reader:
         for name, value in pairs:
             lists.setdefault(name, []).append(value)
         found: dict[str, Any] = {}
-        for field in self._fields:
+        for field in self.fields:
             if (values := lists.get(field.name)) is not None:
                 found[field.name] = values if field.repeated else _boolean(values[0]) if field.boolean else values[0]
         return found
 
 
 @functools.cache
-def _reader(kind: type[Message]) -> _Reader:
+def _reader(kind: type[msgspec.Struct]) -> _Reader:
     return _Reader(kind)
 
 
@@ -243,7 +226,7 @@ def _given(field: _Field, given: Mapping[str, Any]) -> Any:
     if field.twin == field.name or field.twin not in given:
         return given.get(field.name)
     if field.name in given:
-        raise WrongValue(f"Request specifies both '{field.name}' and '{field.twin}'; provide only one of them.")
+        raise wrong(f"Request specifies both '{field.name}' and '{field.twin}'; provide only one of them.")
     return given[field.twin]
 
 
@@ -259,17 +242,29 @@ def camel_case(name: str) -> str:
 
 def _boolean(text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise WrongValue(f"Invalid boolean value: {text[:100]}, must be 'true' or 'false'.")
+        raise wrong(f"Invalid boolean value: {text[:100]}, must be 'true' or 'false'.")
     return text.lower() == "true"
 
 
 def _without_unset(kind: inspect.Type) -> inspect.Type:
+    """Return what a field holds if it holds something."""
     if isinstance(kind, inspect.UnionType):
-        rest = [each for each in kind.types if not (isinstance(each, inspect.CustomType) and each.cls is UnsetType)]
-        if len(rest) == 1:
-            return rest[0]
-        return inspect.AnyType()
+        rest = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
+        return rest[0] if len(rest) == 1 else inspect.AnyType()
     return kind
+
+
+def _message_in(kind: inspect.Type) -> type[msgspec.Struct] | None:
+    """Return the message that a field is, or has in a list or map."""
+    match kind:
+        case inspect.StructType():
+            return kind.cls
+        case inspect.ListType() | inspect.VarTupleType():
+            return _message_in(_without_unset(kind.item_type))
+        case inspect.DictType():
+            return _message_in(_without_unset(kind.value_type))
+        case _:
+            return None
 
 
 def _converter(kind: inspect.Type) -> _Read:
@@ -287,6 +282,9 @@ def _converter(kind: inspect.Type) -> _Read:
             return functools.partial(_member, kind.cls)
         case inspect.ListType():
             return functools.partial(_list, _converter(_without_unset(kind.item_type)))
+        case inspect.VarTupleType():
+            read = functools.partial(_list, _converter(_without_unset(kind.item_type)))
+            return lambda value: tuple(read(value))
         case inspect.DictType():
             return functools.partial(_map, _converter(_without_unset(kind.value_type)))
         case inspect.StructType():
@@ -339,7 +337,7 @@ def _member(kind: type[Enum], value: Any) -> Enum:
         return kind[value]
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         for member in kind:
-            number = member.number  # type: ignore[attr-defined]
+            number = getattr(member, "number", member.value)
             if number == value or str(number) == value:
                 return member
     raise _Wrong
@@ -353,9 +351,9 @@ def _list(read: _Read, value: Any) -> list[Any]:
         try:
             found.append(read(item))
         except _Wrong:
-            raise _WrongInside(f"[{index}]", item) from None
-        except _WrongInside as error:
-            raise _WrongInside(f"[{index}]{error.path}", error.value) from None
+            raise _WrongAt(f"[{index}]", item) from None
+        except _WrongAt as inside:
+            raise _WrongAt(f"[{index}]{inside.path}", inside.value) from None
     return found
 
 
@@ -367,14 +365,14 @@ def _map(read: _Read, value: Any) -> dict[str, Any]:
         try:
             found[name] = read(item)
         except _Wrong:
-            raise _WrongInside(f".{name}", item) from None
-        except _WrongInside as error:
-            raise _WrongInside(f".{name}{error.path}", error.value) from None
+            raise _WrongAt(f".{name}", item) from None
+        except _WrongAt as inside:
+            raise _WrongAt(f".{name}{inside.path}", inside.value) from None
     return found
 
 
 def _message(kind: type[msgspec.Struct], value: Any) -> Any:
     try:
         return _reader(kind).read(value)
-    except _WrongInside as error:
-        raise _WrongInside(f".{error.path}", error.value) from None
+    except _WrongAt as inside:
+        raise _WrongAt(f".{inside.path}", inside.value) from None
