@@ -13,7 +13,7 @@ from perenne.automation.model import EpisodeState
 from perenne.core.clock import Clock
 from perenne.core.errors import NotFound
 from perenne.projects import Drift, Missed, ProjectRecord, RetrainPolicy, Trigger, get_project
-from perenne.registry import GateState, VersionDecided, VersionRegistered
+from perenne.registry import GateState, VersionDecided, VersionForm, VersionRegistered
 from perenne.serving import Deployment, StopMode
 from perenne.storage.database import Transaction
 from perenne.storage.jobs import JobFailed
@@ -86,7 +86,9 @@ class Reactions:
         model = registry.get_version(tx, deployment.champion.version).model
         present = registry.placing.aliased(tx, model, "champion")
         if present is None or present.id != deployment.champion.version:
-            registry.placing.set_alias(tx, actor, model, "champion", deployment.champion.version, reason=f"{event.change} by hand")
+            registry.placing.set_alias(
+                tx, actor, model, "champion", deployment.champion.version, reason=f"{event.change} by hand"
+            )
 
     def on_job_failed(self, tx: Transaction, event: JobFailed) -> None:
         """End the episode whose round was given up or cancelled: nobody would move it on."""
@@ -124,7 +126,7 @@ class Reactions:
     def _launch(self, tx: Transaction, identity: str) -> None:
         """Make a version the first champion of its project, if its gate is open and there is no champion yet."""
         version = registry.get_version(tx, identity)
-        if registry.placing.aliased(tx, version.model, "champion") is not None:
+        if version.form is not VersionForm.PACKAGE or registry.placing.aliased(tx, version.model, "champion") is not None:
             return
         if registry.dossier(tx, identity).gate.state is not GateState.OPEN:
             return

@@ -1,9 +1,9 @@
 """Models and their versions, the evidence about them, the people's decisions, and the gate between a version and the world.
 
-`model` holds the Structs and the gate (a pure function over evidence and decisions), `guard` asks it whenever a version is to take a
-place, leave one or go. `service` registers what rounds make, `registrations` what clients register; `models` holds the names they
-share, `placing` moves aliases and stages. `approvals` takes evidence and decisions, `policies` and `reviews` say and ask what is
-needed, `card` writes a version up, `summary` answers for many at once, and `events` tells the others.
+`model` holds the Structs and the gate (a pure function over evidence and decisions), `guard` asks it whenever a version is to
+take a place, leave one or go. `service` registers what rounds make, `registrations` what clients register; `models` holds the
+names they share, `placing` moves aliases and stages. `approvals` takes evidence and decisions, `policies` and `reviews` say and
+ask what is needed, `card` writes a version up, `summary` answers for many at once, and `events` tells the others.
 """
 
 from importlib import import_module

@@ -50,7 +50,9 @@ def testify(tx: Transaction, actor: Principal, identity: str, items: Iterable[Ev
     require(actor, Action.APPROVE_TECHNICAL, version.project)
     if actor.name in authors(version) and not actor.solo:
         raise Denied(
-            f"{actor.name} made {identity}", code="model.own", hint="evidence about it comes from its round, or from somebody else"
+            f"{actor.name} made {identity}",
+            code="model.own",
+            hint="evidence about it comes from its round, or from somebody else",
         )
     _deposit(tx, actor, identity, list(items), actor.name)
 

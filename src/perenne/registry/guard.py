@@ -1,7 +1,7 @@
-"""The one place that says whether a version may take a place, leave one, or go: for native calls and those of MLflow clients alike.
+"""The one function that says whether a version may take a place, leave one, or go: natively and for MLflow clients alike.
 
-A place is an alias or a stage. `champion` and the stage Production are always guarded, by what the version itself asks for; review
-policies guard these and others. A place that nobody guards is free.
+A place is an alias or a stage. `champion` and the stage Production are always guarded, by what the version itself asks for;
+review policies guard these and others. A place that nobody guards is free.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,6 @@ from perenne.registry.model import (
 )
 from perenne.storage.links import Kind, sources_of
 from perenne.storage.transaction import Transaction
-
 
 _ALWAYS = (CHAMPION, PRODUCTION)
 
@@ -144,9 +143,10 @@ def _own_gate(tx: Transaction, version: Version) -> Gate:
 
 def refused(version: Version, target: Target, found: Gate) -> PerenneError:
     """Say that a gate is not open, with every reason."""
+    place = "" if target == CHAMPION else f" for {target}"
     waits = f"`perenne model approve {version.id}` or `perenne model reject {version.id}`"
     return Conflict(
-        f"the gate of {version.id} for {target} is {found.state.value}: {'; '.join(found.reasons)}",
+        f"the gate of {version.id}{place} is {found.state.value}: {'; '.join(found.reasons)}",
         code="model.gate",
         hint=waits if found.state is GateState.WAITING else f"`perenne model show {version.id}` has the evidence",
     )

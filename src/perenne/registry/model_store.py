@@ -1,6 +1,6 @@
 """The tables of registered models, and of the tags of models and versions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -69,6 +69,42 @@ def some(tx: Transaction, names: Iterable[str]) -> dict[str, RegisteredModel]:
 def change(tx: Transaction, name: str, **values: Any) -> None:
     """Change columns of a model."""
     tx.execute(registered_model.update().where(registered_model.c.name == name).values(**values))
+
+
+NO_PROMPT = ~registered_model.c.prompt
+"""What is true of a model whose versions are no texts of prompts."""
+
+ORDERS: dict[str, tuple["sa.ColumnElement[Any]", ...]] = {
+    "name": (registered_model.c.name,),
+    "-name": (registered_model.c.name.desc(),),
+    "updated": (registered_model.c.updated, registered_model.c.name),
+    "-updated": (registered_model.c.updated.desc(), registered_model.c.name),
+    "created": (registered_model.c.created, registered_model.c.name),
+    "-created": (registered_model.c.created.desc(), registered_model.c.name),
+    "project": (registered_model.c.project, registered_model.c.name),
+    "-project": (registered_model.c.project.desc(), registered_model.c.name),
+}
+"""By what a list of models may be ordered."""
+
+
+def window(
+    tx: Transaction,
+    *,
+    text: str,
+    order: str,
+    offset: int,
+    limit: int,
+    projects: Collection[str],
+    where: "Sequence[sa.ColumnElement[bool]]" = (),
+) -> tuple[list[RegisteredModel], int]:
+    """Read some models and count those that fit: by a piece of the name, of some projects, with whatever else is true."""
+    table = registered_model
+    conditions = [*where, table.c.project.in_(chosen(projects))] if projects else [*where]
+    if text:
+        conditions.append(table.c.name.icontains(text, autoescape=True))
+    total = int(tx.scalar(sa.select(sa.func.count()).select_from(table).where(*conditions)) or 0)
+    query = sa.select(*_columns).where(*conditions).order_by(*ORDERS[order]).offset(offset).limit(limit)
+    return [read_struct(RegisteredModel, row) for row in tx.execute(query)], total
 
 
 def set_tag(tx: Transaction, table: sa.Table, owner: str, key: str, value: str) -> str | None:

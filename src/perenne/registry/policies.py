@@ -1,4 +1,4 @@
-"""Review policies: what versions need before they may take an alias or a stage. Stated by who administers, kept with their records."""
+"""Review policies: what versions need before they may take an alias or a stage. Administrators state them."""
 
 from perenne.auth import audit
 from perenne.auth.principals import Principal
@@ -94,5 +94,3 @@ def _check_bound(bound: MetricBound) -> None:
 
 def _wrong(field: str, message: str, hint: str) -> Invalid:
     return Invalid(f"{field}: {message}", code="policy.invalid", hint=hint)
-
-

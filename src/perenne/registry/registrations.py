@@ -1,4 +1,4 @@
-"""Versions that clients register: a source, tags, a description; and what clients ask about any version, those of rounds included."""
+"""Versions that clients register: a source, tags, a description; and what clients ask about versions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +14,7 @@ from perenne.core.hashing import digest_bytes
 from perenne.registry import files, guard, model_store, models, naming, review_store, service, sources, store
 from perenne.registry.guard import Deed
 from perenne.registry.model import GatePolicy, RegisteredModel, Version, VersionForm, VersionState
+from perenne.registry.review_store import ReviewState
 from perenne.registry.sources import Origin
 from perenne.registry.telling import tell
 from perenne.storage.links import Kind, add_link
@@ -193,8 +194,7 @@ def delete(tx: Transaction, actor: Principal, name: str, number: int, *, reason:
     for alias in aliases:
         store.drop_alias(tx, name, alias)
     for review in review_store.open_of(tx, [version.id]):
-        closing = {"time": now, "by": actor.name, "note": "the version was deleted"}
-        review_store.close(tx, review.id, review_store.ReviewState.WITHDRAWN, **closing)
+        review_store.close(tx, review.id, ReviewState.WITHDRAWN, time=now, by=actor.name, note="the version was deleted")
     _touch(tx, version, now, deleted=now, waiting=None)
     before = {"aliases": aliases, "stage": version.stage, "source": version.source, "tree": version.tree}
     audit.record(tx, actor, "version.delete", "version", version.id, before=before, reason=reason)

@@ -53,7 +53,9 @@ def open_review(tx: Transaction, actor: Principal, identity: str, target: Target
     (gate,) = guard.gates(tx, [version], target)
     if gate.state is GateState.OPEN:
         raise Conflict(
-            f"the gate of {identity} for {target} is open", code="review.needless", hint=f"`perenne model alias {identity}` sets it"
+            f"the gate of {identity} for {target} is open",
+            code="review.needless",
+            hint=f"`perenne model alias {identity}` sets it",
         )
     review = Review(
         id=new_id(), version=identity, model=version.model, project=version.project, tree=version.tree, target=target,

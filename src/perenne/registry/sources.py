@@ -1,7 +1,7 @@
 """Where a client says a version comes from, and whether that is a place it may name.
 
-A source that leads elsewhere than it says is how registries were broken into: paths are unquoted until nothing is left to unquote,
-compared segment by segment, and a place of this installation must belong to the run or the logged model that is named with it.
+A source that leads elsewhere than it says is how registries were broken into: paths are unquoted until nothing is left to
+unquote and compared segment by segment, and a place of this installation must belong to the run or model that is named with it.
 """
 
 import posixpath
@@ -179,7 +179,7 @@ def _run(tx: Transaction, actor: Principal, identity: str) -> _Owner | None:
         return None
     if not sees(actor, found.project):
         return None
-    return _Owner(found.artifact_uri, found.id, found.project, found.user)
+    return _Owner(found.artifact_uri, found.id, found.project, found.started_by)
 
 
 def _logged_model(tx: Transaction, actor: Principal, identity: str) -> _Owner | None:
@@ -194,8 +194,8 @@ def _checked(source: str) -> str:
         raise _relative(source) from None
     if scheme not in ELSEWHERE | {"", "file", "runs", "models", "mlflow-artifacts"}:
         raise _bad(
-            f"'source' cannot use the '{scheme}' scheme: it is none that this server knows. Log the files as artifacts, or name a "
-            "place in an object store."
+            f"'source' cannot use the '{scheme}' scheme: it is none that this server knows. Log the files as "
+            "artifacts, or name a place in an object store."
         )
     return source
 
@@ -263,9 +263,9 @@ def _model_id(source: str) -> str:
 
 def _relative(source: str) -> PerenneError:
     return _bad(
-        f"Invalid model version source: '{source}'. If supplying a source as an http, https, local file path, ftp, objectstore, or "
-        "mlflow-artifacts uri, an absolute path must be provided without relative path references present. Please provide an "
-        "absolute path."
+        f"Invalid model version source: '{source}'. If supplying a source as an http, https, local file path, ftp, objectstore, "
+        "or mlflow-artifacts uri, an absolute path must be provided without relative path references present. Please provide "
+        "an absolute path."
     )
 
 

@@ -33,14 +33,14 @@ version = sa.Table(
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("waiting", sa.BigInteger),
     sa.Column("form", JsonColumn(VersionForm), nullable=False, server_default=f'"{VersionForm.PACKAGE.value}"'),
-    sa.Column("source", sa.Text, nullable=False, server_default=""),
-    sa.Column("storage", sa.Text, nullable=False, server_default=""),
+    sa.Column("source", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("storage", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("run_link", sa.Text),
     sa.Column("description", sa.Text),
     sa.Column("stage", sa.Text, nullable=False, server_default=STAGES[0]),
     sa.Column("updated", sa.BigInteger, nullable=False, server_default="0"),
-    sa.Column("author", sa.Text, nullable=False, server_default=""),
-    sa.Column("logged_model", sa.Text, nullable=False, server_default=""),
+    sa.Column("author", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("logged_model", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("deleted", sa.BigInteger),
     sa.UniqueConstraint("model", "number"),
     sa.Index("ix_version_tree", "model", "tree"),
@@ -86,7 +86,7 @@ decision = sa.Table(
     sa.Column("time", sa.BigInteger, nullable=False),
     sa.Column("policies", JsonColumn(tuple[str, ...]), nullable=False, server_default=f'["{OWN_POLICY}"]'),
     sa.Column("roles", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
-    sa.Column("review", sa.Text, nullable=False, server_default=""),
+    sa.Column("review", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Index(None, "version"),
 )
 
@@ -307,7 +307,10 @@ def latest_by_stage(tx: Transaction, models: Iterable[str]) -> dict[str, list[Ve
     found: dict[str, list[Version]] = {name: [] for name in models}
     rows = version.alias()
     later = sa.select(sa.literal(1)).where(
-        rows.c.model == version.c.model, rows.c.stage == version.c.stage, rows.c.number > version.c.number, rows.c.deleted.is_(None)
+        rows.c.model == version.c.model,
+        rows.c.stage == version.c.stage,
+        rows.c.number > version.c.number,
+        rows.c.deleted.is_(None),
     )
     query = sa.select(*_version_columns).where(version.c.model.in_(chosen(found)), LIVE, ~later.exists())
     for row in tx.execute(query.order_by(version.c.model, version.c.number)):

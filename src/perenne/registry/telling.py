@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from perenne.registry.model import RegisteredModel, Version, VersionForm
+from perenne.registry.model import RegisteredModel, Version
 from perenne.storage.transaction import Transaction
 
 
