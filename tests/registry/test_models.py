@@ -1,6 +1,7 @@
 """Registered models and the versions that clients register: names, numbers, tags, renaming, deletion."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from tests.registry.people import (
@@ -96,10 +97,11 @@ def test_whoever_may_not_see_it_finds_nothing_and_who_may_not_change_it_is_refus
             write(workspace, work, ELSEWHERE, "fraud")
     with pytest.raises(NotFound):
         write(workspace, registrations.get, ELSEWHERE, "fraud", 1)
-    for who, work, *rest in (
+    refused: list[tuple[Any, ...]] = [
         (VIEWER, models.set_tag, "fraud", "a", "b"), (DEPLOYER, models.delete, "fraud"), (VIEWER, models.create, "new"),
         (DEPLOYER, registrations.delete, "fraud", 1), (VIEWER, registrations.create, "fraud", OUTSIDE),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for who, work, *rest in refused:
         with pytest.raises(Denied):
             write(workspace, work, who, *rest)
 

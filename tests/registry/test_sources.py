@@ -1,5 +1,7 @@
 """Sources that a client may not name, in the words that clients know, and places that it may."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ def run(workspace: Workspace) -> Run:
     )
 
 
-def refuse(workspace: Workspace, source: str, message: str, **named: str) -> None:
+def refuse(workspace: Workspace, source: str, message: str, **named: Any) -> None:
     with pytest.raises(Invalid) as caught:
         logged(workspace, source=source, **named)
     assert message in caught.value.message, caught.value.message
