@@ -73,3 +73,7 @@ class Run(msgspec.Struct, frozen=True):
     outcome: str
     started: int
     ended: int | None
+
+
+FINGERPRINT, FOLDER, REPRODUCES = "perenne.fingerprint", "perenne.folder", "perenne.reproduces"
+"""Tags of runs that programs start: what equal runs have in common, the folder in the repository, the run that is made again."""
