@@ -120,9 +120,14 @@ def models(client: MlflowClient, run: str) -> None:
     client.set_registered_model_alias("churn-model", "challenger", "3")
     client.delete_model_version("churn-model", "1")
     client.create_registered_model("without versions")
-    client.create_registered_model("greeting", tags={"mlflow.prompt.is_prompt": "true"})
-    text = {"mlflow.prompt.is_prompt": "true", "mlflow.prompt.text": "Hello {{ name }}"}
-    client.create_model_version("greeting", "dummy-source", tags=text, description="first words")
+    prompt(client)
+
+
+def prompt(client: MlflowClient) -> None:
+    """Make a prompt of two versions, as this MLflow does."""
+    register = mlflow.genai.register_prompt if THIRD else mlflow.register_prompt
+    register(name="greeting", template="Hello {{ name }}", commit_message="first words")
+    register(name="greeting", template="Good day, {{ name }}", tags={"tone": "stiff"})
 
 
 def logged_models(client: MlflowClient, experiment: str, run: str) -> None:

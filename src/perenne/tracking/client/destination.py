@@ -4,11 +4,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import msgspec
 
-from perenne.core.errors import Invalid
+from perenne.net.peer import checked_url
 from perenne.tracking.client.records import Begin, End, Input, Metrics
 
 MAX_METRICS, MAX_OTHERS, MAX_TOGETHER = 1_000, 100, 1_000
@@ -67,28 +66,9 @@ def configured() -> str:
         If `PERENNE_URL` is no URL of a server.
     """
     if url := os.environ.get("PERENNE_URL", ""):
-        return checked(url)
+        return checked_url(url)
     other = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return checked(other) if other.startswith(("http://", "https://")) else ""
-
-
-def checked(url: str) -> str:
-    """Return a server's URL without a slash at its end.
-
-    Raises
-    ------
-    Invalid
-        If it is no URL of a server, or holds a password, which belongs into `PERENNE_TOKEN`.
-
-    >>> checked("http://127.0.0.1:7373/")
-    'http://127.0.0.1:7373'
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Invalid(f"{url[:100]!r} is no server's URL", code="client.url", hint="such as http://127.0.0.1:7373")
-    if parts.username or parts.password:
-        raise Invalid("the server's URL holds a name or password", code="client.url", hint="set PERENNE_TOKEN instead")
-    return url.rstrip("/")
+    return checked_url(other) if other.startswith(("http://", "https://")) else ""
 
 
 def open_destination(url: str) -> Destination:
