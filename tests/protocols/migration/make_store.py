@@ -1,9 +1,11 @@
+# mypy: ignore-errors
 """Make a lived-in MLflow store: run by a Python that has MLflow, 2.22 or 3.17, never by perenne's own.
 
-    python make_store.py sqlite:////tmp/store/mlflow.db /tmp/store/artifacts
-    python make_store.py /tmp/store/mlruns /tmp/store/artifacts
+    python make_store.py sqlite:////srv/store/mlflow.db /srv/store/artifacts
+    python make_store.py /srv/store/mlruns
 
-What it makes is always the same, times and ids that MLflow chooses apart; `expectations` of the tests count on it.
+What it makes is always the same, times and ids that MLflow chooses apart; the tests count on it. Without a folder for artifacts
+they lie where MLflow puts them.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from typing import Any
 
 import mlflow
 import mlflow.data
+import numpy
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.tracking import MlflowClient
 
@@ -24,14 +27,14 @@ def main() -> None:
     """Make it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("store")
-    parser.add_argument("artifacts", type=Path)
+    parser.add_argument("artifacts", type=Path, nargs="?")
     parser.add_argument("--points", type=int, default=1_500)
     chosen = parser.parse_args()
     os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
     mlflow.set_tracking_uri(chosen.store)
     mlflow.set_registry_uri(chosen.store)
     client = MlflowClient()
-    experiment = client.create_experiment("churn", str(chosen.artifacts / "churn"), tags={"team": "crm", "ünïcode": "näme"})
+    experiment = client.create_experiment("churn", place(chosen.artifacts, "churn"), tags={"team": "crm", "ünïcode": "näme"})
     client.set_experiment_tag("0", "mlflow.note.content", "where everything lands")
     first = trained(client, experiment, chosen.points)
     odd(client, experiment)
@@ -42,6 +45,11 @@ def main() -> None:
         logged_models(client, experiment, first)
         if not Path(chosen.store).is_absolute():
             traces(client)
+
+
+def place(artifacts: Path | None, name: str) -> str | None:
+    """Return where an experiment's artifacts go, None for MLflow's own choice."""
+    return None if artifacts is None else str(artifacts / name)
 
 
 def trained(client: MlflowClient, experiment: str, points: int) -> str:
@@ -57,13 +65,14 @@ def trained(client: MlflowClient, experiment: str, points: int) -> str:
         [Param("depth", "8"), Param("rate", "0.01"), Param("text", "ä" * 500)],
         [RunTag("owner", "ada"), RunTag("mlflow.note.content", "# A note\nover two lines")],
     )
+    model_file(client, identity)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "report.txt").write_text("all went well\n")
         Path(folder, "plots").mkdir()
         Path(folder, "plots", "roc curve ä.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
         Path(folder, "empty.bin").write_bytes(b"")
         client.log_artifacts(identity, folder)
-    data = mlflow.data.from_numpy(__import__("numpy").arange(6.0), name="customers")
+    data = mlflow.data.from_numpy(numpy.arange(6.0), name="customers")
     client.log_inputs(identity, [dataset_input(data, "training")])
     client.set_terminated(identity, "FINISHED", end_time=1_700_000_060_000)
     child = client.create_run(experiment, run_name="fold 1", tags={"mlflow.parentRunId": identity})
@@ -71,6 +80,12 @@ def trained(client: MlflowClient, experiment: str, points: int) -> str:
     client.log_inputs(child.info.run_id, [dataset_input(data, "validation")])
     client.set_terminated(child.info.run_id, "FAILED")
     return identity
+
+
+def model_file(client: MlflowClient, run: str) -> None:
+    """Log the files of a model, as far as a registry looks at them."""
+    text = "artifact_path: model\nflavors:\n  python_function:\n    loader_module: mlflow.sklearn\nrun_id: " + run + "\n"
+    client.log_text(run, text, "model/MLmodel")
 
 
 def dataset_input(data: Any, context: str) -> Any:
@@ -99,9 +114,9 @@ def deleted(client: MlflowClient, experiment: str) -> None:
     client.delete_run(run.info.run_id)
 
 
-def gone(client: MlflowClient, artifacts: Path) -> None:
+def gone(client: MlflowClient, artifacts: Path | None) -> None:
     """Make an experiment with a run, and delete it."""
-    experiment = client.create_experiment("old ideas", str(artifacts / "old"))
+    experiment = client.create_experiment("old ideas", place(artifacts, "old"))
     run = client.create_run(experiment, run_name="an old one")
     client.log_metric(run.info.run_id, "loss", 1.5, timestamp=1_600_000_000_000)
     client.set_terminated(run.info.run_id)
@@ -132,14 +147,19 @@ def prompt(client: MlflowClient) -> None:
 
 def logged_models(client: MlflowClient, experiment: str, run: str) -> None:
     """Make logged models, one with metrics on data, one that failed, and link one to its run."""
-    from mlflow.entities import LoggedModelOutput, LoggedModelParameter
+    from mlflow.entities import LoggedModelOutput
 
-    params = [LoggedModelParameter("trees", "100")] if hasattr(mlflow.entities, "LoggedModelParameter") else {"trees": "100"}
-    params = {"trees": "100"} if not isinstance(params, dict) else params
-    model = client.create_logged_model(experiment, "forest", run, {"kind": "good"}, params, "sklearn")
+    model = client.create_logged_model(experiment, "forest", run, {"kind": "good"}, {"trees": "100"}, "sklearn")
     client.finalize_logged_model(model.model_id, "READY")
     client.log_metric(
-        run, "f1", 0.75, timestamp=1_700_000_002_000, step=1, model_id=model.model_id, dataset_name="customers", dataset_digest="x1"
+        run,
+        "f1",
+        0.75,
+        timestamp=1_700_000_002_000,
+        step=1,
+        model_id=model.model_id,
+        dataset_name="customers",
+        dataset_digest="x1",
     )
     client.log_outputs(run, [LoggedModelOutput(model.model_id, 1)])
     bad = client.create_logged_model(experiment, "bush", run)
@@ -167,4 +187,4 @@ def traces(client: MlflowClient) -> None:
 
 if __name__ == "__main__":
     main()
-    print(len(MlflowClient().search_runs(["0", "1"], run_view_type=ViewType.ALL)), "runs")  # noqa: T201
+    print(len(MlflowClient().search_runs(["0", "1"], run_view_type=ViewType.ALL)), "runs")
