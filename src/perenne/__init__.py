@@ -112,7 +112,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _OF_RUNS:
-        return getattr(import_module("perenne.tracking").client, name)
+        return getattr(import_module("perenne.tracking.client"), name)
     if name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("perenne.projects"), _NAMES[name])

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.tracking import client, summary
+    from perenne.tracking import summary
     from perenne.tracking.lost import LEASE, close_lost_runs, hold_run
     from perenne.tracking.model import Provenance, Run, RunState
     from perenne.tracking.provenance import capture
@@ -45,7 +45,6 @@ __all__ = [
     "Run",
     "RunState",
     "capture",
-    "client",
     "close_lost_runs",
     "end_run",
     "get_run",
@@ -60,8 +59,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("client", "summary"):
-        return import_module(f"{__name__}.{name}")
+    if name == "summary":
+        return import_module(f"{__name__}.summary")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

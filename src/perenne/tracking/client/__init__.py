@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         set_tag,
         set_tags,
     )
-    from perenne.tracking.client.destination import Destination
     from perenne.tracking.client.run import ActiveRun
     from perenne.tracking.client.session import active_run, flush
     from perenne.tracking.client.starting import AlreadyDone, start_run
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 _ROOMS = {
     "ActiveRun": "run",
     "AlreadyDone": "starting",
-    "Destination": "destination",
     "active_run": "session",
     "end_run": "active",
     "flush": "session",
@@ -54,7 +52,6 @@ _ROOMS = {
 __all__ = [
     "ActiveRun",
     "AlreadyDone",
-    "Destination",
     "active_run",
     "end_run",
     "flush",

@@ -1,14 +1,23 @@
-"""Where records go: a server, or the database of the workspace. The port, and what chooses its adapter."""
+"""Where records go: a server, or the database of the workspace.
+
+Both take the same: `begin`, `log`, `put`, `end`, and `find_done`. Everything may be said twice with the effect of once. What
+cannot be done for the moment raises Unavailable, and is tried again; what is refused raises another PerenneError, and never is.
+"""
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from perenne.net.peer import checked_url
-from perenne.tracking.client.records import Begin, End, Input, Metrics
+from perenne.tracking.client.records import Input, Metrics
+
+if TYPE_CHECKING:
+    from perenne.tracking.client.local import Local
+    from perenne.tracking.client.server import Server
+
+Destination: TypeAlias = "Server | Local"
 
 MAX_METRICS, MAX_OTHERS, MAX_TOGETHER = 1_000, 100, 1_000
 """What one batch holds at most, as in MLflow's protocol: metrics, parameters and tags each, all of them."""
@@ -21,38 +30,6 @@ class Batch(msgspec.Struct, frozen=True):
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
     inputs: Sequence[Input] = ()
-
-
-class Destination(Protocol):
-    """Takes what runs say. Every adapter passes `perenne.testing.DestinationContract`.
-
-    Everything may be said twice with the effect of once. What cannot be done for the moment raises Unavailable, and is tried
-    again; what is refused raises another PerenneError, and never is.
-    """
-
-    def begin(self, begin: Begin, objects: Path) -> None:
-        """Make the run, with the objects its provenance names, which lie in a folder of objects."""
-        ...
-
-    def log(self, run: str, batch: Batch) -> None:
-        """Keep a batch: all of it or nothing."""
-        ...
-
-    def put(self, run: str, path: str, file: Path) -> None:
-        """Keep a file as an artifact of the run."""
-        ...
-
-    def end(self, run: str, end: End) -> None:
-        """Close the run."""
-        ...
-
-    def find_done(self, experiment: str, fingerprint: str) -> str:
-        """Return a finished run of an experiment that is the same by its fingerprint, or an empty text."""
-        ...
-
-    def close(self) -> None:
-        """Let go of connections."""
-        ...
 
 
 def configured() -> str:
