@@ -27,8 +27,6 @@ class Delivery:
     ----------
     spool : Spool
         What is to be delivered.
-    destination : Destination
-        Who gets it.
 
     Attributes
     ----------
@@ -38,23 +36,23 @@ class Delivery:
         Whether the last record was delivered.
     """
 
-    def __init__(self, spool: Spool, destination: Destination) -> None:
+    def __init__(self, spool: Spool) -> None:
         self.spool = spool
         self.refused = 0
         self.closed = False
-        self._destination = destination
+        self._destination: Destination
         self._objects = spool.path.parent / "objects"
         self._sent: list[Path] = []
 
-    def run(self) -> int:
-        """Deliver what waits, and return how many records that were.
+    def run(self, destination: Destination) -> int:
+        """Deliver what waits to its destination, and return how many records that were.
 
         Raises
         ------
         Unavailable
             If the destination cannot take it now; what was taken before is noted.
         """
-        count = 0
+        self._destination, count = destination, 0
         while (piece := self.spool.pending(AT_ONCE)).records:
             self._deliver(piece.records)
             self.spool.mark(piece.end, compact=not self.closed)
