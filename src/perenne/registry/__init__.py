@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from perenne.registry import summary
     from perenne.registry.approvals import bar, decide
     from perenne.registry.card import Card, write_card
-    from perenne.registry.events import VersionDecided, VersionRegistered
+    from perenne.registry.events import RegistryChanged, VersionDecided, VersionRegistered
     from perenne.registry.model import Decision, Dossier, Evidence, Gate, GatePolicy, GateState, Verdict, Version, VersionState
     from perenne.registry.service import (
         add_evidence,
@@ -31,6 +31,7 @@ _ROOMS = {
     "Gate": "model",
     "GatePolicy": "model",
     "GateState": "model",
+    "RegistryChanged": "events",
     "Verdict": "model",
     "Version": "model",
     "VersionDecided": "events",
@@ -58,6 +59,7 @@ __all__ = [
     "Gate",
     "GatePolicy",
     "GateState",
+    "RegistryChanged",
     "Verdict",
     "Version",
     "VersionDecided",
