@@ -8,13 +8,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from perenne import tracking
+from perenne.auth.roles import Action
 from perenne.core.errors import Conflict, NotFound
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.messages import Experiment, Int64, Pair, ViewType, experiment_of, some
 from perenne.protocols.mlflow.wire import MlflowError, wrong
 from perenne.protocols.mlflow.words import ABSENT
-from perenne.auth.roles import Action
 
 VIEW_TAG = "mlflow.customView.view"
 MOST_VIEWS, MOST_ASKED, MOST_SUMMARIES = 50, 20, 1_000
@@ -147,9 +147,7 @@ def create_experiment(call: Call, asked: CreateExperiment) -> CreatedExperiment:
     _check_location(asked.artifact_location)
     tags = [tracking.Tag(tag.key, tag.value) for tag in asked.tags]
     try:
-        made = tracking.experiments.create(
-            call.tx, call.actor, asked.name, artifact_location=asked.artifact_location, tags=tags
-        )
+        made = tracking.experiments.create(call.tx, call.actor, asked.name, artifact_location=asked.artifact_location, tags=tags)
     except Conflict as error:
         if error.code != "experiment.exists":
             raise

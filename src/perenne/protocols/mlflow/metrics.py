@@ -1,6 +1,5 @@
 """MLflow's histories of metrics: whole, by pages, of many runs."""
 
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -78,9 +77,7 @@ def get_interval(call: Call, asked: GetInterval) -> History:
         raise wrong("If either start step or end step are specified, both must be specified.")
     if start is not None and end is not None and start > end:
         raise wrong(f"end_step must be greater than start_step. Found start_step={start} and end_step={end}.")
-    found = tracking.history.interval(
-        call.tx, call.actor, asked.run_ids, asked.metric_key, limit=limit, start=start, end=end
-    )
+    found = tracking.history.interval(call.tx, call.actor, asked.run_ids, asked.metric_key, limit=limit, start=start, end=end)
     return History(some(_of_runs(found)))
 
 

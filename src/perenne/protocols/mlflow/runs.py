@@ -27,7 +27,8 @@ from perenne.protocols.mlflow.messages import (
     some,
 )
 from perenne.protocols.mlflow.wire import missing, mistyped, unfit, wrong
-from perenne.protocols.mlflow.words import WORDS as WORDS, one_param_changed
+from perenne.protocols.mlflow.words import WORDS as WORDS
+from perenne.protocols.mlflow.words import one_param_changed
 
 DATASET_NAME, DATASET_DIGEST, DATASET_SOURCE = 500, 36, 65_535
 DATASET_SCHEMA, DATASET_PROFILE = 1_048_575, 16_777_215
