@@ -69,10 +69,10 @@ class Fleet:
             self._episode(tx, name)
 
     def _run(self, tx: Transaction, name: str) -> None:
-        run = tracking.start_run(tx, self.actor, project=name, kind="round", parameters={}, provenance=Provenance())
+        run = tracking.service.start_run(tx, self.actor, project=name, kind="round", parameters={}, provenance=Provenance())
         state = self.random.choice([None, RunState.FAILED, RunState.FINISHED])
         if state is not None:
-            tracking.end_run(tx, self.actor, run.id, state=state, outcome=f"ended {state}")
+            tracking.service.end_run(tx, self.actor, run.id, state=state, outcome=f"ended {state}")
 
     def _version(self, tx: Transaction, name: str, number: int) -> str:
         digest = f"{name[1:]}{number}".ljust(64, "0")
@@ -83,19 +83,19 @@ class Fleet:
             evidence=[Evidence(check="auc", verdict=verdict) for verdict in verdicts[:1]],
         )  # fmt: skip
         for verdict in verdicts[1:]:
-            registry.add_evidence(tx, self.actor, made.id, [Evidence(check="auc", verdict=verdict)], produced_by="test")
+            registry.approvals.add_evidence(tx, self.actor, made.id, [Evidence(check="auc", verdict=verdict)], produced_by="test")
         state = registry.dossier(tx, made.id).gate.state
         if state is GateState.WAITING and self.random.random() < 0.5:
-            registry.decide(tx, self.actor, made.id, approve=self.random.random() < 0.7, reason="said so")
+            registry.approvals.decide(tx, self.actor, made.id, approve=self.random.random() < 0.7, reason="said so")
         elif self.random.random() < 0.1:
-            registry.bar(tx, self.actor, made.id, reason="test")
+            registry.approvals.bar(tx, self.actor, made.id, reason="test")
         return made.id
 
     def _deploy(self, tx: Transaction, name: str, version: str) -> None:
         what = self.random.choice(["nothing", "deploy", "deploy", "stop"])
         if what != "nothing":
             deployment = serving.service.deploy(tx, self.actor, name, version, answer=0)
-            registry.set_alias(tx, self.actor, name, "champion", version)
+            registry.placing.set_alias(tx, self.actor, name, "champion", version)
             if what == "stop" and deployment.stop is None:
                 serving.service.stop(tx, self.actor, name, mode=StopMode.CONSTANT, reason="test")
 

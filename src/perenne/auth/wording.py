@@ -109,6 +109,15 @@ def _ended(verb: str) -> Phrase:
     return lambda record, after: (verb, f"run {_short(record.entity_id)}", str(after.get("outcome") or ""))
 
 
+def _experiment(verb: str) -> Phrase:
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        before = _state(record.before).get("name")
+        name = after.get("name")
+        return verb, f"experiment {before or name or record.entity_id}", f"to {name}" if before and name else ""
+
+    return phrase
+
+
 def _registered(record: AuditRecord, after: State) -> tuple[str, str, str]:
     gate = {"open": "its gate is open", "waiting": "it waits for approval", "closed": "its gate is closed"}
     return "registered", record.entity_id, gate.get(str(after.get("gate")), "")
@@ -184,6 +193,10 @@ def _refused(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "was refused with", f"{after.get('failures', 'several')} bad tokens from {record.entity_id}", ""
 
 
+def _commented(did: str) -> Phrase:
+    return lambda record, after: (did, _short(record.entity_id), str(after.get("text") or "")[:200])
+
+
 _PHRASES: dict[str, Phrase] = {
     "project.state": _stated,
     "project.bundle": _did("took over the files of"),
@@ -192,6 +205,15 @@ _PHRASES: dict[str, Phrase] = {
     "run.start": _started,
     "run.finished": _ended("finished"),
     "run.failed": _ended("gave up"),
+    "run.killed": _ended("stopped"),
+    "run.running": _ended("went on with"),
+    "run.scheduled": _ended("scheduled"),
+    "run.delete": _ended("deleted"),
+    "run.restore": _ended("brought back"),
+    "experiment.create": _experiment("made"),
+    "experiment.rename": _experiment("renamed"),
+    "experiment.delete": _experiment("deleted"),
+    "experiment.restore": _experiment("brought back"),
     "version.register": _registered,
     "version.evidence": _evidence,
     "version.approve": _did("approved"),
@@ -241,6 +263,9 @@ _PHRASES: dict[str, Phrase] = {
     "token.revoke": _did("revoked", "token"),
     "token.use": _did("came with", "token"),
     "token.refuse": _refused,
+    "comment.add": _commented("commented on"),
+    "comment.edit": _commented("changed a comment on"),
+    "comment.remove": _did("took back a comment on"),
     "session.open": lambda record, _: ("logged in to", "the page", ""),
     "session.end": lambda record, _: ("logged out of", "the page", ""),
 }
