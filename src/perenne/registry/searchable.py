@@ -42,7 +42,8 @@ class _Tags(Attached):
         prompt, model = (holds(text, clause.op, values) != clause.negated for text in ("true", "false"))
         if prompt == model:
             return sa.true() if prompt else sa.false()
-        return self._prompt if prompt else sa.not_(self._prompt)
+        fits: sa.ColumnElement[bool] = self._prompt if prompt else sa.not_(self._prompt)
+        return fits
 
     def source(self, clause: Clause, keys: Keys, words: Words) -> Any:
         """Return a query for the things that fit; none for what need not have a tag."""
