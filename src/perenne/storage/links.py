@@ -19,6 +19,7 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     PROFILE = "profile"
     RUN = "run"
+    LOGGED_MODEL = "logged model"
     REPORT = "report"
     VERSION = "version"
     DECISION = "decision"
@@ -86,6 +87,20 @@ def sources_of(tx: Transaction, source: Kind, target: Kind, identities: Iterable
     """Return the links from things of one kind to some of another, asked in one statement."""
     where = sa.and_(table.c.source_kind == source, table.c.target_kind == target, table.c.target.in_(chosen(identities)))
     return _read(tx, where)
+
+
+def follow(tx: Transaction, kind: Kind, before: str, after: str) -> None:
+    """Let the links of a thing follow it to another id."""
+    for end in ("source", "target"):
+        where = (table.c[f"{end}_kind"] == kind, table.c[end] == before)
+        tx.execute(table.update().where(*where).values({end: after}))
+
+
+def forget(tx: Transaction, kind: Kind, identities: Iterable[str]) -> None:
+    """Remove the links of things that are removed for good."""
+    gone = list(identities)
+    for end in ("source", "target"):
+        tx.execute(table.delete().where(table.c[f"{end}_kind"] == kind, table.c[end].in_(chosen(gone))))
 
 
 class Near(NamedTuple):
