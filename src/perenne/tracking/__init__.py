@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.tracking import errors, experiments, history, logs, lost, sealing, service, summary
+    from perenne.tracking import bringing, errors, experiments, history, logs, lost, sealing, service, summary
     from perenne.tracking.model import (
         Experiment,
         LoggedRun,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from perenne.tracking.provenance import capture
 
-_MODULES = ("errors", "experiments", "history", "logs", "lost", "sealing", "service", "summary")
+_MODULES = ("bringing", "errors", "experiments", "history", "logs", "lost", "sealing", "service", "summary")
 _ROOMS = {
     "Experiment": "model",
     "LoggedRun": "model",
@@ -51,6 +51,7 @@ __all__ = [
     "RunState",
     "Tag",
     "UsedDataset",
+    "bringing",
     "capture",
     "errors",
     "experiments",

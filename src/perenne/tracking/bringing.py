@@ -97,6 +97,16 @@ class BroughtModel(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[BroughtMetric, ...] = ()
 
 
+def columns(steps: Sequence[int], times: Sequence[int], values: Sequence[float]) -> "Points":
+    """Return points as they are kept: by step, time and value, each once; infinities are the largest number of their sign."""
+    import numpy as np
+
+    from perenne.tracking import chunks
+
+    found = chunks.points_of(steps, times, values)
+    return chunks.joined([chunks.Points(found.step, found.time, np.clip(found.value, -_LARGEST, _LARGEST))])
+
+
 def bring_experiment(tx: Transaction, actor: Principal, said: Experiment) -> Experiment:
     """Make an experiment with the number, times and tags it had, or find the one of its name, and set its tags.
 
@@ -213,16 +223,10 @@ def _rows(points: "Points") -> Sequence[tuple[int, int, float, bool]]:
     return [(step, time, 0.0 if value != value else value, value != value) for step, time, value in columns]
 
 
-def finite(values: Any) -> Any:
-    """Return values as they are kept: infinities as the largest number of their sign, NaN as NaN."""
-    import numpy as np
-
-    return np.clip(np.asarray(values, np.float64), -_LARGEST, _LARGEST)
-
-
 def _is_free(tx: Transaction, number: int) -> bool:
-    taken = tx.scalar(sa.select(experiment.c.name).where(experiment.c.id == number))
-    return taken is None and 0 < number < 1 << 31
+    if not 0 < number < 1 << 31:
+        return False
+    return tx.scalar(sa.select(experiment.c.name).where(experiment.c.id == number)) is None
 
 
 def _go_on_after(tx: Transaction, table: sa.Table, number: int) -> None:
