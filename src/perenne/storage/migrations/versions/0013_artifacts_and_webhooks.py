@@ -1,10 +1,10 @@
-"""Schema 0012: artifacts and webhooks."""
+"""Schema 0013: artifacts and webhooks."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 
 
 def upgrade() -> None:
