@@ -62,7 +62,9 @@ def check(
     try:
         found = pages(database, actor, limit, filter=text, order=written, experiments=chosen)
         with database.read() as tx:
-            count = walking.count_runs(tx, walking.Scope(experiments=chosen and tuple(chosen)), parse_filter(text), most=1000)
+            count = walking.count_runs(
+                tx, walking.Scope(experiments=None if chosen is None else tuple(chosen)), parse_filter(text), most=1000
+            )
     finally:
         walking.FEW = usual
     assert found == in_order(fitting, list(orders))

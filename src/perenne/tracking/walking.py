@@ -16,7 +16,7 @@ from perenne.core.filters import Ordering, Tree
 from perenne.core.tokens import Place, Value, read_token
 from perenne.storage.bounds import along_an_index, bounded
 from perenne.storage.database import Transaction
-from perenne.storage.families import Attached, Keys
+from perenne.storage.families import Attached, Keys, literal
 from perenne.storage.matching import unindexed
 from perenne.storage.ordering import Column, Orders, after, columns_of
 from perenne.storage.searching import Found, page
@@ -133,8 +133,8 @@ def _few(tx: Transaction, asked: Question) -> list[int] | None:
         some = source.limit(FEW + 1).subquery()
         probes.append(sa.select(sa.literal_column(str(place)).label("place"), next(iter(some.c)).label("number")))
     found: list[set[int]] = [set() for _ in sources]
-    for place, number in tx.execute(sa.union_all(*probes) if len(probes) > 1 else probes[0]):
-        found[place].add(number)
+    for row in tx.execute(sa.union_all(*probes) if len(probes) > 1 else probes[0]):
+        found[row.place].add(row.number)
     small = [numbers for numbers in found if len(numbers) <= FEW]
     return sorted(set.intersection(*small)) if small else None
 
@@ -179,7 +179,7 @@ def _has_long(tx: Transaction, family: Attached, asked: Question) -> bool:
     """Tell whether there are values of the key that its index does not hold."""
     if not family.short:
         return False
-    length = sa.func.length(family.value) > sa.literal_column(str(SHORT))
+    length = sa.func.length(family.value) > literal(SHORT)
     query = sa.select(family.owner).where(family.named(asked.orders[0].name, asked.keys), length).limit(1)
     return tx.execute(query).first() is not None
 
@@ -213,7 +213,7 @@ def _phase(
         if family.nan is not None:
             where.append(rows.c.nan == (sa.true() if absent else sa.false()))
         if family.short:
-            where.append(sa.func.length(rows.c.value) <= sa.literal_column(str(SHORT)))
+            where.append(sa.func.length(rows.c.value) <= literal(SHORT))
         source = rows.join(run, run.c.number == rows.c.run)
         value = Column(rows.c[family.value.name], sorting.sorts[0][1])
         where += [value.value.is_not(None)] if family.kept else []
