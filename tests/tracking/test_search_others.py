@@ -54,7 +54,7 @@ def test_experiments(workspace: Workspace, actor: Principal) -> None:
             ("", all_of_them), ("name = 'alpha'", {"alpha"}), ("attribute.name LIKE '%a'", all_of_them),
             ("name ILIKE 'g%'", {"Gamma"}), ("tags.team = 'x'", {"alpha"}), ("tag.team != 'x'", {"beta"}),
             ("tags.note IS NULL", {"alpha", "Gamma"}), ("NOT tags.team = 'x'", {"beta", "Gamma"}),
-            (f"experiment_id = '{ids['beta']}'", {"beta"}), 
+            (f"experiment_id = '{ids['beta']}'", {"beta"}),
             (f"experiment_id IN ('{ids['beta']}', '{ids['alpha']}')", {"alpha", "beta"}),
             ("creation_time >= 2000", {"Gamma"}), ("last_update_time < 2001", {"alpha", "beta"}),
             ("name = 'x' OR tags.team = 'y'", {"beta"}),
@@ -135,7 +135,8 @@ def test_logged_models(workspace: Workspace, actor: Principal) -> None:
         assert found(order=(ModelOrder("name"),)) == "0 1 2 3 4"
         assert found(order=(ModelOrder("status"), ModelOrder("creation_time"))) == "0 3 1 4 2"
         for order in ((), (ModelOrder("metrics.acc"),), (ModelOrder("metrics.acc", False), ModelOrder("name", False))):
-            numbers, token = [], ""
+            numbers: list[int] = []
+            token = ""
             while True:
                 page = search_models(tx, actor, experiments=homes, order=order, limit=2, token=token)
                 numbers += page.keys
@@ -162,5 +163,5 @@ def test_what_is_wrong_with_a_search_for_models(workspace: Workspace, actor: Pri
             ({"token": token, "order": (ModelOrder("name"),)}, "Invalid page token, "),
         ):
             with pytest.raises(Invalid) as caught:
-                search_models(tx, actor, experiments=homes, **asked)  # type: ignore[arg-type]
+                search_models(tx, actor, experiments=homes, **asked)
             assert caught.value.message.startswith(message)
