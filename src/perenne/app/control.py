@@ -69,16 +69,26 @@ def application(workspace: Workspace, *, port: int, listening: Listening = LOOPB
 
 def control_routes() -> list[Route]:
     """Return every route of the control plane, each behind what it declares."""
+    from perenne import registry, tracking
     from perenne.app.jobs import routes as job_routes
+    from perenne.auth.comment_http import comment_routes
     from perenne.auth.http import routes as auth_routes
     from perenne.automation.http import routes as automation_routes
     from perenne.monitoring.http import routes as monitoring_routes
     from perenne.registry.http import routes as registry_routes
     from perenne.serving.http import routes as serving_routes
+    from perenne.tracking.http import routes as tracking_routes
     from perenne.web import http as web
 
     own = [Route("/version", _version), *health.routes, *metrics.routes, *openapi.routes]
-    rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes]
+    comments = comment_routes(
+        {
+            "run": lambda tx, identity: tracking.get_run(tx, identity).project,
+            "version": lambda tx, identity: registry.get_version(tx, identity).project,
+        }
+    )
+    rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes, *comments]
+    rest += tracking_routes
     listening = guarded(web.live, BODY_LIMIT, Room(LISTENERS))
     return [*guarded([*own, *rest, *web.screens(), *web.pages], BODY_LIMIT, Room(AT_ONCE)), *listening]
 

@@ -95,6 +95,7 @@ class Attached(Family):
         self.number = number_in(value) if number is None and comparable else number
         self.where, self.short, self.newest = tuple(where), short, tuple(newest)
         self.dictionary = isinstance(key.type, sa.Integer)
+        self.kept = [value.is_not(None)] if value.nullable else []
 
     def looked_up(self, name: str) -> str | None:
         """Return the name, if the table has numbers for names."""
@@ -108,7 +109,7 @@ class Attached(Family):
         absent = clause.op is Op.NULL and not clause.negated
         if named is None:
             return sa.true() if absent else sa.false()
-        row = sa.select(_ONE).where(self.owner == self.root, named, *self.where, *compared).exists()
+        row = sa.select(_ONE).where(self.owner == self.root, named, *self.kept, *self.where, *compared).exists()
         return sa.not_(row) if absent else row
 
     def source(self, clause: Clause, keys: Keys, words: Words) -> "sa.Select[Any] | sa.CompoundSelect[Any] | None":
@@ -116,7 +117,7 @@ class Attached(Family):
         named = self.named(clause.name, keys)
         if self.short is None or named is None or clause.op in (Op.NULL, Op.NE) or clause.negated:
             return None
-        found = sa.select(self.owner).where(named, *self.where, self._compare(clause, words))
+        found = sa.select(self.owner).where(named, *self.kept, *self.where, self._compare(clause, words))
         if self.numeric or not self.short or all(is_number(value) for value in clause.values):
             return found
         length, limit = sa.func.length(self.value), sa.literal_column(str(self.short))

@@ -280,3 +280,7 @@ class LoggedModel(msgspec.Struct, frozen=True, kw_only=True):
     params: tuple[Param, ...] = ()
     tags: tuple[Tag, ...] = ()
     metrics: tuple[tuple[str, Metric], ...] = ()
+
+
+FINGERPRINT, FOLDER, REPRODUCES = "perenne.fingerprint", "perenne.folder", "perenne.reproduces"
+"""Tags of runs that programs start: what equal runs have in common, the folder in the repository, the run that is made again."""

@@ -201,7 +201,7 @@ def _phase(
     conjuncts = [*asked.extra, *RUNS.conjuncts(asked.tree, asked.keys)]
     named = family.named(asked.orders[0].name, asked.keys)
     if absent == 2:
-        has = sa.select(sa.literal_column("1")).where(family.owner == run.c.number, named).exists()
+        has = sa.select(sa.literal_column("1")).where(family.owner == run.c.number, named, *family.kept).exists()
         where = [*asked.scope.conditions(indexed=asked.scope.alone), *conjuncts, sa.not_(has)]
         source: Any = run
         columns = list(rest)
@@ -213,7 +213,8 @@ def _phase(
         if family.short:
             where.append(sa.func.length(rows.c.value) <= sa.literal_column(str(SHORT)))
         source = rows.join(run, run.c.number == rows.c.run)
-        value = Column(rows.c.value, sorting.sorts[0][1])
+        value = Column(rows.c[family.value.name], sorting.sorts[0][1])
+        where += [value.value.is_not(None)] if family.kept else []
         columns = [*([] if absent else [value]), *rest]
     for joined, condition in joins:
         source = source.outerjoin(joined, condition)
