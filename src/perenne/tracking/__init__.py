@@ -11,7 +11,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.tracking import errors, experiments, history, logs, lost, models, sealing, search, service, summary
+    from perenne.tracking import (
+        bringing,
+        errors,
+        experiments,
+        history,
+        logs,
+        lost,
+        models,
+        sealing,
+        search,
+        service,
+        summary,
+    )
     from perenne.tracking.model import (
         Experiment,
         LoggedRun,
@@ -26,7 +38,9 @@ if TYPE_CHECKING:
     )
     from perenne.tracking.provenance import capture
 
-_MODULES = ("errors", "experiments", "history", "logs", "lost", "models", "sealing", "search", "service", "summary")
+_MODULES = frozenset(
+    {"bringing", "errors", "experiments", "history", "logs", "lost", "models", "sealing", "search", "service", "summary"}
+)
 _ROOMS = {
     "Experiment": "model",
     "LoggedRun": "model",
@@ -52,6 +66,7 @@ __all__ = [
     "RunState",
     "Tag",
     "UsedDataset",
+    "bringing",
     "capture",
     "errors",
     "experiments",
