@@ -76,7 +76,15 @@ class Incoming:
 
 
 class Blobs(Protocol):
-    """Keeps blobs by their ids. What cannot be done for the moment raises Unavailable, Full if there is no room."""
+    """Keeps blobs by their ids. What cannot be done for the moment raises Unavailable, Full if there is no room.
+
+    Attributes
+    ----------
+    signs : bool
+        Whether `sign` gives URLs.
+    """
+
+    signs: bool
 
     def receive(self) -> AbstractContextManager[Incoming]:
         """Give a blob to write to; it is gone at the end unless it was kept."""
@@ -125,6 +133,8 @@ def open_blobs(url: str) -> Blobs:
 
 class FileBlobs:
     """Blobs in a folder: `2J/01M8…2J`, written beside and renamed into place."""
+
+    signs = False
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -24,6 +24,8 @@ _PART, _UPLOADS, _PARTS = 8 << 20, 4, 9_000
 class CloudBlobs:
     """Blobs in a bucket. What arrives goes to a file of this machine first, so that only what is whole is uploaded."""
 
+    signs = True
+
     def __init__(self, url: str) -> None:
         self.bucket = parse_bucket(url)
         allows_http(self.bucket.scheme)
