@@ -1,5 +1,6 @@
-"""Whatever is called in whatever order, natively or as MLflow's clients do: a guarded place is never taken without what it needs."""
+"""Whatever is called in whatever order, natively or as MLflow's clients do: no guarded place is taken without what it needs."""
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from perenne.protocols.mlflow import model_versions, registered_models
 from perenne.protocols.mlflow.endpoint import Call
 from perenne.registry import Evidence, ReviewPolicy, Verdict, approvals, models, placing, policies, registrations, reviews, store
 from perenne.registry.model import Target
+from perenne.storage.database import Database
 from perenne.storage.workspace import Workspace
 
 NUMBERS = st.integers(1, 4)
@@ -37,13 +39,25 @@ POLICIES = st.builds(
 )
 
 
+@functools.cache
+def empty() -> bytes:
+    """Return the file of a database with every table: to make one takes longer than to copy it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "perenne.db")
+        Database.open(f"sqlite:///{path}").close()
+        return path.read_bytes()
+
+
 class NoWayRound(RuleBasedStateMachine):
     """One model whose versions want champion, live and Production."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.workspace = Workspace(load_settings(Path(self.folder.name), {}))
+        found = load_settings(Path(self.folder.name), {})
+        found.home.mkdir(parents=True, exist_ok=True)
+        (found.home / "perenne.db").write_bytes(empty())
+        self.workspace = Workspace(found)
         self.policies: dict[str, ReviewPolicy] = {}
         self.approved: dict[int, list[tuple[str, frozenset[str]]]] = {}
         self.rejected: set[int] = set()
@@ -210,6 +224,9 @@ TestNoWayRound = NoWayRound.TestCase
 TestNoWayRound.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
 
 
-@pytest.mark.long
-class TestNoWayRoundAtLength(NoWayRound.TestCase):
-    settings = settings(max_examples=400, stateful_step_count=40, deadline=None)
+class AtLength(NoWayRound):
+    """The same, hundreds of times."""
+
+
+TestAtLength = pytest.mark.long(AtLength.TestCase)
+TestAtLength.settings = settings(max_examples=400, stateful_step_count=40, deadline=None)

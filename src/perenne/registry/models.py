@@ -80,6 +80,27 @@ def create(
     return model
 
 
+def bring(
+    tx: Transaction,
+    actor: Principal,
+    name: str,
+    *,
+    created: int,
+    updated: int,
+    tags: Mapping[str, str] | None = None,
+    description: str | None = None,
+) -> bool:
+    """Bring in a model from elsewhere with its times, in microseconds; False if there is one of that name. Raises as `create`."""
+    known = model_store.find(tx, name)
+    if known is not None:
+        if known.prompt != is_prompt(tags):
+            raise _taken(known, is_prompt(tags))
+        return False
+    create(tx, actor, name, tags=tags, description=description)
+    model_store.change(tx, name, created=created, updated=updated)
+    return True
+
+
 def _check(tags: Mapping[str, str] | None, description: str | None) -> None:
     for key, value in (tags or {}).items():
         naming.check_tag(key, value)

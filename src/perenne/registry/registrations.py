@@ -35,6 +35,22 @@ class VersionEntry(msgspec.Struct, frozen=True):
     aliases: tuple[str, ...]
 
 
+class BroughtVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A version from elsewhere; times in microseconds. A `deleted` one only keeps its number from being given again."""
+
+    number: int
+    source: str
+    created: int
+    updated: int
+    run: str = ""
+    logged_model: str = ""
+    run_link: str = ""
+    description: str = ""
+    author: str = ""
+    tags: dict[str, str] = {}
+    deleted: bool = False
+
+
 def create(
     tx: Transaction,
     actor: Principal,
@@ -78,6 +94,39 @@ def create(
     version = msgspec.structs.replace(version, id=f"{name}@{version.number}")
     _keep(tx, actor, version, given)
     return version
+
+
+def bring(tx: Transaction, actor: Principal, name: str, said: BroughtVersion) -> bool:
+    """Bring in a version from elsewhere under the number and with the times it had; False if there is one of that number.
+
+    Aliases and stages are not brought: whoever wants them asks for them, and the gate has its say.
+
+    Raises
+    ------
+    NotFound
+        If there is no such model.
+    Invalid
+        If the source is no place that may be named.
+    """
+    model = models.get(tx, actor, name)
+    require(actor, Action.LOG, model.project)
+    if store.has_number(tx, name, said.number):
+        return False
+    prompt = models.is_prompt(said.tags)
+    origin = sources.origin_of(tx, actor, said.source, said.run or None, said.logged_model or None, prompt=prompt)
+    model = _adopted(tx, actor, model, origin)
+    version = Version(
+        id=f"{name}@{said.number}", model=name, number=said.number, project=model.project, run=origin.run,
+        tree=digest_bytes(said.tags.get(TEXT, "").encode()) if prompt else files.digest_at(tx, origin.storage),
+        reference="", snapshot="", state=VersionState.CANDIDATE, policy=_policy(tx, model), fallback=None, created=said.created,
+        created_by=said.author or actor.name, form=VersionForm.PROMPT if prompt else VersionForm.LOGGED, source=origin.source,
+        storage=origin.storage, run_link=said.run_link or None, description=said.description or None, updated=said.updated,
+        author=origin.author, logged_model=origin.logged_model,
+    )  # fmt: skip
+    _keep(tx, actor, version, said.tags)
+    if said.deleted:
+        store.change_version(tx, version.id, deleted=said.updated, waiting=None)
+    return True
 
 
 def _keep(tx: Transaction, actor: Principal, version: Version, tags: Mapping[str, str]) -> None:

@@ -121,6 +121,11 @@ def next_number(tx: Transaction, model: str) -> int:
     return 1 + int(tx.scalar(sa.select(sa.func.max(version.c.number)).where(version.c.model == model)) or 0)
 
 
+def has_number(tx: Transaction, model: str, number: int) -> bool:
+    """Tell whether a number was ever given to a version of a model."""
+    return tx.scalar(sa.select(sa.literal(1)).where(version.c.model == model, version.c.number == number)) is not None
+
+
 def list_versions(tx: Transaction, model: str | None, limit: int, before: Version | None = None) -> list[Version]:
     """Read versions, newest first, after the one before if given; those of one model by number."""
     created, number = version.c.created, version.c.number

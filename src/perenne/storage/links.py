@@ -19,6 +19,7 @@ class Kind(StrEnum):
     SNAPSHOT = "snapshot"
     PROFILE = "profile"
     RUN = "run"
+    LOGGED_MODEL = "logged model"
     REPORT = "report"
     VERSION = "version"
     DECISION = "decision"

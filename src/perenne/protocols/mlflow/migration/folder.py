@@ -89,6 +89,7 @@ class FolderSource:
             started=_optional(said.get("start_time")),
             ended=_optional(said.get("end_time")),
             deleted=said.get("lifecycle_stage") == DELETED,
+            deleted_at=_optional(said.get("deleted_time")),
             artifacts=str(said.get("artifact_uri") or path / "artifacts"),
             params=_texts(path / "params"),
             tags=tags,
