@@ -174,7 +174,7 @@ def _named(tx: Transaction, actor: Principal, source: str) -> Version:
 
 def _run(tx: Transaction, actor: Principal, identity: str) -> _Owner | None:
     try:
-        found = tracking.get_run(tx, identity)
+        found = tracking.service.get_run(tx, identity)
     except NotFound:
         return None
     if not sees(actor, found.project):
