@@ -10,8 +10,8 @@ from perenne.cli.progress import counting
 from perenne.core import json
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.protocols.mlflow.migration.importing import Importer
+from perenne.protocols.mlflow.migration.opening import open_source
 from perenne.protocols.mlflow.migration.report import Report
-from perenne.protocols.mlflow.migration.source import open_source
 from perenne.storage.workspace import Workspace
 
 

@@ -36,8 +36,7 @@ def compared(runs: Sequence[Run], packages: Callable[[str], Mapping[str, str]] =
     lines.append(Line("data", "data", tuple(", ".join(digest[:12] for digest in run.data) or None for run in runs)))
     lines += _lines("code", [_code(run.provenance) for run in runs])
     lines += _lines("package", [packages(run.provenance.environment) for run in runs])
-    machine = [{"python": run.provenance.python, "system": run.provenance.system, "seed": run.provenance.seed} for run in runs]
-    return lines + _lines("environment", machine)
+    return lines + _lines("environment", [_machine(run.provenance) for run in runs])
 
 
 def packages_in(text: str) -> dict[str, str]:
@@ -65,6 +64,10 @@ def _code(said: Provenance) -> dict[str, str]:
     found |= {f"source {name}": digest[:12] for name, digest in said.source.items()}
     found |= {f"untracked {name}": digest[:12] for name, digest in said.untracked.items()}
     return {name: text for name, text in found.items() if text}
+
+
+def _machine(said: Provenance) -> dict[str, str]:
+    return {"python": said.python, "system": said.system, "seed": str(said.seed)}
 
 
 def _lines(kind: str, values: Sequence[Mapping[str, str | float | int | None]]) -> list[Line]:

@@ -196,9 +196,8 @@ def _run_command(settings: Settings, run: Run, place: Path) -> Run:
     try:
         done = subprocess.run([*program, *words[1:]], cwd=place, env=environment, capture_output=True, check=False)
     except OSError as error:
-        raise Conflict(
-            f"`{words[0]}` cannot be run: {error.strerror}", code="reproduce.command", hint="is it installed?"
-        ) from None
+        what = f"`{words[0]}` cannot be run: {error.strerror}"
+        raise Conflict(what, code="reproduce.command", hint="is it installed?") from None
     if done.returncode:
         said = "\n".join((done.stdout + done.stderr).decode(errors="replace").splitlines()[-_LAST_LINES:])
         raise Conflict(f"`{run.provenance.command}` failed:\n{said}", code="reproduce.failed", hint=f"its code lies in {place}")

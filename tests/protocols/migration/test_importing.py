@@ -15,8 +15,8 @@ from perenne.auth import audit
 from perenne.auth.principals import Principal, local_principal
 from perenne.core.errors import NotFound
 from perenne.protocols.mlflow.migration.importing import Importer
+from perenne.protocols.mlflow.migration.opening import open_source
 from perenne.protocols.mlflow.migration.report import Report
-from perenne.protocols.mlflow.migration.source import open_source
 from perenne.storage.workspace import Workspace
 from perenne.tracking import LoggedRun, RunState
 
@@ -146,7 +146,7 @@ import sys
 from tests.dying import die_after
 from perenne.auth.principals import local_principal
 from perenne.protocols.mlflow.migration.importing import Importer
-from perenne.protocols.mlflow.migration.source import open_source
+from perenne.protocols.mlflow.migration.opening import open_source
 from perenne.storage.workspace import Workspace
 
 with Workspace() as workspace:

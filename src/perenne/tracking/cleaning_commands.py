@@ -11,7 +11,7 @@ from perenne.core.clock import SystemClock, parse_duration
 from perenne.core.results import Result
 from perenne.storage.workspace import Workspace
 from perenne.tracking import removal
-from perenne.tracking.commands.naming import experiment_named
+from perenne.tracking.experiment_commands import experiment_named
 
 
 @click.command()

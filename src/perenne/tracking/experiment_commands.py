@@ -4,14 +4,14 @@ from typing import Any
 
 import click
 
-from perenne.auth.principals import local_principal
+from perenne.auth.principals import Principal, local_principal
 from perenne.core.clock import format_time
 from perenne.core.results import Result
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 from perenne.tracking import experiments as cases
 from perenne.tracking import search
-from perenne.tracking.commands.naming import experiment_named
+from perenne.tracking.errors import UnknownExperiment
 from perenne.tracking.model import Experiment
 from perenne.tracking.search import View
 
@@ -126,6 +126,16 @@ def restore(workspace: Workspace, experiment: str) -> dict[str, Any]:
         return {"experiment": found.name, "is": "restored"}
 
     return workspace.database.write(work)
+
+
+def experiment_named(tx: Transaction, actor: Principal, text: str) -> Experiment:
+    """Find an experiment by its name, else by its number. Raises UnknownExperiment."""
+    try:
+        return cases.by_name(tx, actor, text)
+    except UnknownExperiment:
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+            raise
+        return cases.get(tx, actor, int(text))
 
 
 def _row(one: Experiment) -> dict[str, Any]:

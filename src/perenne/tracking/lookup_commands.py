@@ -13,8 +13,8 @@ from perenne.core.errors import Invalid, NotFound
 from perenne.core.results import Result
 from perenne.storage.workspace import Workspace
 from perenne.tracking import comparing, search, service
-from perenne.tracking.commands.naming import experiment_named
 from perenne.tracking.comparing import Line
+from perenne.tracking.experiment_commands import experiment_named
 from perenne.tracking.model import LoggedRun
 from perenne.tracking.search import View
 
@@ -47,7 +47,8 @@ def list_(
     Examples:
       perenne runs list
       perenne runs list --project churn --limit 10
-      perenne runs list --filter "metrics.auc > 0.8 OR tags.owner = 'ada'" --order "metrics.auc DESC" --columns metrics.auc
+      perenne runs list --filter "metrics.auc > 0.8 OR tags.owner = 'ada'" --columns metrics.auc
+      perenne runs list --order "metrics.auc DESC"
     """
     wanted = [name.strip() for name in columns.split(",") if name.strip()]
     actor = local_principal()

@@ -2,11 +2,11 @@
 
 import click
 
-from perenne.tracking.commands.changing import comment, delete, flush, note, restore
-from perenne.tracking.commands.cleaning import gc
-from perenne.tracking.commands.experiments import experiments
-from perenne.tracking.commands.looking import compare, diff, list_, show
-from perenne.tracking.commands.reproduce import reproduce
+from perenne.tracking.change_commands import comment, delete, flush, note, restore
+from perenne.tracking.cleaning_commands import gc
+from perenne.tracking.experiment_commands import experiments
+from perenne.tracking.lookup_commands import compare, diff, list_, show
+from perenne.tracking.reproduce_command import reproduce
 
 __all__ = ["experiments", "gc", "runs"]
 
