@@ -196,7 +196,7 @@ def test_an_experiment_is_deleted_and_restored_with_its_runs(database: Database,
         lambda tx: service.create_run(tx, actor, made.id),
         lambda tx: experiments.rename(tx, actor, made.id, "other"),
         lambda tx: experiments.set_tag(tx, actor, made.id, Tag("a", "b")),
-        lambda tx: experiments.of_project(tx, actor, "study"),
+        lambda tx: experiments.of_project(tx, "study"),
     ):
         with pytest.raises(Deleted):
             database.write(refused)

@@ -10,6 +10,7 @@ from perenne.auth.roles import Action, require, sees
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, NotFound
 from perenne.registry import guard, model_store, naming, review_store, store
+from perenne.registry.finding import find_models
 from perenne.registry.guard import Deed
 from perenne.registry.model import RegisteredModel, Version
 from perenne.registry.telling import tell_of_model
@@ -18,6 +19,7 @@ from perenne.storage.links import Kind
 from perenne.storage.transaction import Transaction
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
+search = find_models
 
 
 class ModelEntry(msgspec.Struct, frozen=True):

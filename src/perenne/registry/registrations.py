@@ -12,6 +12,7 @@ from perenne.core.clock import SystemClock
 from perenne.core.errors import NotFound
 from perenne.core.hashing import digest_bytes
 from perenne.registry import files, guard, model_store, models, naming, review_store, service, sources, store
+from perenne.registry.finding import find_versions
 from perenne.registry.guard import Deed
 from perenne.registry.model import GatePolicy, RegisteredModel, Version, VersionForm, VersionState
 from perenne.registry.review_store import ReviewState
@@ -21,6 +22,7 @@ from perenne.storage.links import Kind, add_link
 from perenne.storage.transaction import Transaction
 
 TEXT = "mlflow.prompt.text"
+search = find_versions
 BY_A_ROUND = "package: made by a round of its project"
 """What a version lacks that a client puts among those of a project's rounds."""
 

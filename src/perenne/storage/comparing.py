@@ -156,7 +156,7 @@ def _bindable(column: Any, value: Any) -> Any:
         try:
             return sa.literal(float(value), sa.Double)
         except OverflowError:
-            return sa.literal(math.copysign(math.inf, value), sa.Double)
+            return sa.literal(math.inf if value > 0 else -math.inf, sa.Double)
     return sa.literal(value, sa.Double if isinstance(value, float) else sa.BigInteger)
 
 

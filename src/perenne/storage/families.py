@@ -146,31 +146,34 @@ class Attached(Family):
         return self.key == keys[name] if name in keys else None
 
     def _compare(self, clause: Clause, words: Words) -> Any:
-        compared = self._compare_number(clause, words) if self.numeric else self._compare_text(clause, words)
-        if clause.negated:
-            compared = sa.not_(compared)
+        if not self.numeric:
+            return self._compare_text(clause, words)
+        for value in clause.values:
+            check_number(value, clause, f"{self.label}.")
+        words.check(clause, NUMERIC)
+        compared = _negated(compare_numbers(self.value, clause, f"{self.label}."), clause)
         if self.nan is None:
             return compared
         unequal = clause.op is Op.NE or clause.negated
         return sa.or_(self.nan == sa.true(), compared) if unequal else sa.and_(self.nan == sa.false(), compared)
-
-    def _compare_number(self, clause: Clause, words: Words) -> Any:
-        for value in clause.values:
-            check_number(value, clause, f"{self.label}.")
-        words.check(clause, NUMERIC)
-        return compare_numbers(self.value, clause, f"{self.label}.")
 
     def _compare_text(self, clause: Clause, words: Words) -> Any:
         numbers = tuple(value for value in clause.values if is_number(value))
         if not numbers or self.number is None or clause.comparator not in NUMERIC:
             texts = [text_of(value, clause, self.label) for value in clause.values]
             words.check(clause, TEXTUAL)
-            return compare_texts(self.value, clause.op, texts)
+            return _negated(compare_texts(self.value, clause.op, texts), clause)
         if clause.op is not Op.IN or len(numbers) == len(clause.values):
-            return sa.and_(self.number.is_not(None), compare_numbers(self.number, clause, f"{self.label}."))
+            compared = compare_numbers(self.number, clause, f"{self.label}.")
+            return sa.and_(self.number.is_not(None), _negated(compared, clause))
         texts = [text_of(value, clause, self.label) for value in clause.values if not is_number(value)]
         among = compare_numbers(self.number, msgspec.structs.replace(clause, values=numbers), f"{self.label}.")
-        return sa.or_(sa.and_(self.number.is_not(None), among), compare_texts(self.value, Op.IN, texts))
+        either = sa.or_(sa.and_(self.number.is_not(None), among), compare_texts(self.value, Op.IN, texts))
+        return _negated(either, clause)
+
+
+def _negated(condition: Any, clause: Clause) -> Any:
+    return sa.not_(condition) if clause.negated else condition
 
 
 class Related(Family):

@@ -3,14 +3,27 @@
 `service` starts, ends, finds and deletes runs, perenne's own and those of clients, `experiments` are the names under which they
 are compared. `logs` is the hot path: points of metrics, parameters, tags, inputs; `history` reads the points again, whole or
 thinned for a chart, and `sealing` makes compressed chunks of them. `summary` answers for many runs at once, `lost` closes those
-whose process died, `capture` keeps code, environment and hardware.
+whose process died, `capture` keeps code, environment and hardware. `models` are those that clients logged, and `search` finds
+runs, experiments and models by filters.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.tracking import bringing, errors, experiments, history, logs, lost, sealing, service, summary
+    from perenne.tracking import (
+        bringing,
+        errors,
+        experiments,
+        history,
+        logs,
+        lost,
+        models,
+        sealing,
+        search,
+        service,
+        summary,
+    )
     from perenne.tracking.model import (
         Experiment,
         LoggedRun,
@@ -25,7 +38,9 @@ if TYPE_CHECKING:
     )
     from perenne.tracking.provenance import capture
 
-_MODULES = ("bringing", "errors", "experiments", "history", "logs", "lost", "sealing", "service", "summary")
+_MODULES = frozenset(
+    {"bringing", "errors", "experiments", "history", "logs", "lost", "models", "sealing", "search", "service", "summary"}
+)
 _ROOMS = {
     "Experiment": "model",
     "LoggedRun": "model",
@@ -58,7 +73,9 @@ __all__ = [
     "history",
     "logs",
     "lost",
+    "models",
     "sealing",
+    "search",
     "service",
     "summary",
 ]

@@ -51,12 +51,7 @@ def create(
         _check_tag(tag)
     require(actor, Action.LOG, project or name)
     _require_free(tx, name)
-    now = SystemClock().now()
-    values = {"name": name, "project": project or name, "artifact_location": artifact_location, "created": now, "updated": now}
-    number = int(tx.scalar(experiment.insert().returning(experiment.c.id), values))
-    if not artifact_location:
-        location = f"mlflow-artifacts:/{number}"
-        tx.execute(experiment.update().where(experiment.c.id == number).values(artifact_location=location))
+    number = _insert(tx, name, project or name, artifact_location)
     _TAGS.run(tx, [(number, key, value) for key, value in {tag.key: tag.value for tag in tags}.items()])
     audit.record(tx, actor, "experiment.create", "experiment", str(number), after={"name": name})
     return _must(tx, number)
@@ -144,12 +139,12 @@ def delete_tag(tx: Transaction, actor: Principal, number: int, key: str) -> None
         raise UnknownTag("experiment", number, key)
 
 
-def of_project(tx: Transaction, actor: Principal, project: str) -> Experiment:
+def of_project(tx: Transaction, project: str) -> Experiment:
     """Return the experiment of a project's rounds, which bears its name; it is made with the first of them. Raises Deleted."""
     found = _find(tx, experiment.c.name == project)
     if found is not None and found.deleted is not None:
         raise Deleted("experiment", str(found.id))
-    return found or create(tx, actor, project)
+    return found or _must(tx, _insert(tx, project, project, ""))
 
 
 def open_experiment(tx: Transaction, actor: Principal, number: int) -> Experiment:
@@ -159,6 +154,16 @@ def open_experiment(tx: Transaction, actor: Principal, number: int) -> Experimen
     if found.deleted is not None:
         raise Deleted("experiment", str(number))
     return found
+
+
+def _insert(tx: Transaction, name: str, project: str, location: str) -> int:
+    now = SystemClock().now()
+    values = {"name": name, "project": project, "artifact_location": location, "created": now, "updated": now}
+    number = int(tx.scalar(experiment.insert().returning(experiment.c.id), values))
+    if not location:
+        below = f"mlflow-artifacts:/{number}"
+        tx.execute(experiment.update().where(experiment.c.id == number).values(artifact_location=below))
+    return number
 
 
 def _require_free(tx: Transaction, name: str) -> None:

@@ -25,7 +25,7 @@ from perenne.tracking.tables import input_dataset, run, run_input, run_latest, r
 HISTORY = "mlflow.log-model.history"
 """The tag in which clients look for the models that were logged to a run, as a JSON list."""
 
-_LARGEST = 1.7976931348623157e308
+LARGEST = 1.7976931348623157e308
 
 _POINT = ("run", "key", "step", "time", "value", "nan")
 _LATER = ", ".join(f"{name} = excluded.{name}" for name in ("value", "time", "step", "nan"))
@@ -213,7 +213,7 @@ def _stored(value: float) -> tuple[float, bool]:
     """Return a value as it is stored, and whether it was no number."""
     if math.isnan(value):
         return 0.0, True
-    return (value, False) if math.isfinite(value) else (math.copysign(_LARGEST, value), False)
+    return (value, False) if math.isfinite(value) else (math.copysign(LARGEST, value), False)
 
 
 def _log_params(tx: Transaction, found: FoundRun, params: Sequence[Param], cuts: list[str]) -> None:

@@ -47,7 +47,7 @@ def list_(
     Examples:
       perenne runs list
       perenne runs list --project churn --limit 10
-      perenne runs list --filter "metrics.auc > 0.8 OR tags.owner = 'ada'" --columns metrics.auc
+      perenne runs list --filter "params.depth < 5 AND metrics.auc >= 0.8" --columns metrics.auc
       perenne runs list --order "metrics.auc DESC"
     """
     wanted = [name.strip() for name in columns.split(",") if name.strip()]

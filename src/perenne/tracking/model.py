@@ -256,3 +256,33 @@ class LoggedRun(msgspec.Struct, frozen=True, kw_only=True):
     datasets: tuple[UsedDataset, ...] = ()
     used_models: tuple[str, ...] = ()
     made_models: tuple[MadeModel, ...] = ()
+
+
+class LoggedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a client logged. Times in microseconds.
+
+    Attributes
+    ----------
+    run : str
+        The id of the run it came from, or an empty text.
+    status : int
+        1 while it is written, 2 when it is ready, 3 if writing it failed.
+    metrics : tuple of (str, Metric)
+        What was measured of it, each with the id of the run that did.
+    """
+
+    id: str
+    number: int
+    experiment: int
+    run: str
+    name: str
+    type: str
+    status: int
+    status_message: str
+    artifact_uri: str
+    created: int
+    updated: int
+    deleted: int | None
+    params: tuple[Param, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    metrics: tuple[tuple[str, Metric], ...] = ()

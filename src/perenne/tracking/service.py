@@ -39,7 +39,7 @@ def start_run(
         The pipeline run that does the work.
     """
     require(actor, Action.LOG, project)
-    experiment = experiments.of_project(tx, actor, project)
+    experiment = experiments.of_project(tx, project)
     identity = new_id()
     number = _insert(
         tx, actor, experiment, identity, name=generated_name(), started=SystemClock().now(), project=project, kind=kind,

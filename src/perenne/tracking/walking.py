@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from perenne.core.filters import Ordering, Tree
 from perenne.core.tokens import Place, Value, read_token
-from perenne.storage.bounds import bounded
+from perenne.storage.bounds import along_an_index, bounded
 from perenne.storage.database import Transaction
 from perenne.storage.families import Attached, Keys
 from perenne.storage.matching import unindexed
@@ -161,15 +161,17 @@ def _walked(tx: Transaction, asked: Question, sorting: Orders, place: Place, lim
     if not asked.orders:
         conditions = asked.scope.conditions(indexed=asked.scope.alone)
         where = [*conditions, *asked.extra, *RUNS.conjuncts(asked.tree, asked.keys)]
-        return _rows(tx, run, where, sorting.columns, place, limit)
+        with along_an_index(tx):
+            return _rows(tx, run, where, sorting.columns, place, limit)
     family = RUNS.families.get(RUNS.entity(asked.orders[0]))
     walkable = isinstance(family, Attached) and not place.offset and len(sorting.sorts) == len(asked.orders)
     if not walkable or not isinstance(family, Attached) or _has_long(tx, family, asked):
         return _sorted(tx, asked, sorting, place, limit, None)
     rows: list[Any] = []
-    for absent, phase in _phases(family, asked, sorting, place.after):
-        if len(rows) < limit:
-            rows += [(row[0], absent, *row[1:]) for row in phase(tx, limit - len(rows))]
+    with along_an_index(tx):
+        for absent, phase in _phases(family, asked, sorting, place.after):
+            if len(rows) < limit:
+                rows += [(row[0], absent, *row[1:]) for row in phase(tx, limit - len(rows))]
     return rows
 
 

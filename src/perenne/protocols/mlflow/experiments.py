@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from perenne import tracking
 from perenne.auth.roles import Action
 from perenne.core.errors import Conflict, NotFound
+from perenne.core.tokens import check_limit
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.messages import Experiment, Int64, Pair, ViewType, experiment_of, some
@@ -132,15 +133,6 @@ def experiment_number(identity: str) -> int:
     return int(identity)
 
 
-def check_max_results(value: int, most: int = MOST_RESULTS) -> int:
-    """Return how many rows a page has. Raises MlflowError if that is none, or more than there may be."""
-    if value <= 0:
-        raise wrong(f"Invalid value {value} for parameter 'max_results' supplied. It must be a positive integer")
-    if value > most:
-        raise wrong(f"Invalid value {value} for parameter 'max_results' supplied. It must be at most {most}")
-    return value
-
-
 def create_experiment(call: Call, asked: CreateExperiment) -> CreatedExperiment:
     """Make an experiment."""
     _check_views(sum(tag.key.startswith(VIEW_TAG) for tag in asked.tags))
@@ -176,7 +168,7 @@ def search_experiments(call: Call, asked: SearchExperiments) -> FoundExperiments
         filter=asked.filter,
         order=asked.order_by,
         view=view_of(asked.view_type),
-        limit=check_max_results(asked.max_results),
+        limit=check_limit(asked.max_results, MOST_RESULTS),
         token=asked.page_token,
     )
     experiments = [experiment_of(one) for one in tracking.experiments.some(call.tx, found.keys)]

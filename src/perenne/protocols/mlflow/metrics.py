@@ -1,9 +1,12 @@
 """MLflow's histories of metrics: whole, by pages, of many runs."""
 
+import base64
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from perenne import tracking
+from perenne.core.tokens import read_token
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.messages import Int32, Point, number, some
@@ -54,12 +57,12 @@ def get_history(call: Call, asked: GetHistory) -> History:
     limit = asked.max_results
     if limit is not UNSET and limit <= 0:
         raise wrong(f"Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer.")
-    offset = tracking.search.offset_of(asked.page_token)
+    offset = read_token(asked.page_token, "").offset
     if limit is UNSET:
         points = tracking.history.history(call.tx, call.actor, asked.run_id, asked.metric_key)
         return History(some(_points(points[offset:])))
     page = tracking.history.page(call.tx, call.actor, asked.run_id, asked.metric_key, limit=limit, offset=offset)
-    return History(some(_points(page.points)), tracking.search.token_at(page.following) if page.following else UNSET)
+    return History(some(_points(page.points)), _token(page.following) if page.following else UNSET)
 
 
 def get_interval(call: Call, asked: GetInterval) -> History:
@@ -92,6 +95,10 @@ def get_in_bulk(call: Call, asked: GetInBulk) -> History:
         raise wrong("GetMetricHistoryBulk request must specify a metric_key.")
     limit = min(max(asked.max_results, 0), MOST_IN_BULK)
     return History(_of_runs(tracking.history.bulk(call.tx, call.actor, asked.run_id, asked.metric_key, limit=limit)))
+
+
+def _token(offset: int) -> str:
+    return base64.b64encode(b'{"offset": %d}' % offset).decode()
 
 
 def _points(metrics: "list[tracking.Metric]") -> list[Point]:

@@ -5,10 +5,11 @@ from msgspec import UNSET, UnsetType
 
 from perenne import tracking
 from perenne.auth.roles import Action
+from perenne.core.tokens import check_limit
 from perenne.net.asgi import JSON
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Answer, Call, Endpoint, Kind
-from perenne.protocols.mlflow.experiments import check_max_results, experiment_number, view_of
+from perenne.protocols.mlflow.experiments import experiment_number, view_of
 from perenne.protocols.mlflow.messages import (
     DatasetInput,
     Int32,
@@ -27,7 +28,6 @@ from perenne.protocols.mlflow.messages import (
     some,
 )
 from perenne.protocols.mlflow.wire import missing, mistyped, unfit, wrong
-from perenne.protocols.mlflow.words import WORDS as WORDS
 from perenne.protocols.mlflow.words import one_param_changed
 
 DATASET_NAME, DATASET_DIGEST, DATASET_SOURCE = 500, 36, 65_535
@@ -215,7 +215,7 @@ def search_runs(call: Call, asked: SearchRuns) -> FoundRuns:
         filter=asked.filter,
         order=asked.order_by,
         view=view_of(asked.run_view_type),
-        limit=check_max_results(asked.max_results),
+        limit=check_limit(asked.max_results, MOST_RESULTS),
         token=asked.page_token,
     )
     runs = [run_of(run) for run in tracking.service.runs_of(call.tx, found.keys)]
@@ -235,7 +235,7 @@ def log_metric(call: Call, asked: LogMetric) -> None:
             error.field = "name"
         raise
     if asked.model_id:
-        tracking.models.log_metrics(call.tx, asked.run_id, (metric,))
+        tracking.models.log_metrics(call.tx, call.actor, asked.run_id, (metric,))
 
 
 def log_param(call: Call, asked: LogPair) -> Answer | None:
@@ -274,7 +274,7 @@ def log_batch(call: Call, asked: LogBatch) -> Answer | None:
     )
     measured = [metric for metric in metrics if metric.model]
     if measured:
-        tracking.models.log_metrics(call.tx, asked.run_id, measured)
+        tracking.models.log_metrics(call.tx, call.actor, asked.run_id, measured)
     return _told(cuts)
 
 
