@@ -16,9 +16,12 @@ from perenne.core.ids import new_id
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link, links_from
 from perenne.tracking import experiments, limits, loading, logs, sealing, store
+from perenne.tracking import provenance as provenances
 from perenne.tracking.errors import NameTwice, UnknownRun
 from perenne.tracking.model import RUN_NAME, Experiment, LoggedRun, Metric, Provenance, Run, RunState, Tag
 from perenne.tracking.naming import generated_name
+
+capture = provenances.capture
 
 
 def start_run(
