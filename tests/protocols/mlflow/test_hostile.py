@@ -15,7 +15,7 @@ from tests.app import servers
 from tests.app.servers import open_workspace
 
 from perenne.protocols.mlflow.endpoint import Endpoint, Kind
-from perenne.protocols.mlflow.routes import endpoints
+from perenne.protocols.mlflow.groups import endpoints
 
 ENDPOINTS = [endpoint for endpoint in endpoints() if endpoint.kind is not Kind.STREAM]
 EXAMPLES, MANY = 12, 400
