@@ -16,6 +16,7 @@ from perenne.net.streaming import Download, arriving, send_blob
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.messages import FileInfo
+from perenne.protocols.mlflow.traces import FILE, spans_file
 from perenne.protocols.mlflow.wire import MlflowError, missing, wrong
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
@@ -273,13 +274,19 @@ async def get_trace_artifact(scope: Scope, receive: Receive, send: Send, workspa
         raise MlflowError("BAD_REQUEST", 'Request must include the "request_id" query parameter.')
     path = f"attachments/{query['path']}" if query.get("path") else "traces.json"
 
-    def find(tx: Transaction) -> tracking.artifacts.Artifact:
+    def find(tx: Transaction) -> tracking.artifacts.Artifact | bytes:
         place = tracking.artifacts.place_of_trace(tx, actor, identity, path)
-        if place is None:
+        if place is not None:
+            return tracking.artifacts.find(tx, actor, place)
+        if query.get("path"):
             raise no_such(path)
-        return tracking.artifacts.find(tx, actor, place)
+        return spans_file(tx, actor, identity)
 
-    await _give(scope, send, workspace, await reading(workspace, find))
+    found = await reading(workspace, find)
+    if isinstance(found, bytes):
+        await send_reply(send, Reply(200, found, b"application/octet-stream", FILE))
+    else:
+        await _give(scope, send, workspace, found)
 
 
 async def upload_artifact(scope: Scope, receive: Receive, send: Send, workspace: Workspace, parts: tuple[str, ...]) -> None:

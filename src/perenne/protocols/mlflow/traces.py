@@ -6,10 +6,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from perenne import llm
+from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.net.asgi import Headers
 from perenne.protocols.mlflow.decoding import Message
-from perenne.protocols.mlflow.endpoint import Answer, Call, Endpoint, Kind
+from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.experiments import experiment_number
 from perenne.protocols.mlflow.messages import Int32, Int64, Number, Pair, number, some
 from perenne.protocols.mlflow.span_messages import file_span_of, span_of
@@ -24,6 +25,7 @@ from perenne.protocols.mlflow.trace_messages import (
 )
 from perenne.protocols.mlflow.wire import MlflowError, Words, missing, unfit, wrong
 from perenne.protocols.mlflow.words import ABSENT
+from perenne.storage.transaction import Transaction
 
 MOST_RESULTS, MOST_ASKED, MOST_EXPERIMENTS = 500, 10_000, 1_000
 FILE: Headers = ((b"content-disposition", b'attachment; filename="traces.json"'),)
@@ -154,13 +156,6 @@ class Correlate(Message):
     filter_string1: str = ""
     filter_string2: str = ""
     base_filter: str = ""
-
-
-class TraceFile(Message):
-    """A file of a trace."""
-
-    request_id: str = ""
-    path: str = ""
 
 
 class AnsweredTrace(msgspec.Struct):
@@ -332,9 +327,7 @@ def correlate(call: Call, asked: Correlate) -> Correlation:
         second=asked.filter_string2,
         base=asked.base_filter,
     )
-    return Correlation(
-        number(found.npmi), number(found.npmi_smoothed), found.first, found.second, found.both, found.total
-    )
+    return Correlation(number(found.npmi), number(found.npmi_smoothed), found.first, found.second, found.both, found.total)
 
 
 def old_start_trace(call: Call, asked: OldStartTrace) -> OldTrace:
@@ -370,14 +363,11 @@ def old_get_info(call: Call, _: NamedTrace) -> OldTrace:
     return OldTrace(old_info_of(llm.traces.get(call.tx, call.actor, call.parts[0])))
 
 
-def trace_file(call: Call, asked: TraceFile) -> Answer:
-    """Return the spans of a trace as the file that clients before MLflow 3 keep as an artifact."""
-    if not asked.request_id:
-        raise MlflowError("BAD_REQUEST", 'Request must include the "request_id" query parameter.')
-    found = llm.traces.get(call.tx, call.actor, asked.request_id)
-    spans = llm.traces.complete_spans(call.tx, [found], partial=True)[found.id]
-    body = msgspec.json.encode({"spans": [file_span_of(span) for span in spans]})
-    return Answer(body, b"application/octet-stream", FILE)
+def spans_file(tx: Transaction, actor: Principal, identity: str) -> bytes:
+    """Return the spans of a trace as the file that clients before MLflow 3 keep as an artifact. Raises UnknownTrace."""
+    found = llm.traces.get(tx, actor, identity)
+    spans = llm.traces.complete_spans(tx, [found], partial=True)[found.id]
+    return msgspec.json.encode({"spans": [file_span_of(span) for span in spans]})
 
 
 def _one(call: Call, identity: str) -> OneTrace:
@@ -440,10 +430,6 @@ ENDPOINTS = [
             Endpoint("PATCH", f"{place}/{{}}/tags", _LOG, set_tag, TraceTag, _MAY),
             Endpoint("DELETE", f"{place}/{{}}/tags", _LOG, delete_tag, TraceTag, _MAY),
         )
-    ),
-    *(
-        Endpoint("GET", f"/ajax-api/{version}/mlflow/get-trace-artifact", _READ, trace_file, TraceFile)
-        for version in ("2.0", "3.0")
     ),
 ]
 WORDS: Words = {
