@@ -84,7 +84,7 @@ def control_routes() -> list[Route]:
     own = [Route("/version", _version), *health.routes, *metrics.routes, *openapi.routes]
     comments = comment_routes(
         {
-            "run": lambda tx, identity: tracking.get_run(tx, identity).project,
+            "run": lambda tx, identity: tracking.service.get_run(tx, identity).project,
             "version": lambda tx, identity: registry.get_version(tx, identity).project,
         }
     )

@@ -246,7 +246,7 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
     if encoding not in ("gzip", "deflate"):
         raise Unreadable("Content-Encoding must be gzip or deflate", code="request.encoding")
     allowed = min(limit, max(MAX_RATIO * len(body), 1024))
-    machine = zlib.decompressobj(zlib.MAX_WBITS | (16 if encoding == "gzip" else 0))
+    machine = zlib.decompressobj(_window(body, encoding))
     try:
         data = machine.decompress(body, allowed + 1)
     except zlib.error:
@@ -256,6 +256,14 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
     if not machine.eof or machine.unused_data:
         raise Invalid(f"the {encoding} body is truncated or followed by something else", code="request.encoding")
     return data
+
+
+def _window(body: bytes, encoding: str) -> int:
+    """Return what zlib is told of an encoding; some senders of `deflate` leave its two bytes of header out."""
+    if encoding == "gzip":
+        return zlib.MAX_WBITS | 16
+    headed = len(body) > 1 and body[0] & 15 == zlib.DEFLATED and (body[0] << 8 | body[1]) % 31 == 0
+    return zlib.MAX_WBITS if headed else -zlib.MAX_WBITS
 
 
 def check_json(body: bytes, limit: int = MAX_DEPTH) -> None:
