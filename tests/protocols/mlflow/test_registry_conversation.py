@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.app import servers
-from tests.protocols.mlflow.conversation import hold, over_http
+import httpx
+from tests.protocols.mlflow.conversation import hold
 from tests.protocols.mlflow.registry_conversation import STEPS
-
-from perenne.storage.workspace import Workspace
 
 RECORDED = Path(__file__).with_name("registry_recorded.json")
 OURS = {
@@ -21,10 +19,9 @@ OURS = {
 """Where we answer otherwise on purpose: with the same status and code, in other words."""
 
 
-def test_every_answer_is_that_of_mlflows_server_but_for_ids_and_times(workspace: Workspace) -> None:
+def test_every_answer_is_that_of_mlflows_server_but_for_ids_and_times(client: httpx.Client) -> None:
     recorded: list[dict[str, Any]] = json.loads(RECORDED.read_bytes())
-    with servers.control_plane(workspace) as port:
-        answers = hold(over_http(f"http://127.0.0.1:{port}"), STEPS)
+    answers = hold(client, STEPS)
     assert [one["step"] for one in recorded] == [step.name for step in STEPS], "it was recorded after the last change"
     for answer, expected in zip(answers, recorded, strict=True):
         name = answer["step"]
