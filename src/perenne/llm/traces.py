@@ -30,12 +30,12 @@ MOST_DELETED = 100_000
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
 
-class Unfinished(NotFound):
-    """Not all spans of a trace are here yet."""
+class UnknownTag(NotFound):
+    """A trace has no such tag."""
 
-    def __init__(self, identity: str) -> None:
-        super().__init__(f"trace {identity} is not here in full yet", code="trace.unfinished", hint="ask again in a moment")
-        self.identity = identity
+    def __init__(self, identity: str, key: str) -> None:
+        super().__init__(f"trace {identity} has no tag {key[:100]!r}", code="trace.tag_not_found")
+        self.identity, self.key = identity, key
 
 
 def get(tx: Transaction, actor: Principal, identity: str) -> Trace:
@@ -141,18 +141,19 @@ def set_tag(tx: Transaction, actor: Principal, identity: str, key: str, value: s
 
 
 def delete_tag(tx: Transaction, actor: Principal, identity: str, key: str) -> None:
-    """Remove a tag. Raises NotFound, `trace.tag_not_found`, if there is none."""
+    """Remove a tag. Raises UnknownTag."""
     _check_key(key, "deleted")
     found = trace_of(tx, actor, identity, Action.LOG)
     if key == names.TRACE_NAME and found.name is not None:
         trace_store.change(tx, found.number, name=None)
     elif not trace_store.delete_tag(tx, found.number, key):
-        raise NotFound(f"trace {identity} has no tag {key[:100]!r}", code="trace.tag_not_found")
+        raise UnknownTag(identity, key)
 
 
 def _check_key(key: str, done: str) -> None:
     if key in names.FIXED_TAGS:
-        raise Invalid(f"the tag {key!r} cannot be {done}", code="trace.tag_fixed", hint="it says where the trace's spans are")
+        message = f"Tag '{key}' is immutable and cannot be {done} on a trace."
+        raise Invalid(message, code="trace.tag_fixed", hint="it says where the trace's spans are")
     if len(key) > LONGEST_KEY or _CONTROL.search(key):
         raise Invalid(f"the key {key[:60]!r}… is too long", code="trace.key", hint=f"at most {LONGEST_KEY} characters")
 

@@ -12,12 +12,28 @@ from perenne.auth.roles import require
 from perenne.core.errors import PerenneError
 from perenne.net.asgi import JSON, Application, Receive, Reply, Scope, Send, send_reply
 from perenne.net.inbound import check_json, check_text, inflate, read_body
-from perenne.protocols.mlflow import experiments, logged_models, metrics, runs, server, wire
+from perenne.protocols.mlflow import (
+    assessments,
+    evaluation_datasets,
+    experiments,
+    issues,
+    label_schemas,
+    logged_models,
+    metrics,
+    review_queues,
+    runs,
+    scorers,
+    server,
+    trace_metrics,
+    traces,
+    wire,
+)
 from perenne.protocols.mlflow import words as tracking_words
 from perenne.protocols.mlflow.decoding import Decoder
 from perenne.protocols.mlflow.endpoint import Answer, Call, Endpoint, Kind
 from perenne.protocols.mlflow.left_out import refusal
 from perenne.protocols.mlflow.wire import MlflowError, Words
+from perenne.protocols.otlp import traces as otlp_traces
 from perenne.storage.workspace import Workspace
 
 log = logging.getLogger("perenne.mlflow")
@@ -31,7 +47,8 @@ MOST_FIELDS = 5_000
 PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/api/2.0mlflow/")
 """Below these every path is MLflow's, known or not."""
 
-_GROUPS = (experiments, runs, metrics, logged_models, server)
+_JUDGING = (assessments, evaluation_datasets, issues, label_schemas, review_queues, scorers, trace_metrics, traces, otlp_traces)
+_GROUPS: tuple[Any, ...] = (experiments, runs, metrics, logged_models, server, *_JUDGING)
 _NO_BODY = frozenset({"GET", "HEAD"})
 
 

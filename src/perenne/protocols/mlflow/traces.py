@@ -332,9 +332,7 @@ def correlate(call: Call, asked: Correlate) -> Correlation:
         second=asked.filter_string2,
         base=asked.base_filter,
     )
-    return Correlation(
-        number(found.npmi), number(found.npmi_smoothed), found.first, found.second, found.both, found.total
-    )
+    return Correlation(number(found.npmi), number(found.npmi_smoothed), found.first, found.second, found.both, found.total)
 
 
 def old_start_trace(call: Call, asked: OldStartTrace) -> OldTrace:
@@ -448,8 +446,8 @@ ENDPOINTS = [
 ]
 WORDS: Words = {
     "trace.not_found": lambda error: MlflowError(ABSENT, f"Trace with ID '{error.identity}' not found."),
-    "trace.unfinished": lambda error: MlflowError(
-        ABSENT, f"Trace with ID {error.identity} is not fully exported yet, please try again later."
+    "trace.tag_not_found": lambda error: MlflowError(
+        ABSENT, f"No trace tag with key '{error.key}' for trace with ID '{error.identity}'"
     ),
     "trace.delete": lambda _: wrong("Either `max_timestamp_millis` or `trace_ids` must be specified."),
     "trace.no_spans": lambda _: wrong("Invalid OpenTelemetry format - no spans found"),
