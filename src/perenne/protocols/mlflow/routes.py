@@ -20,6 +20,8 @@ from perenne.protocols.mlflow import (
     label_schemas,
     logged_models,
     metrics,
+    model_versions,
+    registered_models,
     review_queues,
     runs,
     scorers,
@@ -48,7 +50,9 @@ PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/api/2.0mlflow/")
 """Below these every path is MLflow's, known or not."""
 
 _JUDGING = (assessments, evaluation_datasets, issues, label_schemas, review_queues, scorers, trace_metrics, traces, otlp_traces)
-_GROUPS: tuple[Any, ...] = (experiments, runs, metrics, logged_models, server, *_JUDGING)
+_GROUPS: tuple[Any, ...] = (
+    experiments, runs, metrics, logged_models, registered_models, model_versions, server, *_JUDGING
+)  # fmt: skip
 _NO_BODY = frozenset({"GET", "HEAD"})
 
 
