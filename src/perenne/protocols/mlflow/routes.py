@@ -13,6 +13,8 @@ from perenne.core.errors import PerenneError
 from perenne.net.asgi import JSON, Application, Receive, Reply, Scope, Send, send_reply
 from perenne.net.inbound import check_json, check_text, inflate, read_body
 from perenne.protocols.mlflow import (
+    artifact_parts,
+    artifacts,
     assessments,
     evaluation_datasets,
     experiments,
@@ -35,7 +37,6 @@ from perenne.protocols.mlflow.decoding import Decoder
 from perenne.protocols.mlflow.endpoint import Answer, Call, Endpoint, Kind
 from perenne.protocols.mlflow.left_out import refusal
 from perenne.protocols.mlflow.wire import MlflowError, Words
-from perenne.protocols.otlp import traces as otlp_traces
 from perenne.storage.workspace import Workspace
 
 log = logging.getLogger("perenne.mlflow")
@@ -49,10 +50,12 @@ MOST_FIELDS = 5_000
 PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/api/2.0mlflow/")
 """Below these every path is MLflow's, known or not."""
 
-_JUDGING = (assessments, evaluation_datasets, issues, label_schemas, review_queues, scorers, trace_metrics, traces, otlp_traces)
-_GROUPS: tuple[Any, ...] = (
-    experiments, runs, metrics, logged_models, registered_models, model_versions, server, *_JUDGING
-)  # fmt: skip
+_JUDGING = (assessments, evaluation_datasets, issues, label_schemas, review_queues, scorers, trace_metrics, traces)
+_TRACKING = (experiments, runs, metrics, logged_models, artifacts, artifact_parts)
+_GROUPS = (*_TRACKING, registered_models, model_versions, *_JUDGING, server)
+STREAMED = (b"/api/2.0/mlflow-artifacts/", b"/ajax-api/2.0/mlflow-artifacts/")
+"""Where bodies are not held in memory, and have a limit of their own."""
+
 _NO_BODY = frozenset({"GET", "HEAD"})
 
 
@@ -159,12 +162,14 @@ class MlflowApplication:
         What it works on.
     otherwise : ASGI application
         Answers what is not MLflow's.
+    more : sequence of Endpoint
+        What other protocols have that answers in MLflow's form.
     """
 
-    def __init__(self, workspace: Workspace, otherwise: Application) -> None:
+    def __init__(self, workspace: Workspace, otherwise: Application, more: Sequence[Endpoint] = ()) -> None:
         self._workspace = workspace
         self._otherwise = otherwise
-        self._routes = Routes(endpoints())
+        self._routes = Routes([*endpoints(), *more])
         self._words = words()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="perenne-mlflow")
 
