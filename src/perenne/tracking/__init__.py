@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         service,
         summary,
     )
+    from perenne.tracking.events import Removed
     from perenne.tracking.model import (
         Experiment,
         LoggedRun,
@@ -61,6 +62,7 @@ _ROOMS = {
     "Metric": "model",
     "Param": "model",
     "Provenance": "model",
+    "Removed": "events",
     "Run": "model",
     "RunState": "model",
     "Tag": "model",
@@ -74,6 +76,7 @@ __all__ = [
     "Metric",
     "Param",
     "Provenance",
+    "Removed",
     "Run",
     "RunState",
     "Tag",
