@@ -24,6 +24,7 @@ from perenne.core.errors import PerenneError
 from perenne.net.asgi import Application
 from perenne.net.inbound import SECURITY_HEADERS, InboundLimits, Limits, Room, allowed_hosts, error_reply
 from perenne.net.listening import LOOPBACK, Listening, needs_tokens
+from perenne.protocols.mlflow.routes import MlflowApplication
 from perenne.storage.locks import Leadership
 from perenne.storage.workspace import Workspace
 from perenne.telemetry.meters import RequestMeter
@@ -57,7 +58,7 @@ def application(workspace: Workspace, *, port: int, listening: Listening = LOOPB
     entrance = Entrance(workspace) if needs_tokens(listening, workspace.settings.auth) else None
     app.state.entrance = entrance
     limits = Limits(hosts=allowed_hosts(listening.host, port, listening.names), body=BODY_LIMIT)
-    door = Door(app, entrance.admit if entrance is not None else None, public_requests(routes))
+    door = Door(MlflowApplication(workspace, app), entrance.admit if entrance is not None else None, public_requests(routes))
     return ObservedRequests(InboundLimits(door, limits, HEADERS), meter, AccessLog())
 
 

@@ -28,7 +28,9 @@ from perenne.core.errors import Conflict, Invalid, NotFound, Unavailable
 from perenne.storage import migrations
 from perenne.storage.database import Database
 from perenne.storage.files import sync_file, sync_folder, temporary_file
+from perenne.storage.migrations.declared import import_tables
 from perenne.storage.objects import ObjectStore
+from perenne.storage.schema import given_rows
 from perenne.storage.transaction import Transaction
 
 FORMAT = 1
@@ -233,6 +235,7 @@ def restore(database: Database, objects: ObjectStore, path: Path, on_progress: P
                 code="backup.newer",
                 hint="it was written by a newer release of perenne: use that one",
             )
+        import_tables()
         database.backend.prepare()
         _require_empty(database, manifest.schema)
         migrations.upgrade(database.backend, to=manifest.schema)
@@ -250,7 +253,9 @@ def _require_empty(database: Database, schema: str) -> None:
     with database.backend.writing.connect() as connection:
         tx = Transaction(connection)
         for table in tables_of(tx):
-            if tx.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is not None:
+            given = given_rows(table.name)
+            rows = [dict(row._mapping) for row in tx.execute(sa.select(table).limit(len(given) + 1))]
+            if rows and rows != given:
                 raise Conflict(
                     f"the database at {database.backend.place} is in use: table {table.name} has rows",
                     code="backup.not_empty",
@@ -273,6 +278,9 @@ def _fill(database: Database, tx: Transaction, archive: zipfile.ZipFile, manifes
             code="backup.tables",
             hint="it was changed after it was made; take another backup",
         )
+    for table in reversed(tables):
+        if given_rows(table.name):
+            tx.execute(table.delete())
     for table in tables:
         with _member(archive, f"tables/{table.name}.jsonl") as stream:
             for rows in _batches(stream, table):

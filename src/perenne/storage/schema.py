@@ -19,6 +19,7 @@ metadata = sa.MetaData(
 )
 
 _STATEMENTS = "statements"
+_GIVEN = "given"
 
 
 class JsonColumn(sa.types.TypeDecorator[Any]):
@@ -76,3 +77,14 @@ def add_statement(table: sa.Table, statement: str, *, dialect: str = "sqlite") -
 def statements_of(table: sa.Table, dialect: str) -> list[str]:
     """Return the statements that go with a table on a database, in order."""
     return [statement for name, statement in table.info.get(_STATEMENTS, ()) if name == dialect]
+
+
+def give_row(table: sa.Table, **values: Any) -> None:
+    """Say that a row is there from the start: the migration that makes the table puts it in. What is not named is NULL."""
+    table.info.setdefault(_GIVEN, []).append({column.name: values.get(column.name) for column in table.columns})
+
+
+def given_rows(name: str) -> list[dict[str, Any]]:
+    """Return the rows that a table of that name has from the start."""
+    table = metadata.tables.get(name)
+    return [] if table is None else list(table.info.get(_GIVEN, ()))

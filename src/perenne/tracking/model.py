@@ -1,17 +1,21 @@
 """A run and its provenance."""
 
+import math
 from enum import StrEnum
-from typing import Any
 
 import msgspec
+
+_LONGEST_NUMBER = 40
 
 
 class RunState(StrEnum):
     """Where a run stands."""
 
     RUNNING = "running"
+    SCHEDULED = "scheduled"
     FINISHED = "finished"
     FAILED = "failed"
+    KILLED = "killed"
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,18 +62,90 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.patch or self.untracked)
 
 
-class Run(msgspec.Struct, frozen=True):
-    """One try. `parameters` and `metrics` are by name; `data` lists the snapshots used; `outcome` is one line."""
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """A name under which runs are compared. Times in microseconds.
+
+    Attributes
+    ----------
+    id : int
+        Its number; 0 is the experiment `Default`.
+    name, project : str
+        What it is called, and the project by which it is decided who may see it: its name when it was made.
+    artifact_location : str
+        Where the artifacts of its runs go.
+    deleted : int or None
+        When it was deleted, if it was; it and its runs can be restored.
+    """
+
+    id: int
+    name: str
+    project: str
+    artifact_location: str
+    created: int
+    updated: int
+    deleted: int | None = None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One try. Times in microseconds.
+
+    Attributes
+    ----------
+    id, number : str, int
+        What it is called everywhere, and its number in the database.
+    experiment, project : int, str
+        Where it belongs.
+    name, started_by, kind : str
+        What people call it, who started it, and what it does, such as ``round``; empty for whatever clients log.
+    state : RunState
+        Where it stands.
+    parameters, metrics, tags : dict
+        By name: as text, the last value (None for what is no number), and as text.
+    data : tuple of str
+        The snapshots it used.
+    provenance : Provenance
+        What its result depends on.
+    flow : str
+        The pipeline run that does the work, or an empty text.
+    outcome : str
+        What came out, in one line.
+    artifact_uri : str
+        Where its artifacts lie.
+    deleted : int or None
+        When it was deleted, if it was; it can be restored.
+    """
 
     id: str
+    number: int
+    experiment: int
     project: str
+    name: str
+    started_by: str
     kind: str
     state: RunState
-    parameters: dict[str, Any]
-    metrics: dict[str, float | None]
     data: tuple[str, ...]
     provenance: Provenance
     flow: str
     outcome: str
+    artifact_uri: str
     started: int
     ended: int | None
+    deleted: int | None = None
+    parameters: dict[str, str] = {}
+    metrics: dict[str, float | None] = {}
+    tags: dict[str, str] = {}
+
+
+def number_in(text: str) -> float | None:
+    """Return the number that a parameter's text is, None if it is none or no finite one.
+
+    >>> number_in("0.05"), number_in("adam"), number_in("nan")
+    (0.05, None, None)
+    """
+    if len(text) > _LONGEST_NUMBER or "_" in text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -6,12 +6,13 @@ from typing import Any
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
+from perenne.core import json
 from perenne.core.clock import SystemClock
 from perenne.core.errors import NotFound
 from perenne.core.ids import new_id
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link, links_from
-from perenne.tracking import store
+from perenne.tracking import experiments, store
 from perenne.tracking.model import Provenance, Run, RunState
 
 
@@ -35,13 +36,20 @@ def start_run(
         The pipeline run that does the work.
     """
     require(actor, Action.LOG)
-    run = Run(
-        new_id(), project, kind, RunState.RUNNING, dict(parameters), {}, (), provenance, flow, "", SystemClock().now(), None
-    )
-    store.insert(tx, run)
-    add_link(tx, (Kind.RUN, run.id), "of", (Kind.PROJECT, project))
-    audit.record(tx, actor, "run.start", "run", run.id, after={"project": project, "kind": kind, "commit": provenance.commit})
-    return run
+    identity, now = new_id(), SystemClock().now()
+    experiment = experiments.of_project(tx, project, now)
+    number = store.insert(
+        tx,
+        {
+            "id": identity, "experiment": experiment.id, "project": project, "name": "", "started_by": actor.name, "kind": kind,
+            "state": RunState.RUNNING, "data": (), "provenance": provenance, "flow": flow, "outcome": "",
+            "artifact_uri": f"{experiment.artifact_location}/{identity}/artifacts", "started": now,
+        },
+    )  # fmt: skip
+    store.put_parameters(tx, number, _as_texts(parameters))
+    add_link(tx, (Kind.RUN, identity), "of", (Kind.PROJECT, project))
+    audit.record(tx, actor, "run.start", "run", identity, after={"project": project, "kind": kind, "commit": provenance.commit})
+    return get_run(tx, identity)
 
 
 def end_run(
@@ -68,14 +76,16 @@ def end_run(
     """
     values: dict[str, Any] = {"state": state, "outcome": outcome, "ended": SystemClock().now(), "data": tuple(data)}
     values |= {"owner": None, "lease": None}
-    if metrics is not None:
-        values["metrics"] = dict(metrics)
-    if parameters is not None:
-        values["parameters"] = dict(parameters)
     if flow:
         values["flow"] = flow
-    if not store.update(tx, identity, **values):
+    number = store.number_of(tx, identity)
+    if number is None:
         raise _unknown(identity)
+    store.update(tx, identity, **values)
+    if metrics is not None:
+        store.put_metrics(tx, number, metrics, values["ended"] // 1_000)
+    if parameters is not None:
+        store.put_parameters(tx, number, _as_texts(parameters))
     for digest in data:
         add_link(tx, (Kind.RUN, identity), "used", (Kind.SNAPSHOT, digest))
     if report:
@@ -110,6 +120,11 @@ def newest_runs(tx: Transaction, projects: Iterable[str]) -> dict[str, Run]:
 def newest_failed(tx: Transaction, projects: Iterable[str]) -> set[str]:
     """Name those of many projects whose newest run failed."""
     return store.newest_failed(tx, projects)
+
+
+def _as_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return parameters as they are kept: texts as they are, everything else as JSON."""
+    return {name: value if isinstance(value, str) else json.encode(value).decode() for name, value in parameters.items()}
 
 
 def _unknown(identity: str) -> NotFound:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable
 
-from perenne.core.ids import first_id
 from perenne.storage.database import Transaction
 from perenne.tracking import store
 from perenne.tracking.model import Run, RunState
@@ -10,7 +9,7 @@ from perenne.tracking.model import Run, RunState
 
 def counts(tx: Transaction, since: int, projects: Collection[str] = ()) -> dict[RunState, int]:
     """Count the runs that were begun since an instant of the machine's clock, by where they stand."""
-    return store.count(tx, first_id(since), projects)
+    return store.count(tx, since, projects)
 
 
 def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] = ()) -> list[Run]:

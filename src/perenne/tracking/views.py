@@ -26,7 +26,7 @@ class RunRow(msgspec.Struct, frozen=True):
     started: int
     ended: int | None
     outcome: str
-    parameters: dict[str, Any]
+    parameters: dict[str, str]
     metrics: dict[str, float | None]
     commit: str
     dirty: bool

@@ -49,7 +49,7 @@ def test_a_round_tells_all_it_found(workspace: Workspace, actor: Principal, done
     shown = httpx.get(f"{url}/api/view/runs/{done.run}").json()
     report = shown["told"]["report"]
     assert [trial["parameters"] for trial in report["trials"]] == [{"C": 0.1}, {"C": 1.0}]
-    assert shown["run"]["parameters"]["C"] == report["trials"][report["best"]]["parameters"]["C"]
+    assert shown["run"]["parameters"]["C"] == str(report["trials"][report["best"]]["parameters"]["C"])
     assert shown["versions"] == [done.version.id]
     curves = report["evaluation"]["curves"]
     assert len(curves["roc"]) == 1 and curves["missing"] == {}

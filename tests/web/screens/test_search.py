@@ -16,7 +16,7 @@ from perenne.storage.database import Transaction
 from perenne.storage.finding import find_names
 from perenne.storage.links import Kind, add_link
 from perenne.storage.workspace import Workspace
-from perenne.tracking.store import table as runs
+from perenne.tracking.tables import run as runs
 from perenne.web.screens.search import LIMIT, Hit, search_view
 
 
