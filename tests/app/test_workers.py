@@ -142,4 +142,4 @@ def test_a_round_that_is_cancelled_ends_with_its_process_and_its_episode(
     assert episode(workspace).state is EpisodeState.FAILED
     assert "cancelled by ada: too dear" in episode(workspace).note
     with workspace.database.read() as tx:
-        assert [run.state.value for run in tracking.runs(tx)] == ["failed", "finished"]
+        assert [run.state.value for run in tracking.service.runs(tx)] == ["failed", "finished"]

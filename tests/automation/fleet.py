@@ -69,10 +69,10 @@ class Fleet:
             self._episode(tx, name)
 
     def _run(self, tx: Transaction, name: str) -> None:
-        run = tracking.start_run(tx, self.actor, project=name, kind="round", parameters={}, provenance=Provenance())
+        run = tracking.service.start_run(tx, self.actor, project=name, kind="round", parameters={}, provenance=Provenance())
         state = self.random.choice([None, RunState.FAILED, RunState.FINISHED])
         if state is not None:
-            tracking.end_run(tx, self.actor, run.id, state=state, outcome=f"ended {state}")
+            tracking.service.end_run(tx, self.actor, run.id, state=state, outcome=f"ended {state}")
 
     def _version(self, tx: Transaction, name: str, number: int) -> str:
         digest = f"{name[1:]}{number}".ljust(64, "0")

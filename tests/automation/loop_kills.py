@@ -146,7 +146,7 @@ def check(workspace: Workspace, kills: int, seed: int) -> str:
         assert not events, f"seed {seed}: events are left: {events}"
         ended = check_episodes(tx, trail, seed)
         check_versions(tx, trail, ended, seed)
-        running = [run for run in tracking.runs(tx) if run.state == "running"]
+        running = [run for run in tracking.service.runs(tx) if run.state == "running"]
         assert not running, f"seed {seed}: runs are left open: {running}"
         deployment = serving.service.get_deployment(tx, "signals")
         lost = ended is EpisodeState.FAILED

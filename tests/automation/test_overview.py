@@ -68,7 +68,7 @@ def needs_of_one(tx: Transaction, name: str) -> set[tuple[str, str]]:
 
 def states_of_one(tx: Transaction, name: str) -> dict[str, str]:
     """Say how the stages of one project stand, each asked of its domain for this one alone."""
-    versions, runs, episodes = registry.versions(tx, name), tracking.runs(tx, name, limit=1), store.newest(tx, name, 1)
+    versions, runs, episodes = registry.versions(tx, name), tracking.service.runs(tx, name, limit=1), store.newest(tx, name, 1)
     found = {
         "originate": "stated",
         "data": "ready" if versions else "none",

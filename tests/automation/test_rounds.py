@@ -32,7 +32,7 @@ def test_a_round_registers_a_version_with_all_that_made_it(workspace: Workspace,
     done = do_round(workspace, actor, folder)
     with workspace.database.read() as tx:
         found = registry.dossier(tx, done.version.id)
-        run = tracking.get_run(tx, done.run)
+        run = tracking.service.get_run(tx, done.run)
         lineage = {(link.source_kind, link.relation, link.target_kind) for link in walk(tx, [(Kind.VERSION, done.version.id)])}
         actions = [record.action for record in reversed(audit.trail(tx))]
     assert found.gate.state is GateState.OPEN
@@ -59,7 +59,7 @@ def test_what_validation_found_is_kept_also_of_a_round_that_it_stopped(
         do_round(workspace, actor, folder)
     with workspace.database.read() as tx:
         shown = dataset_view(tx, workspace.objects, actor, "samples")
-        failed = tracking.runs(tx)[0]
+        failed = tracking.service.runs(tx)[0]
     assert shown.findings is not None
     assert (shown.findings.errors, shown.findings.shown[0].anomaly.check) == (1, "holds")
     assert shown.findings.shown[0].anomaly.sample_rows
@@ -77,7 +77,7 @@ def test_with_nothing_changed_nothing_is_done(workspace: Workspace, actor: Princ
     assert again.steps == again.hits
     with workspace.database.read() as tx:
         assert audit.trail(tx)[0].seq == before
-        assert len(tracking.runs(tx)) == 1
+        assert len(tracking.service.runs(tx)) == 1
 
 
 def test_a_round_in_child_processes_is_the_same_round(
@@ -98,7 +98,7 @@ def test_an_executor_that_does_not_exist_is_told_before_anything_happens(
     ):
         do_round(wrong, actor, folder)
     with workspace.database.read() as tx:
-        assert not tracking.runs(tx)
+        assert not tracking.service.runs(tx)
         assert not audit.trail(tx)
 
 
@@ -142,7 +142,7 @@ def test_a_round_that_fails_registers_nothing_and_says_why(
         do_round(workspace, actor, folder)
     with workspace.database.read() as tx:
         assert registry.versions(tx) == []
-        runs = tracking.runs(tx)
+        runs = tracking.service.runs(tx)
         assert [run.state for run in runs] == [RunState.FAILED]
         assert words in runs[0].outcome
     (folder / "project.py").write_text(PROJECT)

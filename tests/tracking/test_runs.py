@@ -14,8 +14,9 @@ from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, links_from
 from perenne.storage.owners import owner_token
 from perenne.storage.workspace import Workspace
-from perenne.tracking import Provenance, capture, end_run, get_run, runs, start_run, store
+from perenne.tracking import Provenance, capture, store
 from perenne.tracking.model import RunState
+from perenne.tracking.service import end_run, get_run, runs, start_run
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -95,9 +96,9 @@ def test_a_run_whose_process_died_is_closed_and_no_other(workspace: Workspace, a
 
     def start(owner: str | None, lease: int = 0) -> str:
         def work(tx: Transaction) -> str:
-            run = tracking.start_run(tx, actor, project="p", kind="round", parameters={}, provenance=tracking.Provenance())
+            run = start_run(tx, actor, project="p", kind="round", parameters={}, provenance=tracking.Provenance())
             if owner is not None:
-                tracking.hold_run(tx, run.id, owner)
+                tracking.lost.hold_run(tx, run.id, owner)
                 if lease:
                     store.hold(tx, run.id, owner, lease)
             return run.id
@@ -109,11 +110,11 @@ def test_a_run_whose_process_died_is_closed_and_no_other(workspace: Workspace, a
     alive, held_elsewhere, foreign = start(ours), start(elsewhere), start(None)
     lost = {start(dead), start(elsewhere, lease=1)}
     ended = start(dead)
-    database.write(lambda tx: tracking.end_run(tx, actor, ended, state=RunState.FINISHED, outcome="done"))
-    assert tracking.close_lost_runs(database) == 2
-    assert tracking.close_lost_runs(database) == 0
+    database.write(lambda tx: tracking.service.end_run(tx, actor, ended, state=RunState.FINISHED, outcome="done"))
+    assert tracking.lost.close_lost_runs(database) == 2
+    assert tracking.lost.close_lost_runs(database) == 0
     with database.read() as tx:
-        states = {run.id: (run.state, run.outcome) for run in tracking.runs(tx)}
+        states = {run.id: (run.state, run.outcome) for run in tracking.service.runs(tx)}
         assert {identity for identity, found in states.items() if found == (RunState.FAILED, "its process was lost")} == lost
         assert {states[identity][0] for identity in (alive, held_elsewhere, foreign)} == {RunState.RUNNING}
         assert states[ended] == (RunState.FINISHED, "done")

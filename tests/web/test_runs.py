@@ -17,7 +17,7 @@ from perenne.tracking import Provenance, RunState
 
 def runs_of(world: World, project: str) -> list[str]:
     with world.workspace.database.read() as tx:
-        return [run.id for run in tracking.runs(tx, project)]
+        return [run.id for run in tracking.service.runs(tx, project)]
 
 
 def test_the_list_is_filtered_and_runs_are_put_side_by_side(browse: Browse, inspect: Inspect, world: World) -> None:
@@ -99,7 +99,7 @@ def test_before_the_first_run_there_is_the_command_for_it(browse: Browse, empty:
 def start(workspace: Workspace, actor: Principal) -> str:
     def begin(tx: Transaction) -> str:
         said = Provenance(commit="0123456789abcdef", patch="kept")
-        return tracking.start_run(tx, actor, project="churn", kind="round", parameters={"depth": 3}, provenance=said).id
+        return tracking.service.start_run(tx, actor, project="churn", kind="round", parameters={"depth": 3}, provenance=said).id
 
     return workspace.database.write(begin)
 
@@ -110,6 +110,8 @@ def test_a_run_under_way_ends_before_ones_eyes(browse: Browse, empty: str, works
     page = browse(f"/runs/{run}", empty)
     expect(page.get_by_text("Still at work")).to_be_visible()
     expect(page.get_by_text("uncommitted changes, kept as a patch")).to_be_visible()
-    workspace.database.write(lambda tx: tracking.end_run(tx, actor, run, state=RunState.FAILED, outcome="the disk is full"))
+    workspace.database.write(
+        lambda tx: tracking.service.end_run(tx, actor, run, state=RunState.FAILED, outcome="the disk is full")
+    )
     expect(page.get_by_role("region", name="What went wrong")).to_contain_text("the disk is full")
     expect(page.get_by_text("Not recorded")).to_be_visible()

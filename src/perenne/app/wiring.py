@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from perenne import automation, monitoring, registry, serving
+from perenne import automation, monitoring, registry, serving, tracking
 from perenne.automation import Loop, Reactions, Worker, Workforce
 from perenne.core.errors import Invalid
 from perenne.core.events import Event
@@ -59,6 +59,7 @@ class Platform:
         self.quick = {
             monitoring.notify.DELIVER: self._deliver,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
+            tracking.sealing.SEAL: tracking.sealing.seal,
         }
         self.heavy = {automation.ROUND_JOB: automation.run_round_job}
         self.errands = Worker(workspace, self.quick)

@@ -109,6 +109,15 @@ def _ended(verb: str) -> Phrase:
     return lambda record, after: (verb, f"run {_short(record.entity_id)}", str(after.get("outcome") or ""))
 
 
+def _experiment(verb: str) -> Phrase:
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        before = _state(record.before).get("name")
+        name = after.get("name")
+        return verb, f"experiment {before or name or record.entity_id}", f"to {name}" if before and name else ""
+
+    return phrase
+
+
 def _registered(record: AuditRecord, after: State) -> tuple[str, str, str]:
     gate = {"open": "its gate is open", "waiting": "it waits for approval", "closed": "its gate is closed"}
     return "registered", record.entity_id, gate.get(str(after.get("gate")), "")
@@ -192,6 +201,15 @@ _PHRASES: dict[str, Phrase] = {
     "run.start": _started,
     "run.finished": _ended("finished"),
     "run.failed": _ended("gave up"),
+    "run.killed": _ended("stopped"),
+    "run.running": _ended("went on with"),
+    "run.scheduled": _ended("scheduled"),
+    "run.delete": _ended("deleted"),
+    "run.restore": _ended("brought back"),
+    "experiment.create": _experiment("made"),
+    "experiment.rename": _experiment("renamed"),
+    "experiment.delete": _experiment("deleted"),
+    "experiment.restore": _experiment("brought back"),
     "version.register": _registered,
     "version.evidence": _evidence,
     "version.approve": _did("approved"),

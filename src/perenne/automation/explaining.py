@@ -136,7 +136,7 @@ def why(workspace: Workspace, prediction_id: str, projects: frozenset[str] = fro
         dossier = registry.dossier(tx, row["version"])
         if projects and dossier.version.project not in projects:
             raise _absent(prediction_id)
-        run = tracking.get_run(tx, dossier.version.run)
+        run = tracking.service.get_run(tx, dossier.version.run)
         snapshot = data.get_snapshot(tx, dossier.version.snapshot)
         event = _microseconds(row["event_time"])
         verdict = monitoring.drift_at(tx, row["deployment"], row["version"], event)

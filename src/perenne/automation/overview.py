@@ -144,7 +144,7 @@ def _most_urgent(found: Sequence[tuple[int, Need]], limit: int | None) -> tuple[
 def _words(tx: Transaction, names: Sequence[str], waiting: Iterable[Version]) -> dict[str, str]:
     """Say in a word how each project stands: the worst that is known of it."""
     watched, stopped = monitoring.summary.states(tx), serving.service.stopped(tx)
-    failed = tracking.newest_failed(tx, names)
+    failed = tracking.summary.newest_failed(tx, names)
     approving = {version.project for version in waiting}
 
     def word(name: str) -> str:
@@ -176,7 +176,7 @@ def _stages(tx: Transaction, names: Sequence[str]) -> tuple[StageStatus, ...]:
     page = _Page(
         {record.name: record for record in list_projects(tx, names)},
         registry.summary.newest(tx, names),
-        tracking.newest_runs(tx, names),
+        tracking.summary.newest_runs(tx, names),
         serving.service.named(tx, names),
         monitoring.summary.summaries(tx, names),
         store.newest_of(tx, names),

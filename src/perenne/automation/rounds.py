@@ -240,7 +240,7 @@ def _keep(
     def keep(tx: Transaction) -> Version:
         if fence is not None:
             fence(tx)
-        tracking.end_run(
+        tracking.service.end_run(
             tx, actor, run, state=RunState.FINISHED, outcome=_sentence(outcome), metrics=_metrics(outcome),
             data=[outcome.checked.snapshot], flow=done.id, parameters=_parameters(loaded, outcome), report=report,
         )  # fmt: skip
@@ -303,10 +303,10 @@ class _Recorder:
         self._run = ""
         self._flow = ""
         self._owner = owner_token()
-        self._keeper = LeaseKeeper(lambda: workspace.database.write(self._hold, durable=False, alone=False), tracking.LEASE)
+        self._keeper = LeaseKeeper(lambda: workspace.database.write(self._hold, durable=False, alone=False), tracking.lost.LEASE)
 
     def __enter__(self) -> "_Recorder":
-        tracking.close_lost_runs(self._workspace.database)
+        tracking.lost.close_lost_runs(self._workspace.database)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -324,7 +324,7 @@ class _Recorder:
             project, parameters = self._loaded.project.name, _asked(self._loaded)
 
             def start(tx: Transaction) -> None:
-                opened = tracking.start_run(
+                opened = tracking.service.start_run(
                     tx, self._actor, project=project, kind="round", parameters=parameters, provenance=provenance, flow=self._flow
                 )
                 self._run = opened.id
@@ -335,7 +335,7 @@ class _Recorder:
         return self._run
 
     def _hold(self, tx: Transaction) -> None:
-        tracking.hold_run(tx, self._run, self._owner)
+        tracking.lost.hold_run(tx, self._run, self._owner)
 
     def hear(self, event: "StepEvent") -> None:
         """Pass an event on; open the run when work begins, by then the first pipeline is known."""
@@ -350,7 +350,7 @@ class _Recorder:
         """Keep the run as failed."""
         run = self.open()
         self._workspace.database.write(
-            lambda tx: tracking.end_run(tx, self._actor, run, state=RunState.FAILED, outcome=reason, data=self.used)
+            lambda tx: tracking.service.end_run(tx, self._actor, run, state=RunState.FAILED, outcome=reason, data=self.used)
         )
 
 

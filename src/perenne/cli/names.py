@@ -62,7 +62,7 @@ def _projects(tx: "Transaction") -> Iterable[str]:
 def _runs(tx: "Transaction") -> Iterable[str]:
     from perenne import tracking
 
-    return (run.id for run in tracking.runs(tx, limit=SHOWN_IDS))
+    return (run.id for run in tracking.service.runs(tx, limit=SHOWN_IDS))
 
 
 def _datasets(tx: "Transaction") -> Iterable[str]:

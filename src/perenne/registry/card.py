@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from perenne import data, training
+from perenne import data, tracking, training
 from perenne.core.clock import format_duration
 from perenne.core.errors import NotFound
 from perenne.projects import ProjectRecord, get_project
@@ -16,7 +16,6 @@ from perenne.registry.model import Decision, Dossier, GateState, Version
 from perenne.registry.service import dossier, get_version
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
-from perenne.tracking import get_run
 from perenne.training import Compared, Report, SliceMetric, Told
 
 MOST_LEFT_OUT = 12
@@ -131,7 +130,7 @@ def write_card(tx: Transaction, identity: str, told: Told) -> Card:
     found, report = dossier(tx, identity), told.report
     version = found.version
     project = _project(tx, version)
-    made = get_run(tx, version.run) if version.run else None
+    made = tracking.service.get_run(tx, version.run) if version.run else None
     said = made.provenance if made else None
     newest = {item.check: item for item in found.evidence}
     best = report.trials[report.best] if report else None

@@ -73,7 +73,7 @@ class Database:
         """Read one consistent snapshot."""
         try:
             with self.backend.reading.connect() as connection, connection.begin():
-                yield Transaction(connection)
+                yield Transaction(connection, snapshot=True)
         except sa.exc.TimeoutError as error:
             raise Unavailable("too many readers at once", code="database.busy", hint="try again in a moment") from error
         except sa.exc.DBAPIError as error:

@@ -37,6 +37,17 @@ def chosen(names: Iterable[str]) -> sa.Select[tuple[str]]:
     return sa.select(table_of(names).c.value)
 
 
+def numbers_in(parameter: str) -> sa.Select[tuple[int]]:
+    """Return the whole numbers of a JSON list as a subquery, for a prepared statement that gets the list as a parameter."""
+    listed = _EachText(sa.bindparam(parameter, type_=sa.Text)).table_valued(sa.column("value", sa.Text))
+    return sa.select(sa.cast(listed.c.value, sa.BigInteger))
+
+
+def chosen_numbers(numbers: Iterable[int]) -> sa.Select[tuple[int]]:
+    """Return whole numbers as a subquery, for `column.in_(chosen_numbers(numbers))`."""
+    return sa.select(sa.cast(table_of(map(str, numbers)).c.value, sa.BigInteger))
+
+
 def newest_id(table: sa.Table, group: str, order: str, names: Iterable[str], key: str = "id") -> sa.Select[Any]:
     """Return, as a subquery, the key of the last row in order of each named group: one search of an index for each name.
 

@@ -32,12 +32,19 @@ _SERVER_TROUBLE = ("08", "28", "3D", "53", "57", "58", "55P03", "25006", "25P0",
 
 
 class Transaction:
-    """A unit of work on the database. Whoever opens it, commits it; use cases only take it as `tx`."""
+    """A unit of work on the database. Whoever opens it, commits it; use cases only take it as `tx`.
 
-    __slots__ = ("_after_commit", "_driver", "connection")
+    Attributes
+    ----------
+    snapshot : bool
+        Whether it only reads, and only what is committed.
+    """
 
-    def __init__(self, connection: Connection) -> None:
+    __slots__ = ("_after_commit", "_driver", "connection", "snapshot")
+
+    def __init__(self, connection: Connection, *, snapshot: bool = False) -> None:
         self.connection = connection
+        self.snapshot = snapshot
         self._driver: Any = None
         self._after_commit: list[Callable[[], None]] = []
 

@@ -5,6 +5,12 @@ from enum import StrEnum
 
 import msgspec
 
+RUN_NAME = "mlflow.runName"
+"""The tag that is the run's name."""
+
+DATASET_CONTEXT = "mlflow.data.context"
+"""The tag of an input that says what it was used for."""
+
 _LONGEST_NUMBER = 40
 
 
@@ -84,6 +90,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     updated: int
     deleted: int | None = None
+    tags: dict[str, str] = {}
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,3 +156,97 @@ def number_in(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A point of a metric.
+
+    Attributes
+    ----------
+    value : float
+        A NaN is kept as such; an infinity as the largest number of its sign.
+    time : int
+        Milliseconds since 1970.
+    model, dataset_name, dataset_digest : str
+        Of which logged model, measured on which data; empty for none.
+    """
+
+    key: str
+    value: float
+    time: int
+    step: int = 0
+    model: str = ""
+    dataset_name: str = ""
+    dataset_digest: str = ""
+
+
+class Param(msgspec.Struct, frozen=True):
+    """A parameter and its value."""
+
+    key: str
+    value: str
+
+
+class Tag(msgspec.Struct, frozen=True):
+    """A tag and its value."""
+
+    key: str
+    value: str
+
+
+class UsedDataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A data set that a client says a run used; `schema` and `profile` are texts of the client's own."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None = None
+    profile: str | None = None
+    tags: dict[str, str] = {}
+
+    @property
+    def context(self) -> str:
+        """What for, such as ``training``."""
+        return self.tags.get(DATASET_CONTEXT, "")
+
+
+class MadeModel(msgspec.Struct, frozen=True):
+    """A logged model that a run made, and at which step."""
+
+    id: str
+    step: int = 0
+
+
+class LoggedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run with all that was logged to it, without what its result depends on. Times in microseconds, those of points in ms.
+
+    Attributes
+    ----------
+    metrics : tuple of Metric
+        The last point of each: the greatest step, time and value.
+    params, tags : tuple
+        By name, in the order of their names.
+    datasets, used_models, made_models : tuple
+        Inputs and outputs.
+    """
+
+    id: str
+    number: int
+    experiment: int
+    project: str
+    name: str
+    started_by: str
+    kind: str
+    state: RunState
+    outcome: str
+    artifact_uri: str
+    started: int
+    ended: int | None
+    deleted: int | None
+    metrics: tuple[Metric, ...] = ()
+    params: tuple[Param, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    datasets: tuple[UsedDataset, ...] = ()
+    used_models: tuple[str, ...] = ()
+    made_models: tuple[MadeModel, ...] = ()

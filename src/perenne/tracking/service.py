@@ -1,19 +1,22 @@
-"""Starting and ending runs."""
+"""Starting, ending, finding and deleting runs: perenne's own and those of clients are the same."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perenne.auth import audit
 from perenne.auth.principals import Principal
-from perenne.auth.roles import Action, require
+from perenne.auth.roles import Action, require, sees
 from perenne.core import json
 from perenne.core.clock import SystemClock
-from perenne.core.errors import NotFound
+from perenne.core.errors import Conflict
 from perenne.core.ids import new_id
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link, links_from
-from perenne.tracking import experiments, store
-from perenne.tracking.model import Provenance, Run, RunState
+from perenne.tracking import experiments, limits, loading, logs, sealing, store
+from perenne.tracking.errors import NameTwice, UnknownRun
+from perenne.tracking.model import RUN_NAME, Experiment, LoggedRun, Metric, Provenance, Run, RunState, Tag
+from perenne.tracking.naming import generated_name
 
 
 def start_run(
@@ -35,21 +38,163 @@ def start_run(
     flow : str
         The pipeline run that does the work.
     """
-    require(actor, Action.LOG)
-    identity, now = new_id(), SystemClock().now()
-    experiment = experiments.of_project(tx, project, now)
+    require(actor, Action.LOG, project)
+    experiment = experiments.of_project(tx, actor, project)
+    identity = new_id()
+    number = _insert(
+        tx, actor, experiment, identity, name=generated_name(), started=SystemClock().now(), project=project, kind=kind,
+        provenance=provenance, flow=flow,
+    )  # fmt: skip
+    store.put_parameters(tx, number, _as_texts(parameters))
+    return get_run(tx, identity)
+
+
+def create_run(
+    tx: Transaction,
+    actor: Principal,
+    experiment: int,
+    *,
+    name: str = "",
+    started: int | None = None,
+    user: str = "",
+    tags: Sequence[Tag] = (),
+    identity: str = "",
+) -> LoggedRun:
+    """Open a run in an experiment, as clients do.
+
+    Parameters
+    ----------
+    name : str
+        What it is called; else what its tag `mlflow.runName` says, else a name is drawn.
+    started : int, optional
+        When it began by the client's clock, in microseconds.
+    user : str
+        Who started it, as the client says.
+    identity : str
+        Its id, where it is brought from elsewhere; 32 hexadecimal digits are drawn if it is empty.
+
+    Raises
+    ------
+    UnknownExperiment, Denied, Deleted
+        If the experiment is not there, may not be logged to, or was deleted.
+    NameTwice
+        If name and tag differ.
+    Unfit
+        If a tag is beyond its limits.
+    Conflict
+        If there is a run of this id, `run.exists`.
+    """
+    found = experiments.open_experiment(tx, actor, experiment)
+    for place, tag in enumerate(tags):
+        limits.check_key(f"tags[{place}].key", tag.key, f"tags[{place}].key")
+    said = next((tag.value for tag in reversed(tags) if tag.key == RUN_NAME), "")
+    if name and said and name != said:
+        raise NameTwice(name, said)
+    called, identity = name or said or generated_name(), identity or uuid.uuid4().hex
+    if store.number_of(tx, identity) is not None:
+        raise Conflict(f"there is a run {identity[:100]} already", code="run.exists", hint="choose another id")
+    began = SystemClock().now() if started is None else started
+    number = _insert(tx, actor, found, identity, name=called, started=began, project=found.project, started_by=user)
+    logs.put_tags(tx, number, tags)
+    return loading.load(tx, [number])[0]
+
+
+def update_run(
+    tx: Transaction,
+    actor: Principal,
+    identity: str,
+    *,
+    state: RunState | None = None,
+    ended: int | None = None,
+    name: str = "",
+) -> LoggedRun:
+    """Change where a run stands, when it ended, or its name, as clients do: what is not given stays. Returns it as it is then.
+
+    Raises
+    ------
+    UnknownRun, Denied, Deleted
+        See `logs.open_run`.
+    """
+    found = logs.open_run(tx, actor, identity)
+    values: dict[str, Any] = {key: value for key, value in (("state", state), ("ended", ended)) if value is not None}
+    if values:
+        store.update(tx, identity, **values)
+    if name:
+        logs.put_tags(tx, found.number, (Tag(RUN_NAME, name),))
+    if state is not None:
+        audit.record(tx, actor, f"run.{state.value}", "run", identity)
+        if state not in (RunState.RUNNING, RunState.SCHEDULED):
+            sealing.seal_later(tx, found.number)
+    return loading.load(tx, [found.number])[0]
+
+
+def delete_run(tx: Transaction, actor: Principal, identity: str) -> None:
+    """Delete a run; `restore_run` brings it back. To do so twice changes nothing. Raises UnknownRun and Denied."""
+    found = _find(tx, actor, identity)
+    if found.deleted is None:
+        store.update(tx, identity, deleted=SystemClock().now())
+        audit.record(tx, actor, "run.delete", "run", identity)
+
+
+def restore_run(tx: Transaction, actor: Principal, identity: str) -> None:
+    """Bring a deleted run back. Raises UnknownRun and Denied."""
+    found = _find(tx, actor, identity)
+    if found.deleted is not None:
+        store.update(tx, identity, deleted=None)
+        audit.record(tx, actor, "run.restore", "run", identity)
+
+
+def get_logged(tx: Transaction, actor: Principal, identity: str) -> LoggedRun:
+    """Read a run with all that was logged to it, also a deleted one. Raises UnknownRun."""
+    number = store.number_of(tx, identity)
+    found = loading.load(tx, [number]) if number is not None else []
+    if not found or not sees(actor, found[0].project):
+        raise UnknownRun(identity)
+    return found[0]
+
+
+def runs_of(tx: Transaction, numbers: Sequence[int], *, inputs: bool = True) -> list[LoggedRun]:
+    """Read runs with all that was logged to them, in the order of their numbers as given, in six statements however many.
+
+    Who may see them is for the caller to decide; `inputs` tells whether data sets and models are read as well.
+    """
+    return loading.load(tx, numbers, inputs=inputs)
+
+
+def _insert(
+    tx: Transaction,
+    actor: Principal,
+    experiment: Experiment,
+    identity: str,
+    *,
+    name: str,
+    started: int,
+    project: str,
+    kind: str = "",
+    provenance: Provenance = Provenance(),  # noqa: B008
+    flow: str = "",
+    started_by: str | None = None,
+) -> int:
+    """Add a run with its name, its link and its record; return its number."""
     number = store.insert(
         tx,
         {
-            "id": identity, "experiment": experiment.id, "project": project, "name": "", "started_by": actor.name, "kind": kind,
-            "state": RunState.RUNNING, "data": (), "provenance": provenance, "flow": flow, "outcome": "",
-            "artifact_uri": f"{experiment.artifact_location}/{identity}/artifacts", "started": now,
+            "id": identity, "experiment": experiment.id, "project": project, "name": name, "kind": kind,
+            "started_by": actor.name if started_by is None else started_by, "state": RunState.RUNNING, "data": (),
+            "provenance": provenance, "flow": flow, "outcome": "", "started": started,
+            "artifact_uri": f"{experiment.artifact_location}/{identity}/artifacts",
         },
     )  # fmt: skip
-    store.put_parameters(tx, number, _as_texts(parameters))
+    logs.put_tags(tx, number, (Tag(RUN_NAME, name),))
     add_link(tx, (Kind.RUN, identity), "of", (Kind.PROJECT, project))
     audit.record(tx, actor, "run.start", "run", identity, after={"project": project, "kind": kind, "commit": provenance.commit})
-    return get_run(tx, identity)
+    return number
+
+
+def _find(tx: Transaction, actor: Principal, identity: str) -> logs.FoundRun:
+    found = logs.find_run(tx, actor, identity)
+    require(actor, Action.LOG, found.project)
+    return found
 
 
 def end_run(
@@ -80,12 +225,14 @@ def end_run(
         values["flow"] = flow
     number = store.number_of(tx, identity)
     if number is None:
-        raise _unknown(identity)
+        raise UnknownRun(identity)
     store.update(tx, identity, **values)
     if metrics is not None:
-        store.put_metrics(tx, number, metrics, values["ended"] // 1_000)
+        time, none = values["ended"] // 1_000, float("nan")
+        logs.put_metrics(tx, number, [Metric(name, none if value is None else value, time) for name, value in metrics.items()])
     if parameters is not None:
         store.put_parameters(tx, number, _as_texts(parameters))
+    sealing.seal_later(tx, number)
     for digest in data:
         add_link(tx, (Kind.RUN, identity), "used", (Kind.SNAPSHOT, digest))
     if report:
@@ -97,7 +244,7 @@ def get_run(tx: Transaction, identity: str) -> Run:
     """Read a run. Raises NotFound."""
     run = store.find(tx, identity)
     if run is None:
-        raise _unknown(identity)
+        raise UnknownRun(identity)
     return run
 
 
@@ -112,22 +259,6 @@ def runs(tx: Transaction, project: str | None = None, *, limit: int = 50) -> lis
     return store.newest(tx, project, limit)
 
 
-def newest_runs(tx: Transaction, projects: Iterable[str]) -> dict[str, Run]:
-    """Read the newest run of each of some projects; one that has none is left out."""
-    return {run.project: run for run in store.newest_of(tx, projects)}
-
-
-def newest_failed(tx: Transaction, projects: Iterable[str]) -> set[str]:
-    """Name those of many projects whose newest run failed."""
-    return store.newest_failed(tx, projects)
-
-
 def _as_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return parameters as they are kept: texts as they are, everything else as JSON."""
     return {name: value if isinstance(value, str) else json.encode(value).decode() for name, value in parameters.items()}
-
-
-def _unknown(identity: str) -> NotFound:
-    return NotFound(
-        f"run {identity[:100]!r} does not exist", code="run.not_found", hint="`perenne runs list` shows those that do"
-    )

@@ -11,7 +11,7 @@ from perenne.storage.finding import find_names
 from perenne.storage.names import chosen, newest_id, table_of
 from perenne.tracking.keys import keys_of
 from perenne.tracking.model import Run, RunState, number_in
-from perenne.tracking.tables import key, run, run_latest, run_param, run_point, run_tag
+from perenne.tracking.tables import key, run, run_latest, run_param, run_tag
 
 MOST_WORDS = 8
 _COMMIT = re.compile(r"[0-9a-f]{6,40}")
@@ -44,18 +44,6 @@ def put_parameters(tx: Transaction, number: int, values: Mapping[str, str]) -> N
     rows = [{"run": number, "key": keys[name], "value": text, "number": number_in(text)} for name, text in values.items()]
     if rows:
         tx.execute(run_param.insert(), rows)
-
-
-def put_metrics(tx: Transaction, number: int, values: Mapping[str, float | None], time: int) -> None:
-    """Say what the metrics of a run are, one point each; None is what is no number."""
-    keys = keys_of(tx, values)
-    points = [
-        {"run": number, "key": keys[name], "step": 0, "time": time, "value": value or 0.0, "nan": value is None}
-        for name, value in values.items()
-    ]
-    if points:
-        tx.execute(run_point.insert(), points)
-        tx.execute(run_latest.insert(), points)
 
 
 def number_of(tx: Transaction, identity: str) -> int | None:

@@ -32,3 +32,13 @@ def of_flows(tx: Transaction, flows: Iterable[str]) -> dict[str, Run]:
 def flows(tx: Transaction, projects: Collection[str]) -> set[str]:
     """Name the pipeline runs that did the work of some projects' runs."""
     return store.flows(tx, projects)
+
+
+def newest_runs(tx: Transaction, projects: Iterable[str]) -> dict[str, Run]:
+    """Read the newest run of each of some projects; one that has none is left out."""
+    return {run.project: run for run in store.newest_of(tx, projects)}
+
+
+def newest_failed(tx: Transaction, projects: Iterable[str]) -> set[str]:
+    """Name those of many projects whose newest run failed."""
+    return store.newest_failed(tx, projects)

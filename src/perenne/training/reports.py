@@ -21,8 +21,8 @@ class Told(msgspec.Struct, frozen=True):
 def report_of(workspace: Workspace, run: str) -> Told:
     """Read what a run reported. Raises NotFound if there is no such run."""
     with workspace.database.read() as tx:
-        tracking.get_run(tx, run)
-        digest = tracking.report_of(tx, run)
+        tracking.service.get_run(tx, run)
+        digest = tracking.service.report_of(tx, run)
     if not digest:
         return Told(None, NOT_RECORDED)
     try:

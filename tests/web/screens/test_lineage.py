@@ -29,8 +29,8 @@ def story(workspace: Workspace, actor: Principal) -> str:
             save(tx, ProjectRecord(name, "p", "ada", "", (), (), (), None, 1, "/nowhere", "", None, 0, 0))
         insert_snapshot(tx, Snapshot(DIGEST, "flights", 40, 1, (ColumnType("x", "int64"),), "f.csv", None, None, 1))
         add_link(tx, (Kind.SNAPSHOT, DIGEST), "taken_for", (Kind.PROJECT, "air"))
-        run = tracking.start_run(tx, actor, project="air", kind="round", parameters={}, provenance=Provenance())
-        tracking.end_run(tx, actor, run.id, state=RunState.FINISHED, outcome="went well", data=[DIGEST])
+        run = tracking.service.start_run(tx, actor, project="air", kind="round", parameters={}, provenance=Provenance())
+        tracking.service.end_run(tx, actor, run.id, state=RunState.FINISHED, outcome="went well", data=[DIGEST])
         made = registry.register(
             tx, actor, model="air", project="air", run=run.id, tree="cd" * 32, reference="", snapshot=DIGEST,
             policy=GatePolicy(("auc",), ""), fallback=0, evidence=[Evidence(check="auc", verdict=Verdict.PASS)],

@@ -94,7 +94,7 @@ def test_a_round_under_way_shows_its_steps(workspace: Workspace, actor: Principa
     def hear(event: StepEvent) -> None:
         if isinstance(event, Started) and event.step == "choose":
             with workspace.database.read() as tx:
-                (run,) = tracking.runs(tx, "lumps")
+                (run,) = tracking.service.runs(tx, "lumps")
                 flow = run_view(tx, run.id, training.Told(None, NOT_RECORDED)).flow
             assert flow is not None and flow.state == "running"
             seen.append({step.label: step.state for step in flow.steps})
@@ -106,7 +106,7 @@ def test_a_round_under_way_shows_its_steps(workspace: Workspace, actor: Principa
 def test_runs_are_filtered_by_project_state_and_words(workspace: Workspace, actor: Principal) -> None:
     def begin(project: str, **parameters: object) -> str:
         def start(tx: Transaction) -> str:
-            return tracking.start_run(
+            return tracking.service.start_run(
                 tx, actor, project=project, kind="round", parameters=parameters, provenance=Provenance(commit="abc123")
             ).id
 
@@ -114,7 +114,9 @@ def test_runs_are_filtered_by_project_state_and_words(workspace: Workspace, acto
 
     first, second = begin("a", depth=3), begin("b", depth=10, note="50%_more")
     workspace.database.write(
-        lambda tx: tracking.end_run(tx, actor, first, state=RunState.FAILED, outcome="out of memory", metrics={"auc": None})
+        lambda tx: tracking.service.end_run(
+            tx, actor, first, state=RunState.FAILED, outcome="out of memory", metrics={"auc": None}
+        )
     )
     with workspace.database.read() as tx:
         everything = run_window(tx, actor, RunFilter())

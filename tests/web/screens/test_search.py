@@ -47,7 +47,7 @@ def titles(found: list[Hit], kind: str) -> list[str]:
 
 def test_every_kind_of_thing_is_found_by_its_name(workspace: Workspace, actor: Principal, names: list[str]) -> None:
     with workspace.database.read() as tx:
-        run = tracking.runs(tx, limit=1)[0].id
+        run = tracking.service.runs(tx, limit=1)[0].id
         episode = episodes.newest(tx, None, 1)[0].id
         alert = summary.open_lines(tx)[0].id
     looked = {run: "run", episode: "episode", alert: "alert", "phone": "dataset", "ab12": "snapshot", "calls": "dataset"}

@@ -183,7 +183,7 @@ def _origin(tx: Transaction, found: Dossier) -> Origin:
 
 def _run(tx: Transaction, identity: str) -> Run | None:
     try:
-        return tracking.get_run(tx, identity)
+        return tracking.service.get_run(tx, identity)
     except NotFound:
         return None
 

@@ -295,7 +295,7 @@ def _runs(tx: Transaction, name: str) -> tuple[Thing, ...]:
     tones = {"finished": "ok", "failed": "crit", "running": "info"}
     return tuple(
         Thing(run.id, tones[run.state.value], run.state.value, run.outcome, run.started, address_of("run", run.id))
-        for run in tracking.runs(tx, name, limit=SHOWN)
+        for run in tracking.service.runs(tx, name, limit=SHOWN)
     )
 
 

@@ -82,7 +82,7 @@ def trials_of(workspace: Workspace, actor: Principal, runs: list[str]) -> tuple[
 
 def run_view(tx: Transaction, identity: str, told: Told) -> RunView:
     """Read one run. Raises NotFound."""
-    run = tracking.get_run(tx, identity)
+    run = tracking.service.get_run(tx, identity)
     return RunView(
         run=row_of(run),
         provenance=run.provenance,
@@ -100,7 +100,7 @@ def _used(tx: Transaction, digest: str) -> UsedData:
 
 def project_of_run(tx: Transaction, path: Mapping[str, str]) -> str:
     """Find the project of a run."""
-    return tracking.get_run(tx, path["run"]).project
+    return tracking.service.get_run(tx, path["run"]).project
 
 
 @needs(Action.READ, filters=True, returns=RunsView)

@@ -1,0 +1,48 @@
+"""Putting many rows into a table at once: the driver's statement for many on SQLite, arrays in one statement on PostgreSQL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from perenne.storage.transaction import Transaction
+
+_ARRAYS = ((sa.Boolean, "bool"), (sa.Integer, "int8"), (sa.Float, "float8"), (sa.LargeBinary, "bytea"), (sa.Text, "text"))
+
+
+class BulkInsert:
+    """An insert of many rows, written once for each kind of database.
+
+    Parameters
+    ----------
+    table : Table
+        Where to.
+    columns : sequence of str
+        Which values a row has, in this order, as the driver takes them: `JsonColumn` is not applied.
+    conflict : str
+        What follows ``ON CONFLICT``, if anything; no two rows of one call may then be in conflict with each other.
+    """
+
+    def __init__(self, table: sa.Table, columns: Sequence[str], conflict: str = "") -> None:
+        names = ", ".join(columns)
+        tail = f" ON CONFLICT {conflict}" if conflict else ""
+        arrays = ", ".join(f"%s::{_array(table.c[name])}[]" for name in columns)
+        self._rows = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(columns))}){tail}"
+        # WHERE TRUE: or the parser of either would take ON for the condition of a join
+        self._columns = f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) WHERE TRUE{tail}"
+
+    def run(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
+        """Put the rows in."""
+        if not rows:
+            return
+        if tx.connection.dialect.name == "postgresql":
+            tx.driver.execute(self._columns, [list(column) for column in zip(*rows, strict=True)])
+        elif len(rows) == 1:
+            tx.driver.execute(self._rows, rows[0])
+        else:
+            tx.driver.cursor().executemany(self._rows, rows)
+
+
+def _array(column: "sa.Column[Any]") -> str:
+    kept = column.type.impl if isinstance(column.type, sa.types.TypeDecorator) else column.type
+    return next(name for kind, name in _ARRAYS if isinstance(kept, kind))
