@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from perenne.core.errors import Invalid, Unavailable
 from perenne.storage.backend import READERS, WAIT_S, Backend, Fate
+from perenne.storage.matching import add_functions
 from perenne.storage.transaction import Transaction
 
 
@@ -125,6 +126,7 @@ class Sqlite(Backend):
             raw.execute("PRAGMA foreign_keys=ON")
             raw.execute("PRAGMA temp_store=MEMORY")
             raw.execute("PRAGMA wal_autocheckpoint=4000")
+            add_functions(raw)
             if read_only:
                 raw.execute("PRAGMA query_only=ON")
             else:
