@@ -64,7 +64,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class FileDifference(msgspec.Struct, frozen=True):
-    """A file of the code that is not the same: ``changed``, ``added`` or ``removed``; a patch, or the reason why there is none."""
+    """A file that is not the same: ``changed``, ``added`` or ``removed``; a patch, or the reason why there is none."""
 
     path: str
     state: str
@@ -199,9 +199,10 @@ def _file(objects: ObjectStore, path: str, left: str | None, right: str | None) 
         return FileDifference(path, state, "", "Its text is no longer kept.")
     if max(len(before), len(after)) > MOST_BYTES:
         return FileDifference(path, state, "", "It is too long to be compared here.")
-    lines = [text.decode("utf-8", "replace").splitlines() for text in (before, after)]
+    one, other = (text.decode("utf-8", "replace").splitlines() for text in (before, after))
     names = ("/dev/null" if left is None else f"a/{path}", "/dev/null" if right is None else f"b/{path}")
-    return FileDifference(path, state, "\n".join(difflib.unified_diff(*lines, *names, lineterm="", n=_CONTEXT)))
+    patch = difflib.unified_diff(one, other, *names, lineterm="", n=_CONTEXT)
+    return FileDifference(path, state, "\n".join(patch))
 
 
 def _packages(objects: ObjectStore, said: Provenance) -> dict[str, str] | None:

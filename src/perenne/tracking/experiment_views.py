@@ -85,7 +85,7 @@ def _rows(tx: Transaction, numbers: list[int], deleted: bool) -> tuple[Experimen
     running = sa.func.sum(sa.case((run.c.state == RunState.RUNNING, 1), else_=0))
     counted = sa.select(run.c.experiment, sa.func.count(), running, sa.func.max(run.c.started))
     counted = counted.where(run.c.experiment.in_(numbers), _present(deleted)).group_by(run.c.experiment)
-    counts = {row[0]: row[1:] for row in tx.execute(counted)}
+    counts = {row[0]: (row[1], row[2], row[3]) for row in tx.execute(counted)}
     noted = sa.select(experiment_tag.c.experiment, experiment_tag.c.value)
     noted = noted.where(experiment_tag.c.experiment.in_(numbers), experiment_tag.c.key == NOTE)
     notes = {row.experiment: row.value[:SHORT] for row in tx.execute(noted)}
@@ -110,7 +110,7 @@ def experiment_view(tx: Transaction, actor: Principal, number: int) -> Experimen
     """Read one experiment. Raises UnknownExperiment."""
     found = experiments.get(tx, actor, number)
     query = sa.select(sa.func.count(), sa.func.max(run.c.started))
-    runs, newest = tx.execute(query.where(run.c.experiment == number, _present(found.deleted is not None))).one()
+    counted = tx.execute(query.where(run.c.experiment == number, _present(found.deleted is not None))).one()
     return ExperimentView(
         id=found.id,
         name=found.name,
@@ -118,8 +118,8 @@ def experiment_view(tx: Transaction, actor: Principal, number: int) -> Experimen
         artifact_location=found.artifact_location,
         created=found.created,
         deleted=found.deleted,
-        runs=runs,
-        newest=newest,
+        runs=counted[0],
+        newest=counted[1],
         description=found.tags.get(NOTE, ""),
         tags=found.tags,
     )

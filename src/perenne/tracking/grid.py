@@ -159,7 +159,7 @@ def _figures(
     query = sa.select(value, metric.key, *sums).select_from(source.join(run_latest, measured)).where(*conditions, among)
     found: dict[Any, dict[str, Figure]] = {}
     for row in tx.execute(query.group_by(value, metric.key)):
-        found.setdefault(row[0], {})[f"metrics.{ids[row[1]]}"] = Figure(*row[2:])
+        found.setdefault(row[0], {})[f"metrics.{ids[row[1]]}"] = Figure(row[2], row[3], row[4])
     return found
 
 

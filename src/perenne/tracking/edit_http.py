@@ -4,7 +4,6 @@ Clients that log speak MLflow's protocol (`perenne.protocols.mlflow`).
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -50,7 +49,6 @@ class Done(msgspec.Struct, frozen=True):
     id: str
 
 
-Work = Callable[[Transaction, Principal], Any]
 TAG = {"key": "team", "value": "vision"}
 VIEW = {"name": "best of the sweep", "query": "filter=metrics.auc+%3E+0.9&order=metrics.auc+DESC"}
 
@@ -73,65 +71,47 @@ def experiment_id(text: str) -> int:
     return queries.read_number(text, "experiment")
 
 
-async def _change(request: Request, work: Work, status: int = 200) -> Response:
-    return await answers.write(request, work, status)
+async def _run(request: Request, use_case: Callable[[Transaction, Principal, str], object]) -> Response:
+    run = request.path_params["run"]
 
+    def work(tx: Transaction, actor: Principal) -> Done:
+        use_case(tx, actor, run)
+        return Done(run)
 
-def _of_run(use_case: Callable[[Transaction, Principal, str], None]) -> Callable[[Request], Any]:
-    async def endpoint(request: Request) -> Response:
-        run = request.path_params["run"]
-
-        def work(tx: Transaction, actor: Principal) -> Done:
-            use_case(tx, actor, run)
-            return Done(run)
-
-        return await _change(request, work)
-
-    return endpoint
+    return await answers.write(request, work)
 
 
 @needs(Action.LOG, project=project_of_run, body=TagBody, example=TAG, returns=Done)
 async def post_run_tag(request: Request) -> Response:
     """Set a tag of a run; the last word stands."""
     body = json.decode(await request.body(), TagBody, what="tag")
-    run = request.path_params["run"]
-
-    def work(tx: Transaction, actor: Principal) -> Done:
-        logs.set_tag(tx, actor, run, Tag(body.key, body.value))
-        return Done(run)
-
-    return await _change(request, work)
+    return await _run(request, lambda tx, actor, run: logs.set_tag(tx, actor, run, Tag(body.key, body.value)))
 
 
 @needs(Action.LOG, project=project_of_run, returns=Done)
 async def delete_run_tag(request: Request) -> Response:
     """Remove a tag of a run: `?key=`."""
-    run, key = request.path_params["run"], request.query_params.get("key", "")
-
-    def work(tx: Transaction, actor: Principal) -> Done:
-        logs.delete_tag(tx, actor, run, key)
-        return Done(run)
-
-    return await _change(request, work)
+    key = request.query_params.get("key", "")
+    return await _run(request, lambda tx, actor, run: logs.delete_tag(tx, actor, run, key))
 
 
 @needs(Action.LOG, project=project_of_run, returns=Done)
 async def post_run_delete(request: Request) -> Response:
     """Delete a run; it can be restored."""
-    return await _of_run(service.delete_run)(request)
+    return await _run(request, service.delete_run)
 
 
 @needs(Action.LOG, project=project_of_run, returns=Done)
 async def post_run_restore(request: Request) -> Response:
     """Bring a deleted run back."""
-    return await _of_run(service.restore_run)(request)
+    return await _run(request, service.restore_run)
 
 
 @needs(Action.LOG, filters=True, body=NameBody, example={"name": "gbdt sweep 14"}, returns=Experiment, status=201)
 async def post_experiment(request: Request) -> Response:
     """Make an experiment: 201 when kept."""
     body = json.decode(await request.body(), NameBody, what="experiment")
-    return await _change(request, lambda tx, actor: experiments.create(tx, actor, body.name), 201)
+    return await answers.write(request, lambda tx, actor: experiments.create(tx, actor, body.name), 201)
 
 
 @needs(Action.LOG, project=project_of_experiment, body=NameBody, example={"name": "gbdt sweep 15"}, returns=Experiment)
@@ -139,7 +119,7 @@ async def post_rename(request: Request) -> Response:
     """Give an experiment another name."""
     body = json.decode(await request.body(), NameBody, what="name")
     number = experiment_id(request.path_params["experiment"])
-    return await _change(request, lambda tx, actor: experiments.rename(tx, actor, number, body.name))
+    return await answers.write(request, lambda tx, actor: experiments.rename(tx, actor, number, body.name))
 
 
 @needs(Action.LOG, project=project_of_experiment, body=TagBody, example=TAG, returns=Experiment)
@@ -168,7 +148,7 @@ async def _experiment(request: Request, use_case: Callable[[Transaction, Princip
         use_case(tx, actor, number)
         return experiments.get(tx, actor, number)
 
-    return await _change(request, work)
+    return await answers.write(request, work)
 
 
 @needs(Action.READ, filters=True, returns=list[SavedView])
@@ -182,7 +162,7 @@ async def post_view(request: Request) -> Response:
     """Keep a view: 201 when kept."""
     body = json.decode(await request.body(), ViewBody, what="view")
     values = msgspec.structs.asdict(body)
-    return await _change(request, lambda tx, actor: saved_views.keep(tx, actor, **values), 201)
+    return await answers.write(request, lambda tx, actor: saved_views.keep(tx, actor, **values), 201)
 
 
 @needs(Action.READ, filters=True, body=ViewBody, example=VIEW, returns=SavedView)
@@ -190,7 +170,7 @@ async def put_view(request: Request) -> Response:
     """Change a view of one's own."""
     body = json.decode(await request.body(), ViewBody, what="view")
     values, view = msgspec.structs.asdict(body), request.path_params["view"]
-    return await _change(request, lambda tx, actor: saved_views.change(tx, actor, view, **values))
+    return await answers.write(request, lambda tx, actor: saved_views.change(tx, actor, view, **values))
 
 
 @needs(Action.READ, filters=True, returns=Done)
@@ -202,7 +182,7 @@ async def delete_view(request: Request) -> Response:
         saved_views.remove(tx, actor, view)
         return Done(view)
 
-    return await _change(request, work)
+    return await answers.write(request, work)
 
 
 routes = [
