@@ -1,7 +1,8 @@
 """From milestone to continuity: one package takes a model from data to production and keeps it healthy there.
 
 The names of a `project.py` are here: `Project`, `Objective`, `Guardrail`, `Window`, `expect`, the triggers `drift`, `missed`,
-`new_data`, `cron`, and the promotion rule `superior`. They are read when they are first used.
+`new_data`, `cron`, and the promotion rule `superior`; and those of any program that logs what it tries: `start_run`,
+`log_metrics`, `log_params` and their like. They are read when they are first used.
 """
 
 from importlib import import_module
@@ -14,6 +15,26 @@ if TYPE_CHECKING:
     from perenne.projects import Missed as missed
     from perenne.projects import NewData as new_data
     from perenne.projects import Superior as superior
+    from perenne.tracking.client import (
+        ActiveRun,
+        AlreadyDone,
+        active_run,
+        end_run,
+        flush,
+        log_artifact,
+        log_dict,
+        log_figure,
+        log_input,
+        log_metric,
+        log_metrics,
+        log_param,
+        log_params,
+        log_table,
+        log_text,
+        set_tag,
+        set_tags,
+        start_run,
+    )
 
 __version__ = "0.1.0"
 
@@ -31,8 +52,32 @@ _NAMES = {
     "new_data": "NewData",
     "superior": "Superior",
 }
+_OF_RUNS = frozenset(
+    {
+        "ActiveRun",
+        "AlreadyDone",
+        "active_run",
+        "end_run",
+        "flush",
+        "log_artifact",
+        "log_dict",
+        "log_figure",
+        "log_input",
+        "log_metric",
+        "log_metrics",
+        "log_param",
+        "log_params",
+        "log_table",
+        "log_text",
+        "set_tag",
+        "set_tags",
+        "start_run",
+    }
+)
 
 __all__ = [
+    "ActiveRun",
+    "AlreadyDone",
     "Guardrail",
     "Milestone",
     "Objective",
@@ -40,16 +85,34 @@ __all__ = [
     "Project",
     "Window",
     "__version__",
+    "active_run",
     "cron",
     "drift",
+    "end_run",
     "expect",
+    "flush",
+    "log_artifact",
+    "log_dict",
+    "log_figure",
+    "log_input",
+    "log_metric",
+    "log_metrics",
+    "log_param",
+    "log_params",
+    "log_table",
+    "log_text",
     "missed",
     "new_data",
+    "set_tag",
+    "set_tags",
+    "start_run",
     "superior",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _OF_RUNS:
+        return getattr(import_module("perenne.tracking.client"), name)
     if name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("perenne.projects"), _NAMES[name])

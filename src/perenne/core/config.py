@@ -63,6 +63,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.home / "spool"
 
     @property
+    def outgoing(self) -> Path:
+        """The folder in which processes that log runs keep what was not delivered yet."""
+        return self.home / "outgoing"
+
+    @property
     def releases(self) -> Path:
         """The folder from which model servers start, also with the control plane away."""
         return self.home / "releases"

@@ -15,6 +15,7 @@ from perenne.testing.database import DatabaseContract
 from perenne.testing.executors import ExecutorContract
 from perenne.testing.objects import ObjectStoreContract, RemoteObjectStoreContract
 from perenne.testing.queue import JobQueueContract, LockContract, ScheduleContract
+from perenne.testing.sources import SourceContract
 
 __all__ = [
     "DatabaseContract",
@@ -24,4 +25,5 @@ __all__ = [
     "ObjectStoreContract",
     "RemoteObjectStoreContract",
     "ScheduleContract",
+    "SourceContract",
 ]

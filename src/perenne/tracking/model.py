@@ -250,3 +250,7 @@ class LoggedRun(msgspec.Struct, frozen=True, kw_only=True):
     datasets: tuple[UsedDataset, ...] = ()
     used_models: tuple[str, ...] = ()
     made_models: tuple[MadeModel, ...] = ()
+
+
+FINGERPRINT, FOLDER, REPRODUCES = "perenne.fingerprint", "perenne.folder", "perenne.reproduces"
+"""Tags of runs that programs start: what equal runs have in common, the folder in the repository, the run that is made again."""

@@ -1,11 +1,12 @@
 """Capturing what a result depends on besides data and parameters: code, environment, machine."""
 
+import functools
 import os
 import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from perenne.tracking.model import Provenance
 MAX_UNTRACKED_BYTES = 1 << 20
 
 
-def capture(objects: ObjectStore, root: Path, *, seed: int, command: str = "") -> Provenance:
+def capture(
+    objects: ObjectStore, root: Path, *, seed: int, command: str = "", sources: Iterable[Path] | None = None
+) -> Provenance:
     """Keep the project's code state and describe environment and machine.
 
     Parameters
@@ -29,17 +32,20 @@ def capture(objects: ObjectStore, root: Path, *, seed: int, command: str = "") -
         The seed the run starts from.
     command : str
         What was typed; `sys.argv` if empty.
+    sources : iterable of Path, optional
+        The Python files to keep; all below the folder if not given.
     """
     commit = _git(root, "rev-parse", "HEAD").strip()
     patch = _git(root, "diff", "HEAD", "--binary", "--", ".") if commit else ""
     untracked, left_out = _untracked(objects, root) if commit else ({}, ())
+    kept = _sources(root) if sources is None else sources
     return Provenance(
         commit=commit,
         branch=_git(root, "rev-parse", "--abbrev-ref", "HEAD").strip() if commit else "",
         patch=objects.put(patch.encode()) if patch else "",
         untracked=untracked,
         left_out=left_out,
-        source={path.relative_to(root).as_posix(): objects.put_file(path) for path in _sources(root)},
+        source={path.relative_to(root).as_posix(): objects.put_file(path) for path in kept},
         command=command or " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -80,6 +86,7 @@ def _sources(root: Path) -> Iterator[Path]:
                 yield Path(folder) / name
 
 
+@functools.lru_cache(maxsize=1)
 def _packages() -> list[str]:
     return sorted({f"{item.metadata['Name']}=={item.version}" for item in distributions()}, key=str.lower)
 

@@ -1,0 +1,4 @@
+"""Moving between MLflow's stores and perenne: runs, models and what belongs to them, both ways.
+
+`source` is what is read, by `sql`, from a `folder` or from a `server`, as `entities`.
+"""

@@ -1,0 +1,59 @@
+"""Where records go: a server, or the database of the workspace.
+
+Both take the same: `begin`, `log`, `put`, `end`, and `find_done`. Everything may be said twice with the effect of once. What
+cannot be done for the moment raises Unavailable, and is tried again; what is refused raises another PerenneError, and never is.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from perenne.net.peer import checked_url
+from perenne.tracking.client.records import Input, Metrics
+
+if TYPE_CHECKING:
+    from perenne.tracking.client.local import Local
+    from perenne.tracking.client.server import Server
+
+Destination: TypeAlias = "Server | Local"
+
+MAX_METRICS, MAX_OTHERS, MAX_TOGETHER = 1_000, 100, 1_000
+"""What one batch holds at most, as in MLflow's protocol: metrics, parameters and tags each, all of them."""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What is logged at once."""
+
+    metrics: Sequence[Metrics] = ()
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    inputs: Sequence[Input] = ()
+
+
+def configured() -> str:
+    """Return the URL of the server that the environment names; empty for the database of the workspace.
+
+    `PERENNE_URL`, else `MLFLOW_TRACKING_URI` if it is a server's.
+
+    Raises
+    ------
+    Invalid
+        If `PERENNE_URL` is no URL of a server.
+    """
+    if url := os.environ.get("PERENNE_URL", ""):
+        return checked_url(url)
+    other = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return checked_url(other) if other.startswith(("http://", "https://")) else ""
+
+
+def open_destination(url: str) -> Destination:
+    """Open a server, or with an empty text the workspace of this folder."""
+    if url:
+        from perenne.tracking.client.server import Server
+
+        return Server(url)
+    from perenne.tracking.client.local import Local
+
+    return Local()

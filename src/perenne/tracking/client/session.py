@@ -1,0 +1,112 @@
+"""What one process has: its runs that are open, the innermost last, and the one sender for all of them.
+
+A process that was forked off has none of its parent's files: it begins spools of its own when it first logs.
+"""
+
+import atexit
+import contextlib
+import logging
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from perenne.core.config import load_settings
+from perenne.core.errors import Conflict
+from perenne.tracking.client.sender import Sender
+
+if TYPE_CHECKING:
+    from perenne.tracking.client.run import ActiveRun
+
+log = logging.getLogger("perenne.client")
+
+EXIT_SECONDS = 10.0
+
+
+class Session:
+    """The open runs of this process, and what delivers them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.open: list[ActiveRun] = []
+        self.sender: Sender | None = None
+
+    def the_sender(self) -> Sender:
+        """Return the sender, made when it is first asked for."""
+        with self.lock:
+            if self.sender is None:
+                self.sender = Sender(load_settings().outgoing)
+            return self.sender
+
+    def at_exit(self) -> None:
+        """End what is open, as failed if an exception ends the program, and deliver what can be within seconds."""
+        if self.sender is None:
+            return
+        failed = getattr(sys, "last_type", None) is not None
+        for run in reversed(self.open.copy()):
+            with contextlib.suppress(Exception):
+                run.end("failed" if failed else "finished", wait=0)
+        if not self.sender.flush(EXIT_SECONDS):
+            log.warning("%d runs wait in %s; `perenne runs flush` delivers them", self.sender.waiting, self.sender.folder)
+        self.sender.close()
+
+    def in_child(self) -> None:
+        """Forget the parent's sender and locks; a run that is open goes on in a spool of its own."""
+        self.lock = threading.Lock()
+        if self.sender is not None:
+            self.sender.let_go()
+            self.sender = None
+            util = sys.modules.get("multiprocessing.util")
+            if util is not None:  # its processes end without `atexit`
+                util.register_after_fork(self, _finish_at_end)
+        for run in self.open:
+            run.let_go()
+
+
+def _finish_at_end(session: Session) -> None:
+    """Deliver when a process of `multiprocessing` ends; called once it has forgotten what its parent had to do at its end."""
+    from multiprocessing import util
+
+    util.Finalize(None, session.at_exit, exitpriority=0)
+
+
+_OWN = Session()
+atexit.register(_OWN.at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_OWN.in_child)
+
+
+def sender() -> Sender:
+    """Return this process's sender."""
+    return _OWN.the_sender()
+
+
+def enter(run: "ActiveRun") -> None:
+    """Make a run the active one."""
+    with _OWN.lock:
+        _OWN.open.append(run)
+
+
+def leave(run: "ActiveRun") -> None:
+    """Take a run from the active ones."""
+    with _OWN.lock:
+        if run in _OWN.open:
+            _OWN.open.remove(run)
+
+
+def active_run() -> "ActiveRun | None":
+    """Return the run that was started last and is open; None if there is none."""
+    return _OWN.open[-1] if _OWN.open else None
+
+
+def the_active_run() -> "ActiveRun":
+    """Return the active run. Raises Conflict if there is none."""
+    run = active_run()
+    if run is None:
+        raise Conflict("no run is active", code="client.no_run", hint="`with perenne.start_run(): …`")
+    return run
+
+
+def flush(seconds: float = 60.0) -> bool:
+    """Wait until everything logged is delivered, and tell whether it is; give up at once where nobody can be reached."""
+    return _OWN.sender is None or _OWN.sender.flush(seconds)
