@@ -15,6 +15,9 @@ NOTE = "mlflow.note.content"
 SHORT = 300
 """So much of a description stands in the list."""
 
+_many = sa.func.count().label("many")
+_newest = sa.func.max(run.c.started).label("newest")
+
 
 class ExperimentRow(msgspec.Struct, frozen=True, kw_only=True):
     """An experiment in the list; times in microseconds.
@@ -82,10 +85,9 @@ def _present(deleted: bool) -> "sa.ColumnElement[bool]":
 def _rows(tx: Transaction, numbers: list[int], deleted: bool) -> tuple[ExperimentRow, ...]:
     if not numbers:
         return ()
-    running = sa.func.sum(sa.case((run.c.state == RunState.RUNNING, 1), else_=0))
-    counted = sa.select(run.c.experiment, sa.func.count(), running, sa.func.max(run.c.started))
-    counted = counted.where(run.c.experiment.in_(numbers), _present(deleted)).group_by(run.c.experiment)
-    counts = {row[0]: (row[1], row[2], row[3]) for row in tx.execute(counted)}
+    running = sa.func.sum(sa.case((run.c.state == RunState.RUNNING, 1), else_=0)).label("running")
+    counted = sa.select(run.c.experiment, _many, running, _newest).where(run.c.experiment.in_(numbers), _present(deleted))
+    counts = {row.experiment: (row.many, row.running, row.newest) for row in tx.execute(counted.group_by(run.c.experiment))}
     noted = sa.select(experiment_tag.c.experiment, experiment_tag.c.value)
     noted = noted.where(experiment_tag.c.experiment.in_(numbers), experiment_tag.c.key == NOTE)
     notes = {row.experiment: row.value[:SHORT] for row in tx.execute(noted)}
@@ -109,8 +111,8 @@ def _row(item: Experiment, counts: tuple[int, int, int | None], note: str) -> Ex
 def experiment_view(tx: Transaction, actor: Principal, number: int) -> ExperimentView:
     """Read one experiment. Raises UnknownExperiment."""
     found = experiments.get(tx, actor, number)
-    query = sa.select(sa.func.count(), sa.func.max(run.c.started))
-    counted = tx.execute(query.where(run.c.experiment == number, _present(found.deleted is not None))).one()
+    query = sa.select(_many, _newest).where(run.c.experiment == number, _present(found.deleted is not None))
+    counted = tx.execute(query).one()
     return ExperimentView(
         id=found.id,
         name=found.name,
@@ -118,8 +120,8 @@ def experiment_view(tx: Transaction, actor: Principal, number: int) -> Experimen
         artifact_location=found.artifact_location,
         created=found.created,
         deleted=found.deleted,
-        runs=counted[0],
-        newest=counted[1],
+        runs=counted.many,
+        newest=counted.newest,
         description=found.tags.get(NOTE, ""),
         tags=found.tags,
     )

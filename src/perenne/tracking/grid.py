@@ -21,6 +21,7 @@ from perenne.tracking.tables import run, run_latest, run_param, run_tag
 MOST_WORDS = 8
 _ASKS = re.compile(r"[=<>!'\"`]|\b(?:LIKE|ILIKE|RLIKE|IN|BETWEEN|IS)\b", re.IGNORECASE)
 _ATTRIBUTES = {"status": run.c.state, "user_id": run.c.started_by, "experiment": run.c.experiment}
+_FUNCTIONS = {"mean": "avg", "least": "min", "most": "max"}
 _NAMED = {"params": run_param, "tags": run_tag}
 
 
@@ -155,11 +156,11 @@ def _figures(
     known = [one for one in values if one is not None]
     among = sa.or_(value.in_(known), value.is_(None)) if len(known) < len(values) else value.in_(known)
     measured = sa.and_(metric.run == run.c.number, metric.key.in_(sorted(ids)), sa.not_(metric.nan))
-    sums = (sa.func.avg(metric.value), sa.func.min(metric.value), sa.func.max(metric.value))
-    query = sa.select(value, metric.key, *sums).select_from(source.join(run_latest, measured)).where(*conditions, among)
+    sums = [getattr(sa.func, name)(metric.value).label(as_) for as_, name in _FUNCTIONS.items()]
+    query = sa.select(value.label("value"), metric.key.label("key"), *sums).select_from(source.join(run_latest, measured))
     found: dict[Any, dict[str, Figure]] = {}
-    for row in tx.execute(query.group_by(value, metric.key)):
-        found.setdefault(row[0], {})[f"metrics.{ids[row[1]]}"] = Figure(row[2], row[3], row[4])
+    for row in tx.execute(query.where(*conditions, among).group_by(value, metric.key)):
+        found.setdefault(row.value, {})[f"metrics.{ids[row.key]}"] = Figure(row.mean, row.least, row.most)
     return found
 
 

@@ -1,26 +1,42 @@
-"""The list of runs as its screen shows it: a window of those that fit a filter, groups of them, and what may be asked of them."""
+"""The screens of runs and experiments: windows of those that fit a filter, groups, comparisons, curves."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import sqlalchemy as sa
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from perenne.auth import answers, queries
+from perenne.auth.access import needs
 from perenne.auth.principals import Principal
+from perenne.auth.roles import Action
 from perenne.core.errors import Invalid
-from perenne.core.paging import Page
+from perenne.core.paging import Page, page_of
 from perenne.storage.database import Transaction
 from perenne.storage.names import chosen
-from perenne.tracking import experiments, grid, keys, saved_views
+from perenne.storage.workspace import Workspace
+from perenne.tracking import comparing, experiments, grid, history, keys, saved_views
+from perenne.tracking.comparing import MOST_COMPARED, ComparedRun, RunDifference, compared_runs
+from perenne.tracking.curves import Curve
+from perenne.tracking.experiment_views import ExperimentView, ExperimentWindow, experiment_view, experiment_window
 from perenne.tracking.grid import GroupWindow
+from perenne.tracking.relations import PARENT, UsedModel, children_of, models_of
 from perenne.tracking.saved_views import SavedView
 from perenne.tracking.tables import experiment, run, run_latest, run_param, run_tag
+
+__all__ = ["PARENT", "ComparedRun", "UsedModel", "children_of", "compared_runs", "models_of", "routes", "run_window"]
 
 NEWEST = "attributes.start_time DESC"
 LOOKED_AT = 300
 """Names are offered, and columns chosen, by what so many of the newest runs have."""
 
 MOST_COLUMNS = 60
+MOST_POINTS = 2_000
+LONGEST_FILTER = 4_000
 MOST_EXPERIMENTS = 300
 _METRICS, _PARAMS = 4, 4
 _SYSTEM = "system/"
@@ -290,3 +306,121 @@ def experiment_names(tx: Transaction, actor: Principal) -> tuple[ExperimentName,
         query = query.where(experiment.c.project.in_(chosen(sorted(actor.projects))))
     rows = tx.execute(query.order_by(experiment.c.created.desc(), experiment.c.id.desc()).limit(MOST_EXPERIMENTS))
     return tuple(ExperimentName(row.id, row.name) for row in rows)
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """Runs side by side."""
+
+    runs: tuple[ComparedRun, ...]
+
+
+class Curves(msgspec.Struct, frozen=True):
+    """A metric of some runs, by run: those that have it."""
+
+    key: str
+    by: str
+    curves: dict[str, Curve]
+
+
+def _ids(request: Request) -> list[str]:
+    ids = [name for name in request.query_params.get("ids", "").split(",") if name]
+    if len(ids) > MOST_COMPARED:
+        raise Invalid(f"ids names {len(ids)} runs", code="request.query", hint=f"at most {MOST_COMPARED}")
+    return ids
+
+
+def _long_text(request: Request, name: str) -> str:
+    found = request.query_params.get(name, "")
+    if len(found) > LONGEST_FILTER or "\0" in found:
+        raise Invalid(f"{name} has {len(found):,} characters", code="request.query", hint=f"at most {LONGEST_FILTER:,}")
+    return found
+
+
+def _filter(request: Request) -> RunFilter:
+    experiment = request.query_params.get("experiment")
+    return RunFilter(
+        experiment=None if not experiment else queries.read_number(experiment, "experiment"),
+        project=queries.text(request, "project"),
+        text=_long_text(request, "filter"),
+        order=_long_text(request, "order"),
+        deleted=queries.text(request, "deleted") == "1",
+    )
+
+
+def _columns(request: Request) -> list[str] | None:
+    """Return the columns that are asked for: names parted by commas, a comma within one being ``%2C``; None if none are named."""
+    text = request.query_params.get("columns", "")
+    return None if not text else [unquote(name) for name in text.split(",")]
+
+
+@needs(Action.READ, filters=True, returns=RunWindow)
+async def get_runs(request: Request) -> Response:
+    """Give a window of runs: `?experiment=&project=&filter=&order=&columns=&deleted=`, in the language of MLflow's searches."""
+    wanted, columns, page = _filter(request), _columns(request), page_of(request.query_params)
+    return await answers.view(request, lambda tx, actor: run_window(tx, actor, wanted, columns, page))
+
+
+@needs(Action.READ, filters=True, returns=GroupWindow)
+async def get_groups(request: Request) -> Response:
+    """Give a window of groups of runs: `?group=params.model`, and what `get_runs` takes."""
+    wanted, columns, page = _filter(request), _columns(request), page_of(request.query_params)
+    by = _long_text(request, "group")
+    return await answers.view(request, lambda tx, actor: group_window(tx, actor, wanted, by, columns, page))
+
+
+@needs(Action.READ, filters=True, returns=RunsAbout)
+async def get_about(request: Request) -> Response:
+    """Give what stands around the list: experiments, names to filter by, kept views."""
+    wanted = _filter(request)
+    return await answers.view(request, lambda tx, actor: runs_about(tx, actor, wanted))
+
+
+@needs(Action.READ, filters=True, returns=Compared)
+async def get_compared(request: Request) -> Response:
+    """Give some runs side by side: `?ids=A,B`."""
+    ids = _ids(request)
+    return await answers.view(request, lambda tx, actor: Compared(compared_runs(tx, actor, ids)))
+
+
+@needs(Action.READ, filters=True, returns=RunDifference)
+async def get_difference(request: Request) -> Response:
+    """Give two runs line by line: `?left=A&right=B`."""
+    left, right = (queries.text(request, name) for name in ("left", "right"))
+    workspace: Workspace = request.app.state.workspace
+    return await answers.view(request, lambda tx, actor: comparing.difference(tx, actor, workspace.objects, left, right))
+
+
+@needs(Action.READ, filters=True, returns=Curves)
+async def get_curves(request: Request) -> Response:
+    """Give a metric of some runs as a chart draws it: `?ids=A,B&key=loss&by=step&points=500`."""
+    ids, key, by = _ids(request), _long_text(request, "key"), queries.text(request, "by") or "step"
+    points = max(1, min(queries.whole_number(request, "points", 500), MOST_POINTS))
+    read = history.curves
+    return await answers.view(request, lambda tx, actor: Curves(key, by, read(tx, actor, ids, key, buckets=points, by=by)))
+
+
+@needs(Action.READ, filters=True, returns=ExperimentWindow)
+async def get_experiments(request: Request) -> Response:
+    """Give a window of experiments: `?q=` filters them by name, `?deleted=1` gives those that were deleted."""
+    text, deleted = queries.text(request, "q"), queries.text(request, "deleted") == "1"
+    page = page_of(request.query_params)
+    return await answers.view(request, lambda tx, actor: experiment_window(tx, actor, text, deleted, page))
+
+
+@needs(Action.READ, filters=True, returns=ExperimentView)
+async def get_experiment(request: Request) -> Response:
+    """Give one experiment."""
+    number = queries.read_number(request.path_params["experiment"], "experiment")
+    return await answers.view(request, lambda tx, actor: experiment_view(tx, actor, number))
+
+
+routes = [
+    Route("/api/view/runs", get_runs, methods=["GET"]),
+    Route("/api/view/runs/about", get_about, methods=["GET"]),
+    Route("/api/view/runs/groups", get_groups, methods=["GET"]),
+    Route("/api/view/runs/compare", get_compared, methods=["GET"]),
+    Route("/api/view/runs/diff", get_difference, methods=["GET"]),
+    Route("/api/view/runs/curves", get_curves, methods=["GET"]),
+    Route("/api/view/experiments", get_experiments, methods=["GET"]),
+    Route("/api/view/experiments/{experiment}", get_experiment, methods=["GET"]),
+]
