@@ -83,19 +83,19 @@ class Fleet:
             evidence=[Evidence(check="auc", verdict=verdict) for verdict in verdicts[:1]],
         )  # fmt: skip
         for verdict in verdicts[1:]:
-            registry.add_evidence(tx, self.actor, made.id, [Evidence(check="auc", verdict=verdict)], produced_by="test")
+            registry.approvals.add_evidence(tx, self.actor, made.id, [Evidence(check="auc", verdict=verdict)], produced_by="test")
         state = registry.dossier(tx, made.id).gate.state
         if state is GateState.WAITING and self.random.random() < 0.5:
-            registry.decide(tx, self.actor, made.id, approve=self.random.random() < 0.7, reason="said so")
+            registry.approvals.decide(tx, self.actor, made.id, approve=self.random.random() < 0.7, reason="said so")
         elif self.random.random() < 0.1:
-            registry.bar(tx, self.actor, made.id, reason="test")
+            registry.approvals.bar(tx, self.actor, made.id, reason="test")
         return made.id
 
     def _deploy(self, tx: Transaction, name: str, version: str) -> None:
         what = self.random.choice(["nothing", "deploy", "deploy", "stop"])
         if what != "nothing":
             deployment = serving.service.deploy(tx, self.actor, name, version, answer=0)
-            registry.set_alias(tx, self.actor, name, "champion", version)
+            registry.placing.set_alias(tx, self.actor, name, "champion", version)
             if what == "stop" and deployment.stop is None:
                 serving.service.stop(tx, self.actor, name, mode=StopMode.CONSTANT, reason="test")
 

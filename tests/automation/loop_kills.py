@@ -179,7 +179,7 @@ def check_versions(tx: Transaction, trail: "Counter[tuple[str, str]]", ended: Ep
     for version in versions:
         assert trail["version.register", version.id] == 1, f"seed {seed}: {version.id} {trail}"
     (episode,) = episodes.list_episodes(tx)
-    champion = registry.aliased(tx, "signals", "champion")
+    champion = registry.placing.aliased(tx, "signals", "champion")
     deployment = serving.service.get_deployment(tx, "signals")
     assert champion is not None and deployment.champion.version == champion.id, f"seed {seed}: {champion} {deployment}"
     expected = episode.challenger if ended is EpisodeState.SETTLED else "signals@1"

@@ -6,7 +6,7 @@ import numpy as np
 
 from perenne.core.clock import DAY, parse_time
 from perenne.formats.windows import LATENCY_EDGES_US, WindowPost, encode_window
-from perenne.registry import aliased
+from perenne.registry.placing import aliased
 from perenne.stats.cells import Reference
 from perenne.stats.profile import Profile
 from perenne.storage.workspace import Workspace

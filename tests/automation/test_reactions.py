@@ -155,7 +155,7 @@ def test_the_first_version_whose_gate_opens_goes_into_service(stage: Stage) -> N
     with stage.database.read() as tx:
         assert registry.dossier(tx, closed).gate.state is GateState.CLOSED
         assert serving.service.deployments(tx) == []
-    stage.database.write(lambda tx: registry.decide(tx, stage.actor, waiting, approve=True))
+    stage.database.write(lambda tx: registry.approvals.decide(tx, stage.actor, waiting, approve=True))
     stage.outbox.deliver()
     assert stage.deployment().champion.version == waiting
     stage.version("c")
@@ -198,7 +198,7 @@ def test_a_challenger_waits_for_a_person_and_goes_where_the_decision_says(stage:
         stage.move(state, challenger=challenger)
     stage.move(EpisodeState.INFRA_CHECKED, due=stage.clock.now())
     assert stage.advance().state is EpisodeState.AWAITING_APPROVAL
-    stage.database.write(lambda tx: registry.decide(tx, stage.actor, challenger, approve=approve, reason="seen"))
+    stage.database.write(lambda tx: registry.approvals.decide(tx, stage.actor, challenger, approve=approve, reason="seen"))
     stage.outbox.deliver()
     assert stage.episode().state is (EpisodeState.SHADOW if approve else EpisodeState.REJECTED)
     assert len(stage.deployment().challengers) == int(approve)
@@ -234,7 +234,7 @@ def test_trouble_while_soaking_rolls_back_and_bars_the_version(stage: Stage, eve
     assert stage.episode().state is EpisodeState.ROLLED_BACK
     assert stage.deployment().champion.version == champion
     with stage.database.read() as tx:
-        alias = registry.aliased(tx, "p", "champion")
+        alias = registry.placing.aliased(tx, "p", "champion")
         assert alias is not None and alias.id == champion
         assert registry.dossier(tx, challenger).gate.state is GateState.CLOSED
         actions = {record.action for record in audit.trail(tx)}
@@ -289,7 +289,7 @@ def test_alias_and_watch_follow_what_a_person_deploys_by_hand(stage: Stage) -> N
     stage.database.write(lambda tx: serving.service.deploy(tx, stage.actor, "p", other, reason="by hand"))
     stage.outbox.deliver()
     with stage.database.read() as tx:
-        alias = registry.aliased(tx, "p", "champion")
+        alias = registry.placing.aliased(tx, "p", "champion")
         assert alias is not None and alias.id == other
         watched = [record.after or "" for record in audit.trail(tx) if record.action == "monitor.watch"]
     assert any(other in after for after in watched)

@@ -151,7 +151,7 @@ def test_who_was_promoted_had_beaten_the_champion_and_who_was_not_had_not(story:
 def test_the_trail_holds_and_the_lineage_leads_from_champion_to_data(story: Story, played: Workspace) -> None:
     with played.database.read() as tx:
         assert audit.verify(tx).bad_seq is None
-        champion = registry.aliased(tx, NAME, "champion")
+        champion = registry.placing.aliased(tx, NAME, "champion")
         assert champion is not None
         assert champion.id == story.champion
         assert registry.dossier(tx, champion.id).gate.state is GateState.OPEN

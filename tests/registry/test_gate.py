@@ -10,7 +10,7 @@ from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Role
 from perenne.core.config import load_settings
 from perenne.core.errors import Conflict, Denied, NotFound, PerenneError
-from perenne.registry import Evidence, GatePolicy, Verdict, Version, approvals, service
+from perenne.registry import Evidence, GatePolicy, Verdict, Version, approvals, placing, service
 from perenne.registry.model import Decision, GateState, VersionState, gate
 from perenne.storage.links import Kind, links_from
 from perenne.storage.workspace import Workspace
@@ -83,11 +83,11 @@ def test_an_approval_cannot_stand_in_for_evidence(workspace: Workspace) -> None:
     with pytest.raises(Conflict, match="cannot be approved"):
         workspace.database.write(lambda tx: approvals.decide(tx, ADA, failed.id, approve=True))
     workspace.database.write(
-        lambda tx: service.add_evidence(tx, ADA, failed.id, [fact("auc", Verdict.PASS)], produced_by="rerun")
+        lambda tx: approvals.add_evidence(tx, ADA, failed.id, [fact("auc", Verdict.PASS)], produced_by="rerun")
     )
     workspace.database.write(lambda tx: approvals.decide(tx, ADA, failed.id, approve=True))
     with workspace.database.read() as tx:
-        assert service.require_deployable(tx, failed.id).state is VersionState.APPROVED
+        assert placing.require_deployable(tx, failed.id).state is VersionState.APPROVED
 
 
 def test_only_people_with_the_role_decide_and_only_once(workspace: Workspace) -> None:
@@ -103,7 +103,7 @@ def test_only_people_with_the_role_decide_and_only_once(workspace: Workspace) ->
 
 def test_an_unknown_version_is_named(workspace: Workspace) -> None:
     with workspace.database.read() as tx, pytest.raises(NotFound, match="m@9"):
-        service.require_deployable(tx, "m@9")
+        placing.require_deployable(tx, "m@9")
 
 
 class NoWayRound(RuleBasedStateMachine):
@@ -128,7 +128,7 @@ class NoWayRound(RuleBasedStateMachine):
 
     @rule(number=st.integers(1, 3), verdict=st.sampled_from(list(Verdict)))
     def evidence(self, number: int, verdict: Verdict) -> None:
-        self._try(lambda tx: service.add_evidence(tx, ADA, f"m@{number}", [fact("auc", verdict)], produced_by="x"))
+        self._try(lambda tx: approvals.add_evidence(tx, ADA, f"m@{number}", [fact("auc", verdict)], produced_by="x"))
 
     @rule(number=st.integers(1, 3))
     def bar(self, number: int) -> None:
@@ -142,7 +142,7 @@ class NoWayRound(RuleBasedStateMachine):
                 is_open = service.dossier(tx, identity).gate.state is GateState.OPEN
             except NotFound:
                 is_open = False
-        done = self._try(lambda tx: service.set_alias(tx, actor, "m", "champion", identity))
+        done = self._try(lambda tx: placing.set_alias(tx, actor, "m", "champion", identity))
         assert done is is_open
         if done:
             self.moved = identity
@@ -150,7 +150,7 @@ class NoWayRound(RuleBasedStateMachine):
     @invariant()
     def the_alias_is_where_it_was_last_let(self) -> None:
         with self.workspace.database.read() as tx:
-            found = service.aliased(tx, "m", "champion")
+            found = placing.aliased(tx, "m", "champion")
             assert audit.verify(tx).bad_seq is None
         assert (found.id if found else None) == self.moved
 

@@ -63,7 +63,7 @@ def test_each_change_of_the_gate_moves_the_mark(workspace: Workspace, actor: Pri
 
     def add(identity: str, verdict: Verdict) -> None:
         facts = [Evidence(check="auc", verdict=verdict)]
-        workspace.database.write(lambda tx: service.add_evidence(tx, actor, identity, facts, produced_by="test"))
+        workspace.database.write(lambda tx: approvals.add_evidence(tx, actor, identity, facts, produced_by="test"))
 
     def decide(identity: str, *, approve: bool) -> None:
         workspace.database.write(lambda tx: approvals.decide(tx, actor, identity, approve=approve))

@@ -107,7 +107,7 @@ def test_no_version_goes_live_whose_gate_is_not_open(database: Database, actor: 
             change(database, actor, use_case, bad)
     change(database, actor, "set_challenger", later := register(database, actor, "c"))
     failed = [Evidence(check="auc", verdict=Verdict.FAIL)]
-    database.write(lambda tx: registry.add_evidence(tx, actor, later, failed, produced_by="shadow"))
+    database.write(lambda tx: registry.approvals.add_evidence(tx, actor, later, failed, produced_by="shadow"))
     with pytest.raises(Conflict, match="gate"):
         change(database, actor, "promote", later)
     with database.read() as tx:

@@ -186,7 +186,9 @@ class Story:
                 return
 
     def _decide(self, version: str) -> None:
-        self._workspace.database.write(lambda tx: registry.decide(tx, self._person, version, approve=True, reason="looks right"))
+        self._workspace.database.write(
+            lambda tx: registry.approvals.decide(tx, self._person, version, approve=True, reason="looks right")
+        )
 
     def _live(self, every_day: list[list[dict[str, Any]]]) -> str:
         settings, last = self._workspace.settings, ""

@@ -21,10 +21,10 @@ from perenne.auth.access import needs
 from perenne.auth.entrance import Entrance
 from perenne.core import json
 from perenne.core.errors import PerenneError
-from perenne.net.asgi import Application
+from perenne.net.asgi import Application, Reply, Scope
 from perenne.net.inbound import SECURITY_HEADERS, InboundLimits, Limits, Room, allowed_hosts, error_reply
 from perenne.net.listening import LOOPBACK, Listening, needs_tokens
-from perenne.protocols.mlflow.routes import MlflowApplication
+from perenne.protocols.mlflow.routes import PROTOCOL, MlflowApplication
 from perenne.storage.locks import Leadership
 from perenne.storage.workspace import Workspace
 from perenne.telemetry.meters import RequestMeter
@@ -58,13 +58,20 @@ def application(workspace: Workspace, *, port: int, listening: Listening = LOOPB
     entrance = Entrance(workspace) if needs_tokens(listening, workspace.settings.auth) else None
     app.state.entrance = entrance
     limits = Limits(hosts=allowed_hosts(listening.host, port, listening.names), body=BODY_LIMIT)
-    door = Door(MlflowApplication(workspace, app), entrance.admit if entrance is not None else None, public_requests(routes))
-    return ObservedRequests(InboundLimits(door, limits, HEADERS), meter, AccessLog())
+    mlflow = MlflowApplication(workspace, app)
+
+    def form(scope: Scope, error: PerenneError) -> Reply:
+        return mlflow.error_reply(error) if mlflow.owns(scope["path"]) else error_reply(error)
+
+    door = Door(mlflow, entrance.admit if entrance is not None else None, public_requests(routes), form)
+    return ObservedRequests(InboundLimits(door, limits, HEADERS, form), meter, AccessLog())
 
 
 def control_routes() -> list[Route]:
     """Return every route of the control plane, each behind what it declares."""
+    from perenne import registry, tracking
     from perenne.app.jobs import routes as job_routes
+    from perenne.auth.comment_http import comment_routes
     from perenne.auth.http import routes as auth_routes
     from perenne.automation.http import routes as automation_routes
     from perenne.monitoring.http import routes as monitoring_routes
@@ -73,15 +80,21 @@ def control_routes() -> list[Route]:
     from perenne.web import http as web
 
     own = [Route("/version", _version), *health.routes, *metrics.routes, *openapi.routes]
-    rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes]
+    comments = comment_routes(
+        {
+            "run": lambda tx, identity: tracking.get_run(tx, identity).project,
+            "version": lambda tx, identity: registry.get_version(tx, identity).project,
+        }
+    )
+    rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes, *comments]
     listening = guarded(web.live, BODY_LIMIT, Room(LISTENERS))
     return [*guarded([*own, *rest, *web.screens(), *web.pages], BODY_LIMIT, Room(AT_ONCE)), *listening]
 
 
-@needs(None, returns=dict[str, str])
+@needs(None)
 async def _version(_: Request) -> Response:
-    """Say which version of perenne this is."""
-    return Response(json.encode({"version": perenne.__version__}), media_type="application/json")
+    """Say which version of MLflow's protocol is spoken here, for clients that ask; the header has the version of perenne."""
+    return Response(PROTOCOL, media_type="text/plain", headers={"x-perenne-version": perenne.__version__})
 
 
 async def _error(_: Request, error: PerenneError) -> Response:

@@ -17,8 +17,8 @@ from perenne.auth.access import Needs, declared
 from perenne.auth.principals import Principal, local_principal
 from perenne.auth.roles import require, sees
 from perenne.core.errors import Invalid, NotFound, PerenneError
-from perenne.net.asgi import Application, Receive, Scope, Send, send_reply
-from perenne.net.inbound import Room, check_json, check_text, check_type, error_reply, inflate, read_body
+from perenne.net.asgi import Application, FormOf, Receive, Scope, Send, send_reply
+from perenne.net.inbound import Room, check_json, check_text, check_type, inflate, plain_form, read_body
 from perenne.storage.workspace import Workspace
 
 Who: TypeAlias = Callable[[str, Mapping[str, str], str, str], Principal]
@@ -167,12 +167,15 @@ class Door:
         Gives whom method, headers, scheme and address of a request stand for; the one local person if not given.
     public : callable
         Tells of a method and a path whether anybody may ask for it.
+    form : callable
+        Gives a refusal its form.
     """
 
-    def __init__(self, application: Application, who: Who | None, public: Public) -> None:
+    def __init__(self, application: Application, who: Who | None, public: Public, form: FormOf = plain_form) -> None:
         self._application = application
         self._who = who
         self._public = public
+        self._form = form
         self._local = local_principal()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="perenne-door")
 
@@ -180,19 +183,18 @@ class Door:
         """Let one request in, or not."""
         if scope["type"] == "http":
             try:
-                scope.setdefault("state", {})["actor"] = await self._caller(scope)
+                actor = self._local if self._who is None else await self._caller(self._who, scope)
+                scope.setdefault("state", {})["actor"] = actor
             except PerenneError as error:
-                await send_reply(send, error_reply(error))
+                await send_reply(send, self._form(scope, error))
                 return
         await self._application(scope, receive, send)
 
-    async def _caller(self, scope: Scope) -> Principal:
-        if self._who is None:
-            return self._local
+    async def _caller(self, who: Who, scope: Scope) -> Principal:
         if self._public(scope["method"], scope["path"]):
             return Principal("anybody")
         headers, address = _credentials(scope), (scope.get("client") or ("",))[0]
-        ask = functools.partial(self._who, scope["method"], headers, scope.get("scheme", "http"), address)
+        ask = functools.partial(who, scope["method"], headers, scope.get("scheme", "http"), address)
         return await asyncio.get_running_loop().run_in_executor(self._thread, ask)
 
 

@@ -28,7 +28,9 @@ _PARAMETER = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _TEXTS = {
     "/api/live": "text/event-stream",
     "/api/model/version/{version}/card": "text/markdown",
+    "/health": "text/plain",
     "/metrics": "text/plain",
+    "/version": "text/plain",
 }
 """Routes whose answer is no JSON."""
 _REFUSALS = {

@@ -10,9 +10,9 @@ from perenne.core.errors import Invalid
 from perenne.core.ids import new_id
 from perenne.formats import ecs
 from perenne.net.asgi import Application, Headers, Receive, Scope, Send
-from perenne.net.identity import identity_headers, request_id, trace_parent
+from perenne.net.identity import answered_identity, given_identity
 from perenne.telemetry import tracing
-from perenne.telemetry.context import working_on
+from perenne.telemetry.context import Work, go_back, work_on
 from perenne.telemetry.logs import FIELDS
 from perenne.telemetry.meters import RequestMeter
 
@@ -77,7 +77,8 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message = {**message, "headers": [*message.get("headers", ()), *self._identity]}
-        self.sent += len(message.get("body", b""))
+        elif body := message.get("body"):
+            self.sent += len(body)
         await self._send(message)
 
 
@@ -104,14 +105,16 @@ class ObservedRequests:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        started, own = time.perf_counter(), new_id()
-        headers, parent = scope["headers"], trace_parent(scope["headers"])
-        answer = _Answer(send, identity_headers(headers, own))
+        started = time.perf_counter()
+        given, parent = given_identity(scope["headers"])
+        identity = given or new_id()
+        answer = _Answer(send, answered_identity(identity, parent))
         self._meter.in_flight += 1
+        before = work_on(Work(identity, "" if parent is None else parent.split("-")[1]))
         try:
-            with working_on(request_id=request_id(headers, own), trace_id="" if parent is None else parent.split("-")[1]):
-                await self._answer(scope, receive, answer, parent, started)
+            await self._answer(scope, receive, answer, parent, started)
         finally:
+            go_back(before)
             self._meter.in_flight -= 1
 
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answer, parent: str | None, started: float) -> None:

@@ -193,6 +193,10 @@ def _refused(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "was refused with", f"{after.get('failures', 'several')} bad tokens from {record.entity_id}", ""
 
 
+def _commented(did: str) -> Phrase:
+    return lambda record, after: (did, _short(record.entity_id), str(after.get("text") or "")[:200])
+
+
 _PHRASES: dict[str, Phrase] = {
     "project.state": _stated,
     "project.bundle": _did("took over the files of"),
@@ -259,6 +263,9 @@ _PHRASES: dict[str, Phrase] = {
     "token.revoke": _did("revoked", "token"),
     "token.use": _did("came with", "token"),
     "token.refuse": _refused,
+    "comment.add": _commented("commented on"),
+    "comment.edit": _commented("changed a comment on"),
+    "comment.remove": _did("took back a comment on"),
     "session.open": lambda record, _: ("logged in to", "the page", ""),
     "session.end": lambda record, _: ("logged out of", "the page", ""),
 }

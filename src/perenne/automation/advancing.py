@@ -140,7 +140,7 @@ def _leave_shadow(step: Advance) -> None:
         return
     reason = f"{seen.rows} rows in shadow, none failed; agreed with the champion on {seen.agreement or 0:.1%}"
     serving.service.promote(step.tx, step.actor, name, challenger, reason=reason)
-    registry.set_alias(
+    registry.placing.set_alias(
         step.tx, step.actor, registry.get_version(step.tx, challenger).model, "champion", challenger, reason=reason
     )
     step.move(EpisodeState.PROMOTED, reason, due=step.now)
@@ -160,8 +160,8 @@ def roll_back(step: Advance, reason: str) -> None:
     name, failed = step.project.name, step.episode.challenger
     deployment = serving.service.roll_back(step.tx, step.actor, name, reason=reason)
     model = registry.get_version(step.tx, failed).model
-    registry.set_alias(step.tx, step.actor, model, "champion", deployment.champion.version, reason=reason)
-    registry.bar(step.tx, step.actor, failed, reason=reason)
+    registry.placing.set_alias(step.tx, step.actor, model, "champion", deployment.champion.version, reason=reason)
+    registry.approvals.bar(step.tx, step.actor, failed, reason=reason)
     step.move(EpisodeState.ROLLED_BACK, reason)
 
 

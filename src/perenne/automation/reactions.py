@@ -13,7 +13,7 @@ from perenne.automation.model import EpisodeState
 from perenne.core.clock import Clock
 from perenne.core.errors import NotFound
 from perenne.projects import Drift, Missed, ProjectRecord, RetrainPolicy, Trigger, get_project
-from perenne.registry import GateState, VersionDecided, VersionRegistered
+from perenne.registry import GateState, VersionDecided, VersionForm, VersionRegistered
 from perenne.serving import Deployment, StopMode
 from perenne.storage.database import Transaction
 from perenne.storage.jobs import JobFailed
@@ -84,9 +84,11 @@ class Reactions:
         for variant in (deployment.champion, *deployment.challengers):
             watch_version(tx, actor, project, variant.version)
         model = registry.get_version(tx, deployment.champion.version).model
-        present = registry.aliased(tx, model, "champion")
+        present = registry.placing.aliased(tx, model, "champion")
         if present is None or present.id != deployment.champion.version:
-            registry.set_alias(tx, actor, model, "champion", deployment.champion.version, reason=f"{event.change} by hand")
+            registry.placing.set_alias(
+                tx, actor, model, "champion", deployment.champion.version, reason=f"{event.change} by hand"
+            )
 
     def on_job_failed(self, tx: Transaction, event: JobFailed) -> None:
         """End the episode whose round was given up or cancelled: nobody would move it on."""
@@ -124,14 +126,14 @@ class Reactions:
     def _launch(self, tx: Transaction, identity: str) -> None:
         """Make a version the first champion of its project, if its gate is open and there is no champion yet."""
         version = registry.get_version(tx, identity)
-        if registry.aliased(tx, version.model, "champion") is not None:
+        if version.form is not VersionForm.PACKAGE or registry.placing.aliased(tx, version.model, "champion") is not None:
             return
         if registry.dossier(tx, identity).gate.state is not GateState.OPEN:
             return
         project = get_project(tx, version.project)
         actor = policy_principal(project.name, project.owner)
         reason = "the first version whose gate is open"
-        registry.set_alias(tx, actor, version.model, "champion", identity, reason=reason)
+        registry.placing.set_alias(tx, actor, version.model, "champion", identity, reason=reason)
         serving.service.deploy(
             tx, actor, project.name, identity, window_length=project.window, answer=version.fallback, reason=reason
         )

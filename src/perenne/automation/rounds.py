@@ -103,7 +103,7 @@ def _run_round(
     source = workspace.objects.put_file(loaded.file)
     record = workspace.database.write(lambda tx: record_project(tx, actor, loaded, source, bundle))
     with workspace.database.read() as tx:
-        champion = registry.aliased(tx, record.name, "champion")
+        champion = registry.placing.aliased(tx, record.name, "champion")
     try:
         snapshot = _take_snapshot(workspace, actor, loaded, _window(model, policy, now))
         recorder.used = (snapshot.id,)

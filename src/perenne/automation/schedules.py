@@ -111,7 +111,7 @@ def _fire(tx: Transaction, projects: dict[str, ProjectRecord], time: Schedule, n
     project, trigger = _calendars(projects).get(time.name, (None, None))
     if project is None or trigger is None or project.policy is None or time.due is None:
         return 0
-    champion = registry.aliased(tx, project.name, "champion")
+    champion = registry.placing.aliased(tx, project.name, "champion")
     if champion is None or not schedules.fire(tx, time, now):
         return 0
     actor = policy_principal(project.name, project.owner)
@@ -123,7 +123,7 @@ def _fire(tx: Transaction, projects: dict[str, ProjectRecord], time: Schedule, n
 
 def _open(tx: Transaction, project: ProjectRecord, now: int) -> int:
     found = _cause(tx, project, now)
-    champion = registry.aliased(tx, project.name, "champion")
+    champion = registry.placing.aliased(tx, project.name, "champion")
     if found is None or champion is None or project.policy is None:
         return 0
     trigger, cause, alert = found
@@ -134,7 +134,7 @@ def _open(tx: Transaction, project: ProjectRecord, now: int) -> int:
 
 def _cause(tx: Transaction, project: ProjectRecord, now: int) -> tuple[Trigger, str, str] | None:
     """Return the first trigger of the policy that is due, why, and the alert behind it; what lasts counts only while free."""
-    champion = registry.aliased(tx, project.name, "champion")
+    champion = registry.placing.aliased(tx, project.name, "champion")
     if champion is None or project.policy is None:
         return None
     free = _is_free(store.newest_of(tx, [project.name]).get(project.name), now)

@@ -24,7 +24,7 @@ def trigger_by_hand(tx: Transaction, actor: Principal, project: str, reason: str
     require(actor, Action.EDIT_PROJECT, project)
     if not reason.strip():
         raise Invalid("retraining by hand needs a reason", code="policy.reason", hint="say why: --reason '…'")
-    champion = registry.aliased(tx, project, "champion")
+    champion = registry.placing.aliased(tx, project, "champion")
     if record.policy is None or champion is None:
         lacking = "policy" if record.policy is None else "champion"
         raise Conflict(f"{project} has no {lacking}", code="policy.missing", hint="`perenne status` shows what is there")

@@ -5,6 +5,8 @@ import re
 import time
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_HALF = (1 << 60) - 1
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
 _GRAMMAR = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
@@ -30,7 +32,11 @@ def first_id(instant: int) -> str:
 
 def encode_id(number: int) -> str:
     """Write 128 bits as 26 characters."""
-    return "".join([_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)])
+    high, low = number >> 60, number & _HALF  # numbers of one machine word are shifted faster
+    return "".join(
+        [_PAIRS[high >> shift & 1023] for shift in (60, 50, 40, 30, 20, 10, 0)]
+        + [_PAIRS[low >> shift & 1023] for shift in (50, 40, 30, 20, 10, 0)]
+    )
 
 
 def is_id(text: str) -> bool:

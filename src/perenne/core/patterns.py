@@ -2,7 +2,8 @@
 
 The language is what every engine agrees on: literals, ``.``, ``[a-z]``, ``[^a-z]``, ``\\d \\w \\s`` and their capitals (of
 ASCII), ``( )``, ``(?: )``, ``|``, ``* + ? {m,n}`` (lazy forms too, which find the same), ``^`` and ``$`` (of the whole text), and
-``(?i)`` at the beginning. ``.`` is any character. What needs to go back over the text (backreferences, looking around) is refused.
+``(?i)`` at the beginning. ``.`` is any character. What needs to go back over the text (backreferences, looking
+around) is refused.
 """
 
 import string

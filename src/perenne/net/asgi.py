@@ -66,6 +66,8 @@ async def send_reply(send: Send, reply: Reply, more: Headers = ()) -> None:
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Reply]]
 ErrorForm: TypeAlias = Callable[[PerenneError], Reply]
+FormOf: TypeAlias = Callable[[Scope, PerenneError], Reply]
+"""Gives an error the form of whatever the request was meant for."""
 
 
 class Route(NamedTuple):

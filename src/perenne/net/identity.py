@@ -9,31 +9,39 @@ _REQUEST_ID, _TRACE = b"x-request-id", b"traceparent"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
-def request_id(headers: Headers, otherwise: str) -> str:
-    """Return the id the caller gave the request if it is a plain one, else ours.
+def given_identity(headers: Headers) -> tuple[str | None, str | None]:
+    """Return the id the caller gave the request, if it is a plain one, and the trace it belongs to, if that header is valid.
 
-    >>> request_id([(b"x-request-id", b"order-7")], "ours"), request_id([(b"x-request-id", b"a b")], "ours")
-    ('order-7', 'ours')
+    >>> given_identity([(b"x-request-id", b"order-7")]), given_identity([(b"x-request-id", b"a b")])
+    (('order-7', None), (None, None))
     """
-    given = _first(headers, _REQUEST_ID)
-    return given if given is not None and _SAFE_ID.fullmatch(given) else otherwise
+    identity = trace = None
+    for name, value in headers:
+        if name == _REQUEST_ID and identity is None:
+            identity = value.decode("latin-1")
+        elif name == _TRACE and trace is None:
+            trace = value.decode("latin-1")
+    if identity is not None and not _SAFE_ID.fullmatch(identity):
+        identity = None
+    if trace is not None and parse_trace_parent(trace) is None:
+        trace = None
+    return identity, trace
 
 
 def trace_parent(headers: Headers) -> str | None:
     """Return the trace the request belongs to, if its header is a valid one."""
-    given = _first(headers, _TRACE)
-    return given if given is not None and parse_trace_parent(given) else None
+    return given_identity(headers)[1]
 
 
 def identity_headers(headers: Headers, otherwise: str) -> list[tuple[bytes, bytes]]:
     """Return the headers by which a caller finds its request again: its own id if it is a plain one, else ours; and its trace."""
-    answered = [(_REQUEST_ID, request_id(headers, otherwise).encode())]
-    trace = trace_parent(headers)
-    return answered if trace is None else [*answered, (_TRACE, trace.encode())]
+    identity, trace = given_identity(headers)
+    return answered_identity(identity or otherwise, trace)
 
 
-def _first(headers: Headers, name: bytes) -> str | None:
-    for key, value in headers:
-        if key == name:
-            return value.decode("latin-1")
-    return None
+def answered_identity(identity: str, trace: str | None) -> list[tuple[bytes, bytes]]:
+    """Return the headers that tell a request's id and trace."""
+    answered = [(_REQUEST_ID, identity.encode())]
+    if trace is not None:
+        answered.append((_TRACE, trace.encode()))
+    return answered

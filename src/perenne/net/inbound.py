@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from perenne.core.errors import Invalid, PerenneError
-from perenne.net.asgi import JSON, Application, Headers, Receive, Reply, Scope, Send, send_reply
+from perenne.net.asgi import JSON, Application, FormOf, Headers, Receive, Reply, Scope, Send, send_reply
 
 MAX_DEPTH = 64
 MAX_CONTAINERS = 500_000
@@ -341,12 +341,18 @@ class InboundLimits:
         What is let through.
     headers : sequence of (bytes, bytes)
         Added to every answer that does not have them.
+    form : callable, optional
+        Gives a refusal its form.
     """
 
-    def __init__(self, application: Application, limits: Limits, headers: Headers = SECURITY_HEADERS) -> None:
+    def __init__(
+        self, application: Application, limits: Limits, headers: Headers = SECURITY_HEADERS, form: FormOf | None = None
+    ) -> None:
         self._application = application
         self._limits = limits
-        self._headers = headers
+        self._form = form or plain_form
+        self._plain = frozenset(name for name, _ in headers), headers
+        self._secure = self._plain[0] | {STRICT_TRANSPORT[0][0]}, (*headers, *STRICT_TRANSPORT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -354,26 +360,29 @@ class InboundLimits:
             await self._application(scope, receive, send)
             return
         started = False
-        headers = (*self._headers, *STRICT_TRANSPORT) if scope.get("scheme") == "https" else self._headers
+        names, headers = self._secure if scope.get("scheme") == "https" else self._plain
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                present = {name.lower() for name, _ in message.get("headers", ())}
-                added = [item for item in headers if item[0] not in present]
-                message = {**message, "headers": [*message.get("headers", ()), *added]}
+                given = message.get("headers", ())
+                present = {name.lower() for name, _ in given}
+                added = headers if names.isdisjoint(present) else [item for item in headers if item[0] not in present]
+                message = {**message, "headers": [*given, *added]}
             await send(message)
 
         try:
             raw_path = scope.get("raw_path") or b""
-            check_head(scope["headers"], raw_path, self._limits, scope["method"], scope.get("scheme", "http"))
+            length = check_head(scope["headers"], raw_path, self._limits, scope["method"], scope.get("scheme", "http"))
             check_target(raw_path, scope.get("query_string", b""))
-            await self._application(scope, _counting(receive, self._limits.body), send_with_headers)
+            if length is None:  # a body of a length that was announced cannot be longer: the framing ends it there
+                receive = _counting(receive, self._limits.body)
+            await self._application(scope, receive, send_with_headers)
         except (TooLarge, Misdirected, Invalid, _LongUrl) as error:
             if started:
                 raise
-            await send_reply(send_with_headers, error_reply(error))
+            await send_reply(send_with_headers, self._form(scope, error))
 
 
 def _counting(receive: Receive, limit: int) -> Receive:
@@ -396,6 +405,11 @@ def error_reply(error: PerenneError) -> Reply:
     if error.hint:
         body["hint"] = error.hint
     return Reply(error.status, msgspec.json.encode(body), JSON, error_headers(error))
+
+
+def plain_form(_: Scope, error: PerenneError) -> Reply:
+    """Give an error our own form, whatever the request."""
+    return error_reply(error)
 
 
 def error_headers(error: PerenneError) -> Headers:

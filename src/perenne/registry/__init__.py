@@ -1,53 +1,60 @@
-"""Versions of models, the evidence about them, the people's decisions, and the gate between a version and the world.
+"""Models and their versions, the evidence about them, the people's decisions, and the gate between a version and the world.
 
-`model` holds the Structs and the gate (a pure function over evidence and decisions), `service` registers versions, takes
-evidence and moves aliases, `approvals` takes decisions, `events` tells the others; `summary` answers for many versions at once.
+`model` holds the Structs and the gate (a pure function over evidence and decisions), `guard` asks it whenever a version is to
+take a place, leave one or go. `service` registers what rounds make, `registrations` what clients register; `models` holds the
+names they share, `placing` moves aliases and stages. `approvals` takes evidence and decisions, `policies` and `reviews` say and
+ask what is needed, `card` writes a version up, `summary` answers for many at once, and `events` tells the others.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.registry import summary
-    from perenne.registry.approvals import bar, decide
-    from perenne.registry.card import Card, write_card
+    from perenne.registry import approvals, card, models, placing, policies, registrations, reviews, summary
+    from perenne.registry.card import Card
     from perenne.registry.events import VersionDecided, VersionRegistered
-    from perenne.registry.model import Decision, Dossier, Evidence, Gate, GatePolicy, GateState, Verdict, Version, VersionState
-    from perenne.registry.service import (
-        add_evidence,
-        aliased,
-        dossier,
-        get_version,
-        register,
-        require_deployable,
-        set_alias,
-        versions,
+    from perenne.registry.model import (
+        Decision,
+        Dossier,
+        Evidence,
+        Gate,
+        GatePolicy,
+        GateState,
+        RegisteredModel,
+        ReviewPolicy,
+        Target,
+        Verdict,
+        Version,
+        VersionForm,
+        VersionState,
     )
+    from perenne.registry.review_store import Review, ReviewState
+    from perenne.registry.service import dossier, get_version, register, versions
 
+_MODULES = frozenset({"approvals", "card", "models", "placing", "policies", "registrations", "reviews", "summary"})
 _ROOMS = {
+    "Card": "card",
     "Decision": "model",
     "Dossier": "model",
     "Evidence": "model",
     "Gate": "model",
     "GatePolicy": "model",
     "GateState": "model",
+    "RegisteredModel": "model",
+    "Review": "review_store",
+    "ReviewPolicy": "model",
+    "ReviewState": "review_store",
+    "Target": "model",
     "Verdict": "model",
     "Version": "model",
     "VersionDecided": "events",
+    "VersionForm": "model",
     "VersionRegistered": "events",
     "VersionState": "model",
-    "add_evidence": "service",
-    "aliased": "service",
-    "bar": "approvals",
-    "decide": "approvals",
     "dossier": "service",
     "get_version": "service",
     "register": "service",
-    "require_deployable": "service",
-    "set_alias": "service",
     "versions": "service",
-    "Card": "card",
-    "write_card": "card",
 }
 
 __all__ = [
@@ -58,29 +65,35 @@ __all__ = [
     "Gate",
     "GatePolicy",
     "GateState",
+    "RegisteredModel",
+    "Review",
+    "ReviewPolicy",
+    "ReviewState",
+    "Target",
     "Verdict",
     "Version",
     "VersionDecided",
+    "VersionForm",
     "VersionRegistered",
     "VersionState",
-    "add_evidence",
-    "aliased",
-    "bar",
-    "decide",
+    "approvals",
+    "card",
     "dossier",
     "get_version",
+    "models",
+    "placing",
+    "policies",
     "register",
-    "require_deployable",
-    "set_alias",
+    "registrations",
+    "reviews",
     "summary",
     "versions",
-    "write_card",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "summary":
-        return import_module(f"{__name__}.summary")
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -1,9 +1,16 @@
-"""Versions, evidence, decisions, and the gate: a pure function of them."""
+"""Models, versions, evidence, decisions, and the gate: a pure function of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 import msgspec
+
+from perenne.core import json
+from perenne.core.hashing import digest_bytes
+
+OWN_POLICY = "project"
+"""How a decision names what the version itself asks for, beside the digests of the review policies it counts for."""
 
 
 class VersionState(StrEnum):
@@ -38,8 +45,43 @@ class GatePolicy(msgspec.Struct, frozen=True):
     approve_by: str = ""
 
 
+class VersionForm(StrEnum):
+    """What a version is made of: a package of a round, a model that a client logged, or the text of a prompt."""
+
+    PACKAGE = "package"
+    LOGGED = "logged"
+    PROMPT = "prompt"
+
+
+STAGES = ("None", "Staging", "Production", "Archived")
+
+
+class RegisteredModel(msgspec.Struct, frozen=True):
+    """A name that versions share.
+
+    Attributes
+    ----------
+    project : str
+        Whose it is: decides who may see and change it.
+    description : str or None
+        As somebody wrote it; None if nobody did.
+    created, updated, created_by : int, int, str
+        When and by whom it was made, and when anything about it or its versions changed.
+    prompt : bool
+        Whether its versions are texts of prompts.
+    """
+
+    name: str
+    project: str
+    description: str | None
+    created: int
+    updated: int
+    created_by: str
+    prompt: bool = False
+
+
 class Version(msgspec.Struct, frozen=True):
-    """A model as it was packaged.
+    """A version of a model: as it was packaged by a round, or as a client registered it.
 
     Attributes
     ----------
@@ -50,7 +92,7 @@ class Version(msgspec.Struct, frozen=True):
     project, run : str
         What it is for, and the run that made it.
     tree : str
-        Digest of the package's files: what is approved is what runs.
+        Digest of its files: what is approved is what runs. Empty if they do not lie in this installation's store.
     reference : str
         Digest of the monitoring reference inside the package.
     snapshot : str
@@ -63,6 +105,22 @@ class Version(msgspec.Struct, frozen=True):
         What is answered while the version is stopped and no earlier one can answer.
     created, created_by : int, str
         When and by whom it was registered.
+    form : VersionForm
+        What it is made of.
+    source, storage : str
+        What it was registered from, and where its files are read from.
+    run_link, description : str or None
+        As the client gave them.
+    stage : str
+        None, Staging, Production or Archived.
+    updated : int
+        When it was changed last.
+    author : str
+        Who made it, beside who registered it: the person of its run. Neither counts as somebody else's eyes.
+    logged_model : str
+        The logged model it is of, if it is of one.
+    deleted : int or None
+        When it was deleted; its number stays taken.
     """
 
     id: str
@@ -78,6 +136,16 @@ class Version(msgspec.Struct, frozen=True):
     fallback: str | int | float | bool | None
     created: int
     created_by: str
+    form: VersionForm = VersionForm.PACKAGE
+    source: str = ""
+    storage: str = ""
+    run_link: str | None = None
+    description: str | None = None
+    stage: str = STAGES[0]
+    updated: int = 0
+    author: str = ""
+    logged_model: str = ""
+    deleted: int | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +175,19 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What a person decided about exactly one tree; `solo` if there was nobody else to decide."""
+    """What a person decided about exactly one tree.
+
+    Attributes
+    ----------
+    solo : bool
+        Whether there was nobody else to decide.
+    policies : tuple of str
+        What an approval counts for: ``project`` for what the version itself asks for, and digests of review policies.
+    roles : tuple of str
+        Those the approver had at that time.
+    review : str
+        The review it was made in, if in one.
+    """
 
     version: str
     tree: str
@@ -116,6 +196,94 @@ class Decision(msgspec.Struct, frozen=True):
     solo: bool
     reason: str
     time: int
+    policies: tuple[str, ...] = (OWN_POLICY,)
+    roles: tuple[str, ...] = ()
+    review: str = ""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A place that a version may take: an alias or a stage of its model."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return how people call it."""
+        return f"{self.kind} {self.name}"
+
+
+CHAMPION = Target("alias", "champion")
+PRODUCTION = Target("stage", "Production")
+
+
+class MetricBound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a metric of the version's run must reach."""
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        parts = [f"{sign} {limit:g}" for sign, limit in (("≥", self.at_least), ("≤", self.at_most)) if limit is not None]
+        return f"{self.metric} {' and '.join(parts)}"
+
+
+class ReviewPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a version needs before it may take a place; where several hold, all of them must be met.
+
+    Attributes
+    ----------
+    name : str
+        How people call it.
+    models : tuple of str
+        Patterns of model names, such as ``fraud-*``.
+    aliases, stages : tuple of str
+        The places it guards: patterns of aliases, and stages.
+    checks : tuple of str
+        Patterns of evidence: each must be met by a check, and the newest of every check it meets must have passed.
+    objectives : bool
+        Whether every objective and guardrail of the evidence must be met, and one at least be measured.
+    metrics : tuple of MetricBound
+        What the metrics of its run must reach.
+    approvals : int
+        How many people must approve.
+    approvers : tuple of str
+        Roles or names, one of which each of them has; anybody who may approve if empty.
+    own : bool
+        Whether who made the version or its run may approve it.
+    outside : bool
+        Whether files outside this installation's store will do, whose content nobody can vouch for.
+    """
+
+    name: str
+    models: tuple[str, ...] = ("*",)
+    aliases: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    objectives: bool = False
+    metrics: tuple[MetricBound, ...] = ()
+    approvals: int = 0
+    approvers: tuple[str, ...] = ()
+    own: bool = False
+    outside: bool = False
+
+    @property
+    def digest(self) -> str:
+        """What approvals under it are bound to: an approval under another text of it counts no more."""
+        return digest_bytes(json.canonical(self))
+
+    def guards(self, model: str, target: Target) -> bool:
+        """Tell whether it has a say when a version of a model is to take a place."""
+        if not self.speaks_of(model):
+            return False
+        if target.kind == "stage":
+            return target.name in self.stages
+        return any(fnmatchcase(target.name, pattern) for pattern in self.aliases)
+
+    def speaks_of(self, model: str) -> bool:
+        """Tell whether a model is among those it is about."""
+        return any(fnmatchcase(model, pattern) for pattern in self.models)
 
 
 class GateState(StrEnum):
@@ -133,8 +301,14 @@ class Gate(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
 
 
-def gate(version: Version, evidence: Sequence[Evidence], decisions: Sequence[Decision]) -> Gate:
-    """Decide whether a version may answer people.
+def gate(
+    version: Version,
+    evidence: Sequence[Evidence],
+    decisions: Sequence[Decision],
+    demands: Sequence[ReviewPolicy] = (),
+    measured: Mapping[str, float | None] | None = None,
+) -> Gate:
+    """Decide whether a version may go through.
 
     Parameters
     ----------
@@ -143,26 +317,31 @@ def gate(version: Version, evidence: Sequence[Evidence], decisions: Sequence[Dec
     evidence : sequence of Evidence
         Oldest first; the newest of a check counts.
     decisions : sequence of Decision
-        Oldest first; only those on this very tree count, and the newest of them decides.
+        Oldest first; only those on this very tree count, and one rejection closes for good.
+    demands : sequence of ReviewPolicy
+        The review policies of the place it is to take.
+    measured : mapping, optional
+        The metrics of its run, for bounds of policies.
 
     Returns
     -------
     Gate
-        Closed by a failed or missing required check, a rejection or a bar; waiting if only an approval is missing.
+        Closed by a failed or missing check, a rejection or a bar; waiting if only approvals are missing.
     """
     if version.state is VersionState.BARRED:
         return Gate(GateState.CLOSED, ("barred after it was rolled back or stopped",))
     newest = {item.check: item for item in evidence}
     reasons = [_reason(check, newest.get(check)) for check in version.policy.required]
-    closed = tuple(reason for reason in reasons if reason)
+    for policy in demands:
+        unmet = _unmet(version, newest, policy, measured or {})
+        reasons += [f"{reason} (policy {policy.name})" for reason in unmet if reason]
+    closed = tuple(dict.fromkeys(reason for reason in reasons if reason))
     mine = [decision for decision in decisions if decision.tree == version.tree]
-    if mine and not mine[-1].approved:
-        closed += (f"rejected by {mine[-1].approver}: {mine[-1].reason or 'no reason given'}",)
+    closed += tuple(f"rejected by {d.approver}: {d.reason or 'no reason given'}" for d in mine if not d.approved)[:1]
     if closed:
         return Gate(GateState.CLOSED, closed)
-    if version.policy.approve_by and not mine:
-        return Gate(GateState.WAITING, (f"approval by {version.policy.approve_by}",))
-    return Gate(GateState.OPEN)
+    waits = tuple(_waits(version, mine, demands))
+    return Gate(GateState.WAITING, waits) if waits else Gate(GateState.OPEN)
 
 
 def _reason(check: str, item: Evidence | None) -> str:
@@ -171,6 +350,43 @@ def _reason(check: str, item: Evidence | None) -> str:
     if item.verdict is Verdict.PASS:
         return ""
     return f"{check}: {item.verdict.value}" + (f" ({item.detail})" if item.detail else "")
+
+
+def _unmet(
+    version: Version, newest: Mapping[str, Evidence], policy: ReviewPolicy, measured: Mapping[str, float | None]
+) -> Iterable[str]:
+    """Say what a policy asks for beside approvals and does not find."""
+    if not version.tree and not policy.outside:
+        yield "its files do not lie in this installation's store, so that nobody can say what would be approved"
+    for pattern in policy.checks:
+        met = [item for check, item in newest.items() if check == pattern or fnmatchcase(check, pattern)]
+        yield from (_reason(item.check, item) for item in met if item.verdict is not Verdict.PASS)
+        if not met:
+            yield _reason(pattern, None)
+    if policy.objectives:
+        bounds = [item for check, item in newest.items() if check.startswith(("objective:", "guardrail:"))]
+        yield from (_reason(item.check, item) for item in bounds if item.verdict is not Verdict.PASS)
+        if not any(item.check.startswith("objective:") for item in bounds):
+            yield "objectives: none was measured"
+    yield from (_missed(bound, measured.get(bound.metric)) for bound in policy.metrics)
+
+
+def _missed(bound: MetricBound, value: float | None) -> str:
+    if value is None or value != value:
+        return f"metric {bound}: not measured"
+    low = bound.at_least is not None and value < bound.at_least
+    high = bound.at_most is not None and value > bound.at_most
+    return f"metric {bound}: it is {value:.4g}" if low or high else ""
+
+
+def _waits(version: Version, mine: Sequence[Decision], demands: Sequence[ReviewPolicy]) -> Iterable[str]:
+    if version.policy.approve_by and not any(OWN_POLICY in decision.policies for decision in mine):
+        yield f"approval by {version.policy.approve_by}"
+    for policy in demands:
+        people = {decision.approver for decision in mine if policy.digest in decision.policies}
+        if len(people) < policy.approvals:
+            whose = ", ".join(policy.approvers) or "who may approve"
+            yield f"approval {len(people) + 1} of {policy.approvals} by {whose} (policy {policy.name})"
 
 
 class Dossier(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Registering versions, taking evidence, asking the gate, moving aliases."""
+"""Registering the versions that rounds make, and reading what is known about versions."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,9 +7,9 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, NotFound
-from perenne.registry import store
+from perenne.registry import guard, model_store, store
 from perenne.registry.events import VersionRegistered
-from perenne.registry.model import Dossier, Evidence, Gate, GatePolicy, GateState, Version, VersionState, gate
+from perenne.registry.model import Dossier, Evidence, GatePolicy, GateState, RegisteredModel, Version, VersionState
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
 from perenne.storage.outbox import emit
@@ -37,40 +37,48 @@ def register(
     known = store.find_tree(tx, model, tree)
     if known is not None:
         return known
+    now = SystemClock().now()
+    _claim(tx, actor, model, project, now)
     number = store.next_number(tx, model)
     version = Version(
         f"{model}@{number}", model, number, project, run, tree, reference, snapshot,
-        VersionState.CANDIDATE, policy, fallback, SystemClock().now(), actor.name,
+        VersionState.CANDIDATE, policy, fallback, now, actor.name, updated=now,
     )  # fmt: skip
     facts = list(evidence)
-    state = gate(version, facts, ()).state
-    store.insert_version(tx, version, waiting=version.created if state is GateState.WAITING else None)
+    store.insert_version(tx, version, waiting=None)
     store.insert_evidence(tx, version, facts, run, version.created)
     for relation, kind, target in (
         ("made_by", Kind.RUN, run), ("trained_on", Kind.SNAPSHOT, snapshot), ("of", Kind.PROJECT, project),
     ):  # fmt: skip
         add_link(tx, (Kind.VERSION, version.id), relation, (kind, target))
+    state = mark_waiting(tx, version)
     after = {"tree": tree, "run": run, "gate": state.value}
     audit.record(tx, actor, "version.register", "version", version.id, after=after)
     emit(tx, VersionRegistered(version=version.id, model=model))
     return version
 
 
-def add_evidence(tx: Transaction, actor: Principal, identity: str, items: Iterable[Evidence], *, produced_by: str) -> None:
-    """Deposit facts about a version.
+def _claim(tx: Transaction, actor: Principal, name: str, project: str, now: int) -> None:
+    """Make the model of a project's rounds, or take it over while it is empty. Raises Conflict if it is another's."""
+    known = model_store.find(tx, name)
+    if known is None:
+        model_store.insert(tx, RegisteredModel(name, project, None, now, now, actor.name))
+        return
+    if known.prompt or (known.project != project and not store.has_project(tx, name, project) and store.all_ids(tx, name)):
+        raise Conflict(
+            f"{name} is {'a prompt' if known.prompt else f'a model of {known.project}'}",
+            code="model.project",
+            hint="give the project another name, or rename the model",
+        )
+    owner = known.project if store.all_ids(tx, name) else project
+    model_store.change(tx, name, updated=now, project=owner)
 
-    Parameters
-    ----------
-    produced_by : str
-        The run, episode or person that found them.
-    """
-    require(actor, Action.LOG)
-    version, facts = get_version(tx, identity), list(items)
-    store.insert_evidence(tx, version, facts, produced_by, SystemClock().now())
-    waits = dossier(tx, identity).gate.state is GateState.WAITING
-    store.set_waiting(tx, identity, version.created if waits else None)
-    after = {item.check: item.verdict.value for item in facts}
-    audit.record(tx, actor, "version.evidence", "version", identity, after=after, reason=produced_by)
+
+def mark_waiting(tx: Transaction, version: Version) -> GateState:
+    """Keep whether the gate of a version waits for a person, and return its state."""
+    (found,) = guard.gates(tx, [version])
+    store.set_waiting(tx, version.id, version.created if found.state is GateState.WAITING else None)
+    return found.state
 
 
 def get_version(tx: Transaction, identity: str) -> Version:
@@ -97,63 +105,13 @@ def dossiers(tx: Transaction, versions: Sequence[Version]) -> list[Dossier]:
     return [
         Dossier(
             version,
-            gate(version, evidence[version.id], decisions[version.id]),
+            gate,
             tuple(evidence[version.id]),
             tuple(decisions[version.id]),
             tuple(aliases[version.id]),
         )
-        for version in versions
+        for version, gate in zip(versions, guard.judged(tx, versions, evidence, decisions), strict=True)
     ]
-
-
-def require_deployable(tx: Transaction, identity: str) -> Version:
-    """Return a version whose gate is open.
-
-    Raises
-    ------
-    Conflict
-        If the gate is closed or waits for somebody; the message gives every reason.
-    """
-    found = dossier(tx, identity)
-    if found.gate.state is not GateState.OPEN:
-        raise Conflict(
-            f"the gate of {identity} is {found.gate.state.value}: {'; '.join(found.gate.reasons)}",
-            code="model.gate",
-            hint=_hint(found.gate, identity),
-        )
-    return found.version
-
-
-def _hint(state: Gate, identity: str) -> str:
-    if state.state is GateState.WAITING:
-        return f"`perenne model approve {identity}` or `perenne model reject {identity}`"
-    return f"`perenne model show {identity}` has the evidence"
-
-
-def set_alias(tx: Transaction, actor: Principal, model: str, name: str, identity: str, *, reason: str = "") -> None:
-    """Point an alias to a version of the model whose gate is open.
-
-    Raises
-    ------
-    Conflict
-        If the gate is not open, or the version belongs to another model.
-    """
-    require(actor, Action.DEPLOY)
-    version = require_deployable(tx, identity)
-    if version.model != model:
-        raise Conflict(
-            f"{identity} is not a version of {model}", code="model.alias", hint="`perenne model list NAME` shows its versions"
-        )
-    before = store.find_alias(tx, model, name)
-    if before != identity:
-        store.move_alias(tx, model, name, identity, SystemClock().now())
-        audit.record(tx, actor, "alias.move", "alias", f"{model}/{name}", before=before, after=identity, reason=reason)
-
-
-def aliased(tx: Transaction, model: str, name: str) -> Version | None:
-    """Return the version an alias points to, if there is one."""
-    identity = store.find_alias(tx, model, name)
-    return None if identity is None else store.find_version(tx, identity)
 
 
 def versions(tx: Transaction, model: str | None = None, *, limit: int = 50, before: str | None = None) -> list[Version]:

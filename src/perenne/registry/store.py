@@ -5,14 +5,14 @@ since when the gate may have waited, or NULL. Whoever reads it asks the gate.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from perenne.registry.model import Decision, Evidence, GatePolicy, Version, VersionState
+from perenne.registry.model import OWN_POLICY, STAGES, Decision, Evidence, GatePolicy, Version, VersionForm, VersionState
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
 from perenne.storage.finding import find_names
-from perenne.storage.names import chosen, newest_id
+from perenne.storage.names import chosen, table_of
 from perenne.storage.schema import only_where
 
 version = sa.Table(
@@ -32,8 +32,21 @@ version = sa.Table(
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("waiting", sa.BigInteger),
+    sa.Column("form", JsonColumn(VersionForm), nullable=False, server_default=f'"{VersionForm.PACKAGE.value}"'),
+    sa.Column("source", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("storage", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("run_link", sa.Text),
+    sa.Column("description", sa.Text),
+    sa.Column("stage", sa.Text, nullable=False, server_default=STAGES[0]),
+    sa.Column("updated", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("author", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("logged_model", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("deleted", sa.BigInteger),
     sa.UniqueConstraint("model", "number"),
-    sa.UniqueConstraint("model", "tree"),
+    sa.Index("ix_version_tree", "model", "tree"),
+    sa.Index("ix_version_stage", "model", "stage", "number"),
+    sa.Index("ix_version_updated", "updated", "model", "number"),
+    sa.Index("ix_version_run", "run"),
     sa.Index("ix_version_newest", "created", "number", "id"),
     sa.Index("ix_version_waiting", "waiting", "id", **only_where("waiting IS NOT NULL")),
 )
@@ -71,8 +84,14 @@ decision = sa.Table(
     sa.Column("solo", sa.Boolean, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("policies", JsonColumn(tuple[str, ...]), nullable=False, server_default=f'["{OWN_POLICY}"]'),
+    sa.Column("roles", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
+    sa.Column("review", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Index(None, "version"),
 )
+
+LIVE = version.c.deleted.is_(None)
+"""What is true of a version that was not deleted."""
 
 _version_columns = [version.c[name] for name in Version.__struct_fields__]
 _decision_columns = [decision.c[name] for name in Decision.__struct_fields__]
@@ -84,26 +103,27 @@ def insert_version(tx: Transaction, row: Version, *, waiting: int | None) -> Non
 
 
 def find_version(tx: Transaction, identity: str) -> Version | None:
-    """Read a version by its id."""
-    row = tx.execute(sa.select(*_version_columns).where(version.c.id == identity)).one_or_none()
+    """Read a version by its id; one that was deleted is none."""
+    row = tx.execute(sa.select(*_version_columns).where(version.c.id == identity, LIVE)).one_or_none()
     return None if row is None else read_struct(Version, row)
 
 
 def find_tree(tx: Transaction, model: str, tree: str) -> Version | None:
-    """Read the version of a model that has these very files."""
-    row = tx.execute(sa.select(*_version_columns).where(version.c.model == model, version.c.tree == tree)).one_or_none()
+    """Read the first version of a model that is a package of these very files."""
+    where = (version.c.model == model, version.c.tree == tree, version.c.form == VersionForm.PACKAGE, LIVE)
+    row = tx.execute(sa.select(*_version_columns).where(*where).order_by(version.c.number).limit(1)).one_or_none()
     return None if row is None else read_struct(Version, row)
 
 
 def next_number(tx: Transaction, model: str) -> int:
-    """Return the number after the greatest one in use."""
+    """Return the number after the greatest one that was ever in use."""
     return 1 + int(tx.scalar(sa.select(sa.func.max(version.c.number)).where(version.c.model == model)) or 0)
 
 
 def list_versions(tx: Transaction, model: str | None, limit: int, before: Version | None = None) -> list[Version]:
     """Read versions, newest first, after the one before if given; those of one model by number."""
     created, number = version.c.created, version.c.number
-    query = sa.select(*_version_columns).limit(limit)
+    query = sa.select(*_version_columns).where(LIVE).limit(limit)
     if model is not None:
         query = query.where(version.c.model == model).order_by(number.desc())
         query = query if before is None else query.where(number < before.number)
@@ -117,13 +137,16 @@ def list_versions(tx: Transaction, model: str | None, limit: int, before: Versio
 
 def newest_versions(tx: Transaction, models: Iterable[str]) -> list[Version]:
     """Read the version with the greatest number of each model."""
-    query = sa.select(*_version_columns).where(version.c.id.in_(newest_id(version, "model", "number", models)))
-    return [read_struct(Version, row) for row in tx.execute(query)]
+    names = table_of(models)
+    rows = version.alias()
+    last = sa.select(rows.c.id).where(rows.c.model == names.c.value, rows.c.deleted.is_(None))
+    newest = sa.select(last.order_by(rows.c.number.desc()).limit(1).scalar_subquery()).select_from(names)
+    return [read_struct(Version, row) for row in tx.execute(sa.select(*_version_columns).where(version.c.id.in_(newest)))]
 
 
 def some_versions(tx: Transaction, ids: Iterable[str]) -> list[Version]:
-    """Read versions by their ids."""
-    query = sa.select(*_version_columns).where(version.c.id.in_(chosen(ids)))
+    """Read versions by their ids; those that were deleted are left out."""
+    query = sa.select(*_version_columns).where(version.c.id.in_(chosen(ids)), LIVE)
     return [read_struct(Version, row) for row in tx.execute(query)]
 
 
@@ -144,12 +167,12 @@ def find_models(tx: Transaction, text: str, limit: int, projects: Collection[str
 
 
 def _of(projects: Collection[str]) -> "list[sa.ColumnElement[bool]]":
-    return [version.c.project.in_(chosen(projects))] if projects else []
+    return [LIVE, version.c.project.in_(chosen(projects))] if projects else [LIVE]
 
 
 def waiting_versions(tx: Transaction, project: str | None) -> list[Version]:
     """Read the versions whose gate may wait for a person, newest first."""
-    query = sa.select(*_version_columns).where(version.c.waiting.is_not(None))
+    query = sa.select(*_version_columns).where(version.c.waiting.is_not(None), LIVE)
     query = query.order_by(version.c.waiting.desc(), version.c.id.desc())
     if project is not None:
         query = query.where(version.c.project == project)
@@ -205,27 +228,6 @@ def list_deposits(tx: Transaction, subject: Version) -> list[Deposit]:
     ]
 
 
-class ModelCount(NamedTuple):
-    """A model, and how many versions it has."""
-
-    model: str
-    versions: int
-
-
-def count_models(tx: Transaction, projects: Collection[str], text: str) -> list[ModelCount]:
-    """Count the versions of each model by name, of all projects or of those named, whose name holds a text."""
-    where: list[sa.ColumnElement[bool]] = [version.c.project.in_(chosen(projects))] if projects else []
-    if text:
-        where.append(version.c.model.icontains(text, autoescape=True))
-    query = (
-        sa.select(version.c.model, sa.func.count().label("versions"))
-        .where(*where)
-        .group_by(version.c.model)
-        .order_by(version.c.model)
-    )
-    return [ModelCount(row.model, row.versions) for row in tx.execute(query)]
-
-
 def aliases_of(tx: Transaction, models: Iterable[str], name: str) -> dict[str, str]:
     """Return the version that an alias of some models points to, by model."""
     query = sa.select(alias.c.model, alias.c.version).where(alias.c.model.in_(chosen(models)), alias.c.name == name)
@@ -266,3 +268,80 @@ def list_aliases(tx: Transaction, versions: Sequence[str]) -> dict[str, list[str
     for row in tx.execute(query):
         found[row.version].append(row.name)
     return found
+
+
+def drop_alias(tx: Transaction, model: str, name: str) -> None:
+    """Take an alias away."""
+    tx.execute(alias.delete().where(alias.c.model == model, alias.c.name == name))
+
+
+def aliases_of_models(tx: Transaction, models: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the aliases of each of some models: by name the id of the version."""
+    found: dict[str, dict[str, str]] = {name: {} for name in models}
+    query = sa.select(alias.c.model, alias.c.name, alias.c.version).where(alias.c.model.in_(chosen(found)))
+    for row in tx.execute(query.order_by(alias.c.name)):
+        found[row.model][row.name] = row.version
+    return found
+
+
+def change_version(tx: Transaction, identity: str, **values: Any) -> None:
+    """Change columns of a version."""
+    tx.execute(version.update().where(version.c.id == identity).values(**values))
+
+
+def find_number(tx: Transaction, model: str, number: int) -> Version | None:
+    """Read a version by its model and number."""
+    row = tx.execute(sa.select(*_version_columns).where(version.c.model == model, version.c.number == number, LIVE)).one_or_none()
+    return None if row is None else read_struct(Version, row)
+
+
+def in_stage(tx: Transaction, model: str, stage: str) -> list[Version]:
+    """Read the versions of a model in a stage, newest first."""
+    where = (version.c.model == model, version.c.stage == stage, LIVE)
+    query = sa.select(*_version_columns).where(*where).order_by(version.c.number.desc())
+    return [read_struct(Version, row) for row in tx.execute(query)]
+
+
+def latest_by_stage(tx: Transaction, models: Iterable[str]) -> dict[str, list[Version]]:
+    """Read the newest version of each stage of each of some models, by stage."""
+    found: dict[str, list[Version]] = {name: [] for name in models}
+    rows = version.alias()
+    later = sa.select(sa.literal(1)).where(
+        rows.c.model == version.c.model,
+        rows.c.stage == version.c.stage,
+        rows.c.number > version.c.number,
+        rows.c.deleted.is_(None),
+    )
+    query = sa.select(*_version_columns).where(version.c.model.in_(chosen(found)), LIVE, ~later.exists())
+    for row in tx.execute(query.order_by(version.c.model, version.c.number)):
+        found[row.model].append(read_struct(Version, row))
+    return found
+
+
+def all_ids(tx: Transaction, model: str) -> list[str]:
+    """Name every version of a model, the deleted ones too."""
+    return [row.id for row in tx.execute(sa.select(version.c.id).where(version.c.model == model).order_by(version.c.number))]
+
+
+def has_package(tx: Transaction, model: str) -> bool:
+    """Tell whether a round ever made a version of a model."""
+    where = (version.c.model == model, version.c.form == VersionForm.PACKAGE)
+    return tx.scalar(sa.select(sa.literal(1)).where(*where).limit(1)) is not None
+
+
+def has_project(tx: Transaction, model: str, project: str) -> bool:
+    """Tell whether a version of a model was ever made for a project."""
+    where = (version.c.model == model, version.c.project == project)
+    return tx.scalar(sa.select(sa.literal(1)).where(*where).limit(1)) is not None
+
+
+def newest_package(tx: Transaction, model: str) -> Version | None:
+    """Read the newest version of a model that a round made."""
+    where = (version.c.model == model, version.c.form == VersionForm.PACKAGE, LIVE)
+    row = tx.execute(sa.select(*_version_columns).where(*where).order_by(version.c.number.desc()).limit(1)).one_or_none()
+    return None if row is None else read_struct(Version, row)
+
+
+def model_names(tx: Transaction) -> list[str]:
+    """Name the models that have versions."""
+    return [row.model for row in tx.execute(sa.select(version.c.model).where(LIVE).distinct().order_by(version.c.model))]

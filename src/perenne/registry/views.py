@@ -9,14 +9,17 @@ from perenne.auth import answers, queries
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
-from perenne.core.errors import NotFound
-from perenne.registry import service, store, summary
-from perenne.registry.model import Dossier, Evidence, Verdict, Version
+from perenne.core.errors import Invalid, NotFound
+from perenne.registry import model_store, models, service, store, summary
+from perenne.registry.model import STAGES, Dossier, Evidence, Verdict, Version
+from perenne.registry.models import ModelEntry
 from perenne.storage.database import Transaction
 
 ROWS = 200
 MOST_VERSIONS = 200
 CHAMPION = "champion"
+SHORT = 200
+"""So many characters of a tag's value are shown in a list."""
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,11 +30,23 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     versions : int
         How many it has.
     newest, state, gate : str
-        The newest version, where it stands, and its gate; `reasons` why that is not open.
+        The newest version, where it stands, and its gate; `reasons` why that is not open. Empty if there is no version.
     passed, required : int
         Of the checks that the newest version needs.
+    created, created_by : int or None, str
+        When and by whom the newest version was registered.
     champion : str
         The version that answers people, empty if none does.
+    description : str
+        As somebody wrote it; may be empty.
+    updated : int
+        When anything about the model changed.
+    aliases, stages : dict
+        Which version number has which alias, and which stage: the newest of each.
+    tags : dict
+        By key; long values are cut.
+    form : str
+        What the newest version is made of: package, logged or prompt.
     """
 
     model: str
@@ -43,9 +58,15 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     passed: int
     required: int
-    created: int
+    created: int | None
     created_by: str
     champion: str
+    description: str = ""
+    updated: int = 0
+    aliases: dict[str, int] = {}
+    stages: dict[str, int] = {}
+    tags: dict[str, str] = {}
+    form: str = ""
 
 
 class ModelWindow(msgspec.Struct, frozen=True):
@@ -86,32 +107,70 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     time: int | None
 
 
-def model_window(tx: Transaction, actor: Principal, text: str = "", offset: int = 0, limit: int = ROWS) -> ModelWindow:
-    """Read a window of the models somebody may see."""
-    counted = store.count_models(tx, sorted(actor.projects), text)
-    shown = {item.model: item.versions for item in counted[offset : offset + max(1, min(limit, ROWS))]}
-    newest, champions = summary.newest(tx, shown), store.aliases_of(tx, shown, CHAMPION)
-    rows = tuple(_row(newest[model], versions, champions.get(model, "")) for model, versions in shown.items())
-    return ModelWindow(rows, len(counted))
+def model_window(
+    tx: Transaction, actor: Principal, text: str = "", offset: int = 0, limit: int = ROWS, order: str = "name"
+) -> ModelWindow:
+    """Read a window of the models somebody may see.
 
+    Parameters
+    ----------
+    text : str
+        A piece of the name.
+    order : str
+        name, updated, created or project; with a dash before it downwards.
 
-def _row(found: Dossier, versions: int, champion: str) -> ModelRow:
-    version = found.version
-    passed = {item.check: item.verdict is Verdict.PASS for item in found.evidence}
-    return ModelRow(
-        model=version.model,
-        project=version.project,
-        versions=versions,
-        newest=version.id,
-        state=version.state.value,
-        gate=found.gate.state.value,
-        reasons=found.gate.reasons,
-        passed=sum(passed.get(name, False) for name in version.policy.required),
-        required=len(version.policy.required),
-        created=version.created,
-        created_by=version.created_by,
-        champion=champion,
+    Raises
+    ------
+    Invalid
+        If there is no such order.
+    """
+    if order not in model_store.ORDERS:
+        raise Invalid(
+            f"models have no order {order[:40]!r}", code="request.query", hint=f"one of: {', '.join(model_store.ORDERS)}"
+        )
+    size = max(1, min(limit, ROWS))
+    shown, total = model_store.window(
+        tx, text=text, order=order, offset=offset, limit=size, projects=sorted(actor.projects), where=(model_store.NO_PROMPT,)
     )
+    names = [model.name for model in shown]
+    newest, counts = summary.newest(tx, names), model_store.count_versions(tx, names)
+    rows = (_row(entry, newest.get(entry.model.name), counts.get(entry.model.name, 0)) for entry in models.entries(tx, shown))
+    return ModelWindow(tuple(rows), total)
+
+
+def _row(entry: ModelEntry, found: Dossier | None, versions: int) -> ModelRow:
+    model, version = entry.model, found.version if found else None
+    passed = {item.check: item.verdict is Verdict.PASS for item in found.evidence} if found else {}
+    required = version.policy.required if version else ()
+    return ModelRow(
+        model=model.name,
+        project=model.project,
+        versions=versions,
+        newest=version.id if version else "",
+        state=version.state.value if version else "",
+        gate=found.gate.state.value if found else "",
+        reasons=found.gate.reasons if found else (),
+        passed=sum(passed.get(name, False) for name in required),
+        required=len(required),
+        created=version.created if version else None,
+        created_by=version.created_by if version else model.created_by,
+        champion=entry.aliases.get(CHAMPION, ""),
+        description=model.description or "",
+        updated=model.updated,
+        aliases={name: number_of(identity) for name, identity in entry.aliases.items()},
+        stages={item.stage: item.number for item in entry.latest if item.stage != STAGES[0]},
+        tags={key: value[:SHORT] for key, value in entry.tags.items()},
+        form=version.form.value if version else "",
+    )
+
+
+def number_of(identity: str) -> int:
+    """Return the number of a version by its id.
+
+    >>> number_of("fraud@7")
+    7
+    """
+    return int(identity.rpartition("@")[2])
 
 
 def versions_of(tx: Transaction, model: str) -> list[Dossier]:
@@ -154,10 +213,10 @@ def _check(name: str, found: store.Deposit | None, required: bool) -> Check:
 
 @needs(Action.READ, filters=True, returns=ModelWindow)
 async def get_models(request: Request) -> Response:
-    """Give a window of models: `?q=` filters them by name."""
+    """Give a window of models: `?q=` filters them by name, `?order=-updated` says which come first."""
     text, offset = queries.text(request, "q"), queries.whole_number(request, "offset", 0)
-    limit = queries.whole_number(request, "limit", ROWS)
-    return await answers.view(request, lambda tx, actor: model_window(tx, actor, text, offset, limit))
+    limit, order = queries.whole_number(request, "limit", ROWS), queries.text(request, "order") or "name"
+    return await answers.view(request, lambda tx, actor: model_window(tx, actor, text, offset, limit, order))
 
 
 routes = [Route("/api/view/model", get_models, methods=["GET"])]

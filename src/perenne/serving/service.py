@@ -191,7 +191,7 @@ def _changeable(tx: Transaction, actor: Principal, name: str) -> Deployment:
 def _variant(tx: Transaction, version_id: str) -> tuple[Variant, str]:
     from perenne import registry
 
-    version = registry.require_deployable(tx, version_id)
+    version = registry.placing.require_deployable(tx, version_id)
     variant = Variant(Role.CHAMPION.value, Role.CHAMPION, version.id, version.tree, version.reference)
     return variant, version.project
 

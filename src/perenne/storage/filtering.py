@@ -7,7 +7,7 @@ How a domain declares its search, beside its tables::
         attributes={"name": Text(model.c.name, indexed=True), "creation_timestamp": Number(model.c.created, unit=1000)},
         families={"tag": Attached(model_tag.c.model, model_tag.c.key, model_tag.c.value)},
         aliases={"tags": "tag", "attributes": "attribute"},     # other names of the families and of "attribute"
-        ties=(model.c.name.asc(),),                             # decides between equals; the last of them is unique
+        ties=((model.c.name, True),),                           # (column, ascending): between equals; the last is unique
     )
 
     found = search(tx, MODELS, "tags.team = 'x' OR name LIKE 'a%'", ["name DESC"], where=[...], limit=100, token="")
@@ -42,7 +42,7 @@ from perenne.storage.families import Family, Keys
 from perenne.storage.transaction import Transaction
 
 ATTRIBUTE = "attribute"
-Condition: TypeAlias = "sa.ColumnElement[bool]"
+Condition: TypeAlias = sa.ColumnElement[bool]
 
 
 class KeyTable:
@@ -58,9 +58,9 @@ class KeyTable:
         The other entities.
     aliases : dict of str
         Other names of entities.
-    ties : sequence of orderings
-        What decides between those that are equal; the last of them is unique.
-    default : sequence of orderings, optional
+    ties : sequence of (Column, bool)
+        What decides between those that are equal, and whether it ascends; the last of them is unique.
+    default : sequence of (Column, bool), optional
         The order if none is asked for, if it is not `ties`.
     dictionary : callable, optional
         Returns the numbers of names, for families whose tables have numbers instead.
@@ -77,8 +77,8 @@ class KeyTable:
         attributes: Mapping[str, Attribute],
         families: Mapping[str, Family] | None = None,
         aliases: Mapping[str, str] | None = None,
-        ties: Sequence[Any],
-        default: Sequence[Any] = (),
+        ties: Sequence[tuple[Any, bool]],
+        default: Sequence[tuple[Any, bool]] = (),
         dictionary: Callable[[Transaction, Iterable[str]], Keys] | None = None,
         words: Words | None = None,
         orderings: Iterable[str] | None = None,

@@ -88,6 +88,20 @@ def sources_of(tx: Transaction, source: Kind, target: Kind, identities: Iterable
     return _read(tx, where)
 
 
+def follow(tx: Transaction, kind: Kind, before: str, after: str) -> None:
+    """Let the links of a thing follow it to another id."""
+    for end in ("source", "target"):
+        where = (table.c[f"{end}_kind"] == kind, table.c[end] == before)
+        tx.execute(table.update().where(*where).values({end: after}))
+
+
+def forget(tx: Transaction, kind: Kind, identities: Iterable[str]) -> None:
+    """Remove the links of things that are removed for good."""
+    gone = list(identities)
+    for end in ("source", "target"):
+        tx.execute(table.delete().where(table.c[f"{end}_kind"] == kind, table.c[end].in_(chosen(gone))))
+
+
 class Near(NamedTuple):
     """A link of a thing, and how many things of a kind it stands in the same relation to."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import NamedTuple
 
 
@@ -25,6 +25,16 @@ _current: ContextVar[Work] = ContextVar("perenne_work", default=_NONE)
 def current() -> Work:
     """Return what is being worked on."""
     return _current.get()
+
+
+def work_on(work: Work) -> Token[Work]:
+    """Say what is worked on from now on; `go_back` ends it. For what counts microseconds: `working_on` is easier."""
+    return _current.set(work)
+
+
+def go_back(before: Token[Work]) -> None:
+    """Say again what was said before `work_on`."""
+    _current.reset(before)
 
 
 @contextmanager

@@ -52,8 +52,8 @@ def names(workspace: Workspace, actor: Principal) -> list[str]:
                 Evidence(check=f"guardrail: {FAIR}", verdict=Verdict.UNKNOWN, detail="no group has enough rows"),
             ],
         )  # fmt: skip
-        registry.decide(tx, actor, made.id, approve=True, reason="good")
-        registry.set_alias(tx, actor, NAME, "champion", made.id)
+        registry.approvals.decide(tx, actor, made.id, approve=True, reason="good")
+        registry.placing.set_alias(tx, actor, NAME, "champion", made.id)
 
     workspace.database.write(state)
     return names

@@ -75,7 +75,7 @@ def test_a_round_tells_all_it_found(workspace: Workspace, actor: Principal, done
 def test_a_challenger_is_drawn_beside_the_champion_on_the_same_rows(
     workspace: Workspace, actor: Principal, folder: Path, done: RoundResult
 ) -> None:
-    workspace.database.write(lambda tx: registry.set_alias(tx, actor, "lumps", "champion", done.version.id))
+    workspace.database.write(lambda tx: registry.placing.set_alias(tx, actor, "lumps", "champion", done.version.id))
     text = (folder / "project.py").read_text()
     (folder / "project.py").write_text(text.replace("[0.1, 1.0]", "[0.001]"))
     again = do_round(workspace, actor, folder)

@@ -82,7 +82,9 @@ class Decisions:
         answer, reason = self._decide(f"{version} waits for approval: may it serve?", "/", lambda tx: not _waits(tx, version))
         if answer is not None:
             with contextlib.suppress(Conflict):  # somebody was quicker at the page
-                self._database.write(lambda tx: registry.decide(tx, self._person, version, approve=answer, reason=reason))
+                self._database.write(
+                    lambda tx: registry.approvals.decide(tx, self._person, version, approve=answer, reason=reason)
+                )
 
     def _decide(self, question: str, path: str, settled: Callable[[Transaction], bool]) -> tuple[bool | None, str]:
         """Return what is to be done and why; None if somebody did it already, at the page."""

@@ -294,7 +294,7 @@ class _Play:
     def _end(self) -> Story:
         """Sum up."""
         with self._workspace.database.read() as tx:
-            champion = registry.aliased(tx, NAME, "champion")
+            champion = registry.placing.aliased(tx, NAME, "champion")
             performance = by_week(monitoring.tallies.realised_series(tx, NAME, "roc_auc"))
         for week in performance:
             realised = f"roc_auc {week.roc_auc:.3f} realised on {week.flights} flights"

@@ -1,27 +1,47 @@
-"""MLflow's wire: requests as proto2 JSON or a query, answers as compact JSON, errors with their code and status."""
+"""MLflow's wire: answers as compact JSON, errors with their code, status and words."""
 
-from typing import Any
-from urllib.parse import parse_qs
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import msgspec
 
-from perenne.core.errors import Conflict, Denied, Invalid, NotFound, PerenneError, Unavailable
-from perenne.net.asgi import JSON, Reply
+from perenne.core.errors import PerenneError
+from perenne.net.asgi import JSON, Headers, Reply
 from perenne.net.inbound import error_headers
 
 TAIL = " See the API docs for more information about request parameters."
+INVALID = "INVALID_PARAMETER_VALUE"
+MOST_SHOWN = 1_000
+"""Characters of a wrong value that its message repeats."""
 
-_STATUS = {"INVALID_PARAMETER_VALUE": 400, "BAD_REQUEST": 400, "RESOURCE_ALREADY_EXISTS": 400, "UNAUTHENTICATED": 401}
-_STATUS |= {"PERMISSION_DENIED": 403, "RESOURCE_DOES_NOT_EXIST": 404, "ENDPOINT_NOT_FOUND": 404, "RESOURCE_CONFLICT": 409}
-_STATUS |= {"RESOURCE_EXHAUSTED": 429, "NOT_IMPLEMENTED": 501, "TEMPORARILY_UNAVAILABLE": 503}
-_KINDS: tuple[tuple[type[PerenneError], str], ...] = (
-    (NotFound, "RESOURCE_DOES_NOT_EXIST"),
-    (Conflict, "RESOURCE_CONFLICT"),
-    (Denied, "PERMISSION_DENIED"),
-    (Unavailable, "TEMPORARILY_UNAVAILABLE"),
-    (Invalid, "INVALID_PARAMETER_VALUE"),
-)
+STATUS: Mapping[str, int] = {
+    **dict.fromkeys((INVALID, "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS"), 400),
+    **dict.fromkeys(("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"), 401),
+    "PERMISSION_DENIED": 403,
+    **dict.fromkeys(("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"), 404),
+    "METHOD_NOT_ALLOWED": 405,
+    **dict.fromkeys(("RESOURCE_CONFLICT", "ALREADY_EXISTS", "ABORTED", "INVALID_STATE"), 409),
+    **dict.fromkeys(("RESOURCE_EXHAUSTED", "REQUEST_LIMIT_EXCEEDED"), 429),
+    "CANCELLED": 499,
+    "NOT_IMPLEMENTED": 501,
+    "TEMPORARILY_UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+"""What a code is answered with; 500 for any other. A wrong state is for the client to mend: it would repeat a 500 for minutes."""
+
+_CODES: Mapping[int, str] = {
+    400: INVALID,
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "RESOURCE_DOES_NOT_EXIST",
+    405: "METHOD_NOT_ALLOWED",
+    409: "RESOURCE_CONFLICT",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    501: "NOT_IMPLEMENTED",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
 _CLASSES = {"RESOURCE_DOES_NOT_EXIST": "RESOURCE_NOT_FOUND", "INTERNAL_ERROR": "CLIENT_INTERNAL_ERROR"}
+_LOG_IN: Headers = ((b"www-authenticate", b'Basic realm="mlflow"'),)
 
 
 class MlflowError(PerenneError):
@@ -35,31 +55,43 @@ class MlflowError(PerenneError):
         super().__init__(message, code=code)
 
 
+Words: TypeAlias = Mapping[str, Callable[[Any], MlflowError]]
+"""By the dotted code of a domain's error: what MLflow says of it. A group of endpoints has its own as `WORDS`."""
+
+
+def wrong(message: str) -> MlflowError:
+    """Return the error of a parameter that will not do."""
+    return MlflowError(INVALID, message)
+
+
 def missing(name: str) -> MlflowError:
     """Return the error of a field that must be there."""
-    return MlflowError("INVALID_PARAMETER_VALUE", f"Missing value for required parameter '{name}'.{TAIL}")
+    return wrong(f"Missing value for required parameter '{name}'.{TAIL}")
 
 
-def decode(body: bytes, query: bytes, kind: Any) -> Any:
-    """Read a request into its Struct: the body if there is one, otherwise the query.
+def mistyped(name: str, value: object) -> MlflowError:
+    """Return the error of a field of the wrong type, or out of range."""
+    kind = type(value).__name__
+    return wrong(f"Invalid value {shown(value)} for parameter '{name}' supplied:  Hint: Value was of type '{kind}'.{TAIL}")
 
-    Raises
-    ------
-    MlflowError
-        400 that names the field.
+
+def unfit(name: str, value: object, reason: str = "") -> MlflowError:
+    """Return the error of a field whose value will not do.
+
+    >>> unfit("run_id", "a b").message
+    'Invalid value "a b" for parameter \\'run_id\\' supplied.'
     """
-    try:
-        if body:
-            return msgspec.json.decode(body, type=kind, strict=False)
-        return msgspec.convert(_from_query(query, kind), kind, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MlflowError("INVALID_PARAMETER_VALUE", str(error)) from None
+    return wrong(f"Invalid value {shown(value)} for parameter '{name}' supplied" + (f": {reason}" if reason else "."))
 
 
-def _from_query(query: bytes, kind: Any) -> dict[str, Any]:
-    lists = {field.name for field in msgspec.structs.fields(kind) if getattr(field.type, "__origin__", None) in (list, tuple)}
-    found = parse_qs(query.decode(), keep_blank_values=True)
-    return {name: values if name in lists else values[-1] for name, values in found.items()}
+def shown(value: object) -> str:
+    """Return a value as the messages repeat it: JSON with sorted keys and no spaces.
+
+    >>> shown({"b": 1.5, "a": None})
+    '{"a":null,"b":1.5}'
+    """
+    text = repr(value) if isinstance(value, float) else msgspec.json.encode(value, order="sorted").decode()
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 def encode(answer: Any) -> bytes:
@@ -67,18 +99,25 @@ def encode(answer: Any) -> bytes:
     return b"{}" if answer is None else msgspec.json.encode(answer)
 
 
-def error_reply(error: PerenneError) -> Reply:
-    """Give an error MLflow's form."""
-    code = error.code if isinstance(error, MlflowError) else _code_of(error)
-    status = _STATUS.get(code, 500)
+def error_reply(error: PerenneError, words: Words | None = None) -> Reply:
+    """Give an error MLflow's form.
+
+    Parameters
+    ----------
+    words : mapping
+        What MLflow says of errors of the domains, where clients match that.
+    """
+    if words is not None and (say := words.get(error.code)) is not None:
+        error = say(error)
+    if isinstance(error, MlflowError):
+        code, status = error.code, STATUS.get(error.code, 500)
+    else:
+        status = error.status
+        code = _CODES.get(status, "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR")
     body = {
         "error_code": code,
-        "message": error.message,
+        "message": error.message if not error.hint else f"{error.message} ({error.hint})",
         "sqlstate": "KAM00" if status < 500 else "XXM00",
         "error_class": _CLASSES.get(code, code),
     }
-    return Reply(status, msgspec.json.encode(body), JSON, error_headers(error))
-
-
-def _code_of(error: PerenneError) -> str:
-    return next((code for kind, code in _KINDS if isinstance(error, kind)), "INTERNAL_ERROR")
+    return Reply(status, msgspec.json.encode(body), JSON, _LOG_IN if status == 401 else error_headers(error))

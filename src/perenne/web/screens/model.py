@@ -15,7 +15,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, allowed
 from perenne.core.errors import NotFound
 from perenne.projects import ProjectRecord
-from perenne.registry import Card, Decision, Dossier, write_card
+from perenne.registry import Card, Decision, Dossier
 from perenne.registry.views import Check, checks_of, versions_of
 from perenne.serving import Deployment
 from perenne.storage.database import Transaction
@@ -117,7 +117,7 @@ def model_view(tx: Transaction, actor: Principal, model: str, number: int | None
         decisions=chosen.decisions,
         approve_by=version.policy.approve_by,
         origin=_origin(tx, chosen),
-        card=write_card(tx, version.id, told),
+        card=registry.card.write_card(tx, version.id, told),
         told=told,
         may=May(allowed(actor, Action.APPROVE_BUSINESS), allowed(actor, Action.DEPLOY)),
     )

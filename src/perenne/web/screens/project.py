@@ -209,7 +209,7 @@ def project_view(tx: Transaction, actor: Principal, name: str) -> ProjectView:
 
 def _judged(tx: Transaction, name: str) -> Dossier | None:
     """Return the champion, or the newest version if there is none, with its evidence."""
-    champion = registry.aliased(tx, name, "champion")
+    champion = registry.placing.aliased(tx, name, "champion")
     if champion is not None:
         return registry.dossier(tx, champion.id)
     return registry.summary.newest(tx, [name]).get(name)

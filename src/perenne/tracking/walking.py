@@ -1,0 +1,246 @@
+"""Finding runs fast among very many: which index is gone through is decided by looking, not left to a guess.
+
+A clause that few runs fit is asked first: up to `FEW` of them are fetched by its index, and only these are looked at. Otherwise
+runs are gone through in the order that is asked for, along an index, until a page is full: by their start, by a metric, by a
+parameter or a tag. Runs without a value come after those with one, so they are gone through after them. Only what no index
+sorts (`end_time`, several joined keys of which the first has no index) is sorted as a whole.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from perenne.core.filters import Ordering, Tree
+from perenne.core.tokens import Place, Value, read_token
+from perenne.storage.bounds import bounded
+from perenne.storage.database import Transaction
+from perenne.storage.families import Attached, Keys
+from perenne.storage.matching import unindexed
+from perenne.storage.ordering import Column, Orders, after, columns_of
+from perenne.storage.searching import Found, page
+from perenne.tracking.searchable import RUNS
+from perenne.tracking.tables import SHORT, run
+
+FEW = 1000
+_ALONE = 1
+"""So many experiments at most have an index to themselves that is sorted by start."""
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Among which runs is searched; None for all.
+
+    Attributes
+    ----------
+    deleted : bool or None
+        Those that were deleted, or those that were not.
+    experiments, projects : tuple or None
+        Those of these.
+    """
+
+    deleted: bool | None = False
+    experiments: tuple[int, ...] | None = None
+    projects: tuple[str, ...] | None = None
+
+    def conditions(self, *, indexed: bool = True) -> list[Any]:
+        """Return what must be true of a run; if not `indexed`, no index is looked up for it."""
+        kept = (lambda column: column) if indexed else unindexed
+        where: list[Any] = []
+        if self.experiments is not None:
+            where.append(_among(kept(run.c.experiment), self.experiments))
+        if self.projects is not None:
+            where.append(_among(kept(run.c.project), self.projects))
+        if self.deleted is not None:
+            where.append(run.c.deleted.is_not(None) if self.deleted else run.c.deleted.is_(None))
+        return where
+
+    @property
+    def alone(self) -> bool:
+        """Whether one index has just these, by their start."""
+        return len(self.experiments or ()) == _ALONE or (self.experiments is None and len(self.projects or ()) == _ALONE)
+
+    @property
+    def limited(self) -> bool:
+        """Whether there may be others."""
+        return self.experiments is not None or self.projects is not None
+
+
+class Question(msgspec.Struct, frozen=True):
+    """A search, read: what is asked, of which runs, and how it is sorted."""
+
+    scope: Scope
+    tree: Tree | None
+    orders: tuple[Ordering, ...]
+    keys: Keys
+    extra: tuple[Any, ...] = ()
+    """Conditions beside the filter."""
+
+
+def find_runs(
+    tx: Transaction, scope: Scope, tree: Tree | None, orders: Sequence[Ordering], *, limit: int, token: str = "",
+    offset: int = 0, extra: Sequence[Any] = (),
+) -> Found:  # fmt: skip
+    """Find the numbers of the runs of a page; see `perenne.tracking.search.search_runs`.
+
+    Parameters
+    ----------
+    offset : int
+        How many are passed over, if there is no token.
+    """
+    with bounded(tx):
+        asked = Question(scope, tree, tuple(orders), RUNS.keys(tx, tree, orders), tuple(extra))
+        sorting = Orders(RUNS, orders, asked.keys)
+        query = sorting.digest()
+        place = read_token(token, query) if token else Place(offset=offset)
+        RUNS.conjuncts(tree, asked.keys)  # what is wrong with the filter or the token is said even if nothing could fit
+        if place.after is not None:
+            after(sorting.columns, place.after)
+        if scope.experiments == ():
+            return Found(())
+        few = _few(tx, asked)
+        if few is not None:
+            rows = _sorted(tx, asked, sorting, place, limit + 1, few)
+        else:
+            rows = _walked(tx, asked, sorting, place, limit + 1)
+        return page(rows, limit, query)
+
+
+def count_runs(tx: Transaction, scope: Scope, tree: Tree | None, *, most: int, extra: Sequence[Any] = ()) -> int:
+    """Count the runs that fit, up to `most` and one more."""
+    with bounded(tx):
+        asked = Question(scope, tree, (), RUNS.keys(tx, tree), tuple(extra))
+        if scope.experiments == ():
+            return 0
+        few = _few(tx, asked)
+        where = [*scope.conditions(indexed=few is None), *asked.extra, *RUNS.conjuncts(tree, asked.keys)]
+        if few is not None:
+            where.append(_listed(few))
+        some = sa.select(sa.literal_column("1")).select_from(run).where(*where).limit(most + 1).subquery()
+        return int(tx.scalar(sa.select(sa.func.count()).select_from(some)) or 0)
+
+
+def _few(tx: Transaction, asked: Question) -> list[int] | None:
+    """Return the runs to look at, if there is a clause that few runs fit."""
+    sources = RUNS.sources(asked.tree, asked.keys)
+    if asked.scope.limited and (asked.orders or not asked.scope.alone):
+        scope = Scope(None, asked.scope.experiments, asked.scope.projects)
+        sources.append(sa.select(run.c.number).where(*scope.conditions()))
+    if not sources:
+        return None
+    probes = []
+    for place, source in enumerate(sources):
+        some = source.limit(FEW + 1).subquery()
+        probes.append(sa.select(sa.literal_column(str(place)).label("place"), next(iter(some.c)).label("number")))
+    found: list[set[int]] = [set() for _ in sources]
+    for place, number in tx.execute(sa.union_all(*probes) if len(probes) > 1 else probes[0]):
+        found[place].add(number)
+    small = [numbers for numbers in found if len(numbers) <= FEW]
+    return sorted(set.intersection(*small)) if small else None
+
+
+def _sorted(
+    tx: Transaction, asked: Question, sorting: Orders, place: Place, limit: int, few: Sequence[int] | None
+) -> Sequence[Any]:
+    """Read rows of the runs that fit by sorting them all."""
+    if few is not None and not few:
+        return ()
+    source: Any = run
+    for joined, condition in sorting.joins:
+        source = source.outerjoin(joined, condition)
+    by_start = bool(sorting.sorts) and sorting.sorts[0][0].value is run.c.started
+    indexed = few is None and (asked.scope.alone or not by_start)
+    where = [*asked.scope.conditions(indexed=indexed), *asked.extra, *RUNS.conjuncts(asked.tree, asked.keys)]
+    if few is not None:
+        where.append(_listed(few))
+    return _rows(tx, source, where, sorting.columns, place, limit)
+
+
+def _walked(tx: Transaction, asked: Question, sorting: Orders, place: Place, limit: int) -> Sequence[Any]:
+    """Read rows along an index, if one is sorted as asked."""
+    if not asked.orders:
+        conditions = asked.scope.conditions(indexed=asked.scope.alone)
+        where = [*conditions, *asked.extra, *RUNS.conjuncts(asked.tree, asked.keys)]
+        return _rows(tx, run, where, sorting.columns, place, limit)
+    family = RUNS.families.get(RUNS.entity(asked.orders[0]))
+    walkable = isinstance(family, Attached) and not place.offset and len(sorting.sorts) == len(asked.orders)
+    if not walkable or not isinstance(family, Attached) or _has_long(tx, family, asked):
+        return _sorted(tx, asked, sorting, place, limit, None)
+    rows: list[Any] = []
+    for absent, phase in _phases(family, asked, sorting, place.after):
+        if len(rows) < limit:
+            rows += [(row[0], absent, *row[1:]) for row in phase(tx, limit - len(rows))]
+    return rows
+
+
+def _has_long(tx: Transaction, family: Attached, asked: Question) -> bool:
+    """Tell whether there are values of the key that its index does not hold."""
+    if not family.short:
+        return False
+    length = sa.func.length(family.value) > sa.literal_column(str(SHORT))
+    query = sa.select(family.owner).where(family.named(asked.orders[0].name, asked.keys), length).limit(1)
+    return tx.execute(query).first() is not None
+
+
+def _phases(family: Attached, asked: Question, sorting: Orders, beyond: tuple[Value, ...] | None) -> Iterator[tuple[int, Any]]:
+    """Go through the runs that have a number, then those whose value is none, then those without: each a function that reads."""
+    rest = columns_of(sorting.sorts[1:], RUNS.ties)
+    joins = [sort.join for sort, _ in sorting.sorts[1:] if sort.join is not None]
+    first = int(beyond[0] or 0) if beyond else 0
+    for absent in (0, 1, 2):
+        if absent < first or (absent == 1 and family.nan is None):
+            continue
+        follow = beyond if beyond and absent == first else None
+        yield absent, _phase(family, asked, absent, sorting, rest, joins, follow)
+
+
+def _phase(
+    family: Attached, asked: Question, absent: int, sorting: Orders, rest: Sequence[Column], joins: Sequence[Any],
+    beyond: tuple[Value, ...] | None,
+) -> Any:  # fmt: skip
+    conjuncts = [*asked.extra, *RUNS.conjuncts(asked.tree, asked.keys)]
+    named = family.named(asked.orders[0].name, asked.keys)
+    if absent == 2:
+        has = sa.select(sa.literal_column("1")).where(family.owner == run.c.number, named).exists()
+        where = [*asked.scope.conditions(indexed=asked.scope.alone), *conjuncts, sa.not_(has)]
+        source: Any = run
+        columns = list(rest)
+    else:
+        rows = family.owner.table.alias()
+        where = [rows.c.key == named.right, *asked.scope.conditions(indexed=False), *conjuncts]
+        if family.nan is not None:
+            where.append(rows.c.nan == (sa.true() if absent else sa.false()))
+        if family.short:
+            where.append(sa.func.length(rows.c.value) <= sa.literal_column(str(SHORT)))
+        source = rows.join(run, run.c.number == rows.c.run)
+        value = Column(rows.c.value, sorting.sorts[0][1])
+        columns = [*([] if absent else [value]), *rest]
+    for joined, condition in joins:
+        source = source.outerjoin(joined, condition)
+    values = () if beyond is None else beyond[1:] if absent == 0 else beyond[2:]
+
+    def read(tx: Transaction, limit: int) -> list[Any]:
+        place = Place(after=tuple(values)) if beyond is not None else Place()
+        found = _rows(tx, source, where, columns, place, limit)
+        return list(found) if absent == 0 else [(row[0], None, *row[1:]) for row in found]
+
+    return read
+
+
+def _rows(
+    tx: Transaction, source: Any, where: Sequence[Any], columns: Sequence[Column], place: Place, limit: int
+) -> Sequence[Any]:
+    shown = [column.value.label(f"s{number}") for number, column in enumerate(columns)]
+    rows = sa.select(run.c.number, *shown).select_from(source).where(*where)
+    if place.after is not None:
+        rows = rows.where(after(columns, place.after))
+    rows = rows.order_by(*(column.order for column in columns)).limit(limit)
+    return tx.execute(rows.offset(place.offset) if place.offset else rows).all()
+
+
+def _among(column: Any, values: Sequence[Any]) -> Any:
+    return column == values[0] if len(values) == 1 else column.in_(values)
+
+
+def _listed(numbers: Sequence[int]) -> Any:
+    return run.c.number.in_(numbers)
