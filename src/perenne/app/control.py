@@ -77,16 +77,18 @@ def control_routes() -> list[Route]:
     from perenne.monitoring.http import routes as monitoring_routes
     from perenne.registry.http import routes as registry_routes
     from perenne.serving.http import routes as serving_routes
+    from perenne.tracking.http import routes as tracking_routes
     from perenne.web import http as web
 
     own = [Route("/version", _version), *health.routes, *metrics.routes, *openapi.routes]
     comments = comment_routes(
         {
-            "run": lambda tx, identity: tracking.get_run(tx, identity).project,
+            "run": lambda tx, identity: tracking.service.get_run(tx, identity).project,
             "version": lambda tx, identity: registry.get_version(tx, identity).project,
         }
     )
     rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes, *comments]
+    rest += tracking_routes
     listening = guarded(web.live, BODY_LIMIT, Room(LISTENERS))
     return [*guarded([*own, *rest, *web.screens(), *web.pages], BODY_LIMIT, Room(AT_ONCE)), *listening]
 

@@ -15,7 +15,7 @@ export function About({ data }) {
   const { run } = data;
   return html`<${Card} title="Run"><${Facts} rows=${[
     ["Experiment", html`<a href=${`/runs?experiment=${run.experiment}`}>${run.experiment_name}</a>`],
-    ["Project", data.project_page ? html`<a href=${`/project/${encodeURIComponent(run.project)}`}>${run.project}</a>` : run.project === run.experiment_name ? null : run.project],
+    ["Project", run.kind === "round" ? html`<a href=${`/project/${encodeURIComponent(run.project)}`}>${run.project}</a>` : run.project === run.experiment_name ? null : run.project],
     ["User", run.user],
     ["Started", html`<${Time} at=${run.started} />`],
     ["Took", run.ended ? duration(run.ended - run.started) : "not over yet"],
@@ -38,7 +38,7 @@ export function Provenance({ data }) {
   const code = commit ? html`<span class="mono">${commit.slice(0, 12)}</span>${said.branch ? ` on ${said.branch}` : ""}` : sources ? `no Git repository; ${sources} source files kept` : null;
   return html`<${Card} title="What it depended on"><${Facts} rows=${[
     ...data.data.map((item) => ["Data", html`<a href=${`/data/snapshot/${item.id}`}>${item.dataset}</a>, ${count(item.rows)} rows${item.end ? `, up to ${day(item.end)}` : ""}`]),
-    ...data.inputs.map((item) => ["Data", html`${item.name} <span class="mono small" title=${item.digest}>${item.digest.slice(0, 12)}</span>${item.context ? ` for ${item.context}` : ""} <span class="faint small">${item.source_type}</span>`]),
+    ...data.inputs.map((item) => ["Data", html`${item.name} <span class="mono small" title=${item.digest}>${item.digest.slice(0, 12)}</span>${item.tags["mlflow.data.context"] ? ` for ${item.tags["mlflow.data.context"]}` : ""} <span class="faint small">${item.source_type}</span>`]),
     ...data.models.filter((item) => item.role === "input").map((item) => ["Model", html`<span title=${item.id}>${item.name || item.id}</span>`]),
     ["Code", code ?? "not recorded"],
     ["Changes", said.commit ? (changed.length ? changed.join("; ") : "none: as committed") : null],
@@ -94,5 +94,5 @@ export const Children = ({ data }) => (data.children.length ? html`<${Card} flus
 
 export const Models = ({ data }) => {
   const made = data.models.filter((item) => item.role === "output");
-  return made.length ? html`<${Card} flush title="Logged models" note=${String(made.length)}><ul class="run-lines">${made.map((model) => html`<li><span class="mono" title=${model.id}>${model.name || model.id}</span>${model.type ? html`<span class="faint">${model.type}</span>` : null}<span class="grow"></span>${model.versions.map((id) => html`<a href=${versionHref(id)}>${id}</a>`)}<span class="faint">${model.status}</span>${model.step === null ? null : html`<span class="faint">step ${model.step}</span>`}</li>`)}</ul><//>` : null;
+  return made.length ? html`<${Card} flush title="Logged models" note=${String(made.length)}><ul class="run-lines">${made.map((model) => html`<li><span class="mono" title=${model.id}>${model.name || model.id}</span>${model.type ? html`<span class="faint">${model.type}</span>` : null}<span class="grow"></span><span class="faint">${model.status}</span>${model.step === null ? null : html`<span class="faint">step ${model.step}</span>`}</li>`)}</ul><//>` : null;
 };

@@ -19,6 +19,7 @@ const LONGEST = 170;
 const LETTER = 7;
 const MARGIN = 30;
 const LISTED = 60;
+const DIGITS = 9;
 
 export const KINDS = [["metrics", "Metrics"], ["params", "Parameters"], ["tags", "Tags"], ["attributes", "About the run"]];
 
@@ -65,11 +66,12 @@ function gridColumn(id, at, rows) {
   }
   const num = kind === "metrics" || figures(rows.map((row) => row.values[at]));
   const width = Math.max(SHORTEST, Math.min(LONGEST, key.length * LETTER + MARGIN));
-  const cell = (row) => (num ? written(numeric(row.values[at])) : html`<span title=${row.values[at] ?? ""}>${row.values[at] ?? "–"}</span>`);
+  const cell = (row) => (kind === "metrics" ? written(row.values[at]) : html`<span title=${row.values[at] ?? ""}>${brief(row.values[at])}</span>`);
   return { key: id, title: key, hint: `${kind}.${key}`, width, num, movable: true, sort: spelled(id), cell };
 }
 
-const numeric = (value) => (value === null || value === undefined || value === "" ? null : Number(value));
+/** A parameter as it was logged; a number with many digits is shortened. */
+const brief = (text) => (text === null || text === undefined ? "–" : text.length > DIGITS && figures([text]) ? written(Number(text)) : text);
 
 /** Move one of some names to where another stands. */
 export function moved(ids, from, to) {

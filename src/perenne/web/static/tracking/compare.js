@@ -8,7 +8,7 @@ import { Diff } from "./diff.js";
 import { DifferTable } from "./differ.js";
 import { ParallelTab, ScatterTab } from "./against.js";
 import { metricsOf } from "./side.js";
-import { coloursOf, dashed, idsOf, nameOf } from "./words.js";
+import { coloursOf, dashed, idsOf, nameOf, short } from "./words.js";
 
 const TABS = [["curves", "Curves"], ["parallel", "Parameters against outcome"], ["scatter", "Two figures"], ["differs", "What differs"], ["diff", "Two line by line"]];
 const SYNC = "compare";
@@ -63,7 +63,8 @@ function Pair({ data, query }) {
   const left = known.includes(first) ? first : known[0];
   const right = known.includes(second) && second !== left ? second : known.find((id) => id !== left);
   if (!right) return html`<${Card}><${Empty} title="There is only one run" hint="Choose another beside it." /><//>`;
-  const options = data.runs.map((run) => [run.id, nameOf(run)]);
+  const twice = (run) => data.runs.some((other) => other !== run && nameOf(other) === nameOf(run));
+  const options = data.runs.map((run) => [run.id, twice(run) ? `${nameOf(run)}, ${short(run.id)}` : nameOf(run)]);
   const choose = (pair) => setQuery({ pair: pair.join(",") });
   return html`<div class="row"><select class="field" aria-label="From" value=${left} onChange=${(event) => choose([event.target.value, event.target.value === right ? left : right])}>${options.map(([id, name]) => html`<option value=${id} selected=${id === left}>${name}</option>`)}</select>
     <span class="dim">to</span>

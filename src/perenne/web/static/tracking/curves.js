@@ -47,10 +47,10 @@ function Smoothing({ value }) {
 /** Curves of one metric. `runs`: `[{id, label, color, dash}]`; charts with the same `sync` are pointed at together. */
 export function MetricCurves({ runs, metric, look, sync, height = 200 }) {
   const ids = runs.map((run) => run.id).join(",");
-  const view = useView(`/api/view/runs/curves?${new URLSearchParams({ ids, key: metric, points: POINTS })}`);
-  const data = view.data?.key === metric ? view.data : null;
+  const view = useView(`/api/view/runs/curves?${new URLSearchParams({ ids, key: metric, by: look.kind === "step" ? "step" : "time", points: POINTS })}`);
+  const data = view.data?.key === metric && (view.data.by === "step") === (look.kind === "step") ? view.data : null;
   const colours = runs.map((run) => `${run.color}${run.dash}${run.label}`).join();
-  const series = useMemo(() => (data ? runs.map((run) => seriesOf(run, data.curves.find((curve) => curve.run === run.id), look)).filter((item) => item) : []), [data, colours, look.kind, ids]);
+  const series = useMemo(() => (data ? runs.map((run) => seriesOf(run, data.curves[run.id], look)).filter((item) => item) : []), [data, colours, look.kind, ids]);
   if (view.error && !data) return html`<${Empty} title=${view.error.message} hint=${view.error.hint} />`;
   if (!data) return html`<div class="bones" style=${{ height: `${height}px` }}><span class="bone"></span></div>`;
   return html`<${Curves} series=${series} kind=${look.kind} smooth=${look.smooth} logX=${look.logX && look.kind !== "time"} logY=${look.logY} sync=${sync} height=${height} label=${metric} />`;
@@ -58,10 +58,9 @@ export function MetricCurves({ runs, metric, look, sync, height = 200 }) {
 
 function seriesOf(run, curve, look) {
   if (!curve) return null;
-  const start = curve.time.length ? curve.time.reduce((a, b) => Math.min(a, b)) : 0;
-  const place = { step: (i) => curve.step[i], time: (i) => curve.time[i] / 1000, relative: (i) => (curve.time[i] - start) / 1000 }[look.kind];
-  const order = curve.value.map((_, i) => i).sort((a, b) => place(a) - place(b));
-  return { id: run.id, label: run.label, color: run.color, dash: run.dash, x: order.map(place), y: order.map((i) => curve.value[i]) };
+  const place = { step: (at) => at, time: (at) => at / 1000, relative: (at) => (at - curve.start) / 1000 }[look.kind];
+  const band = curve.exact ? {} : { low: curve.least, high: curve.greatest };
+  return { id: run.id, label: run.label, color: run.color, dash: run.dash, x: curve.at.map(place), y: curve.last, points: curve.count, ...band };
 }
 
 /** A card of curves, drawn once it comes near to what is in sight. */

@@ -9,6 +9,7 @@ const STATES = ["RUNNING", "FINISHED", "FAILED", "SCHEDULED", "KILLED"];
 const FIGURES = [">", ">=", "<", "<=", "=", "!=", "BETWEEN"];
 const TEXTS = ["=", "!=", "LIKE", "ILIKE", "IN", "NOT IN"];
 const TOKEN = /'(?:[^']|'')*'?|[<>=!]+|[(),]|(?:[^\s<>=!(),'"`]|`[^`]*`?|"[^"]*"?)+/g;
+const ENTITY = /^\s*\(?\s*(not\s+)?(metrics?|params?|parameters?|tags?|attributes?|attr|datasets?)\./i;
 const JOINING = new Set(["AND", "OR", "NOT", "(", ","]);
 const COMPARING = new Set([...FIGURES, ...TEXTS, "IS"]);
 
@@ -28,6 +29,14 @@ export function suggest(text, keys) {
   return { from, options: fitting.sort((a, b) => rank(a[0]) - rank(b[0])).slice(0, OFFERED) };
 }
 
+/** Whether a text may be asked for as it is: words, or a comparison with its value; somebody may still be writing otherwise. */
+export function complete(text) {
+  const tokens = [...text.matchAll(TOKEN)].map((token) => token[0]);
+  if (!tokens.some((token) => compared(token))) return !ENTITY.test(text);
+  const [before, last] = [tokens.at(-2), tokens.at(-1)];
+  return last === ")" || /^null$/i.test(last) || (compared(before) && !compared(last) && last !== "(" && !/^'[^']*$/.test(last)) || (/^and$/i.test(before) && /^between$/i.test(tokens.at(-4) ?? ""));
+}
+
 const compared = (token) => token !== undefined && COMPARING.has(token.toUpperCase());
 
 const names = (keys) => [
@@ -45,7 +54,7 @@ const operators = (name) => {
 
 const values = (name) => (/^(attributes?\.)?status$/i.test(name ?? "") ? STATES.map((state) => [`'${state}'`, ""]) : []);
 
-/** The field; `onChange(text)` comes with Enter, or a moment after the last key. `error` is what the server said of `value`. */
+/** The field; `onChange(text)` comes with Enter, or a moment after the last key if that may be a whole filter. `error` is what the server said of `value`. */
 export function FilterField({ value = "", error, keys, onChange, placeholder, label = "Find runs" }) {
   const [text, setText] = useState(value);
   const [offer, setOffer] = useState(null);
@@ -71,7 +80,7 @@ export function FilterField({ value = "", error, keys, onChange, placeholder, la
     setText(said);
     ask(said);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => send(said), WAIT);
+    if (complete(said)) timer.current = setTimeout(() => send(said), WAIT);
   };
   const take = (option) => {
     const said = `${text.slice(0, offer.from)}${option} ${text.slice(offer.end).trimStart()}`;

@@ -17,6 +17,7 @@ import { nameOf, RunStateOf, short, written } from "./words.js";
 
 const SYSTEM = "system/";
 const SHOWN = 24;
+const FEW = 4;
 
 export default function RunScreen({ params, query }) {
   const view = useView(`/api/view/runs/${encodeURIComponent(params.run)}`);
@@ -67,7 +68,8 @@ function Overview({ data, own, query, reload }) {
       <div class="side">
         ${report ? html`<${Trials} report=${report} run=${run} query=${query} />` : round ? html`<${Card} title="What was tried"><${Empty} title=${run.state === "running" ? "Still at work" : "No trials"} note=${run.state === "running" ? "What it tries is told when the round ends." : told.reason} /><//>` : null}
         ${report ? html`<${Card} flush title="Final metrics" note=${`${count(report.evaluation.rows)} rows that were never learned from, in the form that is served`}><${Figures} report=${report} /><//>` : null}
-        ${!report && own.length ? html`<${Metrics} run=${run} names=${own} points=${data.points} />` : null}
+        ${!report && own.length ? html`<${Metrics} run=${run} names=${own} steps=${data.steps} />` : null}
+        ${!report ? html`<${FirstCurves} run=${run} names=${own.filter((name) => data.steps[name] > 0)} query=${query} />` : null}
         <${Parameters} params=${run.params} />
         ${report ? html`<${Compared} report=${report} name=${name} />` : null}
         ${report ? html`<${Slices} report=${report} />` : null}
@@ -88,7 +90,10 @@ const METRICS = [
   { key: "step", title: "at step", num: true, cell: (row) => number(row.step) },
 ];
 
-const Metrics = ({ run, names, points }) => html`<${Card} flush title="Metrics" note=${`${names.length}, with their last values`}><${Table} dense=${true} label="Metrics" columns=${METRICS} rows=${names.map((name) => ({ name, value: run.metrics[name], step: points[name] ?? null }))} /><//>`;
+const Metrics = ({ run, names, steps }) => html`<${Card} flush title="Metrics" note=${`${names.length}, with their last values`}><${Table} dense=${true} label="Metrics" columns=${METRICS} rows=${names.map((name) => ({ name, value: run.metrics[name], step: steps[name] ?? null }))} /><//>`;
+
+/** The curves of a few metrics; all of them have a tab of their own. */
+const FirstCurves = ({ run, names, query }) => (names.length ? html`<div class="curve-cards curve-few">${names.slice(0, FEW).map((name) => html`<${CurveCard} key=${name} runs=${[{ id: run.id, label: nameOf(run), color: "var(--c1)", dash: false }]} metric=${name} look=${lookOf(query)} sync="run" height=${150} />`)}</div>` : null);
 
 const Parameters = ({ params }) => (Object.keys(params).length ? html`<${Card} flush title="Parameters" note=${String(Object.keys(params).length)}>
   <${Table} dense=${true} label="Parameters" columns=${PARAMETERS} rows=${Object.entries(params).map(([name, value]) => ({ name, value }))} /><//>` : null);

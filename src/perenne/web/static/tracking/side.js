@@ -3,12 +3,12 @@ import { html, useMemo } from "../core/dom.js";
 import { Card, Choice, Empty } from "../core/parts.js";
 import { useView } from "../core/screen.js";
 import { Parallel } from "../core/charts/parallel.js";
-import { titleOf } from "./columns.js";
+import { spelled, titleOf } from "./columns.js";
 import { lookOf, LookTools, MetricCurves, RunLegend } from "./curves.js";
 import { differing } from "./differ.js";
 import { dashed, figures, nameOf, written } from "./words.js";
 
-const AXES = 7;
+const AXES = 6;
 const COLUMNS = 5;
 
 export function Side({ ids, colours, pool, shown, query }) {
@@ -17,7 +17,7 @@ export function Side({ ids, colours, pool, shown, query }) {
   const { runs } = view.data;
   const drawn = runs.map((run) => ({ id: run.id, label: nameOf(run), color: colours.get(run.id), dash: dashed(ids.indexOf(run.id)) }));
   const names = metricsOf(runs);
-  const metric = names.includes(query.metric) ? query.metric : names.find((name) => shown.includes(`metrics.${name}`)) ?? names[0];
+  const metric = names.includes(query.metric) ? query.metric : names.find((name) => query.order?.startsWith(spelled(`metrics.${name}`))) ?? names.find((name) => shown.includes(`metrics.${name}`)) ?? names[0];
   return html`
     ${metric ? html`<${Card} title=${metric} tools=${names.length > 1 ? html`<${Choice} name="metric" label="Metric" value=${metric} options=${names.map((name) => [name, name])} />` : null}>
       <${LookTools} query=${query} small=${true} /><${MetricCurves} runs=${drawn} metric=${metric} look=${lookOf(query)} height=${190} /><${RunLegend} runs=${drawn} /><//>` : null}

@@ -9,7 +9,8 @@ import { DATES } from "./dates.js";
 const WRITTEN = { step: (value) => number(value), time: (value) => when(value * 1e6), relative: (value) => duration(value * 1e6) };
 
 /**
- * `series`: `[{id, label, color, x, y, dash}]`, `y` null where it is no number. `kind`: step, time or relative. `smooth`: from 0 to
+ * `series`: `[{id, label, color, x, y, low, high, dash, points}]`, `y` null where it is no number; `low` and `high` are the least and
+ * greatest of the `points` that lie in the same column of the drawing. `kind`: step, time or relative. `smooth`: from 0 to
  * below 1, the weight of what came before; the curve itself then stands faintly behind. Charts with the same `sync` are pointed at
  * together.
  */
@@ -36,8 +37,8 @@ export function Curves({ series, kind = "step", smooth = 0, logX = false, logY =
     <div ref=${box} class="plot-area" style=${{ height: `${height}px` }} role="img" aria-label=${`${label}: ${smoothed.map((item) => `${item.label} ${single ? "" : "last "}${number(last(item.y), 4)}`).join(", ")}`}></div>
     <details class="as-table"><summary>As a table</summary>
       <div class="scroll" tabindex="0" role="region" aria-label=${`${label} as a table`}><table class="table dense">
-        <thead><tr><th scope="col">curve</th><th scope="col" class="num">points drawn</th><th scope="col" class="num">first</th><th scope="col" class="num">least</th><th scope="col" class="num">most</th><th scope="col" class="num">last</th></tr></thead>
-        <tbody>${shown.map((item) => html`<tr><td>${item.label}</td><td class="num">${number(item.x.length)}</td>${[item.y.find(known), least(item.y), most(item.y), last(item.y)].map((value) => html`<td class="num">${number(value, 4)}</td>`)}</tr>`)}</tbody>
+        <thead><tr><th scope="col">curve</th><th scope="col" class="num">points</th><th scope="col" class="num">first</th><th scope="col" class="num">least</th><th scope="col" class="num">most</th><th scope="col" class="num">last</th></tr></thead>
+        <tbody>${shown.map((item) => html`<tr><td>${item.label}</td><td class="num">${number(item.points ?? item.x.length)}</td>${[item.y.find(known), least(item.low ?? item.y), most(item.high ?? item.y), last(item.y)].map((value) => html`<td class="num">${number(value, 4)}</td>`)}</tr>`)}</tbody>
       </table></div></details>
   </figure>`;
 }
@@ -51,7 +52,8 @@ const most = (values) => values.filter(known).reduce((a, b) => Math.max(a, b), -
 function fitted(item, logX, logY) {
   if (!logX && !logY) return item;
   const kept = item.x.map((_, i) => i).filter((i) => (!logX || item.x[i] > 0) && (!logY || item.y[i] === null || item.y[i] > 0));
-  return { ...item, x: kept.map((i) => item.x[i]), y: kept.map((i) => item.y[i]) };
+  const of = (values) => values && kept.map((i) => (logY && values[i] !== null && values[i] <= 0 ? null : values[i]));
+  return { ...item, x: kept.map((i) => item.x[i]), y: of(item.y), low: of(item.low), high: of(item.high) };
 }
 
 /** The exponential moving average, corrected for its beginning (Kingma and Ba 2015, section 3). */
@@ -66,13 +68,17 @@ export function ema(values, weight) {
 }
 
 function draw(element, { raw, series, kind, logX, logY, sync, height }) {
-  const all = [...raw.map((item) => ({ ...item, behind: true })), ...series];
-  const data = uPlot.join(all.map((item) => [item.x, item.y]));
+  const all = [...raw.map((item) => ({ ...item, behind: true })), ...series.map((item) => (raw.length ? { ...item, low: null } : item))];
+  const data = uPlot.join(all.map((item) => (item.low ? [item.x, item.y, item.high, item.low] : [item.x, item.y])));
   const lines = [{}];
+  const bands = [];
   for (const item of all) {
     const colour = item.color.startsWith("var(") ? css(item.color.slice(4, -1)) : item.color;
     const few = item.x.length < 30;
     lines.push({ label: item.behind ? "" : item.label, stroke: item.behind ? `color-mix(in srgb, ${colour} 28%, transparent)` : colour, width: item.behind ? 1 : 1.6, dash: item.dash ? [4, 4] : undefined, spanGaps: true, points: { show: few && !item.behind, size: 5 } });
+    if (!item.low) continue;
+    bands.push({ series: [lines.length, lines.length + 1], fill: `color-mix(in srgb, ${colour} ${item.behind ? 10 : 18}%, transparent)` });
+    for (let edge = 0; edge < 2; edge++) lines.push({ label: "", stroke: "transparent", width: 0, spanGaps: true, points: { show: false } });
   }
   const axis = { stroke: css("--ink-3"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, font: "11px Inter, sans-serif" };
   const written = (_, values) => values.map((value) => (value === null ? "" : kind === "relative" ? duration(value * 1e6) : number(value)));
@@ -86,6 +92,7 @@ function draw(element, { raw, series, kind, logX, logY, sync, height }) {
       scales: { x: { time: kind === "time", distr: logX ? 3 : 1 }, y: { distr: logY ? 3 : 1 } },
       axes: [{ ...axis, size: kind === "time" ? 40 : 28, values: kind === "time" ? DATES : written }, { ...axis, size: 54, values: (_, values) => values.map((value) => (value === null ? "" : number(value))) }],
       series: lines,
+      bands,
       hooks: { setCursor: [(plot) => tell(plot, series, kind)] },
     },
     data,

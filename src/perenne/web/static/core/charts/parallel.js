@@ -31,7 +31,7 @@ export function Parallel({ axes, rows, label, width = 720, onPick }) {
     <div class="scroll" tabindex="0" role="region" aria-label=${label}>
     <svg style=${{ minWidth: `${Math.min(width, 420)}px` }} viewBox=${`0 0 ${width} ${TOP + TALL + 24}`} role="img" aria-label=${`${label}: ${rows.length} lines over ${axes.map((axis) => axis.title).join(", ")}`}>
       ${axes.map((axis, i) => html`<g><line class="axis" x1=${x(i)} x2=${x(i)} y1=${TOP} y2=${TOP + TALL} />
-        <text class="name" x=${x(i)} y="12" text-anchor=${anchor(i, axes)}><title>${axis.title}</title>${short(axis.title, width / axes.length)}</text>
+        <text class="name" x=${x(i)} y="12" text-anchor=${anchor(i, axes)}><title>${axis.title}</title>${short(axis.title, (0.85 * width) / axes.length)}</text>
         ${scales[i].ends.map(([at, text]) => html`<text class="end" x=${x(i)} y=${at === 1 ? TOP - 7 : TOP + TALL * (1 - at) + (at === 0 ? 15 : 3)} text-anchor=${anchor(i, axes)} dx=${at > 0 && at < 1 ? 6 : 0}>${text}</text>`)}</g>`)}
       ${order.map((row) => html`<path key=${row.id} class=${`${row.strong ? "strong" : ""}${here === row.id ? " here" : ""}`} style=${row.color ? { stroke: row.color } : undefined} d=${line(row)}
         onMouseEnter=${() => setHere(row.id)} onMouseLeave=${() => setHere(null)} onClick=${onPick ? () => onPick(row.id) : undefined}><title>${row.label}</title></path>`)}
