@@ -19,7 +19,7 @@ from perenne.core.paging import Page
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 from perenne.tracking import Provenance, RunState, Tag, experiment_views, saved_views, views
-from perenne.tracking.comparing import difference
+from perenne.tracking.beside import difference
 from perenne.tracking.views import RunFilter, group_window, run_window, runs_about
 
 

@@ -118,6 +118,14 @@ def _experiment(verb: str) -> Phrase:
     return phrase
 
 
+def _logged_model(verb: str) -> Phrase:
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        name = after.get("name") or _state(record.before).get("name")
+        return verb, f"model {name or record.entity_id}", ""
+
+    return phrase
+
+
 def _registered(record: AuditRecord, after: State) -> tuple[str, str, str]:
     gate = {"open": "its gate is open", "waiting": "it waits for approval", "closed": "its gate is closed"}
     return "registered", record.entity_id, gate.get(str(after.get("gate")), "")
@@ -210,10 +218,17 @@ _PHRASES: dict[str, Phrase] = {
     "run.scheduled": _ended("scheduled"),
     "run.delete": _ended("deleted"),
     "run.restore": _ended("brought back"),
+    "logged_model.create": _logged_model("logged"),
+    "logged_model.delete": _logged_model("deleted"),
+    "run.remove": _ended("removed for good"),
+    "run.bring": _ended("brought in"),
     "experiment.create": _experiment("made"),
     "experiment.rename": _experiment("renamed"),
     "experiment.delete": _experiment("deleted"),
     "experiment.restore": _experiment("brought back"),
+    "experiment.remove": _experiment("removed for good"),
+    "experiment.bring": _experiment("brought in"),
+    "logged_model.remove": _did("removed for good"),
     "version.register": _registered,
     "version.evidence": _evidence,
     "version.approve": _did("approved"),

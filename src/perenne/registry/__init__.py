@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.registry import approvals, card, models, placing, policies, registrations, reviews, summary
     from perenne.registry.card import Card
-    from perenne.registry.events import VersionDecided, VersionRegistered
+    from perenne.registry.events import RegistryChanged, VersionDecided, VersionRegistered
     from perenne.registry.model import (
         Decision,
         Dossier,
@@ -40,6 +40,7 @@ _ROOMS = {
     "Gate": "model",
     "GatePolicy": "model",
     "GateState": "model",
+    "RegistryChanged": "events",
     "RegisteredModel": "model",
     "Review": "review_store",
     "ReviewPolicy": "model",
@@ -66,6 +67,7 @@ __all__ = [
     "GatePolicy",
     "GateState",
     "RegisteredModel",
+    "RegistryChanged",
     "Review",
     "ReviewPolicy",
     "ReviewState",

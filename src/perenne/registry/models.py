@@ -10,6 +10,7 @@ from perenne.auth.roles import Action, require, sees
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, NotFound
 from perenne.registry import guard, model_store, naming, review_store, store
+from perenne.registry.finding import find_models
 from perenne.registry.guard import Deed
 from perenne.registry.model import RegisteredModel, Version
 from perenne.registry.telling import tell_of_model
@@ -18,6 +19,7 @@ from perenne.storage.links import Kind
 from perenne.storage.transaction import Transaction
 
 IS_PROMPT = "mlflow.prompt.is_prompt"
+search = find_models
 
 
 class ModelEntry(msgspec.Struct, frozen=True):
@@ -76,6 +78,27 @@ def create(
     audit.record(tx, actor, "model.create", "model", name, after={"project": owner, "prompt": prompt, "tags": dict(tags or {})})
     tell_of_model(tx, model, "created", tags=dict(tags or {}), description=description)
     return model
+
+
+def bring(
+    tx: Transaction,
+    actor: Principal,
+    name: str,
+    *,
+    created: int,
+    updated: int,
+    tags: Mapping[str, str] | None = None,
+    description: str | None = None,
+) -> bool:
+    """Bring in a model from elsewhere with its times, in microseconds; False if there is one of that name. Raises as `create`."""
+    known = model_store.find(tx, name)
+    if known is not None:
+        if known.prompt != is_prompt(tags):
+            raise _taken(known, is_prompt(tags))
+        return False
+    create(tx, actor, name, tags=tags, description=description)
+    model_store.change(tx, name, created=created, updated=updated)
+    return True
 
 
 def _check(tags: Mapping[str, str] | None, description: str | None) -> None:

@@ -17,6 +17,8 @@ from perenne.storage.transaction import Transaction
 ACTIVE = ("Staging", "Production")
 """The stages that others are archived for."""
 
+check_alias = naming.check_alias
+
 
 def require_deployable(tx: Transaction, identity: str) -> Version:
     """Return a version that may answer people: what may be champion, and is a package.

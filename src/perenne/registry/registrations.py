@@ -12,6 +12,7 @@ from perenne.core.clock import SystemClock
 from perenne.core.errors import NotFound
 from perenne.core.hashing import digest_bytes
 from perenne.registry import files, guard, model_store, models, naming, review_store, service, sources, store
+from perenne.registry.finding import find_versions
 from perenne.registry.guard import Deed
 from perenne.registry.model import GatePolicy, RegisteredModel, Version, VersionForm, VersionState
 from perenne.registry.review_store import ReviewState
@@ -21,6 +22,7 @@ from perenne.storage.links import Kind, add_link
 from perenne.storage.transaction import Transaction
 
 TEXT = "mlflow.prompt.text"
+search = find_versions
 BY_A_ROUND = "package: made by a round of its project"
 """What a version lacks that a client puts among those of a project's rounds."""
 
@@ -31,6 +33,22 @@ class VersionEntry(msgspec.Struct, frozen=True):
     version: Version
     tags: dict[str, str]
     aliases: tuple[str, ...]
+
+
+class BroughtVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A version from elsewhere; times in microseconds. A `deleted` one only keeps its number from being given again."""
+
+    number: int
+    source: str
+    created: int
+    updated: int
+    run: str = ""
+    logged_model: str = ""
+    run_link: str = ""
+    description: str = ""
+    author: str = ""
+    tags: dict[str, str] = {}
+    deleted: bool = False
 
 
 def create(
@@ -67,15 +85,48 @@ def create(
     model = _adopted(tx, actor, model, origin)
     version = Version(
         id="", model=name, number=store.next_number(tx, name), project=model.project, run=origin.run,
-        tree=digest_bytes(given.get(TEXT, "").encode()) if prompt else files.digest_at(tx, origin.storage),
+        tree=digest_bytes(given.get(TEXT, "").encode()) if prompt else files.digest_at(tx, origin.root),
         reference="", snapshot="", state=VersionState.CANDIDATE, policy=_policy(tx, model), fallback=None, created=now,
         created_by=actor.name, form=VersionForm.PROMPT if prompt else VersionForm.LOGGED, source=origin.source,
-        storage=origin.storage, run_link=run_link, description=description, updated=now, author=origin.author,
+        storage=origin.storage, root=origin.root, run_link=run_link, description=description, updated=now, author=origin.author,
         logged_model=origin.logged_model,
     )  # fmt: skip
     version = msgspec.structs.replace(version, id=f"{name}@{version.number}")
     _keep(tx, actor, version, given)
     return version
+
+
+def bring(tx: Transaction, actor: Principal, name: str, said: BroughtVersion) -> bool:
+    """Bring in a version from elsewhere under the number and with the times it had; False if there is one of that number.
+
+    Aliases and stages are not brought: whoever wants them asks for them, and the gate has its say.
+
+    Raises
+    ------
+    NotFound
+        If there is no such model.
+    Invalid
+        If the source is no place that may be named.
+    """
+    model = models.get(tx, actor, name)
+    require(actor, Action.LOG, model.project)
+    if store.has_number(tx, name, said.number):
+        return False
+    prompt = models.is_prompt(said.tags)
+    origin = sources.origin_of(tx, actor, said.source, said.run or None, said.logged_model or None, prompt=prompt)
+    model = _adopted(tx, actor, model, origin)
+    version = Version(
+        id=f"{name}@{said.number}", model=name, number=said.number, project=model.project, run=origin.run,
+        tree=digest_bytes(said.tags.get(TEXT, "").encode()) if prompt else files.digest_at(tx, origin.storage),
+        reference="", snapshot="", state=VersionState.CANDIDATE, policy=_policy(tx, model), fallback=None, created=said.created,
+        created_by=said.author or actor.name, form=VersionForm.PROMPT if prompt else VersionForm.LOGGED, source=origin.source,
+        storage=origin.storage, run_link=said.run_link or None, description=said.description or None, updated=said.updated,
+        author=origin.author, logged_model=origin.logged_model,
+    )  # fmt: skip
+    _keep(tx, actor, version, said.tags)
+    if said.deleted:
+        store.change_version(tx, version.id, deleted=said.updated, waiting=None)
+    return True
 
 
 def _keep(tx: Transaction, actor: Principal, version: Version, tags: Mapping[str, str]) -> None:

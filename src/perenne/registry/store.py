@@ -35,6 +35,7 @@ version = sa.Table(
     sa.Column("form", JsonColumn(VersionForm), nullable=False, server_default=f'"{VersionForm.PACKAGE.value}"'),
     sa.Column("source", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("storage", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("root", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("run_link", sa.Text),
     sa.Column("description", sa.Text),
     sa.Column("stage", sa.Text, nullable=False, server_default=STAGES[0]),
@@ -118,6 +119,11 @@ def find_tree(tx: Transaction, model: str, tree: str) -> Version | None:
 def next_number(tx: Transaction, model: str) -> int:
     """Return the number after the greatest one that was ever in use."""
     return 1 + int(tx.scalar(sa.select(sa.func.max(version.c.number)).where(version.c.model == model)) or 0)
+
+
+def has_number(tx: Transaction, model: str, number: int) -> bool:
+    """Tell whether a number was ever given to a version of a model."""
+    return tx.scalar(sa.select(sa.literal(1)).where(version.c.model == model, version.c.number == number)) is not None
 
 
 def list_versions(tx: Transaction, model: str | None, limit: int, before: Version | None = None) -> list[Version]:

@@ -15,6 +15,8 @@ _STEPS = 50_000
 """So many steps of SQLite's machine are between two looks at the clock: about a millisecond."""
 
 _CANCELED = "57014"
+_ALONG = ("enable_sort", "enable_hashjoin", "enable_mergejoin", "enable_bitmapscan")
+"""What PostgreSQL does instead of going along an index until there are enough rows, if it thinks there are few."""
 
 
 @contextmanager
@@ -31,7 +33,9 @@ def bounded(tx: Transaction, seconds: float = SECONDS) -> Iterator[None]:
         deadline = time.monotonic() + seconds
         tx.driver.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
     else:
-        tx.connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(seconds * 1000)}")
+        # A search is over before other processes have begun to help with it, or the machine code is made.
+        limit = f"SET LOCAL statement_timeout = {int(seconds * 1000)}"
+        tx.connection.exec_driver_sql(f"{limit}; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off")
     try:
         yield
     except sa.exc.DBAPIError as error:
@@ -45,6 +49,17 @@ def bounded(tx: Transaction, seconds: float = SECONDS) -> Iterator[None]:
     finally:
         if on_sqlite:
             tx.driver.set_progress_handler(None, 0)
+
+
+@contextmanager
+def along_an_index(tx: Transaction) -> Iterator[None]:
+    """Have PostgreSQL go through rows in the order asked for, and stop when there are enough, whatever it thinks is better."""
+    if tx.connection.dialect.name == "sqlite":
+        yield
+        return
+    tx.connection.exec_driver_sql("; ".join(f"SET LOCAL {setting} = off" for setting in _ALONG))
+    yield  # after an error the transaction is of no use, and with it goes the setting
+    tx.connection.exec_driver_sql("; ".join(f"SET LOCAL {setting} = on" for setting in _ALONG))
 
 
 def _was_stopped(error: sa.exc.DBAPIError) -> bool:

@@ -26,7 +26,7 @@ from perenne.storage.matching import number_in
 Keys: TypeAlias = Mapping[str, int]
 """The numbers of names, where names are kept as numbers."""
 
-_ONE = sa.literal_column("1")
+_ONE: Any = sa.literal_column("1")
 
 
 class Family:
@@ -95,6 +95,7 @@ class Attached(Family):
         self.number = number_in(value) if number is None and comparable else number
         self.where, self.short, self.newest = tuple(where), short, tuple(newest)
         self.dictionary = isinstance(key.type, sa.Integer)
+        self.kept = [value.is_not(None)] if value.nullable else []
 
     def looked_up(self, name: str) -> str | None:
         """Return the name, if the table has numbers for names."""
@@ -108,7 +109,7 @@ class Attached(Family):
         absent = clause.op is Op.NULL and not clause.negated
         if named is None:
             return sa.true() if absent else sa.false()
-        row = sa.select(_ONE).where(self.owner == self.root, named, *self.where, *compared).exists()
+        row = sa.select(_ONE).where(self.owner == self.root, named, *self.kept, *self.where, *compared).exists()
         return sa.not_(row) if absent else row
 
     def source(self, clause: Clause, keys: Keys, words: Words) -> "sa.Select[Any] | sa.CompoundSelect[Any] | None":
@@ -116,10 +117,10 @@ class Attached(Family):
         named = self.named(clause.name, keys)
         if self.short is None or named is None or clause.op in (Op.NULL, Op.NE) or clause.negated:
             return None
-        found = sa.select(self.owner).where(named, *self.where, self._compare(clause, words))
+        found = sa.select(self.owner).where(named, *self.kept, *self.where, self._compare(clause, words))
         if self.numeric or not self.short or all(is_number(value) for value in clause.values):
             return found
-        length, limit = sa.func.length(self.value), sa.literal_column(str(self.short))
+        length, limit = sa.func.length(self.value), literal(self.short)
         few = found.where(length <= limit)
         if clause.op is Op.EQ and len(str(clause.values[0].value)) <= self.short:
             return few
@@ -145,31 +146,34 @@ class Attached(Family):
         return self.key == keys[name] if name in keys else None
 
     def _compare(self, clause: Clause, words: Words) -> Any:
-        compared = self._compare_number(clause, words) if self.numeric else self._compare_text(clause, words)
-        if clause.negated:
-            compared = sa.not_(compared)
+        if not self.numeric:
+            return self._compare_text(clause, words)
+        for value in clause.values:
+            check_number(value, clause, f"{self.label}.")
+        words.check(clause, NUMERIC)
+        compared = _negated(compare_numbers(self.value, clause, f"{self.label}."), clause)
         if self.nan is None:
             return compared
         unequal = clause.op is Op.NE or clause.negated
         return sa.or_(self.nan == sa.true(), compared) if unequal else sa.and_(self.nan == sa.false(), compared)
-
-    def _compare_number(self, clause: Clause, words: Words) -> Any:
-        for value in clause.values:
-            check_number(value, clause, f"{self.label}.")
-        words.check(clause, NUMERIC)
-        return compare_numbers(self.value, clause, f"{self.label}.")
 
     def _compare_text(self, clause: Clause, words: Words) -> Any:
         numbers = tuple(value for value in clause.values if is_number(value))
         if not numbers or self.number is None or clause.comparator not in NUMERIC:
             texts = [text_of(value, clause, self.label) for value in clause.values]
             words.check(clause, TEXTUAL)
-            return compare_texts(self.value, clause.op, texts)
+            return _negated(compare_texts(self.value, clause.op, texts), clause)
         if clause.op is not Op.IN or len(numbers) == len(clause.values):
-            return sa.and_(self.number.is_not(None), compare_numbers(self.number, clause, f"{self.label}."))
+            compared = compare_numbers(self.number, clause, f"{self.label}.")
+            return sa.and_(self.number.is_not(None), _negated(compared, clause))
         texts = [text_of(value, clause, self.label) for value in clause.values if not is_number(value)]
         among = compare_numbers(self.number, msgspec.structs.replace(clause, values=numbers), f"{self.label}.")
-        return sa.or_(sa.and_(self.number.is_not(None), among), compare_texts(self.value, Op.IN, texts))
+        either = sa.or_(sa.and_(self.number.is_not(None), among), compare_texts(self.value, Op.IN, texts))
+        return _negated(either, clause)
+
+
+def _negated(condition: Any, clause: Clause) -> Any:
+    return sa.not_(condition) if clause.negated else condition
 
 
 class Related(Family):
@@ -214,6 +218,11 @@ class Related(Family):
             found.check(clause)
             words.check(clause, found.operators)
         return found.condition(clause)
+
+
+def literal(number: int) -> Any:
+    """Return a number as part of the statement: an index over some rows is used only if its condition is there word for word."""
+    return sa.literal_column(str(number))
 
 
 def present(value: Any, nan: Any) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from perenne.core.clock import Clock, SystemClock
 from perenne.core.config import Settings, load_settings
+from perenne.storage.blobs import Blobs, open_blobs
 from perenne.storage.database import Database
 from perenne.storage.objects import ObjectStore, open_objects
 
@@ -38,6 +39,11 @@ class Workspace:
     def objects(self) -> ObjectStore:
         """The object store."""
         return open_objects(self.settings.objects)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """The artifacts' bytes, beside the objects."""
+        return open_blobs(self.settings.objects)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -3,14 +3,28 @@
 `service` starts, ends, finds and deletes runs, perenne's own and those of clients, `experiments` are the names under which they
 are compared. `logs` is the hot path: points of metrics, parameters, tags, inputs; `history` reads the points again, whole or
 thinned for a chart, and `sealing` makes compressed chunks of them. `summary` answers for many runs at once, `lost` closes those
-whose process died, `capture` keeps code, environment and hardware.
+whose process died, `artifacts` are their files. `models` are those that clients logged, and `search` finds
+runs, experiments and models by filters.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.tracking import errors, experiments, history, logs, lost, sealing, service, summary
+    from perenne.tracking import (
+        artifacts,
+        bringing,
+        errors,
+        experiments,
+        history,
+        logs,
+        lost,
+        models,
+        sealing,
+        search,
+        service,
+        summary,
+    )
     from perenne.tracking.model import (
         Experiment,
         LoggedRun,
@@ -23,9 +37,23 @@ if TYPE_CHECKING:
         Tag,
         UsedDataset,
     )
-    from perenne.tracking.provenance import capture
 
-_MODULES = ("errors", "experiments", "history", "logs", "lost", "sealing", "service", "summary")
+_MODULES = frozenset(
+    {
+        "artifacts",
+        "bringing",
+        "errors",
+        "experiments",
+        "history",
+        "logs",
+        "lost",
+        "models",
+        "sealing",
+        "search",
+        "service",
+        "summary",
+    }
+)
 _ROOMS = {
     "Experiment": "model",
     "LoggedRun": "model",
@@ -37,7 +65,6 @@ _ROOMS = {
     "RunState": "model",
     "Tag": "model",
     "UsedDataset": "model",
-    "capture": "provenance",
 }
 
 __all__ = [
@@ -51,13 +78,16 @@ __all__ = [
     "RunState",
     "Tag",
     "UsedDataset",
-    "capture",
+    "artifacts",
+    "bringing",
     "errors",
     "experiments",
     "history",
     "logs",
     "lost",
+    "models",
     "sealing",
+    "search",
     "service",
     "summary",
 ]

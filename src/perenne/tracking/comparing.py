@@ -1,215 +1,75 @@
-"""Runs beside each other: all that some of them were given and gave, and two of them line by line."""
+"""Some runs side by side: what they were given, what came out, and what they depend on; pure functions."""
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from perenne.auth.principals import Principal
-from perenne.auth.roles import sees
-from perenne.core.errors import Invalid, NotFound
-from perenne.storage.database import Transaction
-from perenne.storage.objects import ObjectStore
-from perenne.tracking import experiments, store
-from perenne.tracking.model import Provenance, Run
+from perenne.tracking.model import REPRODUCES, RUN_NAME, Provenance, Run
 
-MOST_COMPARED = 16
-MOST_FILES = 50
-MOST_BYTES = 256 * 1024
-_CONTEXT = 3
-_UNKNOWN_ENVIRONMENT = "The packages of one of the two are not recorded."
-_UNKNOWN_CODE = "The code of one of the two is not recorded."
+_OWN_TAGS = frozenset({RUN_NAME, "perenne.fingerprint", REPRODUCES, "mlflow.parentRunId"})
+"""Tags that differ between any two runs, or say nothing of what they did."""
 
 
-class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run with all that was logged to it under a name. Times in microseconds.
+class Line(msgspec.Struct, frozen=True):
+    """One thing of several runs: what kind, its name, and the value of each run, None where it has none."""
 
-    Attributes
-    ----------
-    deleted : bool
-        Whether it was deleted; it can be restored.
-    params, metrics, tags : dict
-        By name: as text, the last value (None for what is no number), and as text.
-    commit, dirty, environment : str, bool, str
-        On which code and packages, as far as that is recorded.
-    """
-
-    id: str
-    name: str
-    experiment: int
-    experiment_name: str
-    project: str
     kind: str
-    state: str
-    user: str
-    started: int
-    ended: int | None
-    outcome: str
-    deleted: bool
-    params: dict[str, str]
-    metrics: dict[str, float | None]
-    tags: dict[str, str]
-    commit: str
-    dirty: bool
-    environment: str
-    inputs: tuple[str, ...]
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """What stands under a name in the one and in the other; None where there is nothing."""
-
     name: str
-    left: str | float | None
-    right: str | float | None
+    values: tuple[str | float | None, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether the runs do not all have the same."""
+        return len(set(self.values)) > 1
 
 
-class FileDifference(msgspec.Struct, frozen=True):
-    """A file that is not the same: ``changed``, ``added`` or ``removed``; a patch, or the reason why there is none."""
+def compared(runs: Sequence[Run], packages: Callable[[str], Mapping[str, str]] = lambda digest: {}) -> list[Line]:
+    """Return everything of some runs, a line for each thing that at least one has.
 
-    path: str
-    state: str
-    patch: str
-    reason: str = ""
-
-
-class RunDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """Two runs line by line.
-
-    Attributes
+    Parameters
     ----------
-    params, metrics, tags, environment : tuple of Difference
-        What differs; `same` counts what does not, `unknown` says what cannot be told.
-    code : tuple of FileDifference
-        The files that differ.
+    packages : callable
+        Gives the versions of packages by name, of the digest of an environment.
     """
-
-    left: str
-    right: str
-    params: tuple[Difference, ...]
-    metrics: tuple[Difference, ...]
-    tags: tuple[Difference, ...]
-    environment: tuple[Difference, ...]
-    code: tuple[FileDifference, ...]
-    same: dict[str, int]
-    unknown: dict[str, str]
+    lines = _lines("parameter", [run.parameters for run in runs]) + _lines("metric", [run.metrics for run in runs])
+    lines += _lines("tag", [{name: text for name, text in run.tags.items() if name not in _OWN_TAGS} for run in runs])
+    lines.append(Line("data", "data", tuple(", ".join(digest[:12] for digest in run.data) or None for run in runs)))
+    lines += _lines("code", [_code(run.provenance) for run in runs])
+    lines += _lines("package", [packages(run.provenance.environment) for run in runs])
+    return lines + _lines("environment", [_machine(run.provenance) for run in runs])
 
 
-def compared_runs(tx: Transaction, actor: Principal, ids: Sequence[str]) -> tuple[ComparedRun, ...]:
-    """Read some runs, in the order they are named; what does not exist or may not be seen is left out.
+def packages_in(text: str) -> dict[str, str]:
+    """Read a list of packages, `name==version` a line.
 
-    Raises
-    ------
-    Invalid
-        If too many are named.
+    >>> packages_in("numpy==2.1\\npip==25.0")
+    {'numpy': '2.1', 'pip': '25.0'}
     """
-    if len(ids) > MOST_COMPARED:
-        raise Invalid(f"ids names {len(ids)} runs", code="request.query", hint=f"at most {MOST_COMPARED}")
-    found = {run.id: run for run in store.some(tx, ids) if sees(actor, run.project)}
-    return compared(tx, [found[name] for name in dict.fromkeys(ids) if name in found])
+    parts = (line.partition("==") for line in text.splitlines() if line)
+    return {name: version for name, _, version in parts}
 
 
-def compared(tx: Transaction, runs: Sequence[Run]) -> tuple[ComparedRun, ...]:
-    """Return runs as they are compared."""
-    names = {item.id: item.name for item in experiments.some(tx, {run.experiment for run in runs})}
-    return tuple(_compared(run, names.get(run.experiment, "")) for run in runs)
+def different(before: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str | None, str | None]]:
+    """Return the names under which two mappings have different values, with both.
 
-
-def _compared(run: Run, experiment: str) -> ComparedRun:
-    said = run.provenance
-    return ComparedRun(
-        id=run.id,
-        name=run.name,
-        experiment=run.experiment,
-        experiment_name=experiment,
-        project=run.project,
-        kind=run.kind,
-        state=run.state.value,
-        user=run.started_by,
-        started=run.started,
-        ended=run.ended,
-        outcome=run.outcome,
-        deleted=run.deleted is not None,
-        params=run.parameters,
-        metrics=run.metrics,
-        tags=run.tags,
-        commit=said.commit or run.tags.get("mlflow.source.git.commit", ""),
-        dirty=said.dirty,
-        environment=said.environment[:12],
-        inputs=tuple(digest[:12] for digest in run.data),
-    )
-
-
-def difference(tx: Transaction, actor: Principal, objects: ObjectStore, left: str, right: str) -> RunDifference:
-    """Compare two runs. Raises NotFound if one does not exist or may not be seen."""
-    found = {run.id: run for run in store.some(tx, [left, right]) if sees(actor, run.project)}
-    for identity in (left, right):
-        if identity not in found:
-            raise NotFound(f"run {identity[:100]!r} does not exist", code="run.not_found", hint="it may have been removed")
-    one, other = found[left], found[right]
-    unknown = {}
-    packages = [_packages(objects, run.provenance) for run in (one, other)]
-    if None in packages:
-        unknown["environment"] = _UNKNOWN_ENVIRONMENT
-    sources = [dict(run.provenance.source) for run in (one, other)]
-    if not all(sources):
-        unknown["code"] = _UNKNOWN_CODE
-    before, after = (part or {} for part in packages)
-    kinds: dict[str, tuple[Mapping[str, str | float | None], Mapping[str, str | float | None]]] = {
-        "params": (one.parameters, other.parameters),
-        "metrics": (one.metrics, other.metrics),
-        "tags": (one.tags, other.tags),
-        "environment": ({}, {}) if "environment" in unknown else (before, after),
-    }
-    told = {kind: differences(*pair) for kind, pair in kinds.items()}
-    return RunDifference(
-        left=left,
-        right=right,
-        params=told["params"],
-        metrics=told["metrics"],
-        tags=told["tags"],
-        environment=told["environment"],
-        code=() if "code" in unknown else code_differences(objects, *sources),
-        same={kind: len({*pair[0], *pair[1]}) - len(told[kind]) for kind, pair in kinds.items()},
-        unknown=unknown,
-    )
-
-
-def differences(left: Mapping[str, str | float | None], right: Mapping[str, str | float | None]) -> tuple[Difference, ...]:
-    """Return what differs, by name.
-
-    >>> [(item.name, item.left, item.right) for item in differences({"a": "1", "b": "2"}, {"b": "3"})]
-    [('a', '1', None), ('b', '2', '3')]
+    >>> different({"a": "1", "b": "2"}, {"a": "1", "c": "3"})
+    [('b', '2', None), ('c', None, '3')]
     """
-    names = sorted({*left, *right})
-    found = [Difference(name, left.get(name), right.get(name)) for name in names]
-    return tuple(item for item in found if item.left != item.right or (item.name in left) != (item.name in right))
+    names = dict.fromkeys([*before, *now])
+    return [(name, before.get(name), now.get(name)) for name in names if before.get(name) != now.get(name)]
 
 
-def code_differences(objects: ObjectStore, left: Mapping[str, str], right: Mapping[str, str]) -> tuple[FileDifference, ...]:
-    """Compare two sets of files, each the digest of a file by its path."""
-    paths = [path for path in sorted({*left, *right}) if left.get(path) != right.get(path)]
-    return tuple(_file(objects, path, left.get(path), right.get(path)) for path in paths[:MOST_FILES])
+def _code(said: Provenance) -> dict[str, str]:
+    found = {"commit": said.commit, "branch": said.branch, "patch": said.patch[:12], "command": said.command}
+    found |= {f"source {name}": digest[:12] for name, digest in said.source.items()}
+    found |= {f"untracked {name}": digest[:12] for name, digest in said.untracked.items()}
+    return {name: text for name, text in found.items() if text}
 
 
-def _file(objects: ObjectStore, path: str, left: str | None, right: str | None) -> FileDifference:
-    state = "added" if left is None else "removed" if right is None else "changed"
-    try:
-        before, after = (b"" if digest is None else objects.get(digest) for digest in (left, right))
-    except NotFound:
-        return FileDifference(path, state, "", "Its text is no longer kept.")
-    if max(len(before), len(after)) > MOST_BYTES:
-        return FileDifference(path, state, "", "It is too long to be compared here.")
-    one, other = (text.decode("utf-8", "replace").splitlines() for text in (before, after))
-    names = ("/dev/null" if left is None else f"a/{path}", "/dev/null" if right is None else f"b/{path}")
-    patch = difflib.unified_diff(one, other, *names, lineterm="", n=_CONTEXT)
-    return FileDifference(path, state, "\n".join(patch))
+def _machine(said: Provenance) -> dict[str, str]:
+    return {"python": said.python, "system": said.system, "seed": str(said.seed)}
 
 
-def _packages(objects: ObjectStore, said: Provenance) -> dict[str, str] | None:
-    if not said.environment:
-        return None
-    try:
-        text = objects.get(said.environment).decode("utf-8", "replace")
-    except NotFound:
-        return None
-    return {name: version for name, _, version in (line.partition("==") for line in text.splitlines()) if name}
+def _lines(kind: str, values: Sequence[Mapping[str, str | float | int | None]]) -> list[Line]:
+    names = dict.fromkeys(name for one in values for name in one)
+    return [Line(kind, name, tuple(one.get(name) for one in values)) for name in names]

@@ -2,7 +2,8 @@
 
 ::
 
-    NotFound  run.not_found, experiment.not_found, run.tag_not_found, experiment.tag_not_found
+    NotFound  run.not_found, experiment.not_found, logged_model.not_found, run.tag_not_found, experiment.tag_not_found,
+              logged_model.tag_not_found
     Conflict  run.deleted, experiment.deleted, experiment.not_deleted, experiment.exists
     Invalid   param.changed, run.name_twice, and of `Unfit`: log.missing, log.characters, log.path, log.long, log.timestamp,
               log.too_many, log.twice
@@ -91,12 +92,20 @@ class UnknownExperiment(NotFound):
 
 
 class UnknownTag(NotFound):
-    """A run or an experiment has no such tag."""
+    """A run, an experiment or a logged model has no such tag."""
 
     def __init__(self, kind: str, identity: object, key: str) -> None:
         super().__init__(f"{kind} {identity} has no tag {key[:100]!r}", code=f"{kind}.tag_not_found")
         self.identity = identity
         self.key = key
+
+
+class UnknownModel(NotFound):
+    """There is no such logged model, or it may not be seen. `identity` is what was asked for."""
+
+    def __init__(self, identity: str) -> None:
+        super().__init__(f"logged model {identity[:100]!r} does not exist", code="logged_model.not_found")
+        self.identity = identity
 
 
 class NameTwice(Invalid):

@@ -12,6 +12,7 @@ from perenne.core.errors import Conflict
 from perenne.storage.bulk import BulkInsert
 from perenne.storage.database import Transaction
 from perenne.storage.names import chosen_numbers
+from perenne.storage.prepared import Prepared
 from perenne.tracking import limits
 from perenne.tracking.errors import Deleted, Unfit, UnknownExperiment, UnknownTag
 from perenne.tracking.model import Experiment, Tag
@@ -20,7 +21,9 @@ from perenne.tracking.tables import experiment, experiment_tag, run
 DEFAULT = 0
 """The experiment `Default`, which is there from the start."""
 
-_columns = [experiment.c[name] for name in Experiment.__struct_fields__ if name != "tags"]
+_NAMES = [name for name in Experiment.__struct_fields__ if name != "tags"]
+_columns = [experiment.c[name] for name in _NAMES]
+_OPEN = Prepared(sa.select(*_columns).where(experiment.c.id == sa.bindparam("number")))
 _TAGS = BulkInsert(experiment_tag, ("experiment", "key", "value"), "(experiment, key) DO UPDATE SET value = excluded.value")
 
 
@@ -51,12 +54,7 @@ def create(
         _check_tag(tag)
     require(actor, Action.LOG, project or name)
     _require_free(tx, name)
-    now = SystemClock().now()
-    values = {"name": name, "project": project or name, "artifact_location": artifact_location, "created": now, "updated": now}
-    number = int(tx.scalar(experiment.insert().returning(experiment.c.id), values))
-    if not artifact_location:
-        location = f"mlflow-artifacts:/{number}"
-        tx.execute(experiment.update().where(experiment.c.id == number).values(artifact_location=location))
+    number = _insert(tx, name, project or name, artifact_location)
     _TAGS.run(tx, [(number, key, value) for key, value in {tag.key: tag.value for tag in tags}.items()])
     audit.record(tx, actor, "experiment.create", "experiment", str(number), after={"name": name})
     return _must(tx, number)
@@ -144,21 +142,34 @@ def delete_tag(tx: Transaction, actor: Principal, number: int, key: str) -> None
         raise UnknownTag("experiment", number, key)
 
 
-def of_project(tx: Transaction, actor: Principal, project: str) -> Experiment:
+def of_project(tx: Transaction, project: str) -> Experiment:
     """Return the experiment of a project's rounds, which bears its name; it is made with the first of them. Raises Deleted."""
     found = _find(tx, experiment.c.name == project)
     if found is not None and found.deleted is not None:
         raise Deleted("experiment", str(found.id))
-    return found or create(tx, actor, project)
+    return found or _must(tx, _insert(tx, project, project, ""))
 
 
 def open_experiment(tx: Transaction, actor: Principal, number: int) -> Experiment:
-    """Find an experiment to log to. Raises UnknownExperiment, Denied, and Deleted if it was deleted."""
-    found = get(tx, actor, number)
+    """Find an experiment to log to. Raises UnknownExperiment, Denied, and Deleted if it was; its tags are not read."""
+    row = _OPEN.run(tx, {"number": number}).fetchone()
+    if row is None or not sees(actor, row[2]):
+        raise UnknownExperiment(number)
+    found = Experiment(**dict(zip(_NAMES, row, strict=True)))
     require(actor, Action.LOG, found.project)
     if found.deleted is not None:
         raise Deleted("experiment", str(number))
     return found
+
+
+def _insert(tx: Transaction, name: str, project: str, location: str) -> int:
+    now = SystemClock().now()
+    values = {"name": name, "project": project, "artifact_location": location, "created": now, "updated": now}
+    number = int(tx.scalar(experiment.insert().returning(experiment.c.id), values))
+    if not location:
+        below = f"mlflow-artifacts:/{number}"
+        tx.execute(experiment.update().where(experiment.c.id == number).values(artifact_location=below))
+    return number
 
 
 def _require_free(tx: Transaction, name: str) -> None:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from perenne.auth import answers
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
-from perenne.auth.roles import Action, require
+from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import Invalid
 from perenne.core.hashing import digest_bytes

@@ -8,8 +8,14 @@ import msgspec
 RUN_NAME = "mlflow.runName"
 """The tag that is the run's name."""
 
+NOTE = "mlflow.note.content"
+"""The tag that is the run's note, in Markdown."""
+
 DATASET_CONTEXT = "mlflow.data.context"
 """The tag of an input that says what it was used for."""
+
+FINGERPRINT, FOLDER, REPRODUCES = "perenne.fingerprint", "perenne.folder", "perenne.reproduces"
+"""Tags of runs that programs start: what equal runs have in common, the folder in the repository, the run that is made again."""
 
 _LONGEST_NUMBER = 40
 
@@ -252,5 +258,31 @@ class LoggedRun(msgspec.Struct, frozen=True, kw_only=True):
     made_models: tuple[MadeModel, ...] = ()
 
 
-FINGERPRINT, FOLDER, REPRODUCES = "perenne.fingerprint", "perenne.folder", "perenne.reproduces"
-"""Tags of runs that programs start: what equal runs have in common, the folder in the repository, the run that is made again."""
+class LoggedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a client logged. Times in microseconds.
+
+    Attributes
+    ----------
+    run : str
+        The id of the run it came from, or an empty text.
+    status : int
+        1 while it is written, 2 when it is ready, 3 if writing it failed.
+    metrics : tuple of (str, Metric)
+        What was measured of it, each with the id of the run that did.
+    """
+
+    id: str
+    number: int
+    experiment: int
+    run: str
+    name: str
+    type: str
+    status: int
+    status_message: str
+    artifact_uri: str
+    created: int
+    updated: int
+    deleted: int | None
+    params: tuple[Param, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    metrics: tuple[tuple[str, Metric], ...] = ()

@@ -5,8 +5,8 @@ import sqlalchemy as sa
 
 from perenne.storage.database import Transaction
 from perenne.storage.names import chosen
-from perenne.tracking import comparing, keys, store
-from perenne.tracking.comparing import ComparedRun
+from perenne.tracking import beside, keys, store
+from perenne.tracking.beside import ComparedRun
 from perenne.tracking.model import LoggedRun, Run
 from perenne.tracking.tables import logged_model, run, run_tag
 
@@ -49,7 +49,7 @@ def children_of(tx: Transaction, parent: Run, limit: int) -> tuple[tuple[Compare
     ids = [row.id for row in tx.execute(newest)]
     total = tx.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
     found = {item.id: item for item in store.some(tx, ids)}
-    return comparing.compared(tx, [found[identity] for identity in ids]), int(total or 0)
+    return beside.compared(tx, [found[identity] for identity in ids]), int(total or 0)
 
 
 def models_of(tx: Transaction, found: LoggedRun) -> tuple[UsedModel, ...]:

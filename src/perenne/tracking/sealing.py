@@ -75,10 +75,10 @@ def is_long(tx: Transaction, number: int, points: float) -> bool:
     return True
 
 
-def seal_later(tx: Transaction, number: int, *, delay: int = _DELAY) -> None:
+def seal_later(tx: Transaction, number: int, *, at_once: bool = False) -> None:
     """Have the points of a run sealed, if there are enough of them to be worth it."""
     if tx.scalar(_SOME, {"of": number}) is not None:
-        jobs.enqueue(tx, SEAL, Sealed(number), delay=delay, priority=_LATER)
+        jobs.enqueue(tx, SEAL, Sealed(number), delay=0 if at_once else _DELAY, priority=_LATER)
 
 
 def seal(workspace: Workspace, job: Job) -> None:
@@ -128,9 +128,21 @@ def _exchange(tx: Transaction, number: int, key: int, rows: _Rows) -> None:
     mine = (run_point.c.run == number, run_point.c.key == key, run_point.c.id.between(rows.first, rows.last))
     if tx.execute(run_point.delete().where(*mine)).rowcount != rows.number:
         raise _Moved
+    _put(tx, number, key, rows.chunks)
+
+
+def put_chunks(tx: Transaction, number: int, key: int, points: "Points") -> None:
+    """Put points of a metric in as chunks at once; they are in the order of steps, and none of them is there yet."""
+    from perenne.tracking import chunks
+
+    parts = [points.of(slice(place, place + chunks.MOST)) for place in range(0, len(points), chunks.MOST)]
+    _put(tx, number, key, [_chunk(part) for part in parts])
+
+
+def _put(tx: Transaction, number: int, key: int, parts: "list[tuple[int, int, int, int, int, bytes]]") -> None:
     last = tx.scalar(sa.select(sa.func.max(run_chunk.c.seq)).where(run_chunk.c.run == number, run_chunk.c.key == key))
     following = 0 if last is None else last + 1
-    _CHUNKS.run(tx, [(number, key, following + place, *chunk) for place, chunk in enumerate(rows.chunks)])
+    _CHUNKS.run(tx, [(number, key, following + place, *chunk) for place, chunk in enumerate(parts)])
 
 
 def _chunk(points: "Points") -> tuple[int, int, int, int, int, bytes]:

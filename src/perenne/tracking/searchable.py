@@ -41,6 +41,12 @@ class RegistryWords(Words):
         return f"Invalid entity type '{entity[:200]}'. Valid entity types are ('attribute', 'tag', 'tags')"
 
 
+class _RunWords(Words):
+    def entity(self, entity: str, families: Sequence[str]) -> str:
+        """Say that there is no such entity, naming those of MLflow."""
+        return super().entity(entity, ("metric", "parameter", "tag", "attribute", "dataset"))
+
+
 class _ModelWords(Words):
     def entity(self, entity: str, families: Sequence[str]) -> str:
         """Say that there is no such entity."""
@@ -77,6 +83,9 @@ _RUN_ATTRIBUTES: dict[str, Attribute] = {
 
 METRIC = Attached(run_latest.c.run, run_latest.c.key, run_latest.c.value, numeric=True, nan=run_latest.c.nan, short=0)
 PARAMETER = Attached(run_param.c.run, run_param.c.key, run_param.c.value, number=run_param.c.number, short=SHORT)
+PARAMETER_NUMBER = Attached(run_param.c.run, run_param.c.key, run_param.c.number, numeric=True, short=0)
+"""Parameters that are numbers, as such: ``number.lr`` sorts by them, which ``params.lr`` does as text."""
+
 TAG = Attached(run_tag.c.run, run_tag.c.key, run_tag.c.value, short=SHORT)
 _DATASET = Related(
     run_input.join(input_dataset, input_dataset.c.number == run_input.c.dataset),
@@ -87,13 +96,14 @@ _DATASET = Related(
 RUNS = KeyTable(
     run.c.number,
     attributes=_RUN_ATTRIBUTES,
-    families={"metric": METRIC, "parameter": PARAMETER, "tag": TAG, "dataset": _DATASET},
+    families={"metric": METRIC, "parameter": PARAMETER, "number": PARAMETER_NUMBER, "tag": TAG, "dataset": _DATASET},
     aliases={
         "attributes": "attribute", "attr": "attribute", "run": "attribute", "metrics": "metric", "parameters": "parameter",
         "param": "parameter", "params": "parameter", "tags": "tag", "datasets": "dataset",
     },
     ties=((run.c.started, False), (run.c.number, False)),
     dictionary=known_keys,
+    words=_RunWords(),
 )  # fmt: skip
 
 EXPERIMENTS = KeyTable(

@@ -19,8 +19,8 @@ from perenne.core.paging import Page, page_of
 from perenne.storage.database import Transaction
 from perenne.storage.names import chosen
 from perenne.storage.workspace import Workspace
-from perenne.tracking import comparing, experiments, grid, history, keys, saved_views
-from perenne.tracking.comparing import MOST_COMPARED, ComparedRun, RunDifference, compared_runs
+from perenne.tracking import beside, experiments, grid, history, keys, saved_views
+from perenne.tracking.beside import MOST_COMPARED, ComparedRun, RunDifference, compared_runs
 from perenne.tracking.curves import Curve
 from perenne.tracking.experiment_views import ExperimentView, ExperimentWindow, experiment_view, experiment_window
 from perenne.tracking.grid import GroupWindow
@@ -387,7 +387,7 @@ async def get_difference(request: Request) -> Response:
     """Give two runs line by line: `?left=A&right=B`."""
     left, right = (queries.text(request, name) for name in ("left", "right"))
     workspace: Workspace = request.app.state.workspace
-    return await answers.view(request, lambda tx, actor: comparing.difference(tx, actor, workspace.objects, left, right))
+    return await answers.view(request, lambda tx, actor: beside.difference(tx, actor, workspace.objects, left, right))
 
 
 @needs(Action.READ, filters=True, returns=Curves)

@@ -8,7 +8,7 @@ Recorded once from MLflow's own server, and held with ours in the tests:
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import httpx
@@ -117,7 +117,7 @@ RUNS = [
     _get("get it by its old name", "runs/get", {"run_uuid": "{run}"}),
     _get("get no run", "runs/get"),
     _get("get a run that is not there", "runs/get", {"run_id": "0" * 32}),
-    _post("a run with neither name nor time", "runs/create", {"experiment_id": "0"}, other="run.info.run_id"),
+    _post("a run without a name", "runs/create", {"experiment_id": "0", "start_time": "7"}, other="run.info.run_id"),
     _post("a run of nobody's experiment", "runs/create", {"experiment_id": "999999"}),
     _post("a run of a word", "runs/create", {"experiment_id": "abc"}),
     _post(
@@ -293,7 +293,6 @@ RUNS = [
             "datasets": [{"dataset": {"name": "d" * 501, "digest": "abc", "source_type": "local", "source": "{}"}}],
         },
     ),
-    _post("search datasets", "experiments/search-datasets", {"experiment_ids": ["{alpha}"]}),
     Step("search datasets, as the page does", "POST", f"{AJAX}/experiments/search-datasets", {"experiment_ids": ["{alpha}"]}),
     Step("search datasets of nothing", "POST", f"{AJAX}/experiments/search-datasets", {}),
     Step(
@@ -392,7 +391,11 @@ MODELS = [
     _post(
         "search by a metric on a dataset",
         "logged-models/search",
-        {"experiment_ids": ["{alpha}"], "filter": "metrics.acc > 0.5", "datasets": [{"dataset_name": "d"}]},
+        {
+            "experiment_ids": ["{alpha}"],
+            "filter": "metrics.acc > 0.5",
+            "datasets": [{"dataset_name": "d", "dataset_digest": "abc"}],
+        },
     ),
     _post(
         "search in order of a metric",
@@ -411,18 +414,12 @@ MODELS = [
 STEPS = [*EXPERIMENTS, *RUNS, *MODELS]
 
 
-def hold(send: Callable[[str, str, Any, Mapping[str, str]], tuple[int, Any]], steps: list[Step]) -> list[dict[str, Any]]:
-    """Hold a conversation; return each step's name and its answer without ids and times.
-
-    Parameters
-    ----------
-    send : callable
-        Takes method, path, what is given and headers; returns the status and what was answered.
-    """
+def hold(client: httpx.Client, steps: list[Step]) -> list[dict[str, Any]]:
+    """Hold a conversation; return each step's name and its answer without ids and times."""
     kept: dict[str, str] = {}
     answers = []
     for step in steps:
-        status, found = send(step.method, _filled(step.path, kept), _filled(step.given, kept), step.headers)
+        status, found = _send(client, step, kept)
         for name, path in step.keep.items():
             value: Any = found
             for part in path.split("."):
@@ -433,21 +430,13 @@ def hold(send: Callable[[str, str, Any, Mapping[str, str]], tuple[int, Any]], st
     return answers
 
 
-def over_http(url: str) -> Callable[[str, str, Any, Mapping[str, str]], tuple[int, Any]]:
-    """Return what sends to a server."""
-    client = httpx.Client(base_url=url, timeout=60)
-
-    def send(method: str, path: str, given: Any, headers: Mapping[str, str]) -> tuple[int, Any]:
-        if method == "GET":
-            answer = client.get(path, params=given, headers=dict(headers))
-        else:
-            answer = client.request(method, path, json=given, headers=dict(headers))
-        try:
-            return answer.status_code, answer.json()
-        except ValueError:
-            return answer.status_code, answer.text
-
-    return send
+def _send(client: httpx.Client, step: Step, kept: Mapping[str, str]) -> tuple[int, Any]:
+    fields = {"params" if step.method == "GET" else "json": _filled(step.given, kept)}
+    answer = client.request(step.method, _filled(step.path, kept), headers=dict(step.headers), **fields)
+    try:
+        return answer.status_code, answer.json()
+    except ValueError:
+        return answer.status_code, answer.text
 
 
 def _filled(given: Any, kept: Mapping[str, str]) -> Any:
@@ -468,11 +457,15 @@ def _bare(found: Any, known: Mapping[str, str]) -> Any:
         case dict():
             return {name: _scalar(name, _bare(value, known)) for name, value in sorted(found.items())}
         case list():
-            return [_bare(value, known) for value in found]
+            bare = [_bare(value, known) for value in found]
+            keyed = bare and all(isinstance(value, dict) and {"key", "value"} >= value.keys() for value in bare)
+            latest = bare and all(isinstance(value, dict) and "timestamp" in value for value in bare)
+            names = [value.get("key") for value in bare] if keyed or latest else []
+            return sorted(bare, key=lambda value: value["key"]) if len(set(names)) == len(bare) else bare
         case str():
             for value, name in known.items():
                 found = found.replace(value, name)
-            return found
+            return json.loads(found) if found.startswith("[{") else found
         case _:
             return found
 
@@ -487,7 +480,8 @@ def _scalar(name: str, value: Any) -> Any:
 
 def main() -> None:
     """Print the conversation with the server of a URL."""
-    answers = hold(over_http(sys.argv[1]), STEPS)
+    with httpx.Client(base_url=sys.argv[1], timeout=60) as client:
+        answers = hold(client, STEPS)
     print(msgspec.json.format(json.dumps(answers), indent=1))
 
 

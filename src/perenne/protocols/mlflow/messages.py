@@ -1,18 +1,26 @@
 """The messages of the protocol that several of its groups speak of (specification, section 4)."""
 
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from perenne.protocols.mlflow.decoding import Message, ProtoEnum
+from perenne.protocols.mlflow.wire import unfit
+
+if TYPE_CHECKING:
+    from perenne import tracking
 
 Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Number: TypeAlias = float | str
 """A double as it is answered: what is not a number is written as the text `NaN`."""
 
-ACTIVE, DELETED = "active", "deleted"
+MILLISECOND = 1_000
+"""Times are microseconds inside and milliseconds in the protocol."""
+
+_LATEST = (2**63 - 1) // MILLISECOND
 
 
 class ViewType(ProtoEnum):
@@ -31,15 +39,6 @@ class RunStatus(ProtoEnum):
     FINISHED = ("FINISHED", 3)
     FAILED = ("FAILED", 4)
     KILLED = ("KILLED", 5)
-
-
-class LoggedModelStatus(ProtoEnum):
-    """Where a logged model stands."""
-
-    LOGGED_MODEL_STATUS_UNSPECIFIED = ("LOGGED_MODEL_STATUS_UNSPECIFIED", 0)
-    LOGGED_MODEL_PENDING = ("LOGGED_MODEL_PENDING", 1)
-    LOGGED_MODEL_READY = ("LOGGED_MODEL_READY", 2)
-    LOGGED_MODEL_UPLOAD_FAILED = ("LOGGED_MODEL_UPLOAD_FAILED", 3)
 
 
 class Pair(Message):
@@ -132,9 +131,9 @@ class RunInfo(msgspec.Struct):
 class RunData(msgspec.Struct):
     """What a run logged: of each metric the latest."""
 
-    metrics: list[Point] | UnsetType = UNSET
-    params: list[Pair] | UnsetType = UNSET
-    tags: list[Pair] | UnsetType = UNSET
+    metrics: Any = UNSET
+    params: Any = UNSET
+    tags: Any = UNSET
 
 
 class RunInputs(msgspec.Struct):
@@ -169,55 +168,100 @@ class Experiment(msgspec.Struct):
     last_update_time: int
     creation_time: int
     tags: list[Pair] | UnsetType = UNSET
+    workspace: str = "default"
 
 
-class Registration(msgspec.Struct):
-    """A version that was registered from a logged model."""
-
-    name: str
-    version: str
-
-
-class LoggedModelInfo(msgspec.Struct):
-    """What a logged model is."""
-
-    model_id: str
-    experiment_id: str
-    name: str
-    creation_timestamp_ms: int
-    last_updated_timestamp_ms: int
-    artifact_uri: str
-    status: str
-    model_type: str
-    source_run_id: str
-    status_message: str | UnsetType = UNSET
-    tags: list[Pair] | UnsetType = UNSET
-    registrations: list[Registration] | UnsetType = UNSET
-
-
-class LoggedModelData(msgspec.Struct):
-    """What is known of a logged model."""
-
-    params: list[Pair] | UnsetType = UNSET
-    metrics: list[Point] | UnsetType = UNSET
-
-
-class LoggedModel(msgspec.Struct):
-    """A logged model."""
-
-    info: LoggedModelInfo
-    data: LoggedModelData
-
-
-def number(value: float, nan: bool = False) -> Number:
+def number(value: float) -> Number:
     """Return a double as it is answered.
 
-    >>> number(0.5), number(0.0, nan=True)
+    >>> number(0.5), number(float("nan"))
     (0.5, 'NaN')
     """
-    return "NaN" if nan or value != value else value
+    return value if value == value else "NaN"
 
 
-def some(items: list[Any]) -> Any:
+def some(items: Sequence[Any]) -> Any:
     """Return a list, or nothing in place of an empty one: lists without items are not written."""
     return items or UNSET
+
+
+def stage(deleted: int | None) -> str:
+    """Return the life-cycle stage of what was deleted, or not."""
+    return "active" if deleted is None else "deleted"
+
+
+def pairs(values: "dict[str, str]") -> list[Pair]:
+    """Return texts by name as they are answered."""
+    return [Pair(key, value) for key, value in values.items()]
+
+
+def point(metric: "tracking.Metric") -> Point:
+    """Return a metric as it is answered; whose data or model it is of stands there only if there is one."""
+    return Point(
+        metric.key,
+        number(metric.value),
+        metric.time,
+        metric.step,
+        metric.dataset_name or UNSET,
+        metric.dataset_digest or UNSET,
+        metric.model or UNSET,
+    )
+
+
+def run_info(run: "tracking.LoggedRun") -> RunInfo:
+    """Return what a run is."""
+    return RunInfo(
+        run.id,
+        str(run.experiment),
+        run.name,
+        run.started_by,
+        run.state.name,
+        run.started // MILLISECOND,
+        UNSET if run.ended is None else run.ended // MILLISECOND,
+        run.artifact_uri,
+        stage(run.deleted),
+        run.id,
+    )
+
+
+def run_of(run: "tracking.LoggedRun") -> Run:
+    """Return a run with all that was logged to it."""
+    inputs = RunInputs(
+        some([_dataset_input(used) for used in run.datasets]), some([ModelInput(model) for model in run.used_models])
+    )
+    outputs = RunOutputs(some([ModelOutput(made.id, made.step) for made in run.made_models]))
+    data = RunData(some([point(metric) for metric in run.metrics]), some(run.params), some(run.tags))
+    return Run(run_info(run), data, inputs, outputs)
+
+
+def _dataset_input(used: "tracking.UsedDataset") -> DatasetInput:
+    schema = UNSET if used.schema is None else used.schema
+    profile = UNSET if used.profile is None else used.profile
+    dataset = Dataset(used.name, used.digest, used.source_type, used.source, schema, profile)
+    return DatasetInput(some(pairs(used.tags)), dataset)
+
+
+def experiment_of(found: "tracking.Experiment") -> Experiment:
+    """Return an experiment as it is answered."""
+    return Experiment(
+        str(found.id),
+        found.name,
+        found.artifact_location,
+        stage(found.deleted),
+        found.updated // MILLISECOND,
+        found.created // MILLISECOND,
+        some(pairs(found.tags)),
+    )
+
+
+def as_microseconds(milliseconds: int, name: str) -> int:
+    """Return a time of a client in microseconds.
+
+    Raises
+    ------
+    MlflowError
+        If the database could not hold it.
+    """
+    if abs(milliseconds) > _LATEST:
+        raise unfit(name, milliseconds, "It must be milliseconds since 1970")
+    return milliseconds * MILLISECOND

@@ -12,7 +12,19 @@ from perenne.auth.roles import require
 from perenne.core.errors import PerenneError
 from perenne.net.asgi import JSON, Application, Receive, Reply, Scope, Send, send_reply
 from perenne.net.inbound import check_json, check_text, inflate, read_body
-from perenne.protocols.mlflow import server, wire
+from perenne.protocols.mlflow import (
+    artifact_parts,
+    artifacts,
+    experiments,
+    logged_models,
+    metrics,
+    model_versions,
+    registered_models,
+    runs,
+    server,
+    wire,
+)
+from perenne.protocols.mlflow import words as tracking_words
 from perenne.protocols.mlflow.decoding import Decoder
 from perenne.protocols.mlflow.endpoint import Answer, Call, Endpoint, Kind
 from perenne.protocols.mlflow.left_out import refusal
@@ -30,7 +42,9 @@ MOST_FIELDS = 5_000
 PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/api/2.0mlflow/")
 """Below these every path is MLflow's, known or not."""
 
-_GROUPS = (server,)
+_GROUPS = (experiments, runs, metrics, logged_models, registered_models, model_versions, server, artifacts, artifact_parts)
+STREAMED = (b"/api/2.0/mlflow-artifacts/", b"/ajax-api/2.0/mlflow-artifacts/")
+"""Where bodies are not held in memory, and have a limit of their own."""
 _NO_BODY = frozenset({"GET", "HEAD"})
 
 
@@ -41,7 +55,7 @@ def endpoints() -> list[Endpoint]:
 
 def words() -> Words:
     """Return what every group says of the errors of its domain."""
-    return {code: say for group in _GROUPS for code, say in getattr(group, "WORDS", {}).items()}
+    return {code: say for group in (tracking_words, *_GROUPS) for code, say in getattr(group, "WORDS", {}).items()}
 
 
 class Found(NamedTuple):

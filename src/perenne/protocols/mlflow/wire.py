@@ -39,6 +39,7 @@ _CODES: Mapping[int, str] = {
     429: "REQUEST_LIMIT_EXCEEDED",
     501: "NOT_IMPLEMENTED",
     503: "TEMPORARILY_UNAVAILABLE",
+    507: "RESOURCE_EXHAUSTED",
 }
 _CLASSES = {"RESOURCE_DOES_NOT_EXIST": "RESOURCE_NOT_FOUND", "INTERNAL_ERROR": "CLIENT_INTERNAL_ERROR"}
 _LOG_IN: Headers = ((b"www-authenticate", b'Basic realm="mlflow"'),)
@@ -116,8 +117,10 @@ def error_reply(error: PerenneError, words: Words | None = None) -> Reply:
         code = _CODES.get(status, "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR")
     body = {
         "error_code": code,
-        "message": error.message if not error.hint else f"{error.message} ({error.hint})",
+        "message": error.message,
         "sqlstate": "KAM00" if status < 500 else "XXM00",
         "error_class": _CLASSES.get(code, code),
     }
+    if error.hint:
+        body["hint"] = error.hint
     return Reply(status, msgspec.json.encode(body), JSON, _LOG_IN if status == 401 else error_headers(error))

@@ -9,7 +9,8 @@ from typing import TypeVar
 import msgspec
 
 from perenne.core.errors import PerenneError, Unavailable
-from perenne.tracking.client.destination import MAX_METRICS, MAX_OTHERS, MAX_TOGETHER, Batch, Destination
+from perenne.tracking.client.batch import MAX_METRICS, MAX_OTHERS, MAX_TOGETHER, Batch
+from perenne.tracking.client.destination import Destination
 from perenne.tracking.client.records import Artifact, Begin, Close, End, Input, Metrics, Params, Record, Tags
 from perenne.tracking.client.spool import Spool
 
@@ -27,8 +28,6 @@ class Delivery:
     ----------
     spool : Spool
         What is to be delivered.
-    destination : Destination
-        Who gets it.
 
     Attributes
     ----------
@@ -38,23 +37,23 @@ class Delivery:
         Whether the last record was delivered.
     """
 
-    def __init__(self, spool: Spool, destination: Destination) -> None:
+    def __init__(self, spool: Spool) -> None:
         self.spool = spool
         self.refused = 0
         self.closed = False
-        self._destination = destination
+        self._destination: Destination
         self._objects = spool.path.parent / "objects"
         self._sent: list[Path] = []
 
-    def run(self) -> int:
-        """Deliver what waits, and return how many records that were.
+    def run(self, destination: Destination) -> int:
+        """Deliver what waits to its destination, and return how many records that were.
 
         Raises
         ------
         Unavailable
             If the destination cannot take it now; what was taken before is noted.
         """
-        count = 0
+        self._destination, count = destination, 0
         while (piece := self.spool.pending(AT_ONCE)).records:
             self._deliver(piece.records)
             self.spool.mark(piece.end, compact=not self.closed)

@@ -47,7 +47,7 @@ class Sender:
     def add(self, spool: Spool) -> None:
         """Deliver a spool from now on, from a thread that is started with the first."""
         with self._lock:
-            self._deliveries.append(Delivery(spool, self._destination(spool.begin.destination)))
+            self._deliveries.append(Delivery(spool))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="perenne-sender", daemon=True)
                 self._thread.start()
@@ -118,7 +118,7 @@ class Sender:
             try:
                 for delivery in list(self._deliveries):
                     if not delivery.spool.is_delivered:
-                        delivery.run()
+                        delivery.run(self._destination(delivery.spool.begin.destination))
                         self._finish(delivery)
                 self.trouble = ""
                 return True

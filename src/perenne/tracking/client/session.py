@@ -49,6 +49,7 @@ class Session:
         if not self.sender.flush(EXIT_SECONDS):
             log.warning("%d runs wait in %s; `perenne runs flush` delivers them", self.sender.waiting, self.sender.folder)
         self.sender.close()
+        self.sender = None
 
     def in_child(self) -> None:
         """Forget the parent's sender and locks; a run that is open goes on in a spool of its own."""
@@ -105,6 +106,11 @@ def the_active_run() -> "ActiveRun":
     if run is None:
         raise Conflict("no run is active", code="client.no_run", hint="`with perenne.start_run(): …`")
     return run
+
+
+def close() -> None:
+    """End the active runs and let go of everything, as the end of the program does; the next run begins afresh."""
+    _OWN.at_exit()
 
 
 def flush(seconds: float = 60.0) -> bool:

@@ -43,6 +43,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     started: int | None = None
     ended: int | None = None
     deleted: bool = False
+    deleted_at: int | None = None
     artifacts: str = ""
     params: dict[str, str] = {}
     tags: dict[str, str] = {}

@@ -17,7 +17,8 @@ from perenne.protocols.mlflow.migration.entities import (
     Trace,
     Version,
 )
-from perenne.protocols.mlflow.migration.source import Artifacts, ElsewhereArtifacts, LocalArtifacts, local_path
+from perenne.protocols.mlflow.migration.places import ElsewhereArtifacts, LocalArtifacts, local_path
+from perenne.protocols.mlflow.migration.source import Artifacts
 
 POINTS = 10_000
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
@@ -89,6 +90,7 @@ class FolderSource:
             started=_optional(said.get("start_time")),
             ended=_optional(said.get("end_time")),
             deleted=said.get("lifecycle_stage") == DELETED,
+            deleted_at=_optional(said.get("deleted_time")),
             artifacts=str(said.get("artifact_uri") or path / "artifacts"),
             params=_texts(path / "params"),
             tags=tags,

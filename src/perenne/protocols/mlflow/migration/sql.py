@@ -19,7 +19,8 @@ from perenne.protocols.mlflow.migration.entities import (
     Trace,
     Version,
 )
-from perenne.protocols.mlflow.migration.source import Artifacts, ElsewhereArtifacts, LocalArtifacts, local_path
+from perenne.protocols.mlflow.migration.places import ElsewhereArtifacts, LocalArtifacts, local_path
+from perenne.protocols.mlflow.migration.source import Artifacts
 from perenne.storage.transaction import reason_of
 
 PAGE = 500
@@ -79,7 +80,7 @@ class SqlSource:
             yield from self._some_runs(ids[start : start + PAGE])
 
     def _some_runs(self, ids: Sequence[str]) -> Iterator[Run]:
-        names = "run_uuid name user_id status start_time end_time lifecycle_stage artifact_uri experiment_id"
+        names = "run_uuid name user_id status start_time end_time lifecycle_stage artifact_uri experiment_id deleted_time"
         rows = {row.run_uuid: row for row in self._all("runs", names, "run_uuid", ids)}
         tags, params = self._tags("tags", "run_uuid", ids), self._tags("params", "run_uuid", ids)
         inputs, reads, makes = self._inputs(ids)
@@ -95,6 +96,7 @@ class SqlSource:
                 started=row.start_time,
                 ended=row.end_time,
                 deleted=row.lifecycle_stage == DELETED,
+                deleted_at=row.deleted_time,
                 artifacts=row.artifact_uri or "",
                 params=params.get(run, {}),
                 tags=own,

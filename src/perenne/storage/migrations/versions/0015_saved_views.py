@@ -1,10 +1,10 @@
-"""Schema 0013: saved views."""
+"""Schema 0015: saved views."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
-down_revision = '0012'
+revision = "0015"
+down_revision = "0014"
 
 
 def upgrade() -> None:

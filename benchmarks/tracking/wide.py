@@ -1,4 +1,4 @@
-"""Fill a database with runs, quickly and always the same: `python benchmarks/tracking/fill.py URL --runs 100000`.
+"""Fill a database with runs, quickly and always the same: `python benchmarks/tracking/wide.py URL --runs 100000`.
 
 Each run has 20 metrics, 10 parameters and 5 tags. The values are made by the database itself, from the number of the run.
 """
@@ -22,7 +22,8 @@ insert into run (id, experiment, project, name, started_by, kind, state, data, p
   ended)
 {numbers} select {hex}, {experiment}, {project}, 'run-' || i, 'user' || (i % 7), '',
   case i % 10 when 0 then '"failed"' when 1 then '"running"' else '"finished"' end, '[]', '{{}}', '', '',
-  'mlflow-artifacts:/' || i, {begun} + i * 1000000, case i % 10 when 1 then null else {begun} + i * 1000000 + (i % 500) * 1000000 end
+  'mlflow-artifacts:/' || i, {begun} + i * 1000000,
+  case i % 10 when 1 then null else {begun} + i * 1000000 + (i % 500) * 1000000 end
 from n
 """
 _NAMED = """
