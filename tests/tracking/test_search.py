@@ -15,6 +15,7 @@ from perenne.core.errors import Invalid
 from perenne.core.filters import parse_filter
 from perenne.storage.bounds import bounded
 from perenne.storage.database import Database
+from perenne.storage.ordering import read_orders
 from perenne.storage.workspace import Workspace
 from perenne.tracking import walking
 from perenne.tracking.search import View, search_runs
@@ -24,6 +25,7 @@ LONG = settings(SHARED, max_examples=1500)
 ORDERINGS = st.lists(st.tuples(st.sampled_from(list(ORDERS)), st.booleans()), max_size=3, unique_by=lambda order: order[0])
 CASES = {
     "asked": FILTERS, "orders": ORDERINGS, "few": st.sampled_from([0, 5, 1000]), "limit": st.sampled_from([3, 7, 100]),
+    "offset": st.sampled_from([0, 1, 5, 12, 30, 100]),
     "homes": st.sampled_from([None, (0,), (0, 1)]),
 }  # fmt: skip
 
@@ -50,22 +52,27 @@ def pages(database: Database, actor: Principal, limit: int, **asked: Any) -> lis
 
 def check(
     database: Database, actor: Principal, world: list[Tried], asked: tuple[str, Holds], orders: Sequence[tuple[str, bool]],
-    few: int, limit: int, homes: tuple[int, ...] | None,
+    few: int, limit: int, offset: int, homes: tuple[int, ...] | None,
 ) -> None:  # fmt: skip
     text, holds = asked
     ids = sorted({tried.experiment for tried in world})
     chosen = None if homes is None else [ids[place] for place in homes]
     fitting = [t for t in world if not t.deleted and (chosen is None or t.experiment in chosen) and holds(t)]
     written = [f"{key} {'ASC' if ascending else 'DESC'}" for key, ascending in orders]
+    scope = walking.Scope(experiments=None if chosen is None else tuple(chosen))
     usual = walking.FEW
     walking.FEW = few  # how it is found must make no difference
     try:
         found = pages(database, actor, limit, filter=text, order=written, experiments=chosen)
         with database.read() as tx:
-            count = walking.count_runs(tx, walking.Scope(experiments=chosen and tuple(chosen)), parse_filter(text), most=1000)
+            window = walking.find_runs(tx, scope, parse_filter(text), read_orders(written), limit=limit, offset=offset).keys
+            count = walking.count_runs(
+                tx, walking.Scope(experiments=None if chosen is None else tuple(chosen)), parse_filter(text), most=1000
+            )
     finally:
         walking.FEW = usual
     assert found == in_order(fitting, list(orders))
+    assert list(window) == found[offset : offset + limit]
     assert count == len(fitting)
 
 

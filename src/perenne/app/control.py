@@ -24,7 +24,7 @@ from perenne.core.errors import PerenneError
 from perenne.net.asgi import Application, Reply, Scope
 from perenne.net.inbound import SECURITY_HEADERS, InboundLimits, Limits, Room, allowed_hosts, error_reply
 from perenne.net.listening import LOOPBACK, Listening, needs_tokens
-from perenne.protocols.mlflow.routes import PROTOCOL, MlflowApplication
+from perenne.protocols.mlflow.routes import PROTOCOL, STREAMED, MlflowApplication
 from perenne.storage.locks import Leadership
 from perenne.storage.workspace import Workspace
 from perenne.telemetry.meters import RequestMeter
@@ -57,7 +57,8 @@ def application(workspace: Workspace, *, port: int, listening: Listening = LOOPB
     app.state.figures = metrics.Figures(workspace.database, meter, pulse)
     entrance = Entrance(workspace) if needs_tokens(listening, workspace.settings.auth) else None
     app.state.entrance = entrance
-    limits = Limits(hosts=allowed_hosts(listening.host, port, listening.names), body=BODY_LIMIT)
+    large = tuple((beginning, workspace.settings.artifact_limit) for beginning in STREAMED)
+    limits = Limits(hosts=allowed_hosts(listening.host, port, listening.names), body=BODY_LIMIT, large=large)
     mlflow = MlflowApplication(workspace, app)
 
     def form(scope: Scope, error: PerenneError) -> Reply:

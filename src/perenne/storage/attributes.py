@@ -47,7 +47,7 @@ class Attribute:
         self.indexed = indexed
         self.nullable = bool(getattr(column, "nullable", True))
 
-    def compare(self, clause: Clause) -> "sa.ColumnElement[bool]":
+    def compare(self, clause: Clause) -> Any:
         """Return the condition, not yet negated, of a clause that is not IS NULL."""
         raise NotImplementedError
 
@@ -77,7 +77,7 @@ class Text(Attribute):
 
     operators = TEXTUAL
 
-    def compare(self, clause: Clause) -> "sa.ColumnElement[bool]":
+    def compare(self, clause: Clause) -> Any:
         """Compare with quoted values."""
         return compare_texts(self.column, clause.op, [text_of(value, clause, "attributes") for value in clause.values])
 
@@ -114,7 +114,7 @@ class Number(Attribute):
         for value in clause.values:
             check_number(value, clause, f"numeric attribute: {clause.name}.")
 
-    def compare(self, clause: Clause) -> "sa.ColumnElement[bool]":
+    def compare(self, clause: Clause) -> Any:
         """Compare with numbers."""
         what = f"numeric attribute: {clause.name}."
         return compare_numbers(self.column, clause, what, unit=self.unit, times=self.times, spans=self.spans)
@@ -135,7 +135,7 @@ class Identifier(Attribute):
         super().__init__(column, indexed=True)
         self.wrong = wrong
 
-    def compare(self, clause: Clause) -> "sa.ColumnElement[bool]":
+    def compare(self, clause: Clause) -> Any:
         """Compare with the numbers that the quoted values are."""
         numbers = [self._number(text_of(value, clause, "attributes"), clause) for value in clause.values]
         return compare_texts(self.column, clause.op, numbers)
@@ -161,7 +161,7 @@ class Choice(Attribute):
         super().__init__(column, indexed=indexed)
         self.names = names
 
-    def compare(self, clause: Clause) -> "sa.ColumnElement[bool]":
+    def compare(self, clause: Clause) -> Any:
         """Find the names that fit, and ask for what stands in the column."""
         exact = clause.op in (Op.EQ, Op.NE, Op.IN)
         values = [text_of(value, clause, "attributes") for value in clause.values]

@@ -86,7 +86,7 @@ def text_of(value: Literal, clause: Clause, label: str) -> str:
     raise refused(message, "filter.value", clause)
 
 
-def compare_texts(column: Any, op: Op, values: Sequence[Any]) -> "sa.ColumnElement[bool]":
+def compare_texts(column: Any, op: Op, values: Sequence[Any]) -> Any:
     """Compare a column with texts: one, or those of a list."""
     if op is Op.IN:
         return column.in_(values)
@@ -105,9 +105,7 @@ def holds(value: str, op: Op, values: Sequence[str]) -> bool:
     return (value in values) != (op is Op.NE)
 
 
-def compare_numbers(
-    column: Any, clause: Clause, what: str, *, unit: int = 1, times: bool = False, spans: bool = False
-) -> "sa.ColumnElement[bool]":
+def compare_numbers(column: Any, clause: Clause, what: str, *, unit: int = 1, times: bool = False, spans: bool = False) -> Any:
     """Compare a column with numbers; `Number` in `perenne.storage.attributes` tells of the parameters.
 
     Parameters
@@ -116,8 +114,8 @@ def compare_numbers(
         What is told of a value that is no number: ``Expected numeric value type for`` this.
     """
 
-    def one(op: Op, value: Literal) -> "sa.ColumnElement[bool]":
-        if is_number(value):
+    def one(op: Op, value: Literal) -> Any:
+        if isinstance(value.value, int | float):
             return _compare(column, op, value.value, unit)
         read: Callable[[str], int] | None = parse_time if times else parse_duration if spans else None
         try:

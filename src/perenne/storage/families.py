@@ -26,7 +26,7 @@ from perenne.storage.matching import number_in
 Keys: TypeAlias = Mapping[str, int]
 """The numbers of names, where names are kept as numbers."""
 
-_ONE = sa.literal_column("1")
+_ONE: Any = sa.literal_column("1")
 
 
 class Family:
@@ -120,7 +120,7 @@ class Attached(Family):
         found = sa.select(self.owner).where(named, *self.kept, *self.where, self._compare(clause, words))
         if self.numeric or not self.short or all(is_number(value) for value in clause.values):
             return found
-        length, limit = sa.func.length(self.value), sa.literal_column(str(self.short))
+        length, limit = sa.func.length(self.value), literal(self.short)
         few = found.where(length <= limit)
         if clause.op is Op.EQ and len(str(clause.values[0].value)) <= self.short:
             return few
@@ -218,6 +218,11 @@ class Related(Family):
             found.check(clause)
             words.check(clause, found.operators)
         return found.condition(clause)
+
+
+def literal(number: int) -> Any:
+    """Return a number as part of the statement: an index over some rows is used only if its condition is there word for word."""
+    return sa.literal_column(str(number))
 
 
 def present(value: Any, nan: Any) -> tuple[Any, Any]:

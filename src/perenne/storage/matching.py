@@ -15,7 +15,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from perenne.core.patterns import compiled, portable
 
 _GLOB_SIGNS = str.maketrans({"*": "[*]", "?": "[?]", "[": "[[]", "%": "*", "_": "?"})
-_NUMBER = r"^-?(0|[1-9][0-9]{0,300})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
+_NUMBER = r"^-?(0|[1-9][0-9]{0,250})(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?$"
 
 
 class _Like(FunctionElement[bool]):

@@ -108,7 +108,8 @@ def after(columns: Sequence[Column], values: Sequence[Value]) -> "sa.ColumnEleme
     """
     if len(values) != len(columns) or not all(column.fits(value) for column, value in zip(columns, values, strict=True)):
         raise Invalid(f"Invalid page token, parsed value={list(values)}"[:300], code="page.token", hint="begin anew")
-    ways, same = [], []
+    ways: list[Any] = []
+    same: list[Any] = []
     for column, value in zip(columns, values, strict=True):
         if value is None:
             continue  # none of those that come later has a value either: the column before says so

@@ -3,8 +3,8 @@
 `service` starts, ends, finds and deletes runs, perenne's own and those of clients, and closes those whose process died;
 `experiments` are the names under which they are compared. `logs` is the hot path: points of metrics, parameters, tags, inputs;
 `history` reads the points again, whole or thinned for a chart, and `sealing` makes compressed chunks of them. `models` are those
-that clients logged, `search` finds runs, experiments and models by filters, `summary` answers for many runs at once. `capture`
-keeps code, environment and hardware, `bringing` takes in runs from elsewhere. `client` is what programs log with.
+that clients logged, `search` finds runs, experiments and models by filters, `summary` answers for many runs at once. `artifacts`
+are the files of runs, `bringing` takes in runs from elsewhere. `client` is what programs log with.
 """
 
 from importlib import import_module
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.tracking import (
+        artifacts,
         bringing,
         errors,
         experiments,
@@ -35,10 +36,9 @@ if TYPE_CHECKING:
         Tag,
         UsedDataset,
     )
-    from perenne.tracking.provenance import capture
 
 _MODULES = frozenset(
-    {"bringing", "errors", "experiments", "history", "logs", "models", "sealing", "search", "service", "summary"}
+    {"artifacts", "bringing", "errors", "experiments", "history", "logs", "models", "sealing", "search", "service", "summary"}
 )
 _ROOMS = {
     "Experiment": "model",
@@ -51,7 +51,6 @@ _ROOMS = {
     "RunState": "model",
     "Tag": "model",
     "UsedDataset": "model",
-    "capture": "provenance",
 }
 
 __all__ = [
@@ -65,8 +64,8 @@ __all__ = [
     "RunState",
     "Tag",
     "UsedDataset",
+    "artifacts",
     "bringing",
-    "capture",
     "errors",
     "experiments",
     "history",

@@ -16,7 +16,7 @@ from perenne.core.filters import Ordering, Tree
 from perenne.core.tokens import Place, Value, read_token
 from perenne.storage.bounds import along_an_index, bounded
 from perenne.storage.database import Transaction
-from perenne.storage.families import Attached, Keys
+from perenne.storage.families import Attached, Keys, literal
 from perenne.storage.matching import unindexed
 from perenne.storage.ordering import Column, Orders, after, columns_of
 from perenne.storage.searching import Found, page
@@ -133,8 +133,8 @@ def _few(tx: Transaction, asked: Question) -> list[int] | None:
         some = source.limit(FEW + 1).subquery()
         probes.append(sa.select(sa.literal_column(str(place)).label("place"), next(iter(some.c)).label("number")))
     found: list[set[int]] = [set() for _ in sources]
-    for place, number in tx.execute(sa.union_all(*probes) if len(probes) > 1 else probes[0]):
-        found[place].add(number)
+    for row in tx.execute(sa.union_all(*probes) if len(probes) > 1 else probes[0]):
+        found[row.place].add(row.number)
     small = [numbers for numbers in found if len(numbers) <= FEW]
     return sorted(set.intersection(*small)) if small else None
 
@@ -150,7 +150,7 @@ def _sorted(
         source = source.outerjoin(joined, condition)
     by_start = bool(sorting.sorts) and sorting.sorts[0][0].value is run.c.started
     indexed = few is None and (asked.scope.alone or not by_start)
-    where = [*asked.scope.conditions(indexed=indexed), *asked.extra, *RUNS.conjuncts(asked.tree, asked.keys)]
+    where = _fitting(asked, indexed=indexed)
     if few is not None:
         where.append(_listed(few))
     return _rows(tx, source, where, sorting.columns, place, limit)
@@ -159,19 +159,20 @@ def _sorted(
 def _walked(tx: Transaction, asked: Question, sorting: Orders, place: Place, limit: int) -> Sequence[Any]:
     """Read rows along an index, if one is sorted as asked."""
     if not asked.orders:
-        conditions = asked.scope.conditions(indexed=asked.scope.alone)
-        where = [*conditions, *asked.extra, *RUNS.conjuncts(asked.tree, asked.keys)]
         with along_an_index(tx):
-            return _rows(tx, run, where, sorting.columns, place, limit)
+            return _rows(tx, run, _fitting(asked, indexed=asked.scope.alone), sorting.columns, place, limit)
     family = RUNS.families.get(RUNS.entity(asked.orders[0]))
-    walkable = isinstance(family, Attached) and not place.offset and len(sorting.sorts) == len(asked.orders)
+    walkable = isinstance(family, Attached) and len(sorting.sorts) == len(asked.orders)
     if not walkable or not isinstance(family, Attached) or _has_long(tx, family, asked):
         return _sorted(tx, asked, sorting, place, limit, None)
     rows: list[Any] = []
+    left = place.offset
     with along_an_index(tx):
-        for absent, phase in _phases(family, asked, sorting, place.after):
+        for phase in _phases(family, asked, sorting, place.after):
             if len(rows) < limit:
-                rows += [(row[0], absent, *row[1:]) for row in phase(tx, limit - len(rows))]
+                found = phase.read(tx, left, limit - len(rows))
+                left = 0 if found or not left else max(0, left - phase.count(tx))
+                rows += found
     return rows
 
 
@@ -179,55 +180,66 @@ def _has_long(tx: Transaction, family: Attached, asked: Question) -> bool:
     """Tell whether there are values of the key that its index does not hold."""
     if not family.short:
         return False
-    length = sa.func.length(family.value) > sa.literal_column(str(SHORT))
+    length = sa.func.length(family.value) > literal(SHORT)
     query = sa.select(family.owner).where(family.named(asked.orders[0].name, asked.keys), length).limit(1)
     return tx.execute(query).first() is not None
 
 
-def _phases(family: Attached, asked: Question, sorting: Orders, beyond: tuple[Value, ...] | None) -> Iterator[tuple[int, Any]]:
-    """Go through the runs that have a number, then those whose value is none, then those without: each a function that reads."""
+class _Phase:
+    """Some of the runs, in their order along an index: those with a value (0), those whose value is none (1), the others (2)."""
+
+    def __init__(self, absent: int, source: Any, where: Sequence[Any], columns: Sequence[Column], follow: Place) -> None:
+        self._absent, self._source, self._where, self._columns, self._follow = absent, source, where, columns, follow
+
+    def read(self, tx: Transaction, offset: int, limit: int) -> list[Any]:
+        """Read rows as if all were sorted at once: number, phase, value, and what else sorts."""
+        place = Place(offset=offset, after=self._follow.after)
+        rows = _rows(tx, self._source, self._where, self._columns, place, limit)
+        return [(row[0], self._absent, *([None] if self._absent else []), *row[1:]) for row in rows]
+
+    def count(self, tx: Transaction) -> int:
+        """Count the runs."""
+        return int(tx.scalar(sa.select(sa.func.count()).select_from(self._source).where(*self._where)) or 0)
+
+
+def _phases(family: Attached, asked: Question, sorting: Orders, beyond: tuple[Value, ...] | None) -> Iterator[_Phase]:
+    """Go through the runs from the row on that the page before ended with."""
     rest = columns_of(sorting.sorts[1:], RUNS.ties)
     joins = [sort.join for sort, _ in sorting.sorts[1:] if sort.join is not None]
     first = int(beyond[0] or 0) if beyond else 0
     for absent in (0, 1, 2):
         if absent < first or (absent == 1 and family.nan is None):
             continue
-        follow = beyond if beyond and absent == first else None
-        yield absent, _phase(family, asked, absent, sorting, rest, joins, follow)
+        source, where, values = _without(family, asked) if absent == 2 else _with(family, asked, sorting, absent)
+        for joined, condition in joins:
+            source = source.outerjoin(joined, condition)
+        after_it = tuple(beyond[2 if absent else 1 :]) if beyond and absent == first else None
+        yield _Phase(absent, source, where, [*values, *rest], Place(after=after_it))
 
 
-def _phase(
-    family: Attached, asked: Question, absent: int, sorting: Orders, rest: Sequence[Column], joins: Sequence[Any],
-    beyond: tuple[Value, ...] | None,
-) -> Any:  # fmt: skip
-    conjuncts = [*asked.extra, *RUNS.conjuncts(asked.tree, asked.keys)]
+def _with(family: Attached, asked: Question, sorting: Orders, absent: int) -> tuple[Any, list[Any], list[Column]]:
+    """Return where the runs are that have a value, and the value if it is a number: the index of values comes first."""
+    rows = family.owner.table.alias()
+    value = rows.c[family.value.name]
+    where = [rows.c.key == family.named(asked.orders[0].name, asked.keys).right, *_fitting(asked, indexed=False)]
+    if family.nan is not None:
+        where.append(rows.c.nan == (sa.true() if absent else sa.false()))
+    if family.short:
+        where.append(sa.func.length(value) <= literal(SHORT))
+    where += [value.is_not(None)] if family.kept else []
+    return rows.join(run, run.c.number == rows.c.run), where, [] if absent else [Column(value, sorting.sorts[0][1])]
+
+
+def _without(family: Attached, asked: Question) -> tuple[Any, list[Any], list[Column]]:
+    """Return where the runs are that have no such key."""
     named = family.named(asked.orders[0].name, asked.keys)
-    if absent == 2:
-        has = sa.select(sa.literal_column("1")).where(family.owner == run.c.number, named, *family.kept).exists()
-        where = [*asked.scope.conditions(indexed=asked.scope.alone), *conjuncts, sa.not_(has)]
-        source: Any = run
-        columns = list(rest)
-    else:
-        rows = family.owner.table.alias()
-        where = [rows.c.key == named.right, *asked.scope.conditions(indexed=False), *conjuncts]
-        if family.nan is not None:
-            where.append(rows.c.nan == (sa.true() if absent else sa.false()))
-        if family.short:
-            where.append(sa.func.length(rows.c.value) <= sa.literal_column(str(SHORT)))
-        source = rows.join(run, run.c.number == rows.c.run)
-        value = Column(rows.c[family.value.name], sorting.sorts[0][1])
-        where += [value.value.is_not(None)] if family.kept else []
-        columns = [*([] if absent else [value]), *rest]
-    for joined, condition in joins:
-        source = source.outerjoin(joined, condition)
-    values = () if beyond is None else beyond[1:] if absent == 0 else beyond[2:]
+    has = sa.exists().where(family.owner == run.c.number, named, *family.kept)
+    return run, [*_fitting(asked, indexed=asked.scope.alone), sa.not_(has)], []
 
-    def read(tx: Transaction, limit: int) -> list[Any]:
-        place = Place(after=tuple(values)) if beyond is not None else Place()
-        found = _rows(tx, source, where, columns, place, limit)
-        return list(found) if absent == 0 else [(row[0], None, *row[1:]) for row in found]
 
-    return read
+def _fitting(asked: Question, *, indexed: bool) -> list[Any]:
+    """Return all conditions of a run."""
+    return [*asked.scope.conditions(indexed=indexed), *asked.extra, *RUNS.conjuncts(asked.tree, asked.keys)]
 
 
 def _rows(

@@ -12,7 +12,16 @@ from perenne.auth.roles import require
 from perenne.core.errors import PerenneError
 from perenne.net.asgi import JSON, Application, Receive, Reply, Scope, Send, send_reply
 from perenne.net.inbound import check_json, check_text, inflate, read_body
-from perenne.protocols.mlflow import experiments, logged_models, metrics, runs, server, wire
+from perenne.protocols.mlflow import (
+    experiments,
+    logged_models,
+    metrics,
+    model_versions,
+    registered_models,
+    runs,
+    server,
+    wire,
+)
 from perenne.protocols.mlflow import words as tracking_words
 from perenne.protocols.mlflow.decoding import Decoder
 from perenne.protocols.mlflow.endpoint import Answer, Call, Endpoint, Kind
@@ -31,7 +40,7 @@ MOST_FIELDS = 5_000
 PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/api/2.0mlflow/")
 """Below these every path is MLflow's, known or not."""
 
-_GROUPS = (experiments, runs, metrics, logged_models, server)
+_GROUPS = (experiments, runs, metrics, logged_models, registered_models, model_versions, server)
 _NO_BODY = frozenset({"GET", "HEAD"})
 
 

@@ -1,4 +1,4 @@
-"""Fill a database with runs, quickly and always the same: `python benchmarks/tracking/fill.py URL --runs 100000`.
+"""Fill a database with runs, quickly and always the same: `python benchmarks/tracking/wide.py URL --runs 100000`.
 
 Each run has 20 metrics, 10 parameters and 5 tags. The values are made by the database itself, from the number of the run.
 """
