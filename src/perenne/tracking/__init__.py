@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         service,
         summary,
     )
+    from perenne.tracking.events import Removed
     from perenne.tracking.model import (
         Experiment,
         LoggedRun,
@@ -47,6 +48,7 @@ _ROOMS = {
     "Metric": "model",
     "Param": "model",
     "Provenance": "model",
+    "Removed": "events",
     "Run": "model",
     "RunState": "model",
     "Tag": "model",
@@ -60,6 +62,7 @@ __all__ = [
     "Metric",
     "Param",
     "Provenance",
+    "Removed",
     "Run",
     "RunState",
     "Tag",
