@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.s3_server import S3Server
 
 from perenne.compute import Executor, InlineExecutor, ProcessExecutor, ThreadExecutor
+from perenne.storage.blobs import Blobs, CloudBlobs, FileBlobs, open_blobs
 from perenne.storage.cached_objects import Cache
 from perenne.storage.database import Database
 from perenne.storage.objects import CachedObjects, CloudObjects, FileObjects, ObjectStore
-from perenne.testing import DatabaseContract, ExecutorContract, ObjectStoreContract, RemoteObjectStoreContract
+from perenne.testing import BlobsContract, DatabaseContract, ExecutorContract, ObjectStoreContract, RemoteObjectStoreContract
 
 
 class TestFileObjects(ObjectStoreContract):
@@ -48,6 +50,36 @@ class TestCloudObjects(RemoteObjectStoreContract):
             yield
         finally:
             self.server.start()
+
+
+class TestFileBlobs(BlobsContract):
+    @pytest.fixture
+    def blobs(self, tmp_path: Path) -> Blobs:
+        blobs = open_blobs((tmp_path / "objects").as_uri())
+        assert isinstance(blobs, FileBlobs)
+        return blobs
+
+    def test_a_folder_signs_no_addresses(self, blobs: Blobs) -> None:
+        assert not blobs.signs
+        assert blobs.sign(self.keep(blobs, b"x").id, 60) is None
+
+
+class TestCloudBlobs(BlobsContract):
+    """On S3, as moto's server speaks it."""
+
+    @pytest.fixture
+    def blobs(self, s3: str) -> Blobs:
+        blobs = open_blobs(s3)
+        assert isinstance(blobs, CloudBlobs)
+        return blobs
+
+    def test_a_signed_address_gives_the_bytes_to_anybody(self, blobs: Blobs) -> None:
+        data = bytes(range(256)) * 64
+        url = blobs.sign(self.keep(blobs, data).id, 60)
+        assert url is not None
+        answer = httpx.get(url, headers={"range": "bytes=10-19"})
+        assert answer.status_code == 206
+        assert answer.content == data[10:20]
 
 
 class TestCachedObjects(TestCloudObjects):

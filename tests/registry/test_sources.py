@@ -12,7 +12,7 @@ from perenne.auth.roles import Role
 from perenne.core.errors import Invalid, NotFound
 from perenne.registry import models, registrations, sources
 from perenne.storage.workspace import Workspace
-from perenne.tracking import Provenance, Run, start_run
+from perenne.tracking import Provenance, Run, service
 
 RELATIVE = "an absolute path must be provided without relative path references present. Please provide an absolute path."
 EVE = Principal("eve", roles=frozenset({Role.CONTRIBUTOR}))
@@ -22,7 +22,7 @@ EVE = Principal("eve", roles=frozenset({Role.CONTRIBUTOR}))
 def run(workspace: Workspace) -> Run:
     """A run of another's, with a place for artifacts."""
     return workspace.database.write(
-        lambda tx: start_run(tx, EVE, project="checkout", kind="", parameters={}, provenance=Provenance())
+        lambda tx: service.start_run(tx, EVE, project="checkout", kind="", parameters={}, provenance=Provenance())
     )
 
 
@@ -70,10 +70,10 @@ def test_a_place_of_ours_belongs_to_what_is_named_with_it(workspace: Workspace, 
 
 def test_what_may_be_named_is_resolved(workspace: Workspace, run: Run) -> None:
     first = logged(workspace, source=f"runs:/{run.id}/some/model", run=run.id)
-    assert first.storage == f"{run.artifact_uri}/some/model" and first.source == f"runs:/{run.id}/some/model"
+    assert first.root == f"{run.artifact_uri}/some/model" and first.storage == first.source == f"runs:/{run.id}/some/model"
     assert (first.run, first.author, first.project) == (run.id, "eve", "checkout"), "an empty model goes to the run's project"
     second = logged(workspace, source=f"{run.artifact_uri}/some/model", run=run.id)
-    assert registrations.download_uri(second) == second.source == second.storage
+    assert registrations.download_uri(second) == second.source == second.root
     third = logged(workspace, source="s3://bucket/some/model")
     assert (third.storage, third.tree, third.run) == ("s3://bucket/some/model", "", "")
 
@@ -83,7 +83,8 @@ def test_a_version_of_another_model_is_followed_to_its_files(workspace: Workspac
     write(workspace, models.update, ADA, "base", description="x")
     for source in ("models:/base/1", "models:/base/latest"):
         copied = logged(workspace, "copy", source=source)
-        assert (copied.source, copied.storage, copied.run) == ("models:/base/1", f"{run.artifact_uri}/m", run.id)
+        assert (copied.source, copied.storage, copied.run) == ("models:/base/1", f"runs:/{run.id}/m", run.id)
+        assert copied.root == f"{run.artifact_uri}/m"
     refused = "The run_id and model_id request parameters must match the referenced model version."
     refuse(workspace, "models:/base/1", refused, run="0" * 32)
     refuse(workspace, "models://host/base/1", "Registered model sources must use the active model registry.")

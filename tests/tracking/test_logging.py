@@ -105,7 +105,8 @@ def test_a_parameter_keeps_its_first_value_and_the_whole_batch_falls_with_anothe
 def test_tags_have_their_last_value_and_the_name_is_one_of_them(database: Database, actor: Principal, run: str) -> None:
     log(database, actor, run, tags=[Tag("t", "1"), Tag("t", "2"), Tag("mlflow.runName", "second")])
     assert look(database, actor, run).name == "second"
-    found = database.write(lambda tx: service.update_run(tx, actor, run, name="third"))
+    assert database.write(lambda tx: service.update_run(tx, actor, run, name="third")).name == "third"
+    found = look(database, actor, run)
     assert {tag.key: tag.value for tag in found.tags} == {"t": "2", "mlflow.runName": "third"}
     database.write(lambda tx: logs.set_tag(tx, actor, run, Tag("mlflow.runName", "")))
     assert look(database, actor, run).name == "third"

@@ -24,7 +24,8 @@ from perenne.core.errors import PerenneError
 from perenne.net.asgi import Application, Reply, Scope
 from perenne.net.inbound import SECURITY_HEADERS, InboundLimits, Limits, Room, allowed_hosts, error_reply
 from perenne.net.listening import LOOPBACK, Listening, needs_tokens
-from perenne.protocols.mlflow.routes import PROTOCOL, MlflowApplication
+from perenne.protocols.mlflow.routes import PROTOCOL, STREAMED, MlflowApplication
+from perenne.protocols.otlp import traces as otlp
 from perenne.storage.locks import Leadership
 from perenne.storage.workspace import Workspace
 from perenne.telemetry.meters import RequestMeter
@@ -57,8 +58,9 @@ def application(workspace: Workspace, *, port: int, listening: Listening = LOOPB
     app.state.figures = metrics.Figures(workspace.database, meter, pulse)
     entrance = Entrance(workspace) if needs_tokens(listening, workspace.settings.auth) else None
     app.state.entrance = entrance
-    limits = Limits(hosts=allowed_hosts(listening.host, port, listening.names), body=BODY_LIMIT)
-    mlflow = MlflowApplication(workspace, app)
+    large = tuple((beginning, workspace.settings.artifact_limit) for beginning in STREAMED)
+    limits = Limits(hosts=allowed_hosts(listening.host, port, listening.names), body=BODY_LIMIT, large=large)
+    mlflow = MlflowApplication(workspace, app, otlp.ENDPOINTS)
 
     def form(scope: Scope, error: PerenneError) -> Reply:
         return mlflow.error_reply(error) if mlflow.owns(scope["path"]) else error_reply(error)
@@ -83,7 +85,7 @@ def control_routes() -> list[Route]:
     own = [Route("/version", _version), *health.routes, *metrics.routes, *openapi.routes]
     comments = comment_routes(
         {
-            "run": lambda tx, identity: tracking.get_run(tx, identity).project,
+            "run": lambda tx, identity: tracking.service.get_run(tx, identity).project,
             "version": lambda tx, identity: registry.get_version(tx, identity).project,
         }
     )

@@ -320,7 +320,7 @@ class _Recorder:
     def open(self) -> str:
         """Return the run's id; it is opened if need be."""
         if not self._run:
-            provenance = tracking.capture(self._workspace.objects, self._loaded.root, seed=SEED)
+            provenance = tracking.service.capture(self._workspace.objects, self._loaded.root, seed=SEED)
             project, parameters = self._loaded.project.name, _asked(self._loaded)
 
             def start(tx: Transaction) -> None:

@@ -161,3 +161,15 @@ def bar(what: str) -> Iterator[Callable[[int, int], None]]:
             shown.update(done - shown.pos)
 
         yield hear
+
+
+@contextmanager
+def counting(noun: str) -> Iterator[Callable[[str, int], None]]:
+    """Give what hears of what is being done and how many are done, where nobody knows how many there will be."""
+    if not shows_progress():
+        yield lambda what, done: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True, no_color=not takes_colour(sys.stderr)).status("reading …") as status:
+        yield lambda what, done: status.update(f"{what}: {done:,} {noun}")

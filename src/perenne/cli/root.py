@@ -34,6 +34,9 @@ COMMANDS = {
     "data": ("perenne.data.commands:data", "Snapshots, profiles, validation."),
     "pipeline": ("perenne.pipelines.commands:pipeline", "Runs of pipelines, step by step."),
     "runs": ("perenne.tracking.commands:runs", "What was tried, and what came out."),
+    "experiments": ("perenne.tracking.commands:experiments", "Names under which runs are compared."),
+    "gc": ("perenne.tracking.commands:gc", "Remove for good what was deleted long ago."),
+    "import": ("perenne.cli.moving:import_", "Bring in what other tools keep: MLflow."),
     "model": ("perenne.registry.commands:model", "Versions of models: evidence, gate, decisions."),
     "deploy": ("perenne.serving.commands:deploy", "What answers whom: champion, challengers, roll-back, stop."),
     "monitor": ("perenne.monitoring.commands:monitor", "Windows, drift, performance, labels."),
@@ -51,13 +54,13 @@ SECTIONS = {
     "Look": ("status", "why", "doctor"),
     "Originate": ("project",),
     "Data": ("data",),
-    "Train": ("pipeline", "runs"),
+    "Train": ("pipeline", "runs", "experiments"),
     "Review": ("model",),
     "Serve": ("serve", "deploy"),
     "Monitor": ("monitor", "alert"),
     "Retrain": ("policy",),
     "Govern": ("token", "audit"),
-    "Operate": ("worker", "job", "event", "backup", "restore", "migrate", "debug", "completion"),
+    "Operate": ("worker", "job", "event", "backup", "restore", "migrate", "import", "gc", "debug", "completion"),
 }
 """Which commands stand together in the help: by the stages of the loop, with what begins and what operates it around them."""
 

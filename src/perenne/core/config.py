@@ -8,6 +8,9 @@ import msgspec
 
 from perenne.core.errors import Invalid
 
+NO_LIMIT = 1 << 62
+"""More bytes than any disk has."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What every process of perenne is told at its start.
@@ -36,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Files of a certificate with its chain, and of its key.
     trusted_proxies : tuple of str
         Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    artifact_limit : int
+        The largest artifact in bytes.
     """
 
     home: Path
@@ -51,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tls_cert: str = ""
     tls_key: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    artifact_limit: int = NO_LIMIT
 
     @property
     def logs(self) -> Path:
@@ -104,6 +110,7 @@ def load_settings(folder: Path | None = None, environment: Mapping[str, str] = o
         tls_cert=environment.get("PERENNE_TLS_CERT", ""),
         tls_key=environment.get("PERENNE_TLS_KEY", ""),
         trusted_proxies=_list(environment, "PERENNE_TRUSTED_PROXIES"),
+        artifact_limit=_artifact_limit(environment),
     )
 
 
@@ -124,6 +131,20 @@ def _rate(environment: Mapping[str, str]) -> float:
         hint = "a number of requests in a second, 0 for no limit"
         raise Invalid(f"PERENNE_TOKEN_RATE is {text[:40]!r}, which is no rate", code="config.rate", hint=hint)
     return rate
+
+
+def _artifact_limit(environment: Mapping[str, str]) -> int:
+    text = environment.get("PERENNE_ARTIFACT_GIB", "")
+    if not text:
+        return NO_LIMIT
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = -1.0
+    if not 0 < limit < NO_LIMIT >> 30:
+        hint = "a number of GiB, such as 0.5 or 100; leave it out for no limit"
+        raise Invalid(f"PERENNE_ARTIFACT_GIB is {text[:40]!r}, which is no size", code="config.artifacts", hint=hint)
+    return int(limit * (1 << 30))
 
 
 def _list(environment: Mapping[str, str], name: str) -> tuple[str, ...]:

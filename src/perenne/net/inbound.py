@@ -42,7 +42,7 @@ class TooLarge(PerenneError):
     status = 413
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the body is larger than {limit:,} bytes", code="request.too_large", hint="send fewer rows at a time")
+        super().__init__(f"the body is larger than {limit:,} bytes", code="request.too_large", hint="send less at a time")
 
 
 class Misdirected(PerenneError):
@@ -97,10 +97,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         The exact values of the header `Host` that are answered, in lower case.
     body : int
         The largest body in bytes, also after decompression.
+    large : tuple of (bytes, int)
+        Other limits, by the beginning of the path: of endpoints that do not hold bodies in memory.
     """
 
     hosts: frozenset[str]
     body: int = 2 * 1024 * 1024
+    large: tuple[tuple[bytes, int], ...] = ()
+
+    def of(self, raw_path: bytes) -> int:
+        """Return the largest body of a path."""
+        return next((limit for beginning, limit in self.large if raw_path.startswith(beginning)), self.body)
 
 
 def allowed_hosts(bound: str, port: int, names: Iterable[str] = ()) -> frozenset[str]:
@@ -149,8 +156,8 @@ def check_head(
         raise _LongUrl("the URL is too long", code="request.url")
     if length is not None and length < 0:
         raise Invalid("Content-Length is not a number", code="request.length")
-    if length is not None and length > limits.body:
-        raise TooLarge(limits.body)
+    if length is not None and length > limits.body and length > (most := limits.of(raw_path)):
+        raise TooLarge(most)
     return length
 
 
@@ -239,7 +246,7 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
     if encoding not in ("gzip", "deflate"):
         raise Unreadable("Content-Encoding must be gzip or deflate", code="request.encoding")
     allowed = min(limit, max(MAX_RATIO * len(body), 1024))
-    machine = zlib.decompressobj(zlib.MAX_WBITS | (16 if encoding == "gzip" else 0))
+    machine = zlib.decompressobj(_window(body, encoding))
     try:
         data = machine.decompress(body, allowed + 1)
     except zlib.error:
@@ -249,6 +256,14 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
     if not machine.eof or machine.unused_data:
         raise Invalid(f"the {encoding} body is truncated or followed by something else", code="request.encoding")
     return data
+
+
+def _window(body: bytes, encoding: str) -> int:
+    """Return what zlib is told of an encoding; some senders of `deflate` leave its two bytes of header out."""
+    if encoding == "gzip":
+        return zlib.MAX_WBITS | 16
+    headed = len(body) > 1 and body[0] & 15 == zlib.DEFLATED and (body[0] << 8 | body[1]) % 31 == 0
+    return zlib.MAX_WBITS if headed else -zlib.MAX_WBITS
 
 
 def check_json(body: bytes, limit: int = MAX_DEPTH) -> None:
@@ -377,7 +392,7 @@ class InboundLimits:
             length = check_head(scope["headers"], raw_path, self._limits, scope["method"], scope.get("scheme", "http"))
             check_target(raw_path, scope.get("query_string", b""))
             if length is None:  # a body of a length that was announced cannot be longer: the framing ends it there
-                receive = _counting(receive, self._limits.body)
+                receive = _counting(receive, self._limits.of(raw_path))
             await self._application(scope, receive, send_with_headers)
         except (TooLarge, Misdirected, Invalid, _LongUrl) as error:
             if started:

@@ -106,9 +106,8 @@ def decide(
         raise NotFound(f"version {identity[:100]!r} does not exist", code="model.not_found", hint="it may lie elsewhere")
     demands = _demands(tx, version, target)
     _require_voice(actor, version, demands)
-    missing = _missing(found, demands)
     counts = _counting(actor, version, demands) if approve else ()
-    _check_open(found, missing, counts, approve=approve)
+    _check_open(actor, found, _missing(found, demands), counts, approve=approve)
     if approve:
         _check_approval(tx, actor, found, counts, demands, target)
     return _keep(tx, actor, found, approve=approve, reason=reason, counts=counts, review=review)
@@ -143,13 +142,15 @@ def _missing(found: Dossier, demands: Sequence[ReviewPolicy]) -> frozenset[str]:
 
 def _counting(actor: Principal, version: Version, demands: Sequence[ReviewPolicy]) -> tuple[str, ...]:
     """Return what an approval of the actor counts for."""
+    asking = [policy for policy in demands if policy.approvals]
     asked = tuple(part.strip() for part in version.policy.approve_by.split(",") if part.strip())
-    own = (OWN_POLICY,) if allowed(actor, Action.APPROVE_BUSINESS) and (not asked or is_asked(actor, asked)) else ()
+    wanted = bool(asked) or not asking
+    own = (OWN_POLICY,) if wanted and allowed(actor, Action.APPROVE_BUSINESS) and is_asked(actor, asked) else ()
     made = actor.name in authors(version) and not actor.solo
     return own + tuple(
         policy.digest
-        for policy in demands
-        if policy.approvals and not (made and not policy.own) and _may(actor, policy) and is_asked(actor, policy.approvers)
+        for policy in asking
+        if not (made and not policy.own) and _may(actor, policy) and is_asked(actor, policy.approvers)
     )
 
 
@@ -163,16 +164,18 @@ def is_asked(actor: Principal, approvers: Sequence[str]) -> bool:
     return not asked or actor.solo or actor.name in asked or not asked.isdisjoint(actor.roles)
 
 
-def _check_open(found: Dossier, missing: frozenset[str], counts: Sequence[str], *, approve: bool) -> None:
-    """Go on only if there is something left to decide."""
+def _check_open(actor: Principal, found: Dossier, missing: frozenset[str], counts: Sequence[str], *, approve: bool) -> None:
+    """Go on only if there is something left to decide, and the actor has not said so already."""
     mine = [decision for decision in found.decisions if decision.tree == found.version.tree]
     rejected = any(not decision.approved for decision in mine)
-    done = bool(mine) and (not missing.intersection(counts) if approve else not missing)
-    if rejected or (done and not (approve and missing and not counts)):
+    given = {name for decision in mine if decision.approver == actor.name for name in decision.policies}
+    useful = missing.intersection(counts) - given
+    said = not useful and (bool(counts) or not missing) if approve else not missing
+    if rejected or (mine and said):
         raise Conflict(
-            f"{found.version.id} was decided already" + (", as far as you may" if missing and not rejected else ""),
+            f"{found.version.id} was decided already",
             code="model.decided",
-            hint=f"`perenne model show {found.version.id}`",
+            hint="others have still to say yes" if missing and not rejected else f"`perenne model show {found.version.id}`",
         )
 
 

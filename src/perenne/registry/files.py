@@ -11,4 +11,4 @@ def digest_at(tx: Transaction, root: str) -> str:
 
 def unchanged(tx: Transaction, version: Version) -> bool:
     """Tell whether a version's files are those that were registered, as far as that can be known."""
-    return version.form is not VersionForm.LOGGED or not version.tree or digest_at(tx, version.storage) == version.tree
+    return version.form is not VersionForm.LOGGED or not version.tree or digest_at(tx, version.root) == version.tree

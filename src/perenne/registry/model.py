@@ -107,8 +107,8 @@ class Version(msgspec.Struct, frozen=True):
         When and by whom it was registered.
     form : VersionForm
         What it is made of.
-    source, storage : str
-        What it was registered from, and where its files are read from.
+    source, storage, root : str
+        What it was registered from, where clients read its files, and where in the artifact store these are; empty if elsewhere.
     run_link, description : str or None
         As the client gave them.
     stage : str
@@ -139,6 +139,7 @@ class Version(msgspec.Struct, frozen=True):
     form: VersionForm = VersionForm.PACKAGE
     source: str = ""
     storage: str = ""
+    root: str = ""
     run_link: str | None = None
     description: str | None = None
     stage: str = STAGES[0]

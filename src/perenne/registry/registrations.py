@@ -85,10 +85,10 @@ def create(
     model = _adopted(tx, actor, model, origin)
     version = Version(
         id="", model=name, number=store.next_number(tx, name), project=model.project, run=origin.run,
-        tree=digest_bytes(given.get(TEXT, "").encode()) if prompt else files.digest_at(tx, origin.storage),
+        tree=digest_bytes(given.get(TEXT, "").encode()) if prompt else files.digest_at(tx, origin.root),
         reference="", snapshot="", state=VersionState.CANDIDATE, policy=_policy(tx, model), fallback=None, created=now,
         created_by=actor.name, form=VersionForm.PROMPT if prompt else VersionForm.LOGGED, source=origin.source,
-        storage=origin.storage, run_link=run_link, description=description, updated=now, author=origin.author,
+        storage=origin.storage, root=origin.root, run_link=run_link, description=description, updated=now, author=origin.author,
         logged_model=origin.logged_model,
     )  # fmt: skip
     version = msgspec.structs.replace(version, id=f"{name}@{version.number}")

@@ -33,8 +33,8 @@ class Origin(NamedTuple):
 
     Attributes
     ----------
-    source, storage : str
-        What was named, and where the files are.
+    source, storage, root : str
+        What was named, where a client reads the files, and where in the artifact store that is; empty if it is elsewhere.
     run, logged_model : str
         The run and the logged model they are of; empty if of none.
     project, author : str
@@ -43,6 +43,7 @@ class Origin(NamedTuple):
 
     source: str
     storage: str
+    root: str = ""
     run: str = ""
     logged_model: str = ""
     project: str = ""
@@ -106,18 +107,17 @@ def _of_run(tx: Transaction, actor: Principal, source: str, run: str | None) -> 
     owner = _run(tx, actor, run) if run else None
     if not inside:
         found = owner or _Owner("", run or "", "", "")
-        return Origin(source, source, run or "", "", found.project, found.author)
+        return Origin(source, source, "", run or "", "", found.project, found.author)
     if owner is None or not run or (scheme == "runs" and parts.netloc):
         raise _not_identified(source, "run_id")
     if scheme == "runs":
         named, _, path = parts.path.lstrip("/").partition("/")
         if named != run:
             raise _not_identified(source, "run_id")
-        storage = f"{owner.root}/{path}".rstrip("/") if path else owner.root
-        return Origin(source, storage, run, "", owner.project, owner.author)
+        return Origin(source, source, f"{owner.root}/{path}".rstrip("/"), run, "", owner.project, owner.author)
     if not _within(source, owner.root):
         raise _not_identified(source, "run_id")
-    return Origin(source, source, run, "", owner.project, owner.author)
+    return Origin(source, source, source, run, "", owner.project, owner.author)
 
 
 def _of_logged_model(tx: Transaction, actor: Principal, source: str, run: str | None, identity: str) -> Origin:
@@ -133,7 +133,7 @@ def _of_logged_model(tx: Transaction, actor: Principal, source: str, run: str | 
     if _is_proxied(source) and not _within(source, found.root):
         raise _not_identified(source, "model_id")
     storage = found.root if scheme == "models" else source
-    return Origin(source, storage, run or found.run, identity, found.project, found.author)
+    return Origin(source, storage, storage if inside else "", run or found.run, identity, found.project, found.author)
 
 
 def _of_version(tx: Transaction, actor: Principal, source: str, run: str | None, logged_model: str | None) -> Origin:
@@ -148,8 +148,8 @@ def _of_version(tx: Transaction, actor: Principal, source: str, run: str | None,
             f"Invalid model version source: '{source}'. The run_id and model_id request parameters must match the referenced "
             "model version."
         )
-    plain = f"models:/{found.model}/{found.number}"
-    return Origin(plain, found.storage or found.source, found.run, found.logged_model, found.project, found.author)
+    plain, storage = f"models:/{found.model}/{found.number}", found.storage or found.source
+    return Origin(plain, storage, found.root, found.run, found.logged_model, found.project, found.author)
 
 
 def _named(tx: Transaction, actor: Principal, source: str) -> Version:
@@ -174,7 +174,7 @@ def _named(tx: Transaction, actor: Principal, source: str) -> Version:
 
 def _run(tx: Transaction, actor: Principal, identity: str) -> _Owner | None:
     try:
-        found = tracking.get_run(tx, identity)
+        found = tracking.service.get_run(tx, identity)
     except NotFound:
         return None
     if not sees(actor, found.project):

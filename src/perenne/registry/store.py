@@ -35,6 +35,7 @@ version = sa.Table(
     sa.Column("form", JsonColumn(VersionForm), nullable=False, server_default=f'"{VersionForm.PACKAGE.value}"'),
     sa.Column("source", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("storage", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("root", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("run_link", sa.Text),
     sa.Column("description", sa.Text),
     sa.Column("stage", sa.Text, nullable=False, server_default=STAGES[0]),

@@ -45,7 +45,7 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
-class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+class Webhook(msgspec.Struct, frozen=True):
     """An address that is told of changes of the registry; times in microseconds since 1970. Its secret is never shown."""
 
     id: str
@@ -58,7 +58,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     updated: int
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+class Delivery(msgspec.Struct, frozen=True):
     """Something told to a webhook.
 
     Attributes

@@ -1,6 +1,6 @@
 """Putting many rows into a table at once: the driver's statement for many on SQLite, arrays in one statement on PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +26,9 @@ class BulkInsert:
     def __init__(self, table: sa.Table, columns: Sequence[str], conflict: str = "") -> None:
         names = ", ".join(columns)
         tail = f" ON CONFLICT {conflict}" if conflict else ""
-        arrays = ", ".join(f"%s::{_array(table.c[name])}[]" for name in columns)
+        kinds = [_array(table.c[name]) for name in columns]
+        arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
+        self._writers = [list if kind in ("text", "bytea") else _spelled for kind in kinds]
         self._rows = f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(columns))}){tail}"
         # WHERE TRUE: or the parser of either would take ON for the condition of a join
         self._columns = f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) WHERE TRUE{tail}"
@@ -36,11 +38,18 @@ class BulkInsert:
         if not rows:
             return
         if tx.connection.dialect.name == "postgresql":
-            tx.driver.execute(self._columns, [list(column) for column in zip(*rows, strict=True)])
+            columns = zip(*rows, strict=True)
+            arrays = [write(column) for write, column in zip(self._writers, columns, strict=True)]
+            tx.driver.execute(self._columns, arrays)
         elif len(rows) == 1:
             tx.driver.execute(self._rows, rows[0])
         else:
             tx.driver.cursor().executemany(self._rows, rows)
+
+
+def _spelled(numbers: Iterable[int | float | bool | None]) -> str:
+    """Write numbers as PostgreSQL spells an array: a fifth of what the driver takes for one number after the other."""
+    return f"{{{','.join(['null' if number is None else str(number) for number in numbers])}}}"
 
 
 def _array(column: "sa.Column[Any]") -> str:

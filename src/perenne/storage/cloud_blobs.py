@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from perenne.core.errors import NotFound
 from perenne.storage.blob_errors import blob_key, missing, refusals
-from perenne.storage.blobs import CHUNK, Incoming
 from perenne.storage.buckets import SILENCE_S, UPLOAD_SILENCE_S, allows_http, open_bucket, parse_bucket
 from perenne.storage.cloud_errors import cloud_refusal
+from perenne.storage.incoming import CHUNK, Incoming
 
 if TYPE_CHECKING:
     from perenne.storage.buckets import Opened
@@ -23,6 +23,8 @@ _PART, _UPLOADS, _PARTS = 8 << 20, 4, 9_000
 
 class CloudBlobs:
     """Blobs in a bucket. What arrives goes to a file of this machine first, so that only what is whole is uploaded."""
+
+    signs = True
 
     def __init__(self, url: str) -> None:
         self.bucket = parse_bucket(url)

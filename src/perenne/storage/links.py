@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from perenne.storage.names import chosen
+from perenne.storage.prepared import Prepared
 from perenne.storage.schema import metadata, read_struct
 from perenne.storage.transaction import Transaction
 
@@ -57,18 +58,14 @@ table = sa.Table(
 )
 
 
+_COLUMNS = [str(column.name) for column in table.columns]
+_ADD = Prepared(sa.text(f"insert into link ({', '.join(_COLUMNS)}) values (:{', :'.join(_COLUMNS)}) on conflict do nothing"))
+
+
 def add_link(tx: Transaction, source: tuple[Kind, str], relation: str, target: tuple[Kind, str]) -> None:
     """Record that a source stands in a relation to a target; saying it twice changes nothing."""
-    row = {
-        "source_kind": source[0],
-        "source": source[1],
-        "relation": relation,
-        "target_kind": target[0],
-        "target": target[1],
-    }
-    known = sa.select(sa.literal(1)).where(*(table.c[name] == value for name, value in row.items()))
-    if tx.scalar(known) is None:
-        tx.execute(table.insert(), row)
+    values = (source[0].value, source[1], relation, target[0].value, target[1])
+    _ADD.run(tx, dict(zip(_COLUMNS, values, strict=True)))
 
 
 def links_from(tx: Transaction, kind: Kind, identity: str) -> list[Link]:

@@ -11,6 +11,7 @@ Whoever writes an adapter subclasses the contract in a test module and gives it 
             ...
 """
 
+from perenne.testing.blobs import BlobsContract
 from perenne.testing.database import DatabaseContract
 from perenne.testing.executors import ExecutorContract
 from perenne.testing.objects import ObjectStoreContract, RemoteObjectStoreContract
@@ -18,6 +19,7 @@ from perenne.testing.queue import JobQueueContract, LockContract, ScheduleContra
 from perenne.testing.sources import SourceContract
 
 __all__ = [
+    "BlobsContract",
     "DatabaseContract",
     "ExecutorContract",
     "JobQueueContract",

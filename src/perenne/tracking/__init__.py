@@ -3,7 +3,7 @@
 `service` starts, ends, finds and deletes runs, perenne's own and those of clients, `experiments` are the names under which they
 are compared. `logs` is the hot path: points of metrics, parameters, tags, inputs; `history` reads the points again, whole or
 thinned for a chart, and `sealing` makes compressed chunks of them. `summary` answers for many runs at once, `lost` closes those
-whose process died, `capture` keeps code, environment and hardware. `models` are those that clients logged, and `search` finds
+whose process died, `artifacts` are their files. `models` are those that clients logged, and `search` finds
 runs, experiments and models by filters.
 """
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.tracking import (
+        artifacts,
         bringing,
         errors,
         experiments,
@@ -36,10 +37,22 @@ if TYPE_CHECKING:
         Tag,
         UsedDataset,
     )
-    from perenne.tracking.provenance import capture
 
 _MODULES = frozenset(
-    {"bringing", "errors", "experiments", "history", "logs", "lost", "models", "sealing", "search", "service", "summary"}
+    {
+        "artifacts",
+        "bringing",
+        "errors",
+        "experiments",
+        "history",
+        "logs",
+        "lost",
+        "models",
+        "sealing",
+        "search",
+        "service",
+        "summary",
+    }
 )
 _ROOMS = {
     "Experiment": "model",
@@ -52,7 +65,6 @@ _ROOMS = {
     "RunState": "model",
     "Tag": "model",
     "UsedDataset": "model",
-    "capture": "provenance",
 }
 
 __all__ = [
@@ -66,8 +78,8 @@ __all__ = [
     "RunState",
     "Tag",
     "UsedDataset",
+    "artifacts",
     "bringing",
-    "capture",
     "errors",
     "experiments",
     "history",

@@ -16,7 +16,7 @@ _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069
 """Control characters, what turns the direction of a line, halves of characters, and what another reader takes for a separator."""
 
 
-class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+class Artifact(msgspec.Struct, frozen=True):
     """A file that was logged.
 
     Attributes

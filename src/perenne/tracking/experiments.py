@@ -12,6 +12,7 @@ from perenne.core.errors import Conflict
 from perenne.storage.bulk import BulkInsert
 from perenne.storage.database import Transaction
 from perenne.storage.names import chosen_numbers
+from perenne.storage.prepared import Prepared
 from perenne.tracking import limits
 from perenne.tracking.errors import Deleted, Unfit, UnknownExperiment, UnknownTag
 from perenne.tracking.model import Experiment, Tag
@@ -20,7 +21,9 @@ from perenne.tracking.tables import experiment, experiment_tag, run
 DEFAULT = 0
 """The experiment `Default`, which is there from the start."""
 
-_columns = [experiment.c[name] for name in Experiment.__struct_fields__ if name != "tags"]
+_NAMES = [name for name in Experiment.__struct_fields__ if name != "tags"]
+_columns = [experiment.c[name] for name in _NAMES]
+_OPEN = Prepared(sa.select(*_columns).where(experiment.c.id == sa.bindparam("number")))
 _TAGS = BulkInsert(experiment_tag, ("experiment", "key", "value"), "(experiment, key) DO UPDATE SET value = excluded.value")
 
 
@@ -148,8 +151,11 @@ def of_project(tx: Transaction, project: str) -> Experiment:
 
 
 def open_experiment(tx: Transaction, actor: Principal, number: int) -> Experiment:
-    """Find an experiment to log to. Raises UnknownExperiment, Denied, and Deleted if it was deleted."""
-    found = get(tx, actor, number)
+    """Find an experiment to log to. Raises UnknownExperiment, Denied, and Deleted if it was; its tags are not read."""
+    row = _OPEN.run(tx, {"number": number}).fetchone()
+    if row is None or not sees(actor, row[2]):
+        raise UnknownExperiment(number)
+    found = Experiment(**dict(zip(_NAMES, row, strict=True)))
     require(actor, Action.LOG, found.project)
     if found.deleted is not None:
         raise Deleted("experiment", str(number))

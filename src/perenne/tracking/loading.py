@@ -76,6 +76,17 @@ def load(tx: Transaction, numbers: Sequence[int], *, inputs: bool = True) -> lis
     ]
 
 
+def load_info(tx: Transaction, number: int) -> LoggedRun:
+    """Read one run without what was logged to it."""
+    (info,) = _INFOS.run(tx, {"numbers": f"[{number}]"})
+    return LoggedRun(**dict(zip(_INFO, info, strict=True)) | {"state": _STATES[info[7]]})
+
+
+def load_tags(tx: Transaction, number: int) -> tuple[Tag, ...]:
+    """Read the tags of one run."""
+    return tuple(_texts(tx, _RUN_TAGS, {"numbers": f"[{number}]"}, Tag).get(number, ()))
+
+
 def _metrics(tx: Transaction, asked: dict[str, str]) -> Lists:
     rows = _METRICS.run(tx, asked).fetchall()
     names, found = names_of(tx, {row[1] for row in rows}), Lists()

@@ -8,8 +8,14 @@ import msgspec
 RUN_NAME = "mlflow.runName"
 """The tag that is the run's name."""
 
+NOTE = "mlflow.note.content"
+"""The tag that is the run's note, in Markdown."""
+
 DATASET_CONTEXT = "mlflow.data.context"
 """The tag of an input that says what it was used for."""
+
+FINGERPRINT, FOLDER, REPRODUCES = "perenne.fingerprint", "perenne.folder", "perenne.reproduces"
+"""Tags of runs that programs start: what equal runs have in common, the folder in the repository, the run that is made again."""
 
 _LONGEST_NUMBER = 40
 
@@ -280,7 +286,3 @@ class LoggedModel(msgspec.Struct, frozen=True, kw_only=True):
     params: tuple[Param, ...] = ()
     tags: tuple[Tag, ...] = ()
     metrics: tuple[tuple[str, Metric], ...] = ()
-
-
-FINGERPRINT, FOLDER, REPRODUCES = "perenne.fingerprint", "perenne.folder", "perenne.reproduces"
-"""Tags of runs that programs start: what equal runs have in common, the folder in the repository, the run that is made again."""

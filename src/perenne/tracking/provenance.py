@@ -47,10 +47,10 @@ def capture(
         left_out=left_out,
         source={path.relative_to(root).as_posix(): objects.put_file(path) for path in kept},
         command=command or " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        python=platform.python_version(),
+        python=python_version(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         hardware=_hardware(),
-        environment=objects.put("\n".join(_packages()).encode()),
+        environment=objects.put("\n".join(packages()).encode()),
         seed=seed,
     )
 
@@ -87,8 +87,14 @@ def _sources(root: Path) -> Iterator[Path]:
 
 
 @functools.lru_cache(maxsize=1)
-def _packages() -> list[str]:
+def packages() -> list[str]:
+    """Return what is installed, `name==version` each."""
     return sorted({f"{item.metadata['Name']}=={item.version}" for item in distributions()}, key=str.lower)
+
+
+def python_version() -> str:
+    """Return the version of Python that runs this."""
+    return platform.python_version()
 
 
 def _hardware() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from perenne.auth import audit
+from perenne.auth import audit, comments
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.errors import Conflict, PerenneError
@@ -99,6 +99,7 @@ def remove_run(tx: Transaction, actor: Principal, identity: str, *, before: int 
     points = _points(tx, run.c.number == found.number)
     clear_run(tx, found.number)
     links.forget(tx, Kind.RUN, [identity])
+    comments.forget(tx, "run", [identity])
     _said(tx, actor, Kind.RUN, identity, uri, project=found.project, points=points)
     return points
 

@@ -75,10 +75,10 @@ def is_long(tx: Transaction, number: int, points: float) -> bool:
     return True
 
 
-def seal_later(tx: Transaction, number: int, *, delay: int = _DELAY) -> None:
+def seal_later(tx: Transaction, number: int, *, at_once: bool = False) -> None:
     """Have the points of a run sealed, if there are enough of them to be worth it."""
     if tx.scalar(_SOME, {"of": number}) is not None:
-        jobs.enqueue(tx, SEAL, Sealed(number), delay=delay, priority=_LATER)
+        jobs.enqueue(tx, SEAL, Sealed(number), delay=0 if at_once else _DELAY, priority=_LATER)
 
 
 def seal(workspace: Workspace, job: Job) -> None:

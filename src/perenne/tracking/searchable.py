@@ -33,12 +33,6 @@ _WRONG_EXPERIMENT = "Invalid experiment ID '{}'. Experiment ID must be a valid i
 _MODEL_STATES = {"PENDING": 1, "READY": 2, "FAILED": 3}
 
 
-class _RunWords(Words):
-    def entity(self, entity: str, families: Sequence[str]) -> str:
-        """Say that there is no such entity, and name those that there are in MLflow's order."""
-        return super().entity(entity, ["metric", "parameter", "tag", "attribute", "dataset"])
-
-
 class RegistryWords(Words):
     """The texts of searches whose entities are attributes and tags only."""
 

@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require, sees
@@ -14,9 +16,12 @@ from perenne.core.ids import new_id
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link, links_from
 from perenne.tracking import experiments, limits, loading, logs, sealing, store
+from perenne.tracking import provenance as provenances
 from perenne.tracking.errors import NameTwice, UnknownRun
 from perenne.tracking.model import RUN_NAME, Experiment, LoggedRun, Metric, Provenance, Run, RunState, Tag
 from perenne.tracking.naming import generated_name
+
+capture = provenances.capture
 
 
 def start_run(
@@ -90,13 +95,13 @@ def create_run(
     said = next((tag.value for tag in reversed(tags) if tag.key == RUN_NAME), "")
     if name and said and name != said:
         raise NameTwice(name, said)
-    called, identity = name or said or generated_name(), identity or uuid.uuid4().hex
-    if store.number_of(tx, identity) is not None:
+    called = name or said or generated_name()
+    if identity and store.number_of(tx, identity) is not None:
         raise Conflict(f"there is a run {identity[:100]} already", code="run.exists", hint="choose another id")
+    identity = identity or uuid.uuid4().hex
     began = SystemClock().now() if started is None else started
-    number = _insert(tx, actor, found, identity, name=called, started=began, project=found.project, started_by=user)
-    logs.put_tags(tx, number, tags)
-    return loading.load(tx, [number])[0]
+    number = _insert(tx, actor, found, identity, name=called, started=began, project=found.project, started_by=user, tags=tags)
+    return msgspec.structs.replace(loading.load_info(tx, number), tags=loading.load_tags(tx, number))
 
 
 def update_run(
@@ -108,7 +113,9 @@ def update_run(
     ended: int | None = None,
     name: str = "",
 ) -> LoggedRun:
-    """Change where a run stands, when it ended, or its name, as clients do: what is not given stays. Returns it as it is then.
+    """Change where a run stands, when it ended, or its name, as clients do: what is not given stays.
+
+    Returns it as it is then, without what was logged to it.
 
     Raises
     ------
@@ -125,7 +132,7 @@ def update_run(
         audit.record(tx, actor, f"run.{state.value}", "run", identity)
         if state not in (RunState.RUNNING, RunState.SCHEDULED):
             sealing.seal_later(tx, found.number)
-    return loading.load(tx, [found.number])[0]
+    return loading.load_info(tx, found.number)
 
 
 def delete_run(tx: Transaction, actor: Principal, identity: str) -> None:
@@ -174,8 +181,9 @@ def _insert(
     provenance: Provenance = Provenance(),  # noqa: B008
     flow: str = "",
     started_by: str | None = None,
+    tags: Sequence[Tag] = (),
 ) -> int:
-    """Add a run with its name, its link and its record; return its number."""
+    """Add a run with its name, its tags, its link and its record; return its number."""
     number = store.insert(
         tx,
         {
@@ -185,7 +193,7 @@ def _insert(
             "artifact_uri": f"{experiment.artifact_location}/{identity}/artifacts",
         },
     )  # fmt: skip
-    logs.put_tags(tx, number, (Tag(RUN_NAME, name),))
+    logs.put_tags(tx, number, (*tags, Tag(RUN_NAME, name)), renaming=False)
     add_link(tx, (Kind.RUN, identity), "of", (Kind.PROJECT, project))
     audit.record(tx, actor, "run.start", "run", identity, after={"project": project, "kind": kind, "commit": provenance.commit})
     return number

@@ -6,9 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from perenne.storage.database import Transaction
+from perenne.core import json
+from perenne.storage.database import JsonColumn, Transaction
 from perenne.storage.finding import find_names
 from perenne.storage.names import chosen, newest_id, table_of
+from perenne.storage.prepared import Prepared
 from perenne.tracking.keys import keys_of
 from perenne.tracking.model import Run, RunState, number_in
 from perenne.tracking.tables import key, run, run_latest, run_param, run_tag
@@ -27,9 +29,21 @@ _newest_first = (run.c.started.desc(), run.c.number.desc())
 _present = run.c.deleted.is_(None)
 
 
+_NEW = (
+    "id", "experiment", "project", "name", "started_by", "kind", "state", "data", "provenance", "flow", "outcome", "artifact_uri",
+    "started",
+)  # fmt: skip
+_INSERT = Prepared(
+    run.insert()
+    .values({name: sa.bindparam(name, type_=sa.Text if isinstance(run.c[name].type, JsonColumn) else None) for name in _NEW})
+    .returning(run.c.number)
+)
+
+
 def insert(tx: Transaction, values: Mapping[str, Any]) -> int:
     """Add a run and return its number."""
-    return int(tx.scalar(run.insert().returning(run.c.number), values))
+    written = {name: json.encode(values[name]).decode() for name in ("state", "data", "provenance")}
+    return int(_INSERT.run(tx, {**values, **written}).fetchone()[0])
 
 
 def update(tx: Transaction, identity: str, **values: Any) -> bool:

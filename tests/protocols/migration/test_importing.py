@@ -15,8 +15,8 @@ from perenne.auth import audit
 from perenne.auth.principals import Principal, local_principal
 from perenne.core.errors import NotFound
 from perenne.protocols.mlflow.migration.importing import Importer
+from perenne.protocols.mlflow.migration.opening import open_source
 from perenne.protocols.mlflow.migration.report import Report
-from perenne.protocols.mlflow.migration.source import open_source
 from perenne.storage.workspace import Workspace
 from perenne.tracking import LoggedRun, RunState
 
@@ -65,7 +65,7 @@ def test_everything_comes_and_keeps_ids_and_times(workspace: Workspace, actor: P
         "dropped": "killed",
         "an old one": "finished",
     }
-    assert [run.name for run in found.values() if run.deleted is not None] == ["dropped", "an old one"]
+    assert {run.name for run in found.values() if run.deleted is not None} == {"dropped", "an old one"}
     if "sqlite" in store:
         assert places["churn"].id == 1
     assert places["churn"].tags["team"] == "crm"
@@ -146,7 +146,7 @@ import sys
 from tests.dying import die_after
 from perenne.auth.principals import local_principal
 from perenne.protocols.mlflow.migration.importing import Importer
-from perenne.protocols.mlflow.migration.source import open_source
+from perenne.protocols.mlflow.migration.opening import open_source
 from perenne.storage.workspace import Workspace
 
 with Workspace() as workspace:

@@ -9,7 +9,8 @@ from tests.protocols.migration.conftest import unpack
 
 from perenne.core.errors import Invalid, Unavailable
 from perenne.protocols.mlflow.migration.entities import Run
-from perenne.protocols.mlflow.migration.source import Source, open_source
+from perenne.protocols.mlflow.migration.opening import open_source
+from perenne.protocols.mlflow.migration.source import Source
 from perenne.testing import SourceContract
 
 

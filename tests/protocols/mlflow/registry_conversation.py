@@ -7,8 +7,9 @@ import json
 import sys
 from typing import Any
 
+import httpx
 import msgspec
-from tests.protocols.mlflow.conversation import OLD, Step, hold, over_http
+from tests.protocols.mlflow.conversation import OLD, Step, hold
 
 
 def _step(method: str, name: str, path: str, given: Any = None, **keep: str) -> Step:
@@ -215,7 +216,8 @@ STEPS = [*MODELS, *VERSIONS, *PLACES, *SEARCHES, *PROMPTS, *ENDINGS]
 
 def main() -> None:
     """Print the conversation with the server of a URL."""
-    answers = hold(over_http(sys.argv[1]), STEPS)
+    with httpx.Client(base_url=sys.argv[1], timeout=60) as client:
+        answers = hold(client, STEPS)
     print(msgspec.json.format(json.dumps(answers), indent=1))
 
 

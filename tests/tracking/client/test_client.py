@@ -52,12 +52,13 @@ def test_a_run_from_start_to_end(here: Workspace) -> None:
 
 
 def test_nested_runs_know_their_parent_and_an_error_fails_them(here: Workspace) -> None:
-    with pytest.raises(RuntimeError), perenne.start_run(experiment="e") as outer:
-        with pytest.raises(Conflict, match="is active"):
-            perenne.start_run()
-        with perenne.start_run("fold", nested=True) as inner:
-            assert perenne.active_run() is inner
-        assert perenne.active_run() is outer
+    outer = perenne.start_run(experiment="e")
+    with pytest.raises(Conflict, match="is active"):
+        perenne.start_run()
+    with perenne.start_run("fold", nested=True) as inner:
+        assert perenne.active_run() is inner
+    assert perenne.active_run() is outer
+    with pytest.raises(RuntimeError), outer:
         raise RuntimeError("out of memory")
     assert perenne.active_run() is None
     assert found(here, outer.id).state is RunState.FAILED

@@ -18,9 +18,9 @@ class ServerInfo(msgspec.Struct, frozen=True):
     features_enabled: dict[str, bool] = msgspec.field(default_factory=lambda: {"gateway": False})
 
 
-def server_info(_: Call, __: Empty) -> ServerInfo:
-    """Say what the server can do."""
-    return ServerInfo()
+def server_info(call: Call, _: Empty) -> ServerInfo:
+    """Say what the server can do: whatever the store, files come in parts, and past the server if it gives addresses for that."""
+    return ServerInfo(multipart_uploads_enabled=True, multipart_downloads_enabled=call.workspace.blobs.signs)
 
 
 ENDPOINTS = [

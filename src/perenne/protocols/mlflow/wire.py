@@ -39,6 +39,7 @@ _CODES: Mapping[int, str] = {
     429: "REQUEST_LIMIT_EXCEEDED",
     501: "NOT_IMPLEMENTED",
     503: "TEMPORARILY_UNAVAILABLE",
+    507: "RESOURCE_EXHAUSTED",
 }
 _CLASSES = {"RESOURCE_DOES_NOT_EXIST": "RESOURCE_NOT_FOUND", "INTERNAL_ERROR": "CLIENT_INTERNAL_ERROR"}
 _LOG_IN: Headers = ((b"www-authenticate", b'Basic realm="mlflow"'),)

@@ -9,7 +9,8 @@ from typing import TypeVar
 import msgspec
 
 from perenne.core.errors import PerenneError, Unavailable
-from perenne.tracking.client.destination import MAX_METRICS, MAX_OTHERS, MAX_TOGETHER, Batch, Destination
+from perenne.tracking.client.batch import MAX_METRICS, MAX_OTHERS, MAX_TOGETHER, Batch
+from perenne.tracking.client.destination import Destination
 from perenne.tracking.client.records import Artifact, Begin, Close, End, Input, Metrics, Params, Record, Tags
 from perenne.tracking.client.spool import Spool
 

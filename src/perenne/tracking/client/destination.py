@@ -5,31 +5,15 @@ cannot be done for the moment raises Unavailable, and is tried again; what is re
 """
 
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-import msgspec
-
 from perenne.net.peer import checked_url
-from perenne.tracking.client.records import Input, Metrics
 
 if TYPE_CHECKING:
     from perenne.tracking.client.local import Local
     from perenne.tracking.client.server import Server
 
 Destination: TypeAlias = "Server | Local"
-
-MAX_METRICS, MAX_OTHERS, MAX_TOGETHER = 1_000, 100, 1_000
-"""What one batch holds at most, as in MLflow's protocol: metrics, parameters and tags each, all of them."""
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """What is logged at once."""
-
-    metrics: Sequence[Metrics] = ()
-    params: dict[str, str] = {}
-    tags: dict[str, str] = {}
-    inputs: Sequence[Input] = ()
 
 
 def configured() -> str:

@@ -10,7 +10,7 @@ from perenne.storage.file_objects import FileObjects
 from perenne.storage.workspace import Workspace
 from perenne.tracking import arrivals, logs, service
 from perenne.tracking.arrivals import Arrival, named_objects
-from perenne.tracking.client.destination import Batch
+from perenne.tracking.client.batch import Batch
 from perenne.tracking.client.records import Begin, End, Input
 from perenne.tracking.model import DATASET_CONTEXT, Metric, Param, RunState, Tag, UsedDataset
 

@@ -11,7 +11,7 @@ import msgspec
 from perenne.core.errors import Invalid
 from perenne.net.peer import Peer
 from perenne.storage.file_objects import FileObjects
-from perenne.tracking.client.destination import Batch
+from perenne.tracking.client.batch import Batch
 from perenne.tracking.client.records import Begin, End, Input
 
 _STATUS = {"running": "RUNNING", "scheduled": "SCHEDULED", "finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}

@@ -19,6 +19,7 @@ from perenne.tracking.client.destination import configured, open_destination
 from perenne.tracking.client.names import checked_key
 from perenne.tracking.client.records import Begin
 from perenne.tracking.client.run import ActiveRun
+from perenne.tracking.client.system import watch
 from perenne.tracking.model import FINGERPRINT, FOLDER, REPRODUCES, Provenance
 from perenne.tracking.provenance import capture
 
@@ -55,19 +56,12 @@ def start_run(
 
     Parameters
     ----------
-    name : str
-        What people call it; made up if empty.
-    experiment : str
-        Made if there is none of that name; else that of the run it is nested in, `PERENNE_EXPERIMENT`, `MLFLOW_EXPERIMENT_NAME`,
-        or `Default`.
+    name, experiment : str
+        What the run is called, and where it belongs: else `PERENNE_EXPERIMENT`, `MLFLOW_EXPERIMENT_NAME`, or `Default`.
     run_id : str
         Go on with this run instead of making one.
-    params, tags : mapping
-        Logged at once; parameters count for `unless_done`.
-    data : iterable of path
-        Files and folders that are read; their digests are kept, and count for `unless_done`.
-    seed : int
-        What random generators start from; it is only noted.
+    params, tags, data, seed
+        Logged at once; `data` names files and folders that are read, of which the digests are kept.
     nested : bool
         Whether it is a part of the active run.
     unless_done : bool
@@ -79,55 +73,60 @@ def start_run(
 
     Raises
     ------
-    AlreadyDone
-        See `unless_done`.
-    Conflict
-        If a run is active and this one is not nested.
-    Invalid
-        If a name, parameter, tag, path or the server's URL cannot be taken.
-
-    Examples
-    --------
-    >>> with start_run("deeper", experiment="churn", params={"depth": 8}) as run:  # doctest: +SKIP
-    ...     for step in range(100):
-    ...         run.log_metric("loss", 1 / (step + 1), step)
+    AlreadyDone, Conflict, Invalid
+        See `unless_done`; if a run is active and this one not nested; if a name, path or URL cannot be taken.
     """
     outer = session.active_run()
     if outer is not None and not nested:
         raise Conflict(f"run {outer.id} is active", code="client.active", hint="end it first, or start this one with nested=True")
     given = {checked_key(key): str(value) for key, value in (params or {}).items()}
-    settings, url = load_settings(), configured()
-    sources = [Path(item) for item in data]
-    digests = {str(path): contents.digest_of(path) for path in sources}
-    made_with = _capture(FileObjects(settings.outgoing / "objects", durable=False), seed) if code else Provenance(seed=seed)
-    fingerprint = fingerprint_of(made_with, given, digests.values())
+    own_tags = {checked_key(key): str(value) for key, value in (tags or {}).items()}
+    paths = [Path(item) for item in data]
     chosen = experiment or (outer.experiment if outer is not None else _default_experiment())
+    begin = _begin(name, chosen, run_id, given, own_tags, paths, seed, outer, code=code)
     if unless_done:
-        _refuse_if_done(url, chosen, fingerprint)
-    begin = Begin(
-        run=run_id or os.environ.get("PERENNE_RUN_ID", "") or new_id(),
+        _refuse_if_done(begin.destination, chosen, begin.tags[FINGERPRINT])
+    run = ActiveRun(begin, load_settings().outgoing)
+    session.enter(run)
+    run.log_params(given)
+    for path in paths:
+        run.log_input(path)
+    if system_metrics:
+        run.watch(lambda run: watch(run, 10.0 if system_metrics is True else float(system_metrics)))
+    return run
+
+
+def _begin(
+    name: str,
+    experiment: str,
+    run_id: str,
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+    paths: Iterable[Path],
+    seed: int,
+    outer: ActiveRun | None,
+    *,
+    code: bool,
+) -> Begin:
+    """Say which run it is, and all that its result depends on."""
+    objects = FileObjects(load_settings().outgoing / "objects", durable=False)
+    made_with = _capture(objects, seed) if code else Provenance(seed=seed)
+    digests = tuple(contents.digest_of(path) for path in paths)
+    found = _tags(made_with, fingerprint_of(made_with, params, digests), outer)
+    chosen = os.environ.pop("PERENNE_RUN_ID", "")  # it is for one run
+    return Begin(
+        run=run_id or chosen or new_id(),
         attach=bool(run_id),
-        destination=url,
-        experiment=chosen,
+        destination=configured(),
+        experiment=experiment,
         name=name,
         user=_user(),
         kind="script",
         started=time.time_ns() // 1_000,
-        tags=_tags(made_with, fingerprint, outer) | {checked_key(key): str(value) for key, value in (tags or {}).items()},
-        data=tuple(digests.values()),
+        tags={**found, **tags},
+        data=digests,
         provenance=made_with,
     )
-    os.environ.pop("PERENNE_RUN_ID", None)  # it was for one run
-    run = ActiveRun(begin, settings.outgoing)
-    session.enter(run)
-    run.log_params(given)
-    for path in sources:
-        run.log_input(path)
-    if system_metrics:
-        from perenne.tracking.client.system import watch
-
-        run.watch(lambda run: watch(run, 10.0 if system_metrics is True else float(system_metrics)))
-    return run
 
 
 def fingerprint_of(made_with: Provenance, params: Mapping[str, str], data: Iterable[str]) -> str:

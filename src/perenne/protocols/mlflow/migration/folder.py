@@ -17,7 +17,8 @@ from perenne.protocols.mlflow.migration.entities import (
     Trace,
     Version,
 )
-from perenne.protocols.mlflow.migration.source import Artifacts, ElsewhereArtifacts, LocalArtifacts, local_path
+from perenne.protocols.mlflow.migration.places import ElsewhereArtifacts, LocalArtifacts, local_path
+from perenne.protocols.mlflow.migration.source import Artifacts
 
 POINTS = 10_000
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}

@@ -22,7 +22,7 @@ from perenne.protocols.mlflow.migration.report import Report
 from perenne.protocols.mlflow.migration.source import Source
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
-from perenne.tracking import MadeModel, RunState, UsedDataset, bringing
+from perenne.tracking import MadeModel, RunState, UsedDataset
 
 _ORIGINAL = "perenne.import.experimentId"
 _OPEN = frozenset({"RUNNING", "SCHEDULED"})
@@ -121,7 +121,7 @@ class Importer:
             deleted=_deleted(said.deleted, said.updated),
             tags=tags,
         )
-        self._places[said.id] = self._write(lambda tx: bringing.bring_experiment(tx, self._actor, place))
+        self._places[said.id] = self._write(lambda tx: tracking.bringing.bring_experiment(tx, self._actor, place))
         self._report.experiments.brought += 1
 
     def _kept_location(self, location: str) -> str:
@@ -132,23 +132,23 @@ class Importer:
         self._report.runs.found += 1
         seal = "" if run.status in _OPEN else key_of(msgspec.to_builtins(run))
         with self._workspace.database.read() as tx:
-            before = bringing.seal_of(tx, run.id)
+            before = tracking.bringing.seal_of(tx, run.id)
         if seal and before == seal:
             self._report.runs.there += 1
             return
         try:
-            number = self._write(lambda tx: bringing.bring_run(tx, self._actor, self._brought(run)))
+            number = self._write(lambda tx: tracking.bringing.bring_run(tx, self._actor, self._brought(run)))
             self._points(run, number)
             self._files(run)
-            self._write(lambda tx: bringing.put_seal(tx, number, seal))
+            self._write(lambda tx: tracking.bringing.put_seal(tx, number, seal))
             self._report.runs.brought += 1
         except Conflict as error:
             self._problem("run", run.id, error)
 
-    def _brought(self, run: Run) -> bringing.BroughtRun:
+    def _brought(self, run: Run) -> tracking.bringing.BroughtRun:
         ended = None if run.ended is None else run.ended * 1_000
         started = (run.started or 0) * 1_000
-        return bringing.BroughtRun(
+        return tracking.bringing.BroughtRun(
             id=run.id,
             experiment=self._places[run.experiment].id,
             name=run.name,
@@ -182,13 +182,13 @@ class Importer:
         """Bring the history of one metric, read it again, and hold the one against the other."""
         if not parts:
             return
-        columns = bringing.columns(
+        columns = tracking.bringing.columns(
             [step for part in parts for step in part.steps],
             [time for part in parts for time in part.times],
             [value for part in parts for value in part.values],
         )
         self._report.points.found += len(columns)
-        self._write(lambda tx: bringing.put_points(tx, number, key, columns))
+        self._write(lambda tx: tracking.bringing.put_points(tx, number, key, columns))
         with self._workspace.database.read() as tx:
             kept = tracking.history.read(tx, [number], key)[number]
         if _same(columns, kept):
@@ -223,7 +223,7 @@ class Importer:
 
     def _model(self, model: LoggedModel) -> None:
         self._report.logged_models.found += 1
-        said = bringing.BroughtModel(
+        said = tracking.bringing.BroughtModel(
             id=model.id,
             experiment=self._places[model.experiment].id,
             run=model.run,
@@ -238,11 +238,11 @@ class Importer:
             params=model.params,
             tags=model.tags,
             metrics=tuple(
-                bringing.BroughtMetric(one.key, one.value, one.time, one.step, one.run, one.data_name, one.data_digest)
+                tracking.bringing.BroughtMetric(one.key, one.value, one.time, one.step, one.run, one.data_name, one.data_digest)
                 for one in model.metrics
             ),
         )
-        if self._write(lambda tx: bringing.bring_model(tx, self._actor, said)):
+        if self._write(lambda tx: tracking.bringing.bring_model(tx, self._actor, said)):
             self._report.logged_models.brought += 1
         else:
             self._report.logged_models.there += 1

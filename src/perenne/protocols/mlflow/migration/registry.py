@@ -6,8 +6,8 @@ from perenne import registry, tracking
 from perenne.auth.principals import Principal
 from perenne.core.errors import NotFound, PerenneError
 from perenne.protocols.mlflow.migration.entities import RegisteredModel, Version
+from perenne.protocols.mlflow.migration.places import local_path
 from perenne.protocols.mlflow.migration.report import Report
-from perenne.protocols.mlflow.migration.source import local_path
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 

@@ -43,7 +43,9 @@ class Report(msgspec.Struct, kw_only=True):
     @property
     def is_whole(self) -> bool:
         """Whether all that was found is there now."""
-        return not self.problems and all(one.found == one.brought + one.there for one in self._counts())
+        return not self.problems and all(one.found == one.brought + one.there for one in self.by_kind.values())
 
-    def _counts(self) -> list[Counts]:
-        return [value for name in self.__struct_fields__ if isinstance(value := getattr(self, name), Counts)]
+    @property
+    def by_kind(self) -> dict[str, Counts]:
+        """The counts, by what they count."""
+        return {name: value for name in self.__struct_fields__ if isinstance(value := getattr(self, name), Counts)}

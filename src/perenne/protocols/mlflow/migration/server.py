@@ -23,7 +23,8 @@ from perenne.protocols.mlflow.migration.entities import (
     Trace,
     Version,
 )
-from perenne.protocols.mlflow.migration.source import Artifacts, ElsewhereArtifacts, LocalArtifacts, local_path
+from perenne.protocols.mlflow.migration.places import ElsewhereArtifacts, LocalArtifacts, local_path
+from perenne.protocols.mlflow.migration.source import Artifacts
 
 PAGE = 1_000
 HISTORY = 25_000

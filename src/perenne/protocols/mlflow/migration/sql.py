@@ -19,7 +19,8 @@ from perenne.protocols.mlflow.migration.entities import (
     Trace,
     Version,
 )
-from perenne.protocols.mlflow.migration.source import Artifacts, ElsewhereArtifacts, LocalArtifacts, local_path
+from perenne.protocols.mlflow.migration.places import ElsewhereArtifacts, LocalArtifacts, local_path
+from perenne.protocols.mlflow.migration.source import Artifacts
 from perenne.storage.transaction import reason_of
 
 PAGE = 500

@@ -107,6 +107,7 @@ def upgrade() -> None:
     op.add_column("version", sa.Column("form", sa.Text(), server_default='"package"', nullable=False))
     op.add_column("version", sa.Column("source", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.add_column("version", sa.Column("storage", sa.Text(), server_default=sa.text("''"), nullable=False))
+    op.add_column("version", sa.Column("root", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.add_column("version", sa.Column("run_link", sa.Text(), nullable=True))
     op.add_column("version", sa.Column("description", sa.Text(), nullable=True))
     op.add_column("version", sa.Column("stage", sa.Text(), server_default="None", nullable=False))

@@ -1,0 +1,1 @@
+"""OpenTelemetry's protocol over HTTP: `traces` takes spans in."""
