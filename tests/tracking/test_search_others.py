@@ -165,7 +165,7 @@ def test_what_is_wrong_with_a_search_for_models(workspace: Workspace, actor: Pri
             ),
             (
                 {"token": token, "order": (ModelOrder("name"),)},
-                "Order by in the page token does not match the requested order by. Expected: [{'field_name': 'name', ",
+                "Order by in the page token does not match the requested order by. Expected: [{'field_name': 'name'}]. Found: None",
             ),
             (
                 {"token": token, "experiments": homes[:1]},
