@@ -13,6 +13,8 @@ from perenne.core.errors import PerenneError
 from perenne.net.asgi import JSON, Application, Receive, Reply, Scope, Send, send_reply
 from perenne.net.inbound import check_json, check_text, inflate, read_body
 from perenne.protocols.mlflow import (
+    artifact_parts,
+    artifacts,
     experiments,
     logged_models,
     metrics,
@@ -40,7 +42,12 @@ MOST_FIELDS = 5_000
 PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/api/2.0mlflow/")
 """Below these every path is MLflow's, known or not."""
 
-_GROUPS = (experiments, runs, metrics, logged_models, registered_models, model_versions, server)
+_GROUPS = (
+    experiments, runs, metrics, logged_models, registered_models, model_versions, server, artifacts, artifact_parts,
+)  # fmt: skip
+STREAMED = (b"/api/2.0/mlflow-artifacts/", b"/ajax-api/2.0/mlflow-artifacts/")
+"""Where bodies are not held in memory, and have a limit of their own."""
+
 _NO_BODY = frozenset({"GET", "HEAD"})
 
 

@@ -332,9 +332,7 @@ def correlate(call: Call, asked: Correlate) -> Correlation:
         second=asked.filter_string2,
         base=asked.base_filter,
     )
-    return Correlation(
-        number(found.npmi), number(found.npmi_smoothed), found.first, found.second, found.both, found.total
-    )
+    return Correlation(number(found.npmi), number(found.npmi_smoothed), found.first, found.second, found.both, found.total)
 
 
 def old_start_trace(call: Call, asked: OldStartTrace) -> OldTrace:
