@@ -6,14 +6,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from perenne import llm
-from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
-from perenne.net.asgi import Headers
+from perenne.formats.otlp import Span
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.experiments import experiment_number
 from perenne.protocols.mlflow.messages import Int32, Int64, Number, Pair, number, some
-from perenne.protocols.mlflow.span_messages import file_span_of, span_of
+from perenne.protocols.mlflow.span_messages import span_of
+from perenne.protocols.mlflow.trace_files import spans_in_file
 from perenne.protocols.mlflow.trace_messages import (
     OldStatus,
     OldTraceInfo,
@@ -25,10 +25,8 @@ from perenne.protocols.mlflow.trace_messages import (
 )
 from perenne.protocols.mlflow.wire import MlflowError, Words, missing, unfit, wrong
 from perenne.protocols.mlflow.words import ABSENT
-from perenne.storage.transaction import Transaction
 
 MOST_RESULTS, MOST_ASKED, MOST_EXPERIMENTS = 500, 10_000, 1_000
-FILE: Headers = ((b"content-disposition", b'attachment; filename="traces.json"'),)
 
 
 class GivenTrace(Message):
@@ -236,8 +234,8 @@ def get_info(call: Call, _: NamedTrace) -> OneTrace:
 def get_trace(call: Call, asked: GetTrace) -> OneTrace:
     """Read a trace with its spans: at once, whether all are here or not; a client that wants all asks again."""
     found = llm.traces.get(call.tx, call.actor, asked.trace_id)
-    spans = llm.traces.complete_spans(call.tx, [found], partial=asked.allow_partial).get(found.id)
-    if spans is None or not (spans or asked.allow_partial or found.spans):
+    spans = _spans(call, [found], partial=asked.allow_partial).get(found.id)
+    if spans is None or not (spans or asked.allow_partial):
         raise MlflowError(ABSENT, f"Trace with ID {found.id} is not fully exported yet, please try again later.")
     return OneTrace(AnsweredTrace(info_of(found), some([span_of(span) for span in spans])))
 
@@ -245,7 +243,7 @@ def get_trace(call: Call, asked: GetTrace) -> OneTrace:
 def batch_get(call: Call, asked: SomeTraces) -> Traces:
     """Read traces with their spans; one that is not here in full is left out."""
     found = _batch(call, asked)
-    spans = llm.traces.complete_spans(call.tx, found)
+    spans = _spans(call, found)
     whole = [one for one in found if spans.get(one.id)]
     return Traces(some([AnsweredTrace(info_of(one), [span_of(span) for span in spans[one.id]]) for one in whole]))
 
@@ -363,11 +361,10 @@ def old_get_info(call: Call, _: NamedTrace) -> OldTrace:
     return OldTrace(old_info_of(llm.traces.get(call.tx, call.actor, call.parts[0])))
 
 
-def spans_file(tx: Transaction, actor: Principal, identity: str) -> bytes:
-    """Return the spans of a trace as the file that clients before MLflow 3 keep as an artifact. Raises UnknownTrace."""
-    found = llm.traces.get(tx, actor, identity)
-    spans = llm.traces.complete_spans(tx, [found], partial=True)[found.id]
-    return msgspec.json.encode({"spans": [file_span_of(span) for span in spans]})
+def _spans(call: Call, found: "list[llm.Trace]", *, partial: bool = False) -> dict[str, list[Span]]:
+    """Read the spans of traces, also of those of which they are a file."""
+    spans = llm.traces.complete_spans(call.tx, found, partial=partial)
+    return spans | {one.id: spans_in_file(call, one) for one in found if not one.spans and not spans.get(one.id)}
 
 
 def _one(call: Call, identity: str) -> OneTrace:
@@ -434,8 +431,8 @@ ENDPOINTS = [
 ]
 WORDS: Words = {
     "trace.not_found": lambda error: MlflowError(ABSENT, f"Trace with ID '{error.identity}' not found."),
-    "trace.unfinished": lambda error: MlflowError(
-        ABSENT, f"Trace with ID {error.identity} is not fully exported yet, please try again later."
+    "trace.tag_not_found": lambda error: MlflowError(
+        ABSENT, f"No trace tag with key '{error.key}' for trace with ID '{error.identity}'"
     ),
     "trace.delete": lambda _: wrong("Either `max_timestamp_millis` or `trace_ids` must be specified."),
     "trace.no_spans": lambda _: wrong("Invalid OpenTelemetry format - no spans found"),
