@@ -140,8 +140,10 @@ def _check(webhook: Webhook, secret: str | None) -> None:
             "characters long, and contain only letters, digits, dots (.), underscores (_), and hyphens (-).",
             code="webhook.name",
         )
-    if not 0 < len(webhook.events) <= MOST_EVENTS:
-        raise Invalid(f"Webhook events must be a list of 1 to {MOST_EVENTS} events", code="webhook.events")
+    if not webhook.events:
+        raise Invalid("Webhook events must be a non-empty list of WebhookEvent objects: [].", code="webhook.events")
+    if len(webhook.events) > MOST_EVENTS:
+        raise Invalid(f"Webhook events are more than {MOST_EVENTS}", code="webhook.events")
     for event in webhook.events:
         check_event(event)
     if len(webhook.description or "") > LONGEST_DESCRIPTION:
