@@ -16,7 +16,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound
-from perenne.registry import approvals, card, card_text, service
+from perenne.registry import approvals, card, card_text, service, webhook_http
 from perenne.registry.model import Decision, Dossier, Version
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
@@ -123,6 +123,7 @@ def _answer(value: Any, status: int = 200) -> Response:
 
 
 routes = [
+    *webhook_http.routes,
     Route("/api/model/{model}", get_versions, methods=["GET"]),
     Route("/api/model/version/{version}", get_version, methods=["GET"]),
     Route("/api/model/version/{version}/decision", post_decision, methods=["POST"]),
