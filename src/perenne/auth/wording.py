@@ -101,6 +101,11 @@ def _examined(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "looked at", f"a snapshot of {after.get('dataset', 'a data set')}", found
 
 
+def _deleted_files(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    files = after.get("files")
+    return "deleted", "artifacts", f"{files} below {record.entity_id}" if files else ""
+
+
 def _started(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "started", f"a {after.get('kind') or 'run'} of {after.get('project') or _short(record.entity_id)}", ""
 
@@ -222,6 +227,16 @@ def _deleted_version(record: AuditRecord, _: State) -> tuple[str, str, str]:
     return "deleted", record.entity_id, f"aliases {', '.join(map(str, aliases))} went with it" if aliases else ""
 
 
+def _judging(did: str, what: str) -> Phrase:
+    """Tell of what traces are judged by: its name, if it has one, or its id."""
+
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        name = after.get("name") or _state(record.before).get("name") or _short(record.entity_id)
+        return did, f"{what} {name}", ""
+
+    return phrase
+
+
 def _commented(did: str) -> Phrase:
     return lambda record, after: (did, _short(record.entity_id), str(after.get("text") or "")[:200])
 
@@ -238,6 +253,7 @@ _PHRASES: dict[str, Phrase] = {
     "run.running": _ended("went on with"),
     "run.scheduled": _ended("scheduled"),
     "run.delete": _ended("deleted"),
+    "artifact.delete": _deleted_files,
     "run.restore": _ended("brought back"),
     "logged_model.create": _logged_model("logged"),
     "logged_model.delete": _logged_model("deleted"),
@@ -324,6 +340,24 @@ _PHRASES: dict[str, Phrase] = {
     "comment.add": _commented("commented on"),
     "comment.edit": _commented("changed a comment on"),
     "comment.remove": _did("took back a comment on"),
+    "trace.delete": lambda record, after: (
+        "deleted",
+        f"{after.get('traces', 'some')} traces of experiment {record.entity_id}",
+        "",
+    ),
+    "dataset.create": _judging("made", "evaluation dataset"),
+    "dataset.delete": _judging("deleted", "evaluation dataset"),
+    "dataset.delete_records": _judging("deleted records of", "evaluation dataset"),
+    "scorer.register": _judging("registered", "scorer"),
+    "scorer.delete": _judging("deleted", "scorer"),
+    "issue.create": _judging("opened", "issue"),
+    "issue.update": _judging("changed", "issue"),
+    "label_schema.create": _judging("made", "the question"),
+    "label_schema.update": _judging("changed", "the question"),
+    "label_schema.delete": _judging("deleted", "the question"),
+    "review_queue.create": _judging("made", "review queue"),
+    "review_queue.update": _judging("changed", "review queue"),
+    "review_queue.delete": _judging("deleted", "review queue"),
     "session.open": lambda record, _: ("logged in to", "the page", ""),
     "session.end": lambda record, _: ("logged out of", "the page", ""),
 }

@@ -135,7 +135,7 @@ class _Token(msgspec.Struct, frozen=True):
     column: int
 
 
-_PART = r'(?:`[^`]*`|"[^"]*"|[\w.\-/:@]+)'
+_PART = r'(?:`[^`]*`|"[^"]*"|(?:[\w\-/:@]|\.(?![`"]))+)'
 _LEXER = re.compile(
     rf"""(?P<space>\s+)
     |(?P<key>(?:[^\W\d]\w*|`[^`]*`|"[^"]*")(?:\.{_PART})+)

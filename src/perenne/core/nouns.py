@@ -21,6 +21,7 @@ NOUNS = (
     Noun("registry", "model", "registry"),
     Noun("serving", "deploy", "serving"),
     Noun("monitoring", "monitor", "monitoring"),
+    Noun("llm", "trace", "traces"),
     Noun("automation", "policy", "automation"),
     Noun("auth", "audit", "governance"),
 )

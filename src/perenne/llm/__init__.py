@@ -2,7 +2,8 @@
 
 `ingest` takes spans and traces in, `traces` reads and deletes them, `trace_search` finds them and `trace_metrics` sums them up;
 `assessments` are judgements, `feedback` makes rows of them to train on. `datasets` are sets to evaluate by, `scorers`, `issues`,
-`label_schemas` and `review_queues` what belongs to judging. Inside, `names` has the names that senders use, `conventions` puts
+`label_schemas` and `review_queues` what belongs to judging; `on_removed` lets go of what belonged to an experiment or a run.
+Inside, `names` has the names that senders use, `conventions` puts
 those of others under MLflow's, `blocks` are spans as they are stored, `contents` looks into them.
 """
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         trace_search,
         traces,
     )
+    from perenne.llm.forgetting import on_removed
     from perenne.llm.model import Assessment, AssessmentKind, Trace, TraceDraft, TraceState
 
 _TYPES = ("Assessment", "AssessmentKind", "Trace", "TraceDraft", "TraceState")
@@ -39,6 +41,7 @@ __all__ = [
     "ingest",
     "issues",
     "label_schemas",
+    "on_removed",
     "review_queues",
     "scorers",
     "trace_metrics",
@@ -50,6 +53,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _TYPES:
         return getattr(import_module(f"{__name__}.model"), name)
+    if name == "on_removed":
+        return import_module(f"{__name__}.forgetting").on_removed
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_module(f"{__name__}.{name}")

@@ -16,6 +16,7 @@ from perenne.llm.pages import start_of, token_after
 from perenne.llm.scope import open_experiment, projects_of
 from perenne.llm.tables import review_item, review_queue
 from perenne.storage.database import Transaction
+from perenne.storage.names import chosen
 
 __all__ = ["ReviewItem", "ReviewQueue", "UnknownQueue", "add", "create", "delete", "get", "items", "list_", "remove", "update"]
 
@@ -277,7 +278,7 @@ def set_status(tx: Transaction, actor: Principal, identity: str, item: str, stat
 
 def forget(tx: Transaction, ids: Sequence[str]) -> None:
     """Take traces that are deleted out of every queue."""
-    tx.execute(review_item.delete().where(review_item.c.item.in_(ids)))
+    tx.execute(review_item.delete().where(review_item.c.item.in_(chosen(ids))))
 
 
 def _settled(given: ReviewQueue) -> ReviewQueue:

@@ -219,11 +219,10 @@ class _Judged(Family):
         texts = [text_of(value, clause, self.label) for value in clause.values]
         column = sa.type_coerce(rows.c.value, sa.Text)
         if clause.op in (Op.EQ, Op.NE, Op.IN):
-            same = column.in_([*texts, *(_quoted(text) for text in texts)])
+            same: sa.ColumnElement[bool] = column.in_([*texts, *(_quoted(text) for text in texts)])
             return sa.not_(same) if clause.op is Op.NE else same
-        if clause.op is Op.RLIKE:
-            return compare_texts(column, clause.op, texts)
-        return sa.or_(compare_texts(column, clause.op, texts), compare_texts(column, clause.op, [f'"{texts[0]}"']))
+        alike = compare_texts(column, clause.op, texts)
+        return alike if clause.op is Op.RLIKE else sa.or_(alike, compare_texts(column, clause.op, [f'"{texts[0]}"']))
 
 
 class _Issue(Family):

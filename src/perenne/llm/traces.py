@@ -10,10 +10,9 @@ from perenne import tracking
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require, sees
-from perenne.core import json
-from perenne.core.errors import Invalid, NotFound, Unavailable
+from perenne.core.errors import Invalid, NotFound
 from perenne.formats.otlp import Span
-from perenne.llm import assessment_store, names, trace_store
+from perenne.llm import assessment_store, names, review_queues, trace_store
 from perenne.llm.conventions import take
 from perenne.llm.ingest import LONGEST_KEY, LONGEST_VALUE
 from perenne.llm.model import Cost, Trace, Usage
@@ -30,12 +29,12 @@ MOST_DELETED = 100_000
 _CONTROL = re.compile(r"[\x00-\x1f]")
 
 
-class Unfinished(NotFound):
-    """Not all spans of a trace are here yet."""
+class UnknownTag(NotFound):
+    """A trace has no such tag."""
 
-    def __init__(self, identity: str) -> None:
-        super().__init__(f"trace {identity} is not here in full yet", code="trace.unfinished", hint="ask again in a moment")
-        self.identity = identity
+    def __init__(self, identity: str, key: str) -> None:
+        super().__init__(f"trace {identity} has no tag {key[:100]!r}", code="trace.tag_not_found")
+        self.identity, self.key = identity, key
 
 
 def get(tx: Transaction, actor: Principal, identity: str) -> Trace:
@@ -115,15 +114,6 @@ def _expected(one: Trace) -> int:
     return count if isinstance(count, int) else 0
 
 
-def artifact_spans(found: Trace, body: bytes) -> list[dict[str, object]]:
-    """Read the spans of a trace of a client before MLflow 3, which are its artifact `traces.json`."""
-    read = json.decode(body, dict[str, object], what=f"the spans of trace {found.id}")
-    spans = read.get("spans")
-    if not isinstance(spans, list):
-        raise Unavailable(f"the spans of trace {found.id} cannot be read", code="trace.artifact", hint="upload traces.json again")
-    return spans
-
-
 def set_tag(tx: Transaction, actor: Principal, identity: str, key: str, value: str) -> None:
     """Set a tag; a longer value is cut.
 
@@ -141,18 +131,19 @@ def set_tag(tx: Transaction, actor: Principal, identity: str, key: str, value: s
 
 
 def delete_tag(tx: Transaction, actor: Principal, identity: str, key: str) -> None:
-    """Remove a tag. Raises NotFound, `trace.tag_not_found`, if there is none."""
+    """Remove a tag. Raises UnknownTag."""
     _check_key(key, "deleted")
     found = trace_of(tx, actor, identity, Action.LOG)
     if key == names.TRACE_NAME and found.name is not None:
         trace_store.change(tx, found.number, name=None)
     elif not trace_store.delete_tag(tx, found.number, key):
-        raise NotFound(f"trace {identity} has no tag {key[:100]!r}", code="trace.tag_not_found")
+        raise UnknownTag(identity, key)
 
 
 def _check_key(key: str, done: str) -> None:
     if key in names.FIXED_TAGS:
-        raise Invalid(f"the tag {key!r} cannot be {done}", code="trace.tag_fixed", hint="it says where the trace's spans are")
+        message = f"Tag '{key}' is immutable and cannot be {done} on a trace."
+        raise Invalid(message, code="trace.tag_fixed", hint="it says where the trace's spans are")
     if len(key) > LONGEST_KEY or _CONTROL.search(key):
         raise Invalid(f"the key {key[:60]!r}… is too long", code="trace.key", hint=f"at most {LONGEST_KEY} characters")
 
@@ -212,16 +203,18 @@ def delete(
     """
     if before is None and not ids:
         raise Invalid("neither traces nor a time are given", code="trace.delete", hint="name traces, or the time up to which")
-    open_experiment(tx, actor, experiment, Action.LOG)
+    open_experiment(tx, actor, experiment, Action.EDIT_PROJECT)
     where = [trace.c.experiment == experiment]
     if before is not None:
         where.append(trace.c.started <= before)
     if ids:
         where.append(trace.c.id.in_(chosen(ids)))
     most = MOST_DELETED if limit is None else min(limit, MOST_DELETED)
-    query = sa.select(trace.c.number).where(*where).order_by(trace.c.started, trace.c.id).limit(most)
-    numbers = [row.number for row in tx.execute(query)]
+    query = sa.select(trace.c.number, trace.c.id).where(*where).order_by(trace.c.started, trace.c.id).limit(most)
+    gone = {row.number: row.id for row in tx.execute(query)}
+    numbers = list(gone)
     if numbers:
+        review_queues.forget(tx, list(gone.values()))
         assessment_store.delete_of_traces(tx, numbers)
         trace_store.delete(tx, numbers)
         audit.record(tx, actor, "trace.delete", "experiment", str(experiment), after={"traces": len(numbers)})

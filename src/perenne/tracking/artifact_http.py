@@ -53,7 +53,7 @@ async def get_preview(request: Request) -> Response:
 
 @needs(Action.READ, project=project_of_run)
 async def get_raw(request: Request) -> Response:
-    """Give the bytes of the file at `path`, whole or by `Range`: pictures to be shown, everything else to be saved; no script runs."""
+    """Give the file at `path`, whole or by `Range`: pictures to be shown, all else to be saved; no script of it runs."""
     found = await _found(request)
     return _Raw(_workspace(request).blobs, found)
 

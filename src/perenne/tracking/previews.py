@@ -164,8 +164,9 @@ def _split(artifact: Artifact, text: str, page: Page) -> Preview | None:
     if not isinstance(value, dict) or set(value) - {"columns", "data", "index"} or "data" not in value:
         return None
     columns, data = value.get("columns"), value["data"]
-    lists = isinstance(columns, list) and isinstance(data, list) and all(isinstance(row, list) for row in data)
-    if not lists or len(columns) > MOST_COLUMNS:
+    if not isinstance(columns, list) or not isinstance(data, list) or len(columns) > MOST_COLUMNS:
+        return None
+    if not all(isinstance(row, list) for row in data):
         return None
     rows = [tuple(_cell(cell) for cell in row) for row in data]
     return _shown(artifact, tuple(str(name) for name in columns), rows, page, truncated=False)

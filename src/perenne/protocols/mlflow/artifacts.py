@@ -13,6 +13,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, sees
 from perenne.net.asgi import Receive, Reply, Scope, Send, send_reply
 from perenne.net.streaming import Download, arriving, send_blob
+from perenne.protocols.mlflow import trace_files
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.messages import FileInfo
@@ -271,15 +272,22 @@ async def get_trace_artifact(scope: Scope, receive: Receive, send: Send, workspa
     identity = query.get("request_id")
     if not identity:
         raise MlflowError("BAD_REQUEST", 'Request must include the "request_id" query parameter.')
-    path = f"attachments/{query['path']}" if query.get("path") else "traces.json"
+    path = f"attachments/{query['path']}" if query.get("path") else trace_files.FILE
 
-    def find(tx: Transaction) -> tracking.artifacts.Artifact:
+    def find(tx: Transaction) -> tracking.artifacts.Artifact | bytes:
         place = tracking.artifacts.place_of_trace(tx, actor, identity, path)
+        if place is None and path == trace_files.FILE:
+            return trace_files.body_of(tx, actor, identity)
         if place is None:
             raise no_such(path)
         return tracking.artifacts.find(tx, actor, place)
 
-    await _give(scope, send, workspace, await reading(workspace, find))
+    found = await reading(workspace, find)
+    if isinstance(found, bytes):
+        headers = ((b"content-disposition", b'attachment; filename="traces.json"'),)
+        await send_reply(send, Reply(200, found, b"application/octet-stream", headers))
+    else:
+        await _give(scope, send, workspace, found)
 
 
 async def upload_artifact(scope: Scope, receive: Receive, send: Send, workspace: Workspace, parts: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from perenne import tracking
+from perenne import llm, tracking
 from perenne.auth.roles import Action
 from perenne.core.tokens import check_limit
 from perenne.net.asgi import JSON
@@ -195,8 +195,9 @@ def update_run(call: Call, asked: UpdateRun) -> UpdatedRun:
 
 
 def delete_run(call: Call, asked: NamedRun) -> None:
-    """Delete a run."""
+    """Delete a run, and what it judged."""
     tracking.service.delete_run(call.tx, call.actor, asked.run_id)
+    llm.assessments.delete_of_run(call.tx, asked.run_id)
 
 
 def restore_run(call: Call, asked: NamedRun) -> None:

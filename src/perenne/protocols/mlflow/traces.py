@@ -7,12 +7,13 @@ from msgspec import UNSET, UnsetType
 
 from perenne import llm
 from perenne.auth.roles import Action
-from perenne.net.asgi import Headers
+from perenne.formats.otlp import Span
 from perenne.protocols.mlflow.decoding import Message
-from perenne.protocols.mlflow.endpoint import Answer, Call, Endpoint, Kind
+from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.experiments import experiment_number
 from perenne.protocols.mlflow.messages import Int32, Int64, Number, Pair, number, some
-from perenne.protocols.mlflow.span_messages import file_span_of, span_of
+from perenne.protocols.mlflow.span_messages import span_of
+from perenne.protocols.mlflow.trace_files import spans_in_file
 from perenne.protocols.mlflow.trace_messages import (
     OldStatus,
     OldTraceInfo,
@@ -26,7 +27,6 @@ from perenne.protocols.mlflow.wire import MlflowError, Words, missing, unfit, wr
 from perenne.protocols.mlflow.words import ABSENT
 
 MOST_RESULTS, MOST_ASKED, MOST_EXPERIMENTS = 500, 10_000, 1_000
-FILE: Headers = ((b"content-disposition", b'attachment; filename="traces.json"'),)
 
 
 class GivenTrace(Message):
@@ -156,13 +156,6 @@ class Correlate(Message):
     base_filter: str = ""
 
 
-class TraceFile(Message):
-    """A file of a trace."""
-
-    request_id: str = ""
-    path: str = ""
-
-
 class AnsweredTrace(msgspec.Struct):
     """A trace; its spans stand there only if they were asked for."""
 
@@ -241,8 +234,8 @@ def get_info(call: Call, _: NamedTrace) -> OneTrace:
 def get_trace(call: Call, asked: GetTrace) -> OneTrace:
     """Read a trace with its spans: at once, whether all are here or not; a client that wants all asks again."""
     found = llm.traces.get(call.tx, call.actor, asked.trace_id)
-    spans = llm.traces.complete_spans(call.tx, [found], partial=asked.allow_partial).get(found.id)
-    if spans is None or not (spans or asked.allow_partial or found.spans):
+    spans = _spans(call, [found], partial=asked.allow_partial).get(found.id)
+    if spans is None or not (spans or asked.allow_partial):
         raise MlflowError(ABSENT, f"Trace with ID {found.id} is not fully exported yet, please try again later.")
     return OneTrace(AnsweredTrace(info_of(found), some([span_of(span) for span in spans])))
 
@@ -250,7 +243,7 @@ def get_trace(call: Call, asked: GetTrace) -> OneTrace:
 def batch_get(call: Call, asked: SomeTraces) -> Traces:
     """Read traces with their spans; one that is not here in full is left out."""
     found = _batch(call, asked)
-    spans = llm.traces.complete_spans(call.tx, found)
+    spans = _spans(call, found)
     whole = [one for one in found if spans.get(one.id)]
     return Traces(some([AnsweredTrace(info_of(one), [span_of(span) for span in spans[one.id]]) for one in whole]))
 
@@ -368,14 +361,10 @@ def old_get_info(call: Call, _: NamedTrace) -> OldTrace:
     return OldTrace(old_info_of(llm.traces.get(call.tx, call.actor, call.parts[0])))
 
 
-def trace_file(call: Call, asked: TraceFile) -> Answer:
-    """Return the spans of a trace as the file that clients before MLflow 3 keep as an artifact."""
-    if not asked.request_id:
-        raise MlflowError("BAD_REQUEST", 'Request must include the "request_id" query parameter.')
-    found = llm.traces.get(call.tx, call.actor, asked.request_id)
-    spans = llm.traces.complete_spans(call.tx, [found], partial=True)[found.id]
-    body = msgspec.json.encode({"spans": [file_span_of(span) for span in spans]})
-    return Answer(body, b"application/octet-stream", FILE)
+def _spans(call: Call, found: "list[llm.Trace]", *, partial: bool = False) -> dict[str, list[Span]]:
+    """Read the spans of traces, also of those of which they are a file."""
+    spans = llm.traces.complete_spans(call.tx, found, partial=partial)
+    return spans | {one.id: spans_in_file(call, one) for one in found if not one.spans and not spans.get(one.id)}
 
 
 def _one(call: Call, identity: str) -> OneTrace:
@@ -439,15 +428,11 @@ ENDPOINTS = [
             Endpoint("DELETE", f"{place}/{{}}/tags", _LOG, delete_tag, TraceTag, _MAY),
         )
     ),
-    *(
-        Endpoint("GET", f"/ajax-api/{version}/mlflow/get-trace-artifact", _READ, trace_file, TraceFile)
-        for version in ("2.0", "3.0")
-    ),
 ]
 WORDS: Words = {
     "trace.not_found": lambda error: MlflowError(ABSENT, f"Trace with ID '{error.identity}' not found."),
-    "trace.unfinished": lambda error: MlflowError(
-        ABSENT, f"Trace with ID {error.identity} is not fully exported yet, please try again later."
+    "trace.tag_not_found": lambda error: MlflowError(
+        ABSENT, f"No trace tag with key '{error.key}' for trace with ID '{error.identity}'"
     ),
     "trace.delete": lambda _: wrong("Either `max_timestamp_millis` or `trace_ids` must be specified."),
     "trace.no_spans": lambda _: wrong("Invalid OpenTelemetry format - no spans found"),
