@@ -206,6 +206,11 @@ def _refused(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "was refused with", f"{after.get('failures', 'several')} bad tokens from {record.entity_id}", ""
 
 
+def _dropped_alias(record: AuditRecord, __: State) -> tuple[str, str, str]:
+    model, _, name = record.entity_id.partition("/")
+    return "took away", f"{name or 'an alias'} of {model}", ""
+
+
 def _staged(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "moved", f"{record.entity_id} to {after.get('value', 'another stage')}", ""
 
@@ -315,11 +320,7 @@ _PHRASES: dict[str, Phrase] = {
     "token.revoke": _did("revoked", "token"),
     "token.use": _did("came with", "token"),
     "token.refuse": _refused,
-    "alias.drop": lambda record, _: (
-        "took away",
-        f"{record.entity_id.partition('/')[2]} of {record.entity_id.partition('/')[0]}",
-        "",
-    ),
+    "alias.drop": _dropped_alias,
     "model.create": _did("made", "model"),
     "model.describe": _did("described", "model"),
     "model.rename": _renamed,
