@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from perenne.auth.principals import Principal
 from perenne.auth.roles import sees
-from perenne.core.errors import Invalid
+from perenne.core.errors import Invalid, Unavailable
 from perenne.storage.database import Transaction
 from perenne.storage.names import among, chosen
 from perenne.storage.prepared import Prepared
@@ -163,11 +163,25 @@ def read(
     key = known_keys(tx, [metric]).get(metric)
     if key is not None and numbers:
         asked = {"runs": msgspec.json.encode(numbers).decode(), "of_key": key}
-        for owner, count, body in _CHUNKS.run(tx, asked | {"start": first, "end": last}):
-            parts[owner].append(chunks.decode(body, count))
+        # rows before chunks: what is sealed between the two, where that can be seen, is read twice and not never
         for owner, rows in _grouped(_ROWS.run(tx, asked).fetchall()).items():
             parts[owner].append(rows)
+        for owner, count, body in _CHUNKS.run(tx, asked | {"start": first, "end": last}):
+            parts[owner].append(_opened(metric, body, count))
     return {number: _within(chunks.joined(own), first, last) for number, own in parts.items()}
+
+
+def _opened(metric: str, body: bytes, count: int) -> "Points":
+    from perenne.tracking import chunks
+
+    try:
+        return chunks.decode(body, count)
+    except ValueError as error:
+        raise Unavailable(
+            f"a sealed part of metric {metric!r} cannot be read: {error}",
+            code="history.damaged",
+            hint="the database is damaged: restore a backup",
+        ) from error
 
 
 def _grouped(rows: Sequence[Sequence[Any]]) -> "dict[int, Points]":
