@@ -185,16 +185,17 @@ def _opened(metric: str, body: bytes, count: int) -> "Points":
 
 
 def _grouped(rows: Sequence[Sequence[Any]]) -> "dict[int, Points]":
+    """Make columns of rows of run, step, time, value and whether it is no number, for each run."""
+    import numpy as np
+
     from perenne.tracking import chunks
 
-    owners: dict[int, list[Sequence[Any]]] = {}
-    for row in rows:
-        owners.setdefault(row[0], []).append(row)
-    grouped = {}
-    for owner, own in owners.items():
-        _, steps, times, values, nans = zip(*own, strict=True)
-        grouped[owner] = chunks.points_of(steps, times, [float("nan") if nan else v for v, nan in zip(values, nans, strict=True)])
-    return grouped
+    if not rows:
+        return {}
+    owners, steps, times, values, nans = zip(*rows, strict=True)
+    points, owner = chunks.points_of(steps, times, values), np.array(owners)
+    points.value[np.array(nans, bool)] = np.nan
+    return {int(one): points.of(owner == one) for one in np.unique(owner)}
 
 
 def _within(points: "Points", first: int, last: int) -> "Points":

@@ -119,8 +119,9 @@ def _read(database: Database, number: int, key: int) -> _Rows | None:
     if len(rows) < FEWEST:
         return None
     ids, steps, times, values, nans = zip(*rows, strict=True)
-    told = [float("nan") if nan else value for value, nan in zip(values, nans, strict=True)]
-    points = chunks.joined([chunks.points_of(steps, times, told)])
+    columns = chunks.points_of(steps, times, values)
+    columns.value[[place for place, nan in enumerate(nans) if nan]] = float("nan")
+    points = chunks.joined([columns])
     parts = [points.of(slice(place, place + chunks.MOST)) for place in range(0, len(points), chunks.MOST)]
     return _Rows(ids[0], ids[-1], len(ids), [_chunk(part) for part in parts])
 
