@@ -211,6 +211,32 @@ def _refused(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "was refused with", f"{after.get('failures', 'several')} bad tokens from {record.entity_id}", ""
 
 
+def _dropped_alias(record: AuditRecord, __: State) -> tuple[str, str, str]:
+    model, _, name = record.entity_id.partition("/")
+    return "took away", f"{name or 'an alias'} of {model}", ""
+
+
+def _staged(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    return "moved", f"{record.entity_id} to {after.get('value', 'another stage')}", ""
+
+
+def _renamed(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    return "renamed", f"{_state(record.before).get('value', 'a model')} to {record.entity_id}", ""
+
+
+def _tagged(did: str) -> Phrase:
+    return lambda record, after: (did, record.entity_id, str((after or _state(record.before)).get("key") or ""))
+
+
+def _reviewed(did: str) -> Phrase:
+    return lambda record, after: (did, f"{record.entity_id} for {after.get('target', 'a place')}", "")
+
+
+def _deleted_version(record: AuditRecord, _: State) -> tuple[str, str, str]:
+    aliases = _state(record.before).get("aliases") or ()
+    return "deleted", record.entity_id, f"aliases {', '.join(map(str, aliases))} went with it" if aliases else ""
+
+
 def _judging(did: str, what: str) -> Phrase:
     """Tell of what traces are judged by: its name, if it has one, or its id."""
 
@@ -302,6 +328,24 @@ _PHRASES: dict[str, Phrase] = {
     "token.revoke": _did("revoked", "token"),
     "token.use": _did("came with", "token"),
     "token.refuse": _refused,
+    "alias.drop": _dropped_alias,
+    "model.create": _did("made", "model"),
+    "model.describe": _did("described", "model"),
+    "model.rename": _renamed,
+    "model.delete": _did("removed", "model"),
+    "model.tag": _tagged("tagged"),
+    "model.untag": _tagged("took a tag from"),
+    "version.stage": _staged,
+    "version.describe": _did("described"),
+    "version.tag": _tagged("tagged"),
+    "version.untag": _tagged("took a tag from"),
+    "version.delete": _deleted_version,
+    "review.open": _reviewed("asked for a review of"),
+    "review.approved": _reviewed("closed the review of"),
+    "review.rejected": _reviewed("turned down in review"),
+    "review.withdrawn": _reviewed("withdrew the review of"),
+    "policy.state": _did("stated", "review policy"),
+    "policy.remove": _did("removed", "review policy"),
     "comment.add": _commented("commented on"),
     "comment.edit": _commented("changed a comment on"),
     "comment.remove": _did("took back a comment on"),
