@@ -101,6 +101,11 @@ def _examined(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "looked at", f"a snapshot of {after.get('dataset', 'a data set')}", found
 
 
+def _told_of(verb: str) -> Phrase:
+    """Make the phrase of a change of a webhook: what it hears of."""
+    return lambda record, after: (verb, f"webhook {after.get('name') or record.entity_id}", ", ".join(after.get("events") or ()))
+
+
 def _deleted_files(record: AuditRecord, after: State) -> tuple[str, str, str]:
     files = after.get("files")
     return "deleted", "artifacts", f"{files} below {record.entity_id}" if files else ""
@@ -259,6 +264,9 @@ _PHRASES: dict[str, Phrase] = {
     "run.scheduled": _ended("scheduled"),
     "run.delete": _ended("deleted"),
     "artifact.delete": _deleted_files,
+    "webhook.create": _told_of("added"),
+    "webhook.update": _told_of("changed"),
+    "webhook.delete": _did("removed", "webhook"),
     "run.restore": _ended("brought back"),
     "logged_model.create": _logged_model("logged"),
     "logged_model.delete": _logged_model("deleted"),

@@ -16,7 +16,11 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound
+<<<<<<< HEAD
+from perenne.registry import approvals, card, card_text, service, webhook_http
+=======
 from perenne.registry import approvals, card, card_html, card_text, model_store, service
+>>>>>>> 69effaebe7410f0a1663cde5ba1d5b85081deac6
 from perenne.registry.model import Decision, Dossier, Version
 from perenne.registry.review_http import routes as review_routes
 from perenne.storage.transaction import Transaction
@@ -135,6 +139,7 @@ def _answer(value: Any, status: int = 200) -> Response:
 
 
 routes = [
+    *webhook_http.routes,
     Route("/api/model/{model}", get_versions, methods=["GET"]),
     Route("/api/model/version/{version}", get_version, methods=["GET"]),
     Route("/api/model/version/{version}/decision", post_decision, methods=["POST"]),
