@@ -31,7 +31,8 @@ class Sending:
         self.database.write(lambda tx: ingest.take_spans(tx, self.actor, self.experiment, sent, run=run))
 
     def trace(self, **changes: Any) -> None:
-        draft = TraceDraft(**{"id": ID, "experiment": self.experiment, "state": TraceState.OK, "started": 5} | changes)
+        told: dict[str, Any] = {"id": ID, "experiment": self.experiment, "state": TraceState.OK, "started": 5}
+        draft = TraceDraft(**(told | changes))
         self.database.write(lambda tx: ingest.start_trace(tx, self.actor, draft))
 
     def read(self, identity: str = ID) -> Trace:
@@ -91,14 +92,16 @@ def test_in_whatever_order_the_parts_come_nothing_is_counted_twice(sending: Send
 def test_what_the_sender_says_of_the_trace_stands_whichever_comes_first(sending: Sending, first: str) -> None:
     usage = '{"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}'
     metadata = {"mlflow.trace.tokenUsage": usage, "mlflow.trace.session": "told", "own": "x"}
-    steps = [
-        lambda: sending.spans(span(1, attributes=using(10, 0.5) | {"session.id": "seen"})),
-        lambda: sending.trace(
-            duration=7, request_preview="asked", metadata=metadata, tags={"mlflow.traceName": "mine", "a": "b"}
-        ),
-    ]
-    for step in steps if first == "spans" else reversed(steps):
-        step()
+
+    def describe() -> None:
+        tags = {"mlflow.traceName": "mine", "a": "b"}
+        sending.trace(duration=7, request_preview="asked", metadata=metadata, tags=tags)
+
+    if first == "trace":
+        describe()
+    sending.spans(span(1, attributes=using(10, 0.5) | {"session.id": "seen"}))
+    if first == "spans":
+        describe()
     found = sending.read()
     assert (found.name, found.started, found.duration, found.request_preview) == ("mine", 5, 7, "asked")
     assert found.usage.total_tokens == 3 and found.cost.total_cost == 0.5, "what is not told the spans say"
