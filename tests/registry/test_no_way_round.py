@@ -124,7 +124,7 @@ class NoWayRound(RuleBasedStateMachine):
             assert not self.lacks(number, place), (number, place, self.lacks(number, place))
             if place.kind == "alias":
                 self.held[place] = number
-        elif not had and number in self.makers and not self.lacks(number, place):
+        elif not had and self.makers.get(number) and not self.lacks(number, place):
             raise AssertionError(f"{number} had all that {place} needs and was refused")
 
     @rule(number=NUMBERS, place=PLACES, mlflow=st.booleans())

@@ -1,4 +1,4 @@
-"""What was logged and acknowledged survives a killed process, sealed or not, once."""
+"""What was logged and acknowledged survives a killed process, a full disk and other processes, sealed or not, once."""
 
 import os
 import subprocess
@@ -12,21 +12,24 @@ ROOT = Path(__file__).resolve().parents[2]
 DATABASES = ["sqlite", "postgresql"]
 
 
-def run_trials(kind: str, folder: Path, postgres: PostgresServer, first: int, trials: int) -> tuple[int, int]:
-    url = f"sqlite:///{folder}/trials.db" if kind == "sqlite" else postgres.database()
-    command = [sys.executable, str(Path(__file__).with_name("log_trials.py")), url, str(first), str(trials)]
+def run_program(name: str, *arguments: str) -> list[int]:
+    """Run a program of this folder, which may fork, and return the numbers it prints."""
+    command = [sys.executable, str(Path(__file__).with_name(name)), *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1_800, check=False)
     assert done.returncode == 0, done.stderr[-4_000:]
-    acknowledged, sealed = done.stdout.split()
-    return int(acknowledged), int(sealed)
+    return [int(word) for word in done.stdout.split()]
+
+
+def database_of(kind: str, folder: Path, postgres: PostgresServer) -> str:
+    return f"sqlite:///{folder}/logged.db" if kind == "sqlite" else postgres.database()
 
 
 @pytest.mark.parametrize("kind", DATABASES)
 def test_nothing_logged_is_lost_or_doubled_when_its_process_is_killed(
     kind: str, tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    acknowledged, sealed = run_trials(kind, tmp_path, postgres, 0, 10)
+    acknowledged, sealed = run_program("log_trials.py", database_of(kind, tmp_path, postgres), "0", "10")
     assert acknowledged > 0
     assert sealed > 0
 
@@ -37,4 +40,15 @@ def test_nothing_logged_is_lost_or_doubled_when_its_process_is_killed(
 def test_nothing_logged_is_lost_or_doubled_in_hundreds_of_kills(
     kind: str, first: int, tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    assert run_trials(kind, tmp_path, postgres, first, 100)[0] > 0
+    assert run_program("log_trials.py", database_of(kind, tmp_path, postgres), str(first), "100")[0] > 0
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_processes_that_log_to_one_run_at_once_lose_nothing(kind: str, tmp_path: Path, postgres: PostgresServer) -> None:
+    points, refused, names = run_program("many_loggers.py", database_of(kind, tmp_path, postgres), "4", "12")
+    assert (points, refused) == (4 * 12 * 21, 3 * 12), "of each parameter one value stands, and the three others heard so"
+    assert names == 4 * 20 + 1 + 12 + 12 + 2
+
+
+def test_a_full_disk_takes_nothing_that_was_logged(tmp_path: Path) -> None:
+    assert run_program("full_disk.py", str(tmp_path)) == []

@@ -98,7 +98,7 @@ def test_a_run_whose_process_died_is_closed_and_no_other(workspace: Workspace, a
         def work(tx: Transaction) -> str:
             run = start_run(tx, actor, project="p", kind="round", parameters={}, provenance=tracking.Provenance())
             if owner is not None:
-                tracking.lost.hold_run(tx, run.id, owner)
+                tracking.service.hold_run(tx, run.id, owner)
                 if lease:
                     store.hold(tx, run.id, owner, lease)
             return run.id
@@ -111,8 +111,8 @@ def test_a_run_whose_process_died_is_closed_and_no_other(workspace: Workspace, a
     lost = {start(dead), start(elsewhere, lease=1)}
     ended = start(dead)
     database.write(lambda tx: tracking.service.end_run(tx, actor, ended, state=RunState.FINISHED, outcome="done"))
-    assert tracking.lost.close_lost_runs(database) == 2
-    assert tracking.lost.close_lost_runs(database) == 0
+    assert tracking.service.close_lost_runs(database) == 2
+    assert tracking.service.close_lost_runs(database) == 0
     with database.read() as tx:
         states = {run.id: (run.state, run.outcome) for run in tracking.service.runs(tx)}
         assert {identity for identity, found in states.items() if found == (RunState.FAILED, "its process was lost")} == lost

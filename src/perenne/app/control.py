@@ -25,7 +25,7 @@ from perenne.net.asgi import Application, Reply, Scope
 from perenne.net.inbound import SECURITY_HEADERS, InboundLimits, Limits, Room, allowed_hosts, error_reply
 from perenne.net.listening import LOOPBACK, Listening, needs_tokens
 from perenne.protocols.mlflow.routes import PROTOCOL, STREAMED, MlflowApplication
-from perenne.protocols.otlp import traces as otlp_traces
+from perenne.protocols.otlp import traces as otlp
 from perenne.storage.locks import Leadership
 from perenne.storage.workspace import Workspace
 from perenne.telemetry.meters import RequestMeter
@@ -60,7 +60,7 @@ def application(workspace: Workspace, *, port: int, listening: Listening = LOOPB
     app.state.entrance = entrance
     large = tuple((beginning, workspace.settings.artifact_limit) for beginning in STREAMED)
     limits = Limits(hosts=allowed_hosts(listening.host, port, listening.names), body=BODY_LIMIT, large=large)
-    mlflow = MlflowApplication(workspace, app, otlp_traces.ENDPOINTS)
+    mlflow = MlflowApplication(workspace, app, otlp.ENDPOINTS)
 
     def form(scope: Scope, error: PerenneError) -> Reply:
         return mlflow.error_reply(error) if mlflow.owns(scope["path"]) else error_reply(error)

@@ -101,6 +101,11 @@ def _examined(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "looked at", f"a snapshot of {after.get('dataset', 'a data set')}", found
 
 
+def _deleted_files(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    files = after.get("files")
+    return "deleted", "artifacts", f"{files} below {record.entity_id}" if files else ""
+
+
 def _started(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "started", f"a {after.get('kind') or 'run'} of {after.get('project') or _short(record.entity_id)}", ""
 
@@ -227,6 +232,7 @@ _PHRASES: dict[str, Phrase] = {
     "run.running": _ended("went on with"),
     "run.scheduled": _ended("scheduled"),
     "run.delete": _ended("deleted"),
+    "artifact.delete": _deleted_files,
     "run.restore": _ended("brought back"),
     "logged_model.create": _logged_model("logged"),
     "logged_model.delete": _logged_model("deleted"),

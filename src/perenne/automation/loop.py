@@ -88,7 +88,7 @@ class Loop:
         return monitoring.realise(self._workspace, self._workspace.clock.now())
 
     def _close_lost(self) -> int:
-        return tracking.lost.close_lost_runs(self._workspace.database)
+        return tracking.service.close_lost_runs(self._workspace.database)
 
     def _judge(self) -> int:
         return monitoring.judge_due(self._workspace, self._workspace.clock.now())

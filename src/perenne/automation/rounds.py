@@ -303,10 +303,12 @@ class _Recorder:
         self._run = ""
         self._flow = ""
         self._owner = owner_token()
-        self._keeper = LeaseKeeper(lambda: workspace.database.write(self._hold, durable=False, alone=False), tracking.lost.LEASE)
+        self._keeper = LeaseKeeper(
+            lambda: workspace.database.write(self._hold, durable=False, alone=False), tracking.service.LEASE
+        )
 
     def __enter__(self) -> "_Recorder":
-        tracking.lost.close_lost_runs(self._workspace.database)
+        tracking.service.close_lost_runs(self._workspace.database)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -335,7 +337,7 @@ class _Recorder:
         return self._run
 
     def _hold(self, tx: Transaction) -> None:
-        tracking.lost.hold_run(tx, self._run, self._owner)
+        tracking.service.hold_run(tx, self._run, self._owner)
 
     def hear(self, event: "StepEvent") -> None:
         """Pass an event on; open the run when work begins, by then the first pipeline is known."""

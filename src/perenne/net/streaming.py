@@ -14,7 +14,7 @@ from perenne.core.clock import SECOND
 from perenne.core.errors import PerenneError
 from perenne.net.asgi import Headers, Receive, Scope, Send
 from perenne.net.inbound import TooLarge
-from perenne.storage.blobs import CHUNK, Blobs, Incoming
+from perenne.storage.blobs import CHUNK, Blobs, Incoming, owned
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
@@ -79,7 +79,8 @@ async def arriving(blobs: Blobs, receive: Receive, *, length: int | None, limit:
         if more:
             await _pump(receive, incoming, limit)
             await asyncio.to_thread(blobs.keep, incoming)
-        yield incoming
+        with owned(blobs, incoming):
+            yield incoming
     finally:
         writing.__exit__(None, None, None)
 

@@ -7,18 +7,18 @@ row. So it lies beside the objects, below `artifacts/`, and a row that is commit
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
-from perenne.core.errors import Invalid
+from perenne.core.errors import Conflict, Denied, Invalid, NotFound
 from perenne.storage.buckets import SCHEMES, split_url
 from perenne.storage.cloud_blobs import CloudBlobs
 from perenne.storage.file_blobs import FileBlobs
 from perenne.storage.incoming import CHUNK, Incoming
 
-__all__ = ["CHUNK", "Blobs", "CloudBlobs", "FileBlobs", "Incoming", "open_blobs"]
+__all__ = ["CHUNK", "Blobs", "CloudBlobs", "FileBlobs", "Incoming", "open_blobs", "owned"]
 
 FOLDER = "artifacts"
 
@@ -67,6 +67,16 @@ class Blobs(Protocol):
     def ids(self) -> Iterator[str]:
         """Go through the ids of all blobs."""
         ...
+
+
+@contextmanager
+def owned(blobs: Blobs, incoming: Incoming) -> Iterator[None]:
+    """Delete a blob that was kept if what is to own it is refused; if it is not known whether it was, it stays."""
+    try:
+        yield
+    except (Conflict, Denied, Invalid, NotFound):
+        blobs.delete(incoming.id)
+        raise
 
 
 def open_blobs(url: str) -> Blobs:

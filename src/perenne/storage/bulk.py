@@ -49,7 +49,7 @@ class BulkInsert:
 
 def _spelled(numbers: Iterable[int | float | bool | None]) -> str:
     """Write numbers as PostgreSQL spells an array: a fifth of what the driver takes for one number after the other."""
-    return f"{{{','.join(['null' if number is None else repr(number) for number in numbers])}}}"
+    return f"{{{','.join(['null' if number is None else str(number) for number in numbers])}}}"
 
 
 def _array(column: "sa.Column[Any]") -> str:

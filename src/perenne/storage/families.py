@@ -115,6 +115,8 @@ class Attached(Family):
     def source(self, clause: Clause, keys: Keys, words: Words) -> "sa.Select[Any] | sa.CompoundSelect[Any] | None":
         """Return a query for the things that fit."""
         named = self.named(clause.name, keys)
+        if named is None and clause.op is not Op.NULL:
+            return sa.select(self.owner).where(sa.false())
         if self.short is None or named is None or clause.op in (Op.NULL, Op.NE) or clause.negated:
             return None
         found = sa.select(self.owner).where(named, *self.kept, *self.where, self._compare(clause, words))

@@ -131,9 +131,9 @@ class KeyTable:
         return conditions + [self.families[name].condition(some, keys, self.words) for name, some in same_row.items()]
 
     def sources(self, tree: Tree | None, keys: Keys) -> list[Any]:
-        """Return queries for the keys of things each of which finds by an index all that may fit; few are looked at then."""
+        """Return queries for the keys of things, each of which finds by indexes all that may fit, some perhaps more than once."""
         parts = tree.parts if isinstance(tree, And) else () if tree is None else (tree,)
-        found = [self._source(part, keys) for part in parts if isinstance(part, Clause)]
+        found = [self._source(part, keys) for part in parts]
         return [query for query in found if query is not None]
 
     def sort(self, order: Ordering, keys: Keys) -> Sort | None:
@@ -175,7 +175,17 @@ class KeyTable:
             self.words.check(clause, found.operators)
         return found.condition(clause)
 
-    def _source(self, clause: Clause, keys: Keys) -> Any:
+    def _source(self, part: Tree, keys: Keys) -> Any:
+        if isinstance(part, Clause):
+            return self._source_of_clause(part, keys)
+        if isinstance(part, And):
+            return next(iter(self.sources(part, keys)), None)
+        found: list[Any] = [self._source(one, keys) for one in part.parts] if isinstance(part, Or) else [None]
+        if any(query is None for query in found):
+            return None
+        return sa.union_all(*(sa.select(next(iter(query.subquery().c))) for query in found))
+
+    def _source_of_clause(self, clause: Clause, keys: Keys) -> Any:
         entity = self.entity(clause)
         if entity != ATTRIBUTE:
             return self.families[entity].source(clause, keys, self.words)

@@ -1,10 +1,10 @@
 """Runs: what was tried, with which parameters, on which code, data and environment, and what came out.
 
-`service` starts, ends, finds and deletes runs, perenne's own and those of clients, `experiments` are the names under which they
-are compared. `logs` is the hot path: points of metrics, parameters, tags, inputs; `history` reads the points again, whole or
-thinned for a chart, and `sealing` makes compressed chunks of them. `summary` answers for many runs at once, `lost` closes those
-whose process died, `artifacts` are their files. `models` are those that clients logged, and `search` finds
-runs, experiments and models by filters.
+`service` starts, ends, finds and deletes runs, perenne's own and those of clients, and closes those whose process died;
+`experiments` are the names under which they are compared. `logs` is the hot path: points of metrics, parameters, tags, inputs;
+`history` reads the points again, whole or thinned for a chart, and `sealing` makes compressed chunks of them. `models` are those
+that clients logged, `search` finds runs, experiments and models by filters, `summary` answers for many runs at once. `artifacts`
+are the files of runs, `bringing` takes in runs from elsewhere. `client` is what programs log with.
 """
 
 from importlib import import_module
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
         experiments,
         history,
         logs,
-        lost,
         models,
         sealing,
         search,
@@ -40,20 +39,7 @@ if TYPE_CHECKING:
     )
 
 _MODULES = frozenset(
-    {
-        "artifacts",
-        "bringing",
-        "errors",
-        "experiments",
-        "history",
-        "logs",
-        "lost",
-        "models",
-        "sealing",
-        "search",
-        "service",
-        "summary",
-    }
+    {"artifacts", "bringing", "errors", "experiments", "history", "logs", "models", "sealing", "search", "service", "summary"}
 )
 _ROOMS = {
     "Experiment": "model",
@@ -87,7 +73,6 @@ __all__ = [
     "experiments",
     "history",
     "logs",
-    "lost",
     "models",
     "sealing",
     "search",

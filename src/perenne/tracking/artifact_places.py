@@ -12,7 +12,7 @@ from perenne.storage.names import chosen
 from perenne.storage.transaction import Transaction
 from perenne.tracking.artifact_model import SCHEME, Place, clean_path, root_of
 from perenne.tracking.artifact_store import table as artifact
-from perenne.tracking.errors import Deleted, UnknownRun
+from perenne.tracking.errors import Deleted, UnknownModel, UnknownRun
 from perenne.tracking.tables import experiment, logged_model, run
 
 _END = "artifacts"
@@ -116,7 +116,7 @@ def place_of_model(tx: Transaction, actor: Principal, identity: str, path: str =
     """Return a place below a logged model's root. Raises as `place_of_run`, with a code of its own."""
     row = tx.execute(_models().where(logged_model.c.id == identity, logged_model.c.deleted.is_(None))).one_or_none()
     if row is None or not sees(actor, row.project):
-        raise NotFound(f"Logged model with ID '{identity[:100]}' not found.", code="logged_model.not_found")
+        raise UnknownModel(identity)
     return _below(row.artifact_uri, path, row.project)
 
 

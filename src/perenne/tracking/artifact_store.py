@@ -122,12 +122,11 @@ def entries(tx: Transaction, root: str, folder: str) -> list[Entry]:
     following = sa.select(sa.func.min(table.c.path)).where(*bounds, table.c.path >= after).scalar_subquery()
     found = first.union_all(sa.select(following).where(first.c.path.is_not(None)))
     here = sa.func.substr(found.c.path, len(start) + 1)
-    query = (
-        sa.select(here.label("rest"), table.c.size, table.c.modified)
-        .join(table, sa.and_(table.c.root == root, table.c.path == found.c.path))
-        .order_by(found.c.path)
+    query = sa.select(here.label("rest"), table.c.size, table.c.modified).join(
+        table, sa.and_(table.c.root == root, table.c.path == found.c.path)
     )
-    return [_entry(start, row.rest, row.size, row.modified) for row in tx.execute(query)]
+    listed = [_entry(start, row.rest, row.size, row.modified) for row in tx.execute(query)]
+    return sorted(listed, key=lambda entry: entry.path)
 
 
 def _entry(start: str, rest: str, size: int, modified: int) -> Entry:

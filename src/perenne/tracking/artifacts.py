@@ -15,7 +15,7 @@ from perenne.core.clock import DAY, SystemClock
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.hashing import digest_bytes
 from perenne.core.ids import new_id, time_of_id
-from perenne.storage.blobs import CHUNK, Blobs, Incoming
+from perenne.storage.blobs import CHUNK, Blobs, Incoming, owned
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 from perenne.tracking import artifact_places, artifact_store
@@ -142,7 +142,8 @@ def save(workspace: Workspace, actor: Principal, place: Place, parts: Iterable[b
             digest.update(part)
             incoming.write([part])
         workspace.blobs.keep(incoming)
-        return workspace.database.write(lambda tx: put(tx, actor, place, incoming, digest.hexdigest()))
+        with owned(workspace.blobs, incoming):
+            return workspace.database.write(lambda tx: put(tx, actor, place, incoming, digest.hexdigest()))
 
 
 def put_file(workspace: Workspace, actor: Principal, run: str, path: str, file: Path) -> str:

@@ -159,7 +159,7 @@ def bring_run(tx: Transaction, actor: Principal, said: BroughtRun) -> int:
     values = {
         "id": said.id, "experiment": place.id, "project": place.project, "name": said.name, "started_by": said.user, "kind": "",
         "state": said.state, "data": (), "provenance": Provenance(), "flow": "", "outcome": "", "artifact_uri": uri,
-        "started": said.started, "ended": said.ended, "deleted": None,
+        "started": said.started,
     }  # fmt: skip
     number = store.insert(tx, values)
     keys = keys_of(tx, said.params)
@@ -167,8 +167,7 @@ def bring_run(tx: Transaction, actor: Principal, said: BroughtRun) -> int:
     logs.put_tags(tx, number, [Tag(name, value) for name, value in {**said.tags, SEAL: ""}.items()])
     logs.log_inputs(tx, actor, said.id, datasets=said.datasets, models=said.used_models)
     logs.log_outputs(tx, actor, said.id, said.made_models)
-    if said.deleted is not None:
-        store.update(tx, said.id, deleted=said.deleted)
+    store.update(tx, said.id, ended=said.ended, deleted=said.deleted)
     if before is None:
         add_link(tx, (Kind.RUN, said.id), "of", (Kind.PROJECT, place.project))
         audit.record(tx, actor, "run.bring", "run", said.id, after={"project": place.project})

@@ -1,4 +1,7 @@
-"""Starting, ending, finding and deleting runs: perenne's own and those of clients are the same."""
+"""Starting, ending, finding and deleting runs: perenne's own and those of clients are the same.
+
+Who opens a run for work of its own holds it; whoever notices that its process died closes it.
+"""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -7,14 +10,16 @@ from typing import Any
 import msgspec
 
 from perenne.auth import audit
-from perenne.auth.principals import Principal
+from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Action, require, sees
 from perenne.core import json
-from perenne.core.clock import SystemClock
+from perenne.core.clock import SECOND, SystemClock
 from perenne.core.errors import Conflict
 from perenne.core.ids import new_id
-from perenne.storage.database import Transaction
+from perenne.storage.clock import database_now
+from perenne.storage.database import Database, Transaction
 from perenne.storage.links import Kind, add_link, links_from
+from perenne.storage.owners import is_dead
 from perenne.tracking import experiments, limits, loading, logs, sealing, store
 from perenne.tracking import provenance as provenances
 from perenne.tracking.errors import NameTwice, UnknownRun
@@ -22,6 +27,11 @@ from perenne.tracking.model import RUN_NAME, Experiment, LoggedRun, Metric, Prov
 from perenne.tracking.naming import generated_name
 
 capture = provenances.capture
+
+LEASE = 60 * SECOND
+LOST = "its process was lost"
+
+_SYSTEM = Principal("perenne", PrincipalKind.SYSTEM)
 
 
 def start_run(
@@ -270,3 +280,38 @@ def runs(tx: Transaction, project: str | None = None, *, limit: int = 50) -> lis
 def _as_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return parameters as they are kept: texts as they are, everything else as JSON."""
     return {name: value if isinstance(value, str) else json.encode(value).decode() for name, value in parameters.items()}
+
+
+def hold_run(tx: Transaction, identity: str, owner: str) -> None:
+    """Say that a run's process lives: for the next minute nobody may call the run lost.
+
+    Parameters
+    ----------
+    owner : str
+        See `perenne.storage.owners.owner_token`.
+    """
+    store.hold(tx, identity, owner, database_now(tx) + LEASE)
+
+
+def close_lost_runs(database: Database) -> int:
+    """Close the open runs that were held and are no longer, as failed; return how many.
+
+    Of this machine a process is known to be dead at once, of another when its minute is over.
+    """
+    with database.read() as tx:
+        lost = _lost(tx)
+    for identity in lost:
+        database.write(lambda tx, identity=identity: _close(tx, identity))  # type: ignore[misc]
+    return len(lost)
+
+
+def _lost(tx: Transaction) -> list[str]:
+    now = database_now(tx)
+    return [identity for identity, owner, lease in store.held(tx) if lease < now or is_dead(owner)]
+
+
+def _close(tx: Transaction, identity: str) -> None:
+    if identity not in _lost(tx):  # it ended, or is held again
+        return
+    store.update(tx, identity, state=RunState.FAILED, outcome=LOST, ended=SystemClock().now(), owner=None, lease=None)
+    audit.record(tx, _SYSTEM, "run.failed", "run", identity, after={"outcome": LOST})

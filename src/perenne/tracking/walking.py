@@ -132,10 +132,10 @@ def _few(tx: Transaction, asked: Question) -> list[int] | None:
     for place, source in enumerate(sources):
         some = source.limit(FEW + 1).subquery()
         probes.append(sa.select(sa.literal_column(str(place)).label("place"), next(iter(some.c)).label("number")))
-    found: list[set[int]] = [set() for _ in sources]
+    found: list[list[int]] = [[] for _ in sources]
     for row in tx.execute(sa.union_all(*probes) if len(probes) > 1 else probes[0]):
-        found[row.place].add(row.number)
-    small = [numbers for numbers in found if len(numbers) <= FEW]
+        found[row.place].append(row.number)
+    small = [set(numbers) for numbers in found if len(numbers) <= FEW]
     return sorted(set.intersection(*small)) if small else None
 
 

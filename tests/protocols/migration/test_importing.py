@@ -21,7 +21,7 @@ from perenne.storage.workspace import Workspace
 from perenne.tracking import LoggedRun, RunState
 
 
-def bring(workspace: Workspace, actor: Principal, store: str, *experiments: str, artifacts: bool = False) -> Report:
+def bring(workspace: Workspace, actor: Principal, store: str, *experiments: str, artifacts: bool = True) -> Report:
     source = open_source(store)
     try:
         return Importer(workspace, actor, source, experiments=experiments, artifacts=artifacts).run()

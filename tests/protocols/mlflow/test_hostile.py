@@ -15,10 +15,10 @@ from tests.app import servers
 from tests.app.servers import open_workspace
 
 from perenne.protocols.mlflow.endpoint import Endpoint, Kind
-from perenne.protocols.mlflow.routes import endpoints
+from perenne.protocols.mlflow.groups import endpoints
 
 ENDPOINTS = [endpoint for endpoint in endpoints() if endpoint.kind is not Kind.STREAM]
-EXAMPLES, MANY = 12, 400
+EXAMPLES, MANY = 8, 400
 
 FORGED = ("eyJvZmZzZXQiOiAzfQ==", "eyJvZmZzZXQiOiAtM30=", "eyJhZnRlciI6IFsxXSwgInF1ZXJ5IjogIiJ9", "%2e%2e%2f", "?")
 PLACES = ("..", "a/../b", "/etc/passwd", "runs:/a/b", "models:/m/1", "s3://b/k", "file:///etc", "mlflow-artifacts:/0/x/artifacts")

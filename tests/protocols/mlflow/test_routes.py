@@ -13,8 +13,9 @@ from tests.app import servers
 from tests.app.servers import open_workspace, token
 
 from perenne.auth.roles import Role
+from perenne.protocols.mlflow.groups import endpoints
 from perenne.protocols.mlflow.left_out import refusal
-from perenne.protocols.mlflow.routes import Routes, endpoints
+from perenne.protocols.mlflow.routes import Routes
 
 OLD = "/api/2.0/mlflow"
 

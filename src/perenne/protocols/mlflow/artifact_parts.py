@@ -15,6 +15,7 @@ from perenne.protocols.mlflow.artifacts import PROXY, actor_of, changing, length
 from perenne.protocols.mlflow.decoding import Decoder, Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.wire import encode, wrong
+from perenne.storage.blobs import owned
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -112,7 +113,8 @@ async def end_parts(scope: Scope, receive: Receive, send: Send, workspace: Works
         with workspace.blobs.receive() as incoming:
             workspace.blobs.join(blobs, incoming)
             workspace.blobs.keep(incoming)
-            workspace.database.write(lambda tx: tracking.artifacts.end_upload(tx, actor, asked.upload_id, place, incoming))
+            with owned(workspace.blobs, incoming):
+                workspace.database.write(lambda tx: tracking.artifacts.end_upload(tx, actor, asked.upload_id, place, incoming))
 
     await asyncio.to_thread(join)
     await send_reply(send, Reply(200, b"{}", JSON))

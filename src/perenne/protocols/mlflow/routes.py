@@ -12,31 +12,12 @@ from perenne.auth.roles import require
 from perenne.core.errors import PerenneError
 from perenne.net.asgi import JSON, Application, Receive, Reply, Scope, Send, send_reply
 from perenne.net.inbound import check_json, check_text, inflate, read_body
-from perenne.protocols.mlflow import (
-    artifact_parts,
-    artifacts,
-    assessments,
-    evaluation_datasets,
-    experiments,
-    issues,
-    label_schemas,
-    logged_models,
-    metrics,
-    model_versions,
-    registered_models,
-    review_queues,
-    runs,
-    scorers,
-    server,
-    trace_metrics,
-    traces,
-    wire,
-)
-from perenne.protocols.mlflow import words as tracking_words
+from perenne.protocols.mlflow import wire
 from perenne.protocols.mlflow.decoding import Decoder
 from perenne.protocols.mlflow.endpoint import Answer, Call, Endpoint, Kind
+from perenne.protocols.mlflow.groups import all_words, endpoints
 from perenne.protocols.mlflow.left_out import refusal
-from perenne.protocols.mlflow.wire import MlflowError, Words
+from perenne.protocols.mlflow.wire import MlflowError
 from perenne.storage.workspace import Workspace
 
 log = logging.getLogger("perenne.mlflow")
@@ -50,23 +31,10 @@ MOST_FIELDS = 5_000
 PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/api/2.0mlflow/")
 """Below these every path is MLflow's, known or not."""
 
-_JUDGING = (assessments, evaluation_datasets, issues, label_schemas, review_queues, scorers, trace_metrics, traces)
-_TRACKING = (experiments, runs, metrics, logged_models, artifacts, artifact_parts)
-_GROUPS = (*_TRACKING, registered_models, model_versions, *_JUDGING, server)
 STREAMED = (b"/api/2.0/mlflow-artifacts/", b"/ajax-api/2.0/mlflow-artifacts/")
 """Where bodies are not held in memory, and have a limit of their own."""
 
 _NO_BODY = frozenset({"GET", "HEAD"})
-
-
-def endpoints() -> list[Endpoint]:
-    """Return every endpoint of every group."""
-    return [endpoint for group in _GROUPS for endpoint in group.ENDPOINTS]
-
-
-def words() -> Words:
-    """Return what every group says of the errors of its domain."""
-    return {code: say for group in (tracking_words, *_GROUPS) for code, say in getattr(group, "WORDS", {}).items()}
 
 
 class Found(NamedTuple):
@@ -163,14 +131,14 @@ class MlflowApplication:
     otherwise : ASGI application
         Answers what is not MLflow's.
     more : sequence of Endpoint
-        What other protocols have that answers in MLflow's form.
+        What MLflow's clients also send to, though the protocol is another's.
     """
 
     def __init__(self, workspace: Workspace, otherwise: Application, more: Sequence[Endpoint] = ()) -> None:
         self._workspace = workspace
         self._otherwise = otherwise
         self._routes = Routes([*endpoints(), *more])
-        self._words = words()
+        self._words = all_words()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="perenne-mlflow")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,9 +1,9 @@
 """The Python client: a run that is logged in microseconds and never lost.
 
 `starting` starts a run, `run` is what one logs to, `active` the same for the run that is active; `session` is what a process has.
-What is logged lies in a `spool` of `records` until the `sender`'s thread has brought it, by a `delivery` of `batch` after `batch`,
-to its `destination`: a `server`, or the `local` workspace. `names` and `contents` check and write what is handed in, `system`
-watches the machine.
+What is logged lies in a `spool` of `records` until the `sender`'s thread has brought it, by a `delivery` of one `batch` after the
+other, to its `destination`: a `server`, or the `local` workspace. `names` and `contents` check and write what is handed in,
+`system` watches the machine.
 """
 
 from importlib import import_module

@@ -106,6 +106,8 @@ class Delivery:
         except Unavailable:
             raise
         except (PerenneError, FileNotFoundError) as error:
+            if isinstance(record, Begin):  # without its run nothing else is taken either: all of it waits
+                raise Unavailable(f"the run is refused: {error}", code="client.refused") from error
             self._refuse(record, error)
 
     def _one(self, record: Begin | Artifact | End | Close) -> None:

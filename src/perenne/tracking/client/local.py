@@ -8,7 +8,7 @@ from perenne.auth.principals import local_principal
 from perenne.storage.database import Transaction
 from perenne.storage.file_objects import FileObjects
 from perenne.storage.workspace import Workspace
-from perenne.tracking import arrivals, logs, service
+from perenne.tracking import arrivals, artifacts, logs, service
 from perenne.tracking.arrivals import Arrival, named_objects
 from perenne.tracking.client.batch import Batch
 from perenne.tracking.client.records import Begin, End, Input
@@ -47,8 +47,6 @@ class Local:
 
     def put(self, run: str, path: str, file: Path) -> None:
         """Keep a file as an artifact."""
-        from perenne.tracking import artifacts
-
         artifacts.put_file(self._workspace, self._actor, run, path, file)
 
     def end(self, run: str, end: End) -> None:

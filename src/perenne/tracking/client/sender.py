@@ -88,6 +88,13 @@ class Sender:
                 destination.close()
             self._destinations.clear()
 
+    def reopen(self) -> None:
+        """Let go of destinations, so that they are opened again with what the environment says now, such as another token."""
+        with self._turn, self._lock:
+            for destination in self._destinations.values():
+                destination.close()
+            self._destinations.clear()
+
     def let_go(self) -> None:
         """Close what a forked process inherited, and touch nothing else: it is the parent's."""
         for delivery in self._deliveries:

@@ -91,7 +91,8 @@ class Server:
 def begun(begin: Begin) -> dict[str, Any]:
     """Return what `POST /api/runs` reads."""
     said = msgspec.structs.asdict(begin)
-    return {name: value for name, value in said.items() if name != "destination"} | {"id": said.pop("run")}
+    del said["destination"]
+    return {"id": said.pop("run"), **said}
 
 
 def _token() -> str:
