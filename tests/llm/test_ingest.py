@@ -1,6 +1,7 @@
 """Spans and traces coming in: in any order, in parts, twice, from senders of other conventions."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -118,6 +119,21 @@ def test_spans_that_are_announced_and_not_here_make_it_unfinished(sending: Sendi
     sending.spans(span(2, 1))
     whole = sending.read_spans()
     assert whole is not None and len(whole) == 2
+
+
+def test_parts_that_come_at_once_make_one_trace(sending: Sending) -> None:
+    """Each in a change of its own, beside the others: PostgreSQL runs them side by side."""
+    parts = [arrived(span(number, 1 if number > 1 else 0, attributes=using(1))) for number in range(12, 0, -1)]
+
+    def take(tx: Any, part: Any) -> None:
+        ingest.take_spans(tx, sending.actor, sending.experiment, part)
+
+    with ThreadPoolExecutor(8) as pool:
+        write = sending.database.write
+        list(pool.map(lambda part: write(lambda tx: take(tx, part), durable=False, alone=False), parts))
+    found, spans = sending.read(), sending.read_spans()
+    assert spans is not None and len(spans) == found.spans == 12
+    assert (found.state, found.usage.input_tokens) == (TraceState.OK, 1)
 
 
 def test_a_run_is_linked_to_traces_whose_root_came(sending: Sending) -> None:
