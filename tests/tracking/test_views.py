@@ -1,13 +1,14 @@
 """Payloads of the screens of runs: windows at an offset, groups, comparisons, experiments, and what is kept of them."""
 
 import functools
+import io
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 from tests.web.control_plane import control_plane
-from tests.web.sweep import NAME, Sweep, log_sweep
+from tests.web.sweep import FILES, NAME, Sweep, log_files, log_sweep
 
 from perenne import tracking
 from perenne.auth import audit
@@ -82,6 +83,18 @@ def test_columns_are_chosen_by_what_runs_have(workspace: Workspace, actor: Princ
     assert (about.all, about.chosen.name) == (12, NAME)
     assert "system/cpu_utilization_percentage" in about.keys.metrics and about.keys.params[0] == "depth"
     assert NAME in [item.name for item in about.experiments]
+
+
+def test_parameters_are_sorted_as_numbers_and_what_is_beyond_the_end_is_empty(
+    workspace: Workspace, actor: Principal, sweep: Sweep
+) -> None:
+    wanted = RunFilter(experiment=sweep.experiment, order="params.depth DESC")
+    found = read(workspace, lambda tx: run_window(tx, actor, wanted, ["params.depth"]))
+    depths = [float(str(row.values[0])) for row in found.rows]
+    assert depths == sorted(depths, reverse=True) and len(set(depths)) > 1
+    assert read(workspace, lambda tx: run_window(tx, actor, wanted, [], Page(12, 5))) == views.RunWindow((), 12, ())
+    with pytest.raises(Invalid, match="Invalid attribute key 'odd'"):
+        read(workspace, lambda tx: run_window(tx, actor, RunFilter(text="metrics.none > 1", order="odd")))
 
 
 def test_a_comma_within_a_name_parts_nothing() -> None:
@@ -251,3 +264,60 @@ def test_a_tag_of_a_run_may_be_its_note(workspace: Workspace, actor: Principal, 
     workspace.database.write(lambda tx: tracking.logs.set_tag(tx, actor, sweep.runs[0], tag))
     (row,) = read(workspace, lambda tx: views.compared_runs(tx, actor, [sweep.runs[0]]))
     assert row.tags["mlflow.note.content"] == "so so"
+
+
+def test_files_are_looked_into_by_what_they_are(workspace: Workspace, actor: Principal, sweep: Sweep) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    run = sweep.runs[0]
+    log_files(workspace, actor, run)
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"n": list(range(500)), "x": [float("nan")] * 500}), sink)
+
+    def log(path: str, data: bytes) -> None:
+        with workspace.database.read() as tx:
+            place = tracking.artifacts.place_of_run(tx, actor, run, path)
+        tracking.artifacts.save(workspace, actor, place, [data])
+
+    for path, data in (
+        ("big.parquet", sink.getvalue()), ("no.parquet", b"PAR1"), ("long.log", b"line\n" * 100_000), ("odd.csv", b'a,b\n"x'),
+        ("half.txt", "é".encode() * 200_000), ("latin.txt", b"\xe9"), ("draw.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+    ):  # fmt: skip
+        log(path, data)
+    at = f"/api/view/runs/{run}/artifacts"
+    with control_plane(workspace) as url, httpx.Client(base_url=url) as client:
+        listed = client.get(at).json()["files"]
+        assert [item["path"] for item in listed[:2]] == ["model", "plots"] and listed[0]["is_dir"]
+        assert [item["path"] for item in client.get(f"{at}?path=plots").json()["files"]] == ["plots/curve.png"]
+
+        def look(path: str) -> dict[str, Any]:
+            found: dict[str, Any] = client.get(f"{at}/preview", params={"path": path}).json()
+            return found
+
+        kinds = {path: look(path)["kind"] for path in FILES}
+        assert kinds == {
+            "plots/curve.png": "image", "report.html": "html", "model/MLmodel": "text", "metrics.json": "json",
+            "table.json": "table", "rows.csv": "table", "weights.bin": "none",
+        }  # fmt: skip
+        assert look("rows.csv")["rows"] == [["Bern", "12"], ["Oslo", "9"]]
+        assert (look("table.json")["columns"], look("table.json")["total"]) == (["text", "score"], 2)
+        parquet = look("big.parquet")
+        assert (parquet["total"], len(parquet["rows"]), parquet["rows"][3]) == (500, 200, [3, "nan"])
+        assert look("no.parquet")["kind"] == "none" and look("latin.txt")["kind"] == "none"
+        assert look("long.log")["truncated"] and look("half.txt")["text"].endswith("é")
+        assert look("odd.csv")["kind"] == "table"
+        picture = client.get(f"{at}/file?path=plots/curve.png")
+        assert (picture.content, picture.headers["content-type"]) == (FILES["plots/curve.png"], "image/png")
+        for page, scripts in (("still", "script-src"), ("scripts", "connect-src")):
+            answer = client.get(f"{at}/file?path=report.html&page={page}")
+            policy = answer.headers["content-security-policy"]
+            assert policy.startswith("sandbox") and "default-src 'none'" in policy and scripts not in policy
+            assert "allow-same-origin" not in policy
+        saved = client.get(f"{at}/file?path=report.html")
+        assert saved.headers["content-disposition"].startswith("attachment")
+        assert saved.headers["content-security-policy"].startswith("default-src 'none'")
+        assert client.get(f"{at}/file?path=draw.svg").headers["content-security-policy"].startswith("sandbox")
+        for path in ("../x", "no.txt", "model", ""):
+            assert client.get(f"{at}/preview", params={"path": path}).status_code in (400, 404)
+        assert client.get("/api/view/runs/none/artifacts").status_code == 404

@@ -287,8 +287,8 @@ def _behind(size: int) -> Unsatisfiable:
 def disposition(name: str, *, inline: bool = False) -> bytes:
     """Return a header `Content-Disposition`: with a name of ASCII, and, if that is not the name, with the whole one as well.
 
-    >>> disposition("a.txt"), disposition("größe.csv")
-    (b'attachment; filename="a.txt"', b"attachment; filename=\\"gre.csv\\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.csv")
+    >>> print(disposition("a.txt").decode(), disposition("größe.csv").decode(), sep=" | ")
+    attachment; filename="a.txt" | attachment; filename="gre.csv"; filename*=UTF-8''gr%C3%B6%C3%9Fe.csv
     """
     plain = "".join(letter for letter in name if " " <= letter <= "~" and letter not in '"\\') or "download"
     text = f'{"inline" if inline else "attachment"}; filename="{plain}"'

@@ -11,17 +11,16 @@ from perenne.auth.roles import Action, require, sees
 from perenne.core.clock import SystemClock
 from perenne.core.errors import NotFound
 from perenne.core.hashing import digest_bytes
-from perenne.registry import files, guard, model_store, models, naming, review_store, service, sources, store
+from perenne.registry import files, guard, model_store, models, naming, review_store, service, sources, store, telling
 from perenne.registry.finding import find_versions
 from perenne.registry.guard import Deed
 from perenne.registry.model import GatePolicy, RegisteredModel, Version, VersionForm, VersionState
 from perenne.registry.review_store import ReviewState
 from perenne.registry.sources import Origin
-from perenne.registry.telling import tell
 from perenne.storage.links import Kind, add_link
 from perenne.storage.transaction import Transaction
 
-TEXT = "mlflow.prompt.text"
+TEXT = telling.TEXT
 search = find_versions
 BY_A_ROUND = "package: made by a round of its project"
 """What a version lacks that a client puts among those of a project's rounds."""
@@ -139,7 +138,7 @@ def _keep(tx: Transaction, actor: Principal, version: Version, tags: Mapping[str
     gate = service.mark_waiting(tx, version)
     after = {"tree": version.tree, "run": version.run, "source": version.source, "gate": gate.value}
     audit.record(tx, actor, "version.register", "version", version.id, after=after)
-    tell(tx, version, "created", tags=dict(tags), description=version.description)
+    telling.version_created(tx, version, dict(tags))
 
 
 def _adopted(tx: Transaction, actor: Principal, model: RegisteredModel, origin: Origin) -> RegisteredModel:
@@ -204,7 +203,7 @@ def set_tag(tx: Transaction, actor: Principal, name: str, number: int, key: str,
     _touch(tx, version, SystemClock().now(), **_retexted(version, key, value))
     said = [{"key": key, "value": text if text is None else text[:1_000]} for text in (before, value)]
     audit.record(tx, actor, "version.tag", "version", version.id, before=said[0], after=said[1])
-    tell(tx, version, "tag.set", key=key, value=value)
+    telling.version_tag(tx, version, "set", key=key, value=value)
 
 
 def drop_tag(tx: Transaction, actor: Principal, name: str, number: int, key: str) -> None:
@@ -216,7 +215,7 @@ def drop_tag(tx: Transaction, actor: Principal, name: str, number: int, key: str
     if model_store.drop_tag(tx, model_store.version_tag, version.id, key):
         _touch(tx, version, SystemClock().now(), **_retexted(version, key, ""))
         audit.record(tx, actor, "version.untag", "version", version.id, before={"key": key})
-    tell(tx, version, "tag.deleted", key=key)
+    telling.version_tag(tx, version, "deleted", key=key)
 
 
 def _spare_text(tx: Transaction, version: Version, key: str) -> None:
@@ -249,7 +248,6 @@ def delete(tx: Transaction, actor: Principal, name: str, number: int, *, reason:
     _touch(tx, version, now, deleted=now, waiting=None)
     before = {"aliases": aliases, "stage": version.stage, "source": version.source, "tree": version.tree}
     audit.record(tx, actor, "version.delete", "version", version.id, before=before, reason=reason)
-    tell(tx, version, "deleted")
 
 
 def download_uri(version: Version) -> str:

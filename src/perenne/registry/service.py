@@ -7,7 +7,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, NotFound
-from perenne.registry import guard, model_store, store
+from perenne.registry import guard, model_store, store, telling
 from perenne.registry.events import VersionRegistered
 from perenne.registry.model import Dossier, Evidence, GatePolicy, GateState, RegisteredModel, Version, VersionState
 from perenne.storage.database import Transaction
@@ -55,6 +55,7 @@ def register(
     after = {"tree": tree, "run": run, "gate": state.value}
     audit.record(tx, actor, "version.register", "version", version.id, after=after)
     emit(tx, VersionRegistered(version=version.id, model=model))
+    telling.version_created(tx, version, {})
     return version
 
 
@@ -62,7 +63,9 @@ def _claim(tx: Transaction, actor: Principal, name: str, project: str, now: int)
     """Make the model of a project's rounds, or take it over while it is empty. Raises Conflict if it is another's."""
     known = model_store.find(tx, name)
     if known is None:
-        model_store.insert(tx, RegisteredModel(name, project, None, now, now, actor.name))
+        made = RegisteredModel(name, project, None, now, now, actor.name)
+        model_store.insert(tx, made)
+        telling.model_created(tx, made, {})
         return
     if known.prompt or (known.project != project and not store.has_project(tx, name, project) and store.all_ids(tx, name)):
         raise Conflict(

@@ -14,7 +14,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import sees
 from perenne.core.errors import Invalid
 from perenne.storage.database import Transaction
-from perenne.storage.names import chosen, numbers_in
+from perenne.storage.names import among, chosen
 from perenne.storage.prepared import Prepared
 from perenne.tracking.errors import UnknownRun
 from perenne.tracking.keys import known_keys
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 _ROWS = Prepared(
     sa.select(*(run_point.c[name] for name in ("run", "step", "time", "value", "nan"))).where(
-        run_point.c.run.in_(numbers_in("runs")), run_point.c.key == sa.bindparam("of_key")
+        among(run_point.c.run, "runs"), run_point.c.key == sa.bindparam("of_key")
     )
 )
 _CHUNKS = Prepared(
     sa.select(run_chunk.c.run, run_chunk.c.count, run_chunk.c.body)
     .where(
-        run_chunk.c.run.in_(numbers_in("runs")),
+        among(run_chunk.c.run, "runs"),
         run_chunk.c.key == sa.bindparam("of_key"),
         run_chunk.c.step_min <= sa.bindparam("end"),
         run_chunk.c.step_max >= sa.bindparam("start"),
