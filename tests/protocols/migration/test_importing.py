@@ -36,6 +36,13 @@ def runs_of(workspace: Workspace) -> dict[str, LoggedRun]:
         return {run.name: run for run in tracking.service.runs_of(tx, numbers)}
 
 
+def files_of(workspace: Workspace, actor: Principal, run: str) -> dict[str, bytes]:
+    with workspace.database.read() as tx:
+        place = tracking.artifacts.place_of_run(tx, actor, run)
+        found = tracking.artifacts.below(tx, actor, place)
+    return {item.path: tracking.artifacts.load(workspace.blobs, item) for item in found}
+
+
 def test_everything_comes_and_keeps_ids_and_times(workspace: Workspace, actor: Principal, store: str) -> None:
     report = bring(workspace, actor, store)
     assert report.is_whole, report
@@ -66,6 +73,12 @@ def test_everything_comes_and_keeps_ids_and_times(workspace: Workspace, actor: P
         "an old one": "finished",
     }
     assert {run.name for run in found.values() if run.deleted is not None} == {"dropped", "an old one"}
+    assert files_of(workspace, actor, run.id) == {
+        "empty.bin": b"",
+        "model/MLmodel": files_of(workspace, actor, run.id)["model/MLmodel"],
+        "plots/roc curve ä.svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "report.txt": b"all went well\n",
+    }
     if "sqlite" in store:
         assert places["churn"].id == 1
     assert places["churn"].tags["team"] == "crm"
