@@ -155,7 +155,7 @@ def artifacts(port: int, times: int = 5) -> tuple[float, float]:
     """Send and fetch a file of 64 MiB through the server; return MB a second, up and down."""
     connection = Connection(port)
     body = os.urandom(MEGABYTE) * 64
-    target = "/api/2.0/mlflow-artifacts/artifacts/0/bench/artifacts/file"
+    target = f"/api/2.0/mlflow-artifacts/artifacts/0/{new_run(connection)}/artifacts/file"
     up = timed(lambda number: connection.send("PUT", f"{target}{number}.bin", body, "application/octet-stream"), times, warm=1)
     down = timed(lambda _: connection.send("GET", f"{target}0.bin"), times, warm=1)
     connection.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+from tests.web.sweep import log_sweep
 
 from perenne import monitoring, registry
 from perenne.app.wiring import Platform
@@ -236,6 +237,7 @@ def make(folder: Path) -> None:
     clock = ManualClock(OPENING)
     with Workspace(settings, clock) as workspace:
         prediction = Story(workspace, clock, local_principal()).play(folder)
+        log_sweep(workspace.database, local_principal(), clock.now())
     (folder / "prediction").write_text(prediction)
     (folder / "now").write_text(str(clock.now() + HOUR))
 

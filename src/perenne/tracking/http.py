@@ -17,7 +17,7 @@ from perenne.core.errors import Invalid
 from perenne.core.hashing import digest_bytes
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
-from perenne.tracking import arrivals, artifact_http, service
+from perenne.tracking import arrivals, artifact_http, edit_http, service
 from perenne.tracking.arrivals import Arrival, named_objects
 
 BINARY = ("application/octet-stream",)
@@ -96,6 +96,7 @@ async def get_done(request: Request) -> Response:
 
 
 routes = [
+    *edit_http.routes,
     Route("/api/runs", post_run, methods=["POST"]),
     Route("/api/runs/done", get_done, methods=["GET"]),
     Route("/api/runs/{run}/objects/{digest}", put_object, methods=["PUT"]),

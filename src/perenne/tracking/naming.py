@@ -2,6 +2,9 @@
 
 import random
 
+_random = random.SystemRandom()
+"""Nothing that seeds the random numbers of a program makes names come again."""
+
 _ADJECTIVES = (
     "able agile amber ample apt bold brave bright brisk calm candid clean clear clever cosy crisp curious deft eager early easy "
     "fair fine firm fleet fond frank free fresh gentle glad golden grand handy happy hardy honest jolly just keen kind light "

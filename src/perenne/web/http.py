@@ -58,6 +58,7 @@ def screens() -> list[Route]:
     import perenne.pipelines.views
     import perenne.registry.views
     import perenne.serving.views
+    import perenne.tracking.views
     import perenne.web.screens.deployment
     import perenne.web.screens.fleet
     import perenne.web.screens.jobs
@@ -77,6 +78,7 @@ def screens() -> list[Route]:
         *perenne.monitoring.views.routes,
         *perenne.registry.views.routes,
         *perenne.serving.views.routes,
+        *perenne.tracking.views.routes,
         *perenne.web.screens.deployment.routes,
         *perenne.pipelines.views.routes,
         *perenne.web.screens.fleet.routes,

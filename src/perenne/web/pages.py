@@ -5,6 +5,7 @@ PAGES = (
     "data",
     "pipeline",
     "runs",
+    "experiments",
     "model",
     "deploy",
     "monitor",

@@ -21,8 +21,6 @@ from perenne.registry.card_text import markdown
 from perenne.registry.views import model_window
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
-from perenne.tracking import Provenance, RunState
-from perenne.tracking.views import RunFilter, run_window
 from perenne.training import NOT_RECORDED
 from perenne.web.screens.model import model_view
 from perenne.web.screens.runs import run_view
@@ -49,7 +47,7 @@ def test_a_round_tells_all_it_found(workspace: Workspace, actor: Principal, done
     shown = httpx.get(f"{url}/api/view/runs/{done.run}").json()
     report = shown["told"]["report"]
     assert [trial["parameters"] for trial in report["trials"]] == [{"C": 0.1}, {"C": 1.0}]
-    assert shown["run"]["parameters"]["C"] == str(report["trials"][report["best"]]["parameters"]["C"])
+    assert shown["run"]["params"]["C"] == str(report["trials"][report["best"]]["parameters"]["C"])
     assert shown["versions"] == [done.version.id]
     curves = report["evaluation"]["curves"]
     assert len(curves["roc"]) == 1 and curves["missing"] == {}
@@ -61,7 +59,7 @@ def test_a_round_tells_all_it_found(workspace: Workspace, actor: Principal, done
     assert flow["evaluate"]["state"] == "done" and set(flow["evaluate"]["needs"]) == {"validate", "plan", "build"}
     assert flow["build"]["critical"] and shown["flow"]["critical"] > 0
     with workspace.database.read() as tx:
-        found = flow_view(tx, shown["run"]["flow"])
+        found = flow_view(tx, shown["flow"]["id"])
         assert (found.row.run, found.row.project) == (done.run, "lumps")
         assert flow_window(tx, stranger()).total == 0
         assert flow_window(tx, actor, text="no such").total == 0
@@ -95,7 +93,7 @@ def test_a_round_under_way_shows_its_steps(workspace: Workspace, actor: Principa
         if isinstance(event, Started) and event.step == "choose":
             with workspace.database.read() as tx:
                 (run,) = tracking.service.runs(tx, "lumps")
-                flow = run_view(tx, run.id, training.Told(None, NOT_RECORDED)).flow
+                flow = run_view(tx, actor, run.id, training.Told(None, NOT_RECORDED)).flow
             assert flow is not None and flow.state == "running"
             seen.append({step.label: step.state for step in flow.steps})
 
@@ -103,45 +101,12 @@ def test_a_round_under_way_shows_its_steps(workspace: Workspace, actor: Principa
     assert seen[0]["fit"] == "done" and seen[0]["choose"] == "running" and seen[0].get("build", "waiting") == "waiting"
 
 
-def test_runs_are_filtered_by_project_state_and_words(workspace: Workspace, actor: Principal) -> None:
-    def begin(project: str, **parameters: object) -> str:
-        def start(tx: Transaction) -> str:
-            return tracking.service.start_run(
-                tx, actor, project=project, kind="round", parameters=parameters, provenance=Provenance(commit="abc123")
-            ).id
-
-        return workspace.database.write(start)
-
-    first, second = begin("a", depth=3), begin("b", depth=10, note="50%_more")
-    workspace.database.write(
-        lambda tx: tracking.service.end_run(
-            tx, actor, first, state=RunState.FAILED, outcome="out of memory", metrics={"auc": None}
-        )
-    )
-    with workspace.database.read() as tx:
-        everything = run_window(tx, actor, RunFilter())
-        assert ([row.id for row in everything.rows], everything.total) == ([second, first], 2)
-        assert (everything.projects, everything.metrics) == (("a", "b"), ("auc",))
-        for wanted, found in (
-            (RunFilter(project="a"), [first]), (RunFilter(state="running"), [second]), (RunFilter(text="MEMORY abc123"), [first]),
-            (RunFilter(text="%_"), [second]), (RunFilter(text="nothing"), []),
-        ):  # fmt: skip
-            assert [row.id for row in run_window(tx, actor, wanted).rows] == found
-        assert [row.id for row in run_window(tx, actor, RunFilter(), 1, 1).rows] == [first]
-        assert (run_window(tx, stranger(), RunFilter()).all, run_window(tx, stranger(), RunFilter()).projects) == (0, ())
-        assert run_view(tx, first, training.Told(None, NOT_RECORDED)).told.reason == NOT_RECORDED
-        with pytest.raises(Invalid, match="state"):
-            run_window(tx, actor, RunFilter(state="odd"))
-
-
-def test_runs_side_by_side(workspace: Workspace, done: RoundResult, url: str) -> None:
-    shown = httpx.get(f"{url}/api/view/runs?compare={done.run},none").json()
-    assert [row["id"] for row in shown["compared"]] == [done.run]
-    assert len(shown["trials"][0]["trials"]) == 2
-    many = ",".join(map(str, range(9)))
-    refused = httpx.get(f"{url}/api/view/runs?compare={many}")
-    assert refused.status_code == 422 or refused.status_code == 400
-    assert "compare" in refused.json()["message"]
+def test_rounds_side_by_side(workspace: Workspace, done: RoundResult, url: str) -> None:
+    shown = httpx.get(f"{url}/api/view/runs/compare?ids={done.run},none").json()
+    assert [row["id"] for row in shown["runs"]] == [done.run]
+    assert set(shown["runs"][0]["params"]) >= {"C", "model"}
+    many = ",".join(map(str, range(17)))
+    assert httpx.get(f"{url}/api/view/runs/compare?ids={many}").json()["error_code"] == "request.query"
     assert httpx.get(f"{url}/api/view/runs?offset=-1").json()["error_code"] == "request.query"
 
 

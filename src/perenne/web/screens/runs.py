@@ -1,4 +1,4 @@
-"""Runs: the list with what some of them differ in, and one run with all that was found."""
+"""Runs: the list and what some of them differ in, their curves, and one run with all that was found."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,33 +9,27 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from perenne import data, tracking, training
-from perenne.auth import answers, queries
+from perenne.auth import answers, comments
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
-from perenne.core.paging import page_of
 from perenne.pipelines.views import FlowSteps, flow_steps
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, links_to
-from perenne.storage.workspace import Workspace
-from perenne.tracking import Provenance
-from perenne.tracking.views import RunFilter, RunRow, RunWindow, compared_runs, row_of, run_window
-from perenne.training import Told, Trial
+from perenne.tracking import Provenance, UsedDataset
+from perenne.tracking.views import PARENT, ComparedRun, UsedModel, children_of, compared_runs, models_of
+from perenne.training import Told
+
+CHILDREN = 50
 
 
-class RunTrials(msgspec.Struct, frozen=True):
-    """What a run tried, and which it took."""
+class RunLink(msgspec.Struct, frozen=True):
+    """Another run, in a line."""
 
-    run: str
-    trials: tuple[Trial, ...]
-    best: int
-
-
-class RunsView(RunWindow, frozen=True, kw_only=True):
-    """The list: a window of runs, those that are compared, and what these tried."""
-
-    compared: tuple[RunRow, ...] = ()
-    trials: tuple[RunTrials, ...] = ()
+    id: str
+    name: str
+    state: str
+    started: int
 
 
 class UsedData(msgspec.Struct, frozen=True):
@@ -53,44 +47,71 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    run : RunRow
+    run : ComparedRun
+    steps : dict
+        At which step each metric had its last value.
     provenance : Provenance
     data : tuple of UsedData
+        The snapshots it used; `inputs` are data sets that a client named.
+    models : tuple of UsedModel
+        Models that a client logged to it, or said it used.
     versions : tuple of str
         What it made.
     told : Told
         Trials, metrics with intervals, slices, curves.
     flow : FlowSteps or None
         The pipeline that did the work, live while it does.
+    parent, children, children_total : RunLink or None, tuple of RunLink, int
+        The run it is part of, and the newest of those that are part of it.
+    comments : int
+        How many were said about it.
+    reproduce : str
+        The command that does it again; empty if what it depended on is not recorded.
     """
 
-    run: RunRow
+    run: ComparedRun
+    steps: dict[str, int]
     provenance: Provenance
     data: tuple[UsedData, ...]
+    inputs: tuple[UsedDataset, ...]
+    models: tuple[UsedModel, ...]
     versions: tuple[str, ...]
     told: Told
     flow: FlowSteps | None
+    parent: RunLink | None
+    children: tuple[RunLink, ...]
+    children_total: int
+    comments: int
+    reproduce: str
 
 
-def trials_of(workspace: Workspace, actor: Principal, runs: list[str]) -> tuple[RunTrials, ...]:
-    """Read what some runs tried, as far as it is known."""
-    with workspace.database.read() as tx:
-        known = [row.id for row in compared_runs(tx, actor, runs)]
-    told = {run: training.report_of(workspace, run).report for run in known}
-    return tuple(RunTrials(run, report.trials, report.best) for run, report in told.items() if report is not None)
-
-
-def run_view(tx: Transaction, identity: str, told: Told) -> RunView:
+def run_view(tx: Transaction, actor: Principal, identity: str, told: Told) -> RunView:
     """Read one run. Raises NotFound."""
     run = tracking.service.get_run(tx, identity)
+    logged = tracking.service.runs_of(tx, [run.number])[0]
+    (row,) = compared_runs(tx, actor, [run.id])
+    parent = run.tags.get(PARENT, "")
+    children, total = children_of(tx, run, CHILDREN)
     return RunView(
-        run=row_of(run),
+        run=row,
+        steps={metric.key: metric.step for metric in logged.metrics},
         provenance=run.provenance,
         data=tuple(_used(tx, digest) for digest in run.data),
+        inputs=logged.datasets,
+        models=models_of(tx, logged),
         versions=tuple(link.source for link in links_to(tx, Kind.RUN, run.id) if link.relation == "made_by"),
         told=told,
         flow=flow_steps(tx, run.flow) if run.flow else None,
+        parent=next((_link(item) for item in compared_runs(tx, actor, [parent] if parent else [])), None),
+        children=tuple(_link(item) for item in children),
+        children_total=total,
+        comments=comments.counts(tx, "run", [run.id]).get(run.id, 0),
+        reproduce=f"perenne runs reproduce {run.id}" if run.provenance.source or run.provenance.commit else "",
     )
+
+
+def _link(run: ComparedRun) -> RunLink:
+    return RunLink(run.id, run.name, run.state, run.started)
 
 
 def _used(tx: Transaction, digest: str) -> UsedData:
@@ -103,31 +124,12 @@ def project_of_run(tx: Transaction, path: Mapping[str, str]) -> str:
     return tracking.service.get_run(tx, path["run"]).project
 
 
-@needs(Action.READ, filters=True, returns=RunsView)
-async def get_runs(request: Request) -> Response:
-    """Give a window of runs: `?project=&state=&q=` filter it, `compare=A,B` puts some side by side."""
-    wanted = RunFilter(*(queries.text(request, name) for name in ("project", "state", "q")))
-    page = page_of(request.query_params)
-    chosen = [name for name in request.query_params.get("compare", "").split(",") if name]
-    workspace, actor = request.app.state.workspace, request.state.actor
-    trials = await asyncio.to_thread(trials_of, workspace, actor, chosen) if chosen else ()
-
-    def work(tx: Transaction, actor: Principal) -> RunsView:
-        window = run_window(tx, actor, wanted, page.offset, page.limit)
-        return RunsView(**msgspec.structs.asdict(window), compared=compared_runs(tx, actor, chosen), trials=trials)
-
-    return await answers.view(request, work)
-
-
 @needs(Action.READ, project=project_of_run, returns=RunView)
 async def get_run(request: Request) -> Response:
     """Give one run."""
     run = request.path_params["run"]
     told = await asyncio.to_thread(training.report_of, request.app.state.workspace, run)
-    return await answers.view(request, lambda tx, _: run_view(tx, run, told))
+    return await answers.view(request, lambda tx, actor: run_view(tx, actor, run, told))
 
 
-routes = [
-    Route("/api/view/runs", get_runs, methods=["GET"]),
-    Route("/api/view/runs/{run}", get_run, methods=["GET"]),
-]
+routes = [Route("/api/view/runs/{run}", get_run, methods=["GET"])]

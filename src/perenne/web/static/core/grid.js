@@ -14,12 +14,17 @@ const MOST_PIXELS = 30_000_000;
 /**
  * Show the rows of `source`, a path that answers `?offset=&limit=` with `{rows, total}`.
  *
- * `columns`: `[{key, title, width, num, cell(row), sort}]`, `sort` being what the server calls the order; `rowKey(row)` names a row,
- * `rowHref(row)` says where Enter leads. With `onToggle(row)` rows can be selected; `selected` holds the keys of those that are.
+ * `columns`: `[{key, title, width, num, cell(row), sort}]`, `sort` being what the server calls the order, or a function that makes them
+ * of the first answer; `rowKey(row)` names a row, `rowHref(row)` says where Enter leads. With `onToggle(row)` rows can be selected;
+ * `selected` holds the keys of those that are. `onAnswer(answer)` hears each first window, `onError(error)` what is wrong with the
+ * question, null once it is right; `onMove(from, to)` that one column was dragged onto another. `pinned` keeps the first column in sight,
+ * `press` holds further keys and what they do. What was shown stays until the answer to another question is there.
  */
-export function Grid({ columns, source, rowHref, rowKey = (row) => row.id, selected, onToggle, label, sort, onSort, noun = "row", empty, height }) {
+export function Grid({ columns: given, source, rowHref, rowKey = (row) => row.id, selected, onToggle, label, sort, onSort, onMove, onAnswer, onError, pinned = false, press = {}, noun = "row", empty, height, keys: told }) {
   const box = useRef();
   const windows = useRef(new Map());
+  const before = useRef(null);
+  const answered = useRef(null);
   const asked = useRef("");
   const [view, setView] = useState({ top: 0, height: 600 });
   const [total, setTotal] = useState(null);
@@ -37,13 +42,18 @@ export function Grid({ columns, source, rowHref, rowKey = (row) => row.id, selec
       const answer = await get(`${source}${join}offset=${at * WINDOW}&limit=${WINDOW}`);
       if (mine !== asked.current) return;
       windows.current.set(at, answer.rows);
+      before.current = null;
+      if (at === 0 || !answered.current) answered.current = answer;
       setTotal(answer.total);
       setError(null);
+      if (at === 0) onAnswer?.(answer);
+      onError?.(null);
       redraw((n) => n + 1);
     } catch (trouble) {
       if (mine !== asked.current) return;
       windows.current.delete(at);
       setError(trouble);
+      onError?.(trouble);
     }
   };
 
@@ -55,6 +65,7 @@ export function Grid({ columns, source, rowHref, rowKey = (row) => row.id, selec
 
   useEffect(() => {
     asked.current = source;
+    if (windows.current.size) before.current = windows.current;
     windows.current = new Map();
     if (box.current) box.current.scrollTop = 0;
     setView((old) => ({ ...old, top: 0 }));
@@ -88,8 +99,10 @@ export function Grid({ columns, source, rowHref, rowKey = (row) => row.id, selec
     };
   }, [source]);
 
+  const columns = typeof given === "function" ? (answered.current ? given(answered.current) : []) : given;
   const rowAt = (i) => {
-    const rows = windows.current.get(Math.floor(i / WINDOW));
+    const at = Math.floor(i / WINDOW);
+    const rows = before.current ? before.current.get(at) : windows.current.get(at);
     return Array.isArray(rows) ? rows[i % WINDOW] : undefined;
   };
   const move = (to) => {
@@ -107,10 +120,12 @@ export function Grid({ columns, source, rowHref, rowKey = (row) => row.id, selec
     if (event.key in steps) move(cursor + steps[event.key]);
     else if (event.key === "Enter" && row && rowHref) go(rowHref(row));
     else if ((event.key === "x" || event.key === " ") && row && onToggle) onToggle(row);
+    else if (press[event.key]) press[event.key](row);
     else return;
     event.preventDefault();
   };
 
+  const stuck = (c) => (pinned && c === 0 ? " grid-pinned" : "");
   const template = `${onToggle ? "34px " : ""}${columns.map((column) => `minmax(${column.width || 80}px, ${column.grow || 1}fr)`).join(" ")}`;
   const wide = `max(100%, ${columns.reduce((sum, column) => sum + (column.width || 80), onToggle ? 34 : 0)}px)`; // the same for all, whatever is in them
   const rows = [];
@@ -126,16 +141,16 @@ export function Grid({ columns, source, rowHref, rowKey = (row) => row.id, selec
     };
     rows.push(html`<div key=${i} role="row" id=${`row-${i}`} aria-rowindex=${i + 2} aria-selected=${onToggle ? !!chosen : undefined}
       class=${`grid-row${chosen ? " chosen" : ""}${i === cursor ? " cursor" : ""}${row ? "" : " waiting"}`} style=${{ transform: `translateY(${i * ROW}px)`, gridTemplateColumns: template, width: wide }} onClick=${open}>
-      ${onToggle ? html`<span role="gridcell"><i class=${`pick${chosen ? " on" : ""}`} style=${chosen && selected.get?.(key) ? { background: selected.get(key), borderColor: selected.get(key) } : undefined}></i></span>` : null}
-      ${columns.map((column, c) => html`<span role="gridcell" class=${column.num ? "num" : ""}>${row ? (c === 0 && rowHref ? html`<a href=${rowHref(row)} tabindex="-1">${cellOf(column, row)}</a>` : cellOf(column, row)) : ""}</span>`)}
+      ${onToggle ? html`<span role="gridcell" class=${pinned ? "grid-pick" : ""}><i class=${`pick${chosen ? " on" : ""}`} style=${chosen && selected.get?.(key) ? { background: selected.get(key), borderColor: selected.get(key) } : undefined}></i></span>` : null}
+      ${columns.map((column, c) => html`<span role="gridcell" class=${`${column.num ? "num" : ""}${stuck(c)}`}>${row ? (c === 0 && rowHref ? html`<a href=${rowHref(row)} tabindex="-1">${cellOf(column, row)}</a>` : cellOf(column, row)) : ""}</span>`)}
     </div>`);
   }
-  if (total === 0 && empty) return html`<div ref=${box}>${empty}</div>`;
+  if (total === 0 && empty && !error) return html`<div ref=${box}>${empty}</div>`;
   return html`<div class="grid" ref=${box} tabindex="0" role="grid" aria-label=${label} aria-rowcount=${total === null ? -1 : total + 1} aria-activedescendant=${last > first ? `row-${cursor}` : undefined}
       style=${height ? { height: `${height}px` } : undefined} onScroll=${(event) => setView((old) => ({ ...old, top: event.target.scrollTop }))} onKeyDown=${keys}>
       <div class="grid-head" role="row" aria-rowindex="1" style=${{ gridTemplateColumns: template, width: wide }}>
-        ${onToggle ? html`<span role="columnheader" aria-label="Selected"></span>` : null}
-        ${columns.map((column) => html`<${Heading} column=${column} sort=${sort} onSort=${onSort} />`)}
+        ${onToggle ? html`<span role="columnheader" aria-label="Selected" class=${pinned ? "grid-pick" : ""}></span>` : null}
+        ${columns.map((column, c) => html`<${Heading} column=${column} sort=${sort} onSort=${onSort} onMove=${onMove} className=${stuck(c)} />`)}
       </div>
       <div role="rowgroup" class="grid-body" style=${{ height: `${shownRows * ROW}px` }}>${rows}</div>
     </div>
@@ -143,17 +158,25 @@ export function Grid({ columns, source, rowHref, rowKey = (row) => row.id, selec
       <span>${error ? html`<span class="down">${error.message}</span>` : total === null ? "…" : plural(total, noun)}</span>
       ${selected?.size ? html`<span>${selected.size} selected</span>` : null}
       <span class="grow"></span>
-      <span class="keys"><kbd>j</kbd> <kbd>k</kbd> move${rowHref ? html` · <kbd>↵</kbd> open` : null}${onToggle ? html` · <kbd>x</kbd> select` : null}</span>
+      <span class="keys"><kbd>j</kbd> <kbd>k</kbd> move${rowHref ? html` · <kbd>↵</kbd> open` : null}${onToggle ? html` · <kbd>x</kbd> select` : null}${told}</span>
     </div>`;
 }
 
 const cellOf = (column, row) => (column.cell ? column.cell(row) : column.num ? number(row[column.key]) : row[column.key]);
 
-function Heading({ column, sort, onSort }) {
+function Heading({ column, sort, onSort, onMove, className }) {
   const mine = column.sort && sort?.key === column.sort;
   const order = mine ? (sort.descending ? "descending" : "ascending") : undefined;
   const title = column.title ?? column.key;
-  return html`<span role="columnheader" class=${column.num ? "num" : ""} aria-sort=${order}>
+  const drag = onMove && column.movable
+    ? {
+        draggable: true,
+        onDragStart: (event) => event.dataTransfer.setData("text/x-column", column.key),
+        onDragOver: (event) => event.dataTransfer.types.includes("text/x-column") && event.preventDefault(),
+        onDrop: (event) => (event.preventDefault(), onMove(event.dataTransfer.getData("text/x-column"), column.key)),
+      }
+    : {};
+  return html`<span role="columnheader" class=${`${column.num ? "num" : ""}${className}`} aria-sort=${order} title=${column.hint} ...${drag}>
     ${column.sort && onSort
       ? html`<button class="plain" tabindex="-1" onClick=${() => onSort({ key: column.sort, descending: mine ? !sort.descending : !!column.num })}>${title}${mine ? (sort.descending ? " ↓" : " ↑") : ""}</button>`
       : title}

@@ -6,6 +6,7 @@ const PATHS = {
   project: "M4 20V4h9l1 2h6v10h-7l-1-2H6",
   data: "M4 6c0-4 16-4 16 0v12c0 4-16 4-16 0zM4 6c0 4 16 4 16 0M4 12c0 4 16 4 16 0",
   pipeline: "M9 6h9M6 9v9a3 3 0 0 0 3 3M18 15V6M6 3a3 3 0 1 0 0 6 3 3 0 0 0 0-6zM18 15a3 3 0 1 0 0 6 3 3 0 0 0 0-6z",
+  experiment: "M9 3h6M10 3v6l-5.5 9.5A1.7 1.7 0 0 0 6 21h12a1.7 1.7 0 0 0 1.5-2.5L14 9V3M7.5 15h9",
   runs: "M4 20V10M10 20V4M16 20v-7M21 20H3",
   model: "M12 3 4 7.5v9L12 21l8-4.5v-9zM4 7.5 12 12l8-4.5M12 12v9",
   deploy: "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",

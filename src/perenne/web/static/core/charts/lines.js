@@ -3,15 +3,9 @@ import uPlot from "../../vendor/uplot.js";
 import { html, useEffect, useRef } from "../dom.js";
 import { number, when } from "../format.js";
 import { css, theme } from "../theme.js";
+import { DATES } from "./dates.js";
 
 const COLOURS = 8;
-// Increments of uPlot's time axis in seconds, how each is written, and what is added where the day or the year changes.
-const DATES = [
-  [31_536_000, "{YYYY}", null, null, null, null, null, null, 1],
-  [86_400, "{MM}-{DD}", "\n{YYYY}", null, null, null, null, null, 1],
-  [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
-  [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
-];
 const TONES = { ok: "--ok", warn: "--warn", crit: "--crit", info: "--info", none: "--ink-3" };
 
 /**

@@ -1,16 +1,17 @@
 // Parallel coordinates: one upright axis for each parameter and the outcome at the right, one line for each try.
 import { html, useState } from "../dom.js";
-import { number } from "../format.js";
+import { scaleOf } from "./scales.js";
 
 const TOP = 34;
 const TALL = 150;
 const SIDE = 46;
 
 /**
- * `axes`: `[{key, title}]` from left to right; `rows`: `[{id, label, values, color, strong, href}]`, values by key. Numbers lie on a
- * scale, by ratio where they span more than two powers of ten; anything else on the places of its levels. `width` is that of the drawing.
+ * `axes`: `[{key, title}]` from left to right; `rows`: `[{id, label, values, color, strong}]`, values by key. Numbers lie on a
+ * scale, by ratio where they span more than two powers of ten; anything else on the places of its levels. `width` is that of the drawing;
+ * `onPick(id)` hears which line was clicked.
  */
-export function Parallel({ axes, rows, label, width = 720 }) {
+export function Parallel({ axes, rows, label, width = 720, onPick }) {
   const [here, setHere] = useState(null);
   if (!rows.length || axes.length < 2) return html`<p class="none dim">There are too few things to compare.</p>`;
   const scales = axes.map((axis) => scaleOf(rows.map((row) => row.values[axis.key])));
@@ -30,10 +31,10 @@ export function Parallel({ axes, rows, label, width = 720 }) {
     <div class="scroll" tabindex="0" role="region" aria-label=${label}>
     <svg style=${{ minWidth: `${Math.min(width, 420)}px` }} viewBox=${`0 0 ${width} ${TOP + TALL + 24}`} role="img" aria-label=${`${label}: ${rows.length} lines over ${axes.map((axis) => axis.title).join(", ")}`}>
       ${axes.map((axis, i) => html`<g><line class="axis" x1=${x(i)} x2=${x(i)} y1=${TOP} y2=${TOP + TALL} />
-        <text class="name" x=${x(i)} y="12" text-anchor=${anchor(i, axes)}><title>${axis.title}</title>${short(axis.title, width / axes.length)}</text>
+        <text class="name" x=${x(i)} y="12" text-anchor=${anchor(i, axes)}><title>${axis.title}</title>${short(axis.title, (0.85 * width) / axes.length)}</text>
         ${scales[i].ends.map(([at, text]) => html`<text class="end" x=${x(i)} y=${at === 1 ? TOP - 7 : TOP + TALL * (1 - at) + (at === 0 ? 15 : 3)} text-anchor=${anchor(i, axes)} dx=${at > 0 && at < 1 ? 6 : 0}>${text}</text>`)}</g>`)}
       ${order.map((row) => html`<path key=${row.id} class=${`${row.strong ? "strong" : ""}${here === row.id ? " here" : ""}`} style=${row.color ? { stroke: row.color } : undefined} d=${line(row)}
-        onMouseEnter=${() => setHere(row.id)} onMouseLeave=${() => setHere(null)}><title>${row.label}</title></path>`)}
+        onMouseEnter=${() => setHere(row.id)} onMouseLeave=${() => setHere(null)} onClick=${onPick ? () => onPick(row.id) : undefined}><title>${row.label}</title></path>`)}
     </svg></div>
     <figcaption class="legend">${rows.filter((row) => row.strong).slice(0, 8).map((row) => html`<span><i style=${{ background: row.color || "var(--c1)" }}></i>${row.label}</span>`)}</figcaption>
   </figure>`;
@@ -42,20 +43,3 @@ export function Parallel({ axes, rows, label, width = 720 }) {
 const rank = (row, here) => (row.id === here ? 2 : row.strong ? 1 : 0);
 const anchor = (i, axes) => (i === 0 ? "start" : i === axes.length - 1 ? "end" : "middle");
 const short = (text, room) => (text.length * 6 > room ? `${text.slice(0, Math.max(4, Math.floor(room / 6) - 1))}…` : text);
-
-function scaleOf(values) {
-  const known = values.filter((value) => value !== null && value !== undefined);
-  if (known.length && known.every((value) => typeof value === "number")) return numbers(known);
-  const levels = [...new Set(known.map(String))].sort();
-  const place = (level) => (levels.length < 2 ? 0.5 : levels.indexOf(level) / (levels.length - 1));
-  return { at: (value) => (value === null || value === undefined ? null : place(String(value))), ends: levels.slice(0, 6).map((level) => [place(level), level.slice(0, 16)]) };
-}
-
-function numbers(known) {
-  const low = Math.min(...known);
-  const high = Math.max(...known);
-  if (low === high) return { at: (value) => (typeof value === "number" ? 0.5 : null), ends: [[0.5, number(low)]] };
-  const bend = low > 0 && high / low > 100 ? Math.log : (value) => value;
-  const at = (value) => (typeof value === "number" ? (bend(value) - bend(low)) / (bend(high) - bend(low)) : null);
-  return { at, ends: [[0, number(low)], [1, number(high)]] };
-}
