@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from perenne.core.errors import NotFound
 from perenne.net.peer import Peer, checked_url
 from perenne.protocols.mlflow.migration.entities import Experiment, LoggedModel, Points, RegisteredModel, Run, Version
+from perenne.protocols.mlflow.migration.places import local_path
 from perenne.protocols.mlflow.migration.source import Artifacts
 
 RUN, STATE = "perenne.run_id", "perenne.export"
@@ -147,18 +149,27 @@ class ServerTarget:
         files = artifacts.files
         if not files:
             return
-        parts = urlsplit(location)
-        if parts.scheme != "mlflow-artifacts":
-            raise NotFound(f"the server keeps artifacts at {location}, not behind itself", code="export.artifacts")
+        parts, here = urlsplit(location), local_path(location)
+        if parts.scheme != "mlflow-artifacts" and (here is None or not here.parent.parent.is_dir()):
+            raise NotFound(f"its artifacts would go to {location}, which is not reached", code="export.artifacts")
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "file"
             for file in files:
                 artifacts.fetch(file.path, target)
-                place = quote(f"{parts.path.strip('/')}/{file.path}")
-                self._peer.put_file(f"/api/2.0/mlflow-artifacts/artifacts/{place}", target)
+                if parts.scheme == "mlflow-artifacts":
+                    place = quote(f"{parts.path.strip('/')}/{file.path}")
+                    self._peer.put_file(f"/api/2.0/mlflow-artifacts/artifacts/{place}", target)
+                elif here is not None:
+                    _copy(target, here / file.path)
 
     def _post(self, path: str, said: Mapping[str, Any]) -> dict[str, Any]:
         return self._peer.post(f"{_API}/{path}", json.dumps(said).encode())
+
+
+def _copy(file: Path, target: Path) -> None:
+    """Copy a file to where the server keeps artifacts, on a disk that it and this machine share."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, target)
 
 
 def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
