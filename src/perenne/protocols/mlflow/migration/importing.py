@@ -20,6 +20,7 @@ from perenne.protocols.mlflow.migration.entities import Experiment, LoggedModel,
 from perenne.protocols.mlflow.migration.registry import Registry
 from perenne.protocols.mlflow.migration.report import Report
 from perenne.protocols.mlflow.migration.source import Source
+from perenne.protocols.mlflow.migration.tracing import Traces
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 from perenne.tracking import MadeModel, RunState, UsedDataset
@@ -63,6 +64,7 @@ class Importer:
         self._workspace, self._actor, self._source = workspace, actor, source
         self._chosen, self._artifacts, self._hear = frozenset(experiments), artifacts, hear
         self._report = Report()
+        self._traces = Traces(workspace.database, actor, self._report)
         self._places: dict[str, tracking.Experiment] = {}
 
     def count(self) -> Report:
@@ -77,6 +79,7 @@ class Importer:
                     self._report.files.found += len(files)
                     self._report.bytes += sum(file.size for file in files)
             self._report.logged_models.found += sum(1 for _ in self._source.logged_models(said.id))
+            self._report.traces.found += sum(1 for _ in self._source.traces(said.id))
         if not self._chosen:
             for model in self._source.registered_models():
                 self._report.registered_models.found += 1
@@ -92,6 +95,7 @@ class Importer:
                 self._hear(said.name, self._report.runs.found)
             for model in self._source.logged_models(said.id):
                 self._model(model)
+            self._traces.bring(self._source.traces(said.id), self._places[said.id].id)
         if not self._chosen:
             Registry(self._workspace, self._actor, self._places, self._report).bring(self._source.registered_models())
         return self._report
