@@ -100,7 +100,7 @@ class ServerTarget:
         raise NotFound("its server takes no logged models under their ids", code="export.model")
 
     def registered_model(self, model: RegisteredModel) -> None:
-        """Send a registered model with its versions, numbered anew if some are missing, and what points to them."""
+        """Send a registered model with its versions, under their numbers where these are free, and what points to them."""
         asked = {"name": model.name, "tags": _pairs(model.tags), "description": model.description}
         try:
             self._peer.get(f"{_API}/registered-models/get?{urlencode({'name': model.name})}")
@@ -133,6 +133,10 @@ class ServerTarget:
         asked |= {"run_id": run} if run else {}
         tags = {**version.tags, "perenne.version": str(version.number)}
         made = self._post("model-versions/create", {**asked, "tags": _pairs(tags)})["model_version"]
+        while int(made["version"]) < version.number:  # those before it were deleted here; there they are made and deleted
+            gone = json.dumps({"name": name, "version": made["version"]}).encode()
+            self._peer.post(f"{_API}/model-versions/delete", gone, "DELETE")
+            made = self._post("model-versions/create", {**asked, "tags": _pairs(tags)})["model_version"]
         if version.stage not in ("", "None"):
             stage = {"name": name, "version": made["version"], "stage": version.stage, "archive_existing_versions": False}
             self._post("model-versions/transition-stage", stage)
