@@ -21,6 +21,7 @@ SUBJECTS = {
 """By what it is called: its paths, without the first slash."""
 
 _PATHS = {subject: re.compile(pattern) for subject, pattern in SUBJECTS.items()}
+_ANY = re.compile("|".join(f"(?:{pattern})" for pattern in SUBJECTS.values()))
 
 
 def refusal(path: str) -> MlflowError | None:
@@ -29,6 +30,8 @@ def refusal(path: str) -> MlflowError | None:
     >>> refusal("/ajax-api/3.0/mlflow/workspaces").message
     'perenne has no workspaces; what it has of MLflow stands in its documentation, on the page about MLflow'
     """
+    if not _ANY.fullmatch(path, 1):
+        return None
     for subject, pattern in _PATHS.items():
         if pattern.fullmatch(path[1:]):
             return MlflowError(
