@@ -122,6 +122,8 @@ def _keep(tx: Transaction, actor: Principal, version: Version, tags: Mapping[str
     model_store.change(tx, version.model, updated=version.created)
     if version.run:
         add_link(tx, (Kind.VERSION, version.id), "made_by", (Kind.RUN, version.run))
+    if version.logged_model:
+        add_link(tx, (Kind.VERSION, version.id), "made_of", (Kind.LOGGED_MODEL, version.logged_model))
     add_link(tx, (Kind.VERSION, version.id), "of", (Kind.PROJECT, version.project))
     gate = service.mark_waiting(tx, version)
     after = {"tree": version.tree, "run": version.run, "source": version.source, "gate": gate.value}
