@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from tests.dying import die_after
@@ -70,7 +71,7 @@ def log_in_thread(database: Database, said: int, name: str) -> None:
         say("ended", identity)
 
 
-def logging(identity: str, first: int, last: int, drawn: random.Random) -> "partial[object]":
+def logging(identity: str, first: int, last: int, drawn: random.Random) -> "partial[Any]":
     """Return a change that logs some points, a single one without more or with a mark."""
     key = drawn.choice("ab")
     points = [Metric(key, float(place), place, place) for place in range(first, last)]
