@@ -161,11 +161,11 @@ def test_what_is_wrong_with_a_search_for_models(workspace: Workspace, actor: Pri
             ({"on": [("", "x")]}, "`dataset_name` in the `datasets` clause must be specified."),
             (
                 {"token": token, "filter": "name = 'x'"},
-                "Filter string in the page token does not match the requested filter string. Expected: name = 'x'. Found: None",
+                "Filter string in the page token does not match the requested filter string. Expected: name = 'x'.",
             ),
             (
                 {"token": token, "order": (ModelOrder("name"),)},
-                "Order by in the page token does not match the requested order by. Expected: [{'field_name': 'name'}]. Found: None",
+                "Order by in the page token does not match the requested order by. Expected: [{'field_name': 'name'}].",
             ),
             (
                 {"token": token, "experiments": homes[:1]},

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from perenne import tracking
+from perenne import registry, tracking
 from perenne.auth.principals import Principal
 from perenne.core.clock import HOUR, MINUTE
 from perenne.storage.database import Database, Transaction
@@ -121,3 +121,17 @@ def system(rng: random.Random, started: int) -> Iterator[Metric]:
         time = started // 1000 + step * 10_000
         yield Metric("system/cpu_utilization_percentage", 60 + 20 * math.sin(step / 30) + rng.gauss(0, 4), time, step)
         yield Metric("system/system_memory_usage_megabytes", 4000 + 3 * step + rng.gauss(0, 30), time, step)
+
+
+def register_models(workspace: Workspace, actor: Principal, run: str) -> None:
+    """Register a run's model twice, as clients do: with an alias, a stage and a description."""
+
+    def work(tx: Transaction) -> None:
+        registry.models.create(tx, actor, "vision", description="What is on a picture.")
+        for number in (1, 2):
+            made = registry.registrations.create(tx, actor, "vision", f"runs:/{run}/model", run=run, description=f"try {number}")
+        registry.placing.set_alias(tx, actor, "vision", "candidate", made.id)
+        registry.placing.move_to_stage(tx, actor, "vision@1", "Staging")
+        registry.models.create(tx, actor, "empty")
+
+    workspace.database.write(work)

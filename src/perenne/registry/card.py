@@ -17,6 +17,7 @@ from perenne.registry.model import STAGES, Decision, Dossier, GateState, Version
 from perenne.registry.service import dossier, get_version
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
+from perenne.tracking import Run
 from perenne.training import Compared, Report, SliceMetric, Told
 
 MOST_LEFT_OUT = 12
@@ -130,8 +131,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 def card(workspace: Workspace, identity: str) -> Card:
     """Write the card of a version. Raises NotFound."""
     with workspace.database.read() as tx:
-        version = get_version(tx, identity)
-    told = training.report_of(workspace, version.run) if version.run else Told(None, "It was made by no run.")
+        run = _run(tx, get_version(tx, identity))
+    told = training.report_of(workspace, run.id) if run else Told(None, "It was made by no run that is known here.")
     with workspace.database.read() as tx:
         return write_card(tx, identity, told)
 
@@ -141,7 +142,7 @@ def write_card(tx: Transaction, identity: str, told: Told) -> Card:
     found, report = dossier(tx, identity), told.report
     version = found.version
     project = _project(tx, version)
-    made = tracking.service.get_run(tx, version.run) if version.run else None
+    made = _run(tx, version)
     said = made.provenance if made else None
     newest = {item.check: item for item in found.evidence}
     best = report.trials[report.best] if report else None
@@ -186,6 +187,14 @@ def write_card(tx: Transaction, identity: str, told: Told) -> Card:
 
 def _parameters(given: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value) for name, value in given.items()}
+
+
+def _run(tx: Transaction, version: Version) -> Run | None:
+    """Read the run of a version; a client may name one that is none of ours."""
+    try:
+        return tracking.service.get_run(tx, version.run) if version.run else None
+    except NotFound:
+        return None
 
 
 def _project(tx: Transaction, version: Version) -> ProjectRecord | None:

@@ -16,11 +16,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound
-<<<<<<< HEAD
-from perenne.registry import approvals, card, card_text, service, webhook_http
-=======
-from perenne.registry import approvals, card, card_html, card_text, model_store, service
->>>>>>> 69effaebe7410f0a1663cde5ba1d5b85081deac6
+from perenne.registry import approvals, card, card_html, card_text, model_store, service, webhook_http
 from perenne.registry.model import Decision, Dossier, Version
 from perenne.registry.review_http import routes as review_routes
 from perenne.storage.transaction import Transaction

@@ -230,6 +230,11 @@ def delete(tx: Transaction, actor: Principal, name: str) -> None:
     audit.record(tx, actor, "model.delete", "model", name, before={"project": model.project, "versions": len(ids)})
 
 
+def names(tx: Transaction, actor: Principal) -> list[str]:
+    """Name every model, and every prompt, that somebody may see."""
+    return model_store.names(tx, sorted(actor.projects))
+
+
 def some(tx: Transaction, names: Iterable[str]) -> dict[str, RegisteredModel]:
     """Read models by their names; one that does not exist is left out."""
     return model_store.some(tx, names)

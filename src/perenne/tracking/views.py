@@ -1,6 +1,5 @@
 """The screens of runs and experiments: windows of those that fit a filter, groups, comparisons, curves."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -17,13 +16,10 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core.errors import Invalid
 from perenne.core.paging import Page, page_of
-from perenne.net.streaming import Download, send_blob
-from perenne.storage.blobs import Blobs
 from perenne.storage.database import Transaction
 from perenne.storage.names import chosen
 from perenne.storage.workspace import Workspace
-from perenne.tracking import artifact_views, beside, experiments, grid, history, keys, saved_views
-from perenne.tracking.artifact_views import Folder, Preview
+from perenne.tracking import beside, experiments, grid, history, keys, saved_views
 from perenne.tracking.beside import MOST_COMPARED, ComparedRun, RunDifference, compared_runs
 from perenne.tracking.curves import Curve
 from perenne.tracking.experiment_views import ExperimentView, ExperimentWindow, experiment_view, experiment_window
@@ -424,51 +420,7 @@ async def get_experiment(request: Request) -> Response:
     return await answers.view(request, lambda tx, actor: experiment_view(tx, actor, number))
 
 
-@needs(Action.READ, filters=True, returns=Folder)
-async def get_folder(request: Request) -> Response:
-    """List a folder of a run's files: `?path=`."""
-    run, path = request.path_params["run"], _long_text(request, "path")
-    return await answers.view(request, lambda tx, actor: artifact_views.folder(tx, actor, run, path))
-
-
-@needs(Action.READ, filters=True, returns=Preview)
-async def get_preview(request: Request) -> Response:
-    """Look into a file of a run: `?path=`."""
-    run, path = request.path_params["run"], _long_text(request, "path")
-    blobs = request.app.state.workspace.blobs
-    find, look = artifact_views.find, artifact_views.preview
-    return await answers.view(request, lambda tx, actor: look(blobs, find(tx, actor, run, path)))
-
-
-class _Sent(Response):
-    """A file as it is."""
-
-    def __init__(self, blobs: Blobs, download: Download) -> None:
-        self._blobs, self._download = blobs, download
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Send it."""
-        await send_blob(scope, send, self._blobs, self._download)
-
-
-@needs(Action.READ, filters=True)
-async def get_file(request: Request) -> Response:
-    """Give a file of a run: `?path=`; with `page=still` or `page=scripts` as a page that reaches nothing of perenne."""
-    run, path, page = request.path_params["run"], _long_text(request, "path"), queries.text(request, "page")
-    workspace: Workspace = request.app.state.workspace
-    actor = request.state.actor
-
-    def find() -> Download:
-        with workspace.database.read() as tx:
-            return artifact_views.sent(artifact_views.find(tx, actor, run, path), page)
-
-    return _Sent(workspace.blobs, await asyncio.to_thread(find))
-
-
 routes = [
-    Route("/api/view/runs/{run}/artifacts", get_folder, methods=["GET"]),
-    Route("/api/view/runs/{run}/artifacts/preview", get_preview, methods=["GET"]),
-    Route("/api/view/runs/{run}/artifacts/file", get_file, methods=["GET"]),
     Route("/api/view/runs", get_runs, methods=["GET"]),
     Route("/api/view/runs/about", get_about, methods=["GET"]),
     Route("/api/view/runs/groups", get_groups, methods=["GET"]),

@@ -262,6 +262,21 @@ def test_uploads_of_the_same_path_at_once_leave_one_of_them_whole(
     assert client.get(f"{root}/x").content in bodies
 
 
+def test_a_request_that_follows_a_large_body_on_the_same_connection_is_answered(url: str, root: str) -> None:
+    import socket
+
+    host, _, port = url.removeprefix("http://").partition(":")
+    data = os.urandom(6_000_000)
+    put = f"PUT {root}/x HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
+    get = f"GET {root}/x HTTP/1.1\r\nHost: {host}:{port}\r\nRange: bytes=5999990-\r\nConnection: close\r\n\r\n".encode()
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(put + put + get)
+        answers = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert answers.count(b"HTTP/1.1 200") == 2
+    assert answers.count(b"HTTP/1.1 206") == 1
+    assert answers.endswith(data[-10:])
+
+
 def test_a_client_that_goes_away_leaves_nothing(url: str, client: httpx.Client, root: str, workspace: Workspace) -> None:
     import socket
 
