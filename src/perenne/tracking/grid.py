@@ -8,17 +8,19 @@ import msgspec
 import sqlalchemy as sa
 
 from perenne.core.errors import Invalid
-from perenne.core.filters import parse_filter
+from perenne.core.filters import Tree, parse_filter
 from perenne.core.paging import Page
 from perenne.storage.bounds import bounded
 from perenne.storage.database import Transaction
-from perenne.storage.ordering import Orders, check_orders, read_orders
+from perenne.storage.ordering import check_orders, read_orders
 from perenne.tracking import experiments, keys
 from perenne.tracking.model import RunState
 from perenne.tracking.searchable import RUNS
 from perenne.tracking.tables import run, run_latest, run_param, run_tag
+from perenne.tracking.walking import Scope, count_runs, find_runs
 
 MOST_WORDS = 8
+MOST_RUNS = 10_000_000
 _ASKS = re.compile(r"[=<>!'\"`]|\b(?:LIKE|ILIKE|RLIKE|IN|BETWEEN|IS)\b", re.IGNORECASE)
 _ATTRIBUTES = {"status": run.c.state, "user_id": run.c.started_by, "experiment": run.c.experiment}
 _FUNCTIONS = {"mean": "avg", "least": "min", "most": "max"}
@@ -68,8 +70,8 @@ class GroupWindow(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
 
 
-def fitting(tx: Transaction, text: str, where: Sequence[Any]) -> list[Any]:
-    """Return all conditions of a filter, or of words: each of them stands in name, id, user, project or outcome.
+def read(text: str) -> tuple[Tree | None, list[Any]]:
+    """Read a filter, or words: each of them stands in name, id, user, project or outcome.
 
     Raises
     ------
@@ -77,9 +79,8 @@ def fitting(tx: Transaction, text: str, where: Sequence[Any]) -> list[Any]:
         If the filter is wrong, with the place.
     """
     if text.strip() and not _ASKS.search(text):
-        return [*where, *(_holds(word) for word in text.lower().split()[:MOST_WORDS])]
-    tree = parse_filter(text)
-    return [*where, *RUNS.conjuncts(tree, RUNS.keys(tx, tree))]
+        return None, [_holds(word) for word in text.lower().split()[:MOST_WORDS]]
+    return parse_filter(text), []
 
 
 def _holds(word: str) -> Any:
@@ -87,24 +88,16 @@ def _holds(word: str) -> Any:
     return sa.or_(*(sa.func.lower(column).contains(word, autoescape=True) for column in columns))
 
 
-def window(tx: Transaction, text: str, order: Sequence[str], *, where: Sequence[Any], page: Page) -> Found:
+def window(tx: Transaction, scope: Scope, text: str, order: Sequence[str], page: Page) -> Found:
     """Find the runs of a window. Raises Invalid if filter or order are wrong, or it takes too long."""
+    tree, words = read(text)
     orders = read_orders(order)
     check_orders(RUNS, orders)
-    sorting = Orders(RUNS, orders, RUNS.keys(tx, None, orders))
-    conditions = fitting(tx, text, where)
-    source: Any = run
-    for joined, condition in sorting.joins:
-        source = source.outerjoin(joined, condition)
-    query = sa.select(run.c.number).select_from(source).where(*conditions)
-    query = query.order_by(*(column.order for column in sorting.columns)).offset(page.offset).limit(page.limit)
-    with bounded(tx):
-        numbers = tuple(row.number for row in tx.execute(query))
-        total = tx.scalar(sa.select(sa.func.count()).select_from(run).where(*conditions))
-    return Found(numbers, int(total or 0))
+    found = find_runs(tx, scope, tree, orders, limit=page.limit, offset=page.offset, extra=words)
+    return Found(found.keys, count_runs(tx, scope, tree, most=MOST_RUNS, extra=words))
 
 
-def groups(tx: Transaction, text: str, by: str, columns: Sequence[str], *, where: Sequence[Any], page: Page) -> GroupWindow:
+def groups(tx: Transaction, scope: Scope, text: str, by: str, columns: Sequence[str], page: Page) -> GroupWindow:
     """Put runs together by an attribute, a parameter or a tag, with what some metrics come to.
 
     Raises
@@ -112,14 +105,14 @@ def groups(tx: Transaction, text: str, by: str, columns: Sequence[str], *, where
     Invalid
         If the filter is wrong, or runs cannot be put together by that.
     """
-    conditions = fitting(tx, text, where)
+    tree, words = read(text)
+    conditions = [*scope.conditions(), *words, *RUNS.conjuncts(tree, RUNS.keys(tx, tree))]
     source, value = _parted(tx, by)
-    many = sa.func.count()
-    query = sa.select(value.label("value"), many.label("many"), sa.func.max(run.c.started).label("newest"))
-    query = query.select_from(source).where(*conditions).group_by(value)
+    many, every = sa.func.count(), sa.func.count().over()
+    query = sa.select(value.label("value"), many.label("many"), sa.func.max(run.c.started).label("newest"), every.label("every"))
+    query = query.select_from(source).where(*conditions).group_by(value).order_by(many.desc(), value)
     with bounded(tx):
-        counted = tx.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
-        rows = list(tx.execute(query.order_by(many.desc(), value).offset(page.offset).limit(page.limit)))
+        rows = list(tx.execute(query.offset(page.offset).limit(page.limit)))
         figures = _figures(tx, source, value, conditions, columns, [row.value for row in rows])
     labels = _labels(tx, by, [row.value for row in rows])
     told = tuple(
@@ -129,7 +122,7 @@ def groups(tx: Transaction, text: str, by: str, columns: Sequence[str], *, where
         )
         for row in rows
     )  # fmt: skip
-    return GroupWindow(told, int(counted or 0), tuple(columns))
+    return GroupWindow(told, rows[0].every if rows else 0, tuple(columns))
 
 
 def _parted(tx: Transaction, by: str) -> tuple[Any, Any]:
