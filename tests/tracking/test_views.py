@@ -84,6 +84,18 @@ def test_columns_are_chosen_by_what_runs_have(workspace: Workspace, actor: Princ
     assert NAME in [item.name for item in about.experiments]
 
 
+def test_parameters_are_sorted_as_numbers_and_what_is_beyond_the_end_is_empty(
+    workspace: Workspace, actor: Principal, sweep: Sweep
+) -> None:
+    wanted = RunFilter(experiment=sweep.experiment, order="params.depth DESC")
+    found = read(workspace, lambda tx: run_window(tx, actor, wanted, ["params.depth"]))
+    depths = [float(str(row.values[0])) for row in found.rows]
+    assert depths == sorted(depths, reverse=True) and len(set(depths)) > 1
+    assert read(workspace, lambda tx: run_window(tx, actor, wanted, [], Page(12, 5))) == views.RunWindow((), 12, ())
+    with pytest.raises(Invalid, match="Invalid attribute key 'odd'"):
+        read(workspace, lambda tx: run_window(tx, actor, RunFilter(text="metrics.none > 1", order="odd")))
+
+
 def test_a_comma_within_a_name_parts_nothing() -> None:
     assert views.orders_of('metrics."a,b" ASC, params.c') == ['metrics."a,b" ASC', "params.c"]
 

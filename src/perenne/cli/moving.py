@@ -9,8 +9,10 @@ from perenne.auth.principals import local_principal
 from perenne.cli.progress import counting
 from perenne.core import json
 from perenne.core.results import EXIT_FINDINGS, Result
+from perenne.protocols.mlflow.migration.exporting import Exporter, open_target
 from perenne.protocols.mlflow.migration.importing import Importer
 from perenne.protocols.mlflow.migration.opening import open_source
+from perenne.protocols.mlflow.migration.own import OwnSource
 from perenne.protocols.mlflow.migration.report import Report
 from perenne.storage.workspace import Workspace
 
@@ -49,6 +51,39 @@ def import_mlflow(workspace: Workspace, source: str, experiments: Sequence[str],
         opened.close()
     whole = dry_run or report.is_whole
     return Result(json.plain(report), exit_code=0 if whole else EXIT_FINDINGS, shown=_shown(report, dry_run))
+
+
+@click.group("export")
+def export() -> None:
+    """Bring what is here to other tools."""
+
+
+@export.command("mlflow")
+@click.argument("target")
+@click.option("--experiment", "experiments", multiple=True, help="Only this experiment, by name or number; repeatable.")
+@click.option("--no-artifacts", is_flag=True, help="Leave files out.")
+@click.pass_obj
+def export_mlflow(workspace: Workspace, target: str, experiments: Sequence[str], no_artifacts: bool) -> Result:
+    """Bring runs and models to MLflow: to a folder mlruns, where ids stay, or to a running server.
+
+    A server chooses ids itself: those from here are kept as tags, `perenne.run_id` and `perenne.version`. It may be stopped and
+    called again. Exit code 6 if something did not go, with the reasons.
+
+    \b
+    Examples:
+      perenne export mlflow ./mlruns
+      perenne export mlflow http://127.0.0.1:5000 --experiment churn
+    """
+    opened, actor = open_target(target), local_principal()
+    try:
+        with counting("runs") as hear:
+            exporter = Exporter(
+                OwnSource(workspace, actor), opened, experiments=experiments, artifacts=not no_artifacts, hear=hear
+            )
+            report = exporter.run()
+    finally:
+        opened.close()
+    return Result(json.plain(report), exit_code=0 if report.is_whole else EXIT_FINDINGS, shown=_shown(report, False))
 
 
 def _shown(report: Report, dry_run: bool) -> dict[str, Any]:

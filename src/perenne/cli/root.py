@@ -37,7 +37,9 @@ COMMANDS = {
     "experiments": ("perenne.tracking.commands:experiments", "Names under which runs are compared."),
     "gc": ("perenne.tracking.commands:gc", "Remove for good what was deleted long ago."),
     "import": ("perenne.cli.moving:import_", "Bring in what other tools keep: MLflow."),
-    "model": ("perenne.registry.commands:model", "Versions of models: evidence, gate, decisions."),
+    "export": ("perenne.cli.moving:export", "Bring what is here to other tools: MLflow."),
+    "model": ("perenne.registry.commands:model", "Models and their versions: evidence, gate, decisions, aliases."),
+    "review": ("perenne.registry.commands:review", "Who must look at versions, and what they said."),
     "deploy": ("perenne.serving.commands:deploy", "What answers whom: champion, challengers, roll-back, stop."),
     "monitor": ("perenne.monitoring.commands:monitor", "Windows, drift, performance, labels."),
     "alert": ("perenne.monitoring.commands:alert", "What needs attention, and who has seen it."),
@@ -56,12 +58,12 @@ SECTIONS = {
     "Originate": ("project",),
     "Data": ("data",),
     "Train": ("pipeline", "runs", "experiments"),
-    "Review": ("model",),
+    "Review": ("model", "review"),
     "Serve": ("serve", "deploy"),
     "Monitor": ("monitor", "alert", "trace"),
     "Retrain": ("policy",),
     "Govern": ("token", "audit"),
-    "Operate": ("worker", "job", "event", "backup", "restore", "migrate", "import", "gc", "debug", "completion"),
+    "Operate": ("worker", "job", "event", "backup", "restore", "migrate", "import", "export", "gc", "debug", "completion"),
 }
 """Which commands stand together in the help: by the stages of the loop, with what begins and what operates it around them."""
 

@@ -107,6 +107,12 @@ def window(
     return [read_struct(RegisteredModel, row) for row in tx.execute(query)], total
 
 
+def names(tx: Transaction, projects: Collection[str]) -> list[str]:
+    """Return the names of all models, of some projects if any are named."""
+    query = sa.select(registered_model.c.name).order_by(registered_model.c.name)
+    return list(tx.execute(query.where(registered_model.c.project.in_(chosen(projects))) if projects else query).scalars())
+
+
 def set_tag(tx: Transaction, table: sa.Table, owner: str, key: str, value: str) -> str | None:
     """Give a model or a version a tag; return what it was before."""
     before: str | None = tx.scalar(sa.select(table.c.value).where(*_of(table, owner), table.c.key == key))

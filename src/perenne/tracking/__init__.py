@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from perenne.tracking.events import Removed
     from perenne.tracking.model import (
         Experiment,
+        LoggedModel,
         LoggedRun,
         MadeModel,
         Metric,
@@ -43,6 +44,7 @@ _MODULES = frozenset(
 )
 _ROOMS = {
     "Experiment": "model",
+    "LoggedModel": "model",
     "LoggedRun": "model",
     "MadeModel": "model",
     "Metric": "model",
@@ -57,6 +59,7 @@ _ROOMS = {
 
 __all__ = [
     "Experiment",
+    "LoggedModel",
     "LoggedRun",
     "MadeModel",
     "Metric",

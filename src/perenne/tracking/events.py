@@ -14,11 +14,8 @@ class Removed(Event, frozen=True):
         ``run``, ``experiment`` or ``logged model``.
     identity : str
         Its id.
-    artifacts : str
-        Where its artifacts lay.
     """
 
     name: ClassVar[str] = "tracking.removed"
     kind: str
     identity: str
-    artifacts: str

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from perenne.core.errors import Invalid
-from perenne.core.filters import Tree, parse_filter
+from perenne.core.filters import Ordering, Tree, parse_filter
 from perenne.core.paging import Page
 from perenne.storage.bounds import bounded
 from perenne.storage.database import Transaction
@@ -93,8 +93,21 @@ def window(tx: Transaction, scope: Scope, text: str, order: Sequence[str], page:
     tree, words = read(text)
     orders = read_orders(order)
     check_orders(RUNS, orders)
-    found = find_runs(tx, scope, tree, orders, limit=page.limit, offset=page.offset, extra=words)
-    return Found(found.keys, count_runs(tx, scope, tree, most=MOST_RUNS, extra=words))
+    total = count_runs(tx, scope, tree, most=MOST_RUNS, extra=words)
+    if page.offset >= total:
+        return Found((), total)
+    found = find_runs(tx, scope, tree, _as_people_sort(orders), limit=page.limit, offset=page.offset, extra=words)
+    return Found(found.keys, total)
+
+
+def _as_people_sort(orders: Sequence[Ordering]) -> list[Ordering]:
+    """Return orders in which parameters that are numbers come first, as numbers, and then those that are none, as texts."""
+    sorted_by = []
+    for order in orders:
+        if order.entity and RUNS.entity(order) == "parameter":
+            sorted_by.append(msgspec.structs.replace(order, entity="number"))
+        sorted_by.append(order)
+    return sorted_by
 
 
 def groups(tx: Transaction, scope: Scope, text: str, by: str, columns: Sequence[str], page: Page) -> GroupWindow:

@@ -18,7 +18,7 @@ from perenne.core.errors import Conflict, PerenneError
 from perenne.storage import links, outbox
 from perenne.storage.database import Database, Transaction
 from perenne.storage.links import Kind
-from perenne.tracking import experiments, logs
+from perenne.tracking import artifacts, experiments, logs
 from perenne.tracking.events import Removed
 from perenne.tracking.tables import (
     experiment,
@@ -136,7 +136,7 @@ def remove_experiment(tx: Transaction, actor: Principal, number: int, *, before:
     tx.execute(input_dataset.delete().where(input_dataset.c.experiment == number))
     tx.execute(experiment.delete().where(experiment.c.id == number))
     audit.record(tx, actor, "experiment.remove", "experiment", str(number), before={"name": found.name})
-    outbox.emit(tx, Removed(kind="experiment", identity=str(number), artifacts=found.artifact_location))
+    outbox.emit(tx, Removed(kind="experiment", identity=str(number)))
 
 
 def collect(
@@ -276,7 +276,9 @@ def clear_run(tx: Transaction, number: int) -> None:
     tx.execute(run.delete().where(run.c.number == number))
 
 
-def _said(tx: Transaction, actor: Principal, kind: Kind, identity: str, artifacts: str, **before: Any) -> None:
+def _said(tx: Transaction, actor: Principal, kind: Kind, identity: str, location: str, **before: Any) -> None:
+    """Let go of the files, and tell: the audit trail, and whoever keeps something of it."""
+    before["files"] = artifacts.discard(tx, location)
     entity = kind.value.replace(" ", "_")
     audit.record(tx, actor, f"{entity}.remove", entity, identity, before=before)
-    outbox.emit(tx, Removed(kind=kind.value, identity=identity, artifacts=artifacts))
+    outbox.emit(tx, Removed(kind=kind.value, identity=identity))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.protocols.migration.conftest import unpack
 
-from perenne import registry, tracking
+from perenne import llm, registry, tracking
 from perenne.auth import audit
 from perenne.auth.principals import Principal, local_principal
 from perenne.core.errors import NotFound
@@ -34,6 +34,13 @@ def runs_of(workspace: Workspace) -> dict[str, LoggedRun]:
         numbers = [run.number for run in tracking.service.runs(tx, limit=1_000)]
         numbers += [number for number in range(1, 20) if number not in numbers]
         return {run.name: run for run in tracking.service.runs_of(tx, numbers)}
+
+
+def files_of(workspace: Workspace, actor: Principal, run: str) -> dict[str, bytes]:
+    with workspace.database.read() as tx:
+        place = tracking.artifacts.place_of_run(tx, actor, run)
+        found = tracking.artifacts.below(tx, actor, place)
+    return {item.path: tracking.artifacts.load(workspace.blobs, item) for item in found}
 
 
 def test_everything_comes_and_keeps_ids_and_times(workspace: Workspace, actor: Principal, store: str) -> None:
@@ -66,6 +73,12 @@ def test_everything_comes_and_keeps_ids_and_times(workspace: Workspace, actor: P
         "an old one": "finished",
     }
     assert {run.name for run in found.values() if run.deleted is not None} == {"dropped", "an old one"}
+    assert files_of(workspace, actor, run.id) == {
+        "empty.bin": b"",
+        "model/MLmodel": files_of(workspace, actor, run.id)["model/MLmodel"],
+        "plots/roc curve ä.svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "report.txt": b"all went well\n",
+    }
     if "sqlite" in store:
         assert places["churn"].id == 1
     assert places["churn"].tags["team"] == "crm"
@@ -88,6 +101,30 @@ def test_models_come_with_numbers_aliases_and_stages(workspace: Workspace, actor
     assert (versions[2].run, versions[2].source) == (run.id, f"runs:/{run.id}/model")
     assert prompt.prompt
     assert sorted(one.tags["mlflow.prompt.text"] for one in words) == ["Good day, {{ name }}", "Hello {{ name }}"]
+
+
+def test_traces_come_with_spans_and_what_was_said_of_them(workspace: Workspace, actor: Principal, tmp_path: Path) -> None:
+    store = unpack("sqlite-3.17.2", tmp_path / "s")
+    assert bring(workspace, actor, store).traces.brought == 1
+    again = bring(workspace, actor, store)
+    assert (again.traces.there, again.is_whole) == (1, True)
+    source = open_source(store)
+    (said,) = source.traces("1")
+    source.close()
+    with workspace.database.read() as tx:
+        (found,) = llm.traces.batch(tx, actor, [said.id])
+        spans = llm.traces.complete_spans(tx, [found])[said.id]
+    assert (found.started, found.state.value, found.response_preview, found.tags["topic"]) == (said.time, "OK", "42", "numbers")
+    assert {one.name: one.attributes["mlflow.spanOutputs"] for one in spans} == {"answer": "42", "inner": "21"}
+    by_id = {one.span_id: one for one in spans}
+    assert [by_id[one.parent_id].name for one in spans if one.parent_id] == ["answer"]
+    (judged,) = found.assessments
+    assert (judged.id, judged.name, judged.value, judged.rationale) == (
+        said.assessments[0]["assessment_id"],
+        "correct",
+        True,
+        "it is 42",
+    )
 
 
 def test_twice_is_as_good_as_once(workspace: Workspace, actor: Principal, store: str) -> None:

@@ -51,6 +51,44 @@ def test_a_run_from_start_to_end(here: Workspace) -> None:
     assert b"pytest==" in here.objects.get(made_with.environment)
 
 
+def test_files_texts_figures_and_tables_are_kept(here: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    (tmp_path / "folder" / "deep" / "a.bin").write_bytes(bytes(range(256)))
+    (tmp_path / "notes.txt").write_text("as it was")
+    with perenne.start_run(experiment="e") as run:
+        run.log_artifact(tmp_path / "folder")
+        run.log_artifact(tmp_path / "notes.txt", "texts")
+        (tmp_path / "notes.txt").write_text("as it is now")
+        perenne.log_text("größer", "texts/ä.txt")
+        perenne.log_dict({"a": [1, None]}, "a.json")
+        perenne.log_dict({"a": [1]}, "a.yaml")
+        perenne.log_table({"x": [1, 2], "y": ["a", "b"]}, "t.json")
+        perenne.log_table([{"x": 1}, {"y": 2}], "t.csv")
+        perenne.log_table({"x": [1.5]}, "t.parquet")
+        with pytest.raises(Invalid, match="no table"):
+            perenne.log_table({"x": [1], "y": []}, "bad.csv")
+        with pytest.raises(Invalid, match="no figure"):
+            perenne.log_figure("not one", "f.png")
+    kept = files(here, run.id)
+    assert kept.pop("t.parquet")[:4] == b"PAR1"
+    assert kept == {
+        "a.json": b'{\n  "a": [\n    1,\n    null\n  ]\n}',
+        "a.yaml": b"a:\n- 1\n",
+        "folder/deep/a.bin": bytes(range(256)),
+        "t.csv": b"x,y\n1,\n,2\n",
+        "t.json": b'{"columns":["x","y"],"data":[[1,"a"],[2,"b"]]}',
+        "texts/notes.txt": b"as it was",
+        "texts/ä.txt": "größer".encode(),
+    }
+
+
+def files(workspace: Workspace, run: str) -> dict[str, bytes]:
+    with workspace.database.read() as tx:
+        place = tracking.artifacts.place_of_run(tx, local_principal(), run)
+        found = tracking.artifacts.below(tx, local_principal(), place)
+    return {item.path: tracking.artifacts.load(workspace.blobs, item) for item in found}
+
+
 def test_nested_runs_know_their_parent_and_an_error_fails_them(here: Workspace) -> None:
     outer = perenne.start_run(experiment="e")
     with pytest.raises(Conflict, match="is active"):

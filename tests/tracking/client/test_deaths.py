@@ -161,6 +161,7 @@ def test_a_server_with_tokens_gets_everything(here: Workspace, monkeypatch: pyte
     with Workspace(load_settings()) as workspace, control_plane(workspace, LOOPBACK) as port:
         monkeypatch.setenv("PERENNE_URL", f"http://127.0.0.1:{port}")
         run = perenne.start_run("remote", experiment="churn", params={"depth": 3}, data=[tmp_path / "rows.csv"])
+        run.log_text("hello", "folder/a ä.txt")
         run.log_metrics({"auc": 0.5, "nan": float("nan"), "inf": float("inf")}, 2)
         assert not perenne.flush(5)  # no token
         assert "token" in session.sender().trouble.lower()
@@ -180,4 +181,8 @@ def test_a_server_with_tokens_gets_everything(here: Workspace, monkeypatch: pyte
     }
     assert [one.name for one in logged.datasets] == ["rows.csv"]
     assert told.data != ()
+    with here.database.read() as tx:
+        place = tracking.artifacts.place_of_run(tx, local_principal(), run.id)
+        (item,) = tracking.artifacts.below(tx, local_principal(), place)
+    assert (item.path, tracking.artifacts.load(here.blobs, item)) == ("folder/a ä.txt", b"hello")
     assert b"pytest==" in here.objects.get(told.provenance.environment)

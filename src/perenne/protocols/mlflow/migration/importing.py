@@ -20,11 +20,14 @@ from perenne.protocols.mlflow.migration.entities import Experiment, LoggedModel,
 from perenne.protocols.mlflow.migration.registry import Registry
 from perenne.protocols.mlflow.migration.report import Report
 from perenne.protocols.mlflow.migration.source import Source
+from perenne.protocols.mlflow.migration.tracing import Traces
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 from perenne.tracking import MadeModel, RunState, UsedDataset
 
 _ORIGINAL = "perenne.import.experimentId"
+PlaceOf = Callable[[Transaction, Principal, str, str], tracking.artifacts.Place]
+_CHUNK = 1 << 20
 _OPEN = frozenset({"RUNNING", "SCHEDULED"})
 _LARGEST_ID = (1 << 31) - 1
 
@@ -61,6 +64,7 @@ class Importer:
         self._workspace, self._actor, self._source = workspace, actor, source
         self._chosen, self._artifacts, self._hear = frozenset(experiments), artifacts, hear
         self._report = Report()
+        self._traces = Traces(workspace.database, actor, self._report)
         self._places: dict[str, tracking.Experiment] = {}
 
     def count(self) -> Report:
@@ -75,6 +79,7 @@ class Importer:
                     self._report.files.found += len(files)
                     self._report.bytes += sum(file.size for file in files)
             self._report.logged_models.found += sum(1 for _ in self._source.logged_models(said.id))
+            self._report.traces.found += sum(1 for _ in self._source.traces(said.id))
         if not self._chosen:
             for model in self._source.registered_models():
                 self._report.registered_models.found += 1
@@ -90,6 +95,7 @@ class Importer:
                 self._hear(said.name, self._report.runs.found)
             for model in self._source.logged_models(said.id):
                 self._model(model)
+            self._traces.bring(self._source.traces(said.id), self._places[said.id].id)
         if not self._chosen:
             Registry(self._workspace, self._actor, self._places, self._report).bring(self._source.registered_models())
         return self._report
@@ -139,7 +145,7 @@ class Importer:
         try:
             number = self._write(lambda tx: tracking.bringing.bring_run(tx, self._actor, self._brought(run)))
             self._points(run, number)
-            self._files(run)
+            self._files(run.id, run.artifacts, tracking.artifacts.place_of_run)
             self._write(lambda tx: tracking.bringing.put_seal(tx, number, seal))
             self._report.runs.brought += 1
         except Conflict as error:
@@ -196,30 +202,38 @@ class Importer:
         else:
             self._problem("metric", f"{run.id} {key}", Conflict("what was read again differs", code="import.points"))
 
-    def _files(self, run: Run) -> None:
-        """Copy the files of a run, and hold their digests against the source's."""
-        if not (self._artifacts and self._copies(run.artifacts)):
+    def _files(self, identity: str, location: str, place_of: PlaceOf) -> None:
+        """Copy files of a run or a model, those that are there already left out, and hold their digests against the source's."""
+        if not (self._artifacts and self._copies(location)):
             return
-        there = self._source.artifacts(run.artifacts)
+        there = self._source.artifacts(location)
+        with self._workspace.database.read() as tx:
+            root = place_of(tx, self._actor, identity, "")
+            known = {item.path: item.size for item in tracking.artifacts.below(tx, self._actor, root)}
         with tempfile.TemporaryDirectory() as folder:
             for number, file in enumerate(there.files):
                 self._report.files.found += 1
+                if known.get(file.path) == file.size:
+                    self._report.files.there += 1
+                    continue
                 target = Path(folder) / str(number)
                 try:
                     there.fetch(file.path, target)
-                    self._keep(run.id, file.path, target)
+                    self._keep(identity, file.path, target, place_of)
                 except PerenneError as error:
-                    self._problem("artifact", f"{run.id} {file.path}", error)
+                    self._problem("artifact", f"{identity} {file.path}", error)
                 finally:
                     target.unlink(missing_ok=True)
 
-    def _keep(self, run: str, path: str, file: Path) -> None:
-        size, digest = file.stat().st_size, digest_file(file)
-        kept = tracking.artifacts.put_file(self._workspace, self._actor, run, path, file)
-        if kept != digest:
+    def _keep(self, identity: str, path: str, file: Path, place_of: PlaceOf) -> None:
+        with self._workspace.database.read() as tx:
+            place = place_of(tx, self._actor, identity, path)
+        with file.open("rb") as stream:
+            kept = tracking.artifacts.save(self._workspace, self._actor, place, iter(lambda: stream.read(_CHUNK), b""))
+        if kept.digest != digest_file(file):
             raise Conflict("what is kept differs from what was read", code="import.artifact")
         self._report.files.brought += 1
-        self._report.bytes += size
+        self._report.bytes += kept.size
 
     def _model(self, model: LoggedModel) -> None:
         self._report.logged_models.found += 1
@@ -246,6 +260,8 @@ class Importer:
             self._report.logged_models.brought += 1
         else:
             self._report.logged_models.there += 1
+        if not model.deleted:
+            self._files(model.id, model.artifacts, tracking.artifacts.place_of_model)
 
     def _write(self, work: Callable[[Transaction], Any]) -> Any:
         return self._workspace.database.write(work)
