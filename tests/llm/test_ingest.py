@@ -1,6 +1,7 @@
 """Spans and traces coming in: in any order, in parts, twice, from senders of other conventions."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -31,7 +32,8 @@ class Sending:
         self.database.write(lambda tx: ingest.take_spans(tx, self.actor, self.experiment, sent, run=run))
 
     def trace(self, **changes: Any) -> None:
-        draft = TraceDraft(**{"id": ID, "experiment": self.experiment, "state": TraceState.OK, "started": 5} | changes)
+        told: dict[str, Any] = {"id": ID, "experiment": self.experiment, "state": TraceState.OK, "started": 5}
+        draft = TraceDraft(**(told | changes))
         self.database.write(lambda tx: ingest.start_trace(tx, self.actor, draft))
 
     def read(self, identity: str = ID) -> Trace:
@@ -91,14 +93,16 @@ def test_in_whatever_order_the_parts_come_nothing_is_counted_twice(sending: Send
 def test_what_the_sender_says_of_the_trace_stands_whichever_comes_first(sending: Sending, first: str) -> None:
     usage = '{"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}'
     metadata = {"mlflow.trace.tokenUsage": usage, "mlflow.trace.session": "told", "own": "x"}
-    steps = [
-        lambda: sending.spans(span(1, attributes=using(10, 0.5) | {"session.id": "seen"})),
-        lambda: sending.trace(
-            duration=7, request_preview="asked", metadata=metadata, tags={"mlflow.traceName": "mine", "a": "b"}
-        ),
-    ]
-    for step in steps if first == "spans" else reversed(steps):
-        step()
+
+    def describe() -> None:
+        tags = {"mlflow.traceName": "mine", "a": "b"}
+        sending.trace(duration=7, request_preview="asked", metadata=metadata, tags=tags)
+
+    if first == "trace":
+        describe()
+    sending.spans(span(1, attributes=using(10, 0.5) | {"session.id": "seen"}))
+    if first == "spans":
+        describe()
     found = sending.read()
     assert (found.name, found.started, found.duration, found.request_preview) == ("mine", 5, 7, "asked")
     assert found.usage.total_tokens == 3 and found.cost.total_cost == 0.5, "what is not told the spans say"
@@ -115,6 +119,21 @@ def test_spans_that_are_announced_and_not_here_make_it_unfinished(sending: Sendi
     sending.spans(span(2, 1))
     whole = sending.read_spans()
     assert whole is not None and len(whole) == 2
+
+
+def test_parts_that_come_at_once_make_one_trace(sending: Sending) -> None:
+    """Each in a change of its own, beside the others: PostgreSQL runs them side by side."""
+    parts = [arrived(span(number, 1 if number > 1 else 0, attributes=using(1))) for number in range(12, 0, -1)]
+
+    def take(tx: Any, part: Any) -> None:
+        ingest.take_spans(tx, sending.actor, sending.experiment, part)
+
+    with ThreadPoolExecutor(8) as pool:
+        write = sending.database.write
+        list(pool.map(lambda part: write(lambda tx: take(tx, part), durable=False, alone=False), parts))
+    found, spans = sending.read(), sending.read_spans()
+    assert spans is not None and len(spans) == found.spans == 12
+    assert (found.state, found.usage.input_tokens) == (TraceState.OK, 1)
 
 
 def test_a_run_is_linked_to_traces_whose_root_came(sending: Sending) -> None:

@@ -40,7 +40,7 @@ def version(workspace: Workspace, actor: Principal) -> str:
 def test_what_is_not_recorded_is_unknown(workspace: Workspace, version: str) -> None:
     found = card(workspace, version)
     assert (found.purpose, found.estimator, found.inputs, found.figures) == ("", "", (), ())
-    assert found.unknown == "It was made by no run." and found.gate == "closed"
+    assert found.unknown == "It was made by no run that is known here." and found.gate == "closed"
     assert "No scope is stated" in found.limits[0]
     text = markdown(found)
     assert "- For: unknown" in text and "Nobody has decided." in text

@@ -58,6 +58,9 @@ def test_a_policy_closes_what_was_open_and_an_approval_opens_it(workspace: Works
     with pytest.raises(Conflict, match=r"approval 1 of 1 by validator \(policy prod\)"):
         champion(workspace)
     with workspace.database.read() as tx:
+        assert summary.waiting(tx) == [], "nobody has asked that a client's version becomes champion"
+    write(workspace, reviews.open_review, ADA, "fraud@1", CHAMPION)
+    with workspace.database.read() as tx:
         assert [found.version.id for found in summary.waiting(tx)] == ["fraud@1"]
     for who in (APPROVER, DEPLOYER, ADA):
         with pytest.raises(Denied):

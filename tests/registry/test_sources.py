@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.registry.people import ADA, ELSEWHERE, logged, write
+from tests.registry.people import ADA, DEPLOYER, ELSEWHERE, logged, write
 
+from perenne import tracking
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
-from perenne.core.errors import Invalid, NotFound
-from perenne.registry import models, registrations, sources
+from perenne.core.errors import Conflict, Invalid, NotFound
+from perenne.registry import models, placing, registrations, sources
 from perenne.storage.workspace import Workspace
 from perenne.tracking import Provenance, Run, service
 
@@ -97,6 +98,38 @@ def test_a_version_of_another_model_is_followed_to_its_files(workspace: Workspac
     write(workspace, models.create, ADA, "greeting", tags=prompt)
     write(workspace, registrations.create, ADA, "greeting", "dummy-source", tags=prompt)
     refuse(workspace, "models:/greeting/1", "Prompt versions cannot be used as model version sources.")
+
+
+def test_a_version_of_a_logged_model_is_told_to_it(workspace: Workspace, run: Run) -> None:
+    model = write(workspace, tracking.models.create, ADA, run.experiment, name="m", run=run.id)
+    for number in (1, 2):
+        made = logged(workspace, source=f"models:/{model.id}", logged_model=model.id)
+        assert (made.number, made.run, made.logged_model, made.author) == (number, run.id, model.id, "eve")
+        assert made.root == made.storage == model.artifact_uri
+    inside = logged(workspace, source=f"{model.artifact_uri}/sub", logged_model=model.id)
+    assert inside.root == f"{model.artifact_uri}/sub"
+    with workspace.database.read() as tx:
+        (tag,) = tracking.models.get(tx, ADA, model.id).tags
+    assert tag.key == "mlflow.modelVersions" and tag.value.count('"name":"fraud"') == 3
+    refuse_known = "The model_id request parameter must identify the resource that contains the source."
+    for source in ("models:/m-0123", f"{model.artifact_uri}s/sub", f"runs:/{run.id}/m", run.artifact_uri):
+        with pytest.raises(Invalid, match=refuse_known):
+            logged(workspace, source=source, logged_model=model.id)
+
+
+def test_files_are_what_they_were_when_they_were_registered(workspace: Workspace, run: Run) -> None:
+    place = write(workspace, tracking.artifacts.place_of_run, EVE, run.id, "model/MLmodel", writes=True)
+    tracking.artifacts.save(workspace, EVE, place, [b"flavors: {}"])
+    first = logged(workspace, source=f"runs:/{run.id}/model", run=run.id)
+    assert len(first.tree) == 64
+    write(workspace, placing.set_alias, DEPLOYER, "fraud", "champion", first.id)
+    write(workspace, placing.set_alias, DEPLOYER, "fraud", "free", first.id)
+    tracking.artifacts.save(workspace, EVE, place, [b"flavors: {other: 1}"])
+    second = logged(workspace, source=f"runs:/{run.id}/model", run=run.id)
+    assert second.tree != first.tree
+    write(workspace, placing.set_alias, DEPLOYER, "fraud", "champion", second.id)
+    with pytest.raises(Conflict, match="no longer those that were registered"):
+        write(workspace, placing.set_alias, DEPLOYER, "fraud", "champion", first.id)
 
 
 PIECES = st.sampled_from(["..", ".", "", "%2e%2e", "%252e%252e", "a", "%2f", "\\", "%00", "1", "artifacts", "runs:", "etc"])

@@ -20,9 +20,11 @@ from perenne.auth.principals import Principal
 from perenne.core.errors import Conflict, Invalid, NotFound, PerenneError, Unavailable
 from perenne.storage import jobs, migrations
 from perenne.storage.backup import back_up, restore, tables_of, verify_backup
+from perenne.storage.blobs import open_blobs
 from perenne.storage.database import Database, Transaction
 from perenne.storage.file_objects import FileObjects
 from perenne.storage.objects import ObjectStore
+from perenne.storage.workspace import Workspace
 
 Rows = dict[str, list[Any]]
 
@@ -49,6 +51,32 @@ def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databa
     database = Database(url)
     yield database
     database.close()
+
+
+def test_artifacts_come_back_under_their_ids(workspace: Workspace, elsewhere: Database, tmp_path: Path) -> None:
+    kept = {}
+    for data in (b"", b"some bytes", bytes(range(256)) * 4_000):
+        with workspace.blobs.receive() as incoming:
+            incoming.write([data])
+            workspace.blobs.keep(incoming)
+            kept[incoming.id] = data
+    made = back_up(workspace.database, workspace.objects, tmp_path / "b.zip")
+    assert (made.blobs, made.size) == (3, sum(map(len, kept.values())))
+    others = FileObjects(tmp_path / "others")
+    assert restore(elsewhere, others, tmp_path / "b.zip") == made
+    blobs = open_blobs(others.url)
+    assert {identity: b"".join(blobs.read(identity, 0, 1 << 62)) for identity in blobs.ids()} == kept
+
+
+def test_an_artifact_that_is_damaged_in_a_backup_is_named(workspace: Workspace, tmp_path: Path) -> None:
+    with workspace.blobs.receive() as incoming:
+        incoming.write([b"some bytes that are found again"])
+        workspace.blobs.keep(incoming)
+    back_up(workspace.database, workspace.objects, tmp_path / "b.zip")
+    data = (tmp_path / "b.zip").read_bytes()
+    (tmp_path / "b.zip").write_bytes(data.replace(b"some bytes that", b"some other that"))
+    with pytest.raises(Invalid, match=f"artifact {incoming.id}"):
+        verify_backup(tmp_path / "b.zip")
 
 
 def test_a_backup_comes_back_on_every_database(

@@ -44,8 +44,20 @@ _STATES = list(RunState)
 
 def make_world(tx: Transaction, count: int = 40) -> list[Tried]:
     """Put runs into a database: every value meets every other sooner or later."""
-    ids = [_experiment(tx, name) for name in ("one", "two")]
-    made = [_make(tx, place, ids[place % 3 // 2], ("one", "two")[place % 3 // 2]) for place in range(count)]
+    ids = make_experiments(tx)
+    made = [_make(place, ids[place % 3 // 2], ("one", "two")[place % 3 // 2]) for place in range(count)]
+    return put(tx, made)
+
+
+def make_experiments(tx: Transaction) -> list[int]:
+    """Make two experiments."""
+    return [_experiment(tx, name) for name in ("one", "two")]
+
+
+def put(tx: Transaction, world: list[Tried]) -> list[Tried]:
+    """Put runs into the database; return them with their numbers."""
+    ids = sorted({tried.experiment for tried in world})
+    made = [tried._replace(number=_insert(tx, place, tried)) for place, tried in enumerate(world)]
     sets = {(home, name): _dataset(tx, home, name) for home in ids for name in ("flights", "trains")}
     for tried in made:
         for name, _, context in tried.datasets:
@@ -64,11 +76,11 @@ def _dataset(tx: Transaction, home: int, name: str) -> int:
     return int(tx.scalar(input_dataset.insert().returning(input_dataset.c.number), values))
 
 
-def _make(tx: Transaction, place: int, home: int, project: str) -> Tried:
+def _make(place: int, home: int, project: str) -> Tried:
     def one(values: list[Any], step: int) -> Any:
         return values[(place * step + place // 5) % len(values)]
 
-    tried = Tried(
+    return Tried(
         0, home, project, one(["bold-fox-1", "calm-owl-2", "", "Bold-Fox-3"], 3), one(_STATES, 7), one(["ada", "bob", ""], 5),
         1_700_000_000_000_000 + place % 17 * 1_500, None if place % 4 == 0 else 1_700_000_000_000_000 + place * 90_000_500,
         place % 9 == 8,
@@ -77,7 +89,6 @@ def _make(tx: Transaction, place: int, home: int, project: str) -> Tried:
         {name: one(_TEXTS, step) for name, step in (("t", 2), ("u.v", 7)) if (place + step) % 3},
         tuple((name, name[:3], one(["train", "test"], 1)) for name in ("flights", "trains") if (place + len(name)) % 3 == 0),
     )  # fmt: skip
-    return tried._replace(number=_insert(tx, place, tried))
 
 
 def _insert(tx: Transaction, place: int, tried: Tried) -> int:

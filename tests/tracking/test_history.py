@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from perenne.app.wiring import Platform
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
-from perenne.core.errors import Invalid
+from perenne.core.errors import Invalid, Unavailable
 from perenne.storage import jobs
 from perenne.storage.database import Database
 from perenne.storage.workspace import Workspace
@@ -195,3 +195,13 @@ def test_a_curve_of_sealed_and_unsealed_points(database: Database, actor: Princi
     assert (thin.count, thin.start, thin.end, thin.exact, len(thin.at)) == (510, 0, 509, False, 20)
     assert (max(value for value in thin.greatest if value is not None), thin.last[-1]) == (5.0, 5.0)
     assert (by_time.count, by_time.exact, by_time.at) == (11, True, list(range(1_000, 1_101, 10)))
+
+
+def test_a_damaged_chunk_is_said_to_be_one(database: Database, actor: Principal) -> None:
+    run = begin(database, actor)
+    put(database, actor, run, [Metric("m", 1.0, n, n) for n in range(100)])
+    sealing.seal_run(database, number_of(database, run))
+    database.write(lambda tx: tx.execute(run_chunk.update().values(body=b"d" + b"x" * 50)))
+    with database.read() as tx, pytest.raises(Unavailable) as error:
+        history.history(tx, actor, run, "m")
+    assert error.value.code == "history.damaged"

@@ -14,9 +14,9 @@ from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, links_from
 from perenne.storage.owners import owner_token
 from perenne.storage.workspace import Workspace
-from perenne.tracking import Provenance, capture, store
+from perenne.tracking import Provenance, store
 from perenne.tracking.model import RunState
-from perenne.tracking.service import end_run, get_run, runs, start_run
+from perenne.tracking.service import capture, end_run, get_run, runs, start_run
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -246,3 +246,63 @@ def test_a_search_that_takes_too_long_is_stopped(database: Database) -> None:
     assert (caught.value.code, caught.value.status) == ("search.slow", 400)
     with database.read() as tx:
         assert tx.connection.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+KEYS = [
+    "metrics.a",
+    "params.p",
+    "tags.t",
+    "number.p",
+    "dataset.name",
+    "status",
+    "run_id",
+    "end_time",
+    "duration",
+    "experiment_id",
+]
+KEYS += ["start_time", "user_id", "metrics.`odd 'name'`", "x", "y.z"]
+VALUES = ["1", "-2.5", "1e400", "9" * 20, "'x'", "'5m'", "'2026-01-01'", "'a%_b'", "'(a|b)+'", "'9'", "''", "bare"]
+COMPARED = st.one_of(
+    st.tuples(st.sampled_from(["=", "!=", "<", ">=", "LIKE", "NOT ILIKE", "RLIKE"]), st.sampled_from(VALUES)).map(" ".join),
+    st.tuples(st.sampled_from(VALUES), st.sampled_from(VALUES)).map(lambda two: f"NOT IN ({', '.join(two)})"),
+    st.tuples(st.sampled_from(VALUES), st.sampled_from(VALUES)).map(lambda two: f"BETWEEN {' AND '.join(two)}"),
+    st.sampled_from(["IS NULL", "IS NOT NULL"]),
+)
+CLAUSE = st.tuples(st.sampled_from(KEYS), COMPARED).map(" ".join)
+WRITTEN = st.tuples(CLAUSE, st.sampled_from(["", " AND ", " OR NOT "]), CLAUSE).map(
+    lambda parts: "".join(parts) if parts[1] else parts[0]
+)
+
+
+@settings(SHARED, max_examples=150)
+@given(text=WRITTEN, order=st.lists(st.sampled_from([*ORDERS, "dataset.name", "duration", "x"]), max_size=3))
+def test_whatever_is_asked_is_answered_or_refused(
+    database: Database, actor: Principal, world: list[Tried], text: str, order: list[str]
+) -> None:
+    try:
+        with database.read() as tx:
+            found = search_runs(tx, actor, filter=text, order=order, limit=5)
+            assert len(found.keys) <= 5
+    except Invalid as error:
+        assert error.code.startswith("filter.")  # noqa: PT017
+
+
+def test_the_largest_filters_are_answered(database: Database, actor: Principal, world: list[Tried]) -> None:
+    there = {tried.number for tried in world if not tried.deleted}
+    keys = (
+        "metrics.a > 5",
+        "params.p LIKE 'z%'",
+        "tags.t RLIKE '^z'",
+        "params.p < -100",
+        "dataset.name = 'z'",
+        "number.p IN (7, 8)",
+    )
+    some = [keys[place % len(keys)] for place in range(100)]
+    assert found_by(database, actor, " OR ".join(some)) == set()
+    assert found_by(database, actor, " AND ".join(f"NOT {clause}" for clause in some)) == there
+    assert found_by(database, actor, f"{'NOT ' * 31}({some[0]})") == there
+    assert found_by(database, actor, f"tags.t IN ({', '.join(repr(str(place)) for place in range(2000))})") == {
+        tried.number for tried in world if not tried.deleted and tried.tags.get("t") == "10"
+    }
+    order = [f"metrics.m{place}" for place in range(17)] + ["metrics.a DESC", "params.p", "tags.t"]
+    assert len(found_by(database, actor, "", order=order)) == len(there)

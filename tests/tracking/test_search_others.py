@@ -152,16 +152,28 @@ def test_what_is_wrong_with_a_search_for_models(workspace: Workspace, actor: Pri
     homes = workspace.database.write(make_models)
     with workspace.database.read() as tx:
         token = search_models(tx, actor, experiments=homes, limit=2).token
-        for asked, message in (
+        refused: list[tuple[dict[str, Any], str]] = [
             ({"filter": "metric.acc > 1"}, "Invalid entity type: 'metric'. Expected one of ['attributes', "),
             ({"filter": "metrics.acc LIKE 1"}, "Invalid comparison operator for metrics.acc: 'LIKE'. Expected one of ("),
             ({"filter": "size > 1"}, "Invalid attribute key 'size' specified."),
             ({"order": (ModelOrder("size"),)}, "Invalid order by field name: size"),
             ({"order": (ModelOrder("params.a"),)}, "Invalid order by field name: params.a. Only metrics are supported."),
             ({"on": [("", "x")]}, "`dataset_name` in the `datasets` clause must be specified."),
-            ({"token": token, "filter": "name = 'x'"}, "Invalid page token, "),
-            ({"token": token, "order": (ModelOrder("name"),)}, "Invalid page token, "),
-        ):
+            (
+                {"token": token, "filter": "name = 'x'"},
+                "Filter string in the page token does not match the requested filter string. Expected: name = 'x'.",
+            ),
+            (
+                {"token": token, "order": (ModelOrder("name"),)},
+                "Order by in the page token does not match the requested order by. Expected: [{'field_name': 'name'}].",
+            ),
+            (
+                {"token": token, "experiments": homes[:1]},
+                f"Experiment IDs in the page token do not match the requested experiment IDs. Expected: ['{homes[0]}']. Found: [",
+            ),
+            ({"token": token, "on": [("test", "")]}, "Invalid page token, "),
+        ]
+        for asked, message in refused:
             with pytest.raises(Invalid) as caught:
-                search_models(tx, actor, experiments=homes, **asked)
+                search_models(tx, actor, **{"experiments": homes, **asked})
             assert caught.value.message.startswith(message)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.web.control_plane import control_plane
-from tests.web.sweep import NAME, Sweep, log_sweep
+from tests.web.sweep import NAME, Sweep, log_files, log_sweep
 
 from perenne import tracking
 from perenne.auth import audit
@@ -82,6 +82,18 @@ def test_columns_are_chosen_by_what_runs_have(workspace: Workspace, actor: Princ
     assert (about.all, about.chosen.name) == (12, NAME)
     assert "system/cpu_utilization_percentage" in about.keys.metrics and about.keys.params[0] == "depth"
     assert NAME in [item.name for item in about.experiments]
+
+
+def test_parameters_are_sorted_as_numbers_and_what_is_beyond_the_end_is_empty(
+    workspace: Workspace, actor: Principal, sweep: Sweep
+) -> None:
+    wanted = RunFilter(experiment=sweep.experiment, order="params.depth DESC")
+    found = read(workspace, lambda tx: run_window(tx, actor, wanted, ["params.depth"]))
+    depths = [float(str(row.values[0])) for row in found.rows]
+    assert depths == sorted(depths, reverse=True) and len(set(depths)) > 1
+    assert read(workspace, lambda tx: run_window(tx, actor, wanted, [], Page(12, 5))) == views.RunWindow((), 12, ())
+    with pytest.raises(Invalid, match="Invalid attribute key 'odd'"):
+        read(workspace, lambda tx: run_window(tx, actor, RunFilter(text="metrics.none > 1", order="odd")))
 
 
 def test_a_comma_within_a_name_parts_nothing() -> None:
@@ -251,3 +263,19 @@ def test_a_tag_of_a_run_may_be_its_note(workspace: Workspace, actor: Principal, 
     workspace.database.write(lambda tx: tracking.logs.set_tag(tx, actor, sweep.runs[0], tag))
     (row,) = read(workspace, lambda tx: views.compared_runs(tx, actor, [sweep.runs[0]]))
     assert row.tags["mlflow.note.content"] == "so so"
+
+
+def test_a_page_that_was_logged_is_shut_in(workspace: Workspace, actor: Principal, sweep: Sweep) -> None:
+    log_files(workspace, actor, sweep.runs[0])
+    with control_plane(workspace) as url, httpx.Client(base_url=f"{url}/api/runs/{sweep.runs[0]}/artifacts") as client:
+        for page, scripts in (("still", "script-src"), ("scripts", "connect-src")):
+            answer = client.get(f"/raw?path=report.html&page={page}")
+            policy = answer.headers["content-security-policy"]
+            assert policy.startswith("sandbox") and "default-src 'none'" in policy and scripts not in policy
+            assert "allow-same-origin" not in policy and answer.headers["content-type"].startswith("text/html")
+        saved = client.get("/raw?path=report.html")
+        assert saved.headers["content-disposition"].startswith("attachment")
+        assert client.get("/raw?path=report.html&page=odd").status_code == 400
+        again = client.get("/preview?path=rows.csv")
+        same = client.get("/preview?path=rows.csv", headers={"if-none-match": again.headers["etag"]})
+        assert (again.status_code, same.status_code) == (200, 304)

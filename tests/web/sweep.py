@@ -1,14 +1,16 @@
 """Runs as programs log them: a sweep with curves, system metrics, children and notes; some failed, one is under way."""
 
+import base64
 import math
 import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from perenne import tracking
+from perenne import registry, tracking
 from perenne.auth.principals import Principal
 from perenne.core.clock import HOUR, MINUTE
 from perenne.storage.database import Database, Transaction
+from perenne.storage.workspace import Workspace
 from perenne.tracking import Metric, Param, RunState, Tag, UsedDataset
 
 NAME = "gbdt sweep 14"
@@ -17,6 +19,23 @@ RUNS = 24
 USERS = ("ada", "grace", "ken", "linus")
 NOTE = "A sweep over **depth** and `lr`.\n\n- trees are boosted\n- see [the data](https://example.org/data)"
 BATCH = 900
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR4nGNkYPjPgA0wYRUdtBIAO5QBD/xDyPwAAAAASUVORK5CYII="
+)
+PAGE = (
+    "<h1>A page</h1><p id=told>still</p><script>document.getElementById('told').textContent='it ran';"
+    "try{parent.document.title='reached'}catch(e){document.body.append('shut in')}fetch('/api/view/runs').then("
+    "()=>document.body.append('fetched'),()=>document.body.append(' and cut off'))</script>"
+)
+FILES: dict[str, bytes] = {
+    "plots/curve.png": PICTURE,
+    "report.html": PAGE.encode(),
+    "model/MLmodel": b"flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n",
+    "metrics.json": b'{"auc": 0.91, "rows": 12000}',
+    "table.json": b'{"columns": ["text", "score"], "data": [["good", 0.9], ["bad", 0.1]]}',
+    "rows.csv": b"city,count\nBern,12\nOslo,9\n",
+    "weights.bin": b"\x00\x01\x02",
+}
 
 
 class Sweep(NamedTuple):
@@ -43,6 +62,14 @@ def log_sweep(database: Database, actor: Principal, now: int, runs: int = RUNS) 
         for place in range(1, runs)
     ]
     return Sweep(experiment, (first, *rest))
+
+
+def log_files(workspace: Workspace, actor: Principal, run: str) -> None:
+    """Log files of every kind to a run."""
+    for path, data in FILES.items():
+        with workspace.database.read() as tx:
+            place = tracking.artifacts.place_of_run(tx, actor, run, path)
+        tracking.artifacts.save(workspace, actor, place, [data])
 
 
 def log_run(
@@ -94,3 +121,17 @@ def system(rng: random.Random, started: int) -> Iterator[Metric]:
         time = started // 1000 + step * 10_000
         yield Metric("system/cpu_utilization_percentage", 60 + 20 * math.sin(step / 30) + rng.gauss(0, 4), time, step)
         yield Metric("system/system_memory_usage_megabytes", 4000 + 3 * step + rng.gauss(0, 30), time, step)
+
+
+def register_models(workspace: Workspace, actor: Principal, run: str) -> None:
+    """Register a run's model twice, as clients do: with an alias, a stage and a description."""
+
+    def work(tx: Transaction) -> None:
+        registry.models.create(tx, actor, "vision", description="What is on a picture.")
+        for number in (1, 2):
+            made = registry.registrations.create(tx, actor, "vision", f"runs:/{run}/model", run=run, description=f"try {number}")
+        registry.placing.set_alias(tx, actor, "vision", "candidate", made.id)
+        registry.placing.move_to_stage(tx, actor, "vision@1", "Staging")
+        registry.models.create(tx, actor, "empty")
+
+    workspace.database.write(work)

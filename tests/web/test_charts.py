@@ -128,9 +128,9 @@ def test_a_filter_is_completed_by_what_may_stand_there(draw: Any) -> None:
 def test_what_is_still_being_written_is_not_asked_for(draw: Any) -> None:
     page = draw()
     for text, whole in (
-        ("some words", True), ("metrics.auc", False), ("metrics.auc >", False), ("metrics.auc > 0.9", True), ("tags.a = 'x", False),
-        ("tags.a = 'x'", True), ("metrics.auc > 0.9 AND", False), ("metrics.a BETWEEN 1 AND 2", True), ("params.a IS NULL", True),
-        ("params.a IN (", False), ("params.a IN ('x')", True), ("", True),
+        ("some words", True), ("metrics.auc", False), ("metrics.auc >", False), ("metrics.auc > 0.9", True),
+        ("tags.a = 'x", False), ("tags.a = 'x'", True), ("metrics.auc > 0.9 AND", False), ("metrics.a BETWEEN 1 AND 2", True),
+        ("params.a IS NULL", True), ("params.a IN (", False), ("params.a IN ('x')", True), ("", True),
     ):  # fmt: skip
         assert page.evaluate("([text]) => complete(text)", [text]) is whole, text
 

@@ -12,9 +12,11 @@ from perenne.registry import VersionState
 def test_the_list_leads_to_each_model(browse: Browse, inspect: Inspect) -> None:
     page = browse("/model")
     rows = page.get_by_role("grid", name="Models").get_by_role("row")
-    expect(rows).to_have_count(4)
+    expect(rows).to_have_count(6)
     expect(rows.filter(has_text="churn")).to_contain_text("waits for a person")
     expect(rows.filter(has_text="hard")).to_contain_text("gate closed")
+    expect(rows.filter(has_text="vision")).to_contain_text("@candidate v2 Staging v1")
+    expect(page.get_by_role("link", name="empty")).to_have_count(0)
     inspect(page, "models")
     page.get_by_role("searchbox", name="Find models").fill("rent")
     expect(rows).to_have_count(2)
@@ -75,3 +77,33 @@ def test_a_version_is_rejected_where_it_is_looked_at(browse: Browse, world: Worl
     dialog.get_by_role("button", name="Bar v3").click()
     expect(page.get_by_role("region", name="Gate of v3")).to_contain_text("closed")
     expect(page.get_by_role("button", name="Bar v3")).to_have_count(0)
+
+
+def test_a_model_that_a_client_registered_gets_places_and_words_in_place(browse: Browse, inspect: Inspect, world: World) -> None:
+    page = browse("/model?order=-updated")
+    page.get_by_role("grid", name="Models").get_by_role("link", name="vision").click()
+    expect(page).to_have_url(re.compile("/model/vision$"))
+    table = page.get_by_role("region", name="Versions in a table")
+    expect(table.get_by_role("row", name=re.compile("^v2"))).to_contain_text("@candidate")
+    inspect(page, "model-logged")
+    table.get_by_role("link", name="v1").click()
+    places = page.get_by_role("region", name="Places of v1")
+    places.get_by_role("button", name="Set an alias").click()
+    places.get_by_label("Alias").fill("spare")
+    places.get_by_role("button", name="Set", exact=True).click()
+    expect(table.get_by_role("row", name=re.compile("^v1"))).to_contain_text("@spare")
+    places.get_by_role("combobox", name="Stage").select_option("Archived")
+    expect(table.get_by_role("row", name=re.compile("^v1"))).to_contain_text("Archived")
+    places.get_by_role("button", name="Change").click()
+    places.get_by_label("Description").fill("the *first* try")
+    places.get_by_role("button", name="Keep").click()
+    expect(places.locator("em")).to_have_text("first")
+    page.get_by_label("Say something").fill("not this one")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("region", name="Comments on v1")).to_contain_text("not this one")
+    places.get_by_title("Take @spare away").click()
+    page.get_by_role("dialog").get_by_role("button", name="×").click()
+    expect(table.get_by_text("@spare")).to_have_count(0)
+    with world.workspace.database.read() as tx:
+        assert registry.placing.aliased(tx, "vision", "spare") is None
+        assert registry.get_version(tx, "vision@1").stage == "Archived"

@@ -208,6 +208,37 @@ def test_a_run_shows_what_it_logged_and_is_tagged_and_talked_about(browse: Brows
     inspect(page, "sweep-notes")
 
 
+def test_files_are_looked_into_and_a_page_is_shut_in(
+    browse: Browse, context: BrowserContext, inspect: Inspect, sweep: Sweep
+) -> None:
+    page = browse(f"/runs/{sweep.runs[0]}?tab=artifacts")
+    files = page.get_by_role("region", name="Files")
+    files.get_by_role("link", name="rows.csv").click()
+    expect(page.get_by_role("region", name="Rows of rows.csv").get_by_role("row")).to_have_count(3)
+    files.get_by_role("link", name="metrics.json").click()
+    expect(page.get_by_label("Text of metrics.json")).to_contain_text('"auc": 0.91')
+    files.get_by_role("link", name="plots/").click()
+    files.get_by_role("link", name="curve.png").click()
+    picture = page.get_by_role("img", name="curve.png")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") == 8
+    expect(page).to_have_url(re.compile("file=plots%2Fcurve.png"))
+    inspect(page, "sweep-artifacts")
+    with page.expect_download() as taken:
+        page.get_by_role("link", name="Download").click()
+    assert taken.value.suggested_filename == "curve.png"
+    shut = context.new_page()  # the browser notes in its console what the frame may not do
+    shut.goto(f"{page.url.split('/runs/')[0]}/runs/{sweep.runs[0]}?tab=artifacts&file=report.html")
+    frame = shut.frame_locator("iframe")
+    expect(frame.locator("#told")).to_have_text("still")
+    shut.get_by_role("checkbox", name="let its scripts run").check()
+    expect(frame.locator("#told")).to_have_text("it ran")
+    expect(frame.locator("body")).to_contain_text("shut in and cut off")
+    assert shut.title() != "reached"
+    shut.get_by_role("button", name="As text").click()
+    expect(shut.get_by_label("Text of report.html")).to_contain_text("<h1>A page</h1>")
+
+
 def test_a_run_is_deleted_and_brought_back(browse: Browse, sweep: Sweep) -> None:
     page = browse(f"/runs/{sweep.runs[1]}")
     page.get_by_role("button", name="Delete").click()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-from tests.web.sweep import log_sweep
+from tests.web.sweep import log_files, log_sweep, register_models
 
 from perenne import monitoring, registry
 from perenne.app.wiring import Platform
@@ -237,7 +237,9 @@ def make(folder: Path) -> None:
     clock = ManualClock(OPENING)
     with Workspace(settings, clock) as workspace:
         prediction = Story(workspace, clock, local_principal()).play(folder)
-        log_sweep(workspace.database, local_principal(), clock.now())
+        sweep = log_sweep(workspace.database, local_principal(), clock.now())
+        log_files(workspace, local_principal(), sweep.runs[0])
+        register_models(workspace, local_principal(), sweep.runs[0])
     (folder / "prediction").write_text(prediction)
     (folder / "now").write_text(str(clock.now() + HOUR))
 

@@ -19,6 +19,7 @@ from perenne.app.serving import DeployedServers
 from perenne.app.wiring import Platform
 from perenne.auth.access import needs
 from perenne.auth.entrance import Entrance
+from perenne.auth.principals import Principal
 from perenne.core import json
 from perenne.core.errors import PerenneError
 from perenne.net.asgi import Application, Reply, Scope
@@ -87,6 +88,7 @@ def control_routes() -> list[Route]:
         {
             "run": lambda tx, identity: tracking.service.get_run(tx, identity).project,
             "version": lambda tx, identity: registry.get_version(tx, identity).project,
+            "review": lambda tx, identity: registry.reviews.get(tx, Principal("anybody"), identity).project,
         }
     )
     rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes, *comments]

@@ -21,6 +21,7 @@ def subscribers(reactions: Reactions, delivery: monitoring.notify.AlertDelivery)
     return {
         registry.VersionRegistered: [reactions.on_registered],
         registry.VersionDecided: [reactions.on_decided],
+        registry.RegistryChanged: [registry.webhooks.queue],
         serving.DeploymentChanged: [reactions.on_deployment],
         monitoring.events.DriftFound: [reactions.on_drift],
         monitoring.events.ObjectiveMissed: [reactions.on_objective],
@@ -60,6 +61,7 @@ class Platform:
         self.quick = {
             monitoring.notify.DELIVER: self._deliver,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
+            registry.webhooks.DELIVER: registry.webhooks.deliver,
             tracking.sealing.SEAL: tracking.sealing.seal,
         }
         self.heavy = {automation.ROUND_JOB: automation.run_round_job}

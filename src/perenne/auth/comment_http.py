@@ -44,8 +44,12 @@ def comment_routes(projects: Mapping[str, ProjectOf]) -> list[Route]:
         """List what was said about a thing, newest first: `?before=` is the comment after which to go on."""
         path, before = request.path_params, queries.whole_number(request, "before", 0) or None
         limit = queries.whole_number(request, "limit", comments.ROWS)
-        entity, identity = path["entity"], path["entity_id"]
-        return await answers.read(request, lambda tx, _: comments.of(tx, entity, identity, before=before, limit=limit))
+
+        def read(tx: Transaction, _: Principal) -> list[Comment]:
+            project_of_thing(tx, path)
+            return comments.of(tx, path["entity"], path["entity_id"], before=before, limit=limit)
+
+        return await answers.read(request, read)
 
     @needs(Action.COMMENT, project=project_of_thing, body=CommentBody, example=EXAMPLE, returns=Comment, status=201)
     async def post_comment(request: Request) -> Response:

@@ -101,6 +101,11 @@ def _examined(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "looked at", f"a snapshot of {after.get('dataset', 'a data set')}", found
 
 
+def _told_of(verb: str) -> Phrase:
+    """Make the phrase of a change of a webhook: what it hears of."""
+    return lambda record, after: (verb, f"webhook {after.get('name') or record.entity_id}", ", ".join(after.get("events") or ()))
+
+
 def _deleted_files(record: AuditRecord, after: State) -> tuple[str, str, str]:
     files = after.get("files")
     return "deleted", "artifacts", f"{files} below {record.entity_id}" if files else ""
@@ -206,6 +211,32 @@ def _refused(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "was refused with", f"{after.get('failures', 'several')} bad tokens from {record.entity_id}", ""
 
 
+def _dropped_alias(record: AuditRecord, __: State) -> tuple[str, str, str]:
+    model, _, name = record.entity_id.partition("/")
+    return "took away", f"{name or 'an alias'} of {model}", ""
+
+
+def _staged(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    return "moved", f"{record.entity_id} to {after.get('value', 'another stage')}", ""
+
+
+def _renamed(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    return "renamed", f"{_state(record.before).get('value', 'a model')} to {record.entity_id}", ""
+
+
+def _tagged(did: str) -> Phrase:
+    return lambda record, after: (did, record.entity_id, str((after or _state(record.before)).get("key") or ""))
+
+
+def _reviewed(did: str) -> Phrase:
+    return lambda record, after: (did, f"{record.entity_id} for {after.get('target', 'a place')}", "")
+
+
+def _deleted_version(record: AuditRecord, _: State) -> tuple[str, str, str]:
+    aliases = _state(record.before).get("aliases") or ()
+    return "deleted", record.entity_id, f"aliases {', '.join(map(str, aliases))} went with it" if aliases else ""
+
+
 def _judging(did: str, what: str) -> Phrase:
     """Tell of what traces are judged by: its name, if it has one, or its id."""
 
@@ -233,6 +264,9 @@ _PHRASES: dict[str, Phrase] = {
     "run.scheduled": _ended("scheduled"),
     "run.delete": _ended("deleted"),
     "artifact.delete": _deleted_files,
+    "webhook.create": _told_of("added"),
+    "webhook.update": _told_of("changed"),
+    "webhook.delete": _did("removed", "webhook"),
     "run.restore": _ended("brought back"),
     "logged_model.create": _logged_model("logged"),
     "logged_model.delete": _logged_model("deleted"),
@@ -294,6 +328,24 @@ _PHRASES: dict[str, Phrase] = {
     "token.revoke": _did("revoked", "token"),
     "token.use": _did("came with", "token"),
     "token.refuse": _refused,
+    "alias.drop": _dropped_alias,
+    "model.create": _did("made", "model"),
+    "model.describe": _did("described", "model"),
+    "model.rename": _renamed,
+    "model.delete": _did("removed", "model"),
+    "model.tag": _tagged("tagged"),
+    "model.untag": _tagged("took a tag from"),
+    "version.stage": _staged,
+    "version.describe": _did("described"),
+    "version.tag": _tagged("tagged"),
+    "version.untag": _tagged("took a tag from"),
+    "version.delete": _deleted_version,
+    "review.open": _reviewed("asked for a review of"),
+    "review.approved": _reviewed("closed the review of"),
+    "review.rejected": _reviewed("turned down in review"),
+    "review.withdrawn": _reviewed("withdrew the review of"),
+    "policy.state": _did("stated", "review policy"),
+    "policy.remove": _did("removed", "review policy"),
     "comment.add": _commented("commented on"),
     "comment.edit": _commented("changed a comment on"),
     "comment.remove": _did("took back a comment on"),

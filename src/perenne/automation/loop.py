@@ -69,7 +69,7 @@ class Loop:
         return self._guarded(self._prune)
 
     def _prune(self) -> int:
-        return prune(self._workspace.database)
+        return prune(self._workspace.database) + tracking.artifacts.sweep(self._workspace)
 
     def settle(self, turns: int = 20) -> int:
         """Turn until nothing is left to do at this instant, and return how much was done."""

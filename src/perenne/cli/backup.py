@@ -38,7 +38,7 @@ class Backed(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--verify", is_flag=True, help="Make nothing: read the backup FILE whole and compare it with its digests.")
 @click.pass_obj
 def backup(workspace: Workspace, file: Path, verify: bool) -> Result:
-    """Write database and objects to one FILE, while everything goes on; then read it again and verify it.
+    """Write database, objects and artifacts to one FILE, while everything goes on; then read it again and verify it.
 
     The log of predictions (`logs/`) and release folders are not part of it: releases are made again, the log is plain Parquet.
 

@@ -33,6 +33,7 @@ _PARAMETERS = {
 """What the parameters of commands name."""
 _OF_GROUP: dict[tuple[str, str], tuple[str, ...]] = {
     ("model", "name"): ("model",),
+    ("model", "other"): ("version",),
     ("deploy", "name"): ("deployment",),
     ("project", "name"): ("project",),
     ("serve", "name"): ("deployment", "version"),

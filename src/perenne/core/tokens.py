@@ -17,6 +17,13 @@ Value: TypeAlias = str | int | float | bool | None
 LONGEST = 128 * 1024
 _MOST_BITS = 63
 _BODY = msgspec.json.Decoder(dict[str, Any])
+_BOUND = {
+    "experiment_ids": "Experiment IDs in the page token do not match the requested experiment IDs",
+    "filter_string": "Filter string in the page token does not match the requested filter string",
+    "order_by": "Order by in the page token does not match the requested order by",
+}
+"""What MLflow binds tokens of logged models to, and what it says if the next page is asked for with another."""
+
 _BEYOND = "Invalid value {} for parameter 'max_results' supplied. It must be "
 
 
@@ -59,20 +66,32 @@ def read_token(token: str, query: str) -> Place:
     """
     if not token:
         return START
-    try:
-        decoded = base64.b64decode(token[:LONGEST].encode())
-    except (binascii.Error, UnicodeEncodeError):
-        raise _wrong("Invalid page token, could not base64-decode") from None
-    try:
-        body = _BODY.decode(decoded)
-    except (msgspec.DecodeError, RecursionError):
-        raise _wrong(f"Invalid page token, decoded value={decoded[:200]!r}") from None
+    decoded, body = _decoded(token)
     if "offset" in body:
         return Place(offset=_offset(body))
     after, asked = body.get("after"), body.get("query")
     if asked != query or not isinstance(after, list) or not all(_is_value(value) for value in after):
         raise _wrong(f"Invalid page token, decoded value={decoded[:200]!r}")
     return Place(after=tuple(after))
+
+
+def bind_token(token: str, **said: Any) -> str:
+    """Return a token that also holds what was asked, for `check_bound`."""
+    return base64.b64encode(msgspec.json.encode(_decoded(token)[1] | said)).decode() if token else ""
+
+
+def check_bound(token: str, **said: Any) -> None:
+    """Refuse a token that holds something else than is asked now.
+
+    Raises
+    ------
+    Invalid
+        With what was expected and what was found: `page.token`.
+    """
+    body = _decoded(token)[1] if token else {}
+    for name, asked in said.items():
+        if name in body and body[name] != asked:
+            raise _wrong(f"{_BOUND[name]}. Expected: {str(asked)[:500]}. Found: {str(body[name])[:500]}")
 
 
 def check_limit(value: int, most: int, *, registry: bool = False) -> int:
@@ -97,6 +116,17 @@ def check_limit(value: int, most: int, *, registry: bool = False) -> int:
     if value > most:
         raise _too_many(_BEYOND.format(value) + f"at most {most}", most)
     return value
+
+
+def _decoded(token: str) -> tuple[bytes, dict[str, Any]]:
+    try:
+        decoded = base64.b64decode(token[:LONGEST].encode())
+    except (binascii.Error, UnicodeEncodeError):
+        raise _wrong("Invalid page token, could not base64-decode") from None
+    try:
+        return decoded, _BODY.decode(decoded)
+    except (msgspec.DecodeError, RecursionError):
+        raise _wrong(f"Invalid page token, decoded value={decoded[:200]!r}") from None
 
 
 def _offset(body: dict[str, Any]) -> int:

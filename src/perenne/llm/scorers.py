@@ -120,7 +120,10 @@ def _read(tx: Transaction, *where: "sa.ColumnElement[bool]") -> list[Scorer]:
 def _check(name: str, body: str) -> None:
     if not name.strip() or len(name) > LONGEST_NAME:
         raise Invalid(f"the scorer's name has {len(name)} characters", code="scorer.name", hint=f"1 to {LONGEST_NAME}")
-    read = json.decode(body, dict[str, object], what="serialized_scorer")
+    try:
+        read = json.decode(body, dict[str, object])
+    except Invalid:
+        raise Invalid("serialized_scorer must be valid JSON", code="scorer.body", hint="an object") from None
     if _brings_code(read):
         raise Invalid(
             "a scorer that is a function of its own cannot be registered: whoever reads it would run its code",

@@ -67,6 +67,25 @@ _PRIVATE_6 = [
 ]
 
 
+class NotPublic(Denied):
+    """A host has an address that is not of the open internet.
+
+    Attributes
+    ----------
+    host, address : str
+        The name, and the address.
+    """
+
+    def __init__(self, host: str, address: str) -> None:
+        super().__init__(
+            f"{host} has an address that is not public",
+            code="egress.private",
+            hint="only public addresses are asked, for what names them may come from outside",
+        )
+        self.host = host
+        self.address = address
+
+
 class Answer(msgspec.Struct, frozen=True):
     """What came back: the status, and the first 200 characters of the body with control characters escaped."""
 
@@ -172,16 +191,17 @@ class Egress:
             )
         return Answer(answer.status, _escaped(data))
 
+    def check(self, url: str) -> None:
+        """Make sure that a URL could be asked as things are now; raises as `request`, before anything is sent."""
+        self._addresses(_parse(url, self._allow), time.monotonic() + SECONDS)
+
     def _addresses(self, target: _Target, deadline: float) -> Sequence[str]:
         addresses = _within(deadline, lambda: self._resolve(target.host, target.port), target.host)
         if not addresses:
             raise Unavailable(f"{target.host} has no address", code="egress.unresolved", hint="is the name right?")
-        if not target.allowed and not all(is_public(address) for address in addresses):
-            raise Denied(
-                f"{target.host} has an address that is not public",
-                code="egress.private",
-                hint="only public addresses are asked, for what names them may come from outside",
-            )
+        private = next((address for address in addresses if not is_public(address)), None)
+        if private is not None and not target.allowed:
+            raise NotPublic(target.host, private)
         return addresses
 
 

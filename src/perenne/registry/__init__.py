@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.registry import approvals, card, models, placing, policies, registrations, reviews, summary
+    from perenne.registry import approvals, card, models, placing, registrations, reviews, summary, webhooks
     from perenne.registry.card import Card
     from perenne.registry.events import RegistryChanged, VersionDecided, VersionRegistered
     from perenne.registry.model import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from perenne.registry.review_store import Review, ReviewState
     from perenne.registry.service import dossier, get_version, register, versions
 
-_MODULES = frozenset({"approvals", "card", "models", "placing", "policies", "registrations", "reviews", "summary"})
+_MODULES = frozenset({"approvals", "card", "models", "placing", "registrations", "reviews", "summary", "webhooks"})
 _ROOMS = {
     "Card": "card",
     "Decision": "model",
@@ -84,12 +84,12 @@ __all__ = [
     "get_version",
     "models",
     "placing",
-    "policies",
     "register",
     "registrations",
     "reviews",
     "summary",
     "versions",
+    "webhooks",
 ]
 
 

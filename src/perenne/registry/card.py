@@ -4,7 +4,7 @@ The headings follow Mitchell et al., "Model Cards for Model Reporting", FAT* 201
 recorded; what was not is said to be unknown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -12,10 +12,12 @@ from perenne import data, tracking, training
 from perenne.core.clock import format_duration
 from perenne.core.errors import NotFound
 from perenne.projects import ProjectRecord, get_project
-from perenne.registry.model import Decision, Dossier, GateState, Version
+from perenne.registry import model_store
+from perenne.registry.model import STAGES, Decision, Dossier, GateState, Version, VersionForm
 from perenne.registry.service import dossier, get_version
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
+from perenne.tracking import Run
 from perenne.training import Compared, Report, SliceMetric, Told
 
 MOST_LEFT_OUT = 12
@@ -83,6 +85,10 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         What is known to be outside of what was measured.
     unknown : str
         Why evaluation and inputs are not recorded; empty if they are.
+    form, source, description : str
+        What the version is made of, what a client registered it from, and what somebody wrote about it.
+    aliases, stage, tags : tuple of str, str, dict
+        What it stands for, and what it is tagged with.
     """
 
     version: str
@@ -114,13 +120,19 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     digest: str
     unknown: str
+    form: str = VersionForm.PACKAGE.value
+    source: str = ""
+    description: str = ""
+    aliases: tuple[str, ...] = ()
+    stage: str = STAGES[0]
+    tags: dict[str, str] = {}
 
 
 def card(workspace: Workspace, identity: str) -> Card:
     """Write the card of a version. Raises NotFound."""
     with workspace.database.read() as tx:
-        version = get_version(tx, identity)
-    told = training.report_of(workspace, version.run) if version.run else Told(None, "It was made by no run.")
+        run = _run(tx, get_version(tx, identity))
+    told = training.report_of(workspace, run.id) if run else Told(None, "It was made by no run that is known here.")
     with workspace.database.read() as tx:
         return write_card(tx, identity, told)
 
@@ -130,7 +142,7 @@ def write_card(tx: Transaction, identity: str, told: Told) -> Card:
     found, report = dossier(tx, identity), told.report
     version = found.version
     project = _project(tx, version)
-    made = tracking.service.get_run(tx, version.run) if version.run else None
+    made = _run(tx, version)
     said = made.provenance if made else None
     newest = {item.check: item for item in found.evidence}
     best = report.trials[report.best] if report else None
@@ -148,7 +160,7 @@ def write_card(tx: Transaction, identity: str, told: Told) -> Card:
         reasons=found.gate.reasons,
         data=_data(tx, version, report),
         estimator=best.estimator if best else "",
-        parameters={name: str(value) for name, value in best.parameters.items()} if best else {},
+        parameters=_parameters(best.parameters if best else made.parameters if made else {}),
         inputs=tuple(CardInput(field.name, field.kind.value) for field in report.plan.fields) if report else (),
         classes=tuple(str(label) for label in report.plan.classes) if report else (),
         figures=_figures(report, made.metrics if made else {}),
@@ -164,7 +176,25 @@ def write_card(tx: Transaction, identity: str, told: Told) -> Card:
         seed=said.seed if said else 0,
         digest=version.tree,
         unknown=told.reason,
+        form=version.form.value,
+        source=version.source,
+        description=version.description or "",
+        aliases=found.aliases,
+        stage=version.stage,
+        tags=model_store.tags_of(tx, model_store.version_tag, [version.id])[version.id],
     )
+
+
+def _parameters(given: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in given.items()}
+
+
+def _run(tx: Transaction, version: Version) -> Run | None:
+    """Read the run of a version; a client may name one that is none of ours."""
+    try:
+        return tracking.service.get_run(tx, version.run) if version.run else None
+    except NotFound:
+        return None
 
 
 def _project(tx: Transaction, version: Version) -> ProjectRecord | None:

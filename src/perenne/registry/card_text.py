@@ -41,9 +41,16 @@ def _use(card: Card) -> Iterator[str]:
     yield f"- For: {_text(card.purpose) or UNKNOWN}"
     yield f"- Scope: {_text(card.scope) or 'not stated'}"
     yield f"- Owner: {_text(card.owner) or UNKNOWN} (project {_text(card.project)})"
+    if card.description:
+        yield f"- In the words of who registered it: {_text(card.description)}"
+    if card.aliases or card.stage != "None":
+        yield f"- Stands for: {_text(', '.join((*card.aliases, *([card.stage] if card.stage != 'None' else []))))}"
 
 
 def _data(found: CardData) -> Iterator[str]:
+    if not found.snapshot:
+        yield "Not recorded: a client registered the version, and its run names no snapshot."
+        return
     yield f"- Dataset {_text(found.dataset) or UNKNOWN}, snapshot `{found.snapshot}`: {found.rows:,} rows, {_span(found)}"
     if found.target:
         yield f"- Target: {_text(found.target)}"
@@ -54,10 +61,13 @@ def _data(found: CardData) -> Iterator[str]:
 
 
 def _model(card: Card) -> Iterator[str]:
+    parameters = ", ".join(f"{_text(name)} = {_text(value)}" for name, value in card.parameters.items())
     if card.unknown:
         yield card.unknown
+        if parameters:
+            yield ""
+            yield f"- Parameters of its run: {parameters}"
         return
-    parameters = ", ".join(f"{_text(name)} = {_text(value)}" for name, value in card.parameters.items())
     yield f"- {_text(card.estimator)}{f' with {parameters}' if parameters else ''}"
     yield f"- Answers: {', '.join(map(_text, card.classes)) if card.classes else 'a number'}"
     yield ""
@@ -121,6 +131,16 @@ def _approvals(card: Card) -> Iterator[str]:
 
 
 def _calling(card: Card) -> Iterator[str]:
+    number = card.version.rpartition("@")[2]
+    if card.form != "package":
+        what = "mlflow.genai.load_prompt" if card.form == "prompt" else "mlflow.pyfunc.load_model"
+        place = f"{'prompts' if card.form == 'prompt' else 'models'}:/{card.model}/{number}"
+        yield "With a client of MLflow:"
+        yield ""
+        yield "```"
+        yield f"{what}({place!r})".replace("```", "")
+        yield "```"
+        return
     inputs = ", ".join(f'{{"name": "{item.name}", …}}' for item in card.inputs[:3]) + (", …" if len(card.inputs) > 3 else "")
     yield f"Once it is deployed (`perenne deploy version {card.model} {card.version}`), by the Open Inference Protocol:"
     yield ""
@@ -135,7 +155,11 @@ def _making(card: Card) -> Iterator[str]:
     yield f"- Code: {f'commit {card.commit}{changed}' if card.commit else 'no commit: the project is in no Git repository'}"
     yield f"- Packages of the environment: object `{card.environment or UNKNOWN}`"
     yield f"- Seed: {card.seed}"
-    yield f"- Files: `{card.digest}`"
+    yield f"- Files: `{card.digest}`" if card.digest else "- Files: elsewhere; nobody vouches for what they hold"
+    if card.source:
+        yield f"- Registered from: {_text(card.source)}"
+    if card.tags:
+        yield f"- Tags: {', '.join(f'{_text(key)} = {_text(value[:200])}' for key, value in card.tags.items())}"
 
 
 def _list(lines: Sequence[str]) -> list[str]:

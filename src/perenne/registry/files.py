@@ -1,12 +1,13 @@
-"""The files of a version: what they are when it is registered, and whether they are still the same."""
+"""The files of a version that a client registered: what they were then, and whether they are still the same."""
 
+from perenne import tracking
 from perenne.registry.model import Version, VersionForm
 from perenne.storage.transaction import Transaction
 
 
 def digest_at(tx: Transaction, root: str) -> str:
-    """Return the digest of the files below a place of this installation's store; empty if they do not lie there."""
-    return ""
+    """Return the digest of the files at a place of the artifact store; empty if none lie there."""
+    return tracking.artifacts.fingerprint(tx, root) if root else ""
 
 
 def unchanged(tx: Transaction, version: Version) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,14 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne.auth import answers
+from perenne.auth import answers, queries
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound
-from perenne.registry import approvals, card, card_text, service
+from perenne.registry import approvals, card, card_html, card_text, model_store, service, webhook_http
 from perenne.registry.model import Decision, Dossier, Version
+from perenne.registry.review_http import routes as review_routes
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -37,7 +38,8 @@ class BarBody(msgspec.Struct, forbid_unknown_fields=True):
 
 def project_of_model(tx: Transaction, path: Mapping[str, str]) -> str:
     """Find the project of a model."""
-    return _known(service.versions(tx, path["model"], limit=1))[0].project
+    found = model_store.find(tx, path["model"])
+    return found.project if found else _known([])[0].project
 
 
 def project_of_version(tx: Transaction, path: Mapping[str, str]) -> str:
@@ -58,7 +60,7 @@ async def get_version(request: Request) -> Response:
 
 
 @needs(
-    Action.APPROVE_BUSINESS,
+    Action.OPEN_REVIEW,
     project=project_of_version,
     body=DecisionBody,
     example={"approve": True, "reason": "agreed with the service team"},
@@ -66,7 +68,7 @@ async def get_version(request: Request) -> Response:
     status=201,
 )
 async def post_decision(request: Request) -> Response:
-    """Approve or reject a version: 201 when kept."""
+    """Approve or reject a version: 201 when kept. Approvers may, and whoever its review policies name."""
     body = json.decode(await request.body(), DecisionBody, what="decision")
     workspace: Workspace = request.app.state.workspace
     actor, version = request.state.actor, request.path_params["version"]
@@ -94,12 +96,22 @@ async def post_bar(request: Request) -> Response:
 
 @needs(Action.READ, project=project_of_version)
 async def get_card(request: Request) -> Response:
-    """Give the model card of a version, as a Markdown file."""
-    version = request.path_params["version"]
+    """Give the model card of a version as a file: Markdown, or with `?form=html` or `?form=json` as such."""
+    version, form = request.path_params["version"], queries.text(request, "form") or "md"
+    if form not in _FORMS:
+        raise Invalid(f"a card has no form {form[:40]!r}", code="request.query", hint=f"one of: {', '.join(_FORMS)}")
     found = await asyncio.to_thread(card.card, request.app.state.workspace, version)
     name = re.sub(r"[^A-Za-z0-9._@-]", "_", found.version)
-    headers = {"content-disposition": f'attachment; filename="{name}.md"'}
-    return Response(card_text.markdown(found), media_type="text/markdown", headers=headers)
+    headers = {"content-disposition": f'attachment; filename="{name}.{form}"'}
+    return Response(_FORMS[form](found), media_type=_TYPES[form], headers=headers)
+
+
+_FORMS: dict[str, Callable[[card.Card], str | bytes]] = {
+    "md": card_text.markdown,
+    "html": lambda found: card_html.page(card_text.markdown(found), found.version),
+    "json": json.encode,
+}
+_TYPES = {"md": "text/markdown", "html": "text/html", "json": "application/json"}
 
 
 def _versions(workspace: Workspace, model: str) -> Any:
@@ -123,9 +135,11 @@ def _answer(value: Any, status: int = 200) -> Response:
 
 
 routes = [
+    *webhook_http.routes,
     Route("/api/model/{model}", get_versions, methods=["GET"]),
     Route("/api/model/version/{version}", get_version, methods=["GET"]),
     Route("/api/model/version/{version}/decision", post_decision, methods=["POST"]),
     Route("/api/model/version/{version}/bar", post_bar, methods=["POST"]),
     Route("/api/model/version/{version}/card", get_card, methods=["GET"]),
+    *review_routes,
 ]

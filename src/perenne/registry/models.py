@@ -9,11 +9,10 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require, sees
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, NotFound
-from perenne.registry import guard, model_store, naming, review_store, store
+from perenne.registry import guard, model_store, naming, review_store, store, telling
 from perenne.registry.finding import find_models
 from perenne.registry.guard import Deed
 from perenne.registry.model import RegisteredModel, Version
-from perenne.registry.telling import tell_of_model
 from perenne.storage import links
 from perenne.storage.links import Kind
 from perenne.storage.transaction import Transaction
@@ -76,7 +75,7 @@ def create(
     model_store.insert(tx, model)
     model_store.insert_tags(tx, model_store.model_tag, name, tags or {})
     audit.record(tx, actor, "model.create", "model", name, after={"project": owner, "prompt": prompt, "tags": dict(tags or {})})
-    tell_of_model(tx, model, "created", tags=dict(tags or {}), description=description)
+    telling.model_created(tx, model, dict(tags or {}))
     return model
 
 
@@ -165,7 +164,7 @@ def set_tag(tx: Transaction, actor: Principal, name: str, key: str, value: str) 
     prompt = value.lower() == "true" if key == IS_PROMPT else model.prompt
     model_store.change(tx, name, updated=SystemClock().now(), prompt=prompt)
     audit.record(tx, actor, "model.tag", "model", name, before=_tag(key, before), after=_tag(key, value))
-    tell_of_model(tx, model, "tag.set", key=key, value=value)
+    telling.model_tag(tx, model, "set", key=key, value=value)
 
 
 def drop_tag(tx: Transaction, actor: Principal, name: str, key: str) -> None:
@@ -176,7 +175,7 @@ def drop_tag(tx: Transaction, actor: Principal, name: str, key: str) -> None:
     if model_store.drop_tag(tx, model_store.model_tag, name, key):
         model_store.change(tx, name, updated=SystemClock().now(), prompt=model.prompt and key != IS_PROMPT)
         audit.record(tx, actor, "model.untag", "model", name, before={"key": key})
-    tell_of_model(tx, model, "tag.deleted", key=key)
+    telling.model_tag(tx, model, "deleted", key=key)
 
 
 def _tag(key: str, value: str | None) -> dict[str, str | None]:

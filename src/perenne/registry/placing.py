@@ -7,11 +7,10 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, Invalid
-from perenne.registry import guard, model_store, naming, store
+from perenne.registry import guard, model_store, naming, store, telling
 from perenne.registry.guard import Deed
 from perenne.registry.model import STAGES, Target, Version, VersionForm
 from perenne.registry.service import get_version
-from perenne.registry.telling import tell
 from perenne.storage.transaction import Transaction
 
 ACTIVE = ("Staging", "Production")
@@ -64,7 +63,7 @@ def set_alias(tx: Transaction, actor: Principal, model: str, name: str, identity
     store.move_alias(tx, model, name, identity, now)
     model_store.change(tx, model, updated=now)
     audit.record(tx, actor, "alias.move", "alias", f"{model}/{name}", before=before, after=identity, reason=reason)
-    tell(tx, version, "alias.created", alias=name)
+    telling.alias(tx, version, "created", name)
 
 
 def drop_alias(tx: Transaction, actor: Principal, model: str, name: str, *, reason: str = "") -> bool:
@@ -78,7 +77,7 @@ def drop_alias(tx: Transaction, actor: Principal, model: str, name: str, *, reas
     store.drop_alias(tx, model, name)
     model_store.change(tx, model, updated=SystemClock().now())
     audit.record(tx, actor, "alias.drop", "alias", f"{model}/{name}", before=before, reason=reason)
-    tell(tx, version, "alias.deleted", alias=name)
+    telling.alias(tx, version, "deleted", name)
     return True
 
 
@@ -126,7 +125,6 @@ def _stage(tx: Transaction, actor: Principal, version: Version, stage: str, now:
     store.change_version(tx, version.id, stage=stage, updated=now)
     if stage != version.stage:
         audit.record(tx, actor, "version.stage", "version", version.id, before=version.stage, after=stage, reason=reason)
-        tell(tx, version, "stage", stage=stage)
 
 
 def canonical_stage(stage: str) -> str:

@@ -1,27 +1,29 @@
 """Versions that clients register: a source, tags, a description; and what clients ask about versions."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from perenne import projects
+from perenne import projects, tracking
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require, sees
+from perenne.core import json
 from perenne.core.clock import SystemClock
-from perenne.core.errors import NotFound
+from perenne.core.errors import Invalid, NotFound
 from perenne.core.hashing import digest_bytes
-from perenne.registry import files, guard, model_store, models, naming, review_store, service, sources, store
+from perenne.registry import files, guard, model_store, models, naming, review_store, service, sources, store, telling
 from perenne.registry.finding import find_versions
 from perenne.registry.guard import Deed
 from perenne.registry.model import GatePolicy, RegisteredModel, Version, VersionForm, VersionState
 from perenne.registry.review_store import ReviewState
 from perenne.registry.sources import Origin
-from perenne.registry.telling import tell
 from perenne.storage.links import Kind, add_link
 from perenne.storage.transaction import Transaction
 
-TEXT = "mlflow.prompt.text"
+TEXT = telling.TEXT
+VERSIONS_OF = "mlflow.modelVersions"
 search = find_versions
 BY_A_ROUND = "package: made by a round of its project"
 """What a version lacks that a client puts among those of a project's rounds."""
@@ -93,40 +95,25 @@ def create(
     )  # fmt: skip
     version = msgspec.structs.replace(version, id=f"{name}@{version.number}")
     _keep(tx, actor, version, given)
+    _tell_logged_model(tx, actor, version)
     return version
 
 
-def bring(tx: Transaction, actor: Principal, name: str, said: BroughtVersion) -> bool:
-    """Bring in a version from elsewhere under the number and with the times it had; False if there is one of that number.
-
-    Aliases and stages are not brought: whoever wants them asks for them, and the gate has its say.
-
-    Raises
-    ------
-    NotFound
-        If there is no such model.
-    Invalid
-        If the source is no place that may be named.
-    """
-    model = models.get(tx, actor, name)
-    require(actor, Action.LOG, model.project)
-    if store.has_number(tx, name, said.number):
-        return False
-    prompt = models.is_prompt(said.tags)
-    origin = sources.origin_of(tx, actor, said.source, said.run or None, said.logged_model or None, prompt=prompt)
-    model = _adopted(tx, actor, model, origin)
-    version = Version(
-        id=f"{name}@{said.number}", model=name, number=said.number, project=model.project, run=origin.run,
-        tree=digest_bytes(said.tags.get(TEXT, "").encode()) if prompt else files.digest_at(tx, origin.storage),
-        reference="", snapshot="", state=VersionState.CANDIDATE, policy=_policy(tx, model), fallback=None, created=said.created,
-        created_by=said.author or actor.name, form=VersionForm.PROMPT if prompt else VersionForm.LOGGED, source=origin.source,
-        storage=origin.storage, run_link=said.run_link or None, description=said.description or None, updated=said.updated,
-        author=origin.author, logged_model=origin.logged_model,
-    )  # fmt: skip
-    _keep(tx, actor, version, said.tags)
-    if said.deleted:
-        store.change_version(tx, version.id, deleted=said.updated, waiting=None)
-    return True
+def _tell_logged_model(tx: Transaction, actor: Principal, version: Version) -> None:
+    """Note at the logged model which versions are of it, as clients read it."""
+    try:
+        found = tracking.models.get(tx, actor, version.logged_model) if version.logged_model else None
+    except NotFound:
+        return
+    if found is None:
+        return
+    known = next((tag.value for tag in found.tags if tag.key == VERSIONS_OF), "[]")
+    try:
+        listed = json.decode(known, list[dict[str, Any]], what=VERSIONS_OF)
+    except Invalid:  # somebody wrote something else there
+        listed = []
+    listed.append({"name": version.model, "version": str(version.number)})
+    tracking.models.set_tags(tx, actor, found.id, [tracking.Tag(VERSIONS_OF, json.encode(listed).decode())])
 
 
 def _keep(tx: Transaction, actor: Principal, version: Version, tags: Mapping[str, str]) -> None:
@@ -141,7 +128,7 @@ def _keep(tx: Transaction, actor: Principal, version: Version, tags: Mapping[str
     gate = service.mark_waiting(tx, version)
     after = {"tree": version.tree, "run": version.run, "source": version.source, "gate": gate.value}
     audit.record(tx, actor, "version.register", "version", version.id, after=after)
-    tell(tx, version, "created", tags=dict(tags), description=version.description)
+    telling.version_created(tx, version, dict(tags))
 
 
 def _adopted(tx: Transaction, actor: Principal, model: RegisteredModel, origin: Origin) -> RegisteredModel:
@@ -206,7 +193,7 @@ def set_tag(tx: Transaction, actor: Principal, name: str, number: int, key: str,
     _touch(tx, version, SystemClock().now(), **_retexted(version, key, value))
     said = [{"key": key, "value": text if text is None else text[:1_000]} for text in (before, value)]
     audit.record(tx, actor, "version.tag", "version", version.id, before=said[0], after=said[1])
-    tell(tx, version, "tag.set", key=key, value=value)
+    telling.version_tag(tx, version, "set", key=key, value=value)
 
 
 def drop_tag(tx: Transaction, actor: Principal, name: str, number: int, key: str) -> None:
@@ -218,7 +205,7 @@ def drop_tag(tx: Transaction, actor: Principal, name: str, number: int, key: str
     if model_store.drop_tag(tx, model_store.version_tag, version.id, key):
         _touch(tx, version, SystemClock().now(), **_retexted(version, key, ""))
         audit.record(tx, actor, "version.untag", "version", version.id, before={"key": key})
-    tell(tx, version, "tag.deleted", key=key)
+    telling.version_tag(tx, version, "deleted", key=key)
 
 
 def _spare_text(tx: Transaction, version: Version, key: str) -> None:
@@ -251,11 +238,16 @@ def delete(tx: Transaction, actor: Principal, name: str, number: int, *, reason:
     _touch(tx, version, now, deleted=now, waiting=None)
     before = {"aliases": aliases, "stage": version.stage, "source": version.source, "tree": version.tree}
     audit.record(tx, actor, "version.delete", "version", version.id, before=before, reason=reason)
-    tell(tx, version, "deleted")
 
 
 def download_uri(version: Version) -> str:
-    """Return where the files of a version are read from."""
+    """Return where the files of a version are read from. Raises Invalid if it is a package, which clients do not read."""
+    if version.form is VersionForm.PACKAGE:
+        raise Invalid(
+            f"{version.id} is a package of a round, which no client of MLflow reads",
+            code="version.package",
+            hint=f"call it once it is deployed: POST /v2/models/NAME/infer, after `perenne deploy version NAME {version.id}`",
+        )
     return version.storage or version.source
 
 

@@ -9,7 +9,7 @@ from perenne.core.ids import new_id
 from perenne.registry import approvals, guard, naming, placing, review_store
 from perenne.registry.model import Gate, GateState, Target, Version
 from perenne.registry.review_store import Review, ReviewState
-from perenne.registry.service import get_version
+from perenne.registry.service import get_version, mark_waiting
 from perenne.storage.transaction import Transaction
 
 ROWS = 200
@@ -62,6 +62,7 @@ def open_review(tx: Transaction, actor: Principal, identity: str, target: Target
         state=ReviewState.OPEN, reason=reason, opened=SystemClock().now(), opened_by=actor.name,
     )  # fmt: skip
     review_store.insert(tx, review)
+    mark_waiting(tx, version)
     after = {"review": review.id, "target": str(target), "gate": gate.state.value}
     audit.record(tx, actor, "review.open", "version", identity, after=after, reason=reason)
     return review
@@ -134,6 +135,7 @@ def _require_open(review: Review) -> None:
 
 def _close(tx: Transaction, actor: Principal, review: Review, state: ReviewState, note: str) -> Review:
     review_store.close(tx, review.id, state, time=SystemClock().now(), by=actor.name, note=note)
+    mark_waiting(tx, get_version(tx, review.version))
     after = {"review": review.id, "target": str(review.target)}
     audit.record(tx, actor, f"review.{state.value}", "version", review.version, after=after, reason=note)
     closed = review_store.find(tx, review.id)

@@ -7,9 +7,9 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, NotFound
-from perenne.registry import guard, model_store, store
+from perenne.registry import guard, model_store, review_store, store, telling
 from perenne.registry.events import VersionRegistered
-from perenne.registry.model import Dossier, Evidence, GatePolicy, GateState, RegisteredModel, Version, VersionState
+from perenne.registry.model import Dossier, Evidence, GatePolicy, GateState, RegisteredModel, Version, VersionForm, VersionState
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
 from perenne.storage.outbox import emit
@@ -55,6 +55,7 @@ def register(
     after = {"tree": tree, "run": run, "gate": state.value}
     audit.record(tx, actor, "version.register", "version", version.id, after=after)
     emit(tx, VersionRegistered(version=version.id, model=model))
+    telling.version_created(tx, version, {})
     return version
 
 
@@ -62,7 +63,9 @@ def _claim(tx: Transaction, actor: Principal, name: str, project: str, now: int)
     """Make the model of a project's rounds, or take it over while it is empty. Raises Conflict if it is another's."""
     known = model_store.find(tx, name)
     if known is None:
-        model_store.insert(tx, RegisteredModel(name, project, None, now, now, actor.name))
+        made = RegisteredModel(name, project, None, now, now, actor.name)
+        model_store.insert(tx, made)
+        telling.model_created(tx, made, {})
         return
     if known.prompt or (known.project != project and not store.has_project(tx, name, project) and store.all_ids(tx, name)):
         raise Conflict(
@@ -75,9 +78,15 @@ def _claim(tx: Transaction, actor: Principal, name: str, project: str, now: int)
 
 
 def mark_waiting(tx: Transaction, version: Version) -> GateState:
-    """Keep whether the gate of a version waits for a person, and return its state."""
+    """Keep whether the gate of a version waits for a person, and return its state.
+
+    What a round makes is meant to become champion; what a client registers waits only if somebody asks for a review of it.
+    """
     (found,) = guard.gates(tx, [version])
-    store.set_waiting(tx, version.id, version.created if found.state is GateState.WAITING else None)
+    waits = found.state is GateState.WAITING and (
+        version.form is VersionForm.PACKAGE or bool(review_store.open_of(tx, [version.id]))
+    )
+    store.set_waiting(tx, version.id, version.created if waits else None)
     return found.state
 
 

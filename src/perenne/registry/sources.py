@@ -183,7 +183,13 @@ def _run(tx: Transaction, actor: Principal, identity: str) -> _Owner | None:
 
 
 def _logged_model(tx: Transaction, actor: Principal, identity: str) -> _Owner | None:
-    return None
+    try:
+        found = tracking.models.get(tx, actor, identity)
+    except NotFound:
+        return None
+    (experiment,) = tracking.experiments.some(tx, [found.experiment])
+    run = _run(tx, actor, found.run) if found.run else None
+    return _Owner(found.artifact_uri, found.run, experiment.project, run.author if run else "")
 
 
 def _checked(source: str) -> str:

@@ -95,7 +95,7 @@ def check_event(event: Event) -> Event:
         raise Invalid(f"Invalid entity '{event.entity[:60]}'", code="webhook.event", hint=f"one of: {', '.join(ACTIONS)}")
     if event.action not in valid:
         raise Invalid(
-            f"Invalid action '{event.action[:60]}' for entity '{event.entity}'. Valid actions are: {sorted(valid)}.",
+            f"Invalid action '{event.action[:60]}' for entity '{event.entity}'. Valid actions are: {sorted(valid)}",
             code="webhook.event",
         )
     return event

@@ -1,10 +1,11 @@
-"""Backups: the whole state of an installation, database and objects, in one file that any installation can be restored from.
+"""Backups: the whole state of an installation, database, objects and artifacts, in one file to restore it from.
 
 A backup is a ZIP file. `tables/NAME.jsonl` holds one table as JSON lines, the first of which names its columns; bytes are in
-base 64. `objects/DIGEST` are the objects. `backup.json`, written last, says what there is and holds the digest of every table.
-The tables are read in one snapshot while others go on writing; objects are copied after it, and since an object is always kept
-before a row names it, never changed, and deleted a day at the earliest after the last row let go of it, each one that the
-snapshot names is there. What was written on SQLite can be restored to PostgreSQL and the other way round.
+base 64. `objects/DIGEST` are the objects, `artifacts/ID` the blobs beside them. `backup.json`, written last, says what there is
+and holds the digest of every table. The tables are read in one snapshot while others go on writing; objects and blobs are copied
+after it, and since each is always kept before a row names it, never changed, and deleted a day at the earliest after the last
+row let go of it, each one that the snapshot names is there. What was written on SQLite can be restored to PostgreSQL and the
+other way round.
 """
 
 import base64
@@ -26,6 +27,8 @@ from perenne.core import json
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, Invalid, NotFound, Unavailable
 from perenne.storage import migrations
+from perenne.storage.blob_backup import blobs_in, put_blobs, read_blob, write_blobs
+from perenne.storage.blobs import open_blobs
 from perenne.storage.database import Database
 from perenne.storage.files import sync_file, sync_folder, temporary_file
 from perenne.storage.migrations.declared import import_tables
@@ -63,7 +66,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     tables : dict
         Every table by name.
     objects, size : int
-        How many objects, and their bytes.
+        How many objects, and the bytes of objects and blobs.
+    blobs : int
+        How many blobs.
     """
 
     format: int
@@ -74,6 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     tables: dict[str, TableEntry]
     objects: int
     size: int
+    blobs: int = 0
 
 
 def back_up(database: Database, objects: ObjectStore, target: Path, on_progress: Progress = lambda done, total: None) -> Manifest:
@@ -115,6 +121,7 @@ def _write(database: Database, objects: ObjectStore, path: Path, on_progress: Pr
             source = database.backend.describe(tx)
             tables = {str(table.name): _write_table(tx, archive, table) for table in tables_of(tx)}
         count, size = _write_objects(objects, archive, path.parent, on_progress)
+        number, more = write_blobs(archive, open_blobs(objects.url), on_progress)
         manifest = Manifest(
             format=FORMAT,
             perenne=perenne.__version__,
@@ -123,7 +130,8 @@ def _write(database: Database, objects: ObjectStore, path: Path, on_progress: Pr
             taken=SystemClock().now(),
             tables=tables,
             objects=count,
-            size=size,
+            size=size + more,
+            blobs=number,
         )
         archive.writestr(MANIFEST, json.pretty(json.plain(manifest)))
     return manifest
@@ -209,7 +217,20 @@ def _verify(archive: zipfile.ZipFile, on_progress: Progress) -> Manifest:
         on_progress(done, len(objects))
         _check_object(archive, name)
     on_progress(len(objects), len(objects))
+    _check_blobs(archive, manifest)
     return manifest
+
+
+def _check_blobs(archive: zipfile.ZipFile, manifest: Manifest) -> None:
+    names = blobs_in(archive)
+    if len(names) != manifest.blobs:
+        raise _damaged("the list of artifacts")
+    for identity in names:
+        try:
+            for _ in read_blob(archive, identity):
+                pass
+        except zipfile.BadZipFile:
+            raise _damaged(f"artifact {identity}") from None
 
 
 def restore(database: Database, objects: ObjectStore, path: Path, on_progress: Progress = lambda done, total: None) -> Manifest:
@@ -243,6 +264,7 @@ def restore(database: Database, objects: ObjectStore, path: Path, on_progress: P
         for done, name in enumerate(names):
             on_progress(len(names) + done, 2 * len(names))
             _put_object(archive, name, objects)
+        put_blobs(archive, open_blobs(objects.url))
         database.write(lambda tx: _fill(database, tx, archive, manifest))
         migrations.upgrade(database.backend)
     on_progress(1, 1)

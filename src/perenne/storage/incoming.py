@@ -33,7 +33,7 @@ class Incoming:
         if size > free.f_bavail * free.f_frsize:
             raise full()
 
-    def write(self, parts: Sequence[bytes]) -> None:
+    def write(self, parts: Sequence[bytes | memoryview]) -> None:
         """Write what arrived. Raises Full or Unavailable."""
         with refusals():
             for part in parts:

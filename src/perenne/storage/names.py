@@ -37,10 +37,32 @@ def chosen(names: Iterable[str]) -> sa.Select[tuple[str]]:
     return sa.select(table_of(names).c.value)
 
 
-def numbers_in(parameter: str) -> sa.Select[tuple[int]]:
-    """Return the whole numbers of a JSON list as a subquery, for a prepared statement that gets the list as a parameter."""
-    listed = _EachText(sa.bindparam(parameter, type_=sa.Text)).table_valued(sa.column("value", sa.Text))
-    return sa.select(sa.cast(listed.c.value, sa.BigInteger))
+class _Among(FunctionElement[Any]):
+    """Whether a column holds one of the whole numbers of a JSON list."""
+
+    name = "among"
+    type = sa.types.NullType()
+    inherit_cache = True
+
+
+@compiles(_Among, "sqlite")
+def _among_on_sqlite(element: _Among, compiler: Any, **options: Any) -> str:
+    column, listed = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({listed}))"
+
+
+@compiles(_Among, "postgresql")
+def _among_on_postgres(element: _Among, compiler: Any, **options: Any) -> str:
+    column, listed = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"{column} = ANY (CAST(translate({listed}, '[]', '{{}}') AS INT8[]))"
+
+
+def among(column: "sa.Column[int]", parameter: str) -> Any:
+    """Return the condition that a column is among whole numbers, for a prepared statement that gets them as a JSON list.
+
+    PostgreSQL knows how to look up each number of an array in an index; of a subquery it guesses how many there will be.
+    """
+    return _Among(column, sa.bindparam(parameter, type_=sa.Text))
 
 
 def chosen_numbers(numbers: Iterable[int]) -> sa.Select[tuple[int]]:

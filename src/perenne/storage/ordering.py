@@ -87,9 +87,10 @@ def read_orders(clauses: Sequence[str]) -> list[Ordering]:
 
 
 def check_orders(table: KeyTable, orders: Sequence[Ordering]) -> None:
-    """Refuse a key that comes twice."""
+    """Refuse a key that nothing is sorted by, or that comes twice."""
     seen = set()
     for order in orders:
+        table.sort(order, {})
         entity = table.entity(order)
         key: object = table.attributes.get(order.name) if entity == "attribute" else (entity, order.name)
         if key in seen and key is not None:

@@ -90,7 +90,7 @@ def _of_experiment(tx: Transaction, segments: Sequence[str], owners: Sequence[in
 
 
 def _place(root: str, segments: Sequence[str], project: str) -> Place:
-    return Place(root, "/".join(segments[root.count("/") + 1 :]), project)
+    return Place(root, clean_path("/".join(segments[root.count("/") + 1 :]), empty=True), project)
 
 
 def place_of_run(tx: Transaction, actor: Principal, identity: str, path: str = "", *, writes: bool = False) -> Place:

@@ -8,17 +8,19 @@ import msgspec
 import sqlalchemy as sa
 
 from perenne.core.errors import Invalid
-from perenne.core.filters import parse_filter
+from perenne.core.filters import Ordering, Tree, parse_filter
 from perenne.core.paging import Page
 from perenne.storage.bounds import bounded
 from perenne.storage.database import Transaction
-from perenne.storage.ordering import Orders, check_orders, read_orders
+from perenne.storage.ordering import check_orders, read_orders
 from perenne.tracking import experiments, keys
 from perenne.tracking.model import RunState
 from perenne.tracking.searchable import RUNS
 from perenne.tracking.tables import run, run_latest, run_param, run_tag
+from perenne.tracking.walking import Scope, count_runs, find_runs
 
 MOST_WORDS = 8
+MOST_COUNTED = 1_000_000
 _ASKS = re.compile(r"[=<>!'\"`]|\b(?:LIKE|ILIKE|RLIKE|IN|BETWEEN|IS)\b", re.IGNORECASE)
 _ATTRIBUTES = {"status": run.c.state, "user_id": run.c.started_by, "experiment": run.c.experiment}
 _FUNCTIONS = {"mean": "avg", "least": "min", "most": "max"}
@@ -68,8 +70,8 @@ class GroupWindow(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
 
 
-def fitting(tx: Transaction, text: str, where: Sequence[Any]) -> list[Any]:
-    """Return all conditions of a filter, or of words: each of them stands in name, id, user, project or outcome.
+def asked(text: str) -> tuple[Tree | None, list[Any]]:
+    """Read a filter, or words: each of them stands in name, id, user, project or outcome; return its tree, or conditions.
 
     Raises
     ------
@@ -77,9 +79,14 @@ def fitting(tx: Transaction, text: str, where: Sequence[Any]) -> list[Any]:
         If the filter is wrong, with the place.
     """
     if text.strip() and not _ASKS.search(text):
-        return [*where, *(_holds(word) for word in text.lower().split()[:MOST_WORDS])]
-    tree = parse_filter(text)
-    return [*where, *RUNS.conjuncts(tree, RUNS.keys(tx, tree))]
+        return None, [_holds(word) for word in text.lower().split()[:MOST_WORDS]]
+    return parse_filter(text), []
+
+
+def fitting(tx: Transaction, text: str, where: Sequence[Any]) -> list[Any]:
+    """Return all conditions of a filter, or of words. Raises Invalid."""
+    tree, words = asked(text)
+    return [*where, *words, *RUNS.conjuncts(tree, RUNS.keys(tx, tree))]
 
 
 def _holds(word: str) -> Any:
@@ -87,21 +94,26 @@ def _holds(word: str) -> Any:
     return sa.or_(*(sa.func.lower(column).contains(word, autoescape=True) for column in columns))
 
 
-def window(tx: Transaction, text: str, order: Sequence[str], *, where: Sequence[Any], page: Page) -> Found:
+def window(tx: Transaction, text: str, order: Sequence[str], *, among: Scope, page: Page) -> Found:
     """Find the runs of a window. Raises Invalid if filter or order are wrong, or it takes too long."""
     orders = read_orders(order)
     check_orders(RUNS, orders)
-    sorting = Orders(RUNS, orders, RUNS.keys(tx, None, orders))
-    conditions = fitting(tx, text, where)
-    source: Any = run
-    for joined, condition in sorting.joins:
-        source = source.outerjoin(joined, condition)
-    query = sa.select(run.c.number).select_from(source).where(*conditions)
-    query = query.order_by(*(column.order for column in sorting.columns)).offset(page.offset).limit(page.limit)
-    with bounded(tx):
-        numbers = tuple(row.number for row in tx.execute(query))
-        total = tx.scalar(sa.select(sa.func.count()).select_from(run).where(*conditions))
-    return Found(numbers, int(total or 0))
+    tree, words = asked(text)
+    total = count_runs(tx, among, tree, most=MOST_COUNTED, extra=words)
+    if page.offset >= total:
+        return Found((), total)
+    found = find_runs(tx, among, tree, _as_people_sort(orders), limit=page.limit, offset=page.offset, extra=words)
+    return Found(found.keys, total)
+
+
+def _as_people_sort(orders: Sequence[Ordering]) -> list[Ordering]:
+    """Return orders in which parameters that are numbers come first, as numbers, and then those that are none, as texts."""
+    sorted_by = []
+    for order in orders:
+        if order.entity and RUNS.entity(order) == "parameter":
+            sorted_by.append(msgspec.structs.replace(order, entity="number"))
+        sorted_by.append(order)
+    return sorted_by
 
 
 def groups(tx: Transaction, text: str, by: str, columns: Sequence[str], *, where: Sequence[Any], page: Page) -> GroupWindow:

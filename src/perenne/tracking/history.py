@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from perenne.auth.principals import Principal
 from perenne.auth.roles import sees
-from perenne.core.errors import Invalid
+from perenne.core.errors import Invalid, Unavailable
 from perenne.storage.database import Transaction
-from perenne.storage.names import chosen, numbers_in
+from perenne.storage.names import among, chosen
 from perenne.storage.prepared import Prepared
 from perenne.tracking.errors import UnknownRun
 from perenne.tracking.keys import known_keys
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 _ROWS = Prepared(
     sa.select(*(run_point.c[name] for name in ("run", "step", "time", "value", "nan"))).where(
-        run_point.c.run.in_(numbers_in("runs")), run_point.c.key == sa.bindparam("of_key")
+        among(run_point.c.run, "runs"), run_point.c.key == sa.bindparam("of_key")
     )
 )
 _CHUNKS = Prepared(
     sa.select(run_chunk.c.run, run_chunk.c.count, run_chunk.c.body)
     .where(
-        run_chunk.c.run.in_(numbers_in("runs")),
+        among(run_chunk.c.run, "runs"),
         run_chunk.c.key == sa.bindparam("of_key"),
         run_chunk.c.step_min <= sa.bindparam("end"),
         run_chunk.c.step_max >= sa.bindparam("start"),
@@ -163,24 +163,39 @@ def read(
     key = known_keys(tx, [metric]).get(metric)
     if key is not None and numbers:
         asked = {"runs": msgspec.json.encode(numbers).decode(), "of_key": key}
-        for owner, count, body in _CHUNKS.run(tx, asked | {"start": first, "end": last}):
-            parts[owner].append(chunks.decode(body, count))
+        # rows before chunks: what is sealed between the two, where that can be seen, is read twice and not never
         for owner, rows in _grouped(_ROWS.run(tx, asked).fetchall()).items():
             parts[owner].append(rows)
+        for owner, count, body in _CHUNKS.run(tx, asked | {"start": first, "end": last}):
+            parts[owner].append(_opened(metric, body, count))
     return {number: _within(chunks.joined(own), first, last) for number, own in parts.items()}
 
 
-def _grouped(rows: Sequence[Sequence[Any]]) -> "dict[int, Points]":
+def _opened(metric: str, body: bytes, count: int) -> "Points":
     from perenne.tracking import chunks
 
-    owners: dict[int, list[Sequence[Any]]] = {}
-    for row in rows:
-        owners.setdefault(row[0], []).append(row)
-    grouped = {}
-    for owner, own in owners.items():
-        _, steps, times, values, nans = zip(*own, strict=True)
-        grouped[owner] = chunks.points_of(steps, times, [float("nan") if nan else v for v, nan in zip(values, nans, strict=True)])
-    return grouped
+    try:
+        return chunks.decode(body, count)
+    except ValueError as error:
+        raise Unavailable(
+            f"a sealed part of metric {metric!r} cannot be read: {error}",
+            code="history.damaged",
+            hint="the database is damaged: restore a backup",
+        ) from error
+
+
+def _grouped(rows: Sequence[Sequence[Any]]) -> "dict[int, Points]":
+    """Make columns of rows of run, step, time, value and whether it is no number, for each run."""
+    import numpy as np
+
+    from perenne.tracking import chunks
+
+    if not rows:
+        return {}
+    owners, steps, times, values, nans = zip(*rows, strict=True)
+    points, owner = chunks.points_of(steps, times, values), np.array(owners)
+    points.value[np.array(nans, bool)] = np.nan
+    return {int(one): points.of(owner == one) for one in np.unique(owner)}
 
 
 def _within(points: "Points", first: int, last: int) -> "Points":

@@ -18,7 +18,7 @@ from perenne.core.errors import Invalid
 from perenne.core.hashing import digest_bytes
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
-from perenne.tracking import arrivals, artifact_http, edit_http, service
+from perenne.tracking import arrivals, artifact_http, edit_http, removal, service
 from perenne.tracking.arrivals import Arrival, named_objects
 from perenne.tracking.removal import Collected
 

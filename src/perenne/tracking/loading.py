@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from perenne.storage.database import Transaction
-from perenne.storage.names import numbers_in
+from perenne.storage.names import among
 from perenne.storage.prepared import Prepared
 from perenne.tracking.keys import names_of
 from perenne.tracking.model import LoggedRun, MadeModel, Metric, Param, RunState, Tag, UsedDataset
@@ -22,7 +22,7 @@ _TAGS = msgspec.json.Decoder(dict[str, str])
 def _of_runs(table: sa.Table, *names: str) -> Prepared:
     owner = table.c.number if table is run else table.c.run
     columns = [sa.type_coerce(table.c[name], sa.Text) if name == "state" else table.c[name] for name in names]
-    return Prepared(sa.select(*columns).where(owner.in_(numbers_in("numbers"))).order_by(*table.primary_key.columns))
+    return Prepared(sa.select(*columns).where(among(owner, "numbers")).order_by(*table.primary_key.columns))
 
 
 _INFO: tuple[str, ...] = ("id", "number", "experiment", "project", "name", "started_by", "kind", "state", "outcome")
@@ -38,7 +38,7 @@ _DATASETS = Prepared(
         *(input_dataset.c.schema, input_dataset.c.profile, sa.type_coerce(run_input.c.tags, sa.Text)),
     )
     .join(input_dataset, input_dataset.c.number == run_input.c.dataset)
-    .where(run_input.c.run.in_(numbers_in("numbers")))
+    .where(among(run_input.c.run, "numbers"))
     .order_by(run_input.c.run, run_input.c.dataset)
 )
 
@@ -80,11 +80,6 @@ def load_info(tx: Transaction, number: int) -> LoggedRun:
     """Read one run without what was logged to it."""
     (info,) = _INFOS.run(tx, {"numbers": f"[{number}]"})
     return LoggedRun(**dict(zip(_INFO, info, strict=True)) | {"state": _STATES[info[7]]})
-
-
-def load_tags(tx: Transaction, number: int) -> tuple[Tag, ...]:
-    """Read the tags of one run."""
-    return tuple(_texts(tx, _RUN_TAGS, {"numbers": f"[{number}]"}, Tag).get(number, ()))
 
 
 def _metrics(tx: Transaction, asked: dict[str, str]) -> Lists:

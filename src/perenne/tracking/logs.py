@@ -266,8 +266,13 @@ def _log_params(tx: Transaction, found: FoundRun, params: Sequence[Param], cuts:
         raise ParamChanged(found.id, changed)
 
 
-def put_tags(tx: Transaction, number: int, tags: Sequence[Tag], cuts: list[str] | None = None, *, renaming: bool = True) -> None:
-    """Set tags of a run, the last word of each; that which is its name renames it. What is cut is added to `cuts`."""
+def put_tags(
+    tx: Transaction, number: int, tags: Sequence[Tag], cuts: list[str] | None = None, *, renaming: bool = True
+) -> tuple[Tag, ...]:
+    """Set tags of a run, the last word of each, and return them; that which is its name renames it.
+
+    What is cut is added to `cuts`.
+    """
     said = [] if cuts is None else cuts
     wanted = {tag.key: limits.cut(f"tag {tag.key}", tag.value, limits.TAG_VALUE, said) for tag in tags}
     name = wanted.get(RUN_NAME)
@@ -277,6 +282,7 @@ def put_tags(tx: Transaction, number: int, tags: Sequence[Tag], cuts: list[str] 
         _NAME.run(tx, {"of": number, "to": name})
     keys = keys_of(tx, wanted)
     _TAGS.run(tx, sorted((number, keys[key], value) for key, value in wanted.items()))
+    return tuple(Tag(key, value) for key, value in wanted.items())
 
 
 def _datasets(tx: Transaction, experiment: int, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:

@@ -29,4 +29,4 @@ def generated_name() -> str:
     >>> 0 <= int(number) < 1000
     True
     """
-    return f"{random.choice(_ADJECTIVES.split())}-{random.choice(_NOUNS.split())}-{random.randrange(1000)}"
+    return f"{_random.choice(_ADJECTIVES.split())}-{_random.choice(_NOUNS.split())}-{_random.randrange(1000)}"

@@ -16,6 +16,7 @@ from perenne.storage import jobs
 from perenne.storage.bulk import BulkInsert
 from perenne.storage.database import Database, Transaction
 from perenne.storage.jobs import Job
+from perenne.storage.prepared import Prepared
 from perenne.storage.workspace import Workspace
 from perenne.tracking.tables import run_chunk, run_point
 
@@ -27,7 +28,7 @@ LONG = 10_000
 """Points of one metric of a run that goes on, from which on they are sealed."""
 FEWEST = 32
 """Points that are worth a chunk; fewer take less room as rows."""
-AT_ONCE = 65_536
+AT_ONCE = 16_384
 """Rows that one transaction seals at most."""
 
 _DELAY = 5 * SECOND
@@ -35,6 +36,9 @@ _DELAY = 5 * SECOND
 _LATER = 10
 
 _SOME = sa.select(run_point.c.id).where(run_point.c.run == sa.bindparam("of")).order_by(run_point.c.key).limit(1).offset(FEWEST)
+_OLDEST = Prepared(
+    sa.text("SELECT id, step, time, value, nan FROM run_point WHERE run = :run AND key = :key ORDER BY id LIMIT :most")
+)
 _CHUNKS = BulkInsert(run_chunk, ("run", "key", "seq", "count", "step_min", "step_max", "time_min", "time_max", "body"))
 
 
@@ -110,15 +114,14 @@ def _seal(database: Database, number: int, key: int) -> int:
 def _read(database: Database, number: int, key: int) -> _Rows | None:
     from perenne.tracking import chunks
 
-    columns = [run_point.c[name] for name in ("id", "step", "time", "value", "nan")]
-    query = sa.select(*columns).where(run_point.c.run == number, run_point.c.key == key).order_by(run_point.c.id).limit(AT_ONCE)
     with database.read() as tx:
-        rows = tx.execute(query).fetchall()
+        rows = _OLDEST.run(tx, {"run": number, "key": key, "most": AT_ONCE}).fetchall()
     if len(rows) < FEWEST:
         return None
     ids, steps, times, values, nans = zip(*rows, strict=True)
-    told = [float("nan") if nan else value for value, nan in zip(values, nans, strict=True)]
-    points = chunks.joined([chunks.points_of(steps, times, told)])
+    columns = chunks.points_of(steps, times, values)
+    columns.value[[place for place, nan in enumerate(nans) if nan]] = float("nan")
+    points = chunks.joined([columns])
     parts = [points.of(slice(place, place + chunks.MOST)) for place in range(0, len(points), chunks.MOST)]
     return _Rows(ids[0], ids[-1], len(ids), [_chunk(part) for part in parts])
 

@@ -12,7 +12,7 @@ from perenne.auth.roles import Action, require
 from perenne.core.errors import Invalid
 from perenne.core.filters import Ordering, clauses_of, parse_filter
 from perenne.core.hashing import key_of
-from perenne.core.tokens import make_offset_token, read_token
+from perenne.core.tokens import bind_token, check_bound, make_offset_token, read_token
 from perenne.storage.database import Transaction
 from perenne.storage.ordering import check_orders, columns_of, read_orders
 from perenne.storage.searching import Found, read_page, search
@@ -32,7 +32,7 @@ class View(StrEnum):
     ALL = "all"
 
 
-class ModelOrder(msgspec.Struct, frozen=True):
+class ModelOrder(msgspec.Struct, frozen=True, omit_defaults=True):
     """What logged models are sorted by: an attribute, or ``metrics.NAME``, the newest on a data set if one is named."""
 
     field_name: str
@@ -140,8 +140,15 @@ def search_models(
     where = [logged_model.c.experiment.in_(seen), logged_model.c.deleted.is_(None), *table.conjuncts(tree, keys)]
     if on and not any(table.entity(clause) == "metrics" for clause in clauses_of(tree)):
         where.append(sa.exists().where(logged_model_metric.c.model == logged_model.c.number, measured_on(on)))
-    query = key_of("models", sorted(experiments), filter, list(on), [msgspec.structs.astuple(one) for one in order])[:16]
-    return read_page(tx, table, where, columns, (), limit=limit, token=token, query=query)
+    said = {
+        "experiment_ids": [str(number) for number in experiments],
+        "filter_string": filter or None,
+        "order_by": [msgspec.to_builtins(one) for one in order] or None,
+    }
+    check_bound(token, **said)
+    query = key_of("models", list(on))[:16]
+    found = read_page(tx, table, where, columns, (), limit=limit, token=token, query=query)
+    return Found(found.keys, bind_token(found.token, **said))
 
 
 def _sort_models(table: Any, order: ModelOrder, said: Ordering, keys: Any) -> Any:

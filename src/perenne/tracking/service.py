@@ -7,8 +7,6 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from perenne.auth import audit
 from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Action, require, sees
@@ -56,11 +54,11 @@ def start_run(
     require(actor, Action.LOG, project)
     experiment = experiments.of_project(tx, project)
     identity = new_id()
-    number = _insert(
+    made = _insert(
         tx, actor, experiment, identity, name=generated_name(), started=SystemClock().now(), project=project, kind=kind,
         provenance=provenance, flow=flow,
     )  # fmt: skip
-    store.put_parameters(tx, number, _as_texts(parameters))
+    store.put_parameters(tx, made.number, _as_texts(parameters))
     return get_run(tx, identity)
 
 
@@ -110,8 +108,7 @@ def create_run(
         raise Conflict(f"there is a run {identity[:100]} already", code="run.exists", hint="choose another id")
     identity = identity or uuid.uuid4().hex
     began = SystemClock().now() if started is None else started
-    number = _insert(tx, actor, found, identity, name=called, started=began, project=found.project, started_by=user, tags=tags)
-    return msgspec.structs.replace(loading.load_info(tx, number), tags=loading.load_tags(tx, number))
+    return _insert(tx, actor, found, identity, name=called, started=began, project=found.project, started_by=user, tags=tags)
 
 
 def update_run(
@@ -192,21 +189,18 @@ def _insert(
     flow: str = "",
     started_by: str | None = None,
     tags: Sequence[Tag] = (),
-) -> int:
-    """Add a run with its name, its tags, its link and its record; return its number."""
-    number = store.insert(
-        tx,
-        {
-            "id": identity, "experiment": experiment.id, "project": project, "name": name, "kind": kind,
-            "started_by": actor.name if started_by is None else started_by, "state": RunState.RUNNING, "data": (),
-            "provenance": provenance, "flow": flow, "outcome": "", "started": started,
-            "artifact_uri": f"{experiment.artifact_location}/{identity}/artifacts",
-        },
-    )  # fmt: skip
-    logs.put_tags(tx, number, (*tags, Tag(RUN_NAME, name)), renaming=False)
+) -> LoggedRun:
+    """Add a run with its name, its tags, its link and its record."""
+    values: dict[str, Any] = {
+        "id": identity, "experiment": experiment.id, "project": project, "name": name, "kind": kind,
+        "started_by": actor.name if started_by is None else started_by, "state": RunState.RUNNING, "outcome": "",
+        "started": started, "artifact_uri": f"{experiment.artifact_location}/{identity}/artifacts",
+    }  # fmt: skip
+    number = store.insert(tx, {**values, "data": (), "provenance": provenance, "flow": flow})
+    said = logs.put_tags(tx, number, (*tags, Tag(RUN_NAME, name)), renaming=False)
     add_link(tx, (Kind.RUN, identity), "of", (Kind.PROJECT, project))
     audit.record(tx, actor, "run.start", "run", identity, after={"project": project, "kind": kind, "commit": provenance.commit})
-    return number
+    return LoggedRun(**values, number=number, ended=None, deleted=None, tags=said)
 
 
 def _find(tx: Transaction, actor: Principal, identity: str) -> logs.FoundRun:
@@ -314,4 +308,5 @@ def _close(tx: Transaction, identity: str) -> None:
     if identity not in _lost(tx):  # it ended, or is held again
         return
     store.update(tx, identity, state=RunState.FAILED, outcome=LOST, ended=SystemClock().now(), owner=None, lease=None)
+    sealing.seal_later(tx, store.number_of(tx, identity) or 0)
     audit.record(tx, _SYSTEM, "run.failed", "run", identity, after={"outcome": LOST})

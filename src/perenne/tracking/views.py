@@ -27,6 +27,7 @@ from perenne.tracking.grid import GroupWindow
 from perenne.tracking.relations import PARENT, UsedModel, children_of, models_of
 from perenne.tracking.saved_views import SavedView
 from perenne.tracking.tables import experiment, run, run_latest, run_param, run_tag
+from perenne.tracking.walking import Scope
 
 __all__ = ["PARENT", "ComparedRun", "UsedModel", "children_of", "compared_runs", "models_of", "routes", "run_window"]
 
@@ -156,7 +157,7 @@ def run_window(
     page = page or Page()
     scope = scope_of(actor, wanted)
     shown = tuple(default_columns(tx, scope, wanted) if columns is None else _checked(columns))
-    found = grid.window(tx, wanted.text, orders_of(wanted.order), where=scope, page=page)
+    found = grid.window(tx, wanted.text, orders_of(wanted.order), among=among(actor, wanted), page=page)
     return RunWindow(rows_of(tx, found.keys, shown), found.total, shown)
 
 
@@ -169,16 +170,21 @@ def group_window(
     return grid.groups(tx, wanted.text, by, shown, where=scope, page=page or Page())
 
 
+def among(actor: Principal, wanted: RunFilter) -> Scope:
+    """Return which runs may be seen and are looked at, without the filter."""
+    projects = set(actor.projects) or None
+    if wanted.project:
+        projects = {wanted.project} if projects is None else projects & {wanted.project}
+    return Scope(
+        deleted=wanted.deleted,
+        experiments=None if wanted.experiment is None else (wanted.experiment,),
+        projects=None if projects is None else tuple(sorted(projects)),
+    )
+
+
 def scope_of(actor: Principal, wanted: RunFilter) -> list["sa.ColumnElement[bool]"]:
     """Return the conditions of what may be seen and is looked at, without the filter."""
-    where: list[sa.ColumnElement[bool]] = [run.c.deleted.is_not(None) if wanted.deleted else run.c.deleted.is_(None)]
-    if wanted.experiment is not None:
-        where.append(run.c.experiment == wanted.experiment)
-    if wanted.project:
-        where.append(run.c.project == wanted.project)
-    if actor.projects:
-        where.append(run.c.project.in_(chosen(sorted(actor.projects))))
-    return where
+    return among(actor, wanted).conditions()
 
 
 def orders_of(text: str) -> list[str]:

@@ -18,6 +18,7 @@ from perenne.storage.bounds import along_an_index, bounded
 from perenne.storage.database import Transaction
 from perenne.storage.families import Attached, Keys, literal
 from perenne.storage.matching import unindexed
+from perenne.storage.names import chosen_numbers
 from perenne.storage.ordering import Column, Orders, after, columns_of
 from perenne.storage.searching import Found, page
 from perenne.tracking.searchable import RUNS
@@ -128,15 +129,13 @@ def _few(tx: Transaction, asked: Question) -> list[int] | None:
         sources.append(sa.select(run.c.number).where(*scope.conditions()))
     if not sources:
         return None
-    probes = []
-    for place, source in enumerate(sources):
-        some = source.limit(FEW + 1).subquery()
-        probes.append(sa.select(sa.literal_column(str(place)).label("place"), next(iter(some.c)).label("number")))
-    found: list[list[int]] = [[] for _ in sources]
-    for row in tx.execute(sa.union_all(*probes) if len(probes) > 1 else probes[0]):
-        found[row.place].append(row.number)
-    small = [set(numbers) for numbers in found if len(numbers) <= FEW]
-    return sorted(set.intersection(*small)) if small else None
+    limited = [source.limit(FEW + 1) for source in sources]
+    counts = (sa.select(sa.func.count()).select_from(query.subquery()).scalar_subquery() for query in limited)
+    found = tx.execute(sa.select(*(count.label(f"n{place}") for place, count in enumerate(counts)))).one()
+    least = min(range(len(limited)), key=lambda place: int(found[place]))
+    if found[least] > FEW:
+        return None
+    return list(tx.execute(limited[least]).scalars()) if found[least] else []
 
 
 def _sorted(
@@ -258,4 +257,4 @@ def _among(column: Any, values: Sequence[Any]) -> Any:
 
 
 def _listed(numbers: Sequence[int]) -> Any:
-    return run.c.number.in_(numbers)
+    return run.c.number.in_(chosen_numbers(numbers))

@@ -431,8 +431,9 @@ def hold(client: httpx.Client, steps: list[Step]) -> list[dict[str, Any]]:
 
 
 def _send(client: httpx.Client, step: Step, kept: Mapping[str, str]) -> tuple[int, Any]:
-    fields = {"params" if step.method == "GET" else "json": _filled(step.given, kept)}
-    answer = client.request(step.method, _filled(step.path, kept), headers=dict(step.headers), **fields)
+    kind = "params" if step.method == "GET" else "content" if isinstance(step.given, bytes) else "json"
+    headers = _filled(dict(step.headers), kept)
+    answer = client.request(step.method, _filled(step.path, kept), headers=headers, **{kind: _filled(step.given, kept)})
     try:
         return answer.status_code, answer.json()
     except ValueError:

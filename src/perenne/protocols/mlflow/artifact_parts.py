@@ -11,7 +11,7 @@ from perenne.auth.roles import Action
 from perenne.net.asgi import JSON, Receive, Reply, Scope, Send, send_reply
 from perenne.net.inbound import read_body
 from perenne.net.streaming import arriving
-from perenne.protocols.mlflow.artifacts import PROXY, actor_of, changing, length_of, no_such, reading
+from perenne.protocols.mlflow.artifacts import PROXY, actor_of, changing, no_such, reading
 from perenne.protocols.mlflow.decoding import Decoder, Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.wire import encode, wrong
@@ -96,7 +96,7 @@ async def put_part(scope: Scope, receive: Receive, send: Send, workspace: Worksp
     number = int(parts[1])
     await reading(workspace, lambda tx: tracking.artifacts.expects_part(tx, actor, identity, number))
     limit = workspace.settings.artifact_limit
-    async with arriving(workspace.blobs, receive, length=length_of(scope), limit=limit) as incoming:
+    async with arriving(scope, receive, workspace.blobs, limit=limit) as incoming:
         await changing(workspace, lambda tx: tracking.artifacts.put_part(tx, actor, identity, number, incoming))
         await send_reply(send, Reply(200, b"", headers=((b"etag", f'"{incoming.id}"'.encode()),)))
 

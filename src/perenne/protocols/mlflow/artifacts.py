@@ -12,7 +12,7 @@ from perenne import registry, tracking
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, sees
 from perenne.net.asgi import Receive, Reply, Scope, Send, send_reply
-from perenne.net.streaming import Download, arriving, send_blob
+from perenne.net.streaming import Download, arriving, length_of, send_blob
 from perenne.protocols.mlflow import trace_files
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
@@ -200,7 +200,7 @@ async def _take(
     actor = actor_of(scope)
     await reading(workspace, lambda tx: tracking.artifacts.check(tx, actor, place))
     most = workspace.settings.artifact_limit if limit is None else limit
-    async with arriving(workspace.blobs, receive, length=length_of(scope), limit=most) as incoming:
+    async with arriving(scope, receive, workspace.blobs, limit=most) as incoming:
         await changing(workspace, lambda tx: tracking.artifacts.put(tx, actor, place, incoming))
 
 
@@ -310,11 +310,6 @@ def actor_of(scope: Scope) -> Principal:
     """Return who calls."""
     actor: Principal = scope["state"]["actor"]
     return actor
-
-
-def length_of(scope: Scope) -> int | None:
-    """Return how long the body is announced to be."""
-    return next((int(value) for name, value in scope["headers"] if name == b"content-length"), None)
 
 
 def _query(scope: Scope) -> dict[str, str]:

@@ -8,11 +8,12 @@ from msgspec import UNSET, UnsetType
 from perenne import llm
 from perenne.auth.roles import Action
 from perenne.core import json
+from perenne.core.tokens import check_limit
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.experiments import experiment_number
 from perenne.protocols.mlflow.messages import Int32, some
-from perenne.protocols.mlflow.wire import MlflowError, Words, unfit
+from perenne.protocols.mlflow.wire import MlflowError, Words
 from perenne.protocols.mlflow.words import ABSENT
 
 MOST_RESULTS = 1_000
@@ -220,10 +221,7 @@ def remove_experiments(call: Call, asked: DatasetExperiments) -> OneDataset:
 def _limit(given: int | UnsetType) -> int:
     if given is UNSET or given == 0:
         return MOST_RESULTS
-    if not 1 <= given <= MOST_RESULTS:
-        much = given > MOST_RESULTS
-        raise unfit("max_results", given, f"It must be at most {MOST_RESULTS}" if much else "It must be a positive integer")
-    return given
+    return check_limit(given, MOST_RESULTS)
 
 
 def _tags(text: str) -> dict[str, str]:

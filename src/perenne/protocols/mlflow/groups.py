@@ -18,6 +18,7 @@ from perenne.protocols.mlflow import (
     server,
     trace_metrics,
     traces,
+    webhooks,
     words,
 )
 from perenne.protocols.mlflow.endpoint import Endpoint
@@ -40,6 +41,7 @@ GROUPS = (
     issues,
     label_schemas,
     review_queues,
+    webhooks,
     server,
 )
 

@@ -11,7 +11,7 @@ from perenne.protocols.mlflow.decoding import Message, ProtoEnum
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.experiments import experiment_number
 from perenne.protocols.mlflow.messages import Int32, Int64, some
-from perenne.protocols.mlflow.wire import MlflowError, Words, missing, wrong
+from perenne.protocols.mlflow.wire import MlflowError, Words, wrong
 from perenne.protocols.mlflow.words import ABSENT
 
 MOST_RESULTS = 50_000
@@ -64,7 +64,7 @@ class Input(Message):
 class CreateSchema(Message):
     """A new question."""
 
-    required = ("experiment_id", "name", "type", "input")
+    required = ("experiment_id", "name", "type")
     experiment_id: str = ""
     name: str = ""
     type: SchemaType | UnsetType = UNSET
@@ -138,13 +138,13 @@ class Schemas(msgspec.Struct):
 
 def create_schema(call: Call, asked: CreateSchema) -> OneSchema:
     """Add a question."""
-    assert asked.type is not UNSET and asked.input is not UNSET
+    assert asked.type is not UNSET
     given = llm.label_schemas.LabelSchema(
         id="",
         experiment=experiment_number(asked.experiment_id),
         name=asked.name,
         type=asked.type.value,
-        input=_input(asked.input),
+        input=_input(Input() if asked.input is UNSET else asked.input),
         instruction=None if asked.instruction is UNSET else asked.instruction,
         enable_comment=asked.enable_comment,
     )
@@ -194,7 +194,9 @@ def _input(given: Input) -> dict[str, Any]:
     told = {name: getattr(given, name) for name in given.__struct_fields__}
     chosen = {name: msgspec.to_builtins(value) for name, value in told.items() if value is not UNSET}
     if len(chosen) != 1:
-        raise missing("input")
+        what = f"got {', '.join(chosen)}" if chosen else "got an empty oneof"
+        kinds = "`pass_fail`, `categorical`, `numeric`, or `text`"
+        raise wrong(f"Label schema `input` must have exactly one of {kinds} set; {what}.")
     return chosen
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from perenne import registry
 from perenne.auth.roles import Action
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
@@ -20,7 +21,6 @@ from perenne.protocols.mlflow.registered_models import (
     tags_in,
 )
 from perenne.protocols.mlflow.wire import mistyped, wrong
-from perenne.registry import Version, placing, registrations
 
 MOST_VERSIONS = 200_000
 ALLOWED = "MLFLOW_CREATE_MODEL_VERSION_SOURCE_VALIDATION_REGEX"
@@ -88,7 +88,7 @@ def create_version(call: Call, asked: CreateVersion) -> VersionAnswer:
     pattern = os.environ.get(ALLOWED)
     if pattern and not re.search(pattern, asked.source):
         raise wrong(f"Invalid model version source: '{asked.source}'.")
-    made = registrations.create(
+    made = registry.registrations.create(
         call.tx,
         call.actor,
         asked.name,
@@ -109,35 +109,37 @@ def get_version(call: Call, asked: OneVersion) -> VersionAnswer:
 
 def download_uri(call: Call, asked: OneVersion) -> DownloadUri:
     """Say where the files of a version are."""
-    return DownloadUri(registrations.download_uri(_named(call, asked)))
+    return DownloadUri(registry.registrations.download_uri(_named(call, asked)))
 
 
 def update_version(call: Call, asked: UpdateVersion) -> VersionAnswer:
     """Describe a version."""
     description = None if asked.description is UNSET else asked.description or None
-    return _answer(call, registrations.update(call.tx, call.actor, asked.name, number_of(asked.version), description=description))
+    return _answer(
+        call, registry.registrations.update(call.tx, call.actor, asked.name, number_of(asked.version), description=description)
+    )
 
 
 def transition(call: Call, asked: Transition) -> VersionAnswer:
     """Put a version into a stage, if its gate lets it."""
-    stage, version = placing.canonical_stage(asked.stage), _named(call, asked)
-    moved = placing.move_to_stage(call.tx, call.actor, version.id, stage, archive_others=asked.archive_existing_versions)
+    stage, version = registry.placing.canonical_stage(asked.stage), _named(call, asked)
+    moved = registry.placing.move_to_stage(call.tx, call.actor, version.id, stage, archive_others=asked.archive_existing_versions)
     return _answer(call, moved)
 
 
 def delete_version(call: Call, asked: OneVersion) -> None:
     """Delete a version."""
-    registrations.delete(call.tx, call.actor, asked.name, number_of(asked.version))
+    registry.registrations.delete(call.tx, call.actor, asked.name, number_of(asked.version))
 
 
 def set_version_tag(call: Call, asked: VersionTag) -> None:
     """Give a version a tag."""
-    registrations.set_tag(call.tx, call.actor, asked.name, number_of(asked.version), asked.key, asked.value)
+    registry.registrations.set_tag(call.tx, call.actor, asked.name, number_of(asked.version), asked.key, asked.value)
 
 
 def delete_version_tag(call: Call, asked: VersionTag) -> None:
     """Take a tag of a version away."""
-    registrations.drop_tag(call.tx, call.actor, asked.name, number_of(asked.version), asked.key)
+    registry.registrations.drop_tag(call.tx, call.actor, asked.name, number_of(asked.version), asked.key)
 
 
 def search_versions(call: Call, asked: SearchVersions) -> VersionsAnswer:
@@ -146,19 +148,19 @@ def search_versions(call: Call, asked: SearchVersions) -> VersionsAnswer:
         raise mistyped("max_results", str(asked.max_results))
     if asked.max_results < 1:
         raise wrong(f"Invalid value for max_results. It must be a positive integer, but got {asked.max_results}")
-    found = registrations.search(
+    found = registry.registrations.search(
         call.tx, call.actor, asked.filter, asked.order_by, limit=asked.max_results, token=asked.page_token
     )
-    entries = registrations.entries(call.tx, found.versions)
+    entries = registry.registrations.entries(call.tx, found.versions)
     return VersionsAnswer(some([answer_version(entry, aliases=False) for entry in entries]), found.token or UNSET)
 
 
-def _named(call: Call, asked: OneVersion) -> Version:
-    return registrations.get(call.tx, call.actor, asked.name, number_of(asked.version))
+def _named(call: Call, asked: OneVersion) -> "registry.Version":
+    return registry.registrations.get(call.tx, call.actor, asked.name, number_of(asked.version))
 
 
-def _answer(call: Call, version: Version) -> VersionAnswer:
-    (entry,) = registrations.entries(call.tx, [version])
+def _answer(call: Call, version: "registry.Version") -> VersionAnswer:
+    (entry,) = registry.registrations.entries(call.tx, [version])
     return VersionAnswer(answer_version(entry))
 
 

@@ -6,15 +6,13 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from perenne import registry
 from perenne.auth.roles import Action
 from perenne.core.errors import NotFound, PerenneError
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.messages import MILLISECOND, Int64, Pair, some
 from perenne.protocols.mlflow.wire import MlflowError, Words, mistyped, wrong
-from perenne.registry import Version, models, placing, registrations
-from perenne.registry.models import ModelEntry
-from perenne.registry.registrations import VersionEntry
 
 DEFAULT_MODELS, MOST_MODELS = 100, 1_000
 LARGEST = 2**31 - 1
@@ -175,7 +173,7 @@ def number_of(version: str | int) -> int:
     return number if -LARGEST <= number <= LARGEST else 0
 
 
-def answer_version(entry: VersionEntry, *, aliases: bool = True) -> ModelVersion:
+def answer_version(entry: "registry.registrations.VersionEntry", *, aliases: bool = True) -> ModelVersion:
     """Write a version; those inside of a model come without their aliases."""
     version = entry.version
     return ModelVersion(
@@ -195,7 +193,7 @@ def answer_version(entry: VersionEntry, *, aliases: bool = True) -> ModelVersion
     )
 
 
-def answer_model(entry: ModelEntry, latest: Sequence[ModelVersion] = ()) -> RegisteredModel:
+def answer_model(entry: "registry.models.ModelEntry", latest: Sequence[ModelVersion] = ()) -> RegisteredModel:
     """Write a model with its newest versions."""
     model = entry.model
     return RegisteredModel(
@@ -209,11 +207,11 @@ def answer_model(entry: ModelEntry, latest: Sequence[ModelVersion] = ()) -> Regi
     )
 
 
-def _answer_models(call: Call, entries: Sequence[ModelEntry]) -> list[RegisteredModel]:
+def _answer_models(call: Call, entries: "Sequence[registry.models.ModelEntry]") -> list[RegisteredModel]:
     """Write models with their newest versions, whose tags are read in one statement for all."""
     latest = [version for entry in entries for version in entry.latest]
     written: dict[str, list[ModelVersion]] = {}
-    for found in registrations.entries(call.tx, latest):
+    for found in registry.registrations.entries(call.tx, latest):
         written.setdefault(found.version.model, []).append(answer_version(found, aliases=False))
     return [answer_model(entry, written.get(entry.model.name, ())) for entry in entries]
 
@@ -221,31 +219,31 @@ def _answer_models(call: Call, entries: Sequence[ModelEntry]) -> list[Registered
 def create_model(call: Call, asked: CreateModel) -> ModelAnswer:
     """Make a model."""
     description = asked.description or None if asked.description is not UNSET else None
-    made = models.create(call.tx, call.actor, asked.name, tags=tags_in(asked.tags), description=description)
-    return ModelAnswer(answer_model(models.entries(call.tx, [made])[0]))
+    made = registry.models.create(call.tx, call.actor, asked.name, tags=tags_in(asked.tags), description=description)
+    return ModelAnswer(answer_model(registry.models.entries(call.tx, [made])[0]))
 
 
 def get_model(call: Call, asked: Named) -> ModelAnswer:
     """Give a model."""
-    (entry,) = models.entries(call.tx, [models.get(call.tx, call.actor, asked.name)])
+    (entry,) = registry.models.entries(call.tx, [registry.models.get(call.tx, call.actor, asked.name)])
     return ModelAnswer(_answer_models(call, [entry])[0])
 
 
 def update_model(call: Call, asked: UpdateModel) -> ModelAnswer:
     """Describe a model."""
-    found = models.update(call.tx, call.actor, asked.name, description=asked.description or None)
-    return ModelAnswer(_answer_models(call, models.entries(call.tx, [found]))[0])
+    found = registry.models.update(call.tx, call.actor, asked.name, description=asked.description or None)
+    return ModelAnswer(_answer_models(call, registry.models.entries(call.tx, [found]))[0])
 
 
 def rename_model(call: Call, asked: RenameModel) -> ModelAnswer:
     """Give a model another name."""
-    found = models.rename(call.tx, call.actor, asked.name, asked.new_name)
-    return ModelAnswer(_answer_models(call, models.entries(call.tx, [found]))[0])
+    found = registry.models.rename(call.tx, call.actor, asked.name, asked.new_name)
+    return ModelAnswer(_answer_models(call, registry.models.entries(call.tx, [found]))[0])
 
 
 def delete_model(call: Call, asked: Named) -> None:
     """Remove a model with its versions."""
-    models.delete(call.tx, call.actor, asked.name)
+    registry.models.delete(call.tx, call.actor, asked.name)
 
 
 def search_models(call: Call, asked: SearchModels) -> ModelsAnswer:
@@ -254,56 +252,58 @@ def search_models(call: Call, asked: SearchModels) -> ModelsAnswer:
         raise mistyped("max_results", str(asked.max_results))
     if asked.max_results == 0:
         return ModelsAnswer()
-    found = models.search(call.tx, call.actor, asked.filter, asked.order_by, limit=asked.max_results, token=asked.page_token)
-    written = _answer_models(call, models.entries(call.tx, found.models))
+    found = registry.models.search(
+        call.tx, call.actor, asked.filter, asked.order_by, limit=asked.max_results, token=asked.page_token
+    )
+    written = _answer_models(call, registry.models.entries(call.tx, found.models))
     return ModelsAnswer(some(written), found.token or UNSET)
 
 
 def latest_versions(call: Call, asked: LatestVersions) -> VersionsAnswer:
     """Give the newest version of each of some stages."""
-    models.get(call.tx, call.actor, asked.name)
-    found = placing.latest(call.tx, asked.name, asked.stages)
-    return VersionsAnswer(some([answer_version(entry) for entry in registrations.entries(call.tx, found)]))
+    registry.models.get(call.tx, call.actor, asked.name)
+    found = registry.placing.latest(call.tx, asked.name, asked.stages)
+    return VersionsAnswer(some([answer_version(entry) for entry in registry.registrations.entries(call.tx, found)]))
 
 
 def set_model_tag(call: Call, asked: ModelTag) -> None:
     """Give a model a tag."""
-    models.set_tag(call.tx, call.actor, asked.name, asked.key, asked.value)
+    registry.models.set_tag(call.tx, call.actor, asked.name, asked.key, asked.value)
 
 
 def delete_model_tag(call: Call, asked: ModelTag) -> None:
     """Take a tag of a model away."""
-    models.drop_tag(call.tx, call.actor, asked.name, asked.key)
+    registry.models.drop_tag(call.tx, call.actor, asked.name, asked.key)
 
 
 def set_alias(call: Call, asked: SetAlias) -> None:
     """Point an alias to a version."""
-    placing.check_alias(asked.alias)
-    version = registrations.get(call.tx, call.actor, asked.name, number_of(asked.version))
-    placing.set_alias(call.tx, call.actor, asked.name, asked.alias, version.id)
+    registry.placing.check_alias(asked.alias)
+    version = registry.registrations.get(call.tx, call.actor, asked.name, number_of(asked.version))
+    registry.placing.set_alias(call.tx, call.actor, asked.name, asked.alias, version.id)
 
 
 def delete_alias(call: Call, asked: AskAlias) -> None:
     """Take an alias away."""
-    models.get(call.tx, call.actor, asked.name)
-    placing.drop_alias(call.tx, call.actor, asked.name, asked.alias)
+    registry.models.get(call.tx, call.actor, asked.name)
+    registry.placing.drop_alias(call.tx, call.actor, asked.name, asked.alias)
 
 
 def version_by_alias(call: Call, asked: AskAlias) -> VersionAnswer:
     """Give the version that an alias points to; `latest` is the newest."""
-    models.get(call.tx, call.actor, asked.name)
+    registry.models.get(call.tx, call.actor, asked.name)
     found = _aliased(call, asked)
-    (entry,) = registrations.entries(call.tx, [found])
+    (entry,) = registry.registrations.entries(call.tx, [found])
     return VersionAnswer(answer_version(entry))
 
 
-def _aliased(call: Call, asked: AskAlias) -> Version:
+def _aliased(call: Call, asked: AskAlias) -> "registry.Version":
     if asked.alias.lower() == "latest":
-        newest = max(placing.latest(call.tx, asked.name), key=lambda version: version.number, default=None)
+        newest = max(registry.placing.latest(call.tx, asked.name), key=lambda version: version.number, default=None)
         if newest is None:
             raise NotFound(f"Latest version not found for model {asked.name}.", code="version.latest")
         return newest
-    found = placing.aliased(call.tx, asked.name, asked.alias)
+    found = registry.placing.aliased(call.tx, asked.name, asked.alias)
     if found is None:
         raise wrong(f"Registered model alias {asked.alias[:255]} not found.")
     return found

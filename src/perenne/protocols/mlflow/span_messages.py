@@ -10,7 +10,7 @@ import msgspec
 from perenne.core.json import plain
 from perenne.formats.otlp import Event, Link, Span
 
-_STATUS = ({"code": "STATUS_CODE_UNSET"}, {"code": "STATUS_CODE_OK"}, {"code": "STATUS_CODE_ERROR"})
+_STATUS: tuple[dict[str, str], ...] = ({}, {"code": "STATUS_CODE_OK"}, {"code": "STATUS_CODE_ERROR"})
 _KINDS = ("", "SPAN_KIND_INTERNAL", "SPAN_KIND_SERVER", "SPAN_KIND_CLIENT", "SPAN_KIND_PRODUCER", "SPAN_KIND_CONSUMER")
 _BY_NAME = {"UNSET": 0, "STATUS_CODE_UNSET": 0, "OK": 1, "STATUS_CODE_OK": 1, "ERROR": 2, "STATUS_CODE_ERROR": 2}
 
@@ -49,7 +49,7 @@ def file_span_of(span: Span) -> dict[str, Any]:
         "start_time_unix_nano": span.start,
         "end_time_unix_nano": span.end or None,
         "events": events,
-        "status": {"code": _STATUS[min(span.status, 2)]["code"], "message": span.message},
+        "status": {"code": _STATUS[min(span.status, 2)].get("code", "STATUS_CODE_UNSET"), "message": span.message},
         "attributes": {name: msgspec.json.encode(plain(value)).decode() for name, value in span.attributes.items()},
     }
 

@@ -7,11 +7,12 @@ from msgspec import UNSET, UnsetType
 
 from perenne import llm
 from perenne.auth.roles import Action
+from perenne.core.tokens import check_limit
 from perenne.formats.otlp import Span
 from perenne.protocols.mlflow.decoding import Message
 from perenne.protocols.mlflow.endpoint import Call, Endpoint, Kind
 from perenne.protocols.mlflow.experiments import experiment_number
-from perenne.protocols.mlflow.messages import Int32, Int64, Number, Pair, number, some
+from perenne.protocols.mlflow.messages import Int32, Int64, Pair, some
 from perenne.protocols.mlflow.span_messages import span_of
 from perenne.protocols.mlflow.trace_files import spans_in_file
 from perenne.protocols.mlflow.trace_messages import (
@@ -23,7 +24,7 @@ from perenne.protocols.mlflow.trace_messages import (
     info_of,
     old_info_of,
 )
-from perenne.protocols.mlflow.wire import MlflowError, Words, missing, unfit, wrong
+from perenne.protocols.mlflow.wire import MlflowError, Words, missing, mistyped, wrong
 from perenne.protocols.mlflow.words import ABSENT
 
 MOST_RESULTS, MOST_ASKED, MOST_EXPERIMENTS = 500, 10_000, 1_000
@@ -210,8 +211,8 @@ class Deleted(msgspec.Struct):
 class Correlation(msgspec.Struct):
     """How often two filters fit the same traces."""
 
-    npmi: Number
-    npmi_smoothed: Number
+    npmi: float | UnsetType
+    npmi_smoothed: float | UnsetType
     filter1_count: int
     filter2_count: int
     joint_count: int
@@ -325,7 +326,8 @@ def correlate(call: Call, asked: Correlate) -> Correlation:
         second=asked.filter_string2,
         base=asked.base_filter,
     )
-    return Correlation(number(found.npmi), number(found.npmi_smoothed), found.first, found.second, found.both, found.total)
+    figures = [value if value == value else UNSET for value in (found.npmi, found.npmi_smoothed)]
+    return Correlation(figures[0], figures[1], found.first, found.second, found.both, found.total)
 
 
 def old_start_trace(call: Call, asked: OldStartTrace) -> OldTrace:
@@ -380,18 +382,15 @@ def _batch(call: Call, asked: SomeTraces) -> "list[llm.Trace]":
 
 
 def _search(call: Call, places: list[str], asked: SearchTraces | OldSearchTraces) -> "llm.trace_search.Found":
-    if not 1 <= asked.max_results <= MOST_RESULTS:
-        much = asked.max_results > MOST_RESULTS
-        raise unfit(
-            "max_results", asked.max_results, f"It must be at most {MOST_RESULTS}" if much else "It must be a positive integer"
-        )
+    if asked.max_results > MOST_RESULTS:
+        raise mistyped("max_results", asked.max_results)
     return llm.trace_search.search(
         call.tx,
         call.actor,
         experiments=_experiments(places),
         text=asked.filter,
         order=asked.order_by,
-        limit=asked.max_results,
+        limit=check_limit(asked.max_results, MOST_RESULTS),
         token=asked.page_token,
     )
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from perenne import automation, projects, registry, serving, tracking, training
-from perenne.auth import answers, queries
+from perenne.auth import answers, comments, queries
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, allowed
@@ -29,7 +29,7 @@ EPISODES = 200
 
 
 class VersionRow(msgspec.Struct, frozen=True):
-    """A version in the list of its model; `roles` are those it has in deployments now."""
+    """A version in the list of its model; `roles` are those it has in deployments now, `comments` how many were said about it."""
 
     id: str
     number: int
@@ -39,6 +39,12 @@ class VersionRow(msgspec.Struct, frozen=True):
     created: int
     created_by: str
     roles: tuple[str, ...]
+    aliases: tuple[str, ...]
+    stage: str
+    form: str
+    source: str
+    description: str
+    comments: int
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -108,7 +114,7 @@ def model_view(tx: Transaction, actor: Principal, model: str, number: int | None
     return ModelView(
         model=model,
         project=version.project,
-        versions=tuple(_row(found, deployments) for found in dossiers),
+        versions=_rows(tx, dossiers, deployments),
         selected=version.id,
         lanes=lanes(tx, dossiers, deployments, automation.list_episodes(tx, version.project, limit=EPISODES)),
         places=tuple(_place(item) for item in deployments),
@@ -138,13 +144,19 @@ def _serves(deployment: Deployment, model: str) -> bool:
     return any(variant.version.rpartition("@")[0] == model for variant in deployment.variants)
 
 
-def _row(found: Dossier, deployments: Sequence[Deployment]) -> VersionRow:
+def _rows(tx: Transaction, dossiers: Sequence[Dossier], deployments: Sequence[Deployment]) -> tuple[VersionRow, ...]:
+    said = comments.counts(tx, "version", [found.version.id for found in dossiers])
+    return tuple(_row(found, deployments, said.get(found.version.id, 0)) for found in dossiers)
+
+
+def _row(found: Dossier, deployments: Sequence[Deployment], said: int) -> VersionRow:
     version = found.version
     roles = [v.role.value for item in deployments for v in item.variants if v.version == version.id]
     gate = found.gate
     return VersionRow(
         version.id, version.number, version.state.value, gate.state.value, gate.reasons, version.created, version.created_by,
-        tuple(dict.fromkeys(roles)),
+        tuple(dict.fromkeys(roles)), found.aliases, version.stage, version.form.value, version.source,
+        version.description or "", said,
     )  # fmt: skip
 
 

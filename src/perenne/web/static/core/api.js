@@ -44,6 +44,7 @@ export async function get(path) {
 
 export const post = (path, body = {}) => change("POST", path, body);
 export const put = (path, body = {}) => change("PUT", path, body);
+export const patch = (path, body = {}) => change("PATCH", path, body);
 export const remove = (path) => change("DELETE", path);
 
 /** Forget what was answered: whoever logs in or out sees something else. */

@@ -15,10 +15,10 @@ const MOST_PIXELS = 30_000_000;
  * Show the rows of `source`, a path that answers `?offset=&limit=` with `{rows, total}`.
  *
  * `columns`: `[{key, title, width, num, cell(row), sort}]`, `sort` being what the server calls the order, or a function that makes them
- * of the first answer; `rowKey(row)` names a row, `rowHref(row)` says where Enter leads. With `onToggle(row)` rows can be selected;
- * `selected` holds the keys of those that are. `onAnswer(answer)` hears each first window, `onError(error)` what is wrong with the
- * question, null once it is right; `onMove(from, to)` that one column was dragged onto another. `pinned` keeps the first column in sight,
- * `press` holds further keys and what they do. What was shown stays until the answer to another question is there.
+ * of the first answer; `rowKey(row)` names a row, `rowHref(row)` says where Enter leads, if anywhere. With `onToggle(row)` rows can be
+ * selected; `selected` holds the keys of those that are. `onAnswer(answer)` hears each first window, `onError(error)` what is wrong
+ * with the question, null once it is right; `onMove(from, to)` that one column was dragged onto another. `pinned` keeps the first
+ * column in sight, `press` holds further keys and what they do. What was shown stays until another answer is there.
  */
 export function Grid({ columns: given, source, rowHref, rowKey = (row) => row.id, selected, onToggle, label, sort, onSort, onMove, onAnswer, onError, pinned = false, press = {}, noun = "row", empty, height, keys: told }) {
   const box = useRef();
@@ -118,7 +118,7 @@ export function Grid({ columns: given, source, rowHref, rowKey = (row) => row.id
     const steps = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -shownRows, End: shownRows };
     const row = rowAt(cursor);
     if (event.key in steps) move(cursor + steps[event.key]);
-    else if (event.key === "Enter" && row && rowHref) go(rowHref(row));
+    else if (event.key === "Enter" && row && rowHref?.(row)) go(rowHref(row));
     else if ((event.key === "x" || event.key === " ") && row && onToggle) onToggle(row);
     else if (press[event.key]) press[event.key](row);
     else return;
@@ -137,12 +137,12 @@ export function Grid({ columns: given, source, rowHref, rowKey = (row) => row.id
       setCursor(i);
       if (event.target.closest("a, button, input")) return;
       if (onToggle && row) onToggle(row);
-      else if (rowHref && row) go(rowHref(row));
+      else if (row && rowHref?.(row)) go(rowHref(row));
     };
     rows.push(html`<div key=${i} role="row" id=${`row-${i}`} aria-rowindex=${i + 2} aria-selected=${onToggle ? !!chosen : undefined}
       class=${`grid-row${chosen ? " chosen" : ""}${i === cursor ? " cursor" : ""}${row ? "" : " waiting"}`} style=${{ transform: `translateY(${i * ROW}px)`, gridTemplateColumns: template, width: wide }} onClick=${open}>
       ${onToggle ? html`<span role="gridcell" class=${pinned ? "grid-pick" : ""}><i class=${`pick${chosen ? " on" : ""}`} style=${chosen && selected.get?.(key) ? { background: selected.get(key), borderColor: selected.get(key) } : undefined}></i></span>` : null}
-      ${columns.map((column, c) => html`<span role="gridcell" class=${`${column.num ? "num" : ""}${stuck(c)}`}>${row ? (c === 0 && rowHref ? html`<a href=${rowHref(row)} tabindex="-1">${cellOf(column, row)}</a>` : cellOf(column, row)) : ""}</span>`)}
+      ${columns.map((column, c) => html`<span role="gridcell" class=${`${column.num ? "num" : ""}${stuck(c)}`}>${row ? (c === 0 && rowHref?.(row) ? html`<a href=${rowHref(row)} tabindex="-1">${cellOf(column, row)}</a>` : cellOf(column, row)) : ""}</span>`)}
     </div>`);
   }
   if (total === 0 && empty && !error) return html`<div ref=${box}>${empty}</div>`;

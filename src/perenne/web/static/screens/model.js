@@ -7,6 +7,9 @@ import { Screen, useView } from "../core/screen.js";
 import { Lines } from "../core/charts/lines.js";
 import { Timeline } from "../core/charts/timeline.js";
 import { ModelCard } from "../registry/card.js";
+import { Comments } from "../core/comments.js";
+import { VersionActs, VersionTable } from "../registry/versions.js";
+import { may as allowedTo } from "../tracking/about.js";
 import { Compared, Evidence } from "../training/evidence.js";
 
 const VERDICTS = { pass: ["ok", "passed"], fail: ["crit", "failed"], unknown: ["none", "unknown"] };
@@ -18,7 +21,7 @@ export default function ModelScreen({ params, query }) {
   const version = query.version ? `?version=${encodeURIComponent(query.version)}` : "";
   const view = useView(`/api/view/model/${encodeURIComponent(params.model)}${version}`);
   return html`<${Screen} title=${params.model} view=${view} crumbs=${[["Models", "/model"]]} note=${(data) => html`<${Chips} data=${data} />`} tools=${(data) => html`<${Tools} data=${data} reload=${view.reload} />`}>
-    ${(data) => html`<${Body} data=${data} />`}
+    ${(data) => html`<${Body} data=${data} reload=${view.reload} />`}
   <//>`;
 }
 
@@ -55,18 +58,19 @@ function Tools({ data, reload }) {
         confirm=${`Approve ${version.id}? It is asked for ${asked || "by nobody"}, and holds for exactly these files.`} run=${act(`${at}/decision`, { approve: true }, `${version.id} is approved`)} />`}`;
 }
 
-function Body({ data }) {
+function Body({ data, reload }) {
   const name = short(data.selected);
   return html`<${Fragment}>
-    <${Card} title="Versions" note=${`${data.versions.length} registered; choose one to look at it`}><${Timeline} lanes=${data.lanes} selected=${data.selected} label=${`Versions of ${data.model}`} /><//>
+    <${Card} title="Versions" note=${`${data.versions.length} registered; choose one to look at it`}><${Timeline} lanes=${data.lanes} selected=${data.selected} label=${`Versions of ${data.model}`} /><${VersionTable} data=${data} /><//>
     <div class="cols">
       <div class="side">
         <${Production} production=${data.production} />
         <${Compared} report=${data.told.report} name=${data.selected} />
         <${Gates} data=${data} />
         <${Decisions} data=${data} />
+        <${Comments} entity="version" id=${data.selected} may=${allowedTo("comment")} title=${`Comments on ${name}`} key=${data.selected} />
       </div>
-      <aside class="side" aria-label=${`About ${name}`}><${Lineage} data=${data} /></aside>
+      <aside class="side" aria-label=${`About ${name}`}><${VersionActs} data=${data} reload=${reload} key=${data.selected} /><${Lineage} data=${data} /></aside>
     </div>
     <${Evidence} told=${data.told} name=${name} />
     <${ModelCard} card=${data.card} />
@@ -94,7 +98,8 @@ function Gates({ data }) {
   const passed = required.filter((check) => check.verdict === "pass").length;
   const version = data.versions.find((item) => item.id === data.selected);
   const tone = { open: "ok", waiting: "warn", closed: "crit" }[version.gate];
-  return html`<${Card} flush title=${`Gate of ${short(data.selected)}`} tools=${html`<${Chip} tone=${tone}>${passed} of ${required.length} pass${version.gate === "waiting" ? ", waits for a person" : `, ${version.gate}`}<//>`}>
+  return html`<${Card} flush title=${`Gate of ${short(data.selected)}`} tools=${html`<${Chip} tone=${tone}>${required.length ? `${passed} of ${required.length} pass` : "no check is asked for"}${version.gate === "waiting" ? ", waits for a person" : `, ${version.gate}`}<//>`}>
+    ${version.reasons.length ? html`<p class="none dim">${version.reasons.join("; ")}</p>` : null}
     <ul class="model-gates">
       ${data.checks.map((check) => html`<${CheckLine} check=${check} />`)}
       ${data.approve_by ? html`<${ApprovalLine} data=${data} />` : null}
@@ -136,12 +141,12 @@ function Lineage({ data }) {
   const mono = (text) => html`<span class="mono" title=${text}>${text.slice(0, 12)}</span>`;
   return html`<${Card} title=${`Lineage of ${short(data.selected)}`}><${Facts} rows=${[
     ["Run", origin.run ? html`<a class="mono" href=${`/runs/${origin.run}`}>${origin.run.slice(-8).toLowerCase()}</a>` : null],
-    ["Data", html`<a href=${`/data/snapshot/${origin.snapshot}`}>${card.data.dataset || "snapshot"} ${mono(origin.snapshot)}</a>`],
+    ["Data", !origin.snapshot ? null : html`<a href=${`/data/snapshot/${origin.snapshot}`}>${card.data.dataset || "snapshot"} ${mono(origin.snapshot)}</a>`],
     ["Code", origin.commit ? html`${mono(origin.commit)}${origin.dirty ? " and changes" : ""}` : "no Git repository"],
     ["Pipeline", origin.flow ? html`<a class="mono" href=${`/pipeline/${origin.flow}`}>${origin.flow.slice(-8).toLowerCase()}</a>` : null],
     ["Environment", origin.environment ? html`Python ${origin.python}, ${mono(origin.environment)}` : null],
     ["Signature", card.inputs.length ? `${card.inputs.length} in, ${card.classes.length ? `${card.classes.length} classes` : "a number"} out` : null],
-    ["Files", mono(card.digest)],
+    ["Files", card.digest ? mono(card.digest) : null],
     ["Made by", card.created_by],
     ["Cause", origin.episode ? html`<a href=${`/policy/${origin.episode}`}>${origin.cause || "a retraining"}</a>` : "asked for by a person"],
     ["Project", html`<a href=${`/project/${encodeURIComponent(data.project)}`}>${data.project}</a>`],
