@@ -55,6 +55,8 @@ def in_form(answer: httpx.Response) -> tuple[int, str]:
         ("POST", "/ajax-api/2.0/mlflow/runs/create-promptlab-run", (501, "NOT_IMPLEMENTED")),
         ("GET", "/ajax-api/3.0/mlflow/ui-telemetry", (501, "NOT_IMPLEMENTED")),
         ("GET", f"{OLD}/get-online-trace-details", (501, "NOT_IMPLEMENTED")),
+        ("POST", f"{OLD}/users/create", (501, "NOT_IMPLEMENTED")),
+        ("GET", f"{OLD}/experiments/permissions/get", (501, "NOT_IMPLEMENTED")),
     ],
 )
 def test_what_is_not_there_says_so_in_mlflows_form(

@@ -15,6 +15,9 @@ SUBJECTS = {
     "telemetry": r"(ajax-)?api/[23]\.0/mlflow/ui-telemetry",
     "assistant": r"(ajax-)?api/[23]\.0/mlflow/assistant(/.*)?",
     "MCP servers": r"(ajax-)?api/[23]\.0/mlflow/mcp-?servers?(/.*)?",
+    "users with passwords and grants, but tokens with roles": (
+        r"(ajax-)?api/[23]\.0/mlflow/(users|roles|experiments/permissions|registered-models/permissions|scorers/permissions)(/.*)?"
+    ),
     "judges run by the server": r"(ajax-)?api/[23]\.0/mlflow/(scorer|issues|genai/evaluate)/invoke",
     "tables of a warehouse": r"(ajax-)?api/2\.0/mlflow/(get-online-trace-details|unified-traces)",
 }
