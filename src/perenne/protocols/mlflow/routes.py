@@ -209,6 +209,7 @@ class MlflowApplication:
                 lambda tx: handler(Call(tx, actor, workspace, parts), asked),
                 durable=kind is Kind.CHANGE,
                 alone=kind is Kind.CHANGE,
+                loose=endpoint.loose is not None and endpoint.loose(asked),
             )
         )
 

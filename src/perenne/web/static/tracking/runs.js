@@ -2,6 +2,7 @@
 import { html, useState } from "../core/dom.js";
 import { count, plural } from "../core/format.js";
 import { Grid } from "../core/grid.js";
+import { Later } from "../core/later.js";
 import { Card, Choice, Copy, Empty } from "../core/parts.js";
 import { go, setQuery, withQuery } from "../core/router.js";
 import { Screen, useView } from "../core/screen.js";
@@ -9,10 +10,10 @@ import { ColumnsDialog, gridColumns, KINDS, moved, readColumns, titleOf, writeCo
 import { FilterField } from "./filter.js";
 import { groupColumns, groupOptions, within } from "./groups.js";
 import { SavedViews } from "./saved.js";
-import { Side } from "./side.js";
 import { coloursOf, idsOf, MOST, nameOf } from "./words.js";
 
 const NEWEST = "attributes.start_time DESC";
+const side = () => import("./side.js");
 const ASKED = ["experiment", "project", "filter", "deleted"];
 
 export default function RunsScreen({ query }) {
@@ -80,7 +81,7 @@ function Body({ data, query }) {
         onMove=${(from, to) => setColumns(moved(shown, from, to))} onAnswer=${heard} onError=${setError} press=${{ c: () => chosen.length && go(compareHref(query, chosen)) }} keys=${query.group ? null : html` · <kbd>c</kbd> compare`}
         empty=${html`<${Empty} title="No run fits" hint="Take a filter away." />`} />
     <//>
-    ${chosen.length && !query.group ? html`<div class="side runs-side"><${Side} ids=${chosen} colours=${colours} pool=${rows} shown=${shown} query=${query} total=${total} /></div>` : null}
+    ${chosen.length && !query.group ? html`<div class="side runs-side"><${Later} load=${side} ids=${chosen} colours=${colours} pool=${rows} shown=${shown} query=${query} total=${total} /></div>` : null}
     ${dialog ? html`<${ColumnsDialog} shown=${query.columns === "none" ? [] : (readColumns(query.columns) ?? shown)} keys=${data.keys} onChange=${setColumns} onClose=${() => setDialog(false)} />` : null}
   </div>`;
 }
