@@ -4,6 +4,7 @@ The newest comes light with the tools of this repository. The others get environ
 `requirements` and kept in the cache folder: `./perenne test --long tests/protocols/mlflow/test_clients.py`.
 """
 
+import faulthandler
 import hashlib
 import os
 import shutil
@@ -34,6 +35,7 @@ LONG = [
 
 def run(python: Path | str, program: str, url: str, folder: Path) -> None:
     """Run a program of a client; none of its requests is tried twice."""
+    faulthandler.cancel_dump_traceback_later()  # it has a limit of its own
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PERENNE_"))}
     environment |= {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
     command = [str(python), str(PROGRAMS / f"{program}.py"), url]
@@ -52,6 +54,7 @@ def environment_of(client: str) -> Path:
         return python
     if sys.version_info[:2] != (3, 11):
         pytest.skip("the locks of older clients are for Python 3.11")
+    faulthandler.cancel_dump_traceback_later()  # to install a few gigabytes is no reason to think that a test hangs
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True)
     install = [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", str(lock)]
