@@ -2,11 +2,12 @@
 
     python benchmarks/web/bench.py [--runs 100000] [--minutes 5] [--peers mlflow] [--environments FOLDER] [--repeats 5]
 
-A lived-in installation is made by the loop itself, its runs are multiplied in the database, and `perenne up` serves it. Every
-first screen is opened in a window of its own, with nothing in the browser's cache; it counts as shown when the first frame with a
-row of its table has been drawn. Memory is the JavaScript heap after a collection, with something committed every second. Chromium
-comes from PATH or PERENNE_CHROMIUM. MLflow gets an environment of its own below FOLDER on the first call, and as many runs as fit
-into a minute of logging.
+A lived-in installation is made by the loop, runs like those of MLflow's clients are added in the database, and `perenne up`
+serves it. The list of runs is opened as it is, ordered by a metric, filtered and grouped; its columns show metrics and
+parameters. Every first screen is opened in a window of its own, with nothing in the browser's cache; it counts as shown when the
+first frame with a row of its table has been drawn. Memory is the JavaScript heap after a collection, with something committed
+every second. Chromium comes from PATH or PERENNE_CHROMIUM. MLflow gets an environment of its own below FOLDER on the first call,
+and as many runs as fit into a minute of logging.
 """
 
 import argparse
@@ -24,11 +25,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.storage.scale import multiply
+from benchmarks.tracking.wide import fill
 from tests.web.browsers import MISSING, find_chromium
 from tests.web.world import make
 
@@ -130,9 +132,9 @@ def heap(page: Page) -> float:
     return float(metrics["usedSize"]) / 1e6
 
 
-def measure_scrolling(page: Page, url: str) -> None:
+def measure_scrolling(page: Page, address: str) -> None:
     """Scroll through the runs, slowly and fast."""
-    page.goto(f"{url}/runs")
+    page.goto(address)
     page.wait_for_selector(".grid-row:not(.waiting)")
     for step in (120, 3_000):
         gaps = sorted(page.evaluate(SCROLL, [".grid", FRAMES, step]))
@@ -159,14 +161,26 @@ def measure_life(page: Page, url: str, workspace: Workspace, pid: int, minutes: 
     print(f"heap: {began:.1f} MB at first, {heap(page):.1f} MB after {minutes:g} minutes with {number} changes; CPU {load:.1%}")
 
 
+def addresses(url: str, experiment: int) -> dict[str, str]:
+    """Return the addresses of the list of runs that are opened."""
+    runs = f"{url}/runs?experiment={experiment}"
+    return {
+        "all runs": f"{url}/runs",
+        "runs of an experiment": runs,
+        "ordered by a metric": f"{runs}&order=metrics.metric_0+DESC",
+        "filtered": f"{runs}&filter=metrics.metric_1+%3E+0.9+AND+params.param_0+%3C+0.5",
+        "grouped": f"{runs}&group=params.param_1",
+    }
+
+
 def ours(browser: Browser, runs: int, minutes: float, repeats: int) -> First:
     """Measure our own page."""
     with tempfile.TemporaryDirectory(prefix="perenne-bench-") as name:
         folder, port = Path(name), free_port()
         make(folder)
         with Workspace(load_settings(folder, {})) as workspace:
-            copies = {"id": "'r' || (1000000 + {i})"}
-            workspace.database.write(lambda tx: multiply(tx, "run", "id = (SELECT max(id) FROM run)", runs, **copies))
+            last = "SELECT max(number) FROM run"
+            (experiment,) = workspace.database.write(lambda tx: fill(tx, runs, first=tx.scalar(sa.text(last)) + 1))
             url = f"http://127.0.0.1:{port}"
             command = [
                 sys.executable,
@@ -182,10 +196,11 @@ def ours(browser: Browser, runs: int, minutes: float, repeats: int) -> First:
             with serving(command, folder, f"{url}/version") as process:
                 time.sleep(5)  # what is due in the loop at first
                 home = typical([first_screen(browser, url, "main tbody tr") for _ in range(repeats)])
-                grid = typical([first_screen(browser, f"{url}/runs", ".grid-row:not(.waiting)") for _ in range(repeats)])
-                show(f"perenne, runs ({runs:,})", grid)
+                for name, address in addresses(url, experiment).items():
+                    found = typical([first_screen(browser, address, ".grid-row:not(.waiting)") for _ in range(repeats)])
+                    show(f"perenne, {name}", found)
                 page = browser.new_page(viewport=VIEWPORT)  # type: ignore[arg-type]
-                measure_scrolling(page, url)
+                measure_scrolling(page, addresses(url, experiment)["ordered by a metric"])
                 measure_life(page, url, workspace, process.pid, minutes)
     return home
 

@@ -22,6 +22,9 @@ What the columns on the right mean for a team is on the pages about [storage](..
 OTHERS = {
     "PERENNE_CACHE": ("where objects of a bucket are kept as they are read", "~/.cache/perenne/objects"),
     "PERENNE_CACHE_GIB": ("how much of them is kept, in GiB", "10"),
+    "PERENNE_ARTIFACT_GIB": ("how large an artifact may be, in GiB", "no limit"),
+    "PERENNE_WEBHOOK_ALLOW": ("`host:port`, with commas between, that webhooks may tell though it is private", "none"),
+    "PERENNE_SECRET_KEY": ("with what secrets of webhooks are sealed: 32 characters or more", "`.perenne/secret.key`"),
     "PERENNE_ALERT_WEBHOOK": ("https address to which alerts are posted", "the log only"),
     "PERENNE_ALERT_SECRET": ("with what these posts are signed (HMAC-SHA256)", "no signature"),
     "PERENNE_ALERT_ALLOW": ("`host:port`, with commas between, that may be private or plain http", "none"),

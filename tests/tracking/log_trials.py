@@ -14,8 +14,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from tests.dying import die_after
@@ -62,14 +63,15 @@ def log_in_thread(database: Database, said: int, name: str) -> None:
         for _ in range(drawn.randrange(2, 30)):
             first, number = number, number + drawn.choice(AT_ONCE)
             change = logging(identity, first, number, drawn)
-            database.submit(change, durable=False, alone=drawn.random() < 0.1).result()
+            single = change.func is logs.log_metric
+            database.submit(change, durable=False, alone=drawn.random() < 0.1, loose=single).result()
             say("points", identity, first, number)
         ending = partial(service.update_run, actor=ME, identity=identity, state=RunState.FINISHED, ended=1)
         database.submit(ending).result()
         say("ended", identity)
 
 
-def logging(identity: str, first: int, last: int, drawn: random.Random) -> Callable[[Transaction], object]:
+def logging(identity: str, first: int, last: int, drawn: random.Random) -> "partial[Any]":
     """Return a change that logs some points, a single one without more or with a mark."""
     key = drawn.choice("ab")
     points = [Metric(key, float(place), place, place) for place in range(first, last)]

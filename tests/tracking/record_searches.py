@@ -79,7 +79,7 @@ def make_question(dice: random.Random) -> dict[str, Any]:
 
 def fill(store: Any, runs: list[dict[str, Any]]) -> tuple[list[str], dict[str, int]]:
     """Log the runs; return the ids of the experiments, and the place of each run by its id."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag  # type: ignore[import-not-found]
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
 
     homes = [store.create_experiment(name) for name in ("one", "two")]
     places = {}
@@ -106,7 +106,7 @@ def fill(store: Any, runs: list[dict[str, Any]]) -> tuple[list[str], dict[str, i
 
 def main() -> None:
     from mlflow.entities import ViewType
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # type: ignore[import-not-found]
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     dice = random.Random(17)
     runs, questions = make_runs(dice), [make_question(dice) for _ in range(QUESTIONS)]

@@ -128,6 +128,14 @@ def _experiment(verb: str) -> Phrase:
     return phrase
 
 
+def _kept_view(verb: str) -> Phrase:
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        name = after.get("name") or _state(record.before).get("name") or record.entity_id
+        return verb, f"the view {name}", "shared with others" if after.get("shared") else ""
+
+    return phrase
+
+
 def _logged_model(verb: str) -> Phrase:
     def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
         name = after.get("name") or _state(record.before).get("name")
@@ -278,6 +286,9 @@ _PHRASES: dict[str, Phrase] = {
     "experiment.restore": _experiment("brought back"),
     "experiment.remove": _experiment("removed for good"),
     "experiment.bring": _experiment("brought in"),
+    "view.keep": _kept_view("kept"),
+    "view.change": _kept_view("changed"),
+    "view.remove": _kept_view("removed"),
     "logged_model.remove": _did("removed for good"),
     "version.register": _registered,
     "version.evidence": _evidence,

@@ -5,6 +5,8 @@ from urllib.parse import quote
 _BY_ID = {
     "project": "/project/{}",
     "run": "/runs/{}",
+    "experiment": "/runs?experiment={}",
+    "view": "/runs?view={}",
     "deployment": "/deploy/{}",
     "episode": "/policy/{}",
     "alert": "/alert/{}",

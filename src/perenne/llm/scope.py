@@ -36,6 +36,8 @@ def open_experiment(tx: Transaction, actor: Principal, number: int, action: Acti
     Denied
         If the actor may not.
     """
+    if action is Action.LOG:
+        return tracking.experiments.open_experiment(tx, actor, number)
     found = tracking.experiments.get(tx, actor, number)
     require(actor, action, found.project)
     if found.deleted is not None:

@@ -31,6 +31,13 @@ _update = Prepared(
     .where(trace.c.number == sa.bindparam("which"))
     .values({name: sa.bindparam(name) for name in _OWN if name != "id"})
 )
+_one = Prepared(sa.select(trace).where(trace.c.id == sa.bindparam("id")))
+_held = Prepared(sa.select(trace).where(trace.c.id == sa.bindparam("id")).with_for_update())
+_COLUMNS = [column.name for column in trace.columns]
+_ID = _COLUMNS.index("id")
+FEW = 16
+"""Up to so many are asked for one by one, each by a statement that is ready."""
+
 _SPAN = [column.name for column in trace_span.columns]
 _SPANS = BulkInsert(
     trace_span,
@@ -81,17 +88,20 @@ def by_ids(tx: Transaction, ids: Collection[str], *, hold: bool = False) -> dict
     hold : bool
         Whether nobody else may change them until the end of the transaction.
     """
-    if not ids:
-        return {}
-    where = trace.c.id == next(iter(ids)) if len(ids) == 1 else trace.c.id.in_(chosen(ids))
-    query = sa.select(trace).where(where)
-    return {row.id: _trace(row) for row in tx.execute(query.order_by(trace.c.id).with_for_update() if hold else query)}
+    if len(ids) <= FEW:
+        statement = _held if hold else _one
+        rows = [statement.run(tx, {"id": one}).fetchone() for one in sorted(ids)]
+        return {row[_ID]: _trace(row) for row in rows if row is not None}
+    query = sa.select(trace).where(trace.c.id.in_(chosen(ids))).order_by(trace.c.id)
+    found = [_trace(row) for row in tx.execute(query.with_for_update() if hold else query)]
+    return {one.id: one for one in found}
 
 
 def by_numbers(tx: Transaction, numbers: Iterable[int]) -> dict[int, Trace]:
     """Read rows of traces by their numbers."""
     query = sa.select(trace).where(trace.c.number.in_(chosen_numbers(numbers)))
-    return {row.number: _trace(row) for row in tx.execute(query)}
+    found = [_trace(row) for row in tx.execute(query)]
+    return {one.number: one for one in found}
 
 
 def with_words(tx: Transaction, found: Sequence[Trace]) -> list[dict[str, dict[str, str]]]:
@@ -213,8 +223,10 @@ def _cost(values: Sequence[Any]) -> Cost | None:
     return Cost(**dict(zip(COSTS, values, strict=True))) if any(value is not None for value in values) else None
 
 
-def _trace(row: "sa.Row[Any]") -> Trace:
-    values = dict(row._mapping)
+def _trace(row: Sequence[Any]) -> Trace:
+    """Make a trace of a row whose columns stand in the order of the table."""
+    values = dict(zip(_COLUMNS, row, strict=True))
     usage = Usage(**{name: values.pop(name) for name in TOKENS})
     cost = Cost(**{name: values.pop(name) for name in COSTS})
-    return Trace(**(values | {"state": TraceState(row.state)}), usage=usage, cost=cost)
+    values |= {"state": TraceState(values["state"]), "finalized": bool(values["finalized"])}
+    return Trace(**values, usage=usage, cost=cost)

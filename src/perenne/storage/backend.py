@@ -90,6 +90,10 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def go_loose(self, raw: Any, *, durable: bool) -> None:
+        """Get a connection of `writing` ready for statements that are committed each by itself."""
+
+    @abstractmethod
     def commit(self, raw: Any) -> None:
         """Commit the group. Returns only if it is kept."""
 

@@ -79,7 +79,9 @@ class Database:
         except sa.exc.DBAPIError as error:
             raise trouble(error) or error from None
 
-    def submit(self, work: Callable[[Transaction], T], *, durable: bool = True, alone: bool = True) -> "Future[T]":
+    def submit(
+        self, work: Callable[[Transaction], T], *, durable: bool = True, alone: bool = True, loose: bool = False
+    ) -> "Future[T]":
         """Queue a change; the future has its result once it is committed.
 
         Parameters
@@ -92,10 +94,13 @@ class Database:
         alone : bool
             Whether nothing may be changed between what the change reads and what it writes. False is for hot paths whose
             statements are each atomic by themselves: PostgreSQL commits those side by side.
+        loose : bool
+            Whether it does no harm if each statement is committed by itself, and if the change is kept twice; there is at most
+            one that matters. PostgreSQL then needs neither BEGIN nor COMMIT, two of three round trips.
         """
-        return self._writer.submit(work, durable, alone)
+        return self._writer.submit(work, durable, alone, loose)
 
-    def write(self, work: Callable[[Transaction], T], *, durable: bool = True, alone: bool = True) -> T:
+    def write(self, work: Callable[[Transaction], T], *, durable: bool = True, alone: bool = True, loose: bool = False) -> T:
         """Run a change, wait until it is committed and return its result; see `submit`.
 
         Raises
@@ -103,7 +108,7 @@ class Database:
         Unavailable
             If it could not be committed: the disk is full or read-only, or another process holds the database.
         """
-        return self._writer.run(work, durable, alone)
+        return self._writer.run(work, durable, alone, loose)
 
     def close(self) -> None:
         """Commit what is queued and let go of every connection."""

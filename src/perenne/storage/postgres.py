@@ -63,10 +63,7 @@ class Postgres(Backend):
         How a commit waits for the disk belongs to the connection and is set as it changes. Only of a durable commit anybody asks
         later what became of it.
         """
-        words = ["BEGIN"]
-        if self._durable.get(raw, True) != durable:
-            words.insert(0, f"SET synchronous_commit TO {'DEFAULT' if durable else 'off'}")
-            self._durable[raw] = durable
+        words = [*self._changed(raw, durable), "BEGIN"]
         if alone:
             number = ", pg_current_xact_id()::text" if durable else ""
             words.append(f"SELECT pg_advisory_xact_lock({LOCK}){number}")
@@ -76,6 +73,17 @@ class Postgres(Backend):
         while cursor.nextset():
             pass
         return str(cursor.fetchone()[1])
+
+    def go_loose(self, raw: Any, *, durable: bool) -> None:
+        """Set how commits wait for the disk, if that has changed; the connection commits by itself."""
+        for words in self._changed(raw, durable):
+            raw.execute(words)
+
+    def _changed(self, raw: Any, durable: bool) -> list[str]:
+        if self._durable.get(raw, True) == durable:
+            return []
+        self._durable[raw] = durable
+        return [f"SET synchronous_commit TO {'DEFAULT' if durable else 'off'}"]
 
     def commit(self, raw: Any) -> None:
         """Commit; PostgreSQL answers the COMMIT of a transaction in which a statement has failed with ROLLBACK, and no error."""

@@ -34,12 +34,13 @@ log = logging.getLogger(__name__)
 
 
 class _Change:
-    __slots__ = ("alone", "durable", "future", "result", "transaction", "work")
+    __slots__ = ("alone", "durable", "future", "loose", "result", "transaction", "work")
 
-    def __init__(self, work: Callable[[Transaction], Any], durable: bool, alone: bool) -> None:
+    def __init__(self, work: Callable[[Transaction], Any], durable: bool, alone: bool, loose: bool) -> None:
         self.work = work
         self.durable = durable
         self.alone = alone
+        self.loose = loose
         self.future: Future[Any] = Future()
         self.result: Any = None
         self.transaction: Transaction | None = None
@@ -108,6 +109,9 @@ class _Line:
     def _apply(self, group: list[_Change], careful: bool) -> list[_Change]:
         connection = self._connect()
         raw: Any = connection.connection.driver_connection
+        if len(group) == 1 and group[0].loose and self._backend.concurrent:
+            self._backend.go_loose(raw, durable=group[0].durable)
+            return group if self._attempt(group[0], connection) else []
         token = self._backend.begin(
             raw, durable=any(change.durable for change in group), alone=any(change.alone for change in group)
         )
@@ -184,7 +188,7 @@ class GroupWriter:
         for _ in range(WRITERS if backend.concurrent else 0):
             self._beside.put(_Line(backend))
 
-    def submit(self, work: Callable[[Transaction], T], durable: bool, alone: bool) -> "Future[T]":
+    def submit(self, work: Callable[[Transaction], T], durable: bool, alone: bool, loose: bool) -> "Future[T]":
         """Queue a change and return the future of its committed result.
 
         Raises
@@ -193,7 +197,7 @@ class GroupWriter:
             If the writer is closed, or the caller is itself a change.
         """
         self._refuse_nested()
-        change = _Change(work, durable, alone)
+        change = _Change(work, durable, alone, loose)
         with self._lock:
             if self._closed:
                 raise Unavailable("the database is closed", code="database.closed", hint="open it again")
@@ -204,7 +208,7 @@ class GroupWriter:
             self._queue.put(change)
         return change.future
 
-    def run(self, work: Callable[[Transaction], T], durable: bool, alone: bool) -> T:
+    def run(self, work: Callable[[Transaction], T], durable: bool, alone: bool, loose: bool) -> T:
         """Run a change and return its committed result; in the calling thread if nothing else waits.
 
         Raises
@@ -214,18 +218,18 @@ class GroupWriter:
         """
         self._refuse_nested()
         if not alone and self._backend.concurrent and not self._closed:
-            beside: T = self._run_beside(_Change(work, durable, alone))
+            beside: T = self._run_beside(_Change(work, durable, alone, loose))
             return beside
         if self._crowd < 2 and self._turn.acquire(blocking=False):
             try:
                 if not self._waiting and not self._closed:
-                    change = _Change(work, durable, alone)
+                    change = _Change(work, durable, alone, loose)
                     self._commit(self._line, [change])
                     result: T = change.future.result()
                     return result
             finally:
                 self._turn.release()
-        return self.submit(work, durable, alone).result()
+        return self.submit(work, durable, alone, loose).result()
 
     def close(self) -> None:
         """Finish what is queued, end the thread and give the connection back."""

@@ -57,6 +57,23 @@ class DatabaseContract:
             database.write(lambda tx: numbers.create(tx.connection))
             yield database
 
+    def test_a_loose_change_is_kept_and_one_that_fails_hears_so(
+        self, database: Database, open_database: Callable[[], Database]
+    ) -> None:
+        """Whether it is alone or comes with others."""
+        assert database.write(_add(1), durable=False, alone=False, loose=True) == 1
+        assert database.submit(_add(2), durable=False, loose=True).result() == 2
+        with pytest.raises(sa.exc.IntegrityError):
+            database.write(_add(1), durable=False, alone=False, loose=True)
+        go_on = threading.Event()
+        first = _hold_up(database, go_on)
+        futures = [database.submit(_add(number), durable=False, alone=False, loose=True) for number in (3, 3, 4)]
+        go_on.set()
+        outcomes = [type(future.exception()) for future in (first, *futures)]
+        assert outcomes == [type(None), type(None), sa.exc.IntegrityError, type(None)]
+        with open_database() as again:
+            assert _kept(again) == [0, 1, 2, 3, 4]
+
     def test_a_change_gives_its_result_and_is_kept(self, database: Database, open_database: Callable[[], Database]) -> None:
         assert database.write(_add(7)) == 7
         assert database.write(_add(8), durable=False) == 8

@@ -117,7 +117,7 @@ def flush(workspace: Workspace, seconds: float) -> Result:
 
     if seconds < 0:
         raise Invalid(f"seconds is {seconds}", code="runs.flush", hint="0 or more")
-    sender = Sender(workspace.settings.outgoing)
+    sender = Sender(workspace.settings)
     found = sender.adopt()
     whole = sender.flush(seconds)
     answer = {"found": found, "left": 0 if whole else sender.waiting, "reason": sender.trouble}

@@ -20,7 +20,7 @@ from perenne.tracking.tables import run, run_latest, run_param, run_tag
 from perenne.tracking.walking import Scope, count_runs, find_runs
 
 MOST_WORDS = 8
-MOST_COUNTED = 1_000_000
+MOST_RUNS = 10_000_000
 _ASKS = re.compile(r"[=<>!'\"`]|\b(?:LIKE|ILIKE|RLIKE|IN|BETWEEN|IS)\b", re.IGNORECASE)
 _ATTRIBUTES = {"status": run.c.state, "user_id": run.c.started_by, "experiment": run.c.experiment}
 _FUNCTIONS = {"mean": "avg", "least": "min", "most": "max"}
@@ -70,8 +70,8 @@ class GroupWindow(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
 
 
-def asked(text: str) -> tuple[Tree | None, list[Any]]:
-    """Read a filter, or words: each of them stands in name, id, user, project or outcome; return its tree, or conditions.
+def read(text: str) -> tuple[Tree | None, list[Any]]:
+    """Read a filter, or words: each of them stands in name, id, user, project or outcome.
 
     Raises
     ------
@@ -83,26 +83,20 @@ def asked(text: str) -> tuple[Tree | None, list[Any]]:
     return parse_filter(text), []
 
 
-def fitting(tx: Transaction, text: str, where: Sequence[Any]) -> list[Any]:
-    """Return all conditions of a filter, or of words. Raises Invalid."""
-    tree, words = asked(text)
-    return [*where, *words, *RUNS.conjuncts(tree, RUNS.keys(tx, tree))]
-
-
 def _holds(word: str) -> Any:
     columns = (run.c.name, run.c.id, run.c.started_by, run.c.project, run.c.outcome)
     return sa.or_(*(sa.func.lower(column).contains(word, autoescape=True) for column in columns))
 
 
-def window(tx: Transaction, text: str, order: Sequence[str], *, among: Scope, page: Page) -> Found:
+def window(tx: Transaction, scope: Scope, text: str, order: Sequence[str], page: Page) -> Found:
     """Find the runs of a window. Raises Invalid if filter or order are wrong, or it takes too long."""
+    tree, words = read(text)
     orders = read_orders(order)
     check_orders(RUNS, orders)
-    tree, words = asked(text)
-    total = count_runs(tx, among, tree, most=MOST_COUNTED, extra=words)
+    total = count_runs(tx, scope, tree, most=MOST_RUNS, extra=words)
     if page.offset >= total:
         return Found((), total)
-    found = find_runs(tx, among, tree, _as_people_sort(orders), limit=page.limit, offset=page.offset, extra=words)
+    found = find_runs(tx, scope, tree, _as_people_sort(orders), limit=page.limit, offset=page.offset, extra=words)
     return Found(found.keys, total)
 
 
@@ -116,7 +110,7 @@ def _as_people_sort(orders: Sequence[Ordering]) -> list[Ordering]:
     return sorted_by
 
 
-def groups(tx: Transaction, text: str, by: str, columns: Sequence[str], *, where: Sequence[Any], page: Page) -> GroupWindow:
+def groups(tx: Transaction, scope: Scope, text: str, by: str, columns: Sequence[str], page: Page) -> GroupWindow:
     """Put runs together by an attribute, a parameter or a tag, with what some metrics come to.
 
     Raises
@@ -124,14 +118,14 @@ def groups(tx: Transaction, text: str, by: str, columns: Sequence[str], *, where
     Invalid
         If the filter is wrong, or runs cannot be put together by that.
     """
-    conditions = fitting(tx, text, where)
+    tree, words = read(text)
+    conditions = [*scope.conditions(), *words, *RUNS.conjuncts(tree, RUNS.keys(tx, tree))]
     source, value = _parted(tx, by)
-    many = sa.func.count()
-    query = sa.select(value.label("value"), many.label("many"), sa.func.max(run.c.started).label("newest"))
-    query = query.select_from(source).where(*conditions).group_by(value)
+    many, every = sa.func.count(), sa.func.count().over()
+    query = sa.select(value.label("value"), many.label("many"), sa.func.max(run.c.started).label("newest"), every.label("every"))
+    query = query.select_from(source).where(*conditions).group_by(value).order_by(many.desc(), value)
     with bounded(tx):
-        counted = tx.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
-        rows = list(tx.execute(query.order_by(many.desc(), value).offset(page.offset).limit(page.limit)))
+        rows = list(tx.execute(query.offset(page.offset).limit(page.limit)))
         figures = _figures(tx, source, value, conditions, columns, [row.value for row in rows])
     labels = _labels(tx, by, [row.value for row in rows])
     told = tuple(
@@ -141,7 +135,7 @@ def groups(tx: Transaction, text: str, by: str, columns: Sequence[str], *, where
         )
         for row in rows
     )  # fmt: skip
-    return GroupWindow(told, int(counted or 0), tuple(columns))
+    return GroupWindow(told, rows[0].every if rows else 0, tuple(columns))
 
 
 def _parted(tx: Transaction, by: str) -> tuple[Any, Any]:

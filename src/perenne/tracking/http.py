@@ -13,12 +13,14 @@ from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
+from perenne.core.clock import SystemClock, parse_duration
 from perenne.core.errors import Invalid
 from perenne.core.hashing import digest_bytes
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
-from perenne.tracking import arrivals, artifact_http, edit_http, service
+from perenne.tracking import arrivals, artifact_http, edit_http, removal, service
 from perenne.tracking.arrivals import Arrival, named_objects
+from perenne.tracking.removal import Collected
 
 BINARY = ("application/octet-stream",)
 
@@ -35,6 +37,26 @@ class Done(msgspec.Struct, frozen=True):
     """The run that did the same before; empty if there is none."""
 
     run: str
+
+
+class Gone(msgspec.Struct, frozen=True):
+    """A run that was removed for good, and how many points went with it."""
+
+    run: str
+    points: int
+
+
+class Collect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be removed: what was deleted so long ago, in some experiments or all."""
+
+    older_than: str = "30d"
+    experiments: tuple[int, ...] = ()
+    dry_run: bool = False
+
+    @property
+    def chosen(self) -> frozenset[int] | None:
+        """The experiments; None for all."""
+        return frozenset(self.experiments) or None
 
 
 def project_of_run(tx: Transaction, path: Mapping[str, str]) -> str:
@@ -95,10 +117,31 @@ async def get_done(request: Request) -> Response:
     )
 
 
+@needs(Action.EDIT_PROJECT, project=project_of_run, returns=Gone)
+async def delete_run(request: Request) -> Response:
+    """Remove a run for good, with all that belongs to it; 409 if something points to it."""
+    run = request.path_params["run"]
+    return await answers.write(request, lambda tx, actor: Gone(run, removal.remove_run(tx, actor, run)))
+
+
+@needs(Action.ADMINISTER, body=Collect, example={"older_than": "30d", "dry_run": True}, returns=Collected)
+async def post_collect(request: Request) -> Response:
+    """Remove for good what was deleted long enough ago, or tell what would be removed."""
+    asked = json.decode(await request.body(), Collect, what="gc")
+    before = SystemClock().now() - parse_duration(asked.older_than)
+    database, actor = request.app.state.workspace.database, request.state.actor
+    done = await asyncio.to_thread(
+        removal.collect, database, actor, before=before, experiments=asked.chosen, dry_run=asked.dry_run
+    )
+    return answers.answer(done)
+
+
 routes = [
     *edit_http.routes,
     Route("/api/runs", post_run, methods=["POST"]),
     Route("/api/runs/done", get_done, methods=["GET"]),
+    Route("/api/runs/gc", post_collect, methods=["POST"]),
+    Route("/api/runs/{run}", delete_run, methods=["DELETE"]),
     Route("/api/runs/{run}/objects/{digest}", put_object, methods=["PUT"]),
     *artifact_http.routes,
 ]

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from perenne.auth import answers, queries
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
-from perenne.auth.roles import Action
+from perenne.auth.roles import Action, sees
 from perenne.core.errors import Invalid
 from perenne.core.paging import Page, page_of
 from perenne.storage.database import Transaction
@@ -27,7 +27,7 @@ from perenne.tracking.grid import GroupWindow
 from perenne.tracking.relations import PARENT, UsedModel, children_of, models_of
 from perenne.tracking.saved_views import SavedView
 from perenne.tracking.tables import experiment, run, run_latest, run_param, run_tag
-from perenne.tracking.walking import Scope
+from perenne.tracking.walking import Scope, count_runs
 
 __all__ = ["PARENT", "ComparedRun", "UsedModel", "children_of", "compared_runs", "models_of", "routes", "run_window"]
 
@@ -45,7 +45,6 @@ _EXPECTED = {"model", "target", "candidates"}
 """Parameters that every round has, and that are alike in most: not shown unless asked for."""
 
 _KINDS = {"metrics": run_latest, "params": run_param, "tags": run_tag}
-_ALWAYS = ("attributes.status", "attributes.start_time", "attributes.duration", "attributes.user_id")
 _INFO = ("number", "id", "name", "experiment", "project", "kind", "state", "started_by", "started", "ended", "outcome", "deleted")
 
 
@@ -157,7 +156,7 @@ def run_window(
     page = page or Page()
     scope = scope_of(actor, wanted)
     shown = tuple(default_columns(tx, scope, wanted) if columns is None else _checked(columns))
-    found = grid.window(tx, wanted.text, orders_of(wanted.order), among=among(actor, wanted), page=page)
+    found = grid.window(tx, scope, wanted.text, orders_of(wanted.order), page)
     return RunWindow(rows_of(tx, found.keys, shown), found.total, shown)
 
 
@@ -167,24 +166,18 @@ def group_window(
     """Read a window of the groups that somebody's runs fall into; see `run_window`."""
     scope = scope_of(actor, wanted)
     shown = default_columns(tx, scope, wanted) if columns is None else _checked(columns)
-    return grid.groups(tx, wanted.text, by, shown, where=scope, page=page or Page())
+    return grid.groups(tx, scope, wanted.text, by, shown, page or Page())
 
 
-def among(actor: Principal, wanted: RunFilter) -> Scope:
-    """Return which runs may be seen and are looked at, without the filter."""
-    projects = set(actor.projects) or None
-    if wanted.project:
-        projects = {wanted.project} if projects is None else projects & {wanted.project}
+def scope_of(actor: Principal, wanted: RunFilter) -> Scope:
+    """Return what may be seen and is looked at, without the filter."""
+    seen = sorted(actor.projects)
+    projects = [wanted.project] if wanted.project and sees(actor, wanted.project) else [] if wanted.project else seen
     return Scope(
         deleted=wanted.deleted,
         experiments=None if wanted.experiment is None else (wanted.experiment,),
-        projects=None if projects is None else tuple(sorted(projects)),
+        projects=tuple(projects) if projects or wanted.project else None,
     )
-
-
-def scope_of(actor: Principal, wanted: RunFilter) -> list["sa.ColumnElement[bool]"]:
-    """Return the conditions of what may be seen and is looked at, without the filter."""
-    return among(actor, wanted).conditions()
 
 
 def orders_of(text: str) -> list[str]:
@@ -258,24 +251,26 @@ def _values(tx: Transaction, kind: str, numbers: Sequence[int], columns: Sequenc
     return {(row.run, ids[row.key]): row.value for row in tx.execute(query)}
 
 
-def default_columns(tx: Transaction, scope: Sequence["sa.ColumnElement[bool]"], wanted: RunFilter) -> list[str]:
+def default_columns(tx: Transaction, scope: Scope, wanted: RunFilter) -> list[str]:
     """Choose columns by what most of the newest runs have: so they stay the same whatever is filtered."""
     newest = _newest(tx, scope)
     metrics = [name for name in _used(tx, run_latest, newest) if not name.startswith(_SYSTEM)]
     params = [name for name in _used(tx, run_param, newest) if name not in _EXPECTED]
     told = tx.scalar(sa.select(sa.func.count()).where(run.c.number.in_(newest), run.c.outcome != "")) if newest else 0
     return [
-        _ALWAYS[0],
+        "attributes.status",
         *(() if wanted.experiment is not None else ("attributes.experiment",)),
-        *_ALWAYS[1:],
+        "attributes.start_time",
         *(f"metrics.{name}" for name in metrics[:_METRICS]),
         *(f"params.{name}" for name in params[:_PARAMS]),
+        "attributes.duration",
+        "attributes.user_id",
         *(("attributes.outcome",) if told else ()),
     ]
 
 
-def _newest(tx: Transaction, scope: Sequence["sa.ColumnElement[bool]"], limit: int = LOOKED_AT) -> list[int]:
-    query = sa.select(run.c.number).where(*scope).order_by(run.c.started.desc(), run.c.number.desc()).limit(limit)
+def _newest(tx: Transaction, scope: Scope, limit: int = LOOKED_AT) -> list[int]:
+    query = sa.select(run.c.number).where(*scope.conditions()).order_by(run.c.started.desc(), run.c.number.desc()).limit(limit)
     return [row.number for row in tx.execute(query)]
 
 
@@ -296,7 +291,7 @@ def runs_about(tx: Transaction, actor: Principal, wanted: RunFilter) -> RunsAbou
     scope = scope_of(actor, wanted)
     newest = _newest(tx, scope)
     return RunsAbout(
-        all=int(tx.scalar(sa.select(sa.func.count()).select_from(run).where(*scope)) or 0),
+        all=count_runs(tx, scope, None, most=grid.MOST_RUNS),
         deleted=wanted.deleted,
         chosen=None if found is None else ExperimentName(found.id, found.name),
         experiments=experiment_names(tx, actor),

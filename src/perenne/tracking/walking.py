@@ -74,8 +74,24 @@ class Question(msgspec.Struct, frozen=True):
     tree: Tree | None
     orders: tuple[Ordering, ...]
     keys: Keys
+    sorting: Orders
     extra: tuple[Any, ...] = ()
     """Conditions beside the filter."""
+
+    @property
+    def by_start(self) -> bool:
+        """Whether the runs are sorted by their start first, which an index does for all that are looked at."""
+        return not self.sorting.sorts or self.sorting.sorts[0][0].value is run.c.started
+
+    def fitting(self, *, indexed: bool) -> list[Any]:
+        """Return all conditions of a run; if not `indexed`, no index is looked up for those of the scope."""
+        return [*self.scope.conditions(indexed=indexed), *self.extra, *RUNS.conjuncts(self.tree, self.keys)]
+
+
+def _question(tx: Transaction, scope: Scope, tree: Tree | None, orders: Sequence[Ordering], extra: Sequence[Any]) -> Question:
+    keys = RUNS.keys(tx, tree, orders)
+    RUNS.conjuncts(tree, keys)  # what is wrong with the filter is said even if nothing could fit
+    return Question(scope, tree, tuple(orders), keys, Orders(RUNS, orders, keys), tuple(extra))
 
 
 def find_runs(
@@ -90,33 +106,29 @@ def find_runs(
         How many are passed over, if there is no token.
     """
     with bounded(tx):
-        asked = Question(scope, tree, tuple(orders), RUNS.keys(tx, tree, orders), tuple(extra))
-        sorting = Orders(RUNS, orders, asked.keys)
-        query = sorting.digest()
+        asked = _question(tx, scope, tree, orders, extra)
+        query = asked.sorting.digest()
         place = read_token(token, query) if token else Place(offset=offset)
-        RUNS.conjuncts(tree, asked.keys)  # what is wrong with the filter or the token is said even if nothing could fit
         if place.after is not None:
-            after(sorting.columns, place.after)
+            after(asked.sorting.columns, place.after)
         if scope.experiments == ():
             return Found(())
         few = _few(tx, asked)
         if few is not None:
-            rows = _sorted(tx, asked, sorting, place, limit + 1, few)
+            rows = _sorted(tx, asked, place, limit + 1, [*asked.fitting(indexed=False), _listed(few)]) if few else ()
         else:
-            rows = _walked(tx, asked, sorting, place, limit + 1)
+            rows = _walked(tx, asked, place, limit + 1)
         return page(rows, limit, query)
 
 
 def count_runs(tx: Transaction, scope: Scope, tree: Tree | None, *, most: int, extra: Sequence[Any] = ()) -> int:
     """Count the runs that fit, up to `most` and one more."""
     with bounded(tx):
-        asked = Question(scope, tree, (), RUNS.keys(tx, tree), tuple(extra))
+        asked = _question(tx, scope, tree, (), extra)
         if scope.experiments == ():
             return 0
         few = _few(tx, asked)
-        where = [*scope.conditions(indexed=few is None), *asked.extra, *RUNS.conjuncts(tree, asked.keys)]
-        if few is not None:
-            where.append(_listed(few))
+        where = asked.fitting(indexed=few is None) + ([] if few is None else [_listed(few)])
         some = sa.select(sa.literal_column("1")).select_from(run).where(*where).limit(most + 1).subquery()
         return int(tx.scalar(sa.select(sa.func.count()).select_from(some)) or 0)
 
@@ -124,7 +136,7 @@ def count_runs(tx: Transaction, scope: Scope, tree: Tree | None, *, most: int, e
 def _few(tx: Transaction, asked: Question) -> list[int] | None:
     """Return the runs to look at, if there is a clause that few runs fit."""
     sources = RUNS.sources(asked.tree, asked.keys)
-    if asked.scope.limited and (asked.orders or not asked.scope.alone):
+    if asked.scope.limited and not (asked.by_start and asked.scope.alone):
         scope = Scope(None, asked.scope.experiments, asked.scope.projects)
         sources.append(sa.select(run.c.number).where(*scope.conditions()))
     if not sources:
@@ -138,36 +150,27 @@ def _few(tx: Transaction, asked: Question) -> list[int] | None:
     return list(tx.execute(limited[least]).scalars()) if found[least] else []
 
 
-def _sorted(
-    tx: Transaction, asked: Question, sorting: Orders, place: Place, limit: int, few: Sequence[int] | None
-) -> Sequence[Any]:
-    """Read rows of the runs that fit by sorting them all."""
-    if few is not None and not few:
-        return ()
+def _sorted(tx: Transaction, asked: Question, place: Place, limit: int, where: Sequence[Any]) -> Sequence[Any]:
+    """Read rows of the runs that fit, however the database sorts them."""
     source: Any = run
-    for joined, condition in sorting.joins:
+    for joined, condition in asked.sorting.joins:
         source = source.outerjoin(joined, condition)
-    by_start = bool(sorting.sorts) and sorting.sorts[0][0].value is run.c.started
-    indexed = few is None and (asked.scope.alone or not by_start)
-    where = _fitting(asked, indexed=indexed)
-    if few is not None:
-        where.append(_listed(few))
-    return _rows(tx, source, where, sorting.columns, place, limit)
+    return _rows(tx, source, where, asked.sorting.columns, place, limit)
 
 
-def _walked(tx: Transaction, asked: Question, sorting: Orders, place: Place, limit: int) -> Sequence[Any]:
+def _walked(tx: Transaction, asked: Question, place: Place, limit: int) -> Sequence[Any]:
     """Read rows along an index, if one is sorted as asked."""
-    if not asked.orders:
+    if asked.by_start:
         with along_an_index(tx):
-            return _rows(tx, run, _fitting(asked, indexed=asked.scope.alone), sorting.columns, place, limit)
+            return _sorted(tx, asked, place, limit, asked.fitting(indexed=asked.scope.alone))
     family = RUNS.families.get(RUNS.entity(asked.orders[0]))
-    walkable = isinstance(family, Attached) and len(sorting.sorts) == len(asked.orders)
-    if not walkable or not isinstance(family, Attached) or _has_long(tx, family, asked):
-        return _sorted(tx, asked, sorting, place, limit, None)
+    known = len(asked.sorting.sorts) == len(asked.orders)
+    if not isinstance(family, Attached) or not known or _has_long(tx, family, asked):
+        return _sorted(tx, asked, place, limit, asked.fitting(indexed=True))
     rows: list[Any] = []
     left = place.offset
     with along_an_index(tx):
-        for phase in _phases(family, asked, sorting, place.after):
+        for phase in _phases(family, asked, place.after):
             if len(rows) < limit:
                 found = phase.read(tx, left, limit - len(rows))
                 left = 0 if found or not left else max(0, left - phase.count(tx))
@@ -201,44 +204,40 @@ class _Phase:
         return int(tx.scalar(sa.select(sa.func.count()).select_from(self._source).where(*self._where)) or 0)
 
 
-def _phases(family: Attached, asked: Question, sorting: Orders, beyond: tuple[Value, ...] | None) -> Iterator[_Phase]:
+def _phases(family: Attached, asked: Question, beyond: tuple[Value, ...] | None) -> Iterator[_Phase]:
     """Go through the runs from the row on that the page before ended with."""
-    rest = columns_of(sorting.sorts[1:], RUNS.ties)
-    joins = [sort.join for sort, _ in sorting.sorts[1:] if sort.join is not None]
+    others = asked.sorting.sorts[1:]
+    rest = columns_of(others, RUNS.ties)
+    joins = [sort.join for sort, _ in others if sort.join is not None]
     first = int(beyond[0] or 0) if beyond else 0
     for absent in (0, 1, 2):
         if absent < first or (absent == 1 and family.nan is None):
             continue
-        source, where, values = _without(family, asked) if absent == 2 else _with(family, asked, sorting, absent)
+        source, where, values = _without(family, asked) if absent == 2 else _with(family, asked, absent)
         for joined, condition in joins:
             source = source.outerjoin(joined, condition)
         after_it = tuple(beyond[2 if absent else 1 :]) if beyond and absent == first else None
         yield _Phase(absent, source, where, [*values, *rest], Place(after=after_it))
 
 
-def _with(family: Attached, asked: Question, sorting: Orders, absent: int) -> tuple[Any, list[Any], list[Column]]:
+def _with(family: Attached, asked: Question, absent: int) -> tuple[Any, list[Any], list[Column]]:
     """Return where the runs are that have a value, and the value if it is a number: the index of values comes first."""
     rows = family.owner.table.alias()
     value = rows.c[family.value.name]
-    where = [rows.c.key == family.named(asked.orders[0].name, asked.keys).right, *_fitting(asked, indexed=False)]
+    where = [rows.c.key == family.named(asked.orders[0].name, asked.keys).right, *asked.fitting(indexed=False)]
     if family.nan is not None:
         where.append(rows.c.nan == (sa.true() if absent else sa.false()))
     if family.short:
         where.append(sa.func.length(value) <= literal(SHORT))
     where += [value.is_not(None)] if family.kept else []
-    return rows.join(run, run.c.number == rows.c.run), where, [] if absent else [Column(value, sorting.sorts[0][1])]
+    return rows.join(run, run.c.number == rows.c.run), where, [] if absent else [Column(value, asked.sorting.sorts[0][1])]
 
 
 def _without(family: Attached, asked: Question) -> tuple[Any, list[Any], list[Column]]:
     """Return where the runs are that have no such key."""
     named = family.named(asked.orders[0].name, asked.keys)
     has = sa.exists().where(family.owner == run.c.number, named, *family.kept)
-    return run, [*_fitting(asked, indexed=asked.scope.alone), sa.not_(has)], []
-
-
-def _fitting(asked: Question, *, indexed: bool) -> list[Any]:
-    """Return all conditions of a run."""
-    return [*asked.scope.conditions(indexed=indexed), *asked.extra, *RUNS.conjuncts(asked.tree, asked.keys)]
+    return run, [*asked.fitting(indexed=asked.scope.alone), sa.not_(has)], []
 
 
 def _rows(

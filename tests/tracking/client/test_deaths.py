@@ -58,7 +58,7 @@ def history(workspace: Workspace, run: str, metric: str) -> list[tuple[int, floa
 
 def flushed(workspace: Workspace) -> None:
     """Deliver what dead programs left, as `perenne runs flush` does."""
-    sender = Sender(workspace.settings.outgoing)
+    sender = Sender(workspace.settings)
     sender.adopt()
     try:
         assert sender.flush(60), sender.trouble

@@ -83,6 +83,8 @@ class Endpoint(NamedTuple):
         The Struct that body or query are read into.
     action : Action or None
         What the caller must be allowed to do at least somewhere; None lets everybody in.
+    loose : callable or None
+        Of a LOG, tells of a request whether it may be kept statement by statement, and twice; see `Database.submit`.
     """
 
     method: str
@@ -91,3 +93,4 @@ class Endpoint(NamedTuple):
     handler: Callable[..., Any]
     asked: Any = Empty
     action: Action | None = Action.READ
+    loose: Callable[[Any], bool] | None = None

@@ -384,7 +384,7 @@ ENDPOINTS = [
     Endpoint("POST", f"{_PLACE}delete", _CHANGE, delete_run, NamedRun, _MAY),
     Endpoint("POST", f"{_PLACE}restore", _CHANGE, restore_run, NamedRun, _MAY),
     Endpoint("POST", f"{_PLACE}search", _READ, search_runs, SearchRuns),
-    Endpoint("POST", f"{_PLACE}log-metric", _LOG, log_metric, LogMetric, _MAY),
+    Endpoint("POST", f"{_PLACE}log-metric", _LOG, log_metric, LogMetric, _MAY, lambda asked: not asked.model_id),
     Endpoint("POST", f"{_PLACE}log-parameter", _LOG, log_param, LogPair, _MAY),
     Endpoint("POST", f"{_PLACE}set-tag", _LOG, set_tag, LogPair, _MAY),
     Endpoint("POST", f"{_PLACE}delete-tag", _LOG, delete_tag, LogPair, _MAY),

@@ -7,6 +7,7 @@ cannot be done for the moment raises Unavailable, and is tried again; what is re
 import os
 from typing import TYPE_CHECKING, TypeAlias
 
+from perenne.core.config import Settings
 from perenne.net.peer import checked_url
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ def configured() -> str:
     return checked_url(other) if other.startswith(("http://", "https://")) else ""
 
 
-def open_destination(url: str) -> Destination:
-    """Open a server, or with an empty text the workspace of this folder."""
+def open_destination(url: str, settings: Settings) -> Destination:
+    """Open a server, or with an empty text the workspace."""
     if url:
         from perenne.tracking.client.server import Server
 
         return Server(url)
     from perenne.tracking.client.local import Local
 
-    return Local()
+    return Local(settings)

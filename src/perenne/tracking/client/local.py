@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from perenne.auth.principals import local_principal
+from perenne.core.config import Settings
 from perenne.storage.database import Transaction
 from perenne.storage.file_objects import FileObjects
 from perenne.storage.workspace import Workspace
@@ -16,10 +17,16 @@ from perenne.tracking.model import DATASET_CONTEXT, Metric, Param, RunState, Tag
 
 
 class Local:
-    """The workspace of this folder, opened when it is first needed."""
+    """A workspace, opened when it is first needed.
 
-    def __init__(self) -> None:
-        self._workspace = Workspace()
+    Parameters
+    ----------
+    settings : Settings
+        Where it lies.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._workspace = Workspace(settings)
         self._actor = local_principal()
 
     def begin(self, begin: Begin, objects: Path) -> None:

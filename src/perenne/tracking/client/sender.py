@@ -8,8 +8,8 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
+from perenne.core.config import Settings
 from perenne.core.errors import PerenneError, Unavailable
 from perenne.tracking.client.delivery import Delivery
 from perenne.tracking.client.destination import Destination, open_destination
@@ -29,12 +29,13 @@ class Sender:
 
     Parameters
     ----------
-    folder : Path
-        Where spools lie.
+    settings : Settings
+        Of the workspace: where spools lie, and where runs go that no server gets.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.outgoing
+        self._settings = settings
         self.trouble = ""
         self._pid = os.getpid()
         self._deliveries: list[Delivery] = []
@@ -102,7 +103,7 @@ class Sender:
 
     def _destination(self, url: str) -> Destination:
         if url not in self._destinations:
-            self._destinations[url] = open_destination(url)
+            self._destinations[url] = open_destination(url, self._settings)
         return self._destinations[url]
 
     def _run(self) -> None:

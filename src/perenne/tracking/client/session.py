@@ -1,4 +1,4 @@
-"""What one process has: its runs that are open, the innermost last, and the one sender for all of them.
+"""What one process has: its runs that are open, the innermost last, and a sender for all of them.
 
 A process that was forked off has none of its parent's files: it begins spools of its own when it first logs.
 """
@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from perenne.core.config import load_settings
+from perenne.core.config import Settings, load_settings
 from perenne.core.errors import Conflict
 from perenne.tracking.client.sender import Sender
 
@@ -29,34 +29,42 @@ class Session:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.open: list[ActiveRun] = []
-        self.sender: Sender | None = None
+        self.senders: dict[Settings, Sender] = {}
 
     def the_sender(self) -> Sender:
-        """Return the sender, made when it is first asked for."""
+        """Return the sender of the workspace that the environment names now, made when it is first asked for."""
+        settings = load_settings()
         with self.lock:
-            if self.sender is None:
-                self.sender = Sender(load_settings().outgoing)
-            return self.sender
+            if settings not in self.senders:
+                self.senders[settings] = Sender(settings)
+            return self.senders[settings]
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until everything is delivered, and tell whether it is."""
+        delivered = [sender.flush(seconds) for sender in list(self.senders.values())]
+        return all(delivered)
 
     def at_exit(self) -> None:
         """End what is open, as failed if an exception ends the program, and deliver what can be within seconds."""
-        if self.sender is None:
+        if not self.senders:
             return
         failed = getattr(sys, "last_type", None) is not None
         for run in reversed(self.open.copy()):
             with contextlib.suppress(Exception):
                 run.end("failed" if failed else "finished", wait=0)
-        if not self.sender.flush(EXIT_SECONDS):
-            log.warning("%d runs wait in %s; `perenne runs flush` delivers them", self.sender.waiting, self.sender.folder)
-        self.sender.close()
-        self.sender = None
+        for sender in self.senders.values():
+            if not sender.flush(EXIT_SECONDS):
+                log.warning("%d runs wait in %s; `perenne runs flush` delivers them", sender.waiting, sender.folder)
+            sender.close()
+        self.senders.clear()
 
     def in_child(self) -> None:
         """Forget the parent's sender and locks; a run that is open goes on in a spool of its own."""
         self.lock = threading.Lock()
-        if self.sender is not None:
-            self.sender.let_go()
-            self.sender = None
+        if self.senders:
+            for sender in self.senders.values():
+                sender.let_go()
+            self.senders.clear()
             util = sys.modules.get("multiprocessing.util")
             if util is not None:  # its processes end without `atexit`
                 util.register_after_fork(self, _finish_at_end)
@@ -115,4 +123,4 @@ def close() -> None:
 
 def flush(seconds: float = 60.0) -> bool:
     """Wait until everything logged is delivered, and tell whether it is; give up at once where nobody can be reached."""
-    return _OWN.sender is None or _OWN.sender.flush(seconds)
+    return _OWN.flush(seconds)

@@ -136,7 +136,7 @@ def fingerprint_of(made_with: Provenance, params: Mapping[str, str], data: Itera
 
 
 def _refuse_if_done(url: str, experiment: str, fingerprint: str) -> None:
-    destination = open_destination(url)
+    destination = open_destination(url, load_settings())
     try:
         found = destination.find_done(experiment, fingerprint)
     except Unavailable as error:

@@ -1,8 +1,9 @@
 // What stands around every screen: menu, where one is, search, theme; and the keys that work everywhere.
-import { html, Fragment, signal, useEffect, useRef, useState } from "./dom.js";
+import { html, Fragment, signal, useEffect, useRef } from "./dom.js";
 import { Who } from "../auth/who.js";
 import { unauthorized } from "./api.js";
 import { Icon } from "./icons.js";
+import { Later } from "./later.js";
 import { connection, listen } from "./live.js";
 import { Palette, paletteOpen } from "./palette.js";
 import { Empty } from "./parts.js";
@@ -66,7 +67,7 @@ export function Shell() {
         ${items.map(([href, icon, name]) => html`<a href=${href} title=${name} aria-current=${isHere(href, path) ? "page" : undefined}><${Icon} name=${icon} /><span>${name}</span></a>`)}
       <//>`)}
     </nav>
-    <main class="main" id="main" tabindex="-1">${unauthorized.value ? html`<${Lazy} load=${login} key="login" />` : html`<${Current} path=${path} />`}</main>
+    <main class="main" id="main" tabindex="-1">${unauthorized.value ? html`<${Later} load=${login} key="login" />` : html`<${Current} path=${path} />`}</main>
     ${paletteOpen.value ? html`<${Palette} />` : null}
     ${help.value ? html`<${Help} />` : null}
     <${Toasts} />
@@ -84,26 +85,7 @@ function Current({ path }) {
   const found = match(screens, path);
   if (!found) return html`<section class="card"><${Empty} title="There is no such page" hint="Ctrl K finds everything that there is" /></section>`;
   const key = found.entry[0] + JSON.stringify(found.params);
-  return html`<${Lazy} key=${key} load=${found.entry[1]} params=${found.params} query=${route.value.query} />`;
-}
-
-const loaded = new Map();
-
-function Lazy({ load, ...given }) {
-  const [Drawn, setDrawn] = useState(() => loaded.get(load) || null);
-  const [error, setError] = useState(null);
-  useEffect(() => {
-    if (Drawn) return;
-    load().then(
-      (module) => {
-        loaded.set(load, module.default);
-        setDrawn(() => module.default);
-      },
-      (trouble) => setError(trouble),
-    );
-  }, []);
-  if (error) return html`<section class="card"><${Empty} title="This screen could not be loaded" note=${error.message} hint="reload the page: perenne may have been updated" /></section>`;
-  return Drawn ? html`<${Drawn} ...${given} />` : null;
+  return html`<${Later} key=${key} load=${found.entry[1]} params=${found.params} query=${route.value.query} />`;
 }
 
 function Help() {

@@ -11,7 +11,7 @@ import { dashed, figures, nameOf, written } from "./words.js";
 const AXES = 6;
 const COLUMNS = 5;
 
-export function Side({ ids, colours, pool, shown, query }) {
+export default function Side({ ids, colours, pool, shown, query }) {
   const view = useView(`/api/view/runs/compare?ids=${ids.map(encodeURIComponent).join(",")}`);
   if (!view.data) return html`<${Card} title="Compared">${view.error ? html`<${Empty} title=${view.error.message} hint=${view.error.hint} />` : html`<span class="bone"></span>`}<//>`;
   const { runs } = view.data;
