@@ -1,9 +1,15 @@
 """Removing for good: what was deleted goes whole, what something else points to stays, and the reason is told."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
+from tests.app.servers import ask, bearer, control_plane, token
 
 from perenne import tracking
 from perenne.auth import audit, comments
@@ -165,3 +171,60 @@ def test_the_default_experiment_is_always_there(workspace: Workspace, actor: Pri
     done = collect(workspace, actor)
     assert (done.experiments, [(one.kind, one.id) for one in done.kept]) == ((), [("experiment", "0")])
     workspace.database.write(lambda tx: tracking.experiments.restore(tx, actor, 0))
+
+
+KILLED = """
+import sys
+from tests.dying import die_after
+from perenne.auth.principals import local_principal
+from perenne.core.clock import DAY, SystemClock
+from perenne.storage.workspace import Workspace
+from perenne.tracking import removal
+
+with Workspace() as workspace:
+    database = workspace.database
+    die_after(int(sys.argv[1]))
+    removal.collect(database, local_principal(), before=SystemClock().now() + DAY)
+"""
+
+
+@pytest.mark.parametrize("steps", [1_500, 6_000])
+def test_killed_in_the_middle_the_rest_goes_the_next_time(
+    workspace: Workspace, actor: Principal, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = make_experiment(workspace, actor, "old")
+    runs = {make_run(workspace, actor, number, str(place)) for place in range(12)}
+    kept = make_run(workspace, actor)
+    workspace.database.write(lambda tx: tracking.experiments.delete(tx, actor, number))
+    monkeypatch.setenv("PERENNE_HOME", str(workspace.settings.home))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", KILLED, str(steps)], env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    with workspace.database.read() as tx:
+        left = set(tracking.summary.some(tx, runs))
+        for identity in left:  # whole, or not there
+            assert len(tracking.history.history(tx, actor, identity, "loss")) == 50
+    rest = collect(workspace, actor)
+    assert (set(rest.runs), rest.experiments) == (left, (str(number),))
+    assert rows_of_runs(workspace)["run"] == 1
+    with workspace.database.read() as tx:
+        assert tracking.service.get_run(tx, kept).deleted is None
+        removed = [record.entity_id for record in audit.trail(tx, entity="run", limit=100) if record.action == "run.remove"]
+    assert sorted(removed) == sorted(runs)
+
+
+def test_by_rest_who_may_removes_and_nobody_else(workspace: Workspace, actor: Principal) -> None:
+    run, other = make_run(workspace, actor), make_run(workspace, actor)
+    workspace.database.write(lambda tx: tracking.service.delete_run(tx, actor, other))
+    with Workspace(msgspec.structs.replace(workspace.settings, auth="tokens")) as serving, control_plane(serving) as port:
+        owner = bearer(token(serving, Role.OWNER)[1])
+        contributor = bearer(token(serving, Role.CONTRIBUTOR, name="other")[1])
+        admin = bearer(token(serving, Role.ADMIN, Role.OWNER, name="admin")[1])
+        assert ask("DELETE", f"/api/runs/{run}", port, authorization=contributor).status == 403
+        assert ask("DELETE", f"/api/runs/{run}", port, authorization=owner).json == {"run": run, "points": 50}
+        assert ask("DELETE", f"/api/runs/{run}", port, authorization=owner).status == 404
+        body = b'{"older_than": "0s", "dry_run": true}'
+        kind = {"content_type": "application/json"}
+        assert ask("POST", "/api/runs/gc", port, body, authorization=owner, **kind).status == 403
+        assert ask("POST", "/api/runs/gc", port, body, authorization=admin, **kind).json["runs"] == [other]
+        assert ask("POST", "/api/runs/gc", port, b'{"older_than": "soon"}', authorization=admin, **kind).status == 400

@@ -116,6 +116,39 @@ def _tell_logged_model(tx: Transaction, actor: Principal, version: Version) -> N
     tracking.models.set_tags(tx, actor, found.id, [tracking.Tag(VERSIONS_OF, json.encode(listed).decode())])
 
 
+def bring(tx: Transaction, actor: Principal, name: str, said: BroughtVersion) -> bool:
+    """Bring in a version from elsewhere under the number and with the times it had; False if there is one of that number.
+
+    Aliases and stages are not brought: whoever wants them asks for them, and the gate has its say.
+
+    Raises
+    ------
+    NotFound
+        If there is no such model.
+    Invalid
+        If the source is no place that may be named.
+    """
+    model = models.get(tx, actor, name)
+    require(actor, Action.LOG, model.project)
+    if store.has_number(tx, name, said.number):
+        return False
+    prompt = models.is_prompt(said.tags)
+    origin = sources.origin_of(tx, actor, said.source, said.run or None, said.logged_model or None, prompt=prompt)
+    model = _adopted(tx, actor, model, origin)
+    version = Version(
+        id=f"{name}@{said.number}", model=name, number=said.number, project=model.project, run=origin.run,
+        tree=digest_bytes(said.tags.get(TEXT, "").encode()) if prompt else files.digest_at(tx, origin.root),
+        reference="", snapshot="", state=VersionState.CANDIDATE, policy=_policy(tx, model), fallback=None, created=said.created,
+        created_by=said.author or actor.name, form=VersionForm.PROMPT if prompt else VersionForm.LOGGED, source=origin.source,
+        storage=origin.storage, root=origin.root, run_link=said.run_link or None, description=said.description or None, updated=said.updated,
+        author=origin.author, logged_model=origin.logged_model,
+    )  # fmt: skip
+    _keep(tx, actor, version, said.tags)
+    if said.deleted:
+        store.change_version(tx, version.id, deleted=said.updated, waiting=None)
+    return True
+
+
 def _keep(tx: Transaction, actor: Principal, version: Version, tags: Mapping[str, str]) -> None:
     store.insert_version(tx, version, waiting=None)
     model_store.insert_tags(tx, model_store.version_tag, version.id, tags)
@@ -157,7 +190,7 @@ def get(tx: Transaction, actor: Principal, name: str, number: int) -> Version:
     found = store.find_number(tx, name, number) if 0 < number < 2**31 else None
     if found is None or not sees(actor, found.project):
         raise NotFound(
-            f"Model Version (name={name[: naming.LONGEST_NAME]}, version={number}) not found",
+            f"Model Version (name={naming.shown(name)}, version={number}) not found",
             code="version.not_found",
             hint="`perenne model list NAME` shows those that are",
         )

@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from tests.postgres import PostgresServer
 from tests.protocols.migration.conftest import unpack
 
 from perenne.core.errors import Invalid, Unavailable
@@ -163,3 +165,40 @@ def test_a_folder_that_was_moved_finds_its_artifacts_beside_it(tmp_path: Path) -
         "report.txt",
     }
     source.close()
+
+
+def test_a_postgresql_database_is_read_like_any_other(tmp_path: Path, postgres: PostgresServer) -> None:
+    url = postgres.database()
+    try:
+        copy_tables(unpack("sqlite-3.17.2", tmp_path), url)
+        source, other = open_source(url), open_source(f"sqlite:///{tmp_path / 'mlflow.db'}")
+        assert source.experiments() == other.experiments()
+        for place in source.experiments():
+            assert list(source.runs(place.id)) == list(other.runs(place.id))
+            assert list(source.logged_models(place.id)) == list(other.logged_models(place.id))
+            assert list(source.traces(place.id)) == list(other.traces(place.id))
+            for run in other.runs(place.id):
+                assert [repr(piece) for piece in source.points(run.id)] == [repr(piece) for piece in other.points(run.id)]
+        assert sorted(source.registered_models(), key=str) == sorted(other.registered_models(), key=str)
+        source.close()
+        other.close()
+    finally:
+        postgres.drop(url)
+
+
+def copy_tables(source: str, target: str) -> None:
+    """Copy MLflow's tables, as they are, from SQLite to PostgreSQL."""
+    reading, writing = sa.create_engine(source), sa.create_engine(sa.make_url(target).set(drivername="postgresql+psycopg"))
+    found = sa.MetaData()
+    found.reflect(reading)
+    copied = sa.MetaData()
+    with reading.connect() as before, writing.begin() as after:
+        for table in found.sorted_tables:
+            columns = [sa.Column(column.name, column.type.as_generic()) for column in table.columns]
+            fresh = sa.Table(table.name, copied, *columns)
+            fresh.create(after)
+            rows = [dict(row._mapping) for row in before.execute(sa.select(table))]
+            if rows:
+                after.execute(fresh.insert(), rows)
+    reading.dispose()
+    writing.dispose()

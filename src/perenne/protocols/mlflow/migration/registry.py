@@ -83,7 +83,7 @@ class Registry:
             created=version.created * 1_000,
             updated=version.updated * 1_000,
             run=version.run if self._is_run(tx, version.run) else "",
-            logged_model=version.model,
+            logged_model=version.model or _logged_model(version.source),
             run_link=version.link,
             description=version.description,
             author=version.user,
@@ -158,6 +158,16 @@ def _below_run(source: str, run: str) -> str | None:
     """
     before, _, path = source.partition(f"/{run}/artifacts")
     return path.lstrip("/") if run and before != source else None
+
+
+def _logged_model(source: str) -> str:
+    """Return the logged model that a source names, as the database of MLflow 3 has nowhere else.
+
+    >>> _logged_model("models:/m-0123"), _logged_model("models:/churn/3")
+    ('m-0123', '')
+    """
+    name = source.removeprefix("models:/")
+    return name if name != source and name.startswith("m-") and "/" not in name else ""
 
 
 def _nowhere(name: str, number: int) -> str:

@@ -39,11 +39,11 @@ class SqlSource:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(_read_only(url), execution_options=_options(url))
+        self._engine = sa.create_engine(_read_only(url))
         try:
             self._connection = self._engine.connect()
             if self._connection.dialect.name == "postgresql":
-                self._connection.execute(sa.text("set transaction isolation level repeatable read, read only"))
+                self._connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             self._columns = _columns(self._connection)
         except sa.exc.DBAPIError as error:
             self._engine.dispose()
@@ -310,10 +310,6 @@ def _read_only(url: str) -> sa.URL:
     if parsed.get_backend_name() == "sqlite":
         return parsed.set(drivername="sqlite", database=f"file:{parsed.database}", query={"mode": "ro", "uri": "true"})
     return parsed.set(drivername="postgresql+psycopg")
-
-
-def _options(url: str) -> dict[str, Any]:
-    return {"stream_results": True} if not url.startswith("sqlite") else {}
 
 
 def _columns(connection: sa.Connection) -> dict[str, list[str]]:
