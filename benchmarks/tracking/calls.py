@@ -1,8 +1,7 @@
-"""What a call of `log_metric` costs the training, and when all values are with the server: one client a call of this program.
+"""What a call of `log_metric` costs the training, and when all values are with the server: one client for each call of this program.
 
-python benchmarks/tracking/calls.py perenne http://127.0.0.1:7373 20000
-python benchmarks/tracking/calls.py mlflow http://127.0.0.1:5000 300           # by a Python that has MLflow
-python benchmarks/tracking/calls.py mlflow-async http://127.0.0.1:5000 3000    # synchronous=False
+`python benchmarks/tracking/calls.py CLIENT URL COUNT`, where the client is `perenne` (the URL may be `local`), `mlflow`, or
+`mlflow-async` (`synchronous=False`); the latter two by a Python that has MLflow.
 """
 
 import os
@@ -26,7 +25,7 @@ def perenne_client(url: str) -> tuple[Log, Callable[[], Any]]:
 
 def mlflow_client(url: str, *, synchronous: bool) -> tuple[Log, Callable[[], Any]]:
     """Start a run of MLflow's client."""
-    import mlflow  # type: ignore[import-not-found]
+    import mlflow
 
     mlflow.set_tracking_uri(url)
     mlflow.set_experiment("benchmark")
