@@ -1,4 +1,4 @@
-"""What a call of `log_metric` costs the training, and when all values are with the server: one client for each call of this program.
+"""What a call of `log_metric` costs the training, and when all values are with the server: one client each time it is called.
 
 `python benchmarks/tracking/calls.py CLIENT URL COUNT`, where the client is `perenne` (the URL may be `local`), `mlflow`, or
 `mlflow-async` (`synchronous=False`); the latter two by a Python that has MLflow.
