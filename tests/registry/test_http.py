@@ -54,7 +54,8 @@ def test_a_policy_a_review_and_an_alias(workspace: Workspace) -> None:
     assert ask(workspace, ADA, "GET", "/api/review?state=odd").status_code == 400
     assert ask(workspace, DEPLOYER, "DELETE", "/api/model/fraud/alias/champion").status_code == 409
     said(ask(workspace, ADMIN, "DELETE", "/api/review/policy/prod"))
-    assert said(ask(workspace, DEPLOYER, "DELETE", "/api/model/fraud/alias/champion")) is True
+    assert said(ask(workspace, DEPLOYER, "DELETE", "/api/model/fraud/alias/champion"))["name"] == "champion"
+    assert ask(workspace, DEPLOYER, "DELETE", "/api/model/fraud/alias/champion").status_code == 404
 
 
 def test_stages_tags_evidence_comparison_and_cards(workspace: Workspace) -> None:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 
+from perenne.app.wiring import Platform
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
@@ -187,6 +188,10 @@ def test_blobs_that_no_row_names_are_found_when_they_are_old(workspace: Workspac
         incoming.write([b"left by a killed process"])
         workspace.blobs.keep(incoming)
     assert list(artifacts.orphans(workspace)) == []
+    artifacts.sweep(workspace)
+    artifacts.sweep(workspace)
+    assert Platform(workspace).errands.drain() == 1
+    assert incoming.id in set(workspace.blobs.ids())
     assert list(artifacts.orphans(workspace, now=SystemClock().now() + 2 * DAY)) == [incoming.id]
 
 

@@ -126,7 +126,8 @@ def main(folder: Path, port: int, first: int, kills: int) -> None:
     )
     server = Server(folder, port)
     run = httpx.post(f"{url}/api/2.0/mlflow/runs/create", json={"experiment_id": "0", "start_time": 1}).json()["run"]["info"]
-    root, kept, shared = run["artifact_uri"].removeprefix("mlflow-artifacts:/"), {}, False
+    root, shared = run["artifact_uri"].removeprefix("mlflow-artifacts:/"), False
+    kept: dict[str, bytes] = {}
     for seed in range(first, first + kills):
         uploads = Uploads(url, root, seed)
         time.sleep(random.Random(seed).uniform(0.05, LONGEST_S))

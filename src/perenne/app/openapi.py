@@ -20,7 +20,7 @@ from perenne.auth.roles import PERMISSIONS, Action
 
 Json = dict[str, Any]
 
-OWN = ("/api/", "/health", "/ready", "/version", "/metrics")
+OWN = ("/api/", "/v1/", "/health", "/ready", "/version", "/metrics")
 """Where paths of the API begin; all others are of the page."""
 
 _TEMPLATE = "#/components/schemas/{name}"

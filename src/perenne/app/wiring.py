@@ -62,6 +62,7 @@ class Platform:
             monitoring.notify.DELIVER: self._deliver,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
             registry.webhooks.DELIVER: registry.webhooks.deliver,
+            tracking.artifacts.SCAN: tracking.artifacts.scan,
             tracking.sealing.SEAL: tracking.sealing.seal,
         }
         self.heavy = {automation.ROUND_JOB: automation.run_round_job}

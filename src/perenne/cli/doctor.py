@@ -13,6 +13,7 @@ from perenne.cli.progress import bar
 from perenne.core.errors import PerenneError
 from perenne.core.ids import new_id
 from perenne.core.results import EXIT_FINDINGS, Result
+from perenne.storage.blobs import open_blobs
 from perenne.storage.objects import describe_objects, open_objects
 from perenne.storage.workspace import Workspace
 
@@ -119,7 +120,8 @@ def _objects(workspace: Workspace, deep: bool) -> tuple[bool, str]:
                 store.get(found)
                 progress(position + 1, len(digests))
     read = ", each read and compared" if deep else ""
-    return True, f"{where}: {len(digests)} objects{read}; a probe was written, read and deleted"
+    artifacts = sum(1 for _ in open_blobs(workspace.settings.objects).ids())
+    return True, f"{where}: {len(digests)} objects{read}, {artifacts} artifacts; a probe was written, read and deleted"
 
 
 def _events(workspace: Workspace) -> tuple[bool, str]:

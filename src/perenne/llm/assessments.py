@@ -47,8 +47,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     valid: bool | None = None
 
 
-def create(tx: Transaction, actor: Principal, given: Assessment) -> Assessment:
-    """Add an assessment to a trace; the one that it overrides does not count any more.
+def create(tx: Transaction, actor: Principal, given: Assessment, identity: str = "") -> Assessment:
+    """Add an assessment to a trace, under an id if one is given; the one that it overrides does not count any more.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def create(tx: Transaction, actor: Principal, given: Assessment) -> Assessment:
     if given.overrides and not assessment_store.set_valid(tx, found.number, given.overrides, False):
         raise UnknownAssessment(given.trace_id, given.overrides)
     now = SystemClock().now() // 1_000
-    made = msgspec.structs.replace(given, id="", created=given.created or now, updated=given.updated or now)
+    made = msgspec.structs.replace(given, id=identity, created=given.created or now, updated=given.updated or now)
     return assessment_store.add(tx, found.number, found.id, [made])[0]
 
 

@@ -53,7 +53,7 @@ def search(workspace: Workspace, filter_: str, experiment: str, limit: int) -> l
 
     \b
     Examples:
-      perenne trace search "status = 'ERROR' OR execution_time_ms > 5000"
+      perenne trace search "status = 'ERROR' OR execution_time_ms >= 5000"
       perenne trace search "span.type = 'TOOL' AND span.status = 'ERROR'" --experiment support-bot
     """
     return _found(workspace, experiment, filter_, limit)

@@ -47,7 +47,8 @@ def rows(tx: Transaction, actor: Principal, experiments: Collection[int], form: 
     ----------
     form : str
         ``assessments``: everything as it is. ``unpaired``: prompt, completion and whether people liked it. ``completion``: prompt
-        and what people said it should have been. ``preference``: prompt, what it should have been, and what it was.
+        and what people said it should have been. ``preference``: prompt, what it should have been, and what it was;
+        also pairs of which somebody preferred one.
     holdout : int
         Of a hundred prompts, how many are held out; by the prompt, so that none is on both sides.
 
@@ -61,7 +62,7 @@ def rows(tx: Transaction, actor: Principal, experiments: Collection[int], form: 
     seen = visible(tx, actor, list(experiments))
     for project in projects_of(tx, seen).values():
         require(actor, Action.READ, project)
-    kinds = {"unpaired": ("feedback",), "assessments": ("feedback", "expectation")}.get(form, ("expectation",))
+    kinds = {"unpaired": ("feedback",), "completion": ("expectation",)}.get(form, ("feedback", "expectation"))
     known: set[bytes] = set()
     after = 0
     while page := assessment_store.window(tx, seen, kinds, after, AT_ONCE):
@@ -86,10 +87,20 @@ def _row(form: str, one: Assessment, spans: list[Span], holdout: int) -> Row | N
     if form == "unpaired":
         liked = _liked(one)
         return None if liked is None else Row(one.trace_id, prompt, split, completion=completion, label=liked)
+    if one.kind is AssessmentKind.FEEDBACK:
+        return _preferred(one, prompt, split)
     better = _text(one.value)
     if form == "completion":
         return Row(one.trace_id, prompt, split, completion=better)
     return Row(one.trace_id, prompt, split, chosen=better, rejected=completion) if better != completion else None
+
+
+def _preferred(one: Assessment, prompt: str, split: str) -> Row | None:
+    """Read which of two answers somebody liked better."""
+    pair = [one.value.get(side) for side in ("chosen", "rejected")] if isinstance(one.value, dict) else []
+    if not (one.name == "preference" and all(isinstance(text, str) for text in pair) and len(set(pair)) == 2):
+        return None
+    return Row(one.trace_id, prompt, split, chosen=pair[0], rejected=pair[1])
 
 
 def _judged(one: Assessment, spans: list[Span]) -> Span | None:

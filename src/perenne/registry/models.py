@@ -128,7 +128,7 @@ def get(tx: Transaction, actor: Principal, name: str) -> RegisteredModel:
     found = model_store.find(tx, name)
     if found is None or not sees(actor, found.project):
         raise NotFound(
-            f"Registered Model with name={name[: naming.LONGEST_NAME]} not found",
+            f"Registered Model with name={naming.shown(name)} not found",
             code="model.not_found",
             hint="`perenne model list` shows those that are",
         )

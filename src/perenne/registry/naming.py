@@ -77,6 +77,15 @@ def check_text(text: str | None, what: str, limit: int = LONGEST_TEXT) -> None:
             raise _bad(f"Invalid value for parameter '{what}' supplied: it holds a zero byte", "text.zero")
 
 
+def shown(name: str) -> str:
+    """Return a name as messages repeat it: whole, unless no model can be called so.
+
+    >>> shown("fraud")
+    'fraud'
+    """
+    return name if len(name) <= LONGEST_NAME else f"{name[:100]}…"
+
+
 def _check_path(name: str, what: str) -> None:
     found = posixpath.normpath(name)
     if found != name or found == "." or found.startswith(("..", "/")):

@@ -190,7 +190,7 @@ def get(tx: Transaction, actor: Principal, name: str, number: int) -> Version:
     found = store.find_number(tx, name, number) if 0 < number < 2**31 else None
     if found is None or not sees(actor, found.project):
         raise NotFound(
-            f"Model Version (name={name[: naming.LONGEST_NAME]}, version={number}) not found",
+            f"Model Version (name={naming.shown(name)}, version={number}) not found",
             code="version.not_found",
             hint="`perenne model list NAME` shows those that are",
         )

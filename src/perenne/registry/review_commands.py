@@ -218,9 +218,9 @@ def set_(
 
     \b
     Examples:
-      perenne review policy set prod --alias champion --stage Production --objectives --approvals 2 --by validator
-      perenne review policy set credit --model "credit-*" --alias "*" --check "bias: *" --metric "auc>=0.8"
-      perenne review policy set prod --file policies/prod.json
+      perenne review policy set prod --alias champion --objectives --approvals 2 --by validator
+      perenne review policy set credit --model "credit-*" --alias live --metric "auc>=0.8"
+      perenne review policy set prod --file prod.json
     """
     if path is not None:
         stated = json.decode(path.read_bytes(), ReviewPolicy, what=path.name)

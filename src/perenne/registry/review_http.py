@@ -13,9 +13,9 @@ from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
-from perenne.core.errors import Invalid
+from perenne.core.errors import Invalid, NotFound
 from perenne.registry import approvals, comparing, models, placing, policies, registrations, reviews, service
-from perenne.registry.model import Dossier, Evidence, Gate, ReviewPolicy, Version
+from perenne.registry.model import Dossier, Evidence, Gate, ReviewPolicy, Target, Version
 from perenne.registry.review_store import KeptPolicy, Review, ReviewState
 from perenne.storage.transaction import Transaction
 
@@ -179,11 +179,18 @@ async def put_alias(request: Request) -> Response:
     return await answers.write(request, point)
 
 
-@needs(Action.DEPLOY, project=project_of_alias, returns=bool)
+@needs(Action.DEPLOY, project=project_of_alias, returns=Target)
 async def delete_alias(request: Request) -> Response:
-    """Take an alias away; answers whether there was one."""
+    """Take an alias away."""
     path = dict(request.path_params)
-    return await answers.write(request, lambda tx, actor: placing.drop_alias(tx, actor, path["model"], path["alias"]))
+
+    def drop(tx: Transaction, actor: Principal) -> Target:
+        models.get(tx, actor, path["model"])
+        if not placing.drop_alias(tx, actor, path["model"], path["alias"]):
+            raise NotFound("there is no such alias", code="alias.not_found", hint="the page of the model has those that are")
+        return Target("alias", path["alias"])
+
+    return await answers.write(request, drop)
 
 
 @needs(Action.DEPLOY, project=project_of_version, body=StageBody, example={"stage": "Archived"}, returns=Version)

@@ -33,18 +33,17 @@ class BulkInsert:
         # WHERE TRUE: or the parser of either would take ON for the condition of a join
         self._columns = f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({arrays}) WHERE TRUE{tail}"
 
-    def run(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> None:
-        """Put the rows in."""
+    def run(self, tx: Transaction, rows: Sequence[Sequence[Any]]) -> int:
+        """Put the rows in; return how many were put in or changed."""
         if not rows:
-            return
+            return 0
         if tx.connection.dialect.name == "postgresql":
             columns = zip(*rows, strict=True)
             arrays = [write(column) for write, column in zip(self._writers, columns, strict=True)]
-            tx.driver.execute(self._columns, arrays)
-        elif len(rows) == 1:
-            tx.driver.execute(self._rows, rows[0])
-        else:
-            tx.driver.cursor().executemany(self._rows, rows)
+            return int(tx.driver.execute(self._columns, arrays).rowcount)
+        if len(rows) == 1:
+            return int(tx.driver.execute(self._rows, rows[0]).rowcount)
+        return int(tx.driver.cursor().executemany(self._rows, rows).rowcount)
 
 
 def _spelled(numbers: Iterable[int | float | bool | None]) -> str:

@@ -7,9 +7,13 @@ from pathlib import Path
 
 from perenne.core.ids import new_id
 from perenne.storage.blob_errors import full, refusals
+from perenne.storage.writeback import begin_writeback
 
 CHUNK = 256 << 10
 """Bytes that are read or written at a time."""
+
+_AHEAD = 4 << 20
+"""Of so many bytes at a time the writing to the disk begins while more arrive."""
 
 
 class Incoming:
@@ -25,6 +29,7 @@ class Incoming:
         self.id = new_id()
         self.path = path
         self.size = 0
+        self._begun = 0
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
     def reserve(self, size: int) -> None:
@@ -41,6 +46,9 @@ class Incoming:
                 while view:
                     view = view[os.write(self._handle, view) :]
                 self.size += len(part)
+        if self.size - self._begun >= _AHEAD:
+            begin_writeback(self._handle, self._begun, self.size - self._begun)
+            self._begun = self.size
 
     def add_file(self, source: Path) -> None:
         """Append a file; the kernel copies it."""

@@ -8,7 +8,7 @@ from perenne.formats.prometheus import Family, Sample, histogram
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper edges for durations, in seconds."""
 
-MAX_SERIES = 400
+MAX_SERIES = 1_500
 _OTHER = "other"
 
 

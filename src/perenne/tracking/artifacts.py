@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require, sees
@@ -15,7 +17,9 @@ from perenne.core.clock import DAY, SystemClock
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.hashing import digest_bytes
 from perenne.core.ids import new_id, time_of_id
+from perenne.storage import jobs
 from perenne.storage.blobs import CHUNK, Blobs, Incoming, owned
+from perenne.storage.jobs import Job, enqueue
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 from perenne.tracking import artifact_places, artifact_store
@@ -26,7 +30,10 @@ __all__ = ["Artifact", "Entry", "Place", "clean_path", "root_of"]
 GRACE = DAY
 UPLOADS_KEPT = 7 * DAY
 MOST_PARTS = 10_000
+SCAN = "artifact.scan"
 _BATCH = 200
+_LATER = 10
+"""Behind whatever else is to be done in passing."""
 
 place_of = artifact_places.place_of
 place_of_run = artifact_places.place_of_run
@@ -260,12 +267,16 @@ def _uploading(tx: Transaction, actor: Principal, identity: str) -> tuple[Place,
 
 
 def sweep(workspace: Workspace, *, now: int | None = None) -> int:
-    """Delete blobs that nobody has had for a day, and give up uploads that were never ended; return how many blobs went."""
+    """Delete blobs that nobody has had for a day, and give up uploads that were never ended; return how many blobs went.
+
+    Once a day a job goes through the whole store: `scan`.
+    """
     now = SystemClock().now() if now is None else now
 
     def give_up(tx: Transaction) -> None:
         for identity in artifact_store.old_uploads(tx, now - UPLOADS_KEPT):
             artifact_store.end_upload(tx, identity)
+        enqueue(tx, SCAN, Scan(), key=f"{SCAN}:{now // DAY}", priority=_LATER)
 
     workspace.database.write(give_up, durable=False)
     deleted = 0
@@ -282,6 +293,17 @@ def _delete(workspace: Workspace, doomed: Sequence[str]) -> int:
         workspace.blobs.delete(blob)
     workspace.database.write(lambda tx: artifact_store.forget(tx, doomed), durable=False)
     return len(doomed)
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """The payload of the job that goes through the store: nothing."""
+
+
+def scan(workspace: Workspace, job: Job) -> None:
+    """Delete what killed processes left between writing and committing."""
+    for blob in orphans(workspace):
+        workspace.blobs.delete(blob)
+    workspace.database.write(lambda tx: jobs.finish(tx, job), durable=False)
 
 
 def orphans(workspace: Workspace, *, now: int | None = None) -> Iterator[str]:

@@ -256,7 +256,9 @@ def _stored(value: float) -> tuple[float, bool]:
 def _log_params(tx: Transaction, found: FoundRun, params: Sequence[Param], cuts: list[str]) -> None:
     wanted = {param.key: limits.cut(f"parameter {param.key}", param.value, limits.PARAM_VALUE, cuts) for param in params}
     keys = keys_of(tx, wanted)
-    _PARAMS.run(tx, sorted((found.number, keys[name], value, number_in(value)) for name, value in wanted.items()))
+    rows = sorted((found.number, keys[name], value, number_in(value)) for name, value in wanted.items())
+    if _PARAMS.run(tx, rows) == len(rows):  # all of them were new
+        return
     there = sa.select(run_param.c.key, run_param.c.value).where(
         run_param.c.run == found.number, run_param.c.key.in_(list(keys.values()))
     )

@@ -13,7 +13,7 @@ from perenne.storage.names import chosen, newest_id, table_of
 from perenne.storage.prepared import Prepared
 from perenne.tracking.keys import keys_of
 from perenne.tracking.model import Run, RunState, number_in
-from perenne.tracking.tables import key, run, run_latest, run_param, run_tag
+from perenne.tracking.tables import experiment, key, run, run_latest, run_param, run_tag
 
 MOST_WORDS = 8
 _COMMIT = re.compile(r"[0-9a-f]{6,40}")
@@ -182,6 +182,23 @@ def count(tx: Transaction, since: int, projects: Collection[str]) -> dict[RunSta
 def find_ids(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
     """Return the ids that begin with a text or hold it."""
     return find_names(tx, run.c.id, text, limit, _of(projects))
+
+
+def find_named(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
+    """Return the ids of the newest runs whose name holds a text, in whatever case."""
+    called = sa.func.lower(run.c.name).contains(text.lower(), autoescape=True)
+    query = sa.select(run.c.id).where(called, *_of(projects)).order_by(*_newest_first).limit(limit)
+    return [row.id for row in tx.execute(query)]
+
+
+def find_experiments(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[int]:
+    """Return the numbers of the experiments whose name begins with a text or holds it."""
+    where = [experiment.c.deleted.is_(None), *([experiment.c.project.in_(chosen(projects))] if projects else [])]
+    names = find_names(tx, experiment.c.name, text, limit, where)
+    rows = {
+        row.name: row.id for row in tx.execute(sa.select(experiment.c.id, experiment.c.name).where(experiment.c.name.in_(names)))
+    }
+    return [rows[name] for name in names]
 
 
 def _of(projects: Collection[str]) -> "list[sa.ColumnElement[bool]]":

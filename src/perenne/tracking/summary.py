@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable
 
 from perenne.storage.database import Transaction
-from perenne.tracking import store
-from perenne.tracking.model import Run, RunState
+from perenne.tracking import experiments, store
+from perenne.tracking.model import Experiment, Run, RunState
 
 
 def counts(tx: Transaction, since: int, projects: Collection[str] = ()) -> dict[RunState, int]:
@@ -13,10 +13,17 @@ def counts(tx: Transaction, since: int, projects: Collection[str] = ()) -> dict[
 
 
 def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] = ()) -> list[Run]:
-    """Find runs by a piece of their id: first those whose id begins so."""
+    """Find runs by a piece of their id or name: first those whose id begins so, then the newest that are called so."""
     ids = store.find_ids(tx, text, limit, projects)
+    if len(ids) < limit:
+        ids += [found for found in store.find_named(tx, text, limit, projects) if found not in ids][: limit - len(ids)]
     found = {run.id: run for run in store.some(tx, ids)}
     return [found[identity] for identity in ids]
+
+
+def experiments_called(tx: Transaction, text: str, limit: int, projects: Collection[str] = ()) -> list[Experiment]:
+    """Find experiments by a piece of their name: first those whose name begins so."""
+    return experiments.some(tx, store.find_experiments(tx, text, limit, projects))
 
 
 def some(tx: Transaction, ids: Iterable[str]) -> dict[str, Run]:

@@ -45,7 +45,6 @@ _EXPECTED = {"model", "target", "candidates"}
 """Parameters that every round has, and that are alike in most: not shown unless asked for."""
 
 _KINDS = {"metrics": run_latest, "params": run_param, "tags": run_tag}
-_ALWAYS = ("attributes.status", "attributes.start_time", "attributes.duration", "attributes.user_id")
 _INFO = ("number", "id", "name", "experiment", "project", "kind", "state", "started_by", "started", "ended", "outcome", "deleted")
 
 
@@ -259,11 +258,13 @@ def default_columns(tx: Transaction, scope: Scope, wanted: RunFilter) -> list[st
     params = [name for name in _used(tx, run_param, newest) if name not in _EXPECTED]
     told = tx.scalar(sa.select(sa.func.count()).where(run.c.number.in_(newest), run.c.outcome != "")) if newest else 0
     return [
-        _ALWAYS[0],
+        "attributes.status",
         *(() if wanted.experiment is not None else ("attributes.experiment",)),
-        *_ALWAYS[1:],
+        "attributes.start_time",
         *(f"metrics.{name}" for name in metrics[:_METRICS]),
         *(f"params.{name}" for name in params[:_PARAMS]),
+        "attributes.duration",
+        "attributes.user_id",
         *(("attributes.outcome",) if told else ()),
     ]
 

@@ -2,13 +2,15 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from perenne.core.config import load_settings
 from perenne.storage.blobs import CHUNK
 from perenne.storage.workspace import Workspace
 
@@ -304,3 +306,47 @@ def test_pictures_are_shown_and_all_else_is_saved_in_a_sandbox(client: httpx.Cli
     assert (shown["kind"], shown["text"]) == ("html", "<script>alert(1)</script>")
     folder = client.get(f"/api/runs/{run}/artifacts").json()
     assert [entry["path"] for entry in folder["entries"]] == ["page.html", "plot.png"]
+
+
+def test_a_file_of_a_version_is_found_by_its_name_and_number(client: httpx.Client, root: str, run: str, post: Post) -> None:
+    client.put(f"{root}/model/MLmodel", content=b"flavors: {}")
+    post("registered-models/create", name="churn")
+    source = f"mlflow-artifacts:/{root.removeprefix(f'{PROXY}/artifacts/')}/model"
+    version = post("model-versions/create", name="churn", source=source, run_id=run)["model_version"]["version"]
+    asked = {"name": "churn", "version": version, "path": "MLmodel"}
+    got = client.get("/model-versions/get-artifact", params=asked)
+    assert (got.status_code, got.content) == (200, b"flavors: {}")
+    for change in ({"version": "9"}, {"name": "x"}, {"path": "nope"}, {"path": "../../x"}, {"path": ""}):
+        assert client.get("/model-versions/get-artifact", params={**asked, **change}).status_code in (400, 404)
+
+
+class TestInABucket:
+    """The same routes when the bytes are in a bucket."""
+
+    @pytest.fixture
+    def workspace(self, s3: str, tmp_path: Path) -> Iterator[Workspace]:
+        with Workspace(load_settings(tmp_path, {"PERENNE_OBJECTS": s3})) as workspace:
+            yield workspace
+
+    def test_files_come_back_whole_by_range_and_past_the_server(self, client: httpx.Client, root: str, run: str) -> None:
+        data = os.urandom(3_000_000)
+        assert client.put(f"{root}/a/x.bin", content=data).status_code == 200
+        assert client.get(f"{root}/a/x.bin").content == data
+        assert client.get(f"{root}/a/x.bin", headers={"range": "bytes=1000-1999"}).content == data[1_000:2_000]
+        assert client.get("/api/3.0/mlflow/server-info").json()["multipart_downloads_enabled"] is True
+        signed = client.get(f"{PROXY}/presigned/{root.removeprefix(f'{PROXY}/artifacts/')}/a/x.bin").json()
+        assert signed["file_size"] == len(data)
+        assert httpx.get(signed["url"], headers={**signed["headers"], "range": "bytes=0-9"}).content == data[:10]
+        asked = {"run_id": run, "path": "a/x.bin", "expiration": 60}
+        given = client.post("/api/2.0/mlflow/artifacts/presigned-download-url", json=asked).json()
+        assert httpx.get(given["presigned_url"]).content == data
+
+    def test_parts_are_joined(self, client: httpx.Client, root: str) -> None:
+        where = root.removeprefix(f"{PROXY}/artifacts/")
+        parts = [os.urandom(400_000), b"end"]
+        begun = client.post(f"{PROXY}/mpu/create/{where}", json={"path": "x", "num_parts": 2}).json()
+        for credential, part in zip(begun["credentials"], parts, strict=True):
+            assert httpx.put(credential["url"], content=part).status_code == 200
+        ending = {"path": "x", "upload_id": begun["upload_id"], "parts": []}
+        assert client.post(f"{PROXY}/mpu/complete/{where}", json=ending).json() == {}
+        assert client.get(f"{root}/x").content == b"".join(parts)

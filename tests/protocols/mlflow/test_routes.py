@@ -16,6 +16,8 @@ from perenne.auth.roles import Role
 from perenne.protocols.mlflow.groups import endpoints
 from perenne.protocols.mlflow.left_out import refusal
 from perenne.protocols.mlflow.routes import Routes
+from perenne.protocols.mlflow.wire import MlflowError
+from perenne.protocols.otlp import traces as otlp
 
 OLD = "/api/2.0/mlflow"
 
@@ -53,6 +55,8 @@ def in_form(answer: httpx.Response) -> tuple[int, str]:
         ("POST", "/ajax-api/2.0/mlflow/runs/create-promptlab-run", (501, "NOT_IMPLEMENTED")),
         ("GET", "/ajax-api/3.0/mlflow/ui-telemetry", (501, "NOT_IMPLEMENTED")),
         ("GET", f"{OLD}/get-online-trace-details", (501, "NOT_IMPLEMENTED")),
+        ("POST", f"{OLD}/users/create", (501, "NOT_IMPLEMENTED")),
+        ("GET", f"{OLD}/experiments/permissions/get", (501, "NOT_IMPLEMENTED")),
     ],
 )
 def test_what_is_not_there_says_so_in_mlflows_form(
@@ -170,6 +174,18 @@ def test_a_token_for_one_project_sees_no_other(tmp_path: Path, empty_database: P
         names = [one["name"] for one in post("experiments/search", own).json()["experiments"]]
         assert names == ["mine"]
         assert in_form(post("experiments/create", own, name="third")) == (403, "PERMISSION_DENIED")
+
+
+def test_every_endpoint_of_mlflows_server_is_here_or_says_that_it_is_not() -> None:
+    routes, refused = Routes([*endpoints(), *otlp.ENDPOINTS]), 0
+    for line in Path(__file__).with_name("endpoints.txt").read_text().splitlines():
+        method, path = line.split()
+        try:
+            found = routes.find(method, path.replace("{path}", "a/b").replace("{id}", "x"))
+        except MlflowError as error:
+            found, refused = error.code == "NOT_IMPLEMENTED", refused + 1  # type: ignore[assignment]
+        assert found, line
+    assert refused == 67, "what is left out stands in docs/mlflow.md"
 
 
 def test_no_endpoint_stands_twice_and_none_hides_another() -> None:

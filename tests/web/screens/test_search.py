@@ -101,4 +101,16 @@ def test_a_beginning_is_searched_in_an_index(workspace: Workspace, actor: Princi
 def test_one_search_asks_each_domain_a_few_times(workspace: Workspace, actor: Principal, names: list[str]) -> None:
     with counted(workspace) as sent:
         hits(workspace, actor, "p00")
-    assert len(sent) <= 36
+    assert len(sent) <= 42
+
+
+def test_a_run_is_found_by_its_name_and_an_experiment_too(workspace: Workspace, actor: Principal) -> None:
+    def log(tx: Transaction) -> str:
+        made = tracking.experiments.create(tx, actor, "night sweep")
+        return tracking.service.create_run(tx, actor, made.id, name="Bold-Otter-407").id
+
+    run = workspace.database.write(log)
+    assert [(hit.title, hit.path) for hit in hits(workspace, actor, "otter")] == [("Bold-Otter-407", f"/runs/{run}")]
+    assert [hit.kind for hit in hits(workspace, actor, "night")] == ["experiment"]
+    stranger = Principal("eve", roles=frozenset(Role), projects=frozenset({"other"}))
+    assert hits(workspace, stranger, "otter") == hits(workspace, stranger, "night") == []

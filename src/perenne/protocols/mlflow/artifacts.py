@@ -258,7 +258,7 @@ async def get_version_artifact(scope: Scope, receive: Receive, send: Send, works
 
     def find(tx: Transaction) -> tracking.artifacts.Artifact:
         version = registry.get_version(tx, f"{name}@{number}")
-        root = tracking.artifacts.root_of(version.storage)
+        root = tracking.artifacts.root_of(version.root)
         if not sees(actor, version.project) or root is None:
             raise no_such(path)
         return _find(tx, actor, f"{root}/{path}")

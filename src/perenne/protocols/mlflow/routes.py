@@ -79,9 +79,13 @@ class Routes:
         Raises
         ------
         MlflowError
-            If the path is known and does not take the method.
+            If the path is known and does not take the method, or is one of something that is left out.
         """
-        methods = self._fixed.get(path) or self._matching(path)
+        methods = self._fixed.get(path)
+        if methods is None:
+            if (refused := refusal(path)) is not None:
+                raise refused
+            methods = self._matching(path)
         if not methods:
             return None
         found = methods.get("GET" if method == "HEAD" else method)
@@ -175,8 +179,6 @@ class MlflowApplication:
         return wire.error_reply(error, self._words)
 
     def _unknown(self, method: str, path: str) -> Reply | None:
-        if (refused := refusal(path)) is not None:
-            raise refused
         if path.startswith(PREFIXES):
             raise MlflowError("ENDPOINT_NOT_FOUND", f"there is no endpoint {method[:20]} {path[:200]}")
         return None

@@ -78,7 +78,13 @@ def _versions(tx: Transaction, wanted: str, limits: Limits) -> Iterator[Hit]:
 
 def _runs(tx: Transaction, wanted: str, limits: Limits) -> Iterator[Hit]:
     for run in tracking.summary.matching(tx, wanted, OF_EACH, limits):
-        yield Hit(run.id, "run", address_of("run", run.id), f"{run.kind} of {run.project}, {run.state.value}")
+        note = f"{run.kind or 'run'} of {run.project}, {run.state.value}"
+        yield Hit(run.name or run.id, "run", address_of("run", run.id), note)
+
+
+def _experiments(tx: Transaction, wanted: str, limits: Limits) -> Iterator[Hit]:
+    for found in tracking.summary.experiments_called(tx, wanted, OF_EACH, limits):
+        yield Hit(found.name, "experiment", address_of("experiment", str(found.id)), "experiment")
 
 
 def _datasets(tx: Transaction, wanted: str, limits: Limits) -> Iterator[Hit]:
@@ -109,6 +115,7 @@ _KINDS: tuple[Callable[[Transaction, str, Limits], Iterator[Hit]], ...] = (
     _deployments,
     _versions,
     _datasets,
+    _experiments,
     _runs,
     _episodes,
     _alerts,

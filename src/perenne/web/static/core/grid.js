@@ -1,5 +1,5 @@
 // A table of any number of rows: only those in sight exist, and windows of rows are fetched as they come into sight.
-import { html, useEffect, useRef, useState } from "./dom.js";
+import { html, useEffect, useMemo, useRef, useState } from "./dom.js";
 import { get } from "./api.js";
 import { changed } from "./live.js";
 import { go } from "./router.js";
@@ -10,6 +10,9 @@ const ROW = 28;
 const BEYOND = 8;
 const AT_MOST_EVERY = 2000;
 const MOST_PIXELS = 30_000_000;
+const MOST_KEPT = 1000;
+
+const byId = (row) => row.id;
 
 /**
  * Show the rows of `source`, a path that answers `?offset=&limit=` with `{rows, total}`.
@@ -20,7 +23,7 @@ const MOST_PIXELS = 30_000_000;
  * with the question, null once it is right; `onMove(from, to)` that one column was dragged onto another. `pinned` keeps the first
  * column in sight, `press` holds further keys and what they do. What was shown stays until another answer is there.
  */
-export function Grid({ columns: given, source, rowHref, rowKey = (row) => row.id, selected, onToggle, label, sort, onSort, onMove, onAnswer, onError, pinned = false, press = {}, noun = "row", empty, height, keys: told }) {
+export function Grid({ columns: given, source, rowHref, rowKey = byId, selected, onToggle, label, sort, onSort, onMove, onAnswer, onError, pinned = false, press = {}, noun = "row", empty, height, keys: told }) {
   const box = useRef();
   const windows = useRef(new Map());
   const before = useRef(null);
@@ -30,7 +33,8 @@ export function Grid({ columns: given, source, rowHref, rowKey = (row) => row.id
   const [total, setTotal] = useState(null);
   const [error, setError] = useState(null);
   const [cursor, setCursor] = useState(0);
-  const [, redraw] = useState(0);
+  const [drawn, redraw] = useState(0);
+  const kept = useRef({ of: [], rows: new Map() });
   const join = source.includes("?") ? "&" : "?";
 
   const load = async (at, again = false) => {
@@ -99,7 +103,7 @@ export function Grid({ columns: given, source, rowHref, rowKey = (row) => row.id
     };
   }, [source]);
 
-  const columns = typeof given === "function" ? (answered.current ? given(answered.current) : []) : given;
+  const columns = useMemo(() => (typeof given === "function" ? (answered.current ? given(answered.current) : []) : given), [given, answered.current]);
   const rowAt = (i) => {
     const at = Math.floor(i / WINDOW);
     const rows = before.current ? before.current.get(at) : windows.current.get(at);
@@ -129,8 +133,15 @@ export function Grid({ columns: given, source, rowHref, rowKey = (row) => row.id
   const template = `${onToggle ? "34px " : ""}${columns.map((column) => `minmax(${column.width || 80}px, ${column.grow || 1}fr)`).join(" ")}`;
   const wide = `max(100%, ${columns.reduce((sum, column) => sum + (column.width || 80), onToggle ? 34 : 0)}px)`; // the same for all, whatever is in them
   const rows = [];
+  const same = [columns, selected, onToggle, rowHref, drawn]; // while one scrolls these stay, and so do the rows that were drawn
+  if (same.some((item, i) => item !== kept.current.of[i]) || kept.current.rows.size > MOST_KEPT) kept.current = { of: same, rows: new Map() };
   for (let i = first; i < last; i++) {
     const row = rowAt(i);
+    const known = kept.current.rows.get(i);
+    if (known && known.row === row && known.here === (i === cursor)) {
+      rows.push(known.shown);
+      continue;
+    }
     const key = row ? rowKey(row) : null;
     const chosen = row && selected?.has(key);
     const open = (event) => {
@@ -139,11 +150,13 @@ export function Grid({ columns: given, source, rowHref, rowKey = (row) => row.id
       if (onToggle && row) onToggle(row);
       else if (row && rowHref?.(row)) go(rowHref(row));
     };
-    rows.push(html`<div key=${i} role="row" id=${`row-${i}`} aria-rowindex=${i + 2} aria-selected=${onToggle ? !!chosen : undefined}
+    const shown = html`<div key=${i} role="row" id=${`row-${i}`} aria-rowindex=${i + 2} aria-selected=${onToggle ? !!chosen : undefined}
       class=${`grid-row${chosen ? " chosen" : ""}${i === cursor ? " cursor" : ""}${row ? "" : " waiting"}`} style=${{ transform: `translateY(${i * ROW}px)`, gridTemplateColumns: template, width: wide }} onClick=${open}>
       ${onToggle ? html`<span role="gridcell" class=${pinned ? "grid-pick" : ""}><i class=${`pick${chosen ? " on" : ""}`} style=${chosen && selected.get?.(key) ? { background: selected.get(key), borderColor: selected.get(key) } : undefined}></i></span>` : null}
       ${columns.map((column, c) => html`<span role="gridcell" class=${`${column.num ? "num" : ""}${stuck(c)}`}>${row ? (c === 0 && rowHref?.(row) ? html`<a href=${rowHref(row)} tabindex="-1">${cellOf(column, row)}</a>` : cellOf(column, row)) : ""}</span>`)}
-    </div>`);
+    </div>`;
+    kept.current.rows.set(i, { row, here: i === cursor, shown });
+    rows.push(shown);
   }
   if (total === 0 && empty && !error) return html`<div ref=${box}>${empty}</div>`;
   return html`<div class="grid" ref=${box} tabindex="0" role="grid" aria-label=${label} aria-rowcount=${total === null ? -1 : total + 1} aria-activedescendant=${last > first ? `row-${cursor}` : undefined}

@@ -21,7 +21,7 @@ const MARGIN = 30;
 const LISTED = 60;
 const DIGITS = 9;
 
-export const KINDS = [["metrics", "Metrics"], ["params", "Parameters"], ["tags", "Tags"], ["attributes", "About the run"]];
+const KINDS = [["metrics", "Metrics"], ["params", "Parameters"], ["tags", "Tags"], ["attributes", "About the run"]];
 
 /** Every column that may be chosen, by kind, of the keys that runs have. */
 export const choices = (keys) => ({ ...keys, attributes: Object.keys(ATTRIBUTES) });

@@ -29,14 +29,14 @@ export default function ExperimentsScreen({ query }) {
     ${() => html`<div class=${`runs-split${query.experiment ? " comparing" : ""}`}>
       <${Card} flush className="fill">
         <div class="toolbar"><${Filter} value=${query.q} label="Find experiments" placeholder="words of the name" /><label class="check"><input type="checkbox" checked=${!!query.deleted} onChange=${(event) => setQuery({ deleted: event.target.checked ? "1" : null, experiment: null })} />deleted</label></div>
-        <${Grid} label="Experiments" noun="experiment" source=${source} columns=${columns} rowHref=${(row) => `/runs?experiment=${row.id}${query.deleted ? "&deleted=1" : ""}`} empty=${html`<${Empty} title="No experiment fits" hint="Take the filter away." />`} />
+        <${Grid} label="Experiments" noun="experiment" pinned=${true} source=${source} columns=${columns} rowHref=${(row) => `/runs?experiment=${row.id}${query.deleted ? "&deleted=1" : ""}`} empty=${html`<${Empty} title="No experiment fits" hint="Take the filter away." />`} />
       <//>
       ${query.experiment ? html`<div class="side runs-side"><${One} id=${query.experiment} key=${query.experiment} /></div>` : null}
     </div>`}
   <//>`;
 }
 
-const columns = [...COLUMNS, { key: "about", title: "", width: 64, grow: 0.2, cell: (row) => html`<a href=${withQuery({ experiment: row.id })} aria-label=${`About ${row.name}`}>about</a>` }];
+const columns = [COLUMNS[0], { key: "about", title: "", width: 64, grow: 0.2, cell: (row) => html`<a href=${withQuery({ experiment: row.id })} aria-label=${`About ${row.name}`}>about</a>` }, ...COLUMNS.slice(1)];
 
 /** Send what was written in a dialog's form. */
 const sent = (work) => async (event) => {

@@ -1,16 +1,16 @@
 // What was tried: every run in a grid that is filtered, ordered and grouped by the server, and what some of them differ in.
 import { html, useState } from "../core/dom.js";
-import { count, plural } from "../core/format.js";
+import { plural } from "../core/format.js";
 import { Grid } from "../core/grid.js";
 import { Later } from "../core/later.js";
 import { Card, Choice, Copy, Empty } from "../core/parts.js";
 import { go, setQuery, withQuery } from "../core/router.js";
 import { Screen, useView } from "../core/screen.js";
-import { ColumnsDialog, gridColumns, KINDS, moved, readColumns, titleOf, writeColumns } from "./columns.js";
+import { ColumnsDialog, gridColumns, moved, readColumns, writeColumns } from "./columns.js";
 import { FilterField } from "./filter.js";
 import { groupColumns, groupOptions, within } from "./groups.js";
 import { SavedViews } from "./saved.js";
-import { coloursOf, idsOf, MOST, nameOf } from "./words.js";
+import { coloursOf, idsOf, MOST } from "./words.js";
 
 const NEWEST = "attributes.start_time DESC";
 const side = () => import("./side.js");
@@ -71,7 +71,7 @@ function Body({ data, query }) {
         ${data.experiments.length > 1 ? html`<${Choice} name="experiment" label="Experiment" value=${query.experiment ?? ""} options=${[["", "every experiment"], ...data.experiments.map((item) => [String(item.id), item.name])]} />` : null}
         <${Choice} name="group" label="Group by" value=${query.group ?? ""} options=${groupOptions(data.keys)} />
         <button class="button" aria-haspopup="dialog" onClick=${() => setDialog(true)}>Columns</button>
-        <${SavedViews} views=${data.views} query=${query} reload=${data} />
+        <${SavedViews} views=${data.views} query=${query} />
         <label class="check"><input type="checkbox" checked=${!!query.deleted} onChange=${(event) => setQuery({ deleted: event.target.checked ? "1" : null, compare: null })} />deleted</label>
       </div>
       ${query.project && !query.experiment ? html`<p class="runs-only">Only the project <b>${query.project}</b> <button class="button small quiet" onClick=${() => setQuery({ project: null })}>every project</button></p>` : null}
