@@ -140,7 +140,8 @@ def bring(tx: Transaction, actor: Principal, name: str, said: BroughtVersion) ->
         tree=digest_bytes(said.tags.get(TEXT, "").encode()) if prompt else files.digest_at(tx, origin.root),
         reference="", snapshot="", state=VersionState.CANDIDATE, policy=_policy(tx, model), fallback=None, created=said.created,
         created_by=said.author or actor.name, form=VersionForm.PROMPT if prompt else VersionForm.LOGGED, source=origin.source,
-        storage=origin.storage, root=origin.root, run_link=said.run_link or None, description=said.description or None, updated=said.updated,
+        storage=origin.storage, root=origin.root, run_link=said.run_link or None, description=said.description or None,
+        updated=said.updated,
         author=origin.author, logged_model=origin.logged_model,
     )  # fmt: skip
     _keep(tx, actor, version, said.tags)
