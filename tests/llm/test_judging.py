@@ -6,14 +6,27 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
-from tests.llm.spans import TRACE, arrived, span
+from tests.llm.spans import BEGAN, SECOND, TRACE, arrived, span
 
 from perenne import tracking
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
+from perenne.core.clock import ManualClock
 from perenne.core.errors import Conflict, Denied, Invalid, NotFound
 from perenne.core.results import Result
-from perenne.llm import assessments, datasets, feedback, ingest, issues, label_schemas, on_removed, review_queues, scorers, traces
+from perenne.llm import (
+    assessments,
+    commands,
+    datasets,
+    feedback,
+    ingest,
+    issues,
+    label_schemas,
+    on_removed,
+    review_queues,
+    scorers,
+    traces,
+)
 from perenne.llm.commands import trace as trace_command
 from perenne.llm.model import Assessment, AssessmentKind
 from perenne.storage.database import Database
@@ -270,3 +283,16 @@ def test_traces_at_the_command_line(workspace: Workspace, judge: Judge, traced: 
         command(workspace, "show", f"tr-{TRACE}")
     with pytest.raises(click.BadParameter):
         command(workspace, "list", "--limit", "0")
+    with pytest.raises(Invalid):
+        command(workspace, "delete", "--experiment", "chat")
+
+
+def test_old_traces_are_deleted_at_the_command_line(
+    workspace: Workspace, clock: ManualClock, judge: Judge, traced: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "AT_ONCE", 1)
+    judge(ingest.take_spans, traced, arrived(span(1, trace="ef" * 16, start=BEGAN + 86_400 * SECOND)))
+    clock.advance_to((BEGAN + 2 * 86_400 * SECOND) // 1_000)
+    assert command(workspace, "delete", "--older-than", "36h", "--experiment", "chat").value == {"deleted": 2}
+    [left] = command(workspace, "list", "--experiment", "chat")
+    assert left["trace"] == f"tr-{'ef' * 16}"

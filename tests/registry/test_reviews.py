@@ -136,6 +136,19 @@ def test_approvals_hold_for_these_files_only(workspace: Workspace) -> None:
     write(workspace, placing.set_alias, DEPLOYER, "greeting", "draft", "greeting@1")
 
 
+def test_a_rejection_is_not_shaken_off_by_registering_the_same_again(workspace: Workspace) -> None:
+    said = {models.IS_PROMPT: "true", registrations.TEXT: "Hello"}
+    write(workspace, models.create, ADA, "greeting", tags={models.IS_PROMPT: "true"})
+    write(workspace, registrations.create, ADA, "greeting", "prompt-template", tags=said)
+    write(workspace, approvals.decide, APPROVER, "greeting@1", approve=False, reason="rude")
+    write(workspace, registrations.create, ADA, "greeting", "prompt-template", tags=said)
+    write(workspace, registrations.delete, ADA, "greeting", 1)
+    with pytest.raises(Conflict, match="the very files of greeting@1"):
+        write(workspace, placing.set_alias, DEPLOYER, "greeting", "champion", "greeting@2")
+    write(workspace, registrations.set_tag, ADA, "greeting", 2, registrations.TEXT, "Good day")
+    write(workspace, placing.set_alias, DEPLOYER, "greeting", "champion", "greeting@2")
+
+
 def test_files_nobody_can_vouch_for_need_a_policy_that_says_so(workspace: Workspace) -> None:
     logged(workspace)
     write(workspace, policies.state, ADMIN, policy(outside=False))

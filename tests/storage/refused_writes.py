@@ -58,7 +58,7 @@ def full_database(folder: Path) -> None:
         database.write(lambda tx: text.create(tx.connection))
         database.write(insert(0))
         written = [0]
-        limit_files(1_000_000)
+        limit_files(4_000_000)
         refused(lambda: written.extend(database.write(insert(number)) for number in range(1, 1_000)), "database.unavailable")
         assert len(written) > 1
         assert kept(database) == written

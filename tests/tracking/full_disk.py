@@ -57,7 +57,7 @@ def main(folder: Path) -> None:
     """Fill the disk by logging, then by sealing."""
     with Database.open(f"sqlite:///{folder}/full.db") as database:
         run = database.write(lambda tx: service.create_run(tx, ME, 0))
-        limit_files(2_000_000)
+        limit_files(4_000_000)
         written = fill(database, run.id)
         assert written > 1
         assert steps(database, run.id) == list(range(written * 500)), "what was acknowledged, whole, and nothing else"

@@ -248,6 +248,16 @@ def test_what_the_page_changes_goes_through_rest(workspace: Workspace, actor: Pr
         assert client.get(f"/api/view/runs/curves?ids={run}&key=loss&by=odd").status_code == 400
 
 
+def test_long_payloads_are_compressed_for_who_takes_it(workspace: Workspace, sweep: Sweep) -> None:
+    with control_plane(workspace) as url, httpx.Client(base_url=url) as client:
+        packed = client.get("/api/view/runs", headers={"accept-encoding": "gzip"})
+        plain = client.get("/api/view/runs", headers={"accept-encoding": "identity"})
+        short = client.get("/api/view/runs?filter=none", headers={"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
+    assert packed.json() == plain.json() and packed.headers["etag"] == plain.headers["etag"]
+    assert int(packed.headers["content-length"]) < len(plain.content) and "content-encoding" not in short.headers
+
+
 def test_a_run_knows_its_family(workspace: Workspace, sweep: Sweep) -> None:
     with control_plane(workspace) as url:
         parent = httpx.get(f"{url}/api/view/runs/{sweep.runs[0]}").json()

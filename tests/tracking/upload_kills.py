@@ -1,8 +1,9 @@
 """Kills a server under uploads, again and again. Run as a program: `upload_kills.py FOLDER FIRST_SEED KILLS`.
 
 Threads upload files of many sizes, some to paths of their own, some all to the same one, and note what was acknowledged. The
-server is killed at a moment drawn from the seed and started again. Whatever was acknowledged must be there then, whole; whatever
-is there must be whole, acknowledged or not; and after a day nothing is left of what was half done.
+server is killed after a number of uploads that is drawn from the seed, in the middle of others, and started again. Whatever was
+acknowledged must be there then, whole; whatever is there must be whole, acknowledged or not; and after a day nothing is left of
+what was half done.
 """
 
 import contextlib
@@ -11,7 +12,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from perenne.storage.workspace import Workspace
 from perenne.tracking import artifacts
 
 THREADS = 4
-LONGEST_S = 1.2
+MOST = 15
 
 
 def body(seed: int, number: int) -> bytes:
@@ -59,7 +59,7 @@ class Uploads:
 
     def __init__(self, url: str, root: str, seed: int) -> None:
         self._url, self._root, self._seed = url, root, seed
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._next = 0
         self._stop = threading.Event()
         self.acknowledged: dict[str, bytes] = {}
@@ -67,6 +67,11 @@ class Uploads:
         self._threads = [threading.Thread(target=self._upload) for _ in range(THREADS)]
         for thread in self._threads:
             thread.start()
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many uploads were acknowledged."""
+        with self._lock:
+            assert self._lock.wait_for(lambda: len(self.acknowledged) + len(self.shared) >= count, timeout=300)
 
     def stop(self) -> None:
         self._stop.set()
@@ -87,6 +92,7 @@ class Uploads:
                         self.shared.append(data)
                     else:
                         self.acknowledged[path] = data
+                    self._lock.notify_all()
 
 
 def check(client: httpx.Client, workspace: Workspace, root: str, kept: dict[str, bytes], shared: bool, seed: int) -> None:
@@ -130,7 +136,7 @@ def main(folder: Path, port: int, first: int, kills: int) -> None:
     kept: dict[str, bytes] = {}
     for seed in range(first, first + kills):
         uploads = Uploads(url, root, seed)
-        time.sleep(random.Random(seed).uniform(0.05, LONGEST_S))
+        uploads.wait_for(random.Random(seed).randint(1, MOST))
         server.kill()
         uploads.stop()
         kept |= uploads.acknowledged

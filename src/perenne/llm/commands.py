@@ -9,7 +9,7 @@ import msgspec
 from perenne import tracking
 from perenne.auth.principals import local_principal
 from perenne.core import json
-from perenne.core.clock import format_duration, format_time
+from perenne.core.clock import format_duration, format_time, parse_duration
 from perenne.core.errors import NotFound
 from perenne.core.results import Result
 from perenne.formats.otlp import Span
@@ -17,6 +17,9 @@ from perenne.llm import conventions, feedback, names, trace_search, traces
 from perenne.llm.model import Trace
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
+
+AT_ONCE = 5_000
+"""So many traces go in one transaction: others write in between."""
 
 _EXPERIMENT = click.option("--experiment", default="Default", show_default=True, help="The experiment's name or number.")
 _LIMIT = click.option(
@@ -77,23 +80,29 @@ def show(workspace: Workspace, trace_id: str) -> Result:
 
 
 @trace.command()
-@click.argument("trace_ids", metavar="TRACE…", nargs=-1, required=True)
+@click.argument("trace_ids", metavar="[TRACE…]", nargs=-1)
+@click.option("--older-than", metavar="DURATION", help="All that began longer ago than this, such as 90d.")
 @_EXPERIMENT
 @click.pass_obj
-def delete(workspace: Workspace, trace_ids: tuple[str, ...], experiment: str) -> Result:
-    """Delete traces for good, with all that was said of them.
+def delete(workspace: Workspace, trace_ids: tuple[str, ...], older_than: str | None, experiment: str) -> Result:
+    """Delete traces for good, with all that was said of them: those that are named, or old ones.
 
     \b
     Examples:
       perenne trace delete tr-4bf92f3577b34da6a3ce929d0e0e4736 --experiment support-bot
+      perenne trace delete --older-than 90d --experiment support-bot
     """
     actor = local_principal()
+    before = None if older_than is None else (workspace.clock.now() - parse_duration(older_than)) // 1_000
 
     def work(tx: Transaction) -> int:
-        return traces.delete(tx, actor, _number(tx, experiment), ids=trace_ids)
+        return traces.delete(tx, actor, _number(tx, experiment), ids=trace_ids, before=before, limit=AT_ONCE)
 
-    deleted = workspace.database.write(work)
-    return Result({"deleted": deleted}, note="" if deleted == len(trace_ids) else "the others are not traces of this experiment")
+    deleted = 0
+    while gone := workspace.database.write(work):
+        deleted += gone
+    strange = older_than is None and deleted < len(trace_ids)
+    return Result({"deleted": deleted}, note="the others are not traces of this experiment" if strange else "")
 
 
 @trace.command()

@@ -127,6 +127,13 @@ def _take(tx: Transaction, version: Version, target: Target) -> None:
         found = _own_gate(tx, version)  # a roll-back goes to what was let through before: safety first
     if found.state is not GateState.OPEN:
         raise refused(version, target, found)
+    condemned = store.find_condemned(tx, version.model, version.tree) if version.tree else None
+    if condemned is not None:
+        raise Conflict(
+            f"{version.id} has the very files of {condemned}, which was turned down",
+            code="model.files",
+            hint="a rejection or a bar holds for the files, under whatever number",
+        )
     if not files.unchanged(tx, version):
         raise Conflict(
             f"the files of {version.id} are no longer those that were registered",

@@ -119,7 +119,8 @@ def _tell_logged_model(tx: Transaction, actor: Principal, version: Version) -> N
 def bring(tx: Transaction, actor: Principal, name: str, said: BroughtVersion) -> bool:
     """Bring in a version from elsewhere under the number and with the times it had; False if there is one of that number.
 
-    Aliases and stages are not brought: whoever wants them asks for them, and the gate has its say.
+    Aliases and stages are not brought: whoever wants them asks for them, and the gate has its say. Whoever brings it counts as
+    one of its makers, who may not approve it.
 
     Raises
     ------
@@ -140,8 +141,8 @@ def bring(tx: Transaction, actor: Principal, name: str, said: BroughtVersion) ->
         tree=digest_bytes(said.tags.get(TEXT, "").encode()) if prompt else files.digest_at(tx, origin.root),
         reference="", snapshot="", state=VersionState.CANDIDATE, policy=_policy(tx, model), fallback=None, created=said.created,
         created_by=said.author or actor.name, form=VersionForm.PROMPT if prompt else VersionForm.LOGGED, source=origin.source,
-        storage=origin.storage, root=origin.root, run_link=said.run_link or None, description=said.description or None, updated=said.updated,
-        author=origin.author, logged_model=origin.logged_model,
+        storage=origin.storage, root=origin.root, run_link=said.run_link or None, description=said.description or None,
+        updated=said.updated, author=actor.name if said.author else origin.author, logged_model=origin.logged_model,
     )  # fmt: skip
     _keep(tx, actor, version, said.tags)
     if said.deleted:

@@ -351,3 +351,10 @@ def newest_package(tx: Transaction, model: str) -> Version | None:
 def model_names(tx: Transaction) -> list[str]:
     """Name the models that have versions."""
     return [row.model for row in tx.execute(sa.select(version.c.model).where(LIVE).distinct().order_by(version.c.model))]
+
+
+def find_condemned(tx: Transaction, model: str, tree: str) -> str | None:
+    """Name a version of a model with these files that was rejected or barred, deleted ones included."""
+    where = (version.c.model == model, version.c.tree == tree, version.c.state.in_([VersionState.REJECTED, VersionState.BARRED]))
+    found: str | None = tx.scalar(sa.select(version.c.id).where(*where).limit(1))
+    return found

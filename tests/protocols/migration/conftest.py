@@ -38,3 +38,9 @@ def places(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL or path of each store."""
     return unpack(request.param, tmp_path / "mlflow")
+
+
+@pytest.fixture
+def one_store(tmp_path: Path) -> str:
+    """The URL of the newest kind of store."""
+    return unpack("sqlite-3.17.2", tmp_path / "mlflow")

@@ -127,10 +127,10 @@ def test_traces_come_with_spans_and_what_was_said_of_them(workspace: Workspace, 
     )
 
 
-def test_twice_is_as_good_as_once(workspace: Workspace, actor: Principal, store: str) -> None:
-    bring(workspace, actor, store)
+def test_twice_is_as_good_as_once(workspace: Workspace, actor: Principal, one_store: str) -> None:
+    bring(workspace, actor, one_store)
     before = runs_of(workspace)
-    again = bring(workspace, actor, store)
+    again = bring(workspace, actor, one_store)
     assert again.is_whole
     assert (again.runs.there, again.runs.brought) == (4, 1)  # the one that goes on is read again
     assert (again.versions.brought, again.registered_models.brought) == (0, 0)
@@ -142,15 +142,15 @@ def test_twice_is_as_good_as_once(workspace: Workspace, actor: Principal, store:
         assert len(tracking.history.history(tx, actor, after["deep one"].id, "loss")) == 1_200
 
 
-def test_one_experiment_comes_alone(workspace: Workspace, actor: Principal, store: str) -> None:
-    report = bring(workspace, actor, store, "old ideas")
+def test_one_experiment_comes_alone(workspace: Workspace, actor: Principal, one_store: str) -> None:
+    report = bring(workspace, actor, one_store, "old ideas")
     assert (report.experiments.brought, report.runs.brought, report.registered_models.found) == (1, 1, 0)
     with pytest.raises(NotFound, match="no experiment 'nothing'"):
-        bring(workspace, actor, store, "nothing")
+        bring(workspace, actor, one_store, "nothing")
 
 
-def test_counting_brings_nothing(workspace: Workspace, actor: Principal, store: str) -> None:
-    source = open_source(store)
+def test_counting_brings_nothing(workspace: Workspace, actor: Principal, one_store: str) -> None:
+    source = open_source(one_store)
     counted = Importer(workspace, actor, source).count()
     source.close()
     assert (counted.experiments.found, counted.runs.found, counted.versions.found) == (3, 5, 4)
@@ -159,12 +159,12 @@ def test_counting_brings_nothing(workspace: Workspace, actor: Principal, store: 
     assert runs_of(workspace) == {}
 
 
-def test_a_run_that_was_logged_here_is_not_touched(workspace: Workspace, actor: Principal, store: str) -> None:
-    source = open_source(store)
+def test_a_run_that_was_logged_here_is_not_touched(workspace: Workspace, actor: Principal, one_store: str) -> None:
+    source = open_source(one_store)
     identity = next(run.id for one in source.experiments() for run in source.runs(one.id) if run.name == "deep one")
     source.close()
     workspace.database.write(lambda tx: tracking.service.create_run(tx, actor, 0, name="mine", identity=identity))
-    report = bring(workspace, actor, store)
+    report = bring(workspace, actor, one_store)
     assert [(one.kind, one.id) for one in report.problems if one.kind == "run"] == [("run", identity)]
     assert not report.is_whole
     assert runs_of(workspace)["mine"].id == identity

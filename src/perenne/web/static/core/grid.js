@@ -11,6 +11,8 @@ const BEYOND = 8;
 const AT_MOST_EVERY = 2000;
 const MOST_PIXELS = 30_000_000;
 const MOST_KEPT = 1000;
+const AHEAD = 60;
+const PASSING = 60;
 
 const byId = (row) => row.id;
 
@@ -76,8 +78,18 @@ export function Grid({ columns: given, source, rowHref, rowKey = byId, selected,
     setCursor(0);
     load(0);
   }, [source]);
+  const passed = useRef(0);
   useEffect(() => {
-    for (let at = inSight.current[0]; at <= inSight.current[1]; at++) load(at);
+    const jump = Math.abs(first - passed.current);
+    passed.current = first;
+    const ask = () => {
+      for (let at = inSight.current[0]; at <= inSight.current[1]; at++) load(at);
+      const ahead = Math.floor((last + AHEAD) / WINDOW);
+      if (jump < AHEAD && last + AHEAD < shownRows) load(ahead);
+    };
+    if (jump < AHEAD) return void ask();
+    const timer = setTimeout(ask, PASSING); // what only passes by is not asked for
+    return () => clearTimeout(timer);
   }, [first, last]);
   useEffect(() => {
     const observer = new ResizeObserver(([entry]) => setView((old) => ({ ...old, height: entry.contentRect.height })));
