@@ -274,3 +274,13 @@ def test_more_than_fifty_views_of_an_experiment_are_too_many(client: httpx.Clien
         f"{OLD}/experiments/set-experiment-tag", json={"experiment_id": number, "key": f"{view}50", "value": "{}"}
     )
     assert answer.json()["message"].startswith(f"Unable to create another custom view for experiment {number}; the maximum")
+
+
+def test_more_at_once_than_there_is_room_for_are_told_to_come_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, empty_database: Path
+) -> None:
+    monkeypatch.setattr("perenne.protocols.mlflow.routes.AT_ONCE", 0)
+    workspace = open_workspace(tmp_path, empty_database)
+    with workspace, servers.control_plane(workspace) as port:
+        answer = httpx.get(f"http://127.0.0.1:{port}{OLD}/experiments/get", params={"experiment_id": "0"})
+    assert (in_form(answer), answer.headers["retry-after"]) == ((503, "TEMPORARILY_UNAVAILABLE"), "1")

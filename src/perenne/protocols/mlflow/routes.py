@@ -11,7 +11,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import require
 from perenne.core.errors import PerenneError
 from perenne.net.asgi import JSON, Application, Receive, Reply, Scope, Send, send_reply
-from perenne.net.inbound import check_json, check_text, inflate, read_body
+from perenne.net.inbound import Room, check_json, check_text, inflate, read_body
 from perenne.protocols.mlflow import wire
 from perenne.protocols.mlflow.decoding import Decoder
 from perenne.protocols.mlflow.endpoint import Answer, Call, Endpoint, Kind
@@ -27,6 +27,9 @@ PROTOCOL = "3.17.2"
 
 BODY_LIMIT = 32 << 20
 THREADS = 16
+AT_ONCE = 1_024
+"""Requests at work; one more is told to come again, which clients do."""
+
 MOST_FIELDS = 5_000
 PREFIXES = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/api/2.0mlflow/")
 """Below these every path is MLflow's, known or not."""
@@ -143,6 +146,7 @@ class MlflowApplication:
         self._otherwise = otherwise
         self._routes = Routes([*endpoints(), *more])
         self._words = all_words()
+        self._room = Room(AT_ONCE)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="perenne-mlflow")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -192,7 +196,8 @@ class MlflowApplication:
             await endpoint.handler(scope, receive, send, self._workspace, found.parts)
             return None
         asked = _asked(found.decoder, scope, await read_body(receive, BODY_LIMIT))
-        answer = await self._run(endpoint, actor, found.parts, asked)
+        with self._room:
+            answer = await self._run(endpoint, actor, found.parts, asked)
         if isinstance(answer, Answer):
             return Reply(200, answer.body, answer.content_type, answer.headers)
         return Reply(200, wire.encode(answer), JSON)
