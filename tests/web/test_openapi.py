@@ -8,10 +8,14 @@ import msgspec
 import pytest
 from tests.web.conftest import World
 
+from perenne import registry
 from perenne.app.control import control_routes
 from perenne.app.openapi import describe, described
 from perenne.auth.access import declared
+from perenne.auth.principals import local_principal
+from perenne.auth.sealing import Seal, seal_of
 from perenne.core import json
+from perenne.storage.database import Transaction
 
 ROUTES = control_routes()
 READ = [route for route in described(ROUTES) if "GET" in (route.methods or ()) and route.path != "/api/live"]
@@ -25,6 +29,7 @@ def names(world: World) -> dict[str, str]:
         return httpx.get(world.url + path).raise_for_status().json()
 
     version = get("/api/model/churn")[0]
+    asked = httpx.post(f"{world.url}/api/model/version/hard@1/review", json={"target": "champion", "reason": "nearly there"})
     flow = get("/api/view/pipeline")["rows"][0]
     return {
         "deployment": "churn",
@@ -44,13 +49,22 @@ def names(world: World) -> dict[str, str]:
         "entity": "run",
         "entity_id": version["run"],
         "experiment": "0",
+        "review": asked.raise_for_status().json()["id"],
+        "webhook": world.workspace.database.write(lambda tx: add_webhook(tx, seal_of(world.workspace.settings.home)).id),
     }
+
+
+def add_webhook(tx: Transaction, seal: Seal) -> registry.webhooks.Webhook:
+    event = registry.webhooks.Event("model_version", "created")
+    url = "https://example.org/hook"
+    return registry.webhooks.create(tx, local_principal(), name="page", url=url, events=[event], seal=seal)
 
 
 QUERIES = {
     "/api/runs/done": "experiment=churn&fingerprint=none",
     "/api/runs/{run}/artifacts/preview": "path=rows.csv",
     "/api/runs/{run}/artifacts/raw": "path=rows.csv",
+    "/api/model/version/{version}/diff": "with=churn@1",
     "/api/view/runs/groups": "group=attributes.status",
     "/api/view/runs/diff": "left={run}&right={run}",
     "/api/view/runs/curves": "ids={run}&key=roc_auc",
