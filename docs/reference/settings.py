@@ -33,6 +33,12 @@ OTHERS = {
     "PERENNE_LOG_FILE": ("a file that gets the JSON lines as well", "none"),
     "PERENNE_ACCESS_LOG": ("requests that are logged: `all`, `problems` or `off`", "problems"),
     "PERENNE_TRACES": ("`on` or `off`; see [traces](../operations.md#traces)", "as the standard variables say"),
+    "PERENNE_URL": ("the server to which `perenne.start_run` logs", "`MLFLOW_TRACKING_URI`, else the workspace here"),
+    "PERENNE_TOKEN": ("the token that is shown to that server", "`MLFLOW_TRACKING_TOKEN`, else none"),
+    "PERENNE_CA": ("a file with the certificate authorities that servers are checked by", "the system's"),
+    "PERENNE_EXPERIMENT": ("the experiment of a run that names none", "`MLFLOW_EXPERIMENT_NAME`, else `Default`"),
+    "PERENNE_RUN_ID": ("the id of the next run that is started; `runs reproduce` sets it", "a new id"),
+    "PERENNE_REPRODUCES": ("the run that is made again; `runs reproduce` sets it", "none"),
     "PERENNE_DEBUG": ("show the traceback of an unexpected error", "one line"),
 }
 """Variables that are read where they are used; `tests/docs/test_site.py` holds this list against the code."""

@@ -80,9 +80,19 @@ def test_x5_no_shell_is_asked() -> None:
 
 
 def test_s1_one_client_asks_others() -> None:
-    """The demo's traffic goes to its own model server; `perenne status` asks the processes of its own installation."""
+    """The demo's traffic goes to its own model server; `perenne status` asks the processes of its own installation.
+
+    `Peer` asks the one server that the person at the keyboard named, from that person's program, never from a server.
+    """
     clients = {"http.client", "urllib.request", "requests", "httpx", "aiohttp", "urllib3", "ftplib", "smtplib"}
-    assert {path for path, name in imported() if name in clients} == {"net/egress.py", "cli/demo/traffic.py", "net/asking.py"}
+    assert {path for path, name in imported() if name in clients} == {
+        "net/egress.py",
+        "net/peer.py",
+        "cli/demo/traffic.py",
+        "net/asking.py",
+    }
+    users = {path for path, name in imported() if name == "perenne.net.peer"}
+    assert all(path.startswith(("tracking/client/", "protocols/mlflow/migration/")) for path in users), users
 
 
 def test_p3_paths_are_joined_in_one_place() -> None:

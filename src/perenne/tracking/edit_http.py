@@ -29,6 +29,10 @@ class TagBody(msgspec.Struct, forbid_unknown_fields=True):
     value: str
 
 
+class NoBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Nothing is to be said: no body, or `{}`."""
+
+
 class NameBody(msgspec.Struct, forbid_unknown_fields=True):
     """What something is called."""
 
@@ -49,6 +53,7 @@ class Done(msgspec.Struct, frozen=True):
     id: str
 
 
+BODY = ("", "application/json")
 TAG = {"key": "team", "value": "vision"}
 VIEW = {"name": "best of the sweep", "query": "filter=metrics.auc+%3E+0.9&order=metrics.auc+DESC"}
 
@@ -95,13 +100,13 @@ async def delete_run_tag(request: Request) -> Response:
     return await _run(request, lambda tx, actor, run: logs.delete_tag(tx, actor, run, key))
 
 
-@needs(Action.LOG, project=project_of_run, returns=Done)
+@needs(Action.LOG, project=project_of_run, accepts=BODY, body=NoBody, example={}, returns=Done)
 async def post_run_delete(request: Request) -> Response:
     """Delete a run; it can be restored."""
     return await _run(request, service.delete_run)
 
 
-@needs(Action.LOG, project=project_of_run, returns=Done)
+@needs(Action.LOG, project=project_of_run, accepts=BODY, body=NoBody, example={}, returns=Done)
 async def post_run_restore(request: Request) -> Response:
     """Bring a deleted run back."""
     return await _run(request, service.restore_run)
@@ -129,13 +134,13 @@ async def post_experiment_tag(request: Request) -> Response:
     return await _experiment(request, lambda tx, actor, number: experiments.set_tag(tx, actor, number, Tag(body.key, body.value)))
 
 
-@needs(Action.EDIT_PROJECT, project=project_of_experiment, returns=Experiment)
+@needs(Action.EDIT_PROJECT, project=project_of_experiment, accepts=BODY, body=NoBody, example={}, returns=Experiment)
 async def post_experiment_delete(request: Request) -> Response:
     """Delete an experiment with all its runs; both can be restored."""
     return await _experiment(request, experiments.delete)
 
 
-@needs(Action.EDIT_PROJECT, project=project_of_experiment, returns=Experiment)
+@needs(Action.EDIT_PROJECT, project=project_of_experiment, accepts=BODY, body=NoBody, example={}, returns=Experiment)
 async def post_experiment_restore(request: Request) -> Response:
     """Bring a deleted experiment back, with all its runs."""
     return await _experiment(request, experiments.restore)

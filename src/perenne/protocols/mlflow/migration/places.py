@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from perenne.core.errors import NotFound
+from perenne.core.paths import confined
 from perenne.protocols.mlflow.migration.entities import File
 
 
@@ -43,7 +44,7 @@ class LocalArtifacts:
     def fetch(self, path: str, target: Path) -> None:
         """Copy one file."""
         try:
-            shutil.copyfile(self._root / path, target)
+            shutil.copyfile(confined(self._root, path), target)
         except FileNotFoundError:
             raise NotFound(f"artifact {path[:200]!r} is gone", code="import.artifact", hint="was it deleted meanwhile?") from None
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from perenne.core.errors import NotFound
+from perenne.core.paths import confined
 from perenne.net.peer import Peer, checked_url
 from perenne.protocols.mlflow.migration.entities import Experiment, LoggedModel, Points, RegisteredModel, Run, Version
 from perenne.protocols.mlflow.migration.places import local_path
@@ -157,14 +158,14 @@ class ServerTarget:
         if parts.scheme != "mlflow-artifacts" and (here is None or not here.parent.parent.is_dir()):
             raise NotFound(f"its artifacts would go to {location}, which is not reached", code="export.artifacts")
         with tempfile.TemporaryDirectory() as folder:
-            target = Path(folder) / "file"
+            target = Path(folder, "file")
             for file in files:
                 artifacts.fetch(file.path, target)
                 if parts.scheme == "mlflow-artifacts":
                     place = quote(f"{parts.path.strip('/')}/{file.path}")
                     self._peer.put_file(f"/api/2.0/mlflow-artifacts/artifacts/{place}", target)
                 elif here is not None:
-                    _copy(target, here / file.path)
+                    _copy(target, confined(here, file.path))
 
     def _post(self, path: str, said: Mapping[str, Any]) -> dict[str, Any]:
         return self._peer.post(f"{_API}/{path}", json.dumps(said).encode())

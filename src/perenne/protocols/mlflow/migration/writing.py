@@ -7,6 +7,7 @@ from typing import Any
 
 from perenne.core.errors import Conflict, Invalid
 from perenne.core.hashing import key_of
+from perenne.core.paths import confined
 from perenne.protocols.mlflow.migration.entities import ACTIVE, DELETED, Experiment, LoggedModel, Points, RegisteredModel, Run
 from perenne.protocols.mlflow.migration.source import Artifacts
 
@@ -72,7 +73,7 @@ class FolderTarget:
         _write_texts(folder / "tags", {**run.tags, "mlflow.runName": run.name})
         self._write_inputs(folder, run)
         for file in artifacts.files:
-            target = files / file.path
+            target = confined(files, file.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             artifacts.fetch(file.path, target)
         _write_meta(folder, _meta_of(run, files.as_uri()))
@@ -104,7 +105,7 @@ class FolderTarget:
             lines[one.key] = lines.get(one.key, "") + f"{one.time} {one.value} {one.step} {one.run}{data}\n"
         _write_texts(folder / "metrics", lines)
         for file in artifacts.files:
-            target = files / file.path
+            target = confined(files, file.path)
             target.parent.mkdir(parents=True, exist_ok=True)
             artifacts.fetch(file.path, target)
 
@@ -156,7 +157,7 @@ class FolderTarget:
     def _write_histories(self, folder: Path, points: Iterable[Points]) -> None:
         written: set[str] = set()
         for piece in points:
-            path = folder / _checked_path(piece.key)
+            path = folder / _as_file(piece.key)
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a" if piece.key in written else "w") as stream:
                 stream.writelines(
@@ -213,13 +214,19 @@ def _write_meta(folder: Path, said: Mapping[str, Any]) -> None:
 
 def _write_texts(folder: Path, texts: Mapping[str, str]) -> None:
     for name, text in texts.items():
-        path = folder / _checked_path(name)
+        path = folder / _as_file(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
 
-def _checked_path(name: str) -> str:
-    """Return a name that becomes a path below its folder. Raises Invalid for one that would lead elsewhere."""
+def _as_file(name: str) -> str:
+    """Return a name that becomes a file below its folder; a colon, which `core.paths` refuses, MLflow's names may hold.
+
+    Raises
+    ------
+    Invalid
+        If it would lead elsewhere.
+    """
     if any(part in ("", ".", "..") or "\0" in part for part in name.split("/")):
         raise Invalid(f"{name[:100]!r} cannot be a file's name", code="export.name", hint="rename it first")
     return name
