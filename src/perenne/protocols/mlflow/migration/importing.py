@@ -216,7 +216,7 @@ class Importer:
                 if known.get(file.path) == file.size:
                     self._report.files.there += 1
                     continue
-                target = Path(folder) / str(number)
+                target = Path(folder, str(number))
                 try:
                     there.fetch(file.path, target)
                     self._keep(identity, file.path, target, place_of)
