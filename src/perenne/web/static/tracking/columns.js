@@ -14,12 +14,12 @@ const ATTRIBUTES = {
   end_time: { title: "ended", width: 92, cell: (row) => html`<${Time} at=${row.ended} />` },
   run_id: { title: "id", width: 96, cell: (row) => html`<span class="mono" title=${row.id}>${short(row.id)}</span>` },
 };
-const SHORTEST = 72;
+const SHORTEST = 78;
 const LONGEST = 170;
 const LETTER = 7;
 const MARGIN = 30;
 const LISTED = 60;
-const DIGITS = 9;
+const DIGITS = 6;
 
 const KINDS = [["metrics", "Metrics"], ["params", "Parameters"], ["tags", "Tags"], ["attributes", "About the run"]];
 
