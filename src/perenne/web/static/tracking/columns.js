@@ -1,6 +1,6 @@
 // The columns of the grid of runs: which there are, how each is written, and the dialog that chooses and orders them.
 import { html, useEffect, useRef, useState } from "../core/dom.js";
-import { duration } from "../core/format.js";
+import { duration, number } from "../core/format.js";
 import { Time } from "../core/parts.js";
 import { figures, nameOf, quoted, RunStateOf, short, written } from "./words.js";
 
@@ -14,7 +14,7 @@ const ATTRIBUTES = {
   end_time: { title: "ended", width: 92, cell: (row) => html`<${Time} at=${row.ended} />` },
   run_id: { title: "id", width: 96, cell: (row) => html`<span class="mono" title=${row.id}>${short(row.id)}</span>` },
 };
-const SHORTEST = 78;
+const SHORTEST = 72;
 const LONGEST = 170;
 const LETTER = 7;
 const MARGIN = 30;
@@ -71,7 +71,7 @@ function gridColumn(id, at, rows) {
 }
 
 /** A parameter as it was logged; a number with many digits is shortened. */
-const brief = (text) => (text === null || text === undefined ? "–" : text.length > DIGITS && figures([text]) ? written(Number(text)) : text);
+const brief = (text) => (text === null || text === undefined ? "–" : text.length > DIGITS && figures([text]) ? number(Number(text), 3) : text);
 
 /** Move one of some names to where another stands. */
 export function moved(ids, from, to) {
