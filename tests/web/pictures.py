@@ -25,11 +25,14 @@ from perenne.storage.workspace import Workspace
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 NAME = "flight-delays"
+DRAWN = {"runs": ".grid-row:not(.waiting)", "compare": "figure canvas"}
+"""What is on a page when it has come whole."""
 PAGES = {"fleet": "/", "model": f"/model/{NAME}", "monitor": f"/monitor/{NAME}"}
 
 
 def take(page: Page, name: str, theme: str) -> None:
     """Keep how a page looks."""
+    expect(page.locator(DRAWN.get(name, "main")).first).to_be_visible()
     expect(page.locator(".bone")).to_have_count(0)
     expect(page.locator(".connection")).to_have_text("live")
     page.wait_for_function("document.fonts.status === 'loaded'")
