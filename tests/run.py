@@ -35,14 +35,17 @@ def parts() -> list[tuple[str, list[str]]]:
 
 
 def pytest_command(arguments: Sequence[str]) -> list[str]:
-    """Return pytest's command line: with given arguments just those, else everything on every core."""
+    """Return pytest's command line: with given arguments just those, else everything, by a process more than there are cores.
+
+    Tests wait for servers, disks and browsers about as long as they compute.
+    """
     long = "--long" in arguments
     given = [argument for argument in arguments if argument != "--long"]
     command = [sys.executable, "-m", "pytest", "--doctest-modules"]
     if not long:
         command += ["-m", "not long"]
     if not given:
-        command += ["--numprocesses", str(os.cpu_count() or 1), "--dist", "worksteal"]
+        command += ["--numprocesses", str(1 + (os.cpu_count() or 1)), "--dist", "worksteal"]
     return [*command, *given]
 
 

@@ -137,7 +137,7 @@ def get(tx: Transaction, actor: Principal, identity: str, action: Action = Actio
     if not found or not _sees(tx, actor, found)[0]:
         raise UnknownDataset(identity)
     if not allowed(actor, action):
-        raise Denied(f"{actor.name} may not {action.value}", code="auth.denied")
+        raise Denied(f"{actor.name} may not {action.value}", code="auth.denied", hint="it lies in a project that is not yours")
     return found[0]
 
 

@@ -214,6 +214,7 @@ def add(tx: Transaction, actor: Principal, identity: str, ids: Sequence[str]) ->
             f"Cannot attach trace(s) {strange[:10]} to review queue '{identity}': they do not exist in experiment "
             f"'{found.experiment}'.",
             code="review_queue.items",
+            hint="name traces of the queue's experiment",
         )
     number, now = _number(tx, identity), SystemClock().now() // 1_000
     there = {one.item for one in _items(tx, identity, number, review_item.c.item.in_(wanted))}
@@ -266,7 +267,11 @@ def set_status(tx: Transaction, actor: Principal, identity: str, item: str, stat
     number = _number(tx, identity)
     held = _items(tx, identity, number, review_item.c.item == item)
     if not held:
-        raise NotFound(f"Item '{item}' is not attached to review queue '{identity}'.", code="review_queue.item")
+        raise NotFound(
+            f"Item '{item}' is not attached to review queue '{identity}'.",
+            code="review_queue.item",
+            hint="add it to the queue first",
+        )
     before = held[0]
     if before.status == status:
         return before

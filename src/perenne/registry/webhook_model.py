@@ -97,5 +97,6 @@ def check_event(event: Event) -> Event:
         raise Invalid(
             f"Invalid action '{event.action[:60]}' for entity '{event.entity}'. Valid actions are: {sorted(valid)}",
             code="webhook.event",
+            hint="choose one of these",
         )
     return event

@@ -81,10 +81,18 @@ def check_url(url: str) -> None:
     from perenne.net.egress import Egress
 
     if not url.strip():
-        raise Invalid(f"Webhook URL cannot be empty or just whitespace: {url[:100]!r}", code="webhook.url")
+        raise Invalid(
+            f"Webhook URL cannot be empty or just whitespace: {url[:100]!r}",
+            code="webhook.url",
+            hint="such as https://ci.example.org/hook",
+        )
     scheme = url.partition(":")[0].lower() if ":" in url else ""
     if scheme != "https":
-        raise Invalid(f"Invalid webhook URL scheme: {scheme[:20]!r}. Allowed schemes are: https.", code="webhook.url")
+        raise Invalid(
+            f"Invalid webhook URL scheme: {scheme[:20]!r}. Allowed schemes are: https.",
+            code="webhook.url",
+            hint="have the receiver speak TLS",
+        )
     Egress(allowed()).check(url)
 
 
@@ -139,17 +147,26 @@ def _check(webhook: Webhook, secret: str | None) -> None:
             f"Webhook name {webhook.name[:100]!r} is invalid. It must start and end with a letter or digit, be less than 63 "
             "characters long, and contain only letters, digits, dots (.), underscores (_), and hyphens (-).",
             code="webhook.name",
+            hint="such as deploy-on-approval",
         )
     if not webhook.events:
-        raise Invalid("Webhook events must be a non-empty list of WebhookEvent objects: [].", code="webhook.events")
+        raise Invalid(
+            "Webhook events must be a non-empty list of WebhookEvent objects: [].",
+            code="webhook.events",
+            hint="name at least one",
+        )
     if len(webhook.events) > MOST_EVENTS:
-        raise Invalid(f"Webhook events are more than {MOST_EVENTS}", code="webhook.events")
+        raise Invalid(f"Webhook events are more than {MOST_EVENTS}", code="webhook.events", hint="make a second webhook")
     for event in webhook.events:
         check_event(event)
     if len(webhook.description or "") > LONGEST_DESCRIPTION:
-        raise Invalid(f"description is longer than {LONGEST_DESCRIPTION:,} characters", code="webhook.description")
+        raise Invalid(
+            f"description is longer than {LONGEST_DESCRIPTION:,} characters", code="webhook.description", hint="shorten it"
+        )
     if len(secret or "") > LONGEST_SECRET:
-        raise Invalid(f"secret is longer than {LONGEST_SECRET:,} characters", code="webhook.secret")
+        raise Invalid(
+            f"secret is longer than {LONGEST_SECRET:,} characters", code="webhook.secret", hint="32 random characters will do"
+        )
 
 
 def _said(webhook: Webhook) -> dict[str, Any]:
@@ -169,7 +186,7 @@ def get(tx: Transaction, actor: Principal, identity: str) -> Webhook:
     require(actor, Action.ADMINISTER)
     found = webhook_store.find(tx, identity)
     if found is None:
-        raise NotFound(f"Webhook with ID {identity[:100]} not found.", code="webhook.not_found")
+        raise NotFound(f"Webhook with ID {identity[:100]} not found.", code="webhook.not_found", hint="was it deleted?")
     return found
 
 
@@ -224,7 +241,11 @@ def deliver(workspace: Workspace, job: Job) -> None:
     again = again and not job.last_try
     workspace.database.write(lambda tx: _note(tx, job, told, found, again=again))
     if again:
-        raise Unavailable(f"webhook {webhook.name}: {found.error or f'status {found.status}'}", code="webhook.delivery")
+        raise Unavailable(
+            f"webhook {webhook.name}: {found.error or f'status {found.status}'}",
+            code="webhook.delivery",
+            hint="it is tried again",
+        )
 
 
 def _attempt(workspace: Workspace, webhook: Webhook, told: Delivery, sealed: str | None) -> tuple[Told, bool]:

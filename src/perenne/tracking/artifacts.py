@@ -202,7 +202,9 @@ def begin_upload(tx: Transaction, actor: Principal, place: Place, parts: int) ->
     """
     require(actor, Action.LOG, place.project)
     if not 1 <= parts <= MOST_PARTS:
-        raise Invalid(f"num_parts is {parts}, which is not between 1 and {MOST_PARTS}", code="artifact.parts")
+        raise Invalid(
+            f"num_parts is {parts}, which is not between 1 and {MOST_PARTS}", code="artifact.parts", hint="send larger parts"
+        )
     _check_clash(tx, place)
     identity = new_id()
     artifact_store.begin_upload(tx, identity, place.root, place.path, parts)
@@ -214,7 +216,7 @@ def expects_part(tx: Transaction, actor: Principal, identity: str, number: int) 
     place, parts = _uploading(tx, actor, identity)
     require(actor, Action.LOG, place.project)
     if not 1 <= number <= parts:
-        raise Invalid(f"part {number} is not one of the {parts} of this upload", code="artifact.parts")
+        raise Invalid(f"part {number} is not one of the {parts} of this upload", code="artifact.parts", hint="parts count from 1")
 
 
 def put_part(tx: Transaction, actor: Principal, identity: str, number: int, incoming: Incoming) -> None:
@@ -239,7 +241,9 @@ def parts_of(tx: Transaction, actor: Principal, identity: str, place: Place) -> 
     found = artifact_store.parts_of(tx, identity)
     lacking = sorted(set(range(1, parts + 1)) - {number for number, _ in found})
     if lacking:
-        raise Conflict(f"{len(lacking)} of {parts} parts are missing, first part {lacking[0]}", code="artifact.parts")
+        raise Conflict(
+            f"{len(lacking)} of {parts} parts are missing, first part {lacking[0]}", code="artifact.parts", hint="send them first"
+        )
     return [blob for _, blob in found]
 
 

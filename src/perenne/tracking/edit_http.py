@@ -103,12 +103,14 @@ async def delete_run_tag(request: Request) -> Response:
 @needs(Action.LOG, project=project_of_run, accepts=BODY, body=NoBody, example={}, returns=Done)
 async def post_run_delete(request: Request) -> Response:
     """Delete a run; it can be restored."""
+    await _read_nothing(request)
     return await _run(request, service.delete_run)
 
 
 @needs(Action.LOG, project=project_of_run, accepts=BODY, body=NoBody, example={}, returns=Done)
 async def post_run_restore(request: Request) -> Response:
     """Bring a deleted run back."""
+    await _read_nothing(request)
     return await _run(request, service.restore_run)
 
 
@@ -137,13 +139,19 @@ async def post_experiment_tag(request: Request) -> Response:
 @needs(Action.EDIT_PROJECT, project=project_of_experiment, accepts=BODY, body=NoBody, example={}, returns=Experiment)
 async def post_experiment_delete(request: Request) -> Response:
     """Delete an experiment with all its runs; both can be restored."""
+    await _read_nothing(request)
     return await _experiment(request, experiments.delete)
 
 
 @needs(Action.EDIT_PROJECT, project=project_of_experiment, accepts=BODY, body=NoBody, example={}, returns=Experiment)
 async def post_experiment_restore(request: Request) -> Response:
     """Bring a deleted experiment back, with all its runs."""
+    await _read_nothing(request)
     return await _experiment(request, experiments.restore)
+
+
+async def _read_nothing(request: Request) -> None:
+    json.decode(await request.body() or b"{}", NoBody, what="request")
 
 
 async def _experiment(request: Request, use_case: Callable[[Transaction, Principal, int], None]) -> Response:

@@ -15,14 +15,14 @@ from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.clock import SystemClock, parse_duration
 from perenne.core.errors import Invalid
-from perenne.core.hashing import digest_bytes
+from perenne.core.hashing import digest_bytes, is_digest
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 from perenne.tracking import arrivals, artifact_http, edit_http, removal, service
 from perenne.tracking.arrivals import Arrival, named_objects
 from perenne.tracking.removal import Collected
 
-BINARY = ("application/octet-stream",)
+BINARY = ("", "application/octet-stream")
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -90,6 +90,8 @@ async def post_run(request: Request) -> Response:
 async def put_object(request: Request) -> Response:
     """Send an object that the run's provenance names: 204."""
     digest, body = request.path_params["digest"], await request.body()
+    if not is_digest(digest):
+        raise Invalid(f"{digest[:80]!r} is no digest", code="run.object", hint="it is the SHA-256 of the bytes, in hexadecimal")
     workspace: Workspace = request.app.state.workspace
 
     def work() -> None:

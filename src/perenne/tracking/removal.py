@@ -219,7 +219,7 @@ class _Collection:
             if not self._dry_run:
                 remove_experiment(tx, self._actor, number, before=self._before)
             elif number == 0 or any(_left(tx, table, number, gone) for table in (run, logged_model)):
-                raise Kept("something in it stays", code="experiment.kept")
+                raise Kept("something in it stays", code="experiment.kept", hint="the report names what and why")
             return 0
 
         return self._try("experiment", str(number), work)

@@ -10,6 +10,9 @@ from tests.app import servers
 
 from perenne.storage.workspace import Workspace
 
+collect_ignore = ["clients"]
+"""Programs for environments of their own; `test_clients` runs them."""
+
 Ask = Callable[..., httpx.Response]
 
 

@@ -107,7 +107,7 @@ class Delivery:
             raise
         except (PerenneError, FileNotFoundError) as error:
             if isinstance(record, Begin):  # without its run nothing else is taken either: all of it waits
-                raise Unavailable(f"the run is refused: {error}", code="client.refused") from error
+                raise Unavailable(f"the run is refused: {error}", code="client.refused", hint="it stays in the spool") from error
             self._refuse(record, error)
 
     def _one(self, record: Begin | Artifact | End | Close) -> None:
