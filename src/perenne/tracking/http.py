@@ -22,7 +22,8 @@ from perenne.tracking import arrivals, artifact_http, edit_http, removal, servic
 from perenne.tracking.arrivals import Arrival, named_objects
 from perenne.tracking.removal import Collected
 
-BINARY = ("", "application/octet-stream")
+BINARY = ("", "application/json", "application/octet-stream")
+"""An object may be anything: its digest tells whether it came whole."""
 
 
 class Begun(msgspec.Struct, frozen=True):
