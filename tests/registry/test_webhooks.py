@@ -263,4 +263,5 @@ def test_pages_go_on_after_their_last_row(workspace: Workspace, actor: Principal
     with workspace.database.read() as tx:
         first = webhooks.window(tx, actor, 3)
         rest = webhooks.window(tx, actor, 3, (first[-1].created, first[-1].id))
-    assert [webhook.id for webhook in (*first, *rest)] == sorted((webhook.id for webhook in made), reverse=True)
+    newest = sorted(made, key=lambda webhook: (webhook.created, webhook.id), reverse=True)
+    assert [webhook.id for webhook in (*first, *rest)] == [webhook.id for webhook in newest]
