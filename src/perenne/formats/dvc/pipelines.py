@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from perenne.core.errors import Invalid, PerenneError
+from perenne.formats.dvc.documents import load
 from perenne.formats.dvc.interpolation import Scope, TemplateError, check, has_expression, resolve, to_text
 from perenne.formats.dvc.pipeline_schema import check_pipeline
-from perenne.formats.dvc.values import read_values, read_yaml
+from perenne.formats.dvc.values import read_values
 
 DEFAULT_PARAMS = "params.yaml"
 JOIN = "@"
@@ -128,7 +129,7 @@ class Resolver:
 
     def __init__(self, data: bytes, name: str, read: ReadFile, options: Mapping[str, str] | None = None) -> None:
         self.name = name
-        self.document = read_yaml(data, name)
+        self.document = load(data, name)
         self._read = read
         self._options = options
         check_pipeline(self.document, name)
