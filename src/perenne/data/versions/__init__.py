@@ -5,8 +5,8 @@
 `cache`         objects by md5; `git`: what Git is asked; `locking`: one writer at a time, DVC included
 ==============  ============================================================================================================
 
-Nothing here prints, and nothing imports more than the standard library, msgspec and `formats.dvc`: an answer takes hundredths of a
-second. Names are read lazily.
+Nothing here prints, and nothing imports more than the standard library, msgspec and `formats.dvc`, so that an answer takes
+hundredths of a second. Names are read lazily.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """Objects named by the md5 of their bytes, in DVC's tree of files: ``<root>/<2>/<30>``, mode 0444.
 
-An object that lies at its name is whole: it is written under another name and renamed. That its bytes are still those of its name is
-proved whenever it is read; one that proves wrong is set aside, never used and never deleted.
+An object that lies at its name is whole: it is written under another name and renamed. That its bytes are still those of its
+name is proved whenever it is read; one that proves wrong is set aside, never used and never deleted.
 """
 
 import os
@@ -111,7 +111,7 @@ class Cache:
             if not os.path.isdir(path):
                 os.makedirs(path, exist_ok=True)
                 if self.shared:
-                    os.chmod(path, 0o2775)
+                    os.chmod(path, 0o2775)  # noqa: S103 - that is what shared means
             self._folders.add(folder)
         return path
 

@@ -1,4 +1,4 @@
-"""What DVC ignores: its own folder and Git's, what `.dvcignore` names, and folders that hold a repository of their own."""
+"""What DVC passes over: its own folder and Git's, what `.dvcignore` names, and folders that hold a repository of their own."""
 
 import os
 from pathlib import Path
@@ -13,40 +13,36 @@ BUILT_IN = frozenset({".dvc", ".git", ".hg"})
 
 
 class Ignoring:
-    """The rules that hold in one folder: those above and its own.
+    """The rules that hold in one folder: those of the folders above, and its own.
 
     Parameters
     ----------
+    root : str
+        The repository's top folder.
     folder : str
-        The folder.
-    rules : tuple of Ignore
-        One for each `.dvcignore` with patterns, the outermost first.
+        The folder, absolute.
+    rules : Ignore, optional
+        What the files above say; None if they say nothing.
     """
 
-    def __init__(self, folder: str, rules: "tuple[Ignore, ...]" = ()) -> None:
+    def __init__(self, root: str, folder: str, rules: "Ignore | None" = None) -> None:
+        self.root = root
         self.folder = folder
-        self.rules = rules
+        self.rules = _with_own(root, folder, rules)
 
     @classmethod
-    def of(cls, root: Path) -> "Ignoring":
-        """Return the rules of the top folder of a repository."""
-        return cls(os.fspath(root), _own(os.fspath(root)))
-
-    @classmethod
-    def within(cls, root: Path, folder: str) -> "Ignoring":
-        """Return the rules of a folder of a repository, which its own `.dvcignore` adds to."""
+    def within(cls, root: Path | str, folder: Path | str | None = None) -> "Ignoring":
+        """Return the rules of a folder of a repository, its top folder if not given."""
         top = os.fspath(root)
-        found = cls.of(root)
-        inner = os.path.relpath(folder, top)
+        found = cls(top, top)
+        inner = os.path.relpath(top if folder is None else folder, top)
         for part in [] if inner == "." else inner.split("/"):
-            top = f"{top}/{part}"
-            found = found.below(top)
+            found = found.below(f"{found.folder}/{part}")
         return found
 
     def below(self, folder: str) -> "Ignoring":
         """Return the rules of a folder in this one."""
-        own = _own(folder)
-        return Ignoring(folder, self.rules + own)
+        return Ignoring(self.root, folder, self.rules)
 
     def ignores(self, path: str, *, is_folder: bool = False) -> bool:
         """Tell whether a path in this folder is passed over."""
@@ -55,20 +51,22 @@ class Ignoring:
             return True
         if is_folder and os.path.isdir(f"{path}/.dvc"):
             return True
-        if not self.rules:
-            return False
-        verdicts = [verdict for rule in self.rules if (verdict := rule.verdict(path, is_folder)) is not None]
-        return bool(verdicts and verdicts[-1])
+        return self.rules is not None and self.rules.ignores(path[len(self.root) + 1 :], is_folder)
 
 
-def _own(folder: str) -> "tuple[Ignore, ...]":
+def _with_own(root: str, folder: str, rules: "Ignore | None") -> "Ignore | None":
+    """Put the rules of a folder's own file, if it has one that says something, behind those above."""
     try:
         with open(f"{folder}/{FILE}", encoding="utf-8") as stream:
-            lines = [line.strip() for line in stream]
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    if not any(line and not line.startswith("#") for line in lines):
-        return ()
+            lines = stream.readlines()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return rules
+    if not any((stripped := line.strip()) and not stripped.startswith("#") for line in lines):
+        return rules
     from perenne.formats.dvc.ignores import Ignore
 
-    return (Ignore.parse(lines, folder),)
+    base = folder[len(root) + 1 :]
+    if rules is not None and rules.ignores(f"{base}/{FILE}"):
+        return rules
+    own = Ignore.parse(lines, base, f"{base}/{FILE}" if base else FILE)
+    return own if rules is None else rules.nested(own)

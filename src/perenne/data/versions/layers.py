@@ -1,4 +1,4 @@
-"""The settings of a repository: four files of DVC's, the later one wins; relative paths are meant from the file that says them."""
+"""The settings of a repository: DVC's four files, the later wins; relative paths are meant from the file that says them."""
 
 import os
 import re
@@ -13,7 +13,10 @@ Settings = dict[str, dict[str, str]]
 
 LEVELS = ("system", "global", "repo", "local")
 _URL = re.compile(r"\w+://")
-_PATHS = {"cache": ("dir",), "remote": ("url", "keyfile", "credentialpath", "configpath", "gdrive_service_account_json_file_path")}
+_PATHS = {
+    "cache": ("dir",),
+    "remote": ("url", "keyfile", "credentialpath", "configpath", "gdrive_service_account_json_file_path"),
+}
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -75,7 +78,9 @@ def switched(settings: Settings, section: str, key: str, default: bool = False) 
         return default
     if text.lower() in _TRUE | _FALSE:
         return text.lower() in _TRUE
-    raise Invalid(f"{section}.{key} is {text!r}, not true or false", code="data.bad_setting", hint="`perenne data config` sets it")
+    raise Invalid(
+        f"{section}.{key} is {text!r}, not true or false", code="data.bad_setting", hint="`perenne data config` sets it"
+    )
 
 
 def remotes(settings: Settings) -> dict[str, dict[str, str]]:

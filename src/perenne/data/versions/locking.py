@@ -71,7 +71,6 @@ def _holder(handle: int) -> int:
     return int(text) if text.isdigit() else 0
 
 
-
 def check_stages(folder: Path, reads: Iterable[str], writes: Iterable[str]) -> None:
     """Refuse to touch what a running stage of DVC's works on.
 

@@ -283,7 +283,9 @@ def _check_git(root: Path, git: Git | None, *, no_scm: bool, subdir: bool) -> No
         raise Invalid(
             f"{root} is not the top of a work tree of Git",
             code="data.no_git",
-            hint="`git init` first, or `--no-scm` to do without Git" if git is None else "`--subdir` makes one inside a work tree",
+            hint="`git init` first, or `--no-scm` to do without Git"
+            if git is None
+            else "`--subdir` makes one inside a work tree",
         )
     if git.ignored([f"{root}/.dvc"]):
         raise Invalid(f"Git ignores {root}/.dvc", code="data.ignored", hint="add the line `!.dvc` to .gitignore")

@@ -1,4 +1,4 @@
-"""Where a repository's metafiles are: every ``.dvc`` file, ``dvc.yaml`` and ``dvc.lock``, outputs and ignored folders left out."""
+"""Where a repository's metafiles are: ``.dvc`` files and ``dvc.yaml``; outputs and ignored folders are not entered."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def walk(root: Path, git: Path | None, read: Callable[[str], Sequence[str]]) -> 
     """
     tracked: set[str] = set()
     with _Asking(git) as asking:
-        pending = [(os.fspath(root), Ignoring.of(root))]
+        pending = [(os.fspath(root), Ignoring.within(root))]
         while pending:
             folder, ignoring = pending.pop()
             files, folders = _look(folder, ignoring)
