@@ -86,7 +86,7 @@ class Builder:
             self._refuse(event, f"nested more than {DEEPEST} deep")
         is_mapping = isinstance(event, yaml.MappingStartEvent)
         tag = "map" if is_mapping else "seq"
-        if event.tag not in (None, "!", f"tag:yaml.org,2002:{tag}"):
+        if event.tag not in (None, f"tag:yaml.org,2002:{tag}"):
             self._refuse(event, f"the tag {event.tag} is not plain data")
         self.stack.append(Open({} if is_mapping else [], event.anchor))
 
@@ -132,9 +132,9 @@ class Builder:
         into.has_key = False
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
-        if event.tag not in (None, "!"):
+        if event.tag is not None:
             return self._tagged(event, event.tag.removeprefix("tag:yaml.org,2002:"))
-        if not event.implicit[0] or event.tag == "!":
+        if not event.implicit[0]:
             return event.value
         try:
             return resolved(event.value)
