@@ -24,6 +24,11 @@ hypothesis.settings.register_profile("perenne", deadline=None)
 hypothesis.settings.load_profile("perenne")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start first what mostly waits: the other workers compute meanwhile, and none waits for it alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return load_settings(tmp_path, {})
