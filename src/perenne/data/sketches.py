@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 POINTS = 129
 """Values in a sketch: the least, the greatest, and 127 between them."""
 
+Floats = NDArray[np.float64]
 Part = tuple[int, Sequence[float]]
 """How many rows a part has, and its sketch."""
 
@@ -30,16 +31,23 @@ def merge(parts: Sequence[Part]) -> tuple[float, ...]:
         return tuple(held[0][1].tolist())
     values = np.unique(np.concatenate([points for _, points in held]))
     total = sum(rows for rows, _ in held)
-    below = sum(rows * share_below(points, values) for rows, points in held) / total
-    shares = np.linspace(0, 1, POINTS)
-    merged = np.interp(shares, np.maximum.accumulate(below), values)
+    below = sum(rows * _limits(points, values) for rows, points in held) / total
+    merged = np.interp(np.linspace(0, 1, POINTS), below.ravel(), np.repeat(values, 2))
     merged[0], merged[-1] = values[0], values[-1]
     return tuple(merged.tolist())
 
 
-def share_below(points: Sequence[float] | NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the share of a sketch's rows that lie at or below each value."""
-    known = np.asarray(points, np.float64)
-    different, last = np.unique(known[::-1], return_index=True)
-    shares = (len(known) - 1 - last) / (len(known) - 1)
-    return np.interp(values, different, shares, left=0.0, right=1.0)
+def _limits(points: Floats, values: Floats) -> Floats:
+    """Return the shares of a sketch's rows below each value and up to it, as rows of two; they differ where a value repeats."""
+    different, first = np.unique(points, return_index=True)
+    low = first / (len(points) - 1)
+    high = (np.append(first[1:], len(points)) - 1) / (len(points) - 1)
+    at = np.clip(np.searchsorted(different, values, "right") - 1, 0, len(different) - 1)
+    following = np.clip(at + 1, 0, len(different) - 1)
+    width = np.where(following > at, different[following] - different[at], 1.0)
+    between = high[at] + (low[following] - high[at]) * np.clip((values - different[at]) / width, 0, 1)
+    here = values == different[at]
+    found = np.column_stack([np.where(here, low[at], between), np.where(here, high[at], between)])
+    found[values < different[0]] = 0.0
+    found[values > different[-1]] = 1.0
+    return found
