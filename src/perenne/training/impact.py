@@ -156,7 +156,7 @@ def _fingerprints(table: "pa.Table", plan: Plan, key: str | None) -> Iterator[tu
         return zip(_as_text(table.column(key)).to_pylist(), strict=True)
     columns = [column.tolist() for column in data.to_columns(table, plan.fields).values()]
     columns.append(_as_text(table.column(plan.target)).to_pylist())
-    return zip(*([None if value != value else value for value in column] for column in columns), strict=True)  # noqa: PLR0124
+    return zip(*([None if value != value else value for value in column] for column in columns), strict=True)
 
 
 def _has_known_label(table: "pa.Table", plan: Plan) -> Column:
