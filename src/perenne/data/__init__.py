@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.data import summary
+    from perenne.data import summary, versions
     from perenne.data.examinations import record_examination
     from perenne.data.fields import infer_fields, task_of, to_columns
     from perenne.data.model import Anomaly, DataProfile
@@ -54,13 +54,14 @@ __all__ = [
     "task_of",
     "to_columns",
     "validate",
+    "versions",
     "write_snapshot",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "summary":
-        return import_module(f"{__name__}.summary")
+    if name in ("summary", "versions"):
+        return import_module(f"{__name__}.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
