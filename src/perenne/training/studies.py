@@ -69,7 +69,7 @@ def study_impact(
         If a fit fails; the run is kept as failed.
     """
     with workspace.database.read() as tx:
-        chosen = [data.get_snapshot(tx, identity) for identity in snapshots]
+        chosen = [data.snapshots.get_snapshot(tx, identity) for identity in snapshots]
     if not chosen or (len(chosen) < 2 and not leave_out):
         raise Invalid("one version of data has nothing to be compared with", code="training.one_version", hint="name two or more")
     judged_on, project = chosen[-1].id, loaded.project
@@ -88,7 +88,7 @@ def study_impact(
 
 
 def _without_each(workspace: Workspace, snapshot: str, column: str) -> list[Variant]:
-    values = impact.sources_of(data.read_snapshot(workspace.objects, snapshot), column)
+    values = impact.sources_of(data.snapshots.read_snapshot(workspace.objects, snapshot), column)
     apart = [Variant(f"without {'(none)' if value is None else value}", snapshot, column, value) for value in values]
     return [Variant("all rows", snapshot), *apart]
 
