@@ -43,6 +43,7 @@ def study_impact(
     leave_out: str = "",
     parameters: Mapping[str, Any] | None = None,
     metrics: Sequence[str] = (),
+    page: Path | None = None,
     on_event: "Callable[[StepEvent], None] | None" = None,
 ) -> Study:
     """Hold a project's model and seed fixed, and see what each version of the data does to every metric and group.
@@ -60,6 +61,8 @@ def study_impact(
         For the project's model function; its first candidate if not given.
     metrics : sequence of str
         The task's usual ones if not given.
+    page : Path, optional
+        Where the page of plots is written to as well.
 
     Raises
     ------
@@ -84,7 +87,10 @@ def study_impact(
         variants = _without_each(workspace, judged_on, leave_out)
     else:
         variants = [Variant(each.id[:12], each.id) for each in chosen]
-    return _recorded(workspace, actor, loaded, variants, blank, plan, asked, on_event)
+    study = _recorded(workspace, actor, loaded, variants, blank, plan, asked, on_event)
+    if page is not None:
+        page.write_text(write_page(study.impact), encoding="utf-8")
+    return study
 
 
 def _without_each(workspace: Workspace, snapshot: str, column: str) -> list[Variant]:
