@@ -105,7 +105,7 @@ def _quoted(name: str) -> str:
 
 
 def tree(graph: Graph) -> str:
-    """Return the graph for people: what nobody takes first, below it what it takes; what was drawn already is not opened again."""
+    """Return the graph for people: what nobody takes, below it what it takes; what was drawn already is not opened again."""
     taken = {source for sources in graph.values() for source in sources}
     lines: list[str] = []
     drawn: set[str] = set()

@@ -48,6 +48,16 @@ class Revision:
         kept = self._in_workspace(path) if self.name == WORKSPACE else self._in_git(path)
         return kept if kept is not None else self._in_cache(path)
 
+    def files_below(self, path: str) -> list[str]:
+        """Return the files below a folder, by name; none if it is no folder, or only the cache has it and not its manifest."""
+        if self.name == WORKSPACE and os.path.isdir(place := os.path.join(self.repository.root, path)):
+            found = [os.path.join(base, name) for base, _, names in os.walk(place) for name in names]
+            return sorted(os.path.relpath(file, self.repository.root) for file in found)
+        entry = self._tracked.get(path)
+        if entry is not None and entry.is_dir and entry.digest and self.repository.cache_of(entry).has(entry.digest):
+            return [f"{path}/{file.relpath}" for file in self.repository.cache_of(entry).manifest(entry.digest)]
+        return [] if self.name == WORKSPACE else sorted(file for file in self._tree if file.startswith(f"{path}/"))
+
     @cached_property
     def pipelines(self) -> list[PipelineAt]:
         """Every dvc.yaml, in the order of folders."""
