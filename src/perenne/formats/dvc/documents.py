@@ -59,7 +59,7 @@ def dump(value: dict[Any, Any]) -> bytes:
     try:
         return plain.write(value).encode()
     except Odd:
-        return _dump_by_library(value)
+        return dump_by_library(value)
 
 
 def edit(old: bytes, new: dict[str, Any], name: str) -> bytes:
@@ -89,7 +89,7 @@ def edit_by_library(text: str, new: dict[str, Any], name: str) -> bytes:
     if not document:
         return dump(new)
     apply_difference(new, document)
-    return _dump_by_library(document)
+    return dump_by_library(document)
 
 
 def apply_difference(new: Any, old: Any) -> None:
@@ -143,7 +143,8 @@ def library() -> "YAML":
     return yaml
 
 
-def _dump_by_library(value: Any) -> bytes:
+def dump_by_library(value: Any) -> bytes:
+    """Write a value, or a document of the library's, with ruamel.yaml."""
     from io import StringIO
 
     stream = StringIO()
