@@ -184,9 +184,7 @@ def _look(folder: Folder, place: str, ignoring: Ignoring | None, folders: list[F
     return inner
 
 
-def _leave_out(
-    folder: Folder, place: str, ignoring: Ignoring | None, inner: list[tuple[str, bool]]
-) -> list[tuple[str, bool]]:
+def _leave_out(folder: Folder, place: str, ignoring: Ignoring | None, inner: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
     """Take out of a folder what is ignored."""
     rules = ignoring or Ignoring(place, place)
     kept = [number for number, name in enumerate(folder.names) if not rules.ignores(f"{place}/{name}")]
@@ -204,7 +202,9 @@ def _entered(place: str, linked: bool, above: frozenset[tuple[int, int]]) -> tup
     identity = (about.st_dev, about.st_ino)
     target = os.path.realpath(place)
     if identity in above or os.path.realpath(os.path.dirname(place)).startswith(f"{target}/") or len(above) > 40:
-        raise Invalid(f"the link {place} leads in a circle", code="data.link_circle", hint="remove it, or ignore it in `.dvcignore`")
+        raise Invalid(
+            f"the link {place} leads in a circle", code="data.link_circle", hint="remove it, or ignore it in `.dvcignore`"
+        )
     return place, above | {identity}
 
 
