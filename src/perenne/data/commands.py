@@ -251,7 +251,8 @@ def schema(workspace: Workspace, source: str, key: tuple[str, ...], time: str | 
       perenne data schema churn.csv > schema.yaml
       perenne data schema churn.csv --key customer --time day
     """
-    from perenne.data.validation.schema import infer_schema, write_schema
+    from perenne.data.validation.inferring import infer_schema
+    from perenne.data.validation.schema import write_schema
 
     return write_schema(infer_schema(_profile(workspace, source, None), key=key, time=time)).rstrip()
 
@@ -274,7 +275,8 @@ def validate(
       perenne data validate today.csv --baseline 044bc57e1967 --key customer
     """
     from perenne.data.validation.checking import validate as find_anomalies
-    from perenne.data.validation.schema import infer_schema, read_schema
+    from perenne.data.validation.inferring import infer_schema
+    from perenne.data.validation.schema import read_schema
 
     if (file is None) == (baseline is None):
         raise click.UsageError("give one of --schema and --baseline")

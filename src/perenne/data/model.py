@@ -301,6 +301,8 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
         The most frequent values; all of them if there are no more than `MAX_TOP`.
     flags : tuple of str
         What to look at: all_missing, constant, id, spike, heaped, outliers, several_modes, leak.
+    nans : int
+        How many of the missing values were written as not-a-number.
     """
 
     name: str
@@ -314,6 +316,7 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     text: TextProfile | None = None
     times: TimeProfile | None = None
     target: TargetRelation | None = None
+    nans: int = 0
 
 
 MAX_TOP = 50

@@ -21,12 +21,12 @@ from perenne.data.model import (
     ValueCount,
 )
 from perenne.data.relations import LEAK, pairs_of, relations_to
-from perenne.data.tables import Values, canonical, datatype_of, floats, pc, scale_of, whole
+from perenne.data.tables import Chunked, Values, canonical, datatype_of, floats, pc, scale_of, whole
 from perenne.stats.columns import Column
 
 SAMPLE = 20_000
 _SEED = 20_130_101
-_MAX_SHOWN = 200
+MAX_SHOWN = 200
 _BINS = 30
 _MAX_SHAPES = 1_000
 _MAX_PERIODS = 120
@@ -54,14 +54,14 @@ def profile_table(table: pa.Table, *, target: str | None = None, dataset: str = 
     >>> profile.column("x").nulls, profile.column("x").numbers.max
     (1, 4.0)
     """
-    table = canonical(table)
+    given, table = table, canonical(table)
     if target is not None and target not in table.column_names:
         raise missing_column("target", target, table.column_names)
     columns = dict(zip(table.column_names, map(whole, table.columns), strict=True))
     rows = _sample_rows(table.num_rows)
     sample = {name: values if rows is None else values.take(pa.array(rows)) for name, values in columns.items()}
     relations = relations_to(sample, target) if target is not None else {}
-    profiles = [_column(name, values) for name, values in columns.items()]
+    profiles = [_column(name, values, _nans(given.column(place))) for place, (name, values) in enumerate(columns.items())]
     return DataProfile(
         dataset=dataset,
         digest=digest,
@@ -109,12 +109,18 @@ def _bits(column: Values) -> NDArray[np.uint64]:
     return filled.view(np.uint64) ^ (~np.asarray(column.is_valid())).astype(np.uint64) * np.uint64(0x5851F42D4C957F2D)
 
 
-def _column(name: str, values: Values) -> ColumnProfile:
+def _nans(column: Chunked) -> int:
+    """Count what is not-a-number in a column as it was given: it counts as missing from here on."""
+    return int(pc.sum(pc.is_nan(column)).as_py() or 0) if pa.types.is_floating(column.type) else 0
+
+
+def _column(name: str, values: Values, nans: int) -> ColumnProfile:
     counted = pc.value_counts(values.drop_null())
     counts = np.asarray(counted.field("counts"))
     known, distinct = int(counts.sum()), len(counts)
     top = _top(counted.field("values"), counts)
     shared = {"name": name, "type": datatype_of(values.type), "count": known, "nulls": values.null_count, "distinct": distinct}
+    shared["nans"] = nans
     flags = _common_flags(known, values.null_count, counts)
     if known == 0:
         return ColumnProfile(**shared, top=top, flags=flags)
@@ -157,7 +163,7 @@ def _listed(values: Values) -> list[object]:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)[:_MAX_SHOWN]
+    return str(value)[:MAX_SHOWN]
 
 
 def _common_flags(known: int, nulls: int, counts: NDArray[np.int64]) -> tuple[str, ...]:
