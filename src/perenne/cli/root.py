@@ -31,7 +31,8 @@ COMMANDS = {
     "completion": ("perenne.cli.completion:completion", "Print what lets a shell complete commands and names."),
     "doctor": ("perenne.cli.doctor:doctor", "Check this installation: database, objects, audit trail."),
     "project": ("perenne.projects.commands:project", "What a project is for, and what it must reach."),
-    "data": ("perenne.data.commands:data", "Snapshots, profiles, validation."),
+    "data": ("perenne.data.commands:data", "Versions of files, snapshots of tables, profiles, validation."),
+    "label": ("perenne.labels.commands:label", "What people and rules say of rows; training sets from it."),
     "pipeline": ("perenne.pipelines.commands:pipeline", "Runs of pipelines, step by step."),
     "runs": ("perenne.tracking.commands:runs", "What was tried, and what came out."),
     "experiments": ("perenne.tracking.commands:experiments", "Names under which runs are compared."),
@@ -56,7 +57,7 @@ SECTIONS = {
     "Start": ("init", "run", "up", "demo", "open"),
     "Look": ("status", "why", "doctor"),
     "Originate": ("project",),
-    "Data": ("data",),
+    "Data": ("data", "label"),
     "Train": ("pipeline", "runs", "experiments"),
     "Review": ("model", "review"),
     "Serve": ("serve", "deploy"),
@@ -84,6 +85,7 @@ class LazyGroup(click.Group):
         if ctx.resilient_parsing:  # a shell asks how to go on
             from perenne.cli.completion import complete_names
 
+            ctx.meta["perenne.complete"] = complete_names
             complete_names(command, cmd_name)
         return command
 

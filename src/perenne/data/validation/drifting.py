@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perenne.data.column_profiles import MAX_SHOWN
 from perenne.data.drawing import is_discrete, points_of
 from perenne.data.model import Anomaly, ColumnProfile, DataProfile
-from perenne.data.profiles import MAX_SHOWN
 from perenne.data.tables import pc
 from perenne.data.validation.rows import Rows, anomaly
 from perenne.data.validation.rules import Distance, Metric, Schema
