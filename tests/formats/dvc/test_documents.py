@@ -11,10 +11,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from perenne.core.errors import Invalid
-from perenne.formats.dvc import documents, plain, yaml_events
+from perenne.formats.dvc import plain, yaml_events
 from perenne.formats.dvc.scalars import Odd
 
-FEW, MANY = settings(max_examples=4000, deadline=None), settings(max_examples=5000, deadline=None)
+FEW, MANY = settings(max_examples=60, deadline=None), settings(max_examples=5000, deadline=None)
 AWKWARD = "'\"#:-?[]{}&*!|>%@`, \\~=.<_+0123456789eExXoOaAyYnNtTfF/\tü😀\n\x85\u2028\x00\ufeff"
 TEXTS = st.text(st.sampled_from(AWKWARD), max_size=8) | st.text(max_size=12) | st.text("ab ", min_size=60, max_size=130)
 WORDS = st.sampled_from(

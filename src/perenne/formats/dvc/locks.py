@@ -26,7 +26,10 @@ from perenne.formats.dvc.scalars import Odd, written
 
 CODE = "data.bad_lock"
 DEFAULT_PARAMS = "params.yaml"
-_NEEDS_LIBRARY = re.compile(r"^\s*#| #|^\s*(?:- )*(?:[^\s'\"].*?: )?[&*%]|^---|\t|\r|^stages: \S", re.MULTILINE)
+_ODD = (" #", "\n#", "\t", "\r", "---", ": &", ": *", "- &", "- *", "\n%", "\nstages: ")
+"""What may be a comment, an anchor, an alias: ruamel.yaml must judge."""
+_ODD_LINE = re.compile(r"\n +[&*#]")
+_NEXT_STAGE = re.compile(r"^ {0,2}[^ \n]", re.MULTILINE)
 
 
 class LockedStage(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,10 +171,10 @@ def without_stage(old: bytes, name: str) -> bytes | None:
         return None
     text = documents.decoded(old, "dvc.lock")
     try:
-        lines, (start, end), _ = _place(text, name)
-        if start < 0:
+        start, end = _place(text, name)
+        if start == end:
             raise Odd
-        return ("\n".join(lines[:start] + lines[end:]) + "\n").encode()
+        return (text[:start] + text[end:]).encode()
     except Odd:
         document = documents.library().load(text)
         del document["stages"][name]
@@ -180,46 +183,42 @@ def without_stage(old: bytes, name: str) -> bytes | None:
 
 def _with_stage(text: str, name: str, keys: dict[str, Any]) -> str | None:
     """Change the stage's lines alone; None when they say the same."""
-    lines, (start, end), last = _place(text, name)
+    text = text if text.endswith("\n") else f"{text}\n"
+    start, end = _place(text, name)
     new = _lines_of(name, keys)
-    if _NEEDS_LIBRARY.search("\n".join(new)):
-        raise Odd
-    if start < 0:
-        return "\n".join(lines[:last] + new + lines[last:]) + "\n"
-    if lines[start:end] == new or _says(lines[start:end], name) == keys:
+    _refuse_odd(new)
+    if text[start:end] == new or (start < end and documents.load_text(text[start:end], "dvc.lock").get(name) == keys):
         return None
-    return "\n".join(lines[:start] + new + lines[end:]) + "\n"
+    return text[:start] + new + text[end:]
 
 
-def _place(text: str, name: str) -> tuple[list[str], tuple[int, int], int]:
-    """Return the lines, the first and last line of the stage (-1 if it is new), and where the last stage ends."""
-    if _NEEDS_LIBRARY.search(text):
+def _refuse_odd(text: str) -> None:
+    if any(odd in text for odd in _ODD) or _ODD_LINE.search(text):
         raise Odd
-    lines = text.removesuffix("\n").split("\n")
-    header = f"  {written(name)}:"
-    if "stages:" not in lines or lines.count(header) > 1:
+
+
+def _place(text: str, name: str) -> tuple[int, int]:
+    """Return where the stage's lines begin and end in the text; of a new stage, twice where the last stage ends."""
+    _refuse_odd(text)
+    stages, header = text.find("\nstages:\n") + 1, f"\n  {written(name)}:\n"
+    if not stages or text.count(header) > 1:
         raise Odd
-    first = lines.index("stages:") + 1
-    ends = [index for index in range(first, len(lines)) if lines[index] and not lines[index].startswith("  ")]
-    last = ends[0] if ends else len(lines)
-    if header not in lines[first:last]:
-        return lines, (-1, -1), last
-    start = lines.index(header, first)
-    following = (index for index in range(start + 1, last) if lines[index] and not lines[index].startswith("   "))
-    return lines, (start, next(following, last)), last
+    ends = [at + 1 for key in ("schema", "datasets") if (at := text.find(f"\n{key}:", stages)) >= 0]
+    last = min(ends, default=len(text))
+    start = text.find(header, stages, last) + 1
+    if not start:
+        return last, last
+    following = _NEXT_STAGE.search(text, start + len(header) - 1, last)
+    return start, following.start() if following else last
 
 
-def _lines_of(name: str, keys: dict[str, Any]) -> list[str]:
+def _lines_of(name: str, keys: dict[str, Any]) -> str:
     whole = {"stages": {name: keys}}
     try:
         text = plain.write(whole)
     except Odd:
         text = documents.dump_by_library(whole).decode()
-    return text.removesuffix("\n").split("\n")[1:]
-
-
-def _says(lines: list[str], name: str) -> Any:
-    return documents.load_text("\n".join(lines) + "\n", "dvc.lock").get(name)
+    return text.removeprefix("stages:\n")
 
 
 def _by_library(text: str, name: str, keys: dict[str, Any]) -> str | None:

@@ -1,8 +1,8 @@
 """The manifest of a directory: which relative path has which content. Its id is the md5 of its bytes, and ``.dir``."""
 
-import json
 from collections.abc import Iterable
 from hashlib import md5
+from json.encoder import encode_basestring_ascii as _quoted
 from operator import attrgetter
 
 import msgspec
@@ -53,7 +53,8 @@ def write_manifest(entries: Iterable[ManifestEntry]) -> bytes:
     b'[{"md5": "00000000000000000000000000000000", "relpath": "\\\\u00fc"}]'
     """
     ordered = sorted(entries, key=attrgetter("relpath"))
-    return json.dumps([{"md5": entry.md5, "relpath": entry.relpath} for entry in ordered]).encode()
+    lines = [f'{{"md5": {_quoted(entry.md5)}, "relpath": {_quoted(entry.relpath)}}}' for entry in ordered]
+    return f"[{', '.join(lines)}]".encode()
 
 
 def manifest_digest(data: bytes) -> str:

@@ -4,7 +4,7 @@ A stage knows what it needs and makes by absolute path, and what `dvc.lock` says
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -161,7 +161,9 @@ class PipelineFile:
         try:
             data = Path(self.file).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            raise NotFound(f"'{self.said}' does not exist", code="dvc.no_file", hint="`perenne dvc stage add` writes one") from None
+            raise NotFound(
+                f"'{self.said}' does not exist", code="dvc.no_file", hint="`perenne dvc stage add` writes one"
+            ) from None
         return read_pipeline(data, self.said, self._read, self._repository.config.get("parsing"))
 
     @cached_property
@@ -262,7 +264,9 @@ class StageGraph:
         for stage in self.stages:
             if any(self.makers.around(stage.file)):
                 raise Invalid(
-                    f"{stage.said(os.getcwd())} is within an output", code="dvc.graph", hint="metafiles lie outside of what is tracked"
+                    f"{stage.said(os.getcwd())} is within an output",
+                    code="dvc.graph",
+                    hint="metafiles lie outside of what is tracked",
                 )
             found = dict.fromkeys(maker for place in stage.needs for maker in self.makers.of(place))
             self.sources[stage] = list(found)
@@ -270,7 +274,9 @@ class StageGraph:
                 self.takers[source].append(stage)
         self._check_circles()
 
-    def order(self, targets: Iterable[Stage] | None = None, *, downstream: bool = False, frozen_apart: bool = True) -> list[Stage]:
+    def order(
+        self, targets: Iterable[Stage] | None = None, *, downstream: bool = False, frozen_apart: bool = True
+    ) -> list[Stage]:
         """Return stages with what they need before them, all in the order in which DVC would do them.
 
         Parameters
@@ -397,6 +403,3 @@ def _parents(place: str) -> Iterator[str]:
     while (above := os.path.dirname(place)) != place:
         place = above
         yield place
-
-
-Choose = Callable[[str], list[Stage]]
