@@ -11,7 +11,7 @@ from perenne import data
 from perenne.core.errors import PerenneError
 from perenne.core.results import Result
 from perenne.protocols.dvc import drawing, editing, tables
-from perenne.protocols.dvc.bringing import Outcome, Selection, dry_run, reproduce
+from perenne.protocols.dvc.bringing import Outcome, Selection, dry_run, reproduce, stage_in_git
 from perenne.protocols.dvc.choosing import chosen
 from perenne.protocols.dvc.recording import own_workspace
 from perenne.protocols.dvc.reproducing import UNCHANGED, Wishes
@@ -113,12 +113,9 @@ class _recorded:  # noqa: N801  (reads as a verb: `with _recorded(repository):`)
 
 def tracked_hint(repository: "data.versions.Repository", outcome: Outcome) -> None:
     """Stage what was written, if `core.autostage` says so; otherwise say what belongs into Git."""
+    if stage_in_git(repository, outcome):
+        return
     files = [os.path.relpath(file) for file in outcome.tracked]
-    if repository.git is None or not files:
-        return
-    if repository.config.get("core", {}).get("autostage", "").lower() in ("true", "yes", "on", "1"):
-        repository.git.add(outcome.tracked)
-        return
     click.echo(f"\nTo track the changes with git, run:\n\n\tgit add {' '.join(files)}")
     click.echo("\nTo enable auto staging, run:\n\n\tdvc config core.autostage true")
 
