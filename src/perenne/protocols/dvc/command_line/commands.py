@@ -17,6 +17,18 @@ COMMANDS = {
     "version": (f"{_HERE}.places:version", "Show the version, and what is around it."),
 }
 
+STAGE_COMMANDS = {
+    "dag": "Show which stage takes what another makes.",
+    "freeze": "Keep stages from running for what they need.",
+    "metrics": "Show and compare metrics.",
+    "params": "Compare parameters.",
+    "plots": "Show and compare plots.",
+    "repro": "Bring stages up to date.",
+    "stage": "List and add stages.",
+    "unfreeze": "Let frozen stages run again.",
+}
+"""Commands over stages, which are elsewhere (`clicked`)."""
+
 ALIASES = {"ls": "list", "mv": "move", "rm": "remove", "doctor": "version"}
 
 LEFT_OUT = {
