@@ -30,19 +30,22 @@ class Folder:
         Its files, in the order in which the file system gives them.
     facts : array of int
         `FACTS` for each file.
-    digests : bytearray
+    digests : bytes
         16 bytes for each file; zeros where nobody knows yet.
+    stored : bytes or None
+        The digests as they are remembered, if names and facts are so too.
     is_empty : bool
         Whether it holds neither file nor folder.
     """
 
-    __slots__ = ("digests", "facts", "is_empty", "names", "path")
+    __slots__ = ("digests", "facts", "is_empty", "names", "path", "stored")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.names: list[str] = []
         self.facts: array[int] = array("q")
         self.digests = b""
+        self.stored: bytes | None = None
         self.is_empty = False
 
     @property
@@ -62,14 +65,17 @@ class Tree:
         Those that hold files, and empty ones.
     time : int
         Nanoseconds when the look began; a file changed just before may change again and look the same.
+    stored : set of str
+        The folders that are remembered.
     """
 
-    __slots__ = ("folders", "root", "time")
+    __slots__ = ("folders", "root", "stored", "time")
 
     def __init__(self, root: str, folders: list[Folder], time_: int) -> None:
         self.root = root
         self.folders = folders
         self.time = time_
+        self.stored: set[str] = set()
 
     @property
     def count(self) -> int:
