@@ -40,7 +40,8 @@ def for_git(repository: "data.versions.Repository", files: Iterable[str | Path])
     before = {file: _bytes_of(file) for file in ignoring}
     yield
     changed = named + sorted(file for file in ignoring if _bytes_of(file) != before[file])
-    if not changed or repository.git is None or VOLUME.quiet or data.versions.layers.switched(repository.config, "core", "autostage"):
+    staged = data.versions.layers.switched(repository.config, "core", "autostage")
+    if not changed or repository.git is None or VOLUME.quiet or staged:
         return
     say(f"\nTo track the changes with git, run:\n\n\tgit add {' '.join(map(shlex.quote, changed))}")
     say("\nTo enable auto staging, run:\n\n\tdvc config core.autostage true")
@@ -81,18 +82,19 @@ def _check_add(options: Options) -> None:
     wrong = ""
     if options.to_remote or options.out:
         using = "--to-remote" if options.to_remote else "--out"
-        for told, name in ((len(options.targets) != 1, "multiple targets"), (options.glob, "--glob option"), (options.no_commit, "--no-commit option")):
-            wrong = wrong or (f"{name} can't be used with {using}" if told else "")
+        several = len(options.targets) != 1
+        told = {"multiple targets": several, "--glob option": options.glob, "--no-commit option": options.no_commit}
+        wrong = next((f"{name} can't be used with {using}" for name, is_told in told.items() if is_told), "")
     elif options.remote or options.remote_jobs:
         wrong = f"{'--remote' if options.remote else '--remote-jobs'} can't be used without --to-remote"
     if wrong:
         raise Invalid(wrong, code="data.bad_option")
-    for told, name, hint in (
+    for is_told, name, hint in (
         (options.to_remote, "--to-remote", "`dvc import-url` tracks a source; `dvc push` brings it on"),
         (options.out, "--out", "copy it here, then add it"),
         (options.no_commit, "--no-commit", "the cache is written while the file is read"),
     ):
-        if told:
+        if is_told:
             raise Invalid(f"dvc add {name} is not here", code="data.left_out", hint=hint)
 
 
@@ -117,11 +119,11 @@ def commit(options: Options) -> int:
     ]
     for status in [] if options.force else changed:
         shown = repository.shown(status.output.file)
-        if not confirmed(f"outputs {[repository.shown(status.output.path)]} of stage: '{shown}' changed. Are you sure you want to commit it?"):
+        asked = f"outputs {[repository.shown(status.output.path)]} of stage: '{shown}' changed."
+        if not confirmed(f"{asked} Are you sure you want to commit it?"):
             message = f"unable to commit changed stage: '{shown}'. Use `-f|--force` to force."
             raise Invalid(message, code="data.not_confirmed")
-    with for_git(repository, [status.output.file for status in changed]):
-        data.versions.committing.commit(repository, options.targets, waiting=waiting)
+    data.versions.committing.commit(repository, options.targets, waiting=waiting)
     return 0
 
 
@@ -176,7 +178,43 @@ def say_checked_out(outcome: "data.versions.checkout.Outcome", *, only_summary: 
 
 def failure_of(outcome: "data.versions.checkout.Outcome") -> PerenneError:
     """Return what DVC says of outputs that could not be checked out; a refusal that has a reason of its own says it."""
-    paths = "\n".join(os.path.abspath(path) for path, _ in outcome.failed)
+    paths = "\n".join(path for path, _ in outcome.failed)
     reasons = "; ".join(dict.fromkeys(error.message for _, error in outcome.failed))
     message = f"Checkout failed for following targets:\n{paths}\nIs your cache up to date?\n{reasons}"
     return Unavailable(message, code="data.not_checked_out")
+
+
+@command(
+    "Stop tracking, or take a stage out of dvc.yaml.",
+    flag("--outs", says="Delete the data too."),
+    word("targets", ".dvc files, or stages.", nargs="+"),
+    last="",
+)
+def remove(options: Options) -> int:
+    """`dvc remove`."""
+    repository = data.versions.open_repository()
+    for target in options.targets:
+        _check_removed(target)
+        data.versions.removing.remove(repository, [target], outs=options.outs, force=options.outs, waiting=waiting)
+    return 0
+
+
+def _check_removed(target: str) -> None:
+    """Refuse a target that is data, as DVC does: it names metafiles."""
+    if target.endswith(".dvc") and not os.path.exists(target):
+        raise NotFound(f"'{target}' does not exist", code="data.no_metafile")
+    if not target.endswith(".dvc") and os.path.exists(f"{target}.dvc"):
+        message = f"'{target}' is not a .dvc file. Do you mean '{target}.dvc'?"
+        raise NotFound(message, code="data.not_tracked")
+
+
+@command(
+    "Move or rename what is tracked.", word("src", "What."), word("dst", "Where to."), last="failed to move '{src}' -> '{dst}'"
+)
+def move(options: Options) -> int:
+    """`dvc move`."""
+    repository = data.versions.open_repository()
+    target = os.path.join(options.dst, os.path.basename(options.src)) if os.path.isdir(options.dst) else options.dst
+    with for_git(repository, [f"{os.path.normpath(options.src)}.dvc", f"{os.path.normpath(target)}.dvc"]):
+        data.versions.moving.move(repository, options.src, options.dst, waiting=waiting)
+    return 0

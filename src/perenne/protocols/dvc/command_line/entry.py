@@ -59,7 +59,8 @@ def _run(arguments: list[str]) -> int:
     command = _command(name)
     options = parse(name, command, rest, options)
     speech.VOLUME.quiet, speech.VOLUME.verbose = options.quiet, options.verbose
-    caught = command.last  # type: ignore[attr-defined]
+    last: str | None = command.last  # type: ignore[attr-defined]
+    caught = None if last is None else last.format(**vars(options))
     try:
         os.chdir(options.cd)
         return command(options)
@@ -118,7 +119,7 @@ def _named(rest: list[str]) -> tuple[str, list[str]]:
     if name in LEFT_OUT:
         raise NotUnderstood(f"dvc {name} is not here: {LEFT_OUT[name]}", "")
     if name not in COMMANDS:
-        known = ", ".join(repr(known.partition(" ")[0]) for known in COMMANDS)
+        known = ", ".join(dict.fromkeys(repr(known.partition(" ")[0]) for known in sorted([*COMMANDS, *STAGE_COMMANDS])))
         raise NotUnderstood(f"argument command: invalid choice: '{name}' (choose from {known})", _help())
     return name, rest[1:]
 
