@@ -104,7 +104,9 @@ def resolve(known: Mapping[str, Mapping[str, str]], name: str) -> tuple[dict[str
         path = f"{below.strip('/')}/{path}" if path else below.strip("/")
         other = other.lower()
         if other not in known or other in seen:
-            raise Invalid(f"the remote {seen[-1]!r} refers to {other!r}, which is not there, or refers back", code="data.remote_option")
+            raise Invalid(
+                f"the remote {seen[-1]!r} refers to {other!r}, which is not there, or refers back", code="data.remote_option"
+            )
         keys.pop("url")
         seen.append(other)
 
@@ -288,7 +290,9 @@ def _azure_config(name: str, options: Options) -> dict[str, Any]:
     own = any(key in config for key in ("account_key", "sas_key", "client_secret", "skip_signature"))
     for key, value in options.own.items():
         if key.startswith("exclude_") and value and not own:
-            raise bad_option(name, key, "is true, and the remote has no key, token or client of its own", "set account_key, for one")
+            raise bad_option(
+                name, key, "is true, and the remote has no key, token or client of its own", "set account_key, for one"
+            )
     return config
 
 
