@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.web.conftest import World
 
-from perenne import registry
+from perenne import labels, registry
 from perenne.app.control import control_routes
 from perenne.app.openapi import describe, described
 from perenne.auth.access import declared
@@ -31,6 +31,7 @@ def names(world: World) -> dict[str, str]:
     version = get("/api/model/churn")[0]
     asked = httpx.post(f"{world.url}/api/model/version/hard@1/review", json={"target": "champion", "reason": "nearly there"})
     flow = get("/api/view/pipeline")["rows"][0]
+    world.workspace.database.write(add_label_set)
     return {
         "deployment": "churn",
         "model": "churn",
@@ -49,6 +50,7 @@ def names(world: World) -> dict[str, str]:
         "entity": "run",
         "entity_id": version["run"],
         "experiment": "0",
+        "label_set": "described",
         "review": asked.raise_for_status().json()["id"],
         "webhook": world.workspace.database.write(lambda tx: add_webhook(tx, seal_of(world.workspace.settings.home)).id),
     }
@@ -58,6 +60,12 @@ def add_webhook(tx: Transaction, seal: Seal) -> registry.webhooks.Webhook:
     event = registry.webhooks.Event("model_version", "created")
     url = "https://example.org/hook"
     return registry.webhooks.create(tx, local_principal(), name="page", url=url, events=[event], seal=seal)
+
+
+def add_label_set(tx: Transaction) -> None:
+    classes = (labels.model.LabelClass("no"), labels.model.LabelClass("yes"))
+    definition = labels.model.Definition(kind=labels.model.TaskKind.BINARY, classes=classes)
+    labels.sets.create(tx, local_principal(), "described", definition, project="churn")
 
 
 QUERIES = {

@@ -264,6 +264,8 @@ _PHRASES: dict[str, Phrase] = {
     "project.bundle": _did("took over the files of"),
     "snapshot.take": _took_snapshot,
     "snapshot.examine": _examined,
+    "label_set.create": _did("made", "label set"),
+    "label_set.change": _did("changed what is asked by", "label set"),
     "run.start": _started,
     "run.finished": _ended("finished"),
     "run.failed": _ended("gave up"),

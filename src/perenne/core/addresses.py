@@ -12,6 +12,7 @@ _BY_ID = {
     "alert": "/alert/{}",
     "snapshot": "/data/snapshot/{}",
     "dataset": "/data/{}",
+    "label set": "/label/{}",
     "model": "/model/{}",
     "monitor": "/monitor/{}",
     "prediction": "/why/{}",

@@ -15,6 +15,7 @@ NOUNS = (
     Noun("storage", "job", "jobs"),
     Noun("projects", "project", "projects"),
     Noun("data", "data", "data"),
+    Noun("labels", "label", "labels"),
     Noun("pipelines", "pipeline", "pipelines"),
     Noun("tracking", "runs", "tracking"),
     Noun("training", "run", "training"),

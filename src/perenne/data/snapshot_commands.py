@@ -243,7 +243,7 @@ def schema(workspace: Workspace, source: str, key: tuple[str, ...], time: str | 
       perenne data schema churn.csv > schema.yaml
       perenne data schema churn.csv --key customer --time day
     """
-    from perenne.data.schema import infer_schema, write_schema
+    from perenne.data.validation.schema import infer_schema, write_schema
 
     return write_schema(infer_schema(_profile(workspace, source, None), key=key, time=time)).rstrip()
 
@@ -265,8 +265,8 @@ def validate(
       perenne data validate today.csv --schema schema.yaml
       perenne data validate today.csv --baseline 044bc57e1967 --key customer
     """
-    from perenne.data.schema import infer_schema, read_schema
-    from perenne.data.validation import validate as find_anomalies
+    from perenne.data.validation.checking import validate as find_anomalies
+    from perenne.data.validation.schema import infer_schema, read_schema
 
     if (file is None) == (baseline is None):
         raise click.UsageError("give one of --schema and --baseline")

@@ -19,6 +19,8 @@ class Kind(StrEnum):
     PROJECT = "project"
     SNAPSHOT = "snapshot"
     PROFILE = "profile"
+    LABEL_SET = "label set"
+    LABEL_VERSION = "label version"
     RUN = "run"
     LOGGED_MODEL = "logged model"
     REPORT = "report"

@@ -7,6 +7,7 @@ import numpy as np
 from perenne import data
 from perenne.core.clock import SECOND
 from perenne.core.errors import Invalid
+from perenne.projects import Project, RetrainPolicy
 from perenne.stats.columns import Column, Field, FieldKind, Task
 from perenne.training.model import LeftOut, Plan, Recipe
 
@@ -20,6 +21,26 @@ HOLDOUT_ROWS = 500
 CHUNK_LIMITS = (8, 56)
 UNTIMED_CHUNKS = 12
 HOLDOUT_LIMITS = (0.05, 0.4)
+
+
+SEED = 20130101
+
+
+def recipe_of(project: Project) -> Recipe:
+    """Return what a project says about the rows and columns of its model."""
+    model, policy = project.only_model, project.policy or RetrainPolicy()
+    return Recipe(
+        dataset=model.dataset.name,
+        time=model.dataset.time,
+        key=model.dataset.key,
+        target=model.target,
+        ignore=model.ignore,
+        positive=model.positive,
+        slices=tuple(dict.fromkeys(bound.by for bound in (*project.objectives, *project.guardrails) if bound.by)),
+        holdout=policy.holdout,
+        window=project.window,
+        seed=SEED,
+    )
 
 
 def make_plan(table: "pa.Table", recipe: Recipe) -> Plan:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from perenne.core.errors import Invalid
 from perenne.data.model import Severity
-from perenne.data.schema import ColumnRules, Schema, TableRules, read_schema, write_schema
+from perenne.data.validation.schema import ColumnRules, Schema, TableRules, read_schema, write_schema
 
 TEXT = """
 table: {rows_min: 1000, key: [id], time: ts}

@@ -11,7 +11,7 @@ from perenne.core.clock import DAY
 from perenne.core.errors import Invalid
 from perenne.data import profile_table, validate
 from perenne.data.model import Anomaly, Severity
-from perenne.data.schema import ColumnRules, Schema, TableRules, infer_schema, read_schema, write_schema
+from perenne.data.validation.schema import ColumnRules, Schema, TableRules, infer_schema, read_schema, write_schema
 from perenne.projects import expect
 
 N = 10

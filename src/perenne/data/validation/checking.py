@@ -11,8 +11,8 @@ import pyarrow as pa
 from perenne.core.clock import format_time
 from perenne.core.errors import Invalid
 from perenne.data.model import Anomaly, DataProfile, Sample, Severity
-from perenne.data.schema import ColumnRules, Schema, infer_schema
 from perenne.data.tables import canonical, datatype_of, pc
+from perenne.data.validation.schema import ColumnRules, Schema, infer_schema
 
 if TYPE_CHECKING:
     from perenne.projects import Expectation
