@@ -2,7 +2,17 @@
 
 import msgspec
 
-from perenne.data.versions.plans import Needs, Scope, by_remote, complete_folder, is_moved, names_of, needs_of, shelves_of, targets_of
+from perenne.data.versions.plans import (
+    Needs,
+    Scope,
+    by_remote,
+    complete_folder,
+    is_moved,
+    names_of,
+    needs_of,
+    shelves_of,
+    targets_of,
+)
 from perenne.data.versions.remotes.completeness import Completeness
 from perenne.data.versions.remotes.opening import Ask, Named, open_named
 from perenne.data.versions.remotes.presence import present

@@ -31,6 +31,8 @@ class Named(msgspec.Struct, frozen=True):
         What reaches it.
     jobs : int
         How many transfers at once.
+    identity : str
+        What tells it from others.
     version_aware, worktree : bool
         Whether objects lie there under their own names.
     """
@@ -38,6 +40,7 @@ class Named(msgspec.Struct, frozen=True):
     name: str
     remote: Remote
     jobs: int
+    identity: str
     version_aware: bool = False
     worktree: bool = False
 
@@ -73,7 +76,17 @@ def open_named(settings: Settings, name: str | None = None, *, ask: Ask | None =
     keys, url = resolve(known, name)
     remote, options = _open(name, url, keys, ask, lasting)
     own = options.own
-    return Named(name, remote, own.get("jobs") or remote.traits.jobs, own.get("version_aware", False), own.get("worktree", False))
+    return Named(
+        name=name,
+        remote=remote,
+        jobs=own.get("jobs") or remote.traits.jobs,
+        identity=" ".join([url, *(f"{key}={keys[key]}" for key in _TELLING if key in keys)]),
+        version_aware=own.get("version_aware", False),
+        worktree=own.get("worktree", False),
+    )
+
+
+_TELLING = ("endpointurl", "account_name", "port", "region", "oss_endpoint")
 
 
 def _hint(known: Mapping[str, Any]) -> str:
