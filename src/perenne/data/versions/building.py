@@ -119,9 +119,7 @@ def _finished(tree: Tree, state: State, storer: Storer | None) -> Whole:
     digest = None if storer is not None else state.marked(mark)
     if digest is None:
         manifest = manifest_of(tree)
-        digest = md5(manifest, usedforsecurity=False).hexdigest() + ".dir"
-        if storer is not None:
-            storer.store_bytes(manifest, digest)
+        digest = md5(manifest, usedforsecurity=False).hexdigest() + ".dir" if storer is None else storer.store_manifest(manifest)
         state.remember_mark(mark, digest)
     whole = Whole(digest, tree.size, tree.count)
     state.remember(tree, whole)

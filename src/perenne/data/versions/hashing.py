@@ -176,6 +176,12 @@ class Storer:
                 os.close(out)
             self._cache.take(temporary, digest)
 
+    def store_manifest(self, data: bytes) -> str:
+        """Keep a manifest; return its digest."""
+        digest = md5(data, usedforsecurity=False).hexdigest() + ".dir"
+        self.store_bytes(data, digest)
+        return digest
+
     def copy(self, path: str, digest: str, about: os.stat_result) -> bool:
         """Keep a file whose digest is known without reading it here; False if it is other than it was known to be."""
         from perenne.data.versions.linking import copy_file

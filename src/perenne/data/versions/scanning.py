@@ -36,9 +36,11 @@ class Folder:
         The digests as they are remembered, if names and facts are so too.
     is_empty : bool
         Whether it holds neither file nor folder.
+    links : int
+        How many of its files are symbolic links.
     """
 
-    __slots__ = ("digests", "facts", "is_empty", "names", "path", "stored")
+    __slots__ = ("digests", "facts", "is_empty", "links", "names", "path", "stored")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -47,6 +49,7 @@ class Folder:
         self.digests = b""
         self.stored: bytes | None = None
         self.is_empty = False
+        self.links = 0
 
     @property
     def size(self) -> int:
@@ -81,6 +84,11 @@ class Tree:
     def count(self) -> int:
         """How many files there are."""
         return sum(len(folder.names) for folder in self.folders)
+
+    @property
+    def links(self) -> int:
+        """How many files are symbolic links: their targets' content counts as theirs."""
+        return sum(folder.links for folder in self.folders)
 
     @property
     def size(self) -> int:
@@ -167,6 +175,7 @@ def _look(folder: Folder, place: str, ignoring: Ignoring | None, folders: list[F
                 elif entry.is_file():
                     about = entry.stat()
                     names.append(entry.name)
+                    folder.links += entry.is_symlink()
                     facts += (about.st_mtime_ns, about.st_size * 2 + (about.st_mode >> 6 & 1), about.st_ino)
                 else:
                     raise unkeepable(entry.path)

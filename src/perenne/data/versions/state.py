@@ -25,7 +25,7 @@ _TABLES = """
 create table if not exists folder (path blob primary key, names blob, facts blob, digests blob) without rowid;
 create table if not exists tree (path blob primary key, signature blob, digest text, size integer, count integer) without rowid;
 create table if not exists file (path blob primary key, changed integer, size integer, inode integer, digest text) without rowid;
-create table if not exists link (path blob primary key, signature blob) without rowid;
+create table if not exists link (path blob primary key, digest text) without rowid;
 create table if not exists present (digest text primary key, folders blob) without rowid;
 create table if not exists mark (mark blob primary key, digest text) without rowid;
 """
@@ -87,6 +87,10 @@ class State:
                 folder.digests = bytes(16 * len(folder.names)) if row is None else _matched(folder, *row)
             unknown += _zeros(folder.digests)
         return unknown
+
+    def folders_of(self, tree: Tree) -> set[str]:
+        """Return the directories of a tree that are remembered."""
+        return set(self._folders(tree))
 
     def _folders(self, tree: Tree) -> dict[str, tuple[bytes, bytes, bytes]]:
         top = self._key(tree.root)
@@ -156,13 +160,13 @@ class State:
         if rows:
             self._write(lambda database: database.executemany("insert or replace into file values (?, ?, ?, ?, ?)", rows))
 
-    def links(self) -> dict[str, bytes]:
-        """Return what was put into the workspace, with how it looked then."""
-        return {self._path(path): signature for path, signature in self._ask("select path, signature from link", ())}
+    def links(self) -> dict[str, str]:
+        """Return what was put into the workspace, and which version."""
+        return {self._path(path): str(digest) for path, digest in self._ask("select path, digest from link", ())}
 
-    def remember_link(self, path: str, signature: bytes) -> None:
-        """Note that an output was put into the workspace, and how it looks."""
-        self._write(lambda database: database.execute("insert or replace into link values (?, ?)", (self._key(path), signature)))
+    def remember_link(self, path: str, digest: str) -> None:
+        """Note that a version of an output lies in the workspace by our doing."""
+        self._write(lambda database: database.execute("insert or replace into link values (?, ?)", (self._key(path), digest)))
 
     def forget_link(self, path: str) -> None:
         """Note that an output is no longer in the workspace by our doing."""
