@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from perenne.data.versions import adding as adding
     from perenne.data.versions import checkout as checkout
     from perenne.data.versions import committing as committing
+    from perenne.data.versions import comparing as comparing
     from perenne.data.versions import configuring as configuring
     from perenne.data.versions import destroying as destroying
     from perenne.data.versions import explaining as explaining
+    from perenne.data.versions import fetching as fetching
     from perenne.data.versions import layers as layers
     from perenne.data.versions import moving as moving
+    from perenne.data.versions import plans as plans
+    from perenne.data.versions import pushing as pushing
     from perenne.data.versions import removing as removing
+    from perenne.data.versions import revisions as revisions
     from perenne.data.versions import status as status
     from perenne.data.versions import targets as targets
     from perenne.data.versions import unprotecting as unprotecting
@@ -44,12 +49,17 @@ _MODULES = {
     "adding",
     "checkout",
     "committing",
+    "comparing",
     "configuring",
     "destroying",
     "explaining",
     "layers",
+    "pushing",
+    "plans",
+    "fetching",
     "moving",
     "removing",
+    "revisions",
     "status",
     "targets",
     "unprotecting",
