@@ -69,7 +69,7 @@ def rows(query):
 _OF_SNAPSHOT = """import duckdb
 from html import escape
 
-from perenne.data import read_snapshot
+from perenne.data.snapshots import read_snapshot
 from perenne.storage.workspace import Workspace
 
 SNAPSHOT = {digest}
