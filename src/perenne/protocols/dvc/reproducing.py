@@ -133,6 +133,9 @@ class Reproduction:
     def _tell_unchanged(self, stage: Stage) -> None:
         said = stage.said(os.getcwd())
         self._told.add(stage)
+        if self._after_one:
+            self._say("")
+            self._after_one = False
         if stage.frozen and stage.cmd:
             self._say(f"WARNING: stage: '{said}' is frozen. Its dependencies are not going to be reproduced.")
         self._say(f"'{said}' didn't change, skipping" if stage.meta is not None else f"Stage '{said}' didn't change, skipping")
