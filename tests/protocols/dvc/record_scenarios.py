@@ -52,7 +52,8 @@ def repro(arguments: list[str]) -> dict[str, Any]:
     done = subprocess.run([DVC, "repro", *arguments], capture_output=True, text=True, check=False)
     status = subprocess.run([DVC, "status", "--json"], capture_output=True, text=True, check=True)
     said = done.stdout.partition("\nTo track the changes with git")[0]
-    said = "".join(line for line in said.splitlines(keepends=True) if not line.startswith(("Use `dvc push`", "Data and pipelines")))
+    last = ("Use `dvc push`", "Data and pipelines")
+    said = "".join(line for line in said.splitlines(keepends=True) if not line.startswith(last))
     return {"code": done.returncode, "said": said.strip("\n"), "status": json.loads(status.stdout), "files": files()}
 
 

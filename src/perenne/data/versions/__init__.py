@@ -13,18 +13,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perenne.data.versions.pieces import Piece as Piece
+    from perenne.data.versions.pieces import Pieces
     from perenne.data.versions.repository import Output as Output
     from perenne.data.versions.repository import Repository as Repository
     from perenne.data.versions.repository import init_repository, open_repository
 
 _ROOMS = {
     "Output": "repository",
+    "Piece": "pieces",
+    "Pieces": "pieces",
     "Repository": "repository",
     "init_repository": "repository",
     "open_repository": "repository",
 }
 
-__all__ = ["init_repository", "open_repository"]
+__all__ = ["Pieces", "init_repository", "open_repository"]
 
 
 def __getattr__(name: str) -> Any:

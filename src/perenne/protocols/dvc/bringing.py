@@ -124,6 +124,7 @@ def reproduce(
     if pending:
         from perenne.protocols.dvc import engine
 
+        reproduction.saving.expect(pending)
         done = engine.run(workspace(), stages, reproduction, pending, commands, targets=selection.targets, jobs=jobs, hear=hear)
         run = done.id
         if reproduction.failure is None:

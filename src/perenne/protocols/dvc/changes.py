@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
+from perenne import data
 from perenne.formats.dvc.entries import Entry
-from perenne.protocols.dvc.files import Files
 from perenne.protocols.dvc.parameters import ParameterFiles, differences
 from perenne.protocols.dvc.stages import Product, Stage
 
@@ -60,7 +60,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 class Comparing:
     """Holds stages against what dvc.lock says of them."""
 
-    def __init__(self, files: Files, parameters: ParameterFiles) -> None:
+    def __init__(self, files: data.versions.Pieces, parameters: ParameterFiles) -> None:
         self.files = files
         self.parameters = parameters
 
@@ -117,7 +117,7 @@ class Comparing:
         return "" if recorded is not None and seen.digest == recorded.digest else "modified"
 
     def _out(self, product: Product, recorded: Entry | None) -> str:
-        if recorded is not None and recorded.digest and product.out.cache and not self.files.cached(recorded):
+        if recorded is not None and recorded.digest and product.out.cache and not self.files.is_cached(recorded):
             return "not in cache"
         return self._need(product.place, recorded)
 

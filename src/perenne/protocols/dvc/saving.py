@@ -1,4 +1,4 @@
-"""What a stage made is kept: in the cache, in the run-cache, in dvc.lock; in this order, so that a kill leaves nothing half said."""
+"""What a stage made is kept: in the cache, the run-cache, dvc.lock; in this order, so that a kill leaves nothing half said."""
 
 import os
 import threading
@@ -11,7 +11,6 @@ from perenne.formats.dvc.entries import Entry
 from perenne.formats.dvc.ignores import with_line
 from perenne.formats.dvc.locks import LockedStage, write_stage
 from perenne.formats.dvc.values import read_values
-from perenne.protocols.dvc.files import Files
 from perenne.protocols.dvc.parameters import ParameterFiles
 from perenne.protocols.dvc.remembering import RunCache
 from perenne.protocols.dvc.stages import Product, Stage
@@ -39,7 +38,7 @@ class Saving:
     def __init__(
         self,
         repository: data.versions.Repository,
-        files: Files,
+        files: data.versions.Pieces,
         parameters: ParameterFiles,
         runs: RunCache,
         *,
@@ -109,7 +108,7 @@ class Saving:
             found = self._files.look(place)
             assert found is not None
             seen = found
-        if not seen.size and (seen.nfiles or 0) == 0:
+        if not seen.size and (seen.count or 0) == 0:
             say(f"WARNING: '{said}' is empty.")
         return seen.entry(product.path)
 
@@ -125,6 +124,10 @@ class Saving:
                         hint="say `cache: false` for it",
                     )
                 self._ignore_one(stage, product.place)
+
+    def expect(self, stages: Iterable[Stage]) -> None:
+        """Ask Git once of all that some stages will make."""
+        self._files.ask_git(product.place for stage in stages for product in stage.products if product.out.cache)
 
     def _ignore_one(self, stage: Stage, place: str) -> None:
         with self._one_writer:

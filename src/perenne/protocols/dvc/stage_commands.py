@@ -252,7 +252,7 @@ def add(name: str, command: tuple[str, ...], force: bool, **given: Any) -> None:
     flags: dict[str, dict[str, Any]] = {}
     for option, (kind, said) in _MADE.items():
         kinds[kind] += given[option]
-        flags.update(dict.fromkeys(given[option], dict(said)))
+        flags.update({path: dict(said) for path in given[option]})
     new = editing.NewStage(
         name=name,
         cmd=_typed(command),
@@ -274,9 +274,7 @@ def add(name: str, command: tuple[str, ...], force: bool, **given: Any) -> None:
 
 def _ignored(repository: "data.versions.Repository", file: Path, name: str) -> list[str]:
     """Have Git pass over what the new stage will make."""
-    from perenne.protocols.dvc.files import Files
-
-    files, written = Files(repository), []
+    files, written = data.versions.Pieces(repository), []
     made = next(one for one in Stages(repository).of(str(file)) if one.name == name)
     for product in made.products:
         if product.out.cache and os.path.isdir(os.path.dirname(product.place)):
