@@ -33,7 +33,7 @@ COMMANDS = {
     "project": ("perenne.projects.commands:project", "What a project is for, and what it must reach."),
     "data": ("perenne.data.commands:data", "Versions of files, snapshots of tables, profiles, validation."),
     "label": ("perenne.labels.commands:label", "What people and rules say of rows; training sets from it."),
-    "pipeline": ("perenne.cli.pipeline:pipeline", "Runs of pipelines; the stages of a dvc.yaml."),
+    "pipeline": ("perenne.pipelines.commands:pipeline", "Runs of pipelines; the stages of a dvc.yaml."),
     "dvc": ("perenne.protocols.dvc.commands:dvc", "DVC's commands, as DVC has them."),
     "runs": ("perenne.tracking.commands:runs", "What was tried, and what came out."),
     "experiments": ("perenne.tracking.commands:experiments", "Names under which runs are compared."),

@@ -7,6 +7,7 @@ import msgspec
 
 from perenne import data
 from perenne.formats.dvc.entries import Entry
+from perenne.formats.dvc.metafiles import stage_md5
 from perenne.protocols.dvc.parameters import ParameterFiles, differences
 from perenne.protocols.dvc.stages import Product, Stage
 
@@ -83,7 +84,9 @@ class Comparing:
 
     def changed_command(self, stage: Stage) -> bool:
         """Tell whether the command differs from that of dvc.lock; not if dvc.lock does not know the stage."""
-        return stage.meta is None and stage.locked is not None and stage.locked.cmd != stage.cmd
+        if stage.meta is not None:
+            return bool(stage.cmd) and stage.meta.md5 != stage_md5(stage.meta)
+        return stage.locked is not None and stage.locked.cmd != stage.cmd
 
     def changed_needs(self, stage: Stage, first: bool = False) -> dict[str, Any]:
         """Return what changed of what a stage needs."""

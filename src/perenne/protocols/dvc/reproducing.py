@@ -198,8 +198,8 @@ class Reproduction:
             self.saving.asked(stage)
             self._clear(stage)
             self._say(f"Running stage '{stage.said(os.getcwd())}':")
-            self._commands.run(stage, claimed, self._say)
-        self.saving.save(stage, self._say)
+            self._commands.run(stage, claimed, self._sayer(stage))
+        self.saving.save(stage, self._sayer(stage))
         if self.wishes.force_downstream:
             self._forced.update(self._stages.graph.takers[stage])
         return (RESTORED if restored is not None else RAN), reasons
@@ -234,7 +234,7 @@ class Reproduction:
         """Take data that somebody put there, or the outputs of a frozen stage, as they are now."""
         what = "outputs in frozen stage" if stage.frozen else "data sources in stage"
         self._say(f"Verifying {what}: '{stage.said(os.getcwd())}'")
-        self.saving.save(stage, self._say)
+        self.saving.save(stage, self._sayer(stage))
 
     def finish(self) -> None:
         """Put dvc.lock in order, and say what was found to be wrong."""
@@ -257,6 +257,10 @@ class Reproduction:
         with self._lock:
             self.done[stage] = done
         return done
+
+    def _sayer(self, stage: Stage) -> Say:
+        """Return what says a line of a stage: with its name where several run at once."""
+        return self._say if self.wishes.jobs == 1 else lambda line: self._say(f"{stage.address} | {line}")
 
     def _wait_for_lock(self, pid: int) -> None:
         self._say(f"waiting for process {pid}, which writes in this repository")
