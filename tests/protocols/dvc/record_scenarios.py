@@ -1,6 +1,6 @@
 """Ask the real DVC to do the scenarios, and write down what it left behind: run it by the Python of DVC's environment.
 
-    DVC_NO_ANALYTICS=1 DVC_SITE_CACHE_DIR=/tmp/site /path/to/dvc/bin/python tests/protocols/dvc/record_scenarios.py
+DVC_NO_ANALYTICS=1 DVC_SITE_CACHE_DIR=/tmp/site /path/to/dvc/bin/python tests/protocols/dvc/record_scenarios.py
 """
 
 import json

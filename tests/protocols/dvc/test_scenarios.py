@@ -6,8 +6,6 @@
 import json
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ import pytest
 import yaml
 
 from perenne import data
-from perenne.core.config import load_settings
 from perenne.protocols.dvc.bringing import Selection, reproduce
 from perenne.protocols.dvc.reproducing import Wishes
 from perenne.protocols.dvc.status import status_of
@@ -24,21 +21,6 @@ from perenne.storage.workspace import Workspace
 FOLDER = Path(__file__).parent / "golden"
 SCENARIOS: dict[str, list[dict[str, Any]]] = yaml.safe_load((FOLDER / "scenarios.yaml").read_text("utf-8"))
 GOLDEN: dict[str, list[dict[str, Any]]] = json.loads((FOLDER / "scenarios.json").read_text("utf-8"))
-
-
-@pytest.fixture(scope="module")
-def recorder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with Workspace(load_settings(tmp_path_factory.mktemp("home"), {})) as workspace:
-        yield workspace
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SHELL", "/bin/sh")
-    subprocess.run(["git", "init", "-q"], check=True)
-    data.versions.init_repository(tmp_path)
-    return tmp_path
 
 
 def prepare(step: dict[str, Any]) -> None:
@@ -70,9 +52,7 @@ def repro(arguments: list[str], recorder: Workspace, jobs: int = 1) -> dict[str,
             if not line.startswith("WARNING"):
                 print(line, file=output, flush=True)
 
-        outcome = reproduce(
-            data.versions.open_repository(), *wishes_of(arguments, jobs), lambda: recorder, say, output=output
-        )
+        outcome = reproduce(data.versions.open_repository(), *wishes_of(arguments, jobs), lambda: recorder, say, output=output)
     answer, _ = status_of(data.versions.open_repository())
     return {
         "code": 0 if outcome.failure is None else 255,

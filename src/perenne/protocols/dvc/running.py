@@ -75,6 +75,9 @@ class Commands:
             if self._apart:
                 self._pass_on(stage.address, process)
             return process.wait()
+        except BaseException:
+            self.stop()  # it was we who were interrupted, not the command
+            raise
         finally:
             with self._lock:
                 self._running.pop(process.pid, None)
