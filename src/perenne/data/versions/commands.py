@@ -119,6 +119,8 @@ def _next_for_git(repository: Repository, found: Sequence[Any]) -> str:
     notes = []
     if links := sum(item.links for item in found):
         notes.append(f"{links} symbolic links: what they lead to is kept, and a checkout elsewhere makes files of them")
+    if left_out := [name for item in found for name in item.left_out]:
+        notes.append(f"left out, as DVC does: links to folders: {', '.join(left_out[:3])}{' …' if len(left_out) > 3 else ''}")
     if repository.git is not None and found:
         files = " ".join(dict.fromkeys(item.file for item in found[:5]))
         notes.append(f"keep it in Git: `git add {files}{' …' if len(found) > 5 else ''}`, and .gitignore where it changed")
