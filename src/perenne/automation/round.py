@@ -50,7 +50,7 @@ class Outcome(msgspec.Struct, frozen=True):
 @step
 def describe(snapshot: str, recipe: training.Recipe) -> data.DataProfile:
     """Profile a snapshot."""
-    table = data.read_snapshot(current().objects, snapshot)
+    table = data.snapshots.read_snapshot(current().objects, snapshot)
     target = recipe.target if recipe.target in table.column_names else None
     return data.profile_table(table, target=target, dataset=recipe.dataset, digest=snapshot)
 
@@ -60,8 +60,8 @@ def check(
     snapshot: str, baseline: data.DataProfile, recipe: training.Recipe, expectations: Sequence[Expectation]
 ) -> tuple[data.Anomaly, ...]:
     """Hold a snapshot against the schema inferred from the baseline, and against the project's own expectations."""
-    table = data.read_snapshot(current().objects, snapshot)
-    return tuple(data.validate(table, baseline, expectations=expectations, key=recipe.key))
+    table = data.snapshots.read_snapshot(current().objects, snapshot)
+    return tuple(data.validation.validate(table, baseline, expectations=expectations, key=recipe.key))
 
 
 @step
@@ -79,7 +79,7 @@ def validate(snapshot: str, profile: data.DataProfile, found: Sequence[data.Anom
 @step
 def plan(checked: Checked, recipe: training.Recipe) -> training.Plan:
     """Decide columns, task and split."""
-    return training.make_plan(data.read_snapshot(current().objects, checked.snapshot), recipe)
+    return training.make_plan(data.snapshots.read_snapshot(current().objects, checked.snapshot), recipe)
 
 
 @step

@@ -22,8 +22,9 @@ VERBS = {
     "show": ("perenne.data.snapshot_commands:show", "Show a snapshot: where it came from, what was found in it, its columns."),
     "profile": ("perenne.data.snapshot_commands:profile", "Describe every column."),
     "compare": ("perenne.data.snapshot_commands:compare_", "Hold two snapshots beside each other: what differs most first."),
-    "schema": ("perenne.data.snapshot_commands:schema", "Write the schema that a source keeps, as YAML."),
-    "validate": ("perenne.data.snapshot_commands:validate", "Hold a source against a schema; exit code 6 if it breaks a rule."),
+    "schema": ("perenne.data.validation.commands:schema", "Write the schema that a source keeps, as YAML, or for other tools."),
+    "validate": ("perenne.data.validation.commands:validate", "Hold a source against a schema; exit code 6 if it breaks a rule."),
+    "fix": ("perenne.data.validation.commands:fix", "Say how a schema would have to follow the data, if the change was meant."),
 }
 """Every command: where it is, and what it does in a line."""
 
@@ -41,7 +42,7 @@ SECTIONS = {
     ),
     "Tables": ("snapshot", "list", "show"),
     "Look": ("profile", "compare"),
-    "Check": ("schema", "validate"),
+    "Check": ("schema", "validate", "fix"),
 }
 """Which commands stand together in the help."""
 

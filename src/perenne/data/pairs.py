@@ -20,7 +20,7 @@ _MAX_PAIRS = {"shape": 20, "hidden": 10, "strong": 10}
 _PAIR_BINS = 16
 _FEW = 0.005
 _FAN = 0.3
-_FEWEST_FOR_FAN = 50
+_FEWEST, _FEWEST_FOR_FAN = 8, 50
 _CERTAIN = 10.0
 
 
@@ -60,7 +60,16 @@ def _strengths(
     return np.array([0.0 if place is None else associations.strength[place] for place in places])
 
 
+def _oriented(x: str, y: str, numbers: Mapping[str, Column], pearson: float) -> tuple[str, str]:
+    """Put first what the other one is a curve of, if it is so one way only."""
+    both = ~(np.isnan(numbers[x]) | np.isnan(numbers[y]))
+    xs, ys = numbers[x][both] / scale_of(numbers[x]), numbers[y][both] / scale_of(numbers[y])
+    turned = xs.size >= 2 * _FEWEST_FOR_FAN and not _curved(xs, ys, pearson) and _curved(ys, xs, pearson)
+    return (y, x) if turned else (x, y)
+
+
 def _pair(x: str, y: str, numbers: Mapping[str, Column], pearson: float, spearman: float, reason: str) -> PairProfile:
+    x, y = _oriented(x, y, numbers, pearson)
     both = ~(np.isnan(numbers[x]) | np.isnan(numbers[y]))
     x_scale, y_scale = scale_of(numbers[x]), scale_of(numbers[y])
     xs, ys = numbers[x][both] / x_scale, numbers[y][both] / y_scale
@@ -99,7 +108,7 @@ def _line(xs: Column, ys: Column) -> tuple[float, float]:
 
 def _flags(xs: Column, ys: Column, residuals: Column, r: float) -> tuple[str, ...]:
     """Tell what a coefficient hides: a curve, a spread that grows, a line that leans on a few rows, a few rows off the line."""
-    if xs.size < 8:
+    if xs.size < _FEWEST:
         return ()
     checks = (
         ("curve", _curved(xs, ys, r)),

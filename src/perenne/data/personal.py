@@ -4,18 +4,19 @@ The shape of the values decides, with a check digit where the kind has one; a na
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, allowed
-from perenne.data.model import ColumnProfile, DataProfile, ValueCount
+from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Sample, ValueCount
 from perenne.data.tables import Values, pc
 
 _SHARE = 0.5
 """So many of the texts looked at must be of a kind."""
 _LOOKED_AT = 1_000
+_SHORTEST = 7
 _HIDDEN = "•"
 
 
@@ -32,7 +33,7 @@ def kind_of(profile: ColumnProfile, sample: Values) -> str:
     >>> kind_of(ColumnProfile(name="x", type="string", count=2, nulls=1, distinct=2, top=()), texts)
     'email'
     """
-    if profile.type != "string" or profile.text is None or profile.text.max_length < 7:
+    if profile.type != "string" or (profile.text is not None and profile.text.max_length < _SHORTEST):
         return ""
     texts = sample.drop_null().slice(0, _LOOKED_AT)
     for kind, pattern, check in _KINDS:
@@ -86,7 +87,27 @@ def masked_column(column: ColumnProfile) -> ColumnProfile:
     if target is not None:
         bins = tuple(msgspec.structs.replace(item, label=mask(item.label)) for item in target.bins)
         target = msgspec.structs.replace(target, bins=bins)
-    return msgspec.structs.replace(column, top=top, target=target, masked=True)
+    return msgspec.structs.replace(column, top=top, target=target, numbers=None, masked=True)
+
+
+def masked_findings(profile: DataProfile | None, findings: Iterable[Anomaly]) -> tuple[Anomaly, ...]:
+    """Return anomalies in which the sample rows of columns with personal data do not show their values."""
+    personal = {column.name for column in profile.columns if column.personal} if profile is not None else set()
+    return tuple(_masked_finding(item) if item.column in personal else item for item in findings)
+
+
+def _masked_finding(finding: Anomaly) -> Anomaly:
+    samples = tuple(Sample(item.row, None if item.value is None else mask(item.value)) for item in finding.sample_rows)
+    return msgspec.structs.replace(finding, sample_rows=samples)
+
+
+def masked_words(words: str) -> str:
+    """Hide the values that a sentence quotes.
+
+    >>> masked_words("new: 'ada@example.org' 3.0%")
+    "new: '•••@•••••••.•••' 3.0%"
+    """
+    return re.sub(r"'.*'", lambda found: mask(found[0]), words)
 
 
 def mask(text: str) -> str:
