@@ -5,11 +5,9 @@ before. Every object is written under another name, and gets its own when all of
 """
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import md5
-from queue import Queue
 
 from perenne.core.errors import PerenneError
 from perenne.data.versions.cache import MODE, Cache
@@ -69,6 +67,8 @@ def in_threads(
     counter = Counter(progress)
     if workers < 2:
         return work(paths, counter.add)
+    import threading
+
     answers: list[list[bytes]] = [[] for _ in range(workers)]
     failures: list[BaseException] = []
 
@@ -228,6 +228,9 @@ def write_all(handle: int, data: bytes | memoryview) -> None:
 
 def copy_hashed(source: int, target: int) -> bytes:
     """Copy the rest of a file and return the md5 of what was copied; one thread hashes while another writes."""
+    import threading
+    from queue import Queue
+
     pieces: Queue[memoryview | None] = Queue(maxsize=1)
     failures: list[OSError] = []
 

@@ -179,15 +179,18 @@ def _look(folder: Folder, place: str, ignoring: Ignoring | None, folders: list[F
     try:
         with os.scandir(place) as entries:
             for entry in entries:
-                if entry.is_dir():
-                    if entry.is_symlink():
-                        folder.left_out += (entry.name,)
-                    else:
-                        inner.append(entry.name)
-                elif entry.is_file():
+                if entry.is_file(follow_symlinks=False):
                     about = entry.stat()
                     names.append(entry.name)
-                    folder.links += entry.is_symlink()
+                    facts += (about.st_mtime_ns, about.st_size * 2 + (about.st_mode >> 6 & 1), about.st_ino)
+                elif entry.is_dir(follow_symlinks=False):
+                    inner.append(entry.name)
+                elif entry.is_dir():
+                    folder.left_out += (entry.name,)
+                elif entry.is_file():
+                    about = entry.stat()
+                    folder.links += 1
+                    names.append(entry.name)
                     facts += (about.st_mtime_ns, about.st_size * 2 + (about.st_mode >> 6 & 1), about.st_ino)
                 else:
                     raise unkeepable(entry.path)

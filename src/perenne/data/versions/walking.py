@@ -1,11 +1,13 @@
 """Where a repository's metafiles are: ``.dvc`` files and ``dvc.yaml``; outputs and ignored folders are not entered."""
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 from perenne.data.versions.ignoring import Ignoring
 
@@ -98,7 +100,9 @@ class _Asking:
         return kept
 
 
-def _start(root: Path) -> subprocess.Popen[bytes]:
+def _start(root: Path) -> "subprocess.Popen[bytes]":
+    import subprocess
+
     command = ["git", "-C", os.fspath(root), "check-ignore", "--no-index", "--stdin", "-z", "--verbose", "--non-matching"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
