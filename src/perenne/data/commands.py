@@ -9,6 +9,9 @@ import click
 
 VERBS = {
     "init": ("perenne.data.versions.commands:init", "Make a repository of a folder, as DVC does."),
+    "push": ("perenne.data.versions.moving_commands:push_", "Send objects to a remote."),
+    "fetch": ("perenne.data.versions.moving_commands:fetch_", "Bring objects from a remote into the cache."),
+    "pull": ("perenne.data.versions.moving_commands:pull_", "Fetch, and check out what came."),
     "snapshot": ("perenne.data.snapshot_commands:snapshot_", "Keep the rows of a file for good, with their profile."),
     "list": ("perenne.data.snapshot_commands:list_", "List snapshots."),
     "show": ("perenne.data.snapshot_commands:show", "Show a snapshot: where it came from, what was found in it, its columns."),
@@ -21,6 +24,7 @@ VERBS = {
 
 SECTIONS = {
     "Versions of files, in DVC's formats": ("init",),
+    "Remotes": ("push", "pull", "fetch"),
     "Tables": ("snapshot", "list", "show"),
     "Look": ("profile", "compare"),
     "Check": ("schema", "validate"),

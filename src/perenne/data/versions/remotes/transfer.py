@@ -22,7 +22,7 @@ PAUSES = (0.5, 2.0, 6.0)
 
 _TOGETHER = 64
 
-SEND, BRING, ASK, MANIFESTS = "send", "bring", "ask", "manifests"
+SEND, BRING, ASK, MANIFESTS, PLACE = "send", "bring", "ask", "manifests", "place"
 
 
 class Progress(msgspec.Struct, frozen=True):
