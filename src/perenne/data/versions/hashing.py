@@ -64,7 +64,7 @@ def _told(digest: bytes, done: Callable[[], None]) -> bytes:
 def in_threads(
     paths: Sequence[str], work: Callable[[Sequence[str], Callable[[], None]], list[bytes]], progress: Progress | None = None
 ) -> list[bytes]:
-    """Share files among threads; answers come in the order of the files. The first failure ends all of them."""
+    """Share files among threads; answers come in the order of the files, if there are any. The first failure ends all of them."""
     workers = min(max(2, os.cpu_count() or 2), 8, -(-len(paths) // TOGETHER))
     counter = Counter(progress)
     if workers < 2:
@@ -89,6 +89,8 @@ def in_threads(
             thread.join()
     if failures:
         raise next((error for error in failures if not isinstance(error, Stopped)), failures[0])
+    if not any(answers):
+        return []
     found = [b""] * len(paths)
     for number, part in enumerate(answers):
         found[number::workers] = part
