@@ -287,7 +287,7 @@ def open_source(
     config: str | dict[str, Any] | None = None,
     at_commit: bool = False,
 ) -> Iterator[Source]:
-    """Open a repository of Git, or a folder with data, to read it; a clone is made where one is needed, and goes when it is closed.
+    """Open a repository of Git, or a folder with data, to read it; a clone is made where one is needed, and goes afterwards.
 
     Parameters
     ----------
