@@ -10,6 +10,9 @@ import click
 VERBS = {
     "init": ("perenne.data.versions.commands:init", "Make a repository of a folder, as DVC does."),
     "snapshot": ("perenne.data.snapshot_commands:snapshot_", "Keep the rows of a file for good, with their profile."),
+    "ingest": ("perenne.data.ingest.commands:ingest", "Read rows from files, a database, the web or a lake, and remember where."),
+    "refresh": ("perenne.data.ingest.commands:refresh", "Read sources again."),
+    "sources": ("perenne.data.ingest.commands:sources", "Where rows come from, and how the last reading went."),
     "list": ("perenne.data.snapshot_commands:list_", "List snapshots."),
     "show": ("perenne.data.snapshot_commands:show", "Show a snapshot: where it came from, what was found in it, its columns."),
     "profile": ("perenne.data.explore.commands:profile", "Describe every column; as a page or a notebook to hand on."),
@@ -22,7 +25,7 @@ VERBS = {
 
 SECTIONS = {
     "Versions of files, in DVC's formats": ("init",),
-    "Tables": ("snapshot", "list", "show"),
+    "Tables": ("snapshot", "ingest", "refresh", "sources", "list", "show"),
     "Look": ("profile", "compare"),
     "Check": ("schema", "validate", "fix"),
 }
