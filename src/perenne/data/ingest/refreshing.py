@@ -1,6 +1,6 @@
 """Reading a source: what came is compared with what was written down of it, kept as a snapshot, and told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,10 +14,11 @@ from perenne.core.errors import Conflict, Invalid, PerenneError
 from perenne.core.ids import new_id
 from perenne.data.ingest import store
 from perenne.data.ingest.declared import ToRefresh, declare, get_source
+from perenne.data.ingest.expected import as_before
 from perenne.data.ingest.fetching import Fetched, fetch
 from perenne.data.ingest.model import Outcome, Refresh, Refreshed, Source
 from perenne.data.ingest.places import absolute, without_secrets
-from perenne.data.model import Anomaly, ColumnType, Severity
+from perenne.data.model import Anomaly, ColumnType
 from perenne.data.snapshots import read_snapshot, record_snapshot, write_snapshot
 from perenne.data.tables import datatype_of
 from perenne.storage import jobs
@@ -92,18 +93,17 @@ def refresh(
     started = workspace.clock.now()
     reading = _Reading(workspace, actor, source, started, fence)
     try:
-        fetched = fetch(source, _uri(workspace, source), _before(workspace, source))
-        anomalies = () if fetched is None or accept else tuple(differences(source.columns, fetched.table))
+        fetched = fetch(source, _uri(workspace, source), _before(workspace, source), accept=accept)
     except PerenneError as error:
         reading.fail(error.message)
         raise
+    if fetched is not None and fetched.anomalies:
+        return reading.refuse(fetched.anomalies)
     if fetched is None or (fetched.added == 0 and source.snapshot):
         return reading.keep_unchanged(fetched)
     if fetched.table.num_rows == 0:
         reading.fail("it has no rows")
         raise Invalid(f"{source.uri} has no rows", code="data.no_rows", hint="is the query right, or the folder empty?")
-    if anomalies:
-        return reading.refuse(anomalies)
     return reading.keep(fetched)
 
 
@@ -117,29 +117,6 @@ def refresh_job(workspace: Workspace, job: Job) -> None:
         return
     actor = policy_principal(source.project or source.dataset, source.created_by)
     refresh(workspace, actor, dataset, fence=lambda tx: jobs.finish(tx, job))
-
-
-def differences(columns: tuple[ColumnType, ...], table: pa.Table) -> Iterator[Anomaly]:
-    """Tell how a table differs from what was written down: columns that are missing or new, and other types.
-
-    Whole numbers where there were others before are no difference; nor is a column without any value.
-    """
-    if not columns:
-        return
-    now = {field.name: datatype_of(field.type) for field in table.schema}
-    known = {column.name: column.type for column in columns}
-    for name, kind in known.items():
-        if name not in now:
-            yield _anomaly(name, "missing_column", kind, table.num_rows)
-        elif now[name] != kind and (kind, now[name]) != ("float64", "int64") and table.column(name).null_count < table.num_rows:
-            yield _anomaly(name, "type", f"{kind}, found {now[name]}", table.num_rows)
-    for name in now:
-        if name not in known:
-            yield _anomaly(name, "new_column", "not there", table.num_rows)
-
-
-def _anomaly(name: str, check: str, expected: str, rows: int) -> Anomaly:
-    return Anomaly(f"{check}.{name}", name, check, expected, rows, 1.0, (), Severity.ERROR)
 
 
 def _uri(workspace: Workspace, source: Source) -> str:
@@ -169,7 +146,7 @@ class _Reading:
 
     def keep(self, fetched: Fetched) -> Refreshed:
         """Keep new rows as a snapshot."""
-        table = _as_before(fetched.table, self._source.columns)
+        table = as_before(fetched.table, self._source.columns)
         digest = write_snapshot(self._workspace.objects, table)
         outcome = Outcome.UNCHANGED if digest == self._source.snapshot else Outcome.NEW
         columns = tuple(ColumnType(field.name, datatype_of(field.type)) for field in table.schema)
@@ -226,26 +203,3 @@ class _Reading:
             )
         store.add_refresh(tx, told)
         return told
-
-
-_TYPES: dict[str, Any] = {
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "string": pa.string(),
-    "timestamp": pa.timestamp("us"),
-}
-
-
-def _as_before(table: pa.Table, columns: tuple[ColumnType, ...]) -> pa.Table:
-    """Give columns the types and the order that they had, where that loses nothing: whole numbers, and no values at all."""
-    known = [column for column in columns if column.name in table.column_names]
-    for column in known:
-        values, kind = table.column(column.name), _TYPES[column.type]
-        place = table.column_names.index(column.name)
-        if values.type != kind and values.null_count == len(values):
-            table = table.set_column(place, column.name, pa.chunked_array([pa.nulls(len(values), kind)]))
-        elif pa.types.is_integer(values.type) and column.type == "float64":
-            table = table.set_column(place, column.name, values.cast(kind))
-    named = [column.name for column in known]
-    return table.select([*named, *(name for name in table.column_names if name not in named)])
