@@ -21,6 +21,9 @@ VERBS = {
     "fetch": ("perenne.data.versions.moving_commands:fetch_", "Bring objects from a remote into the cache."),
     "pull": ("perenne.data.versions.moving_commands:pull_", "Fetch, and check out what came."),
     "snapshot": ("perenne.data.snapshot_commands:snapshot_", "Keep the rows of a file for good, with their profile."),
+    "ingest": ("perenne.data.ingest.commands:ingest", "Read rows from files, a database, the web or a lake, and remember where."),
+    "refresh": ("perenne.data.ingest.commands:refresh", "Read sources again."),
+    "sources": ("perenne.data.ingest.commands:sources", "Where rows come from, and how the last reading went."),
     "list": ("perenne.data.snapshot_commands:list_", "List snapshots."),
     "show": ("perenne.data.snapshot_commands:show", "Show a snapshot: where it came from, what was found in it, its columns."),
     "profile": ("perenne.data.explore.commands:profile", "Describe every column; as a page or a notebook to hand on."),
@@ -44,7 +47,7 @@ SECTIONS = {
         "check-ignore",
     ),
     "Remotes": ("push", "pull", "fetch"),
-    "Tables": ("snapshot", "list", "show"),
+    "Tables": ("snapshot", "ingest", "refresh", "sources", "list", "show"),
     "Look": ("profile", "compare"),
     "Check": ("schema", "validate", "fix"),
 }
