@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from perenne.auth.principals import Principal
-from perenne.data import profile_table, read_source, write_snapshot
+from perenne.data import profile_table, read_source
 from perenne.data.explore.notebook import write_notebook
-from perenne.data.snapshots import record_snapshot
+from perenne.data.snapshots import record_snapshot, write_snapshot
 from perenne.storage.workspace import Workspace
 
 HOSTILE = ['"""', "'); import os; os.abort(); ('", "", "A", "a", "line\nbreak", "{braces}", "back\\", "\r", "🦄"]

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from perenne.core.errors import Invalid
 from perenne.data.model import ColumnProfile, DataProfile
-from perenne.data.tables import datatype_of
+from perenne.data.tables import Chunked, datatype_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -79,6 +79,8 @@ def compare_rows(before: pa.Table, after: pa.Table, key: Sequence[str] = ()) -> 
     (1, 1, 1, 1)
     """
     common = [name for name in after.column_names if name in before.column_names and _alike(before, after, name)]
+    if not common:
+        raise Invalid("the two have no column in common", code="data.key", hint="is it another table?")
     for name in key:
         if name not in common:
             raise Invalid(f"column {name!r} is not in both, with one type", code="data.key", hint="name another key, or none")
@@ -86,9 +88,9 @@ def compare_rows(before: pa.Table, after: pa.Table, key: Sequence[str] = ()) -> 
     import duckdb
 
     with duckdb.connect(config={"enable_external_access": "false"}) as connection:
-        for name, side in (("a", before), ("b", after)):
-            renamed = side.select(common).rename_columns([f"c{place}" for place in range(len(common))])
-            connection.register(name, renamed)
+        for name, side, other in (("a", before, after), ("b", after, before)):
+            columns = [_column(side, column, other) for column in common]
+            connection.register(name, pa.table(columns, [f"c{place}" for place in range(len(common))]))
         if key:
             return _by_key(connection, common, tuple(key), left_out)
         return _as_wholes(connection, len(common), left_out)
@@ -97,6 +99,12 @@ def compare_rows(before: pa.Table, after: pa.Table, key: Sequence[str] = ()) -> 
 def _alike(before: pa.Table, after: pa.Table, name: str) -> bool:
     kinds = {datatype_of(side.schema.field(name).type) for side in (before, after)}
     return len(kinds) == 1 or kinds <= set(_NUMBERS)
+
+
+def _column(table: pa.Table, name: str, other: pa.Table) -> Chunked:
+    """Return a column, whole numbers as floats if they are so in the other table: equal values have equal hashes then."""
+    column, kind = table.column(name), other.schema.field(name).type
+    return column if datatype_of(column.type) == datatype_of(kind) else column.cast(pa.float64(), safe=False)
 
 
 def _by_key(
@@ -133,8 +141,6 @@ def _by_key(
 
 def _as_wholes(connection: "duckdb.DuckDBPyConnection", count: int, left_out: tuple[str, ...]) -> RowChanges:
     """Compare rows by a 64-bit hash of each; one that stands there several times counts several times."""
-    if not count:
-        raise Invalid("the two have no column in common", code="data.key", hint="is it another table?")
     row = f"hash({', '.join(f'c{place}' for place in range(count))})"
     query = f"""select coalesce(sum(greatest(n - m, 0)), 0), coalesce(sum(greatest(m - n, 0)), 0), coalesce(sum(least(n, m)), 0)
         from (select h, sum(one) as m, sum(two) as n

@@ -8,7 +8,7 @@ import { Columns } from "./columns.js";
 import { Findings } from "./findings.js";
 import { Pairs } from "./pairs.js";
 import { Snapshots } from "./snapshots.js";
-import { short } from "./words.js";
+import { hrefOf, short } from "./words.js";
 
 const ORDERS = [["place", "as in the table"], ["name", "by name"], ["missing", "most missing first"], ["distinct", "most values first"], ["target", "tells most of the target first"]];
 
