@@ -1,4 +1,4 @@
-"""Looking at rows: a file or a snapshot is described; what was found in a snapshot is kept, so that the same look is taken once."""
+"""Looking at rows: files and snapshots are described; what was found in a snapshot is kept, so that it is looked at once."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -282,8 +282,8 @@ def _write(tx: Transaction, work: _Work, combined: dict[str, tuple[str, float]])
     ]
     rows += [{"item": item, "value": None, "confidence": None} for item in before if item not in after]
     plain = {
-        "snapshot": work.found.snapshot, "labeller": LABELLER, "source": Source.RULE.value, "role": Role.OPINION.value, "note": "",
-        "time": now, "known": now, "request": None,
+        "snapshot": work.found.snapshot, "labeller": LABELLER, "source": Source.RULE.value, "role": Role.OPINION.value,
+        "note": "", "time": now, "known": now, "request": None, "original": None,
     }  # fmt: skip
     if rows:
         label_store.add_labels(tx, name, [plain | row for row in rows])

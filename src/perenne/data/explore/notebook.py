@@ -69,12 +69,12 @@ def rows(query):
 _OF_SNAPSHOT = """import duckdb
 from html import escape
 
-from perenne.data import snapshots
+from perenne.data.snapshots import read_snapshot
 from perenne.storage.workspace import Workspace
 
 SNAPSHOT = {digest}
 with Workspace() as workspace:  # of the present folder, or of PERENNE_HOME
-    table = snapshots.read_snapshot(workspace.objects, SNAPSHOT)
+    table = read_snapshot(workspace.objects, SNAPSHOT)
 db = duckdb.connect()
 data = db.from_arrow({renamed})
 data.create_view("data")

@@ -30,20 +30,26 @@ class Folder:
         Its files, in the order in which the file system gives them.
     facts : array of int
         `FACTS` for each file.
-    digests : bytearray
+    digests : bytes
         16 bytes for each file; zeros where nobody knows yet.
+    stored : bytes or None
+        The digests as they are remembered, if names and facts are so too.
     is_empty : bool
         Whether it holds neither file nor folder.
+    links : int
+        How many of its files are symbolic links.
     """
 
-    __slots__ = ("digests", "facts", "is_empty", "names", "path")
+    __slots__ = ("digests", "facts", "is_empty", "links", "names", "path", "stored")
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.names: list[str] = []
         self.facts: array[int] = array("q")
         self.digests = b""
+        self.stored: bytes | None = None
         self.is_empty = False
+        self.links = 0
 
     @property
     def size(self) -> int:
@@ -62,19 +68,27 @@ class Tree:
         Those that hold files, and empty ones.
     time : int
         Nanoseconds when the look began; a file changed just before may change again and look the same.
+    stored : set of str
+        The folders that are remembered.
     """
 
-    __slots__ = ("folders", "root", "time")
+    __slots__ = ("folders", "root", "stored", "time")
 
     def __init__(self, root: str, folders: list[Folder], time_: int) -> None:
         self.root = root
         self.folders = folders
         self.time = time_
+        self.stored: set[str] = set()
 
     @property
     def count(self) -> int:
         """How many files there are."""
         return sum(len(folder.names) for folder in self.folders)
+
+    @property
+    def links(self) -> int:
+        """How many files are symbolic links: their targets' content counts as theirs."""
+        return sum(folder.links for folder in self.folders)
 
     @property
     def size(self) -> int:
@@ -161,6 +175,7 @@ def _look(folder: Folder, place: str, ignoring: Ignoring | None, folders: list[F
                 elif entry.is_file():
                     about = entry.stat()
                     names.append(entry.name)
+                    folder.links += entry.is_symlink()
                     facts += (about.st_mtime_ns, about.st_size * 2 + (about.st_mode >> 6 & 1), about.st_ino)
                 else:
                     raise unkeepable(entry.path)

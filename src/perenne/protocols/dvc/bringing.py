@@ -9,6 +9,7 @@ import msgspec
 
 from perenne import data
 from perenne.protocols.dvc.choosing import chosen
+from perenne.protocols.dvc.recording import is_installed, settings_of
 from perenne.protocols.dvc.reproducing import FAILED, LEFT, UNCHANGED, Done, Reproduction, Wishes, plan_lines
 from perenne.protocols.dvc.running import Commands
 from perenne.protocols.dvc.stages import Stage, Stages
@@ -53,6 +54,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         The id of the pipeline run; empty if nothing had to be done.
     tracked : list of str
         Files that were written and belong into Git.
+    record : str
+        The id of the tracked run; empty if it was not tracked.
     failure : BaseException or None
         What the first stage that failed raised, and which stage that was.
     """
@@ -60,6 +63,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     done: list[Done]
     tracked: list[str]
+    record: str = ""
     failure: BaseException | None = None
     failed: str = ""
 
@@ -120,20 +124,35 @@ def reproduce(
     if pending:
         from perenne.protocols.dvc import engine
 
-        opened = workspace()
-        done = engine.run(opened, stages, reproduction, pending, commands, targets=selection.targets, jobs=jobs, hear=hear)
+        done = engine.run(workspace(), stages, reproduction, pending, commands, targets=selection.targets, jobs=jobs, hear=hear)
         run = done.id
         if reproduction.failure is None:
             reproduction.failure = done.error
     reproduction.finish()
     reproduction.leave(order)
+    record = ""
+    if pending and is_installed(settings_of(repository)):
+        from perenne.protocols.dvc import lineage
+
+        record = lineage.record(workspace(), stages, reproduction, run)
     return Outcome(
         run=run,
+        record=record,
         done=[reproduction.done[stage] for stage in order],
         tracked=sorted(reproduction.saving.tracked),
         failure=reproduction.failure,
         failed=reproduction.failed.said(os.getcwd()) if reproduction.failed is not None else "",
     )
+
+
+def stage_in_git(repository: "data.versions.Repository", outcome: Outcome) -> bool:
+    """Add what was written to Git's index if `core.autostage` says so; tell whether nothing is left to be added."""
+    if repository.git is None or not outcome.tracked:
+        return True
+    if repository.config.get("core", {}).get("autostage", "").lower() not in ("true", "yes", "on", "1"):
+        return False
+    repository.git.add(outcome.tracked)
+    return True
 
 
 def dry_run(repository: "data.versions.Repository", selection: Selection, wishes: Wishes, say: Say) -> list[Done]:

@@ -166,7 +166,8 @@ def set_params(root: Path, wishes: Iterable[str]) -> list[Path]:
         documents_by_file[file] = _with(
             documents_by_file[file], key.split("."), documents.load(f"v: {text}\n".encode(), wish)["v"]
         )
-    return [path for file, document in documents_by_file.items() if (path := _write_values(root / file, document)) is not None]
+    written = [_write_values(root / file, document) for file, document in documents_by_file.items()]
+    return [file for file in written if file is not None]
 
 
 def _with(values: Any, parts: list[str], value: Any) -> Any:

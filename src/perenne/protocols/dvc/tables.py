@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 
 def plain(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table with two blanks between columns; without a header if that is empty.
+    """Return a table with two blanks between columns, and two more behind a header; without a header if that is empty.
 
     >>> print(plain(["Path", "acc"], [["m.json", "0.5"]]))
     Path    acc
     m.json  0.5
     """
     lines = [*([header] if header else []), *rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))] if lines else []
+    least = [len(name) + 2 for name in header] or [0] * len(rows[0])
+    widths = [max(least[place], *(len(line[place]) for line in lines)) for place in range(len(least))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 

@@ -29,8 +29,8 @@ class FilesystemRemote:
     shown : str
         Its address without secrets.
     renames : bool
-        Whether files are sent under another name and renamed, because one that is being written can be seen; a store whose uploads
-        appear whole needs none of it.
+        Whether files are sent under another name and renamed, because one that is being written can be seen; a store where
+        uploads appear whole needs none of it.
     """
 
     def __init__(self, make: Callable[[], Any], root: str, shown: str, *, renames: bool = True) -> None:

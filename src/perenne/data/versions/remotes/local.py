@@ -18,7 +18,7 @@ from typing import Any
 from perenne.core.errors import PerenneError
 from perenne.data.versions.remotes.copying import copy_hashed
 from perenne.data.versions.remotes.port import Found, Traits
-from perenne.data.versions.remotes.refusals import damaged_source, not_there, refused, unreachable
+from perenne.data.versions.remotes.refusals import damaged_source, not_there, refused, unusable
 
 ARRIVING = ".perenne-arriving"
 """The folder below the remote's top in which files lie that are not whole yet."""
@@ -189,7 +189,7 @@ class LocalRemote:
     def _refusal(self, error: OSError) -> PerenneError:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return refused(self.shown, error.strerror or "permission denied", "may you write to this folder?")
-        return unreachable(self.shown, error.strerror or str(error), "is there room on its disk? is it mounted?")
+        return unusable(self.shown, error.strerror or str(error), "is there room on its disk? is it mounted?")
 
 
 def _sweep(folder: str) -> None:

@@ -31,6 +31,8 @@ class Named(msgspec.Struct, frozen=True):
         What reaches it.
     jobs : int
         How many transfers at once.
+    identity : str
+        What tells it from others.
     version_aware, worktree : bool
         Whether objects lie there under their own names.
     """
@@ -38,6 +40,7 @@ class Named(msgspec.Struct, frozen=True):
     name: str
     remote: Remote
     jobs: int
+    identity: str
     version_aware: bool = False
     worktree: bool = False
 
@@ -73,7 +76,17 @@ def open_named(settings: Settings, name: str | None = None, *, ask: Ask | None =
     keys, url = resolve(known, name)
     remote, options = _open(name, url, keys, ask, lasting)
     own = options.own
-    return Named(name, remote, own.get("jobs") or remote.traits.jobs, own.get("version_aware", False), own.get("worktree", False))
+    return Named(
+        name=name,
+        remote=remote,
+        jobs=own.get("jobs") or remote.traits.jobs,
+        identity=" ".join([url, *(f"{key}={keys[key]}" for key in _TELLING if key in keys)]),
+        version_aware=own.get("version_aware", False),
+        worktree=own.get("worktree", False),
+    )
+
+
+_TELLING = ("endpointurl", "account_name", "port", "region", "oss_endpoint")
 
 
 def _hint(known: Mapping[str, Any]) -> str:
@@ -104,7 +117,9 @@ def resolve(known: Mapping[str, Mapping[str, str]], name: str) -> tuple[dict[str
         path = f"{below.strip('/')}/{path}" if path else below.strip("/")
         other = other.lower()
         if other not in known or other in seen:
-            raise Invalid(f"the remote {seen[-1]!r} refers to {other!r}, which is not there, or refers back", code="data.remote_option")
+            raise Invalid(
+                f"the remote {seen[-1]!r} refers to {other!r}, which is not there, or refers back", code="data.remote_option"
+            )
         keys.pop("url")
         seen.append(other)
 
@@ -288,7 +303,9 @@ def _azure_config(name: str, options: Options) -> dict[str, Any]:
     own = any(key in config for key in ("account_key", "sas_key", "client_secret", "skip_signature"))
     for key, value in options.own.items():
         if key.startswith("exclude_") and value and not own:
-            raise bad_option(name, key, "is true, and the remote has no key, token or client of its own", "set account_key, for one")
+            raise bad_option(
+                name, key, "is true, and the remote has no key, token or client of its own", "set account_key, for one"
+            )
     return config
 
 

@@ -21,8 +21,8 @@ class Use(msgspec.Struct, frozen=True):
     Attributes
     ----------
     place : str
-        ``store`` and ``client``: an option of obstore's; ``given``: an argument of the library that opens the connection; ``own``:
-        read by `opening` itself; ``void``: nothing to do here, and nothing is lost; ``cannot``: refused.
+        ``store`` and ``client``: an option of obstore's; ``given``: an argument of the library that connects; ``own``: read
+        by `opening` itself; ``void``: nothing to do here, and nothing is lost; ``cannot``: refused.
     name : str
         The option there; for ``void`` and ``cannot`` the reason.
     read : callable, optional
@@ -212,7 +212,8 @@ TABLE: dict[str, dict[str, Use]] = {
 """Kind of remote -> key -> what becomes of it."""
 
 SCHEMES = {
-    "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "azure": "azure", "abfs": "azure", "az": "azure", "http": "http", "https": "http",
+    "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "azure": "azure", "abfs": "azure", "az": "azure",
+    "http": "http", "https": "http",
     "webdav": "webdav", "webdavs": "webdav", "ssh": "ssh", "sftp": "ssh", "gdrive": "gdrive", "oss": "oss", "hdfs": "hdfs",
     "webhdfs": "webhdfs",
 }  # fmt: skip
@@ -267,5 +268,3 @@ def read_options(name: str, kind: str, keys: Mapping[str, str]) -> Options:
             target = getattr(read, use.place)
             target[key if use.place == OWN else use.name] = value
     return read
-
-

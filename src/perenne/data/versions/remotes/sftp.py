@@ -199,7 +199,7 @@ class SftpRemote:
                 self._idle = LifoQueue()
                 self._client = self._connect()
             session = self._client.open_sftp()
-        session.get_channel().settimeout(self._timeout)  # type: ignore[union-attr]
+        session.get_channel().settimeout(self._timeout)
         return session
 
     def _connect(self) -> paramiko.SSHClient:
@@ -212,7 +212,7 @@ class SftpRemote:
         login["port"] = login["port"] or int(said.get("port", 22))
         login["username"] = login["username"] or said.get("user")
         login["key_filename"] = login["key_filename"] or said.get("identityfile")
-        client.connect(host, timeout=self._timeout, banner_timeout=self._timeout, auth_timeout=self._timeout, **login)  # type: ignore[arg-type]
+        client.connect(host, timeout=self._timeout, banner_timeout=self._timeout, auth_timeout=self._timeout, **login)
         return client
 
     def _make(self, session: paramiko.SFTPClient, folder: str) -> None:
@@ -239,19 +239,37 @@ class SftpRemote:
     def _refusal(self, error: Exception, path: str) -> PerenneError:
         if isinstance(error, FileNotFoundError):
             return not_there(self.shown, path) if path else unusable(self.shown, "there is no such place")
-        if isinstance(error, paramiko.BadHostKeyException):
-            return refused(self.shown, "the host shows another key than the one in known_hosts", "somebody may be in between: find out")
-        if isinstance(error, paramiko.AuthenticationException):
-            return refused(self.shown, "it does not let us in", "user, key or password may be wrong; `ssh-add -l` lists the agent's keys")
-        if isinstance(error, paramiko.SSHException) and "not found in known_hosts" in str(error):
-            return refused(self.shown, "the host's key is not known", "`ssh HOST` once, hold its fingerprint against the real one, say yes")
-        if isinstance(error, paramiko.PasswordRequiredException):
-            return refused(self.shown, "the key needs a passphrase", "use an agent, or set passphrase or ask_passphrase")
+        for kind, sign, why, hint in _REFUSALS:
+            if isinstance(error, kind) and sign in str(error):
+                return refused(self.shown, why, hint)
         if isinstance(error, PermissionError):
             return refused(self.shown, "permission denied", "may this user write there?")
         if isinstance(error, ImportError):
             return unusable(self.shown, f"gss_auth needs a package: {error}")
         return unreachable(self.shown, str(error) or type(error).__name__)
+
+
+_REFUSALS: tuple[tuple[type[Exception], str, str, str], ...] = (
+    (
+        paramiko.BadHostKeyException,
+        "",
+        "the host shows another key than the one in known_hosts",
+        "somebody may stand in between: find out",
+    ),
+    (paramiko.PasswordRequiredException, "", "the key needs a passphrase", "use an agent, or set passphrase or ask_passphrase"),
+    (
+        paramiko.AuthenticationException,
+        "",
+        "it does not let us in",
+        "user, key or password may be wrong; `ssh-add -l` lists the agent's keys",
+    ),
+    (
+        paramiko.SSHException,
+        "not found in known_hosts",
+        "the host's key is not known",
+        "`ssh HOST` once, hold its fingerprint against the real one, and say yes",
+    ),
+)
 
 
 class _OursError(Exception):
