@@ -49,7 +49,7 @@ class Outcome(msgspec.Struct, frozen=True):
 @step
 def describe(snapshot: str, recipe: training.Recipe) -> data.DataProfile:
     """Profile a snapshot."""
-    table = data.read_snapshot(current().objects, snapshot)
+    table = data.snapshots.read_snapshot(current().objects, snapshot)
     target = recipe.target if recipe.target in table.column_names else None
     return data.profile_table(table, target=target, dataset=recipe.dataset, digest=snapshot)
 
@@ -107,7 +107,7 @@ def validate(snapshot: str, profile: data.DataProfile, found: Sequence[data.Anom
 @step
 def plan(checked: Checked, recipe: training.Recipe) -> training.Plan:
     """Decide columns, task and split."""
-    return training.make_plan(data.read_snapshot(current().objects, checked.snapshot), recipe)
+    return training.make_plan(data.snapshots.read_snapshot(current().objects, checked.snapshot), recipe)
 
 
 @step

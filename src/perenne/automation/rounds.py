@@ -24,13 +24,12 @@ from perenne.storage.owners import LeaseKeeper, owner_token
 from perenne.storage.trees import put_tree
 from perenne.storage.workspace import Workspace
 from perenne.tracking import RunState
-from perenne.training import Compared, Recipe, Report
+from perenne.training import Compared, Report, recipe_of
 
 if TYPE_CHECKING:
     from perenne.data.model import Snapshot
     from perenne.pipelines import StepEvent
 
-SEED = 20130101
 Listener = Callable[["StepEvent"], None]
 
 
@@ -112,7 +111,7 @@ def _run_round(
             snapshot.id,
             model.function,
             model.candidates,
-            _recipe(loaded, model, policy),
+            recipe_of(project),
             _rules(loaded, model, now),
             Bounds(project.objectives, project.guardrails),
             champion.snapshot if champion else "",
@@ -176,22 +175,6 @@ def _take_snapshot(workspace: Workspace, actor: Principal, loaded: LoadedProject
         time=dataset.time,
         window=(window.start, window.end),
         project=loaded.project.name,
-    )
-
-
-def _recipe(loaded: LoadedProject, model: Model, policy: RetrainPolicy) -> Recipe:
-    bounds = (*loaded.project.objectives, *loaded.project.guardrails)
-    return Recipe(
-        dataset=model.dataset.name,
-        time=model.dataset.time,
-        key=model.dataset.key,
-        target=model.target,
-        ignore=model.ignore,
-        positive=model.positive,
-        slices=tuple(dict.fromkeys(bound.by for bound in bounds if bound.by)),
-        holdout=policy.holdout,
-        window=loaded.project.window,
-        seed=SEED,
     )
 
 
@@ -334,7 +317,9 @@ class _Recorder:
     def open(self) -> str:
         """Return the run's id; it is opened if need be."""
         if not self._run:
-            provenance = tracking.service.capture(self._workspace.objects, self._loaded.root, seed=SEED)
+            provenance = tracking.service.capture(
+                self._workspace.objects, self._loaded.root, seed=recipe_of(self._loaded.project).seed
+            )
             project, parameters = self._loaded.project.name, _asked(self._loaded)
 
             def start(tx: Transaction) -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from perenne.core.clock import DAY
 from perenne.core.errors import Invalid
-from perenne.data import profile_table, validate
+from perenne.data import profile_table
 from perenne.data.model import Anomaly, Severity
+from perenne.data.validation.checking import validate
 from perenne.data.validation.inferring import infer_schema
 from perenne.data.validation.rules import ColumnRules, Schema, TableRules
 from perenne.data.validation.schema import read_schema, write_schema

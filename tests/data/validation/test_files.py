@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perenne.core.errors import Invalid
-from perenne.data import profile_table, read_source, validate, write_snapshot
+from perenne.data import profile_table, read_source
 from perenne.data.model import Anomaly
+from perenne.data.snapshots import write_snapshot
 from perenne.data.validation import repeating, rows
+from perenne.data.validation.checking import validate
 from perenne.data.validation.inferring import infer_schema
 from perenne.data.validation.opening import file_rows, snapshot_rows
 from perenne.data.validation.rules import ColumnRules, RowRule, Schema, TableRules

@@ -5,13 +5,14 @@ name is proved whenever it is read; one that proves wrong is set aside, never us
 """
 
 import os
-import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import md5
 from pathlib import Path
 
 from perenne.core.errors import Invalid, NotFound, Unavailable
+from perenne.data.versions.locking import is_alive
 from perenne.formats.dvc.manifests import ManifestEntry, read_manifest
 
 MODE = 0o444
@@ -21,6 +22,11 @@ FEW = 200
 """So many objects are looked for one by one; for more the directories are listed."""
 
 _HEX = frozenset("0123456789abcdef")
+_HOST = os.uname().nodename
+_MASK = os.umask(0o077)
+os.umask(_MASK)
+_MASKED = bool(_MASK & MODE)
+"""Whether this process takes away, from what it makes, rights that objects have."""
 
 
 class Cache:
@@ -93,16 +99,38 @@ class Cache:
         if os.path.exists(place):
             return digest
         self.make_folder(digest[:2])
-        handle, temporary = tempfile.mkstemp(dir=f"{self._root}/{digest[:2]}", prefix=".tmp-")
+        folder = self.begin()
         try:
-            with open(handle, "wb") as stream:
+            with open(f"{folder}/object", "xb") as stream:
                 stream.write(data)
-            os.chmod(temporary, MODE)
-            os.rename(temporary, place)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+            os.chmod(f"{folder}/object", MODE)
+            self.take(f"{folder}/object", digest)
+        finally:
+            self.end(folder)
         return digest
+
+    def begin(self) -> str:
+        """Make a folder for objects that are being written, on the same disk; what dead processes left is removed."""
+        above = self.aside.with_name("tmp")
+        for left in above.iterdir() if above.is_dir() else ():
+            if _is_left(left.name):
+                _remove(left)
+        folder = above / f"{_HOST}-{os.getpid()}-{os.urandom(4).hex()}"
+        folder.mkdir(parents=True)
+        return os.fspath(folder)
+
+    def end(self, folder: str) -> None:
+        """Remove a folder of `begin` with what is left in it."""
+        _remove(Path(folder))
+        with suppress(OSError):  # others write too
+            os.rmdir(os.path.dirname(folder))
+
+    def take(self, temporary: str, digest: str) -> None:
+        """Give an object that was written whole its name."""
+        self.make_folder(digest[:2])
+        if _MASKED:
+            os.chmod(temporary, MODE)
+        os.rename(temporary, f"{self._root}/{digest[:2]}/{digest[2:]}")
 
     def make_folder(self, folder: str) -> str:
         """Make the folder of the digests that begin so, unless it is there, and return its path."""
@@ -163,6 +191,19 @@ class Cache:
 @lru_cache(maxsize=8)
 def _manifest(cache: Cache, digest: str) -> tuple[ManifestEntry, ...]:
     return read_manifest(cache.read(digest), digest)
+
+
+def _is_left(name: str) -> bool:
+    """Tell whether a folder of unfinished objects belongs to a process of this machine that is gone."""
+    host, pid, _ = name.rsplit("-", 2) if name.count("-") >= 2 else ("", "", "")
+    return host == _HOST and pid.isdigit() and not is_alive(int(pid))
+
+
+def _remove(folder: Path) -> None:
+    for file in list(folder.iterdir()) if folder.is_dir() else ():
+        file.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def is_name(digest: str) -> bool:

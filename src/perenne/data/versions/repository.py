@@ -1,7 +1,7 @@
 """A repository of DVC's: a folder with ``.dvc`` in it. Finding one, making one, and what its metafiles track."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,10 @@ from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.data.versions import layers
 from perenne.data.versions.cache import Cache
 from perenne.data.versions.git import Git
+from perenne.data.versions.hashing import digest_of
+from perenne.data.versions.ignoring import Ignoring
 from perenne.data.versions.locking import Waiting, locked
+from perenne.data.versions.state import State
 from perenne.data.versions.walking import LOCK, PIPELINE, walk
 from perenne.formats.dvc.entries import Entry
 from perenne.formats.dvc.metafiles import MetaFile, read_metafile
@@ -83,6 +86,37 @@ class Repository:
         """The objects that DVC 2.x kept, which are read for entries of 2.x."""
         return Cache(self.cache_folder, self.cache_folder / "damaged", shared=self.shared)
 
+    @cached_property
+    def state(self) -> State:
+        """What is remembered of files, so that nothing unchanged is read again."""
+        return State(self.root, self.temporary / "perenne.db", digest_of)
+
+    @cached_property
+    def legacy_state(self) -> State:
+        """The same for entries of 2.x, which hashed text files in another way."""
+        from perenne.data.versions.legacy import legacy_digest_of
+
+        return State(self.root, self.temporary / "perenne-2.db", legacy_digest_of)
+
+    def state_of(self, entry: Entry) -> State:
+        """Return what is remembered of files as an entry's digest is made."""
+        return self.legacy_state if entry.is_legacy else self.state
+
+    def ignoring(self, path: Path | str) -> Ignoring:
+        """Return the rules that hold where a path lies."""
+        return Ignoring.within(self.root, os.path.dirname(path))
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for name in {"state", "legacy_state"} & self.__dict__.keys():
+            getattr(self, name).close()
+
+    def __enter__(self) -> "Repository":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     @property
     def shared(self) -> bool:
         """Whether a group shares the cache."""
@@ -90,7 +124,7 @@ class Repository:
 
     def cache_of(self, entry: Entry) -> Cache:
         """Return the objects that an entry's digest is looked for in."""
-        return self.legacy if entry.algorithm == "md5-dos2unix" else self.cache
+        return self.legacy if entry.is_legacy else self.cache
 
     @cached_property
     def git(self) -> Git | None:
@@ -135,9 +169,13 @@ class Repository:
             found.extend(here)
             return [os.fspath(output.path) for output in here]
 
-        for _ in walk(self.root, self.git.root if self.git else None, read):
+        for _ in self.find_metafiles(read):
             pass
         return tuple(found)
+
+    def find_metafiles(self, read: Callable[[str], Sequence[str]]) -> Iterator[str]:
+        """Go through the metafiles, those of pipelines among them; `read` returns what one tracks, which is not entered."""
+        return walk(self.root, self.git.root if self.git else None, read)
 
     def outputs_of(self, file: Path) -> list[Output]:
         """Read one metafile and return what it tracks."""

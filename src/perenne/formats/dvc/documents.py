@@ -53,13 +53,15 @@ def dump(value: dict[Any, Any]) -> bytes:
 
     Raises
     ------
+    Invalid
+        A text that comes back otherwise, such as one with a control character that DVC's YAML loses.
     Unavailable
         The value needs ruamel.yaml, which is not installed.
     """
     try:
         return plain.write(value).encode()
     except Odd:
-        return dump_by_library(value)
+        return _read_back(dump_by_library(value), value)
 
 
 def edit(old: bytes, new: dict[str, Any], name: str) -> bytes:
@@ -89,7 +91,16 @@ def edit_by_library(text: str, new: dict[str, Any], name: str) -> bytes:
     if not document:
         return dump(new)
     apply_difference(new, document)
-    return dump_by_library(document)
+    return _read_back(dump_by_library(document), new)
+
+
+def _read_back(data: bytes, value: Any) -> bytes:
+    """Refuse to write what could not be read again: DVC's YAML loses some characters."""
+    back = load(data, "what was to be written")
+    if back != value and repr(back) != repr(value):  # not-a-number differs from itself
+        hint = "rename what has control characters or unusual line breaks in its name"
+        raise Invalid("a name or text cannot be kept in DVC's YAML", code=CODE, hint=hint)
+    return data
 
 
 def apply_difference(new: Any, old: Any) -> None:

@@ -228,7 +228,7 @@ def written_entry(entry: Entry, *, is_dependency: bool = False) -> dict[str, Any
     if not is_dependency:
         keys |= _annotations(entry)
     if entry.files is not None:
-        keys["files"] = [_written_file(file) for file in sorted(entry.files, key=lambda file: file.relpath)]
+        keys["files"] = [written_file(file) for file in sorted(entry.files, key=lambda file: file.relpath)]
     return keys | (entry.extra or {})
 
 
@@ -264,8 +264,10 @@ def _annotations(entry: Entry) -> dict[str, Any]:
     return keys
 
 
-def _written_file(file: CloudFile) -> dict[str, Any]:
-    return {name: getattr(file, name) for name in file.__struct_fields__ if getattr(file, name) not in (None, False)}
+def written_file(file: CloudFile) -> dict[str, Any]:
+    """Return the keys of a file of such a directory."""
+    keys = {name: getattr(file, name) for name in file.__struct_fields__}
+    return {name: value for name, value in keys.items() if value is not None and value is not False}
 
 
 def place_of(path: str, folder: str, where: str) -> str:

@@ -21,7 +21,7 @@ import msgspec
 
 from perenne.core.errors import Invalid
 from perenne.formats.dvc import documents, plain
-from perenne.formats.dvc.entries import Entry, entry_of, state_of
+from perenne.formats.dvc.entries import Entry, entry_of, state_of, written_file
 from perenne.formats.dvc.scalars import Odd, written
 
 CODE = "data.bad_lock"
@@ -122,8 +122,7 @@ def _written_entry(entry: Entry) -> dict[str, Any]:
     if not entry.is_legacy:
         keys["hash"] = "md5"
     if entry.files is not None:
-        written_files = [msgspec.to_builtins(file) for file in entry.files]
-        keys["files"] = [{key: value for key, value in file.items() if value not in (None, False)} for file in written_files]
+        keys["files"] = [written_file(file) for file in entry.files]
         return keys
     return keys | state_of(entry) | (entry.extra or {})
 
