@@ -114,8 +114,10 @@ def _by_trees(columns: _Columns, rows: Any, y: Any, classes: int, seed: int) -> 
     if columns.categories:
         encoder.fit(names[rows])
 
+    told = [values for values in columns.numbers if np.isfinite(values[rows]).any()]
+
     def features(some: Any) -> Any:
-        parts = [values[some, None] for values in columns.numbers]
+        parts = [np.zeros((len(some), 1)), *(values[some, None] for values in told)]
         return np.hstack([*parts, encoder.transform(names[some])] if columns.categories else parts)
 
     model = HistGradientBoostingClassifier(max_iter=80, early_stopping=False, random_state=seed, min_samples_leaf=10)
@@ -130,7 +132,7 @@ def _by_words(columns: _Columns, rows: Any, y: Any, classes: int, seed: int) -> 
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import OneHotEncoder
 
-    words = [TfidfVectorizer(sublinear_tf=True, max_features=_MOST_WORDS, token_pattern=r"(?u)\b\w+\b") for _ in columns.texts]
+    words = [TfidfVectorizer(sublinear_tf=True, max_features=_MOST_WORDS) for _ in columns.texts]
     kept = [(each, _known(each, values[rows])) for each, values in zip(words, columns.texts, strict=True)]
     levels = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_MOST_LEVELS)
     names = np.column_stack(columns.categories) if columns.categories else np.empty((len(y), 0), object)

@@ -8,6 +8,7 @@ import msgspec
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, allowed, require
 from perenne.core.clock import SECOND, SystemClock
+from perenne.core.errors import NotFound
 from perenne.labels import label_store, sets
 from perenne.labels.label_store import Item
 from perenne.labels.model import ItemState, LabelSet, Order, Role
@@ -71,6 +72,24 @@ def take(
     label_store.set_turns(tx, name, actor.name, [*held, *taken], label_store.LEASED, until=until, time=now)
     items = label_store.items_named(tx, name, taken)
     return found, [items[each] for each in taken]
+
+
+def named(tx: Transaction, actor: Principal, name: str, ids: Collection[str]) -> tuple[LabelSet, list[Item]]:
+    """Return items of a label set by their ids."""
+    found, items = sets.get(tx, actor, name), label_store.items_named(tx, name, ids)
+    return found, [items[each] for each in ids if each in items]
+
+
+def find_item(tx: Transaction, actor: Principal, name: str, text: str) -> str:
+    """Find an item by its id, or by what stands in its key column. Raises NotFound."""
+    sets.get(tx, actor, name)
+    if label_store.items_named(tx, name, [text]):
+        return text
+    keys = {msgspec.json.encode([text]).decode(), f"[{text}]", text}
+    found = label_store.items_by_key(tx, name, keys)
+    if len(found) != 1:
+        raise NotFound(f"there is no item {text[:100]!r}", code="label.item", hint="its id, or the value of its key column")
+    return next(iter(found.values()))
 
 
 def shown(objects: ObjectStore, found: LabelSet, items: Collection[Item]) -> list[Shown]:
