@@ -56,7 +56,7 @@ class VersionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What counts: known by an instant (microseconds; now if not given), of which kinds of sayer."""
 
     known: int | None = None
-    sources: list[str] = list(ALL_SOURCES)
+    sources: tuple[str, ...] = ALL_SOURCES
 
 
 class TrainingBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,7 +134,7 @@ async def get_versions(request: Request) -> Response:
 async def post_version(request: Request) -> Response:
     """Keep what counts as a version, which its content names."""
     body = json.decode(await request.body() or b"{}", VersionBody, what="version")
-    return await _away(request, versions.freeze, known=body.known, sources=tuple(body.sources))
+    return await _away(request, versions.freeze, known=body.known, sources=body.sources)
 
 
 def _made(*arguments: Any, **named: Any) -> TrainingSet:

@@ -44,7 +44,7 @@ class Progress(msgspec.Struct, frozen=True):
 def take(
     tx: Transaction, actor: Principal, name: str, *, count: int = 1, order: Order | None = None, holding: Collection[str] = ()
 ) -> tuple[LabelSet, list[Item]]:
-    """Keep the next items for the actor, and return them: those that are kept already, but not in hand, come first.
+    """Keep the next items for the actor, and return them; what was kept for them and is neither in hand nor next is let go.
 
     Parameters
     ----------
@@ -60,15 +60,12 @@ def take(
     now, order = SystemClock().now(), order or found.definition.order
     mine = label_store.leased(tx, name, actor.name, now)
     held = [each for each in mine if each in set(holding)]
-    again = [each for each in mine if each not in set(holding)]
     wanted = max(0, min(count, MOST_AT_ONCE) - len(held))
-    taken = again[:wanted]
-    if len(taken) < wanted:
-        free = label_store.waiting(
-            tx, name, actor.name, order, wanted=found.definition.opinions, now=now, limit=wanted + len(mine)
-        )  # fmt: skip
-        taken += [each for each in free if each not in set(mine)][: wanted - len(taken)]
+    limit, opinions = wanted + len(held), found.definition.opinions
+    free = label_store.waiting(tx, name, actor.name, order, wanted=opinions, now=now, limit=limit)
+    taken = [each for each in free if each not in set(held)][:wanted]
     until = now + found.definition.lease * SECOND
+    label_store.let_go(tx, name, actor.name, [each for each in mine if each not in set(held)])
     label_store.set_turns(tx, name, actor.name, [*held, *taken], label_store.LEASED, until=until, time=now)
     items = label_store.items_named(tx, name, taken)
     return found, [items[each] for each in taken]
