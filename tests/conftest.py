@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import msgspec
 import pytest
-from tests.postgres import PostgresServer, name_of
+from tests.postgres import PostgresServer, Template
 from tests.s3_server import S3Server
 
 from perenne.auth.principals import Principal
@@ -22,6 +22,11 @@ from perenne.storage.workspace import Workspace
 # How long an example takes says more about what else the machine does than about the code.
 hypothesis.settings.register_profile("perenne", deadline=None)
 hypothesis.settings.load_profile("perenne")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start first what mostly waits: the other workers compute meanwhile, and none waits for it alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
 
 
 @pytest.fixture
@@ -51,19 +56,19 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def empty_postgres(postgres: PostgresServer) -> str:
-    """Make a database with every table once, to be the template of the others; return its name."""
+def empty_postgres(postgres: PostgresServer) -> Template:
+    """Make a database with every table once, to be the template of the others."""
     url = postgres.database()
     Database.open(url).close()
-    return name_of(url)
+    return Template(url)
 
 
 @pytest.fixture
-def postgres_url(postgres: PostgresServer, empty_postgres: str) -> Iterator[str]:
-    """Make a database with every table."""
-    url = postgres.database(empty_postgres)
+def postgres_url(postgres: PostgresServer, empty_postgres: Template) -> Iterator[str]:
+    """A database with every table, and in them nothing but what they start with."""
+    url = postgres.lend(empty_postgres)
     yield url
-    postgres.drop(url)
+    postgres.take_back(url, empty_postgres)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -35,7 +35,7 @@ def parts() -> list[tuple[str, list[str]]]:
 
 
 def pytest_command(arguments: Sequence[str]) -> list[str]:
-    """Return pytest's command line: with given arguments just those, else everything, by a process more than there are cores.
+    """Return pytest's command line: with given arguments just those, else everything, by two processes more than there are cores.
 
     Tests wait for servers, disks and browsers about as long as they compute.
     """
@@ -45,7 +45,7 @@ def pytest_command(arguments: Sequence[str]) -> list[str]:
     if not long:
         command += ["-m", "not long"]
     if not given:
-        command += ["--numprocesses", str(1 + (os.cpu_count() or 1)), "--dist", "worksteal"]
+        command += ["--numprocesses", str(2 + (os.cpu_count() or 1)), "--dist", "worksteal"]
     return [*command, *given]
 
 

@@ -23,6 +23,7 @@ def kill(folder: Path, rounds: int, *database: str) -> None:
     assert done.stdout.startswith(f"{rounds} rounds")
 
 
+@pytest.mark.waits
 @DATABASES
 def test_killed_at_any_point_the_loop_comes_to_its_end_once(tmp_path: Path, database: tuple[str, ...]) -> None:
     kill(tmp_path, 20, *database)

@@ -29,6 +29,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return found
 
 
+@pytest.mark.waits
 def test_every_job_has_its_effect_exactly_once_when_workers_are_killed(tmp_path: Path, url: str) -> None:
     play(tmp_path, url, 0, 20)
 

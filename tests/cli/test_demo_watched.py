@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 from tests.cli.terminal import Terminal
 
 from perenne import registry, serving
@@ -39,6 +40,7 @@ def wait_for(path: Path) -> str:
     return path.read_text().strip()
 
 
+@pytest.mark.waits
 def test_a_person_decides_on_the_page_and_at_the_terminal_and_ends_it(tmp_path: Path) -> None:
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
@@ -93,6 +95,7 @@ def test_a_person_decides_on_the_page_and_at_the_terminal_and_ends_it(tmp_path: 
         assert audit.verify(tx).bad_seq is None
 
 
+@pytest.mark.waits
 def test_whoever_rejects_the_first_version_ends_the_story_and_ctrl_c_at_a_question_ends_the_demo(tmp_path: Path) -> None:
     with Terminal(tmp_path, "demo", "--fast", "--no-browser", "--folder", "one", "--once") as terminal:
         terminal.expect("may it serve?")

@@ -11,6 +11,7 @@ from perenne.core.errors import Invalid
 from perenne.data import DataProfile, profile_table
 from perenne.data.profiles import SAMPLE
 from perenne.data.relations import cramers_v
+from perenne.stats.columns import Column
 
 # Anscombe, F. J. (1973). Graphs in statistical analysis. The American Statistician 27(1).
 X = [10, 8, 13, 9, 11, 14, 6, 4, 12, 7, 5]
@@ -210,3 +211,57 @@ def test_a_time_that_no_calendar_reaches_is_described_too() -> None:
     times = pa.array([2**62 - number for number in range(400)], pa.timestamp("us"))
     profile = profile_table(pa.table({"at": times, "late": [number % 2 for number in range(400)]}), target="late")
     assert profile.column("at").target is not None
+
+
+def test_each_set_of_the_quartet_is_flagged_in_its_own_way() -> None:
+    found = {name: profile(x=[float(value) for value in x], y=y).pairs[0] for name, (x, y) in QUARTET.items()}
+    assert {name: pair.flags for name, pair in found.items()} == {
+        "line": (), "curve": ("curve",), "outlier": ("outlier",), "lever": ("lever",),
+    }  # fmt: skip
+    lines = [pair.residuals for pair in found.values()]
+    assert {(round(line.slope, 2), round(line.intercept, 1)) for line in lines if line is not None} == {(0.5, 3.0)}
+    assert len({line.counts for line in lines if line is not None}) == 4
+
+
+def like(shape: Column, r: float = -0.06) -> pa.Table:
+    """Move, turn and stretch points until means, spreads and correlation are those of the Datasaurus."""
+    centred = shape - shape.mean(0)
+    white = centred @ np.linalg.inv(np.linalg.cholesky(np.cov(centred.T))).T
+    wanted = np.array([[16.77**2, r * 16.77 * 26.94], [r * 16.77 * 26.94, 26.94**2]])
+    moved = white @ np.linalg.cholesky(wanted).T + [54.26, 47.83]
+    return pa.table({"x": moved[:, 0], "y": moved[:, 1]})
+
+
+def shapes() -> dict[str, pa.Table]:
+    """Sets in the manner of Matejka and Fitzmaurice (2017): one summary, many pictures."""
+    rng, n = np.random.default_rng(7), 600
+    angle, noise = rng.uniform(0, 2 * np.pi, n), rng.normal(size=(n, 2)) * 0.03
+    across = rng.uniform(-1, 1, n)
+    corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+    return {
+        "cloud": like(rng.normal(size=(n, 2))),
+        "circle": like(np.column_stack([np.cos(angle), np.sin(angle)]) + noise),
+        "cross": like(np.column_stack([across, across * rng.choice([-1, 1], n)]) + noise),
+        "bowl": like(np.column_stack([across, across**2]) + noise),
+        "dots": like(corners[rng.integers(0, 4, n)] + noise),
+    }
+
+
+def test_sets_of_one_summary_and_many_pictures_are_told_apart() -> None:
+    found = {name: profile_table(table) for name, table in shapes().items()}
+    summaries = {
+        (round(x.mean, 2), round(x.sd, 2), round(y.mean, 2), round(y.sd, 2))
+        for x, y in ((item.column("x").numbers, item.column("y").numbers) for item in found.values())
+        if x is not None and y is not None
+    }
+    assert summaries == {(54.26, 16.77, 47.83, 26.94)}
+    told = {
+        name: (item.pairs[0].flags if item.pairs else (), item.column("x").flags, item.column("y").flags)
+        for name, item in found.items()
+    }
+    assert told["cloud"][0] == ()
+    assert "hidden" in told["circle"][0] and "hidden" in told["cross"][0]
+    assert "curve" in told["bowl"][0] and "curve" not in told["circle"][0]
+    assert "several_modes" in told["dots"][1] and "several_modes" in told["dots"][2]
+    assert len(set(told.values())) == len(told)
+    assert len({str(item.pairs[0].counts) for item in found.values() if item.pairs}) >= 3

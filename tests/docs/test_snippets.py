@@ -160,7 +160,11 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.waits if "background" in page.read_text() else ()) for page in PAGES],
+    ids=name_of,
+)
 def test_snippets_run(page: Path, folder: Folder) -> None:
     names: dict[str, Any] = {"__name__": "snippet"}
     for block in blocks(page.read_text()):

@@ -25,6 +25,7 @@ def crash(folder: Path, rounds: int, *database: str) -> None:
 DATABASES = pytest.mark.parametrize("database", [(), ("postgresql",)], ids=["sqlite", "postgresql"])
 
 
+@pytest.mark.waits
 @DATABASES
 def test_killed_at_any_point_a_run_is_finished_by_the_next(tmp_path: Path, database: tuple[str, ...]) -> None:
     crash(tmp_path, 20, *database)

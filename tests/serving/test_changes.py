@@ -35,6 +35,7 @@ def play(program: str, folder: Path, rounds: int) -> None:
     assert done.stdout.startswith(f"{rounds} rounds")
 
 
+@pytest.mark.waits
 def test_whatever_changes_no_answer_is_lost_or_wrong(tmp_path: Path) -> None:
     play("change_rounds.py", tmp_path, 20)
 
@@ -167,6 +168,7 @@ def test_a_new_worker_that_cannot_load_leaves_the_answering_to_the_old_ones(
     assert server.pids()["worker-0"] == before["worker-0"]
 
 
+@pytest.mark.waits
 def test_fifty_releases_leave_no_file_open_and_no_thread_behind(
     release: ReleaseFolder, telling: dict[int, Path], start: Callable[..., ModelServer]
 ) -> None:

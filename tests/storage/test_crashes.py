@@ -51,8 +51,9 @@ def test_processes_that_open_a_new_database_and_write_at_once_leave_one_unbroken
     assert run_program("many_writers.py", url, "6", "30").split() == ["180", "180"]
 
 
+@pytest.mark.waits
 def test_a_database_server_that_is_killed_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
-    assert int(run_program("server_kills.py", str(tmp_path), "0", "20")) > 0
+    assert int(run_program("server_kills.py", str(tmp_path), "0", "8")) > 0
 
 
 @pytest.mark.long

@@ -100,6 +100,7 @@ def start(workspace: Workspace, actor: Principal) -> str:
     return workspace.database.write(begin)
 
 
+@pytest.mark.waits
 def test_a_run_under_way_ends_before_ones_eyes(browse: Browse, empty: str, workspace: Workspace) -> None:
     actor = local_principal()
     run = start(workspace, actor)

@@ -10,7 +10,7 @@ import msgspec
 from perenne import data, registry, tracking
 from perenne.auth.principals import Principal
 from perenne.automation.evidence import evidence_of, gate_policy
-from perenne.automation.round import Bounds, Outcome, compare, standard_round
+from perenne.automation.round import Bounds, Outcome, Rules, compare, standard_round
 from perenne.compute import open_executor
 from perenne.core import json
 from perenne.core.errors import Invalid, PerenneError
@@ -24,13 +24,12 @@ from perenne.storage.owners import LeaseKeeper, owner_token
 from perenne.storage.trees import put_tree
 from perenne.storage.workspace import Workspace
 from perenne.tracking import RunState
-from perenne.training import Compared, Recipe, Report
+from perenne.training import Compared, Report, recipe_of
 
 if TYPE_CHECKING:
     from perenne.data.model import Snapshot
     from perenne.pipelines import StepEvent
 
-SEED = 20130101
 Listener = Callable[["StepEvent"], None]
 
 
@@ -112,8 +111,8 @@ def _run_round(
             snapshot.id,
             model.function,
             model.candidates,
-            _recipe(loaded, model, policy),
-            model.dataset.expect,
+            recipe_of(project),
+            _rules(loaded, model, now),
             Bounds(project.objectives, project.guardrails),
             champion.snapshot if champion else "",
             on_event=recorder.hear,
@@ -179,20 +178,16 @@ def _take_snapshot(workspace: Workspace, actor: Principal, loaded: LoadedProject
     )
 
 
-def _recipe(loaded: LoadedProject, model: Model, policy: RetrainPolicy) -> Recipe:
-    bounds = (*loaded.project.objectives, *loaded.project.guardrails)
-    return Recipe(
-        dataset=model.dataset.name,
-        time=model.dataset.time,
-        key=model.dataset.key,
-        target=model.target,
-        ignore=model.ignore,
-        positive=model.positive,
-        slices=tuple(dict.fromkeys(bound.by for bound in bounds if bound.by)),
-        holdout=policy.holdout,
-        window=loaded.project.window,
-        seed=SEED,
-    )
+def _rules(loaded: LoadedProject, model: Model, now: int) -> Rules:
+    """Read the project's schema of the dataset, if it has one; what is wrong with it is told before anything is trained."""
+    dataset = model.dataset
+    file = loaded.root / (dataset.schema or f"schemas/{dataset.name}.yaml")
+    if not dataset.schema and not file.is_file():
+        return Rules(dataset.expect)
+    text = data.validation.schema_text(file)
+    schema = data.validation.read_schema(text, file.name)
+    root, code = (str(loaded.root), data.validation.code_of(schema, loaded.root)) if schema.checks else ("", "")
+    return Rules(dataset.expect, text, file.name, root, code, now if schema.table.freshness else None)
 
 
 class _Made(NamedTuple):
@@ -322,7 +317,9 @@ class _Recorder:
     def open(self) -> str:
         """Return the run's id; it is opened if need be."""
         if not self._run:
-            provenance = tracking.service.capture(self._workspace.objects, self._loaded.root, seed=SEED)
+            provenance = tracking.service.capture(
+                self._workspace.objects, self._loaded.root, seed=recipe_of(self._loaded.project).seed
+            )
             project, parameters = self._loaded.project.name, _asked(self._loaded)
 
             def start(tx: Transaction) -> None:

@@ -24,11 +24,11 @@ def place_options(command: Command) -> Command:
 
 
 def _use(context: click.Context, parameter: click.Parameter, url: str | None) -> None:
+    if url is None:
+        return
     from perenne.storage.objects import open_objects
     from perenne.storage.workspace import Workspace
 
-    if url is None:
-        return
     if parameter.name == "objects":
         open_objects(url)  # what is wrong with it is said now, not when the first object is needed
     os.environ[f"PERENNE_{parameter.name}".upper()] = url

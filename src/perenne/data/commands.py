@@ -1,310 +1,62 @@
-"""`perenne data list|show|snapshot|profile|compare|schema|validate`."""
+"""`perenne data …`: a group that knows its commands by name and imports the module of the one that is called.
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+So the commands over files (`versions`) answer without the database, DuckDB, Arrow or numpy, which the others import.
+"""
+
+from importlib import import_module
 
 import click
-import msgspec
 
-from perenne.auth.principals import local_principal
-from perenne.core.clock import format_time, parse_time
-from perenne.core.hashing import is_digest
-from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.data import service
-from perenne.data.comparing import ColumnDifference
-from perenne.data.drawing import sketch, sparkline
-from perenne.data.examinations import find_examination, read_findings, read_profile, record_examination
-from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Examination, Severity, Snapshot
-from perenne.data.snapshots import get_snapshot, list_snapshots
-from perenne.storage.workspace import Workspace
+VERBS = {
+    "init": ("perenne.data.versions.commands:init", "Make a repository of a folder, as DVC does."),
+    "snapshot": ("perenne.data.snapshot_commands:snapshot_", "Keep the rows of a file for good, with their profile."),
+    "list": ("perenne.data.snapshot_commands:list_", "List snapshots."),
+    "show": ("perenne.data.snapshot_commands:show", "Show a snapshot: where it came from, what was found in it, its columns."),
+    "profile": ("perenne.data.explore.commands:profile", "Describe every column; as a page or a notebook to hand on."),
+    "compare": ("perenne.data.explore.commands:compare_", "Hold two snapshots beside each other: what differs most first."),
+    "schema": ("perenne.data.validation.commands:schema", "Write the schema that a source keeps, as YAML, or for other tools."),
+    "validate": ("perenne.data.validation.commands:validate", "Hold a source against a schema; exit code 6 if it breaks a rule."),
+    "fix": ("perenne.data.validation.commands:fix", "Say how a schema would have to follow the data, if the change was meant."),
+}
+"""Every command: where it is, and what it does in a line."""
 
-_FINDINGS = 10
+SECTIONS = {
+    "Versions of files, in DVC's formats": ("init",),
+    "Tables": ("snapshot", "list", "show"),
+    "Look": ("profile", "compare"),
+    "Check": ("schema", "validate", "fix"),
+}
+"""Which commands stand together in the help."""
 
 
-@click.group()
+class Verbs(click.Group):
+    """The group itself."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of the help."""
+        return [name for names in SECTIONS.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command; None if there is none of that name."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        if complete := ctx.meta.get("perenne.complete"):  # a shell asks how to go on
+            complete(command, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by section, without importing them."""
+        across = max(map(len, VERBS))
+        for section, names in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name.ljust(across), VERBS[name][1]) for name in names])
+
+
+@click.group(cls=Verbs)
 def data() -> None:
-    """Snapshots of data, what is in them, and what they must keep.
+    """Versions of files, snapshots of tables, what is in them, and what they must keep.
 
     SOURCE is a file (CSV, Parquet, JSON lines), or the beginning of a snapshot's id.
     """
-
-
-@data.command("list")
-@click.option("--dataset", help="Only those of one dataset.")
-@click.option("--limit", default=50, show_default=True, help="At most so many, newest first.")
-@click.pass_obj
-def list_(workspace: Workspace, dataset: str | None, limit: int) -> Result:
-    """List snapshots.
-
-    \b
-    Examples:
-      perenne data list
-      perenne data list --dataset subscriptions --limit 5
-    """
-    with workspace.database.read() as tx:
-        found = list_snapshots(tx, dataset, limit)
-    return Result(found, note="" if found else "no snapshots yet", shown=[_row(snapshot) for snapshot in found])
-
-
-def _row(snapshot: Snapshot) -> dict[str, Any]:
-    return {
-        "id": snapshot.id[:12],
-        "dataset": snapshot.dataset,
-        "rows": snapshot.rows,
-        "columns": len(snapshot.columns),
-        "bytes": snapshot.bytes,
-        "created": format_time(snapshot.created),
-        "source": snapshot.source,
-    }
-
-
-@data.command()
-@click.argument("snapshot")
-@click.pass_obj
-def show(workspace: Workspace, snapshot: str) -> Result:
-    """Show a snapshot: where it came from, what was found in it, and a line with a picture for each column.
-
-    \b
-    Examples:
-      perenne data show 044bc57e1967
-    """
-    with workspace.database.read() as tx:
-        found = get_snapshot(tx, snapshot)
-        examined = find_examination(tx, found)
-    if examined is None:
-        columns = [{"column": column.name, "type": column.type} for column in found.columns]
-        note = f"{_told_of(found)}\nnobody has looked into it: `perenne data profile {found.id[:12]}` does"
-        return Result(_shown(found, None, None, ()), note=note, shown=columns)
-    profile = read_profile(workspace.objects, examined.profile)
-    findings = read_findings(workspace.objects, examined.findings) if examined.findings else ()
-    note = "\n".join([_told_of(found), _judged(examined, findings), _page(found)])
-    return Result(_shown(found, examined, profile, findings), note=note, shown=[_described(column) for column in profile.columns])
-
-
-class SnapshotShown(Snapshot, frozen=True, kw_only=True):
-    """A snapshot with all that was found in it."""
-
-    examination: Examination | None
-    profile: DataProfile | None
-    findings: tuple[Anomaly, ...]
-
-
-def _shown(
-    snapshot: Snapshot, examined: Examination | None, profile: DataProfile | None, findings: tuple[Anomaly, ...]
-) -> SnapshotShown:
-    known: dict[str, Any] = msgspec.structs.asdict(snapshot)
-    return SnapshotShown(**known, examination=examined, profile=profile, findings=findings)
-
-
-def _told_of(snapshot: Snapshot) -> str:
-    size = f"{snapshot.rows:,} rows, {len(snapshot.columns):,} columns, {snapshot.bytes:,} bytes"
-    return f"{snapshot.dataset} {snapshot.id}\n{size}, taken {format_time(snapshot.created)} from {snapshot.source}"
-
-
-def _judged(examined: Examination, findings: Sequence[Anomaly]) -> str:
-    if examined.findings is None:
-        return "held against no schema yet"
-    named = f"snapshot {examined.baseline[:12]}" if is_digest(examined.baseline) else examined.baseline
-    against = named or "its own schema"
-    if not findings:
-        return f"keeps every rule of {against}"
-    lines = [f"{finding.severity.value}: {finding.sentence}" for finding in findings[:_FINDINGS]]
-    more = [f"and {len(findings) - _FINDINGS} more"] if len(findings) > _FINDINGS else []
-    return "\n".join([f"{examined.errors} errors, {examined.warnings} warnings against {against}", *lines, *more])
-
-
-def _page(snapshot: Snapshot) -> str:
-    return f"on the page: /data/{quote(snapshot.dataset)}?snapshot={snapshot.id[:12]}"
-
-
-@data.command("snapshot")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--dataset", help="What the rows are called; the file's name if not given.")
-@click.pass_obj
-def snapshot_(workspace: Workspace, file: Path, dataset: str | None) -> Result:
-    """Keep the rows of a file for good, with their profile.
-
-    \b
-    Examples:
-      perenne data snapshot churn.csv
-      perenne data snapshot churn.csv --dataset subscriptions
-    """
-    name = dataset or file.name.partition(".")[0]
-    taken = service.take_snapshot(workspace.database, workspace.objects, local_principal(), file, dataset=name)
-    _look(workspace, taken, None)
-    return Result(taken, note=_page(taken), shown=_row(taken) | {"id": taken.id})
-
-
-@data.command()
-@click.argument("source")
-@click.option("--target", help="The column to predict: how much does each column tell of it?")
-@click.pass_obj
-def profile(workspace: Workspace, source: str, target: str | None) -> Result:
-    """Describe every column; --json gives the whole profile.
-
-    \b
-    Examples:
-      perenne data profile churn.csv
-      perenne data profile churn.csv --target churned
-    """
-    found = _profile(workspace, source, target)
-    bent = [pair for pair in found.pairs if pair.reason == "shape"]
-    pairs = [f"{pair.x} and {pair.y}: r {pair.pearson:.2f}, rank {pair.spearman:.2f}" for pair in bent[:5]]
-    notes = [f"{found.rows:,} rows, {found.duplicate_rows:,} of them repeat another"]
-    notes += [f"look at these pairs before you trust a correlation: {'; '.join(pairs)}"] if pairs else []
-    return Result(found, note="\n".join(notes), shown=[_described(column) for column in found.columns])
-
-
-def _profile(workspace: Workspace, source: str, target: str | None) -> DataProfile:
-    """Describe a file, or a snapshot, whose profile is kept."""
-    from perenne.data.profiles import profile_table
-
-    table, digest = service.find_rows(workspace.database, workspace.objects, source)
-    if not digest:
-        return profile_table(table, target=target, dataset=source, digest=digest)
-    with workspace.database.read() as tx:
-        taken = get_snapshot(tx, digest)
-    return _look(workspace, taken, target)
-
-
-def _look(
-    workspace: Workspace, taken: Snapshot, target: str | None, findings: Sequence[Anomaly] | None = None, baseline: str = ""
-) -> DataProfile:
-    """Describe a snapshot and keep what was found; the same look is taken once."""
-    from perenne.data.profiles import profile_table
-    from perenne.data.snapshots import read_snapshot
-
-    with workspace.database.read() as tx:
-        known = find_examination(tx, taken)
-    profile = read_profile(workspace.objects, known.profile) if known is not None else None
-    if profile is None or (target is not None and target != profile.target):
-        table = read_snapshot(workspace.objects, taken.id)
-        profile = profile_table(table, target=target, dataset=taken.dataset, digest=taken.id)
-    record_examination(workspace.database, workspace.objects, local_principal(), profile, findings=findings, baseline=baseline)
-    return profile
-
-
-def _described(column: ColumnProfile) -> dict[str, Any]:
-    spread = ""
-    if column.numbers is not None:
-        numbers = column.numbers
-        spread = f"{numbers.min:.6g} to {numbers.max:.6g}, median {numbers.quantiles[3]:.6g}, mean {numbers.mean:.6g}"
-    elif column.times is not None:
-        spread = f"{format_time(column.times.min)} to {format_time(column.times.max)}"
-    elif column.top:
-        spread = ", ".join(f"{item.value[:30]} ({item.count:,})" for item in column.top[:3])
-    told = "" if column.target is None else f"{column.target.value:.2f}"
-    return {
-        "column": column.name,
-        "type": column.type,
-        "missing": column.nulls,
-        "distinct": column.distinct,
-        "shape": sparkline(sketch(column)),
-        "values": spread,
-        "tells of target": told,
-        "flags": " ".join(column.flags),
-    }
-
-
-@data.command("compare")
-@click.argument("snapshot")
-@click.argument("other")
-@click.pass_obj
-def compare_(workspace: Workspace, snapshot: str, other: str) -> Result:
-    """Hold SNAPSHOT beside OTHER, an earlier one: what differs most first, by their profiles.
-
-    \b
-    Examples:
-      perenne data compare 8bf0aa02c1d4 044bc57e1967
-    """
-    from perenne.data.comparing import by_difference, compare
-
-    with workspace.database.read() as tx:
-        mine, theirs = get_snapshot(tx, snapshot), get_snapshot(tx, other)
-    found = sorted(compare(_look(workspace, theirs, None), _look(workspace, mine, None)), key=by_difference)
-    note = f"{_page(mine)}&against={theirs.id[:12]}" if mine.dataset == theirs.dataset else ""
-    return Result(found, note=note, shown=[_differing(item) for item in found])
-
-
-def _differing(item: ColumnDifference) -> dict[str, Any]:
-    return {
-        "column": item.name,
-        "change": item.change,
-        "psi": None if item.psi is None else round(item.psi, 4),
-        "js distance": None if item.js is None else round(item.js, 4),
-        "what changed": item.words,
-    }
-
-
-@data.command()
-@click.argument("source")
-@click.option("--key", multiple=True, help="A column that names a row; several together if given more than once.")
-@click.option("--time", help="The column that says when a row was known.")
-@click.pass_obj
-def schema(workspace: Workspace, source: str, key: tuple[str, ...], time: str | None) -> str:
-    """Write the schema that SOURCE keeps, as YAML to read, edit and review.
-
-    \b
-    Examples:
-      perenne data schema churn.csv > schema.yaml
-      perenne data schema churn.csv --key customer --time day
-    """
-    from perenne.data.schema import infer_schema, write_schema
-
-    return write_schema(infer_schema(_profile(workspace, source, None), key=key, time=time)).rstrip()
-
-
-@data.command()
-@click.argument("source")
-@click.option("--schema", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A schema in YAML.")
-@click.option("--baseline", help="A file or snapshot whose inferred schema is taken instead.")
-@click.option("--key", multiple=True, help="A column that names a row; several together if given more than once.")
-@click.option("--until", help="No row may be later than this: 2013-04-01 or 2013-04-01T12:00:00Z.")
-@click.pass_obj
-def validate(
-    workspace: Workspace, source: str, file: Path | None, baseline: str | None, key: tuple[str, ...], until: str | None
-) -> Result:
-    """Hold SOURCE against a schema; exit code 6 if it breaks a rule that is an error.
-
-    \b
-    Examples:
-      perenne data validate today.csv --schema schema.yaml
-      perenne data validate today.csv --baseline 044bc57e1967 --key customer
-    """
-    from perenne.data.schema import infer_schema, read_schema
-    from perenne.data.validation import validate as find_anomalies
-
-    if (file is None) == (baseline is None):
-        raise click.UsageError("give one of --schema and --baseline")
-    against = ""
-    if file is not None:
-        rules = read_schema(file.read_text(encoding="utf-8"), file.name)
-    else:
-        described = _profile(workspace, str(baseline), None)
-        rules, against = infer_schema(described), described.digest
-    table, digest = service.find_rows(workspace.database, workspace.objects, source)
-    found = find_anomalies(table, rules, key=key, until=None if until is None else parse_time(until))
-    if digest:
-        with workspace.database.read() as tx:
-            taken = get_snapshot(tx, digest)
-        _look(workspace, taken, None, found, file.name if file is not None else str(against or baseline))
-    errors = sum(anomaly.severity is Severity.ERROR for anomaly in found)
-    note = f"{errors} errors, {len(found) - errors} warnings" if found else "keeps every rule"
-    return Result(found, EXIT_FINDINGS if errors else 0, note, [_told(anomaly) for anomaly in found])
-
-
-def _told(anomaly: Anomaly) -> dict[str, Any]:
-    rows = ", ".join(str(sample.row) for sample in anomaly.sample_rows)
-    values = ", ".join(str(sample.value)[:30] for sample in anomaly.sample_rows if sample.value is not None)
-    return {
-        "severity": anomaly.severity.value,
-        "column": anomaly.column,
-        "check": anomaly.check,
-        "expected": anomaly.expected,
-        "rows broken": anomaly.count,
-        "share": f"{anomaly.fraction:.2%}",
-        "first rows": rows,
-        "values": values,
-    }

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from perenne.core.errors import Invalid
+from perenne.data.aspects import Associations, Extreme, Gap, Missing, Repeated, Residuals
 from perenne.stats.columns import Field, FieldKind
 
 
@@ -225,7 +226,9 @@ class NumberProfile(msgspec.Struct, frozen=True):
 
     `quantiles` are those of `QUANTILES`; `skewness` and `kurtosis` the standardised third and fourth central moments (3 taken
     from the fourth); `outliers` lie more than 1.5 interquartile ranges outside the quartiles; `fives` is the share of multiples
-    of five among the whole numbers other than 0; `counts[i]` rows lie from `edges[i]` to `edges[i + 1]`.
+    of five among the whole numbers other than 0; `counts[i]` rows lie from `edges[i]` to `edges[i + 1]`. `sketch` holds the
+    values at even shares of the rows, from the least to the greatest: sketches of parts are merged by `sketches.merge`. `lowest`
+    and `highest` are the ends of the column.
     """
 
     min: float
@@ -243,23 +246,37 @@ class NumberProfile(msgspec.Struct, frozen=True):
     fives: float
     edges: tuple[float, ...]
     counts: tuple[int, ...]
+    sketch: tuple[float, ...] = ()
+    lowest: tuple[Extreme, ...] = ()
+    highest: tuple[Extreme, ...] = ()
 
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
 class TextProfile(msgspec.Struct, frozen=True):
-    """How the texts of a column look: lengths in characters, entropy of the levels in bits, shapes such as `A99`."""
+    """How the texts of a column look: lengths in characters, entropy of the levels in bits, shapes such as `A99`.
+
+    `rare` levels hold less than a hundredth of the rows each, `rare_rows` together; `blank` texts hold nothing but spaces.
+    """
 
     min_length: int
     mean_length: float
     max_length: int
     entropy: float
     shapes: tuple[ValueCount, ...]
+    rare: int = 0
+    rare_rows: int = 0
+    blank: int = 0
 
 
 class TimeProfile(msgspec.Struct, frozen=True):
-    """When the times of a column are, in microseconds since 1970; `counts` per hour, day, month or year, as `period` says."""
+    """When the times of a column are, in microseconds since 1970; `counts` per hour, day, month or year, as `period` says.
+
+    `repeats` rows have a time that an earlier one has; `step` is the most frequent distance between neighbouring times and
+    `regular` the share of those distances that it has; `gaps` are the longest distances; `future` times are later than the
+    profile, None if it does not say when it was made.
+    """
 
     min: int
     max: int
@@ -267,6 +284,11 @@ class TimeProfile(msgspec.Struct, frozen=True):
     longest_gap: int
     period: str
     counts: tuple[ValueCount, ...]
+    repeats: int = 0
+    step: int = 0
+    regular: float = 0.0
+    gaps: tuple[Gap, ...] = ()
+    future: int | None = None
 
 
 class Bin(msgspec.Struct, frozen=True):
@@ -296,11 +318,19 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     type : str
         int64, float64, bool, string or timestamp.
     count, nulls, distinct : int
-        Values, missing values, different values; all exact.
+        Values, missing values, different values; all exact, unless `approximate`.
     top : tuple of ValueCount
         The most frequent values; all of them if there are no more than `MAX_TOP`.
     flags : tuple of str
-        What to look at: all_missing, constant, id, spike, heaped, outliers, several_modes, leak.
+        What to look at: all_missing, constant, id, spike, heaped, outliers, several_modes, leak, rare, future, blank, personal.
+    nans : int
+        How many of the missing values were written as not-a-number.
+    approximate : bool
+        Whether `distinct`, quantiles and what rests on them are estimates, as in tables too large to be held.
+    personal : str
+        The kind of personal data it seems to hold, such as `email`; empty if none was found.
+    masked : bool
+        Whether values were replaced by their shapes, for whoever reads this may not see them.
     """
 
     name: str
@@ -314,6 +344,10 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     text: TextProfile | None = None
     times: TimeProfile | None = None
     target: TargetRelation | None = None
+    nans: int = 0
+    approximate: bool = False
+    personal: str = ""
+    masked: bool = False
 
 
 MAX_TOP = 50
@@ -322,8 +356,9 @@ MAX_TOP = 50
 class PairProfile(msgspec.Struct, frozen=True):
     """Two columns of numbers together.
 
-    `reason` says why the pair is shown: `strong` correlation, or `shape`, where Pearson's and Spearman's coefficients differ by
-    more than 0.1 and a line would mislead. `counts[i][j]` rows lie in the i-th bin of x and the j-th of y.
+    `reason` says why the pair is shown: `strong` correlation; `shape`, where Pearson's and Spearman's coefficients differ by
+    more than 0.1 and a line would mislead; or `hidden`, where the two hang together and no line shows it. `counts[i][j]` rows lie
+    in the i-th bin of x and the j-th of y; `flags` say what the coefficient does not: curve, fan, lever, outlier, hidden.
     """
 
     x: str
@@ -334,6 +369,8 @@ class PairProfile(msgspec.Struct, frozen=True):
     x_edges: tuple[float, ...]
     y_edges: tuple[float, ...]
     counts: tuple[tuple[int, ...], ...]
+    flags: tuple[str, ...] = ()
+    residuals: Residuals | None = None
 
 
 class DataProfile(msgspec.Struct, frozen=True, kw_only=True):
@@ -349,6 +386,18 @@ class DataProfile(msgspec.Struct, frozen=True, kw_only=True):
         The column that relations are told to.
     sample : int
         The rows that relations and pairs were computed on, drawn evenly with a fixed seed; everything else is of all rows.
+    bytes : int
+        The size of the table, as it lies in memory or in its file.
+    seed : int
+        Of the sample.
+    created : int
+        When the profile was made, in microseconds since 1970; 0 if it does not say, as one that must come out the same again.
+    engine, version : str
+        What counted, and which perenne.
+    sql : tuple of str
+        The queries that were run, if any were.
+    associations, missing, repeated : optional
+        How columns hang together, where values are missing, and the rows that come again most often.
     """
 
     dataset: str
@@ -359,6 +408,15 @@ class DataProfile(msgspec.Struct, frozen=True, kw_only=True):
     target: str | None
     sample: int
     pairs: tuple[PairProfile, ...]
+    bytes: int = 0
+    seed: int = 0
+    created: int = 0
+    engine: str = ""
+    version: str = ""
+    sql: tuple[str, ...] = ()
+    associations: Associations | None = None
+    missing: Missing | None = None
+    repeated: tuple[Repeated, ...] = ()
 
     def column(self, name: str) -> ColumnProfile:
         """Return the profile of a column. Raises KeyError."""

@@ -1,4 +1,4 @@
-"""How columns hang together: each with the target, and the pairs of numbers a person should look at."""
+"""How much each column tells of the target, and the bins by which it is told."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,18 +6,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from perenne.data.model import Bin, PairProfile, TargetRelation
+from perenne.data.model import Bin, TargetRelation
 from perenne.data.tables import Values, floats, pc, scale_of
 from perenne.stats.columns import Column
 
 LEAK = 0.9
 """A column that tells so much of the target is suspected to know it."""
 
-SHAPE_DIFFERENCE = 0.1
-_STRONG = 0.5
-_MAX_COLUMNS = 100
-_MAX_PAIRS = {"shape": 20, "strong": 10}
-_PAIR_BINS = 16
 _QUANTILE_BINS = 20
 _LEVELS = 20
 _MAX_CLASSES = 20
@@ -60,15 +55,16 @@ def _class_codes(encoded: Values) -> tuple[Codes, int]:
 def _bins(values: Values) -> tuple[Codes, list[str]]:
     """Return the bin of every row and the bins' labels."""
     if pa.types.is_string(values.type) or pa.types.is_boolean(values.type):
-        return _level_bins(values)
-    return _number_bins(floats(values), _instant if pa.types.is_timestamp(values.type) else "{:.6g}".format)
+        return level_bins(values)
+    return number_bins(floats(values), _instant if pa.types.is_timestamp(values.type) else "{:.6g}".format)
 
 
 def _instant(edge: float) -> str:
     return str(np.datetime64(int(edge), "us"))[:16].replace("T", " ")
 
 
-def _number_bins(values: Column, told: Callable[[float], str]) -> tuple[Codes, list[str]]:
+def number_bins(values: Column, told: Callable[[float], str]) -> tuple[Codes, list[str]]:
+    """Cut numbers at their quantiles; return the bin of every row and the bins' labels."""
     missing = np.isnan(values)
     if missing.all():
         return np.zeros(len(values), np.int64), ["(missing)"]
@@ -80,16 +76,28 @@ def _number_bins(values: Column, told: Callable[[float], str]) -> tuple[Codes, l
     return codes, labels
 
 
-def _level_bins(values: Values) -> tuple[Codes, list[str]]:
+def level_bins(values: Values) -> tuple[Codes, list[str]]:
+    """Keep the most frequent levels; the last two bins are the others and the missing."""
     encoded = values.dictionary_encode()
     codes = np.asarray(encoded.indices.fill_null(len(encoded.dictionary)))
     counts = np.bincount(codes, minlength=len(encoded.dictionary) + 1)
-    levels = [str(value)[:80] for value in encoded.dictionary.to_pylist()]
-    kept = sorted(range(len(levels)), key=lambda code: (-counts[code], levels[code]))[:_LEVELS]
+    kept = _most_frequent(encoded.dictionary, counts[:-1])
     place = np.full(len(counts), len(kept), np.int64)
     place[kept] = np.arange(len(kept))
     place[-1] = len(kept) + 1
-    return place[codes], [*(levels[code] for code in kept), "(others)", "(missing)"]
+    return place[codes], [*(str(encoded.dictionary[code].as_py())[:80] for code in kept), "(others)", "(missing)"]
+
+
+def _most_frequent(levels: Values, counts: Codes) -> list[int]:
+    """Return the most frequent levels, those of equal count in the order of their texts."""
+    likely = np.arange(len(counts))
+    if len(counts) > _LEVELS:
+        likely = np.flatnonzero(counts >= np.partition(counts, -_LEVELS)[-_LEVELS])
+    if len(likely) > 100 * _LEVELS:  # as good as every row has its own: any of them will do
+        likely = likely[: 100 * _LEVELS]
+    texts = levels.take(pa.array(likely)).to_pylist()
+    order = sorted(range(len(likely)), key=lambda at: (-counts[likely[at]], str(texts[at])))
+    return [int(likely[at]) for at in order[:_LEVELS]]
 
 
 def _with_classes(codes: Codes, labels: list[str], classes: Codes, n_classes: int) -> TargetRelation:
@@ -131,85 +139,3 @@ def cramers_v(table: NDArray[np.int64]) -> float:
     r_corrected, k_corrected = r - (r - 1) ** 2 / (n - 1), k - (k - 1) ** 2 / (n - 1)
     least = min(r_corrected, k_corrected) - 1
     return min(1.0, float(np.sqrt(phi2 / least))) if least > 0 else 0.0
-
-
-def pairs_of(columns: Mapping[str, Values]) -> tuple[PairProfile, ...]:
-    """Return the pairs of numbers worth a look: those a line would mislead about, and the strongest.
-
-    Spearman's coefficient is Pearson's of the ranks among each column's own values. At most the first 100 columns are paired.
-    """
-    numbers = {name: _finite(values) for name, values in columns.items() if _is_number(values)}
-    names = [name for name, values in numbers.items() if _varies(values)][:_MAX_COLUMNS]
-    if len(names) < 2:
-        return ()
-    matrix = np.column_stack([numbers[name] / scale_of(numbers[name]) for name in names])
-    pearson, spearman = _correlations(matrix), _correlations(_ranks(matrix))
-    first, second = np.triu_indices(len(names), 1)
-    r, rho = pearson[first, second], spearman[first, second]
-    apart = np.abs(r - rho)
-    shape = [index for index in np.argsort(-apart, kind="stable") if apart[index] > SHAPE_DIFFERENCE]
-    strong = [index for index in np.argsort(-np.abs(r), kind="stable") if abs(r[index]) >= _STRONG and index not in set(shape)]
-    found = []
-    for reason, indices in (("shape", shape), ("strong", strong)):
-        for index in indices[: _MAX_PAIRS[reason]]:
-            x, y = names[first[index]], names[second[index]]
-            found.append(_pair(x, y, numbers[x], numbers[y], float(r[index]), float(rho[index]), reason))
-    return tuple(found)
-
-
-def _varies(values: Column) -> bool:
-    known = values[~np.isnan(values)]
-    return known.size > 1 and bool(known.min() < known.max())
-
-
-def _is_number(values: Values) -> bool:
-    return (pa.types.is_int64(values.type) or pa.types.is_float64(values.type)) and values.null_count < len(values)
-
-
-def _finite(values: Values) -> Column:
-    numbers = floats(values)
-    numbers[~np.isfinite(numbers)] = np.nan
-    return numbers
-
-
-def _ranks(matrix: Column) -> Column:
-    """Return the mean rank of every value within its column; NaN stays."""
-    ranks = np.full_like(matrix, np.nan)
-    for j in range(matrix.shape[1]):
-        known = ~np.isnan(matrix[:, j])
-        _, inverse, counts = np.unique(matrix[known, j], return_inverse=True, return_counts=True)
-        ranks[known, j] = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return ranks
-
-
-def _correlations(matrix: Column) -> Column:
-    """Return Pearson's coefficient of every pair of columns over the rows where both are known; 0 where it is undefined."""
-    known = (~np.isnan(matrix)).astype(np.float64)
-    centred = matrix - np.nanmean(matrix, 0)
-    spread = np.nanstd(matrix, 0)
-    x = np.nan_to_num(centred / np.where(spread > 0, spread, 1))
-    n = np.maximum(_product(known, known), 1)
-    sums = _product(x, known)
-    squares = _product(np.square(x), known)
-    covariance = _product(x, x) - sums * sums.T / n
-    variance = squares - np.square(sums) / n
-    scale = np.sqrt(np.maximum(variance * variance.T, 0))
-    return np.clip(np.where(scale > 1e-12, covariance / np.maximum(scale, 1e-12), 0.0), -1, 1)
-
-
-def _product(a: Column, b: Column) -> Column:
-    """Return `a.T @ b`, in blocks too small for the linear algebra to start threads: beside a busy core these wait 0.6 s."""
-    step = max(1, 500_000 // (a.shape[1] * b.shape[1]))
-    total = np.zeros((a.shape[1], b.shape[1]))
-    for start in range(0, len(a), step):
-        total += a[start : start + step].T @ b[start : start + step]
-    return total
-
-
-def _pair(x: str, y: str, xs: Column, ys: Column, pearson: float, spearman: float, reason: str) -> PairProfile:
-    both = ~(np.isnan(xs) | np.isnan(ys))
-    x_scale, y_scale = scale_of(xs), scale_of(ys)
-    counts, x_edges, y_edges = np.histogram2d(xs[both] / x_scale, ys[both] / y_scale, _PAIR_BINS)
-    x_bounds, y_bounds = tuple((x_edges * x_scale).tolist()), tuple((y_edges * y_scale).tolist())
-    rows = tuple(tuple(row) for row in counts.astype(np.int64).tolist())
-    return PairProfile(x, y, pearson, spearman, reason, x_bounds, y_bounds, rows)

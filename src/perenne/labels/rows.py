@@ -99,7 +99,7 @@ class _Kept:
             if found is not None:
                 self._tables[key] = found
                 return found
-        table = data.read_snapshot(objects, snapshot)
+        table = data.snapshots.read_snapshot(objects, snapshot)
         with self._lock:
             self._tables[key] = table
             while len(self._tables) > 1 and sum(each.nbytes for each in self._tables.values()) > _KEPT_BYTES:

@@ -102,7 +102,7 @@ def _table(objects: ObjectStore, rows: _Rows) -> "pa.Table":
 
     if not rows.items:
         raise Conflict(f"{rows.found.name} has no rows yet", code="label.no_rows", hint="`perenne label rows` chooses a snapshot")
-    table = data.read_snapshot(objects, rows.found.snapshot)
+    table = data.snapshots.read_snapshot(objects, rows.found.snapshot)
     keys = set(rows.found.definition.keys)
     plain = table if keys == set(table.column_names) else table.drop_columns([key for key in keys if key in table.column_names])
     return plain.take(pa.array([item.row for item in rows.items], pa.int64()))

@@ -68,7 +68,7 @@ def freeze(
     counted = [each for item in sorted(said) if (each := resolve(found.definition, said[item], sources)) is not None]
     if not counted:
         raise Conflict(f"nothing is known of {name} yet", code="label.nothing", hint="label something first, or let rules say")
-    digest = data.write_snapshot(objects, _table(found.definition, counted))
+    digest = data.snapshots.write_snapshot(objects, _table(found.definition, counted))
     made = LabelVersion(
         id=digest, label_set=name, snapshot=found.snapshot, known=known, labels=len(counted),
         classes=_classes(found.definition, counted), sources=tuple(sources), definition=found.definition,
@@ -194,9 +194,9 @@ def training_set(
     with database.read() as tx:
         chosen = get(tx, actor, name, version)
         taken = seen_snapshot(tx, actor, snapshot or chosen.snapshot)
-    rows, unlabelled = joined(objects, chosen, data.read_snapshot(objects, taken.id), column)
+    rows, unlabelled = joined(objects, chosen, data.snapshots.read_snapshot(objects, taken.id), column)
     rows = _shuffled(rows, seed)
-    digest = data.write_snapshot(objects, rows)
+    digest = data.snapshots.write_snapshot(objects, rows)
     database.write(lambda tx: _link(tx, actor, digest, chosen, taken.id, seed))
     return TrainingSet(name, chosen.id, taken.id, seed, digest, rows.num_rows, unlabelled, column), rows
 
@@ -209,7 +209,7 @@ def joined(objects: ObjectStore, version: LabelVersion, table: "pa.Table", colum
         raise Invalid(
             f"column: there is a column {column[:100]!r} already", code="label.column", hint="give the label another name"
         )
-    kept = data.read_snapshot(objects, version.id)
+    kept = data.snapshots.read_snapshot(objects, version.id)
     places = {item: place for place, item in enumerate(kept.column("item").to_pylist())}
     found = [places.get(item, -1) for item in ids_of(table, version.definition.keys)]
     rows = [row for row, place in enumerate(found) if place >= 0]

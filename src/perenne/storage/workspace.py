@@ -1,13 +1,19 @@
-"""A workspace: the settings, the database, the objects and the clock that belong together; what every use case is run with."""
+"""A workspace: the settings, the database, the objects and the clock that belong together; what every use case is run with.
+
+A command that needs none of them pays for none: their modules are imported when they are opened.
+"""
 
 import threading
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from perenne.core.clock import Clock, SystemClock
 from perenne.core.config import Settings, load_settings
-from perenne.storage.blobs import Blobs, open_blobs
-from perenne.storage.database import Database
-from perenne.storage.objects import ObjectStore, open_objects
+
+if TYPE_CHECKING:
+    from perenne.storage.blobs import Blobs
+    from perenne.storage.database import Database
+    from perenne.storage.objects import ObjectStore
 
 
 class Workspace:
@@ -28,21 +34,27 @@ class Workspace:
         self._database: Database | None = None
 
     @property
-    def database(self) -> Database:
+    def database(self) -> "Database":
         """The metadata database, opened and migrated; several threads that ask at once get the same one."""
+        from perenne.storage.database import Database
+
         with self._opening:
             if self._database is None:
                 self._database = Database.open(self.settings.database)
             return self._database
 
     @cached_property
-    def objects(self) -> ObjectStore:
+    def objects(self) -> "ObjectStore":
         """The object store."""
+        from perenne.storage.objects import open_objects
+
         return open_objects(self.settings.objects)
 
     @cached_property
-    def blobs(self) -> Blobs:
+    def blobs(self) -> "Blobs":
         """The artifacts' bytes, beside the objects."""
+        from perenne.storage.blobs import open_blobs
+
         return open_blobs(self.settings.objects)
 
     def close(self) -> None:

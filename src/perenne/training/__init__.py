@@ -1,7 +1,8 @@
 """From a snapshot to a packaged, measured model: plan the rows, try candidates, build the winner, evaluate its compiled form.
 
 `planning` decides columns, task and split; `rows` reads them; `fitting` tries one set of parameters; `building` makes the package
-with its monitoring reference; `evaluation` measures what will be served, `slices` in groups; `reports` reads what was kept of a
+with its monitoring reference; `evaluation` measures what will be served, `slices` in groups; `impact` holds the
+model fixed and changes the data, `studies` record that (`impact_page` draws it); `reports` reads what was kept of a
 round; `proposals` writes a project from a file of data.
 """
 
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from perenne.training.evaluation import compare_packages, evaluate
     from perenne.training.fitting import best_trial, fit_trial, search_metric
     from perenne.training.model import BoundCheck, Compared, Evaluation, Plan, Recipe, Report, SliceMetric, Trial
-    from perenne.training.planning import make_plan
+    from perenne.training.planning import make_plan, recipe_of
     from perenne.training.proposals import propose
     from perenne.training.reports import NOT_RECORDED, Told, report_of
+    from perenne.training.studies import study_impact
 
 _ROOMS = {
     "BoundCheck": "model",
@@ -32,6 +34,8 @@ _ROOMS = {
     "evaluate": "evaluation",
     "fit_trial": "fitting",
     "make_plan": "planning",
+    "recipe_of": "planning",
+    "study_impact": "studies",
     "propose": "proposals",
     "NOT_RECORDED": "reports",
     "Told": "reports",
@@ -57,8 +61,10 @@ __all__ = [
     "fit_trial",
     "make_plan",
     "propose",
+    "recipe_of",
     "report_of",
     "search_metric",
+    "study_impact",
 ]
 
 

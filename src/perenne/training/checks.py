@@ -27,6 +27,11 @@ class GroupedAnswers:
     scores: Column | None
     slices: Columns
 
+    def part(self, rows: Column) -> "GroupedAnswers":
+        """Return the answers to some rows, without groups."""
+        scores = None if self.scores is None else self.scores[rows]
+        return GroupedAnswers(self.task, self.classes, self.y[rows], self.predictions[rows], scores, {})
+
 
 def check_bound(
     kind: str,

@@ -202,3 +202,86 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     evaluation: Evaluation
     champion: str = ""
     compared: Compared | None = None
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """Rows to learn from: a snapshot, whole or without the rows where `column` has the value `without` (None: no value)."""
+
+    name: str
+    snapshot: str
+    column: str = ""
+    without: str | None = None
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric on the held-out rows, or in one group of them, with 95 % intervals; None where there are too few rows to tell.
+
+    `difference` is to the first variant, by the paired bootstrap over the rows; above 0 is better, whichever way the metric runs.
+    """
+
+    metric: str
+    by: str = ""
+    group: str = ""
+    rows: int
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What the interval of the difference says: better, worse, or not told apart; unknown without one."""
+        if self.difference_low is None or self.difference_high is None:
+            return "unknown"
+        if self.difference_low > 0:
+            return "better"
+        return "worse" if self.difference_high < 0 else "not told apart"
+
+
+class VariantImpact(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model learned from one variant of the data did.
+
+    Attributes
+    ----------
+    rows : int
+        Rows it learned from.
+    held_out, unknown : int
+        Rows kept from it: those held out, or not earlier than these; and those whose label the question does not have.
+    lacking : tuple of str
+        Columns that this data does not have; they counted as missing in every row.
+    seconds : float
+        CPU time of the fit.
+    effects : tuple of Effect
+        Every metric over all held-out rows, then in groups.
+    """
+
+    variant: Variant
+    rows: int
+    held_out: int
+    unknown: int
+    lacking: tuple[str, ...]
+    estimator: str
+    seconds: float
+    effects: tuple[Effect, ...]
+
+
+class Impact(msgspec.Struct, frozen=True, kw_only=True):
+    """The same model and seed over several variants of the data, judged on the same rows; the first is compared with.
+
+    Attributes
+    ----------
+    judged_on : str
+        The snapshot of which `holdout` rows were held out.
+    leave_out : str
+        The column whose values were left out one after the other, or an empty text.
+    """
+
+    dataset: str
+    judged_on: str
+    holdout: int
+    parameters: dict[str, Any]
+    seed: int
+    leave_out: str
+    variants: tuple[VariantImpact, ...]

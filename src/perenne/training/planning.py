@@ -7,6 +7,7 @@ import numpy as np
 from perenne import data
 from perenne.core.clock import SECOND
 from perenne.core.errors import Invalid
+from perenne.projects import Project, RetrainPolicy
 from perenne.stats.columns import Column, Field, FieldKind, Task
 from perenne.training.model import LeftOut, Plan, Recipe
 
@@ -22,6 +23,26 @@ UNTIMED_CHUNKS = 12
 HOLDOUT_LIMITS = (0.05, 0.4)
 
 
+SEED = 20130101
+
+
+def recipe_of(project: Project) -> Recipe:
+    """Return what a project says about the rows and columns of its model."""
+    model, policy = project.only_model, project.policy or RetrainPolicy()
+    return Recipe(
+        dataset=model.dataset.name,
+        time=model.dataset.time,
+        key=model.dataset.key,
+        target=model.target,
+        ignore=model.ignore,
+        positive=model.positive,
+        slices=tuple(dict.fromkeys(bound.by for bound in (*project.objectives, *project.guardrails) if bound.by)),
+        holdout=policy.holdout,
+        window=project.window,
+        seed=SEED,
+    )
+
+
 def make_plan(table: "pa.Table", recipe: Recipe) -> Plan:
     """Plan the training of a model on a table.
 
@@ -31,13 +52,13 @@ def make_plan(table: "pa.Table", recipe: Recipe) -> Plan:
         If the target or a slice is not there, the target has one class only, or there are too few rows.
     """
     _require_columns(table, recipe)
-    guesses = data.infer_fields(table, target=recipe.target, time=recipe.time, key=recipe.key, exclude=recipe.ignore)
+    guesses = data.fields.infer_fields(table, target=recipe.target, time=recipe.time, key=recipe.key, exclude=recipe.ignore)
     fields = tuple(Field(guess.name, FieldKind(guess.kind), guess.datatype) for guess in guesses if guess.role == "feature")
     if not fields:
         raise Invalid(
             f"{recipe.dataset}: no column is left to learn from", code="training.no_features", hint="see `perenne data profile`"
         )
-    task = data.task_of(table.column(recipe.target))
+    task = data.fields.task_of(table.column(recipe.target))
     labelled = table.filter(table.column(recipe.target).is_valid())
     times = time_seconds(labelled, recipe.time)
     ordered = None if times is None else np.sort(times)
@@ -100,7 +121,7 @@ def time_seconds(table: "pa.Table", time: str | None) -> Column | None:
     """
     if not time:
         return None
-    seconds = data.to_columns(table.select([time]), [Field(time, FieldKind.TIME)])[time]
+    seconds = data.fields.to_columns(table.select([time]), [Field(time, FieldKind.TIME)])[time]
     empty = np.flatnonzero(np.isnan(seconds))
     if empty.size:
         raise Invalid(

@@ -63,17 +63,21 @@ class _Loader:
 
 @lru_cache(maxsize=2)
 def _read(loader: _Loader) -> Rows:
-    plan = loader.plan
-    table = data.read_snapshot(loader.objects, loader.snapshot)
+    return rows_of(data.snapshots.read_snapshot(loader.objects, loader.snapshot), loader.plan)
+
+
+def rows_of(table: "pa.Table", plan: Plan) -> Rows:
+    """Take the labelled rows of a table as the plan wants them, in its order."""
     table = table.filter(table.column(plan.target).is_valid())
-    order = _order(table, plan)
-    columns = data.to_columns(table, plan.fields)
-    slices = data.to_columns(table, [Field(name, FieldKind.CATEGORY) for name in plan.slices])
+    order = order_of(table, plan)
+    columns = data.fields.to_columns(table, plan.fields)
+    slices = data.fields.to_columns(table, [Field(name, FieldKind.CATEGORY) for name in plan.slices])
     y = _target(table.column(plan.target), plan)
     return Rows(take(columns, order), y[order], take(slices, order))
 
 
-def _order(table: "pa.Table", plan: Plan) -> Column:
+def order_of(table: "pa.Table", plan: Plan) -> Column:
+    """Return the places of the rows in the plan's order: by time, or shuffled by the seed."""
     times = time_seconds(table, plan.time)
     if times is not None:
         return np.argsort(times, kind="stable")

@@ -23,12 +23,12 @@ def measure_slices(answers: GroupedAnswers, bounds: Iterable[Objective | Guardra
     for by, groups in answers.slices.items():
         named = [bound.metric for bound in asked if bound.by == by and bound.metric in METRICS]
         metrics = [name for name in dict.fromkeys(named) if answers.task in METRICS[name].tasks] or [USUAL[answers.task]]
-        for group, rows in _largest(groups):
+        for group, rows in largest_groups(groups):
             found += [_measure(answers, by, group, rows, metric, seed) for metric in metrics]
     return tuple(found)
 
 
-def _largest(groups: Column) -> Iterator[tuple[str, Column]]:
+def largest_groups(groups: Column) -> Iterator[tuple[str, Column]]:
     """Go through the groups, the largest first, each with the places of its rows."""
     known = np.array([value is not None for value in groups], bool)
     levels, codes = np.unique(groups[known].astype(str), return_inverse=True)

@@ -1,0 +1,144 @@
+"""Whether a column seems to hold personal data, and who may see its values: what every output of values asks.
+
+The shape of the values decides, with a check digit where the kind has one; a name alone never does.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from perenne.auth import audit
+from perenne.auth.principals import Principal
+from perenne.auth.roles import Action, allowed, require
+from perenne.data.comparing import ColumnDifference
+from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Sample, ValueCount
+from perenne.data.tables import Values, pc
+from perenne.storage.database import Transaction
+
+_SHARE = 0.5
+"""So many of the texts looked at must be of a kind."""
+_LOOKED_AT = 1_000
+_SHORTEST = 7
+_HIDDEN = "•"
+
+
+def kind_of(profile: ColumnProfile, sample: Values) -> str:
+    """Return the kind of personal data that a column seems to hold; an empty text if none.
+
+    Parameters
+    ----------
+    sample : pyarrow.Array
+        Some of its values.
+
+    >>> import pyarrow as pa
+    >>> texts = pa.array(["ada@example.org", "bob@example.org", None])
+    >>> kind_of(ColumnProfile(name="x", type="string", count=2, nulls=1, distinct=2, top=()), texts)
+    'email'
+    """
+    if profile.type != "string" or (profile.text is not None and profile.text.max_length < _SHORTEST):
+        return ""
+    texts = sample.drop_null().slice(0, _LOOKED_AT)
+    for kind, pattern, check in _KINDS:
+        matching = texts.filter(pc.match_substring_regex(texts, pattern))
+        if len(texts) and len(matching) > _SHARE * len(texts) and _passing(matching, check) > _SHARE * len(texts):
+            return kind
+    return ""
+
+
+def _passing(texts: Values, check: Callable[[str], bool] | None) -> int:
+    return len(texts) if check is None else sum(map(check, texts.to_pylist()))
+
+
+def _luhn(text: str) -> bool:
+    digits = [int(digit) for digit in reversed(re.sub(r"\D", "", text))]
+    return sum(sum(divmod(2 * digit, 10)) if at % 2 else digit for at, digit in enumerate(digits)) % 10 == 0
+
+
+def _iban(text: str) -> bool:
+    plain = text.replace(" ", "").upper()
+    return int("".join(str(int(letter, 36)) for letter in plain[4:] + plain[:4])) % 97 == 1
+
+
+_KINDS: tuple[tuple[str, str, Callable[[str], bool] | None], ...] = (
+    ("email", r"^\s*[^@\s]+@[^@\s]+\.[^@\s.]{2,}\s*$", None),
+    ("iban", r"^[A-Za-z]{2}\d{2}( ?[A-Za-z0-9]){11,30}$", _iban),
+    ("card", r"^\d{4}([ -]?\d){9,15}$", _luhn),
+    ("ip", r"^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)$", None),
+    ("phone", r"^\+\d{1,3}[ ./-]?(\(\d+\)|\d)([ ./-]?\d){6,12}$", None),
+)
+
+
+def reveals(actor: Principal) -> bool:
+    """Tell whether somebody may see personal data as it is: whoever owns a project."""
+    return allowed(actor, Action.EDIT_PROJECT)
+
+
+def record_reveal(tx: Transaction, actor: Principal, profile: DataProfile) -> None:
+    """Write down that somebody looked at personal data of a snapshot; a file is on that person's own disk.
+
+    Raises
+    ------
+    Denied
+        If no role of the actor allows it.
+    """
+    require(actor, Action.EDIT_PROJECT)
+    columns = [column.name for column in profile.columns if column.personal]
+    if columns and profile.digest:
+        audit.record(tx, actor, "snapshot.reveal", "snapshot", profile.digest, after={"columns": columns[:50]})
+
+
+def masked(profile: DataProfile) -> DataProfile:
+    """Return a profile in which values of columns with personal data are replaced by their shapes."""
+    if not any(column.personal and not column.masked for column in profile.columns):
+        return profile
+    return msgspec.structs.replace(profile, columns=tuple(map(masked_column, profile.columns)))
+
+
+def masked_column(column: ColumnProfile) -> ColumnProfile:
+    """Replace the values of a column by their shapes, if it seems to hold personal data."""
+    if not column.personal:
+        return column
+    top = tuple(ValueCount(mask(item.value), item.count) for item in column.top)
+    target = column.target
+    if target is not None:
+        bins = tuple(msgspec.structs.replace(item, label=mask(item.label)) for item in target.bins)
+        target = msgspec.structs.replace(target, bins=bins)
+    return msgspec.structs.replace(column, top=top, target=target, numbers=None, masked=True)
+
+
+def masked_findings(profile: DataProfile | None, findings: Iterable[Anomaly]) -> tuple[Anomaly, ...]:
+    """Return anomalies in which the sample rows of columns with personal data do not show their values."""
+    personal = {column.name for column in profile.columns if column.personal} if profile is not None else set()
+    return tuple(_masked_finding(item) if item.column in personal else item for item in findings)
+
+
+def _masked_finding(finding: Anomaly) -> Anomaly:
+    samples = tuple(Sample(item.row, None if item.value is None else mask(item.value)) for item in finding.sample_rows)
+    return msgspec.structs.replace(finding, sample_rows=samples)
+
+
+def hidden(found: Iterable[ColumnDifference], *sides: DataProfile) -> tuple[ColumnDifference, ...]:
+    """Return differences that quote no value of a column with personal data on either side."""
+    personal = {column.name for side in sides for column in side.columns if column.personal}
+    return tuple(
+        msgspec.structs.replace(item, words=masked_words(item.words)) if item.name in personal else item for item in found
+    )
+
+
+def masked_words(words: str) -> str:
+    """Hide the values that a sentence quotes.
+
+    >>> masked_words("new: 'ada@example.org' 3.0%")
+    "new: '•••@•••••••.•••' 3.0%"
+    """
+    return re.sub(r"'.*'", lambda found: mask(found[0]), words)
+
+
+def mask(text: str) -> str:
+    """Hide what a text says and keep how it looks.
+
+    >>> mask("ada@example.org"), mask("(missing)")
+    ('•••@•••••••.•••', '(missing)')
+    """
+    return text if text in ("(missing)", "(others)") else re.sub(r"\w", _HIDDEN, text)

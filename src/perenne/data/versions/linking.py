@@ -1,0 +1,209 @@
+"""Putting an object into the workspace: by reflink, hard link, symbolic link or copy, the first that works where both lie.
+
+What is copied is hashed on the way; bytes whose md5 is not the object's name never get the file's name.
+"""
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Sequence
+from hashlib import md5
+
+from perenne.data.versions.cache import MODE, Cache, damaged_object, missing_object
+from perenne.data.versions.hashing import SMALL, copy_hashed, digest_of, read_small, write_all
+
+FICLONE = 0x40049409
+WRITABLE = 0o666
+_NOT_HERE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EMLINK, errno.EBADF}
+
+
+def clone(source: int, target: int) -> bool:
+    """Let a new file share the blocks of another; False where the file system cannot."""
+    try:
+        fcntl.ioctl(target, FICLONE, source)
+    except OSError as error:
+        if error.errno in _NOT_HERE:
+            return False
+        raise
+    return True
+
+
+def copy_file(source: str, target: str, mode: int) -> None:
+    """Copy a file inside the kernel, by sharing blocks where that works."""
+    given = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            if not clone(given, made):
+                _copy_range(given, made)
+        finally:
+            os.close(made)
+    finally:
+        os.close(given)
+
+
+def _copy_range(given: int, made: int) -> None:
+    try:
+        while os.copy_file_range(given, made, 1 << 30):
+            pass
+    except OSError as error:
+        if error.errno not in _NOT_HERE:
+            raise
+        os.lseek(given, 0, os.SEEK_SET)
+        os.ftruncate(made, 0)
+        os.lseek(made, 0, os.SEEK_SET)
+        while piece := os.read(given, SMALL):
+            write_all(made, piece)
+
+
+class Placer:
+    """Puts objects of a cache into the workspace.
+
+    Parameters
+    ----------
+    cache : Cache
+        Where from.
+    types : sequence of str
+        Types of links, what is tried first first.
+    folder : str
+        Where files are made before they get their names; on the workspace's disk.
+    vouched : callable
+        Tells of a large object whether it was proved since it last changed.
+    """
+
+    def __init__(self, cache: Cache, types: Sequence[str], folder: str) -> None:
+        self._cache = cache
+        self._types = list(types)
+        self._folder = folder
+        self._numbers = iter(range(1 << 60))
+        self._can_clone = "reflink" in types
+        self.vouched: dict[str, bool] = {}
+
+    @property
+    def copies(self) -> bool:
+        """Whether files are the workspace's own, to be written to."""
+        return self._types[0] in ("reflink", "copy")
+
+    def place(self, digest: str, target: str, *, executable: bool = False) -> os.stat_result:
+        """Put an object at a path, over whatever file lies there; return how the new file looks.
+
+        Raises
+        ------
+        NotFound, Unavailable
+            The object is missing, or damaged.
+        """
+        for kind in self._types:
+            made = self._make(kind, digest, executable)
+            if made is not None:
+                break
+        else:
+            raise OSError(errno.EOPNOTSUPP, f"none of {', '.join(self._types)} works here", target)
+        self._name(made, target)
+        return os.lstat(target) if kind == "symlink" else os.stat(target)
+
+    def _name(self, made: str, target: str) -> None:
+        try:
+            os.rename(made, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            near = f"{os.path.dirname(target)}/.{os.path.basename(made)}-{os.getpid()}.perenne"
+            try:
+                copy_file(made, near, os.stat(made).st_mode & 0o777)
+                os.rename(near, target)
+            except BaseException:
+                if os.path.lexists(near):
+                    os.unlink(near)
+                raise
+            os.unlink(made)
+
+    def _make(self, kind: str, digest: str, executable: bool) -> str | None:
+        """Make a file of an object; None where this type of link does not work."""
+        made = f"{self._folder}/{next(self._numbers)}"
+        if kind in ("hardlink", "symlink"):
+            return self._link(kind, digest, made)
+        if kind == "reflink" and not self._can_clone:
+            return None
+        return self._copy(kind, digest, made, executable)
+
+    def _link(self, kind: str, digest: str, made: str) -> str | None:
+        place = self._cache.place(digest)
+        self._prove(digest)
+        if kind == "symlink":
+            os.symlink(os.path.abspath(place), made)
+            return made
+        if os.path.getsize(place) == 0:  # as DVC does: many empty files would run into the limit of links
+            os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, WRITABLE))
+            return made
+        try:
+            os.link(place, made)
+        except OSError as error:
+            if error.errno in _NOT_HERE:
+                return None
+            raise
+        return made
+
+    def _prove(self, digest: str) -> None:
+        """Hash an object that is about to be linked; linked files are not read otherwise."""
+        place = self._cache.place(digest)
+        if self.vouched.get(digest):
+            return
+        try:
+            found = digest_of(place).hex()
+        except FileNotFoundError:
+            raise missing_object(digest) from None
+        if found != digest[:32]:
+            self._cache.quarantine(digest)
+            raise damaged_object(digest)
+        if os.stat(place).st_mode & 0o777 != MODE:
+            os.chmod(place, MODE)
+        self.vouched[digest] = True
+
+    def _copy(self, kind: str, digest: str, made: str, executable: bool) -> str | None:
+        try:
+            given = os.open(self._cache.place(digest), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise missing_object(digest) from None
+        try:
+            mode = WRITABLE | 0o100 if executable else WRITABLE
+            out = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            try:
+                if kind == "reflink":
+                    if not clone(given, out):
+                        self._can_clone = False
+                        os.unlink(made)
+                        return None
+                    self._prove(digest)
+                    return made
+                found = self._copy_proved(given, out, digest)
+            finally:
+                os.close(out)
+        finally:
+            os.close(given)
+        if found != digest[:32]:
+            os.unlink(made)
+            self._cache.quarantine(digest)
+            raise damaged_object(digest)
+        return made
+
+    def _copy_proved(self, given: int, out: int, digest: str) -> str:
+        """Copy an object and return the md5 of what was copied."""
+        data = read_small(given)
+        if data is not None:
+            write_all(out, data)
+            return md5(data, usedforsecurity=False).hexdigest()
+        os.lseek(given, 0, os.SEEK_SET)
+        if self.vouched.get(digest):
+            _copy_range(given, out)
+            return digest[:32]
+        found = copy_hashed(given, out).hex()
+        self.vouched[digest] = found == digest[:32]
+        return found
+
+
+def settle(newest: int) -> int:
+    """Wait until no file changed at this time or before could change again unseen; return the time."""
+    while (now := time.time_ns()) - newest <= 20_000_000:
+        time.sleep((20_500_000 - max(now - newest, 0)) / 1e9)
+    return now

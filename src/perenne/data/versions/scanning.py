@@ -1,0 +1,251 @@
+"""What lies in a folder: one look at each directory, and no object per file beyond its name and three integers.
+
+Links are followed, as DVC does; what cannot be kept (broken links, sockets, devices) is said by name.
+"""
+
+import os
+import time
+from array import array
+from hashlib import blake2b
+from pathlib import Path
+
+from perenne.core.errors import Invalid, NotFound
+from perenne.data.versions.ignoring import FILE, Ignoring
+
+TICK = 20_000_000
+"""Nanoseconds within which two changes of a file may leave the same time on it."""
+SECOND = 1_000_000_000
+FACTS = 3
+"""Integers for each file: time of change in ns; twice the size, and one more if its owner may run it; inode."""
+
+
+class Folder:
+    """One directory of a tree.
+
+    Attributes
+    ----------
+    path : str
+        From the top of the tree, with ``/`` between; empty for the top.
+    names : list of str
+        Its files, in the order in which the file system gives them.
+    facts : array of int
+        `FACTS` for each file.
+    digests : bytes
+        16 bytes for each file; zeros where nobody knows yet.
+    stored : bytes or None
+        The digests as they are remembered, if names and facts are so too.
+    is_empty : bool
+        Whether it holds neither file nor folder.
+    links : int
+        How many of its files are symbolic links.
+    """
+
+    __slots__ = ("digests", "facts", "is_empty", "links", "names", "path", "stored")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.names: list[str] = []
+        self.facts: array[int] = array("q")
+        self.digests = b""
+        self.stored: bytes | None = None
+        self.is_empty = False
+        self.links = 0
+
+    @property
+    def size(self) -> int:
+        """The bytes of its files."""
+        return sum(fact >> 1 for fact in self.facts[1::FACTS])
+
+
+class Tree:
+    """A directory with everything below it, as it was at one time.
+
+    Attributes
+    ----------
+    root : str
+        Where it lies, absolute.
+    folders : list of Folder
+        Those that hold files, and empty ones.
+    time : int
+        Nanoseconds when the look began; a file changed just before may change again and look the same.
+    stored : set of str
+        The folders that are remembered.
+    """
+
+    __slots__ = ("folders", "root", "stored", "time")
+
+    def __init__(self, root: str, folders: list[Folder], time_: int) -> None:
+        self.root = root
+        self.folders = folders
+        self.time = time_
+        self.stored: set[str] = set()
+
+    @property
+    def count(self) -> int:
+        """How many files there are."""
+        return sum(len(folder.names) for folder in self.folders)
+
+    @property
+    def links(self) -> int:
+        """How many files are symbolic links: their targets' content counts as theirs."""
+        return sum(folder.links for folder in self.folders)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(folder.size for folder in self.folders)
+
+    def signature(self) -> bytes:
+        """Return 16 bytes that differ when names, times, sizes or inodes do."""
+        found = blake2b(digest_size=16)
+        for folder in self.folders:
+            names = "\0".join([folder.path, *folder.names])
+            found.update(names.encode(errors="surrogateescape") + b"\0\0")
+            found.update(folder.facts)
+        return found.digest()
+
+    def is_settled(self) -> bool:
+        """Tell whether no file is so young that a later change could look the same."""
+        return not any(is_racy(fact, self.time) for folder in self.folders for fact in folder.facts[::FACTS])
+
+    def executables(self) -> list[str]:
+        """Return the files that their owner may run."""
+        return sorted(
+            f"{folder.path}/{name}" if folder.path else name
+            for folder in self.folders
+            for name, fact in zip(folder.names, folder.facts[1::FACTS], strict=True)
+            if fact & 1
+        )
+
+    def empty_folders(self) -> list[str]:
+        """Return the folders without anything in them."""
+        return sorted(folder.path for folder in self.folders if folder.is_empty and folder.path)
+
+
+def is_racy(changed: int, looked: int) -> bool:
+    """Tell whether a file changed so shortly before somebody looked that it may change again and keep its time.
+
+    A time of whole seconds may come from a file system that keeps no more.
+
+    >>> is_racy(1_000_500_000_000, 1_000_510_000_000), is_racy(1_000_500_000_000, 1_002_000_000_000)
+    (True, False)
+    """
+    return changed > looked - (TICK if changed % SECOND else 2 * SECOND + TICK)
+
+
+def scan(root: Path | str, ignoring: Ignoring | None = None) -> Tree:
+    """Look at everything below a directory.
+
+    Parameters
+    ----------
+    root : Path or str
+        The directory.
+    ignoring : Ignoring, optional
+        The rules that hold in the directory's parent; nothing but the built-in ones if not given.
+
+    Raises
+    ------
+    NotFound
+        There is no such directory.
+    Invalid
+        It holds something that cannot be kept: a broken link, a socket or device, a link in a circle, a `.dvcignore`.
+    """
+    top = os.fspath(root)
+    began = time.time_ns()
+    folders: list[Folder] = []
+    rules = None if ignoring is None or ignoring.rules is None else ignoring
+    pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [("", top, frozenset())]
+    while pending:
+        path, place, above = pending.pop()
+        inner = _look(Folder(path), place, rules, folders)
+        pending += [(f"{path}/{name}" if path else name, *_entered(f"{place}/{name}", linked, above)) for name, linked in inner]
+    return Tree(top, folders, began)
+
+
+def _look(folder: Folder, place: str, ignoring: Ignoring | None, folders: list[Folder]) -> list[tuple[str, bool]]:
+    """Take down the files of one directory and return the directories in it, each with whether it is a link."""
+    inner: list[tuple[str, bool]] = []
+    facts: list[int] = []
+    names = folder.names
+    try:
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    inner.append((entry.name, entry.is_symlink()))
+                elif entry.is_file():
+                    about = entry.stat()
+                    names.append(entry.name)
+                    folder.links += entry.is_symlink()
+                    facts += (about.st_mtime_ns, about.st_size * 2 + (about.st_mode >> 6 & 1), about.st_ino)
+                else:
+                    raise unkeepable(entry.path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(f"there is no folder {place}", code="data.no_file") from None
+    if folder.path and any(name == ".dvc" for name, _ in inner):
+        return []  # a repository of its own
+    folder.facts = array("q", facts)
+    if FILE in names:
+        raise Invalid(
+            f"{place}/{FILE} lies in a folder that is tracked as a whole",
+            code="data.ignore_inside",
+            hint="put its lines into the `.dvcignore` of a folder above",
+        )
+    folder.is_empty = not names and not inner
+    inner = [(name, linked) for name, linked in inner if name not in (".dvc", ".git", ".hg")]
+    if ".git" in names or ignoring is not None:
+        inner = _leave_out(folder, place, ignoring, inner)
+    if names or folder.is_empty:
+        folders.append(folder)
+    return inner
+
+
+def _leave_out(folder: Folder, place: str, ignoring: Ignoring | None, inner: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    """Take out of a folder what is ignored."""
+    rules = ignoring or Ignoring(place, place)
+    kept = [number for number, name in enumerate(folder.names) if not rules.ignores(f"{place}/{name}")]
+    if len(kept) < len(folder.names):
+        folder.facts = array("q", [fact for number in kept for fact in folder.facts[number * FACTS : (number + 1) * FACTS]])
+        folder.names = [folder.names[number] for number in kept]
+    return [(name, linked) for name, linked in inner if not rules.ignores(f"{place}/{name}", is_folder=True)]
+
+
+def _entered(place: str, linked: bool, above: frozenset[tuple[int, int]]) -> tuple[str, frozenset[tuple[int, int]]]:
+    """Return a directory with the links that lead to it, of which none may lead back."""
+    if not linked:
+        return place, above
+    about = os.stat(place)
+    identity = (about.st_dev, about.st_ino)
+    target = os.path.realpath(place)
+    if identity in above or os.path.realpath(os.path.dirname(place)).startswith(f"{target}/") or len(above) > 40:
+        raise Invalid(
+            f"the link {place} leads in a circle", code="data.link_circle", hint="remove it, or ignore it in `.dvcignore`"
+        )
+    return place, above | {identity}
+
+
+def unkeepable(place: str) -> Invalid:
+    """Say why something in a directory cannot be kept."""
+    if os.path.islink(place):
+        said, hint = f"the link {place} leads nowhere: [Errno 2] No such file or directory: {os.readlink(place)!r}", "mend it"
+    else:
+        said, hint = f"{place} is no file: a socket, pipe or device cannot be kept", "remove it"
+    return Invalid(said, code="data.unkeepable", hint=f"{hint}, or ignore it in `.dvcignore`")
+
+
+def check_names(tree: Tree) -> None:
+    """Refuse names that no manifest can hold.
+
+    Raises
+    ------
+    Invalid
+        A name is not UTF-8.
+    """
+    for folder in tree.folders:
+        try:
+            "\0".join([folder.path, *folder.names]).encode()
+        except UnicodeEncodeError:
+            raise Invalid(
+                f"a name in {os.fsencode(f'{tree.root}/{folder.path}')!r} is not UTF-8, and no manifest can hold it",
+                code="data.bad_name",
+                hint="rename it",
+            ) from None

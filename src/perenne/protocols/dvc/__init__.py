@@ -1,0 +1,1 @@
+"""DVC at the edge."""
