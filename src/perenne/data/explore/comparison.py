@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from perenne.data.comparing import ColumnDifference, by_difference, compare, overlay
 from perenne.data.explore.column_parts import chips, column_list, column_part, drawing, overlaid, values
 from perenne.data.explore.markup import chip, facts, moment, name, number, percent, plural, section, size, table, text
 from perenne.data.explore.style import page
 from perenne.data.model import ColumnProfile, DataProfile
-from perenne.data.personal import masked, masked_words
+from perenne.data.personal import hidden, masked
 
 _MUCH, _SOME = 0.25, 0.1
 _ORDERS = [("difference", "what differs most first"), ("place", "as in the table"), ("missing", "most missing first")]
@@ -31,8 +29,7 @@ def comparison_page(
     """
     found = sorted(compare(reference, current), key=by_difference)
     if not reveal:
-        hidden = {column.name for side in (reference, current) for column in side.columns if column.personal}
-        found = [_hidden(item) if item.name in hidden else item for item in found]
+        found = list(hidden(found, reference, current))
         reference, current = masked(reference), masked(current)
     sections = [
         ("overview", "Side by side", _overview(reference, current, labels)),
@@ -46,15 +43,12 @@ def comparison_page(
     return page(title, [(identity, words) for identity, words, content in sections if content], head, body)
 
 
-def _hidden(change: ColumnDifference) -> ColumnDifference:
-    return msgspec.structs.replace(change, words=masked_words(change.words))
-
-
 def _verdict(found: Sequence[ColumnDifference]) -> str:
     much = sum(item.psi is not None and item.psi >= _MUCH for item in found)
     some = sum(item.psi is not None and _SOME <= item.psi < _MUCH for item in found)
     changed = sum(bool(item.change) for item in found)
-    told = [f"{plural(much, 'column')} differ much" if much else "", f"{plural(some, 'column')} some" if some else ""]
+    told = [f"{plural(much, 'column')} differ{'s' if much == 1 else ''} much" if much else ""]
+    told.append(f"{plural(some, 'column')} some" if some else "")
     told.append(f"{plural(changed, 'column')} came, went or changed the type" if changed else "")
     words = "; ".join(part for part in told if part) or "no column differs by more than chance would bring"
     return f"<p class='dim'>{words}. Much is a population stability index from {_MUCH} on, some from {_SOME} on.</p>"

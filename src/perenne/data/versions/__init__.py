@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from perenne.data.versions import status as status
     from perenne.data.versions import targets as targets
     from perenne.data.versions import unprotecting as unprotecting
+    from perenne.data.versions.pieces import Piece as Piece
+    from perenne.data.versions.pieces import Pieces
     from perenne.data.versions.repository import Output as Output
     from perenne.data.versions.repository import Repository as Repository
     from perenne.data.versions.repository import find_repository as find_repository
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "Output": "repository",
+    "Piece": "pieces",
+    "Pieces": "pieces",
     "Repository": "repository",
     "find_repository": "repository",
     "init_repository": "repository",
@@ -68,7 +72,7 @@ _MODULES = {
 }
 """Modules that the edge enters by their names."""
 
-__all__ = ["init_repository", "open_repository"]
+__all__ = ["Pieces", "init_repository", "open_repository"]
 
 
 def __getattr__(name: str) -> Any:
