@@ -176,7 +176,12 @@ class Storer:
                 write_all(out, data)
             finally:
                 os.close(out)
-            self._cache.take(temporary, digest)
+            self._take(temporary, digest)
+
+    def _take(self, temporary: str, digest: str) -> None:
+        self._cache.take(temporary, digest)
+        if self._known is not None:
+            self._known.add(digest)
 
     def store_manifest(self, data: bytes) -> str:
         """Keep a manifest; return its digest."""
@@ -194,7 +199,7 @@ class Storer:
         if (after.st_mtime_ns, after.st_size, after.st_ino) != (about.st_mtime_ns, about.st_size, about.st_ino):
             os.unlink(temporary)
             return False
-        self._cache.take(temporary, digest)
+        self._take(temporary, digest)
         return True
 
     def temporary(self) -> str:
@@ -211,7 +216,7 @@ class Storer:
         if self.has(found.hex()):
             os.unlink(temporary)
         else:
-            self._cache.take(temporary, found.hex())
+            self._take(temporary, found.hex())
         return found
 
     def store_many(self, paths: Sequence[str], progress: Progress | None = None) -> list[bytes]:
