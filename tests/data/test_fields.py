@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perenne.core.errors import Invalid
-from perenne.data import infer_fields, task_of, to_columns
+from perenne.data.fields import infer_fields, task_of, to_columns
 from perenne.data.model import FieldGuess, Kind, Role
 from perenne.stats.columns import Field, FieldKind, Task
 

@@ -14,9 +14,9 @@ from sqlalchemy import func, select
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.core.errors import Denied, Invalid, NotFound, Unavailable
-from perenne.data import get_snapshot, read_snapshot, store, take_snapshot, write_snapshot
+from perenne.data import store, take_snapshot
 from perenne.data.files import state_of, unchanged
-from perenne.data.snapshots import list_snapshots, record_snapshot, to_parquet
+from perenne.data.snapshots import get_snapshot, list_snapshots, read_snapshot, record_snapshot, to_parquet, write_snapshot
 from perenne.storage.database import Database
 from perenne.storage.links import Kind, links_from
 from perenne.storage.objects import FileObjects, ObjectStore
@@ -198,7 +198,7 @@ class TestTakingFiles:
 
 def test_telling_that_nothing_changed_loads_no_table_engine() -> None:
     program = (
-        "import sys; from perenne import data; data.take_snapshot, data.write_snapshot;"
+        "import sys; from perenne import data; data.take_snapshot, data.snapshots.write_snapshot;"
         "print([name for name in ('pyarrow', 'duckdb', 'narwhals', 'yaml') if name in sys.modules])"
     )
     run = subprocess.run(

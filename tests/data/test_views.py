@@ -12,10 +12,11 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound
-from perenne.data import profile_table, record_examination, validate, write_snapshot
+from perenne.data import profile_table, record_examination
 from perenne.data.columns import ColumnsWanted
 from perenne.data.model import Snapshot
-from perenne.data.snapshots import record_snapshot
+from perenne.data.snapshots import record_snapshot, write_snapshot
+from perenne.data.validation.checking import validate
 from perenne.data.views import Dataset, Datasets, dataset_view, datasets_view
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from perenne.auth.principals import Principal
 from perenne.core.clock import DAY, parse_time
 from perenne.core.errors import Invalid
-from perenne.data import read_snapshot, take_snapshot
 from perenne.data.model import SourceFile
+from perenne.data.service import take_snapshot
+from perenne.data.snapshots import read_snapshot
 from perenne.data.windows import rows_within
 from perenne.storage.database import Database
 from perenne.storage.objects import ObjectStore

@@ -49,8 +49,8 @@ def recipe(**changes: Any) -> Recipe:
 def prepare(folder: Path, table: pa.Table, **changes: Any) -> Prepared:
     """Keep a table and plan its training."""
     objects = FileObjects(folder / "objects")
-    snapshot = data.write_snapshot(objects, table)
-    return Prepared(objects, snapshot, make_plan(data.read_snapshot(objects, snapshot), recipe(**changes)))
+    snapshot = data.snapshots.write_snapshot(objects, table)
+    return Prepared(objects, snapshot, make_plan(data.snapshots.read_snapshot(objects, snapshot), recipe(**changes)))
 
 
 def linear(X: Column, y: Column, params: Mapping[str, Any]) -> Any:

@@ -30,6 +30,7 @@ class Action(StrEnum):
     READ = "read"
     LOG = "log runs and register versions"
     COMMENT = "label, give feedback and comment"
+    ADJUDICATE = "decide what labellers differ on"
     OPEN_REVIEW = "open a review"
     APPROVE_TECHNICAL = "approve the technical stage"
     APPROVE_BUSINESS = "approve the business stage"
@@ -47,6 +48,7 @@ PERMISSIONS: dict[Action, frozenset[Role]] = {
     Action.READ: frozenset(Role) - {_R.CALLER},
     Action.LOG: frozenset({_R.CONTRIBUTOR, _R.VALIDATOR, _R.OWNER}),
     Action.COMMENT: frozenset({_R.CONTRIBUTOR, _R.REVIEWER, _R.VALIDATOR, _R.APPROVER, _R.DEPLOYER, _R.OWNER}),
+    Action.ADJUDICATE: frozenset({_R.REVIEWER, _R.VALIDATOR, _R.OWNER}),
     Action.OPEN_REVIEW: frozenset(Role) - {_R.VIEWER, _R.ADMIN, _R.CALLER},
     Action.APPROVE_TECHNICAL: frozenset({_R.VALIDATOR}),
     Action.APPROVE_BUSINESS: frozenset({_R.APPROVER}),

@@ -137,7 +137,7 @@ def why(workspace: Workspace, prediction_id: str, projects: frozenset[str] = fro
         if projects and dossier.version.project not in projects:
             raise _absent(prediction_id)
         run = tracking.service.get_run(tx, dossier.version.run)
-        snapshot = data.get_snapshot(tx, dossier.version.snapshot)
+        snapshot = data.snapshots.get_snapshot(tx, dossier.version.snapshot)
         event = _microseconds(row["event_time"])
         verdict = monitoring.drift_at(tx, row["deployment"], row["version"], event)
     actual = _actual(workspace, row, event)

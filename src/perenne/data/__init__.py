@@ -12,54 +12,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.data import summary, validation
+    from perenne.data import fields, snapshots, summary, validation, versions
     from perenne.data.examinations import record_examination
-    from perenne.data.fields import infer_fields, task_of, to_columns
     from perenne.data.model import Anomaly, DataProfile
     from perenne.data.model import FieldGuess as FieldGuess
     from perenne.data.model import Snapshot as Snapshot
     from perenne.data.profiles import profile_table
     from perenne.data.service import take_snapshot
-    from perenne.data.snapshots import get_snapshot, read_snapshot, write_snapshot
     from perenne.data.sources import read_source
-    from perenne.data.validation.checking import validate as validate
 
+_DOORS = ("fields", "snapshots", "summary", "validation", "versions")
 _ROOMS = {
     "Anomaly": "model",
     "DataProfile": "model",
-    "get_snapshot": "snapshots",
-    "infer_fields": "fields",
     "profile_table": "profiles",
-    "read_snapshot": "snapshots",
     "read_source": "sources",
     "record_examination": "examinations",
     "take_snapshot": "service",
-    "task_of": "fields",
-    "to_columns": "fields",
-    "validate": "validation.checking",
-    "write_snapshot": "snapshots",
 }
 
 __all__ = [
     "Anomaly",
     "DataProfile",
-    "get_snapshot",
-    "infer_fields",
+    "fields",
     "profile_table",
-    "read_snapshot",
     "read_source",
     "record_examination",
+    "snapshots",
     "summary",
     "take_snapshot",
-    "task_of",
-    "to_columns",
     "validation",
-    "write_snapshot",
+    "versions",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("summary", "validation"):
+    if name in _DOORS:
         return import_module(f"{__name__}.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,7 @@ from perenne.stats.columns import Column
 RARE = 0.01
 """A level with a smaller share of the rows is rare."""
 
-_MAX_SHOWN = 200
+MAX_SHOWN = 200
 _BINS = 30
 _MAX_SHAPES = 1_000
 MAX_PERIODS = 120
@@ -85,7 +85,7 @@ def _listed(values: Values) -> list[object]:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)[:_MAX_SHOWN]
+    return str(value)[:MAX_SHOWN]
 
 
 def common_flags(known: int, nulls: int, counts: NDArray[np.int64]) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from perenne.core.errors import Invalid, NotFound
 from perenne.data.comparing import ColumnDifference, Overlay, by_difference, overlay
 from perenne.data.drawing import sketch
 from perenne.data.model import Anomaly, ColumnProfile, DataProfile
-from perenne.data.validation.schema import ColumnRules, infer_schema
+from perenne.data.validation.inferring import infer_schema
+from perenne.data.validation.rules import ColumnRules
 
 COLUMNS = 200
 

@@ -23,10 +23,11 @@ VERBS = {
     "snapshot": ("perenne.data.snapshot_commands:snapshot_", "Keep the rows of a file for good, with their profile."),
     "list": ("perenne.data.snapshot_commands:list_", "List snapshots."),
     "show": ("perenne.data.snapshot_commands:show", "Show a snapshot: where it came from, what was found in it, its columns."),
-    "profile": ("perenne.data.snapshot_commands:profile", "Describe every column."),
-    "compare": ("perenne.data.snapshot_commands:compare_", "Hold two snapshots beside each other: what differs most first."),
-    "schema": ("perenne.data.snapshot_commands:schema", "Write the schema that a source keeps, as YAML."),
-    "validate": ("perenne.data.snapshot_commands:validate", "Hold a source against a schema; exit code 6 if it breaks a rule."),
+    "profile": ("perenne.data.explore.commands:profile", "Describe every column; as a page or a notebook to hand on."),
+    "compare": ("perenne.data.explore.commands:compare_", "Hold two snapshots beside each other: what differs most first."),
+    "schema": ("perenne.data.validation.commands:schema", "Write the schema that a source keeps, as YAML, or for other tools."),
+    "validate": ("perenne.data.validation.commands:validate", "Hold a source against a schema; exit code 6 if it breaks a rule."),
+    "fix": ("perenne.data.validation.commands:fix", "Say how a schema would have to follow the data, if the change was meant."),
 }
 """Every command: where it is, and what it does in a line."""
 
@@ -45,7 +46,7 @@ SECTIONS = {
     "Remotes": ("push", "pull", "fetch"),
     "Tables": ("snapshot", "list", "show"),
     "Look": ("profile", "compare"),
-    "Check": ("schema", "validate"),
+    "Check": ("schema", "validate", "fix"),
 }
 """Which commands stand together in the help."""
 

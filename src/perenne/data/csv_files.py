@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv
@@ -51,6 +51,30 @@ def read_csv(data: bytes, name: str, kinds: Mapping[str, str] | None = None) -> 
             raise _misfit(read, file.name, column, file.line_of(read.row))
         columns.append(read)
     return pa.table(columns, names=file.columns)
+
+
+class Header(NamedTuple):
+    """What the first line of a CSV file says: names of columns, what separates them, and the byte where the rows begin."""
+
+    columns: list[str]
+    separator: str
+    body: int
+
+
+def read_header(start: bytes, name: str) -> Header:
+    r"""Read the header from the first bytes of a file in UTF-8.
+
+    Raises
+    ------
+    Invalid
+        As `read_csv` does, for what is wrong with the header.
+
+    >>> read_header(b"id;x\n007;1,5\n", "x.csv")
+    Header(columns=['id', 'x'], separator=';', body=5)
+    """
+    file = _File(start, name)
+    mark = len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0
+    return Header(file.columns, file.separator, file.body + mark)
 
 
 class _File:

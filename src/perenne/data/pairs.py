@@ -20,7 +20,7 @@ _MAX_PAIRS = {"shape": 20, "hidden": 10, "strong": 10}
 _PAIR_BINS = 16
 _FEW = 0.005
 _FAN = 0.3
-_FEWEST_FOR_FAN = 50
+_FEWEST, _FEWEST_FOR_FAN = 8, 50
 _CERTAIN = 10.0
 
 
@@ -60,7 +60,16 @@ def _strengths(
     return np.array([0.0 if place is None else associations.strength[place] for place in places])
 
 
+def _oriented(x: str, y: str, numbers: Mapping[str, Column], pearson: float) -> tuple[str, str]:
+    """Put first what the other one is a curve of, if it is so one way only."""
+    both = ~(np.isnan(numbers[x]) | np.isnan(numbers[y]))
+    xs, ys = numbers[x][both] / scale_of(numbers[x]), numbers[y][both] / scale_of(numbers[y])
+    turned = xs.size >= 2 * _FEWEST_FOR_FAN and not _curved(xs, ys, pearson) and _curved(ys, xs, pearson)
+    return (y, x) if turned else (x, y)
+
+
 def _pair(x: str, y: str, numbers: Mapping[str, Column], pearson: float, spearman: float, reason: str) -> PairProfile:
+    x, y = _oriented(x, y, numbers, pearson)
     both = ~(np.isnan(numbers[x]) | np.isnan(numbers[y]))
     x_scale, y_scale = scale_of(numbers[x]), scale_of(numbers[y])
     xs, ys = numbers[x][both] / x_scale, numbers[y][both] / y_scale
@@ -92,14 +101,14 @@ def _line(xs: Column, ys: Column) -> tuple[float, float]:
     if not xs.size:
         return 0.0, 0.0
     dx = xs - xs.mean()
-    spread = float(dx @ dx)
-    slope = float(dx @ (ys - ys.mean())) / spread if spread > 0 else 0.0
+    spread = float(np.square(dx).sum())
+    slope = float((dx * (ys - ys.mean())).sum()) / spread if spread > 0 else 0.0
     return slope, float(ys.mean() - slope * xs.mean())
 
 
 def _flags(xs: Column, ys: Column, residuals: Column, r: float) -> tuple[str, ...]:
     """Tell what a coefficient hides: a curve, a spread that grows, a line that leans on a few rows, a few rows off the line."""
-    if xs.size < 8:
+    if xs.size < _FEWEST:
         return ()
     checks = (
         ("curve", _curved(xs, ys, r)),
@@ -126,8 +135,8 @@ def _fewest(distance: Column) -> NDArray[np.bool_]:
 
 def _r(xs: Column, ys: Column, kept: NDArray[np.bool_]) -> float:
     dx, dy = xs[kept] - xs[kept].mean(), ys[kept] - ys[kept].mean()
-    scale = float(np.sqrt((dx @ dx) * (dy @ dy)))
-    return float(dx @ dy) / scale if scale > 1e-12 else 0.0
+    scale = float(np.sqrt(np.square(dx).sum() * np.square(dy).sum()))
+    return float((dx * dy).sum()) / scale if scale > 1e-12 else 0.0
 
 
 def _rank_correlation(a: Column, b: Column) -> float:
@@ -139,9 +148,10 @@ def _curved(xs: Column, ys: Column, r: float) -> bool:
     n = xs.size
     standard = (xs - xs.mean()) / (xs.std() or 1.0)
     design = np.column_stack([np.ones(n), standard, np.square(standard)])
-    solution = np.linalg.lstsq(design.T @ design, design.T @ ys, rcond=None)[0]
+    squares, products = np.einsum("ij,ik->jk", design, design), np.einsum("ij,i->j", design, ys)
+    solution = np.linalg.lstsq(squares, products, rcond=None)[0]
     total = float(np.square(ys - ys.mean()).sum()) or 1.0
-    left = float(np.square(ys - design @ solution).sum()) / total
+    left = float(np.square(ys - (design * solution).sum(1)).sum()) / total
     gain = 1 - left - r * r
     if gain > SHAPE_DIFFERENCE and gain > _CERTAIN * left / max(n - 3, 1):
         return len(np.unique(xs[:1_000])) > 2

@@ -4,18 +4,22 @@ The shape of the values decides, with a check digit where the kind has one; a na
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
+from perenne.auth import audit
 from perenne.auth.principals import Principal
-from perenne.auth.roles import Action, allowed
-from perenne.data.model import ColumnProfile, DataProfile, ValueCount
+from perenne.auth.roles import Action, allowed, require
+from perenne.data.comparing import ColumnDifference
+from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Sample, ValueCount
 from perenne.data.tables import Values, pc
+from perenne.storage.database import Transaction
 
 _SHARE = 0.5
 """So many of the texts looked at must be of a kind."""
 _LOOKED_AT = 1_000
+_SHORTEST = 7
 _HIDDEN = "•"
 
 
@@ -32,7 +36,7 @@ def kind_of(profile: ColumnProfile, sample: Values) -> str:
     >>> kind_of(ColumnProfile(name="x", type="string", count=2, nulls=1, distinct=2, top=()), texts)
     'email'
     """
-    if profile.type != "string" or profile.text is None or profile.text.max_length < 7:
+    if profile.type != "string" or (profile.text is not None and profile.text.max_length < _SHORTEST):
         return ""
     texts = sample.drop_null().slice(0, _LOOKED_AT)
     for kind, pattern, check in _KINDS:
@@ -70,6 +74,20 @@ def reveals(actor: Principal) -> bool:
     return allowed(actor, Action.EDIT_PROJECT)
 
 
+def record_reveal(tx: Transaction, actor: Principal, profile: DataProfile) -> None:
+    """Write down that somebody looked at personal data of a snapshot; a file is on that person's own disk.
+
+    Raises
+    ------
+    Denied
+        If no role of the actor allows it.
+    """
+    require(actor, Action.EDIT_PROJECT)
+    columns = [column.name for column in profile.columns if column.personal]
+    if columns and profile.digest:
+        audit.record(tx, actor, "snapshot.reveal", "snapshot", profile.digest, after={"columns": columns[:50]})
+
+
 def masked(profile: DataProfile) -> DataProfile:
     """Return a profile in which values of columns with personal data are replaced by their shapes."""
     if not any(column.personal and not column.masked for column in profile.columns):
@@ -86,7 +104,35 @@ def masked_column(column: ColumnProfile) -> ColumnProfile:
     if target is not None:
         bins = tuple(msgspec.structs.replace(item, label=mask(item.label)) for item in target.bins)
         target = msgspec.structs.replace(target, bins=bins)
-    return msgspec.structs.replace(column, top=top, target=target, masked=True)
+    return msgspec.structs.replace(column, top=top, target=target, numbers=None, masked=True)
+
+
+def masked_findings(profile: DataProfile | None, findings: Iterable[Anomaly]) -> tuple[Anomaly, ...]:
+    """Return anomalies in which the sample rows of columns with personal data do not show their values."""
+    personal = {column.name for column in profile.columns if column.personal} if profile is not None else set()
+    return tuple(_masked_finding(item) if item.column in personal else item for item in findings)
+
+
+def _masked_finding(finding: Anomaly) -> Anomaly:
+    samples = tuple(Sample(item.row, None if item.value is None else mask(item.value)) for item in finding.sample_rows)
+    return msgspec.structs.replace(finding, sample_rows=samples)
+
+
+def hidden(found: Iterable[ColumnDifference], *sides: DataProfile) -> tuple[ColumnDifference, ...]:
+    """Return differences that quote no value of a column with personal data on either side."""
+    personal = {column.name for side in sides for column in side.columns if column.personal}
+    return tuple(
+        msgspec.structs.replace(item, words=masked_words(item.words)) if item.name in personal else item for item in found
+    )
+
+
+def masked_words(words: str) -> str:
+    """Hide the values that a sentence quotes.
+
+    >>> masked_words("new: 'ada@example.org' 3.0%")
+    "new: '•••@•••••••.•••' 3.0%"
+    """
+    return re.sub(r"'.*'", lambda found: mask(found[0]), words)
 
 
 def mask(text: str) -> str:

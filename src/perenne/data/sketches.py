@@ -31,7 +31,7 @@ def merge(parts: Sequence[Part]) -> tuple[float, ...]:
         return tuple(held[0][1].tolist())
     values = np.unique(np.concatenate([points for _, points in held]))
     total = sum(rows for rows, _ in held)
-    below = sum(rows * _limits(points, values) for rows, points in held) / total
+    below = np.sum([rows * _limits(points, values) for rows, points in held], axis=0) / total
     merged = np.interp(np.linspace(0, 1, POINTS), below.ravel(), np.repeat(values, 2))
     merged[0], merged[-1] = values[0], values[-1]
     return tuple(merged.tolist())

@@ -205,6 +205,57 @@ _FORMS: tuple[tuple[str, str, Maker], ...] = (
 )
 
 
+def read_as(column: Chunked, datatype: str, *, decimal_comma: bool = False) -> tuple[Values, Values]:
+    """Read a part of a column of texts as a known type.
+
+    Parameters
+    ----------
+    datatype : str
+        int64, float64, bool, string or timestamp.
+
+    Returns
+    -------
+    tuple of pyarrow.Array
+        The values, null where one is missing or cannot be read; and the texts that cannot be read, null elsewhere.
+
+    >>> [part.to_pylist() for part in read_as(pa.chunked_array([["1", "NA", "x", "007"]]), "int64")]
+    [[1, None, None, None], [None, None, 'x', '007']]
+    """
+    texts = whole(column)
+    if datatype == "string":
+        return texts, pa.nulls(len(texts), pa.string())
+    trimmed = pc.utf8_trim_whitespace(texts)
+    values: Values = None
+    for pattern, make in _READERS[datatype]:
+        if make is _comma_floats and not decimal_comma:
+            continue
+        fits = pc.fill_null(pc.match_substring_regex(trimmed, pattern), False)
+        if datatype == "int64":
+            fits = pc.and_not(fits, pc.match_substring_regex(trimmed, _NEEDLESS_ZERO))
+        found = _readable(pc.if_else(fits, trimmed, pa.scalar(None, pa.string())), make)
+        values = found if values is None else pc.coalesce(values, found)
+    absent = pc.is_in(trimmed, value_set=pa.array([*MARKS, "", None]))
+    return values, pc.if_else(pc.or_(absent, pc.is_valid(values)), pa.scalar(None, pa.string()), texts)
+
+
+def _readable(texts: Values, make: Maker) -> Values:
+    """Read texts of the right form; those that are none all the same, such as the 30th of February, become null."""
+    try:
+        return make(texts)
+    except pa.ArrowInvalid:
+        encoded = texts.dictionary_encode()
+        good = [_can(make, encoded.dictionary.slice(place, 1)) for place in range(len(encoded.dictionary))]
+        return make(pc.if_else(pa.array(good), encoded.dictionary, pa.scalar(None, pa.string()))).take(encoded.indices)
+
+
+_READERS: dict[str, tuple[tuple[str, Maker], ...]] = {
+    "int64": ((_INTEGER, _integers),),
+    "float64": ((_NUMBER, _floats), (_COMMA, _comma_floats)),
+    "bool": ((_TRUE_FALSE, _booleans),),
+    "timestamp": ((_NAIVE, _naive_times), (_ZONED, _zoned_times)),
+}
+
+
 def _misfit(texts: _Texts, decimal_comma: bool, kind: str | None) -> Misfit | None:
     """Return the first value that spoils a column of numbers or times, if only few do or a kind was demanded."""
     judged = [kind] if kind else ["time"] if texts.any_match(_NEEDLESS_ZERO) else ["number", "time"]

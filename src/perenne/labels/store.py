@@ -65,6 +65,7 @@ label = sa.Table(
     sa.Column("time", sa.BigInteger, nullable=False),
     sa.Column("known", sa.BigInteger, nullable=False),
     sa.Column("request", sa.Text),
+    sa.Column("original", sa.Text),
     sa.Index(None, "label_set", "item", "id"),
     sa.Index(None, "label_set", "labeller", "id"),
     sa.UniqueConstraint("label_set", "labeller", "request"),

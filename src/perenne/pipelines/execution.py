@@ -5,7 +5,6 @@ import heapq
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
@@ -65,7 +64,7 @@ class Execution:
         self._telling = threading.RLock()
         self._fail_fast = fail_fast
         self._open = 0
-        self._ready: deque[Task] = deque()
+        self._ready: list[tuple[int, int, Task]] = []
         self._delayed: list[tuple[float, int, Task]] = []
         self._elsewhere: list[Task] = []
         self._running: dict[Future[Any], Task] = {}
@@ -132,7 +131,11 @@ class Execution:
     def _enqueue(self, task: Task) -> None:
         if task.state is not TaskState.READY:
             task.state = TaskState.READY
-            self._ready.append(task)
+            self._queue(task)
+
+    def _queue(self, task: Task) -> None:
+        """Put a ready task into the queue; what stands first among the pipeline's calls is done first."""
+        heapq.heappush(self._ready, (task.ordinal, id(task), task))
 
     def _take_row(self, task: Task, row: StepRow) -> bool:
         """Use a row's result if it is whole; if it is not, note that."""
@@ -188,7 +191,7 @@ class Execution:
         claims: list[tuple[Task, Claim]] = []
         postponed: list[Task] = []
         while self._ready and not self._dispatcher.full:
-            task = self._ready.popleft()
+            task = heapq.heappop(self._ready)[2]
             if task.state is not TaskState.READY:
                 continue
             task.state = TaskState.WAITING
@@ -206,7 +209,8 @@ class Execution:
                 self._repair(damaged.task)
             except NotEncodable as error:
                 self._failed(task, error)
-        self._ready.extendleft(reversed(postponed))
+        for task in postponed:
+            self._queue(task)
         return claims
 
     def _claim(self, task: Task) -> Claim:

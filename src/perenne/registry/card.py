@@ -206,7 +206,7 @@ def _project(tx: Transaction, version: Version) -> ProjectRecord | None:
 
 def _data(tx: Transaction, version: Version, report: Report | None) -> CardData:
     try:
-        known = data.get_snapshot(tx, version.snapshot)
+        known = data.snapshots.get_snapshot(tx, version.snapshot)
         dataset, rows, start, end = known.dataset, known.rows, known.start, known.end
     except NotFound:
         dataset, rows, start, end = "", 0, None, None

@@ -49,15 +49,12 @@ def impact(
     """
     from perenne.projects import load_project
     from perenne.training import study_impact
-    from perenne.training.impact_page import write_page
 
     loaded = load_project(folder)
     found = study_impact(
         workspace, local_principal(), loaded, _chosen(workspace, loaded, snapshots, last, leave_out),
-        leave_out=leave_out, parameters=_parameters(workspace, loaded, parameters), metrics=metrics,
+        leave_out=leave_out, parameters=_parameters(workspace, loaded, parameters), metrics=metrics, page=html,
     )  # fmt: skip
-    if html is not None:
-        html.write_text(write_page(found.impact), encoding="utf-8")
     return Result(found, note=_note(found.impact, found.run), shown=_lines(found.impact))
 
 

@@ -68,7 +68,7 @@ def sources_of(table: "pa.Table", column: str) -> list[str | None]:
 
 def plan_impact(objects: "ObjectStore", snapshot: str, recipe: Recipe, column: str = "") -> Plan:
     """Plan the study on the snapshot whose newest rows, or a fifth of them, are held out; `column` is looked at in groups too."""
-    plan = make_plan(data.read_snapshot(objects, snapshot), recipe)
+    plan = make_plan(data.snapshots.read_snapshot(objects, snapshot), recipe)
     if column and column not in plan.slices:
         plan = msgspec.structs.replace(plan, slices=(*plan.slices, column))
     return plan
@@ -99,7 +99,7 @@ def _teaching(
     variant: Variant, judged_on: str, plan: Plan, key: str | None, objects: "ObjectStore"
 ) -> "tuple[pa.Table, int, int, tuple[str, ...]]":
     """Return the rows to learn from, how many were kept from it as held out and as unknown, and the columns it lacks."""
-    table = data.read_snapshot(objects, variant.snapshot)
+    table = data.snapshots.read_snapshot(objects, variant.snapshot)
     if plan.target not in table.column_names:
         raise Invalid(f"{variant.name} has no column {plan.target!r}", code="training.column", hint="it is the target")
     table = table.filter(table.column(plan.target).is_valid())
@@ -142,7 +142,7 @@ def _not_held_out(table: "pa.Table", judged_on: str, plan: Plan, key: str | None
     times = time_seconds(table, plan.time)
     if times is not None and plan.holdout_start is not None:
         return np.asarray(times * 1e6 < plan.holdout_start)
-    judged = data.read_snapshot(objects, judged_on)
+    judged = data.snapshots.read_snapshot(objects, judged_on)
     judged = judged.filter(judged.column(plan.target).is_valid())
     judged = judged.take(order_of(judged, plan)[plan.validation :])
     by_key = key if key in table.column_names and key in judged.column_names else None
@@ -154,7 +154,7 @@ def _fingerprints(table: "pa.Table", plan: Plan, key: str | None) -> Iterator[tu
     """Go through the rows as what tells one from another: the key, or all that the model sees and the answer."""
     if key is not None:
         return zip(_as_text(table.column(key)).to_pylist(), strict=True)
-    columns = [column.tolist() for column in data.to_columns(table, plan.fields).values()]
+    columns = [column.tolist() for column in data.fields.to_columns(table, plan.fields).values()]
     columns.append(_as_text(table.column(plan.target)).to_pylist())
     return zip(*([None if value != value else value for value in column] for column in columns), strict=True)
 

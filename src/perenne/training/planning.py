@@ -52,13 +52,13 @@ def make_plan(table: "pa.Table", recipe: Recipe) -> Plan:
         If the target or a slice is not there, the target has one class only, or there are too few rows.
     """
     _require_columns(table, recipe)
-    guesses = data.infer_fields(table, target=recipe.target, time=recipe.time, key=recipe.key, exclude=recipe.ignore)
+    guesses = data.fields.infer_fields(table, target=recipe.target, time=recipe.time, key=recipe.key, exclude=recipe.ignore)
     fields = tuple(Field(guess.name, FieldKind(guess.kind), guess.datatype) for guess in guesses if guess.role == "feature")
     if not fields:
         raise Invalid(
             f"{recipe.dataset}: no column is left to learn from", code="training.no_features", hint="see `perenne data profile`"
         )
-    task = data.task_of(table.column(recipe.target))
+    task = data.fields.task_of(table.column(recipe.target))
     labelled = table.filter(table.column(recipe.target).is_valid())
     times = time_seconds(labelled, recipe.time)
     ordered = None if times is None else np.sort(times)
@@ -121,7 +121,7 @@ def time_seconds(table: "pa.Table", time: str | None) -> Column | None:
     """
     if not time:
         return None
-    seconds = data.to_columns(table.select([time]), [Field(time, FieldKind.TIME)])[time]
+    seconds = data.fields.to_columns(table.select([time]), [Field(time, FieldKind.TIME)])[time]
     empty = np.flatnonzero(np.isnan(seconds))
     if empty.size:
         raise Invalid(

@@ -101,7 +101,7 @@ def propose(source: Path, target: str, folder: Path, *, name: str = "", time: st
     if destination.exists() and not force:
         raise Conflict(f"{destination} is there already", code="init.exists", hint="edit it, or replace it with --force")
     table = data.read_source(source)
-    guesses = data.infer_fields(table, target=target, time=time)
+    guesses = data.fields.infer_fields(table, target=target, time=time)
     time = time or _only_time(guesses, target)
     facts = _facts(source, table, target, time, folder, name or _name(source))
     with TemporaryDirectory(prefix="perenne-init-") as scratch:
@@ -152,7 +152,7 @@ def _facts(source: Path, table: "pa.Table", target: str, time: str | None, folde
         "rows": table.num_rows,
         "target": target,
         "time": time,
-        "task": data.task_of(table.column(target)) if target in table.column_names else _no_target(table, source, target),
+        "task": data.fields.task_of(table.column(target)) if target in table.column_names else _no_target(table, source, target),
     }
 
 
@@ -167,7 +167,7 @@ def _measure(loaded: LoadedProject, table: "pa.Table", scratch: Path, facts: dic
     sample = table
     if table.num_rows > SAMPLE_ROWS:
         sample = table.take(np.unique(np.linspace(0, table.num_rows - 1, SAMPLE_ROWS).astype(np.int64)))
-    snapshot = data.write_snapshot(objects, sample)
+    snapshot = data.snapshots.write_snapshot(objects, sample)
     recipe = Recipe(dataset=model.dataset.name, time=facts["time"], target=model.target, holdout=14 * DAY, seed=SEED)
     plan = make_plan(sample, recipe)
     plan = msgspec.structs.replace(plan, slices=_slices(sample, plan))

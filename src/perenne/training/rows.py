@@ -63,15 +63,15 @@ class _Loader:
 
 @lru_cache(maxsize=2)
 def _read(loader: _Loader) -> Rows:
-    return rows_of(data.read_snapshot(loader.objects, loader.snapshot), loader.plan)
+    return rows_of(data.snapshots.read_snapshot(loader.objects, loader.snapshot), loader.plan)
 
 
 def rows_of(table: "pa.Table", plan: Plan) -> Rows:
     """Take the labelled rows of a table as the plan wants them, in its order."""
     table = table.filter(table.column(plan.target).is_valid())
     order = order_of(table, plan)
-    columns = data.to_columns(table, plan.fields)
-    slices = data.to_columns(table, [Field(name, FieldKind.CATEGORY) for name in plan.slices])
+    columns = data.fields.to_columns(table, plan.fields)
+    slices = data.fields.to_columns(table, [Field(name, FieldKind.CATEGORY) for name in plan.slices])
     y = _target(table.column(plan.target), plan)
     return Rows(take(columns, order), y[order], take(slices, order))
 

@@ -43,6 +43,7 @@ def study_impact(
     leave_out: str = "",
     parameters: Mapping[str, Any] | None = None,
     metrics: Sequence[str] = (),
+    page: Path | None = None,
     on_event: "Callable[[StepEvent], None] | None" = None,
 ) -> Study:
     """Hold a project's model and seed fixed, and see what each version of the data does to every metric and group.
@@ -60,6 +61,8 @@ def study_impact(
         For the project's model function; its first candidate if not given.
     metrics : sequence of str
         The task's usual ones if not given.
+    page : Path, optional
+        Where the page of plots is written to as well.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def study_impact(
         If a fit fails; the run is kept as failed.
     """
     with workspace.database.read() as tx:
-        chosen = [data.get_snapshot(tx, identity) for identity in snapshots]
+        chosen = [data.snapshots.get_snapshot(tx, identity) for identity in snapshots]
     if not chosen or (len(chosen) < 2 and not leave_out):
         raise Invalid("one version of data has nothing to be compared with", code="training.one_version", hint="name two or more")
     judged_on, project = chosen[-1].id, loaded.project
@@ -84,11 +87,14 @@ def study_impact(
         variants = _without_each(workspace, judged_on, leave_out)
     else:
         variants = [Variant(each.id[:12], each.id) for each in chosen]
-    return _recorded(workspace, actor, loaded, variants, blank, plan, asked, on_event)
+    study = _recorded(workspace, actor, loaded, variants, blank, plan, asked, on_event)
+    if page is not None:
+        page.write_text(write_page(study.impact), encoding="utf-8")
+    return study
 
 
 def _without_each(workspace: Workspace, snapshot: str, column: str) -> list[Variant]:
-    values = impact.sources_of(data.read_snapshot(workspace.objects, snapshot), column)
+    values = impact.sources_of(data.snapshots.read_snapshot(workspace.objects, snapshot), column)
     apart = [Variant(f"without {'(none)' if value is None else value}", snapshot, column, value) for value in values]
     return [Variant("all rows", snapshot), *apart]
 

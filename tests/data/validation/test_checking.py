@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from perenne.core.clock import DAY
 from perenne.core.errors import Invalid
-from perenne.data import profile_table, validate
+from perenne.data import profile_table
 from perenne.data.model import Anomaly, Severity
-from perenne.data.validation.schema import ColumnRules, Schema, TableRules, infer_schema, read_schema, write_schema
+from perenne.data.validation.checking import validate
+from perenne.data.validation.inferring import infer_schema
+from perenne.data.validation.rules import ColumnRules, Schema, TableRules
+from perenne.data.validation.schema import read_schema, write_schema
 from perenne.projects import expect
 
 N = 10
@@ -63,7 +66,7 @@ def test_every_check_counts_what_breaks_it(check: str, kind: str, good: Any, bad
     ("kind", "values", "rules"),
     [
         ("int64", [1, None], {"min": 0, "max": 2}),
-        ("float64", [1.0, None, np.nan], {"min": 0, "max": 2}),
+        ("float64", [1.0, None, np.nan], {"min": 0, "max": 2, "nan": True}),
         ("string", ["MA", None], {"domain": ("MA",), "regex": "MA", "max_length": 2}),
         ("int64", [None, 1, 2, None], {"unique": True}),
         ("timestamp", pa.array([1, None, 1, 2], pa.timestamp("us")), {"ascending": True}),
@@ -71,6 +74,14 @@ def test_every_check_counts_what_breaks_it(check: str, kind: str, good: Any, bad
 )
 def test_a_missing_value_breaks_only_rules_on_missing_values(kind: str, values: Any, rules: dict[str, Any]) -> None:
     assert checked(values, kind, **rules) == []
+
+
+def test_what_is_not_a_number_lies_in_no_range() -> None:
+    found = checked([1.0, np.nan, None], "float64", min=0, max=2)
+    assert [(item.check, item.count, item.sample_rows[0].row, item.sample_rows[0].value) for item in found] == [
+        ("max", 1, 2, "NaN"),
+        ("min", 1, 2, "NaN"),
+    ]
 
 
 def test_nan_is_missing() -> None:

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from perenne.core.errors import Invalid
 from perenne.data.model import Severity
-from perenne.data.validation.schema import ColumnRules, Schema, TableRules, read_schema, write_schema
+from perenne.data.validation.rules import ColumnRules, Schema, TableRules
+from perenne.data.validation.schema import read_schema, write_schema
 
 TEXT = """
 table: {rows_min: 1000, key: [id], time: ts}
@@ -32,7 +33,8 @@ rules = st.one_of(
     st.builds(
         ColumnRules,
         type=st.sampled_from(["int64", "float64"]), nullable=st.booleans(), null_max=st.none() | st.floats(0, 1),
-        min=numbers, max=numbers, unique=st.booleans(), severity=st.sampled_from(Severity),
+        min=numbers.map(lambda low: low and -abs(low)), max=numbers.map(lambda high: high and abs(high)),
+        unique=st.booleans(), severity=st.sampled_from(Severity),
     ),
     st.builds(
         ColumnRules,
@@ -58,11 +60,31 @@ def test_what_is_written_is_read(columns: dict[str, ColumnRules]) -> None:
         ("columns: {}", "table"),
         ("table: {rows: 1}\ncolumns: {}", "rows"),
         ("table: {}\ncolumns: {x: {type: int64, minimum: 1}}", "minimum"),
-        ("table: {}\ncolumns: {x: {type: int64}}\nrules: []", "rules"),
+        ("table: {}\ncolumns: {x: {type: int64}}\nrules: []", "Expected `object`"),
         ("table: {}\ncolumns: {x: {type: integer}}", "column 'x': type 'integer'"),
         ("table: {}\ncolumns: {x: {type: string, min: 1}}", "column 'x': min and max"),
         ("table: {}\ncolumns: {x: {type: int64, domain: [a]}}", "column 'x': domain"),
-        ("table: {}\ncolumns: {x: {type: string, domain: [1]}}", "Expected `str`"),
+        ("table: {}\ncolumns: {x: {type: string, domain: [1]}}", "domain: 1 is no text"),
+        ("table: {}\ncolumns: {x: {type: int64, domain: [a]}}", "domain: 'a' is no whole number"),
+        ("table: {}\ncolumns: {x: {type: float64, domain: [1]}}", "column 'x': domain"),
+        ("table: {}\ncolumns: {x: {type: int64, minn: 1}}", "did you mean 'min'?"),
+        ("table: {rows_mni: 1}\ncolumns: {}", "table: unknown key 'rows_mni'; did you mean 'rows_min'?"),
+        ("table: {}\ncolumns: {x: {type: int64, drift: {metric: js, limit: 1}}}", "drift: unknown key 'limit'"),
+        ("table: {}\ncolumns: {x: {type: int64, drift: {metric: psi, threshold: 1}}}", "psi"),
+        ("table: {}\ncolumns: {x: {type: int64, drift: {metric: js, threshold: 2}}}", "threshold 2"),
+        ("table: {}\ncolumns: {x: {type: float64, skew: {metric: linf, threshold: 0.1}}}", "linf"),
+        ("table: {}\ncolumns: {x: {type: int64, min: 2, max: 1}}", "min 2.0 is greater than max 1.0"),
+        ("table: {}\ncolumns: {x: {type: timestamp, min: 2}}", "a time such as"),
+        ("table: {}\ncolumns: {x: {type: timestamp, min: yesterday}}", "yesterday"),
+        ("table: {}\ncolumns: {x: {type: int64, null_max: 5}}", "null_max 5"),
+        ("table: {}\ncolumns: {x: {type: strnig}}", "did you mean 'string'?"),
+        ("table: {}\ncolumns: {x: {type: int64}, x: {type: string}}", "'x' stands there twice"),
+        ("table: {rows_min: 5, rows_max: 4}\ncolumns: {x: {type: int64}}", "rows_max 4"),
+        ("table: {freshness: soon, time: x}\ncolumns: {x: {type: timestamp}}", "freshness"),
+        ("table: {freshness: 1d}\ncolumns: {x: {type: timestamp}}", "write time: COLUMN"),
+        ("table: {}\ncolumns: {x: {type: int64}}\nchecks: {c: run}", "module:function"),
+        ("table: {}\ncolumns: {x: {type: int64}}\nenvironments: {serving: {absent: [y]}}", "'y'"),
+        ("table: {}\ncolumns: {x: {type: int64}}\nrules: {r: {sq: x > 1}}", "rules: r: unknown key 'sq'; did you mean 'sql'?"),
         ("table: {}\ncolumns: {x: {type: string, regex: '['}}", "column 'x': regex"),
         ("table: {}\ncolumns: {x: {type: int64, severity: fatal}}", "fatal"),
         ("table: {key: [y]}\ncolumns: {x: {type: int64}}", "'y'"),

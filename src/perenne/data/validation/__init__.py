@@ -1,6 +1,10 @@
 """What data must keep, and whether it does.
 
-`schema` is the file of rules, read and inferred; `checking` holds rows against it.
+`rules` are the words of a schema, `schema` its file, `inferring` states one from a profile; `rows` shows a table or a file to
+the engine, `opening` finds what a person names, `texts` reads large files of CSV; `checking` holds rows against a schema:
+`conditions` on one row, `tables` on the whole, `drifting` against a baseline, `project_checks` in Python; `fixing` suggests how
+the schema would follow the data, `editing` writes that into its file; `exporting` writes schemas of other tools, `page` what was
+found.
 """
 
 from importlib import import_module
@@ -8,17 +12,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.data.validation.checking import validate
-    from perenne.data.validation.schema import Schema, infer_schema, read_schema, write_schema
+    from perenne.data.validation.errors import Broken
+    from perenne.data.validation.inferring import infer_schema
+    from perenne.data.validation.opening import snapshot_rows
+    from perenne.data.validation.project_checks import code_of
+    from perenne.data.validation.rules import Schema
+    from perenne.data.validation.schema import read_schema, schema_text, write_schema
 
 _ROOMS = {
-    "Schema": "schema",
-    "infer_schema": "schema",
+    "Broken": "errors",
+    "Schema": "rules",
+    "code_of": "project_checks",
+    "infer_schema": "inferring",
     "read_schema": "schema",
+    "schema_text": "schema",
+    "snapshot_rows": "opening",
     "validate": "checking",
     "write_schema": "schema",
 }
 
-__all__ = ["Schema", "infer_schema", "read_schema", "validate", "write_schema"]
+__all__ = [
+    "Broken",
+    "Schema",
+    "code_of",
+    "infer_schema",
+    "read_schema",
+    "schema_text",
+    "snapshot_rows",
+    "validate",
+    "write_schema",
+]
 
 
 def __getattr__(name: str) -> Any:

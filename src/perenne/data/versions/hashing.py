@@ -5,11 +5,9 @@ before. Every object is written under another name, and gets its own when all of
 """
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import md5
-from queue import Queue
 
 from perenne.core.errors import PerenneError
 from perenne.data.versions.cache import MODE, Cache
@@ -69,6 +67,8 @@ def in_threads(
     counter = Counter(progress)
     if workers < 2:
         return work(paths, counter.add)
+    import threading
+
     answers: list[list[bytes]] = [[] for _ in range(workers)]
     failures: list[BaseException] = []
 
@@ -176,7 +176,12 @@ class Storer:
                 write_all(out, data)
             finally:
                 os.close(out)
-            self._cache.take(temporary, digest)
+            self._take(temporary, digest)
+
+    def _take(self, temporary: str, digest: str) -> None:
+        self._cache.take(temporary, digest)
+        if self._known is not None:
+            self._known.add(digest)
 
     def store_manifest(self, data: bytes) -> str:
         """Keep a manifest; return its digest."""
@@ -194,7 +199,7 @@ class Storer:
         if (after.st_mtime_ns, after.st_size, after.st_ino) != (about.st_mtime_ns, about.st_size, about.st_ino):
             os.unlink(temporary)
             return False
-        self._cache.take(temporary, digest)
+        self._take(temporary, digest)
         return True
 
     def temporary(self) -> str:
@@ -211,7 +216,7 @@ class Storer:
         if self.has(found.hex()):
             os.unlink(temporary)
         else:
-            self._cache.take(temporary, found.hex())
+            self._take(temporary, found.hex())
         return found
 
     def store_many(self, paths: Sequence[str], progress: Progress | None = None) -> list[bytes]:
@@ -228,6 +233,9 @@ def write_all(handle: int, data: bytes | memoryview) -> None:
 
 def copy_hashed(source: int, target: int) -> bytes:
     """Copy the rest of a file and return the md5 of what was copied; one thread hashes while another writes."""
+    import threading
+    from queue import Queue
+
     pieces: Queue[memoryview | None] = Queue(maxsize=1)
     failures: list[OSError] = []
 

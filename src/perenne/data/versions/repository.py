@@ -1,7 +1,7 @@
 """A repository of DVC's: a folder with ``.dvc`` in it. Finding one, making one, and what its metafiles track."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -169,9 +169,13 @@ class Repository:
             found.extend(here)
             return [os.fspath(output.path) for output in here]
 
-        for _ in walk(self.root, self.git.root if self.git else None, read):
+        for _ in self.find_metafiles(read):
             pass
         return tuple(found)
+
+    def find_metafiles(self, read: Callable[[str], Sequence[str]]) -> Iterator[str]:
+        """Go through the metafiles, those of pipelines among them; `read` returns what one tracks, which is not entered."""
+        return walk(self.root, self.git.root if self.git else None, read)
 
     def outputs_of(self, file: Path) -> list[Output]:
         """Read one metafile and return what it tracks."""

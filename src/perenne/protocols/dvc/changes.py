@@ -96,8 +96,8 @@ class Comparing:
                     return found
         values = stage.locked.params if stage.locked is not None else {}
         for params in stage.params:
-            if word := differences(params, self.parameters.taken(params), values.get(params.path)):
-                found[_said(params.place)] = word
+            if changed := differences(params, self.parameters.taken(params), values.get(params.path)):
+                found[_said(params.place)] = changed
         return found
 
     def changed_outs(self, stage: Stage, first: bool = False) -> dict[str, str]:

@@ -20,7 +20,7 @@ _going_on: dict[str, Reproduction] = {}
 
 
 def carried_out(reproduction: str, stage: str, sources: list[dict[str, Any]]) -> dict[str, Any]:
-    """Bring a stage up to date; as a step it runs each time it is asked, and decides by dvc.lock whether anything is to be done."""
+    """Bring a stage up to date; as a step it runs each time, and decides by dvc.lock whether anything is to be done."""
     going_on = _going_on[reproduction]
     chosen = next(one for one in going_on.order if one.address == stage)
     going_on.carry_out(chosen)

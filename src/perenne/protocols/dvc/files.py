@@ -7,13 +7,12 @@ import hashlib
 import os
 import shutil
 import stat
-import tempfile
 from pathlib import Path
 
 import msgspec
 
+from perenne import data
 from perenne.core.errors import Invalid, NotFound
-from perenne.data.versions import Repository
 from perenne.formats.dvc.entries import Entry
 from perenne.formats.dvc.manifests import ManifestEntry, manifest_digest, write_manifest
 
@@ -32,7 +31,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Files:
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: data.versions.Repository) -> None:
         self.repository = repository
 
     def look(self, place: str, recorded: Entry | None = None) -> Seen | None:

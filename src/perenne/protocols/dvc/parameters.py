@@ -8,7 +8,8 @@ from perenne.core.errors import Invalid, NotFound
 from perenne.formats.dvc.values import read_values
 from perenne.protocols.dvc.stages import Params, Stage
 
-_NOTHING = object()
+MISSING = object()
+"""Stands for a value that is not there."""
 
 
 class ParameterFiles:
@@ -46,7 +47,7 @@ class ParameterFiles:
         if not params.keys:
             return _whole(values, params)
         found = {key: value_at(values, key) for key in params.keys}
-        return {key: value for key, value in found.items() if value is not _NOTHING}
+        return {key: value for key, value in found.items() if value is not MISSING}
 
     def required(self, stage: Stage) -> dict[str, dict[str, Any]]:
         """Return all parameters of a stage by file and key.
@@ -88,21 +89,21 @@ def _whole(values: Any, params: Params) -> dict[str, Any]:
 
 
 def value_at(values: Any, key: str) -> Any:
-    """Return the value of a dotted name, a private mark if there is none.
+    """Return the value of a dotted name, `MISSING` if there is none.
 
     >>> value_at({"a": [{"b": 1}]}, "a.0.b")
     1
     """
     for part in key.split("."):
         if isinstance(values, dict):
-            named = part if part in values else next((name for name in values if str(name) == part), _NOTHING)
-            values = _NOTHING if named is _NOTHING else values[named]
+            named = part if part in values else next((name for name in values if str(name) == part), MISSING)
+            values = MISSING if named is MISSING else values[named]
         elif isinstance(values, list | tuple) and part.lstrip("-").isdigit() and -len(values) <= int(part) < len(values):
             values = values[int(part)]
         else:
-            return _NOTHING
-        if values is _NOTHING:
-            return _NOTHING
+            return MISSING
+        if values is MISSING:
+            return MISSING
     return values
 
 

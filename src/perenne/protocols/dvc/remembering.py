@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from perenne import data
 from perenne.core.errors import Invalid, NotFound, Unavailable
-from perenne.data.versions import Repository
 from perenne.formats.dvc.locks import LockedStage
 from perenne.formats.dvc.run_cache import key_of, read_entry, value_of, write_entry
 from perenne.protocols.dvc.files import Files
@@ -21,7 +21,7 @@ class RunCache:
         What was found to be wrong on the way.
     """
 
-    def __init__(self, repository: Repository, files: Files) -> None:
+    def __init__(self, repository: data.versions.Repository, files: Files) -> None:
         self.notes: list[str] = []
         self._repository = repository
         self._files = files

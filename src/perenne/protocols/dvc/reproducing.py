@@ -1,20 +1,19 @@
 """Bringing stages up to date: what changed runs again, or comes out of the run-cache; independent branches at the same time.
 
-What did not change is found out first, without an engine. If something did, the stages become steps of one pipeline run, so that it
-is seen where other runs are seen; dvc.lock decides what is done, not the keys of the steps.
+What did not change is found out first, without an engine. If something did, the stages become steps of one pipeline run, so that
+it is seen where other runs are seen; dvc.lock decides what is done, not the keys of the steps.
 """
 
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from perenne import data
 from perenne.core.errors import PerenneError
-from perenne.data.versions import Repository
 from perenne.formats.dvc.locks import LockedStage
 from perenne.protocols.dvc.changes import Comparing
 from perenne.protocols.dvc.files import Files
@@ -91,10 +90,12 @@ class Reproduction:
         self.saving = Saving(
             repository, self._files, self._parameters, self._runs, commit=wishes.commit, waiting=self._wait_for_lock
         )
-        self._repository: Repository = repository
+        self._repository: data.versions.Repository = repository
         self._forced: set[Stage] = set(order) if wishes.force else set()
-        self._before: dict[str, bytes | None] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._announced = 0
+        self._told: set[Stage] = set()
+        self._after_one = False
 
     # --- what did not change ----------------------------------------------------------------------------------------
 
@@ -106,8 +107,22 @@ class Reproduction:
             if waits or stage in self._forced or self._changed(stage):
                 open_[stage] = None
             else:
-                self._unchanged(stage)
+                self._note(stage, Done(stage.address, UNCHANGED))
+        if not open_:
+            self.announce()
         return list(open_)
+
+    def announce(self, up_to: Stage | None = None) -> None:
+        """Say which stages did not change, those that stand before another one only if that is given."""
+        with self._lock:
+            upcoming = self.order[self._announced :]
+            self._announced = len(self.order)
+            for place, stage in enumerate(upcoming):
+                if stage is up_to:
+                    self._announced += place - len(upcoming)
+                    break
+                if stage in self.done and self.done[stage].state == UNCHANGED and stage not in self._told:
+                    self._tell_unchanged(stage)
 
     def _changed(self, stage: Stage) -> bool:
         if not self.wishes.allow_missing:
@@ -115,12 +130,12 @@ class Reproduction:
         changes = self.comparing.changes(stage)
         return bool(changes) and not changes.only_missing
 
-    def _unchanged(self, stage: Stage) -> Done:
+    def _tell_unchanged(self, stage: Stage) -> None:
         said = stage.said(os.getcwd())
+        self._told.add(stage)
         if stage.frozen and stage.cmd:
             self._say(f"WARNING: stage: '{said}' is frozen. Its dependencies are not going to be reproduced.")
         self._say(f"'{said}' didn't change, skipping" if stage.meta is not None else f"Stage '{said}' didn't change, skipping")
-        return self._note(stage, Done(stage.address, UNCHANGED))
 
     # --- what did ---------------------------------------------------------------------------------------------------
 
@@ -132,6 +147,9 @@ class Reproduction:
         PerenneError
             If it fails.
         """
+        self.announce(stage)
+        if self._after_one:
+            self._say("")
         began = time.perf_counter()
         claimed = Claimed(
             self._repository.temporary,
@@ -150,6 +168,7 @@ class Reproduction:
             raise
         finally:
             claimed.release()
+        self._after_one = state != UNCHANGED and self.wishes.jobs == 1
         return self._note(stage, Done(stage.address, state, time.perf_counter() - began, reasons))
 
     def _see_others(self, stage: Stage) -> None:
@@ -160,13 +179,12 @@ class Reproduction:
     def _bring(self, stage: Stage, claimed: Claimed) -> tuple[str, list[str]]:
         forced = stage in self._forced
         if not forced and not self._changed(stage):
-            self._unchanged(stage)
+            self._tell_unchanged(stage)
             return UNCHANGED, []
         reasons = self.comparing.changes(stage).reasons() or ["it was asked for"]
         if stage.frozen or not stage.cmd:
             self._verify(stage)
             return RAN, reasons
-        self._remember_lock(stage)
         restored = None if forced else self._restorable(stage)
         if restored is not None:
             self._say(f"Stage '{stage.said(os.getcwd())}' is cached - skipping run, checking out outputs")
@@ -211,20 +229,15 @@ class Reproduction:
         """Take data that somebody put there, or the outputs of a frozen stage, as they are now."""
         what = "outputs in frozen stage" if stage.frozen else "data sources in stage"
         self._say(f"Verifying {what}: '{stage.said(os.getcwd())}'")
-        self._remember_lock(stage)
         self.saving.save(stage, self._say)
-
-    def _remember_lock(self, stage: Stage) -> None:
-        with self._lock:
-            if stage.lock_file not in self._before:
-                file = Path(stage.lock_file)
-                self._before[stage.lock_file] = file.read_bytes() if file.exists() else None
 
     def finish(self) -> None:
         """Put dvc.lock in order, and say what was found to be wrong."""
+        if self.failure is None:
+            self.announce()
         ran = [stage for stage in self.order if stage in self.done and self.done[stage].state in (RAN, RESTORED)]
         if len(ran) > 1:
-            self.saving.put_in_order(self._before, ran)
+            self.saving.put_in_order(ran)
         for note in self._runs.notes:
             self._say(f"WARNING: {note}")
 
@@ -236,10 +249,7 @@ class Reproduction:
 
     def _note(self, stage: Stage, done: Done) -> Done:
         with self._lock:
-            return self.done.setdefault(stage, done) if done.state == UNCHANGED else self._set(stage, done)
-
-    def _set(self, stage: Stage, done: Done) -> Done:
-        self.done[stage] = done
+            self.done[stage] = done
         return done
 
     def _wait_for_lock(self, pid: int) -> None:

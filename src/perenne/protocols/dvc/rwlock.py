@@ -1,4 +1,4 @@
-"""`.dvc/tmp/rwlock`: which process reads and writes which paths, as DVC notes it while its stages run, so that both see each other.
+"""`.dvc/tmp/rwlock`: which process reads and writes which paths, as DVC notes it while stages run, so that both see each other.
 
 While a command of a stage runs, its own process is noted: if we are killed, nobody touches its outputs before it has ended.
 """

@@ -1,13 +1,14 @@
-"""What a stage made is kept: in the cache, in the run-cache, and in dvc.lock, in this order, so that a kill leaves nothing half said."""
+"""What a stage made is kept: in the cache, in the run-cache, in dvc.lock; in this order, so that a kill leaves nothing half said."""
 
 import os
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from perenne import data
 from perenne.core.errors import Invalid, NotFound
-from perenne.data.versions import Repository
 from perenne.formats.dvc.entries import Entry
+from perenne.formats.dvc.ignores import with_line
 from perenne.formats.dvc.locks import LockedStage, write_stage
 from perenne.formats.dvc.values import read_values
 from perenne.protocols.dvc.files import Files
@@ -37,7 +38,7 @@ class Saving:
 
     def __init__(
         self,
-        repository: Repository,
+        repository: data.versions.Repository,
         files: Files,
         parameters: ParameterFiles,
         runs: RunCache,
@@ -53,6 +54,8 @@ class Saving:
         self._commit = commit
         self._waiting = waiting
         self._one_writer = threading.Lock()
+        self._ignored: dict[Stage, list[tuple[str, str]]] = {}
+        self._before: dict[str, bytes] = {}
 
     def asked(self, stage: Stage) -> LockedStage:
         """Return a stage as it is now, its outputs by their paths alone.
@@ -121,51 +124,63 @@ class Saving:
                         code="dvc.outside",
                         hint="say `cache: false` for it",
                     )
-                with self._one_writer:
-                    written = self._files.ignore(product.place)
-                if written:
-                    self.tracked[written] = None
+                self._ignore_one(stage, product.place)
+
+    def _ignore_one(self, stage: Stage, place: str) -> None:
+        with self._one_writer:
+            file = Path(os.path.dirname(place), ".gitignore")
+            before = _bytes_of(file)
+            if self._files.ignore(place):
+                self._before.setdefault(str(file), before)
+                self._ignored.setdefault(stage, []).append((str(file), os.path.basename(place)))
+                self.tracked[str(file)] = None
 
     def write(self, stage: Stage, done: LockedStage, say: Say) -> None:
         """Put a stage into dvc.lock; no byte is written if it says so already."""
         file = Path(stage.lock_file)
         with self._one_writer, self._repository.lock(self._waiting):
-            old = file.read_bytes() if file.exists() else None
+            old = _bytes_of(file)
+            self._before.setdefault(str(file), old)
             new = write_stage(old, stage.name, done)
             if new != old:
                 said = os.path.relpath(file)
-                if old is None:
+                if not old:
                     say(f"Generating lock file '{said}'")
                 say(f"Updating lock file '{said}'")
                 write_whole(file, new)
                 self.tracked[str(file)] = None
         stage.locked = done
 
-    def put_in_order(self, before: dict[str, bytes | None], done: Iterable[Stage]) -> None:
-        """Write each dvc.lock as if the stages had run one after the other: what ran at the same time ended in any order.
+    def put_in_order(self, done: Iterable[Stage]) -> None:
+        """Write dvc.lock and .gitignore as if the stages had run one after the other: at the same time they end in any order.
 
         Parameters
         ----------
-        before : dict
-            What each file held before the run.
         done : iterable of Stage
             Those that ran, in the order in which they would have run alone.
         """
-        wanted = dict(before)
-        mine: dict[str, set[str]] = {}
+        wanted = dict(self._before)
         for stage in done:
-            if stage.locked is not None and stage.meta is None:
-                wanted[stage.lock_file] = write_stage(wanted.get(stage.lock_file), stage.name, stage.locked)
-                mine.setdefault(stage.lock_file, set()).add(stage.name)
+            for file, name in self._ignored.get(stage, ()):
+                wanted[file] = with_line(wanted[file], name)
+            if stage.lock_file in wanted and stage.locked is not None:
+                wanted[stage.lock_file] = write_stage(wanted[stage.lock_file], stage.name, stage.locked)
         with self._one_writer, self._repository.lock(self._waiting):
-            for name in mine:
-                file, data = Path(name), wanted[name]
-                if data is not None and file.exists() and _says_the_same(file.read_bytes(), data):
-                    write_whole(file, data)
+            for name, new in wanted.items():
+                if _differ_in_order(_bytes_of(Path(name)), new):
+                    write_whole(Path(name), new)
 
 
-def _says_the_same(one: bytes, other: bytes) -> bool:
-    """Tell whether two files differ, and in the order of their lines alone: then nobody else has written."""
+def _bytes_of(file: Path) -> bytes:
+    """Return what a file holds; nothing if there is none."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _differ_in_order(one: bytes, other: bytes) -> bool:
+    """Tell whether two files differ in the order of their lines, and in nothing else: then nobody but us has written."""
     return one != other and sorted(one.split(b"\n")) == sorted(other.split(b"\n"))
 
 

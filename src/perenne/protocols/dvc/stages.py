@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from perenne import data
 from perenne.core.errors import Invalid, NotFound
-from perenne.data.versions import Repository
 from perenne.formats.dvc.entries import Entry
 from perenne.formats.dvc.locks import LockedStage, read_lock
 from perenne.formats.dvc.metafiles import MetaFile
@@ -149,7 +149,7 @@ def _declared(entry: Entry) -> StageOutput:
 class PipelineFile:
     """A dvc.yaml with its stages, and the dvc.lock beside it."""
 
-    def __init__(self, repository: Repository, file: str) -> None:
+    def __init__(self, repository: data.versions.Repository, file: str) -> None:
         self.file = file
         self.folder = os.path.dirname(file)
         self._repository = repository
@@ -206,7 +206,7 @@ class Stages:
         In the order of the files: folders by name, within a folder files by name.
     """
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: data.versions.Repository) -> None:
         self.repository = repository
         self.files: dict[str, PipelineFile] = {}
         self.all: list[Stage] = []

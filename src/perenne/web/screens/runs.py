@@ -115,7 +115,7 @@ def _link(run: ComparedRun) -> RunLink:
 
 
 def _used(tx: Transaction, digest: str) -> UsedData:
-    found = data.get_snapshot(tx, digest)
+    found = data.snapshots.get_snapshot(tx, digest)
     return UsedData(found.id, found.dataset, found.rows, found.start, found.end)
 
 

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("time", sa.BigInteger(), nullable=False),
         sa.Column("known", sa.BigInteger(), nullable=False),
         sa.Column("request", sa.Text(), nullable=True),
+        sa.Column("original", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_label")),
         sa.UniqueConstraint("label_set", "labeller", "request", name=op.f("uq_label_label_set_labeller_request")),
     )

@@ -1,0 +1,117 @@
+"""What is most likely true of what several labellers or rules say: by majority, and by how good each of them seems to be.
+
+A. P. Dawid, A. M. Skene, "Maximum likelihood estimation of observer error-rates using the EM algorithm" (1979). Each observer
+has a matrix of what they say of each true class; truth and matrices are estimated in turn.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+
+class Votes(NamedTuple):
+    """Who said what of which item: three arrays of the same length, of places from 0 on."""
+
+    items: Whole
+    observers: Whole
+    classes: Whole
+
+
+class Consensus(NamedTuple):
+    """What is most likely true.
+
+    Attributes
+    ----------
+    probabilities : array, (items, classes)
+        Of each class; NaN for an item that nobody said anything of.
+    prior : array, (classes,)
+        How frequent each class is.
+    confusion : array, (observers, classes, classes)
+        Of each observer: what is said (last axis) of what is true; uniform for one who said nothing.
+    rounds : int
+        How often truth and matrices were estimated.
+    converged : bool
+        Whether that settled.
+    """
+
+    probabilities: Floats
+    prior: Floats
+    confusion: Floats
+    rounds: int
+    converged: bool
+
+
+def votes_of(table: ArrayLike) -> Votes:
+    """Return the votes of a table (items, observers) of classes; -1 says nothing."""
+    values = np.asarray(table, np.int64)
+    items, observers = np.nonzero(values >= 0)
+    return Votes(items, observers, values[items, observers])
+
+
+def majority(votes: Votes, items: int, classes: int) -> Floats:
+    """Return the share of the votes that each class of each item has, (items, classes); NaN where nobody said anything."""
+    counts = np.bincount(votes.items * classes + votes.classes, minlength=items * classes).reshape(items, classes)
+    said = counts.sum(1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(counts / np.where(said == 0, np.nan, said), np.float64)
+
+
+def dawid_skene(
+    votes: Votes, items: int, observers: int, classes: int, *, smoothing: float = 0.01, rounds: int = 200, tolerance: float = 1e-6
+) -> Consensus:
+    """Estimate what is true and how good each observer is.
+
+    Parameters
+    ----------
+    votes : Votes
+        What was said; an observer may say something of an item more than once.
+    smoothing : float
+        Votes that each observer is thought to have cast for each pair of classes beforehand: without any, who never says a class
+        rules it out for ever.
+    rounds, tolerance : int, float
+        When to stop: after so many rounds, or when no probability moves by more.
+
+    >>> found = dawid_skene(votes_of([[0, 0, 1], [1, 1, 1], [0, 0, 1], [1, 1, 1], [0, 0, 0]]), 5, 3, 2)
+    >>> found.probabilities.argmax(1).tolist(), found.converged
+    ([0, 1, 0, 1, 0], True)
+    """
+    share = majority(votes, items, classes)
+    said = ~np.isnan(share[:, 0])
+    truth = np.where(said[:, None], share, 0.0)
+    prior, confusion = _estimate(votes, truth, observers, classes, smoothing)
+    done = False
+    number = 0
+    while number < rounds and not done and said.any():
+        number += 1
+        after = _expect(votes, prior, confusion, items)
+        after[~said] = 0.0
+        done = bool(np.abs(after - truth).max() <= tolerance)
+        truth = after
+        prior, confusion = _estimate(votes, truth, observers, classes, smoothing)
+    truth[~said] = np.nan
+    return Consensus(truth, prior, confusion, number, done or not said.any())
+
+
+def _estimate(votes: Votes, truth: Floats, observers: int, classes: int, smoothing: float) -> tuple[Floats, Floats]:
+    counts = np.zeros((observers, classes, classes))
+    place = votes.observers * classes + votes.classes
+    for true in range(classes):
+        weights = truth[votes.items, true]
+        counts[:, true, :] = np.bincount(place, weights, minlength=observers * classes).reshape(observers, classes)
+    counts += max(smoothing, 1e-12)
+    prior = truth.sum(0) + max(smoothing, 1e-12)
+    return prior / prior.sum(), counts / counts.sum(2, keepdims=True)
+
+
+def _expect(votes: Votes, prior: Floats, confusion: Floats, items: int) -> Floats:
+    logs = np.log(confusion)
+    total = np.tile(np.log(prior), (items, 1))
+    for true in range(len(prior)):
+        total[:, true] += np.bincount(votes.items, logs[votes.observers, true, votes.classes], minlength=items)
+    total -= total.max(1, keepdims=True)
+    found = np.exp(total)
+    return np.asarray(found / found.sum(1, keepdims=True), np.float64)
