@@ -201,8 +201,8 @@ def _ordered(answer: Any) -> Any:
 
 
 def _without_sizes(answer: Any) -> Any:
-    """Leave out sizes: of folders and Git's files they depend on the disk, of files in folders DVC does not know them."""
-    return [{key: value for key, value in line.items() if key != "size"} for line in answer]
+    """Leave out sizes and exec bits: of folders and Git's files they depend on the disk, of others DVC often does not know them."""
+    return [{key: value for key, value in line.items() if key not in ("size", "isexec")} for line in answer]
 
 
 def files_of(root: Path) -> dict[str, str]:
