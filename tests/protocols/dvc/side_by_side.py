@@ -201,7 +201,7 @@ def _ordered(answer: Any) -> Any:
 
 
 def _without_sizes(answer: Any) -> Any:
-    """Leave out sizes and exec bits: of folders and Git's files they depend on the disk, of others DVC often does not know them."""
+    """Leave out what depends on the disk, or what DVC does not know of every file: sizes and exec bits."""
     return [{key: value for key, value in line.items() if key not in ("size", "isexec")} for line in answer]
 
 
