@@ -17,7 +17,9 @@ from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.automation.rounds import run_round
 from perenne.core.clock import ManualClock
-from perenne.core.errors import Invalid, PerenneError
+from perenne.core.errors import Invalid, NotFound, PerenneError
+from perenne.data import profile_table, read_source
+from perenne.data.validation import Broken, infer_schema, write_schema
 from perenne.data.views import dataset_view
 from perenne.pipelines.model import Started, StepEvent
 from perenne.projects import load_project
@@ -66,6 +68,38 @@ def test_what_validation_found_is_kept_also_of_a_round_that_it_stopped(
     assert shown.snapshot.runs.newest == (failed.id,)
     assert failed.data == (shown.snapshot.id,)
     assert shown.snapshot.first is not None
+
+
+def test_a_schema_of_the_project_stops_a_round_and_lets_it_go_on_when_it_has_followed_the_data(
+    workspace: Workspace, actor: Principal, folder: Path
+) -> None:
+    table = csv.read_csv(folder / "samples.csv")
+    number = next(name for name in table.column_names if name not in {"day", "group", "target"})
+    schema = folder / "schemas" / "samples.yaml"
+    schema.parent.mkdir()
+    text = write_schema(infer_schema(profile_table(read_source(folder / "samples.csv"))))
+    schema.write_text(f"{text}rules: {{small: '\"{number}\" < 20'}}\nchecks: {{mine: own:fine}}\n")
+    (folder / "own.py").write_text("def fine(table):\n    return [True] * len(table)\n")
+    with pytest.raises(Broken, match="small") as caught:
+        do_round(workspace, actor, folder)
+    assert (caught.value.exit_code, caught.value.code) == (6, "data.validation")
+    schema.write_text(f"{text}checks: {{mine: own:fine}}\n")
+    assert do_round(workspace, actor, folder).changed
+    assert not do_round(workspace, actor, folder).changed
+    (folder / "own.py").write_text("def fine(table):\n    return [False] * len(table)\n")
+    with pytest.raises(Broken, match="check, expected mine: own:fine"):
+        do_round(workspace, actor, folder)
+
+
+def test_a_schema_that_makes_no_sense_is_told_before_anything_is_trained(
+    workspace: Workspace, actor: Principal, folder: Path
+) -> None:
+    (folder / "project.py").write_text(PROJECT.replace('(time="day")', '(time="day", schema="rules.yaml")'))
+    with pytest.raises(NotFound, match=r"rules\.yaml"):
+        do_round(workspace, actor, folder)
+    (folder / "rules.yaml").write_text("table: {}\ncolumns: {day: {tpye: timestamp}}\n")
+    with pytest.raises(Invalid, match="did you mean 'type'"):
+        do_round(workspace, actor, folder)
 
 
 def test_with_nothing_changed_nothing_is_done(workspace: Workspace, actor: Principal, folder: Path) -> None:

@@ -224,6 +224,11 @@ def _dropped_alias(record: AuditRecord, __: State) -> tuple[str, str, str]:
     return "took away", f"{name or 'an alias'} of {model}", ""
 
 
+def _revealed(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    columns = after.get("columns") or ()
+    return "looked at personal data of", f"snapshot {_short(record.entity_id)}", ", ".join(map(str, columns))[:200]
+
+
 def _staged(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "moved", f"{record.entity_id} to {after.get('value', 'another stage')}", ""
 
@@ -264,6 +269,7 @@ _PHRASES: dict[str, Phrase] = {
     "project.bundle": _did("took over the files of"),
     "snapshot.take": _took_snapshot,
     "snapshot.examine": _examined,
+    "snapshot.reveal": _revealed,
     "label_set.create": _did("made", "label set"),
     "label_set.change": _did("changed what is asked by", "label set"),
     "run.start": _started,

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from perenne import data, training
-from perenne.core.errors import Invalid
 from perenne.pipelines import current, pipeline, step
 from perenne.projects import Expectation, Guardrail, Objective
 from perenne.storage.trees import fetch_tree
@@ -55,13 +54,40 @@ def describe(snapshot: str, recipe: training.Recipe) -> data.DataProfile:
     return data.profile_table(table, target=target, dataset=recipe.dataset, digest=snapshot)
 
 
+class Rules(msgspec.Struct, frozen=True):
+    """What the rows are held against beside a baseline.
+
+    Attributes
+    ----------
+    expectations : tuple of Expectation
+        Those of the project.
+    schema, name : str
+        The text of the project's schema and its file; empty if it has none: then one is inferred from the baseline.
+    root, code : str
+        Where the schema's checks are imported from, and what tells their code from another: other code checks again.
+    now : int, optional
+        The time against which freshness is held, if the schema asks for it.
+    """
+
+    expectations: tuple[Expectation, ...]
+    schema: str = ""
+    name: str = ""
+    root: str = ""
+    code: str = ""
+    now: int | None = None
+
+
 @step
-def check(
-    snapshot: str, baseline: data.DataProfile, recipe: training.Recipe, expectations: Sequence[Expectation]
-) -> tuple[data.Anomaly, ...]:
-    """Hold a snapshot against the schema inferred from the baseline, and against the project's own expectations."""
-    table = data.snapshots.read_snapshot(current().objects, snapshot)
-    return tuple(data.validation.validate(table, baseline, expectations=expectations, key=recipe.key))
+def check(snapshot: str, baseline: data.DataProfile, recipe: training.Recipe, rules: Rules) -> tuple[data.Anomaly, ...]:
+    """Hold a snapshot against the project's schema, or one inferred from the baseline, and against its expectations."""
+    validation = data.validation
+    rows = validation.snapshot_rows(current().objects, snapshot)
+    against = validation.read_schema(rules.schema, rules.name) if rules.schema else baseline
+    root = Path(rules.root) if rules.root else None
+    found = validation.validate(
+        rows, against, expectations=rules.expectations, key=recipe.key, baseline=baseline, now=rules.now, root=root
+    )
+    return tuple(found)
 
 
 @step
@@ -70,8 +96,10 @@ def validate(snapshot: str, profile: data.DataProfile, found: Sequence[data.Anom
     errors = [anomaly for anomaly in found if anomaly.severity == "error"]
     if errors:
         listed = "; ".join(anomaly.sentence for anomaly in errors[:5])
-        raise Invalid(
-            f"the data broke {len(errors)} rules: {listed}", code="data.validation", hint="`perenne data validate` shows rows"
+        raise data.validation.Broken(
+            f"the data broke {len(errors)} rules: {listed}",
+            code="data.validation",
+            hint="`perenne data validate` shows rows; `perenne data fix` suggests a schema, if the change was meant",
         )
     return Checked(snapshot, profile.rows, tuple(anomaly.sentence for anomaly in found))
 
@@ -138,13 +166,13 @@ def standard_round(
     model: ProjectFunction,
     candidates: Sequence[Mapping[str, Any]],
     recipe: training.Recipe,
-    expectations: Sequence[Expectation],
+    rules: Rules,
     bounds: Bounds,
     baseline: str,
 ) -> Any:
     """Profile, check, validate, plan, fit, choose, build, evaluate: from a snapshot to a measured package."""
     profile = describe(snapshot, recipe)
-    found = check(snapshot, describe(baseline, recipe) if baseline else profile, recipe, expectations)
+    found = check(snapshot, describe(baseline, recipe) if baseline else profile, recipe, rules)
     checked = validate(snapshot, profile, found)
     planned = plan(checked, recipe)
     trials = [fit(checked, planned, model, candidate, bounds.objectives) for candidate in candidates]

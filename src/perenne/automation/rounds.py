@@ -10,7 +10,7 @@ import msgspec
 from perenne import data, registry, tracking
 from perenne.auth.principals import Principal
 from perenne.automation.evidence import evidence_of, gate_policy
-from perenne.automation.round import Bounds, Outcome, compare, standard_round
+from perenne.automation.round import Bounds, Outcome, Rules, compare, standard_round
 from perenne.compute import open_executor
 from perenne.core import json
 from perenne.core.errors import Invalid, PerenneError
@@ -112,7 +112,7 @@ def _run_round(
             model.function,
             model.candidates,
             recipe_of(project),
-            model.dataset.expect,
+            _rules(loaded, model, now),
             Bounds(project.objectives, project.guardrails),
             champion.snapshot if champion else "",
             on_event=recorder.hear,
@@ -176,6 +176,18 @@ def _take_snapshot(workspace: Workspace, actor: Principal, loaded: LoadedProject
         window=(window.start, window.end),
         project=loaded.project.name,
     )
+
+
+def _rules(loaded: LoadedProject, model: Model, now: int) -> Rules:
+    """Read the project's schema of the dataset, if it has one; what is wrong with it is told before anything is trained."""
+    dataset = model.dataset
+    file = loaded.root / (dataset.schema or f"schemas/{dataset.name}.yaml")
+    if not dataset.schema and not file.is_file():
+        return Rules(dataset.expect)
+    text = data.validation.schema_text(file)
+    schema = data.validation.read_schema(text, file.name)
+    root, code = (str(loaded.root), data.validation.code_of(schema, loaded.root)) if schema.checks else ("", "")
+    return Rules(dataset.expect, text, file.name, root, code, now if schema.table.freshness else None)
 
 
 class _Made(NamedTuple):

@@ -108,7 +108,7 @@ def correlation_ratio(codes: Codes, size: int, numbers: Column) -> float:
     if groups < 2 or n <= groups:
         return 0.0
     centred = numbers - numbers.mean()
-    total = float(centred @ centred)
+    total = float(np.square(centred).sum())
     if total <= 0:
         return 0.0
     sums = np.bincount(codes, centred, size)
@@ -161,7 +161,7 @@ def correlations(matrix: Column) -> Column:
 
 def _product(a: Column, b: Column) -> NDArray[np.float64]:
     """Return `a.T @ b`, in blocks too small for the linear algebra to start threads: beside a busy core these wait 0.6 s."""
-    step = max(1, 500_000 // (a.shape[1] * b.shape[1]))
+    step = max(1, 200_000 // (a.shape[1] * b.shape[1]))
     total = np.zeros((a.shape[1], b.shape[1]))
     for start in range(0, len(a), step):
         total += a[start : start + step].T @ b[start : start + step]

@@ -75,6 +75,8 @@ def _difference(before: ColumnProfile | None, after: ColumnProfile) -> ColumnDif
     if before.type != after.type and not {before.type, after.type} <= set(_NUMBERS):
         return ColumnDifference(after.name, "retyped", None, None, f"was {before.type}, is {after.type}")
     change = "retyped" if before.type != after.type else ""
+    if before.masked or after.masked:
+        return ColumnDifference(after.name, change, None, None, _missing_words(before, after) or "its values are hidden")
     drawn = None if after.times is not None else overlay(before, after)
     if drawn is None or _names_rows(before, after):
         return ColumnDifference(after.name, change, None, None, _missing_words(before, after) or _span_words(before, after))

@@ -1,9 +1,12 @@
-"""Looking at rows: a file or a snapshot is described; what was found in a snapshot is kept, so that the same look is taken once."""
+"""Looking at rows: files and snapshots are described; what was found in a snapshot is kept, so that it is looked at once."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from perenne.auth.principals import Principal
+from perenne.core.clock import SystemClock
 from perenne.data import service
 from perenne.data.examinations import find_examination, read_profile, record_examination
 from perenne.data.model import Anomaly, DataProfile, Snapshot
@@ -11,23 +14,42 @@ from perenne.data.snapshots import get_snapshot, read_snapshot
 from perenne.storage.database import Database
 from perenne.storage.objects import ObjectStore
 
+_START = 64
+
 
 def profile_of(
     database: Database, objects: ObjectStore, actor: Principal, source: str, *, target: str | None = None
 ) -> DataProfile:
-    """Describe a file, or a snapshot by the beginning of its id, whose profile is kept."""
+    """Describe a file, or a snapshot by the beginning of its id, whose profile is kept; read a profile that is in a file."""
     from perenne.data.large import is_large, profile_file
     from perenne.data.profiles import profile_table
 
     path = Path(source)
+    now = SystemClock().now()
     if path.is_file() and is_large(path):
-        return profile_file(path, target=target, dataset=source)
+        return profile_file(path, target=target, dataset=source, created=now)
+    kept = _kept(path)
+    if kept is not None:
+        return kept
     table, digest = service.find_rows(database, objects, source)
     if not digest:
-        return profile_table(table, target=target, dataset=source)
+        return profile_table(table, target=target, dataset=source, created=now)
     with database.read() as tx:
         taken = get_snapshot(tx, digest)
     return look(database, objects, actor, taken, target=target)
+
+
+def _kept(path: Path) -> DataProfile | None:
+    """Read a profile that was written to a file; None if the file holds anything else."""
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        if not file.read(_START).lstrip().startswith(b'{"dataset":'):
+            return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=DataProfile)
+    except msgspec.DecodeError:
+        return None
 
 
 def look(
@@ -46,7 +68,9 @@ def look(
     with database.read() as tx:
         known = find_examination(tx, taken)
     profile = read_profile(objects, known.profile) if known is not None else None
-    if profile is None or (target is not None and target != profile.target):
-        profile = profile_table(read_snapshot(objects, taken.id), target=target, dataset=taken.dataset, digest=taken.id)
+    if profile is None or not profile.version or (target is not None and target != profile.target):
+        target = target or (profile.target if profile else None)
+        rows, now = read_snapshot(objects, taken.id), SystemClock().now()
+        profile = profile_table(rows, target=target, dataset=taken.dataset, digest=taken.id, created=now)
     record_examination(database, objects, actor, profile, findings=findings, baseline=baseline)
     return profile

@@ -101,8 +101,8 @@ def _line(xs: Column, ys: Column) -> tuple[float, float]:
     if not xs.size:
         return 0.0, 0.0
     dx = xs - xs.mean()
-    spread = float(dx @ dx)
-    slope = float(dx @ (ys - ys.mean())) / spread if spread > 0 else 0.0
+    spread = float(np.square(dx).sum())
+    slope = float((dx * (ys - ys.mean())).sum()) / spread if spread > 0 else 0.0
     return slope, float(ys.mean() - slope * xs.mean())
 
 
@@ -135,8 +135,8 @@ def _fewest(distance: Column) -> NDArray[np.bool_]:
 
 def _r(xs: Column, ys: Column, kept: NDArray[np.bool_]) -> float:
     dx, dy = xs[kept] - xs[kept].mean(), ys[kept] - ys[kept].mean()
-    scale = float(np.sqrt((dx @ dx) * (dy @ dy)))
-    return float(dx @ dy) / scale if scale > 1e-12 else 0.0
+    scale = float(np.sqrt(np.square(dx).sum() * np.square(dy).sum()))
+    return float((dx * dy).sum()) / scale if scale > 1e-12 else 0.0
 
 
 def _rank_correlation(a: Column, b: Column) -> float:
@@ -148,9 +148,10 @@ def _curved(xs: Column, ys: Column, r: float) -> bool:
     n = xs.size
     standard = (xs - xs.mean()) / (xs.std() or 1.0)
     design = np.column_stack([np.ones(n), standard, np.square(standard)])
-    solution = np.linalg.lstsq(design.T @ design, design.T @ ys, rcond=None)[0]
+    squares, products = np.einsum("ij,ik->jk", design, design), np.einsum("ij,i->j", design, ys)
+    solution = np.linalg.lstsq(squares, products, rcond=None)[0]
     total = float(np.square(ys - ys.mean()).sum()) or 1.0
-    left = float(np.square(ys - design @ solution).sum()) / total
+    left = float(np.square(ys - (design * solution).sum(1)).sum()) / total
     gain = 1 - left - r * r
     if gain > SHAPE_DIFFERENCE and gain > _CERTAIN * left / max(n - 3, 1):
         return len(np.unique(xs[:1_000])) > 2

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from perenne.auth import audit
 from perenne.auth.principals import Principal
-from perenne.auth.roles import Action, allowed
+from perenne.auth.roles import Action, allowed, require
+from perenne.data.comparing import ColumnDifference
 from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Sample, ValueCount
 from perenne.data.tables import Values, pc
+from perenne.storage.database import Transaction
 
 _SHARE = 0.5
 """So many of the texts looked at must be of a kind."""
@@ -71,6 +74,20 @@ def reveals(actor: Principal) -> bool:
     return allowed(actor, Action.EDIT_PROJECT)
 
 
+def record_reveal(tx: Transaction, actor: Principal, profile: DataProfile) -> None:
+    """Write down that somebody looked at personal data of a snapshot; a file is on that person's own disk.
+
+    Raises
+    ------
+    Denied
+        If no role of the actor allows it.
+    """
+    require(actor, Action.EDIT_PROJECT)
+    columns = [column.name for column in profile.columns if column.personal]
+    if columns and profile.digest:
+        audit.record(tx, actor, "snapshot.reveal", "snapshot", profile.digest, after={"columns": columns[:50]})
+
+
 def masked(profile: DataProfile) -> DataProfile:
     """Return a profile in which values of columns with personal data are replaced by their shapes."""
     if not any(column.personal and not column.masked for column in profile.columns):
@@ -99,6 +116,14 @@ def masked_findings(profile: DataProfile | None, findings: Iterable[Anomaly]) ->
 def _masked_finding(finding: Anomaly) -> Anomaly:
     samples = tuple(Sample(item.row, None if item.value is None else mask(item.value)) for item in finding.sample_rows)
     return msgspec.structs.replace(finding, sample_rows=samples)
+
+
+def hidden(found: Iterable[ColumnDifference], *sides: DataProfile) -> tuple[ColumnDifference, ...]:
+    """Return differences that quote no value of a column with personal data on either side."""
+    personal = {column.name for side in sides for column in side.columns if column.personal}
+    return tuple(
+        msgspec.structs.replace(item, words=masked_words(item.words)) if item.name in personal else item for item in found
+    )
 
 
 def masked_words(words: str) -> str:

@@ -1,4 +1,4 @@
-"""`perenne data list|show|snapshot|profile|compare`: what takes the database."""
+"""`perenne data list|show|snapshot`: snapshots, and what is known of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from perenne.core.clock import format_time
 from perenne.core.hashing import is_digest
 from perenne.core.results import Result
 from perenne.data import service
-from perenne.data.comparing import ColumnDifference
 from perenne.data.drawing import sketch, sparkline
 from perenne.data.examinations import find_examination, read_findings, read_profile
 from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Examination, Snapshot
+from perenne.data.personal import masked, masked_findings, record_reveal
 from perenne.data.snapshots import get_snapshot, list_snapshots
 from perenne.storage.workspace import Workspace
 
@@ -54,8 +54,9 @@ def _row(snapshot: Snapshot) -> dict[str, Any]:
 
 @click.command()
 @click.argument("snapshot")
+@click.option("--reveal", is_flag=True, help="Show the values of columns with personal data, if your role allows it.")
 @click.pass_obj
-def show(workspace: Workspace, snapshot: str) -> Result:
+def show(workspace: Workspace, snapshot: str, reveal: bool) -> Result:
     """Show a snapshot: where it came from, what was found in it, and a line with a picture for each column.
 
     \b
@@ -71,8 +72,12 @@ def show(workspace: Workspace, snapshot: str) -> Result:
         return Result(_shown(found, None, None, ()), note=note, shown=columns)
     profile = read_profile(workspace.objects, examined.profile)
     findings = read_findings(workspace.objects, examined.findings) if examined.findings else ()
-    note = "\n".join([_told_of(found), _judged(examined, findings), _page(found)])
-    return Result(_shown(found, examined, profile, findings), note=note, shown=[_described(column) for column in profile.columns])
+    if reveal:
+        workspace.database.write(lambda tx: record_reveal(tx, local_principal(), profile))
+    else:
+        profile, findings = masked(profile), masked_findings(profile, findings)
+    note = "\n".join([_told_of(found), _judged(examined, findings), page_of(found.dataset, found.id)])
+    return Result(_shown(found, examined, profile, findings), note=note, shown=[described(column) for column in profile.columns])
 
 
 class SnapshotShown(Snapshot, frozen=True, kw_only=True):
@@ -107,8 +112,9 @@ def _judged(examined: Examination, findings: Sequence[Anomaly]) -> str:
     return "\n".join([f"{examined.errors} errors, {examined.warnings} warnings against {against}", *lines, *more])
 
 
-def _page(snapshot: Snapshot) -> str:
-    return f"on the page: /data/{quote(snapshot.dataset)}?snapshot={snapshot.id[:12]}"
+def page_of(dataset: str, snapshot: str) -> str:
+    """Say where the page shows a snapshot."""
+    return f"on the page: /data/{quote(dataset)}?snapshot={snapshot[:12]}"
 
 
 @click.command("snapshot")
@@ -126,34 +132,7 @@ def snapshot_(workspace: Workspace, file: Path, dataset: str | None) -> Result:
     name = dataset or file.name.partition(".")[0]
     taken = service.take_snapshot(workspace.database, workspace.objects, local_principal(), file, dataset=name)
     _look(workspace, taken)
-    return Result(taken, note=_page(taken), shown=_row(taken) | {"id": taken.id})
-
-
-@click.command()
-@click.argument("source")
-@click.option("--target", help="The column to predict: how much does each column tell of it?")
-@click.pass_obj
-def profile(workspace: Workspace, source: str, target: str | None) -> Result:
-    """Describe every column; --json gives the whole profile.
-
-    \b
-    Examples:
-      perenne data profile churn.csv
-      perenne data profile churn.csv --target churned
-    """
-    found = _profile(workspace, source, target)
-    bent = [pair for pair in found.pairs if pair.reason == "shape"]
-    pairs = [f"{pair.x} and {pair.y}: r {pair.pearson:.2f}, rank {pair.spearman:.2f}" for pair in bent[:5]]
-    notes = [f"{found.rows:,} rows, {found.duplicate_rows:,} of them repeat another"]
-    notes += [f"look at these pairs before you trust a correlation: {'; '.join(pairs)}"] if pairs else []
-    return Result(found, note="\n".join(notes), shown=[_described(column) for column in found.columns])
-
-
-def _profile(workspace: Workspace, source: str, target: str | None) -> DataProfile:
-    """Describe a file, or a snapshot, whose profile is kept."""
-    from perenne.data.looking import profile_of
-
-    return profile_of(workspace.database, workspace.objects, local_principal(), source, target=target)
+    return Result(taken, note=page_of(taken.dataset, taken.id), shown=_row(taken) | {"id": taken.id})
 
 
 def _look(workspace: Workspace, taken: Snapshot) -> DataProfile:
@@ -163,7 +142,8 @@ def _look(workspace: Workspace, taken: Snapshot) -> DataProfile:
     return look(workspace.database, workspace.objects, local_principal(), taken)
 
 
-def _described(column: ColumnProfile) -> dict[str, Any]:
+def described(column: ColumnProfile) -> dict[str, Any]:
+    """Tell of a column in a line."""
     spread = ""
     if column.numbers is not None:
         numbers = column.numbers
@@ -182,34 +162,4 @@ def _described(column: ColumnProfile) -> dict[str, Any]:
         "values": spread,
         "tells of target": told,
         "flags": " ".join(column.flags),
-    }
-
-
-@click.command("compare")
-@click.argument("snapshot")
-@click.argument("other")
-@click.pass_obj
-def compare_(workspace: Workspace, snapshot: str, other: str) -> Result:
-    """Hold SNAPSHOT beside OTHER, an earlier one: what differs most first, by their profiles.
-
-    \b
-    Examples:
-      perenne data compare 8bf0aa02c1d4 044bc57e1967
-    """
-    from perenne.data.comparing import by_difference, compare
-
-    with workspace.database.read() as tx:
-        mine, theirs = get_snapshot(tx, snapshot), get_snapshot(tx, other)
-    found = sorted(compare(_look(workspace, theirs), _look(workspace, mine)), key=by_difference)
-    note = f"{_page(mine)}&against={theirs.id[:12]}" if mine.dataset == theirs.dataset else ""
-    return Result(found, note=note, shown=[_differing(item) for item in found])
-
-
-def _differing(item: ColumnDifference) -> dict[str, Any]:
-    return {
-        "column": item.name,
-        "change": item.change,
-        "psi": None if item.psi is None else round(item.psi, 4),
-        "js distance": None if item.js is None else round(item.js, 4),
-        "what changed": item.words,
     }

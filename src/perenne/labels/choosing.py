@@ -56,7 +56,7 @@ def choose(database: Database, objects: ObjectStore, actor: Principal, name: str
         before = sets.get(tx, actor, name)
         require(actor, Action.LOG, before.project)
         taken = seen_snapshot(tx, actor, snapshot)
-    table = data.read_snapshot(objects, taken.id)
+    table = data.snapshots.read_snapshot(objects, taken.id)
     definition = before.definition
     keys = definition.keys or tuple(table.column_names)
     check_columns(
@@ -78,7 +78,7 @@ def choose(database: Database, objects: ObjectStore, actor: Principal, name: str
 
 def seen_snapshot(tx: Transaction, actor: Principal, identity: str) -> "data.Snapshot":
     """Read a snapshot that the actor may see. Raises NotFound."""
-    taken = data.get_snapshot(tx, identity)
+    taken = data.snapshots.get_snapshot(tx, identity)
     if actor.projects:
         links = links_from(tx, Kind.SNAPSHOT, taken.id)
         if not any(link.relation == TAKEN_FOR and sees(actor, link.target) for link in links):

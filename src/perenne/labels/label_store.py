@@ -265,3 +265,10 @@ def waiting(tx: Transaction, name: str, labeller: str, order: Order, *, wanted: 
     else:
         query = query.where(item.c.state == ItemState.OPEN.value, item.c.opinions + in_hand < wanted)
     return [row.item for row in tx.execute(query.order_by(*_ORDERS[order]).limit(limit))]
+
+
+def originals(tx: Transaction, name: str, ids: Collection[int]) -> dict[int, str]:
+    """Return what another tool said for labels that came from it, by label."""
+    query = sa.select(label.c.id, label.c.original).where(label.c.label_set == name, label.c.original.is_not(None))
+    wanted = set(ids)
+    return {row.id: row.original for row in tx.execute(query) if row.id in wanted}

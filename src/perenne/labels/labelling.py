@@ -79,9 +79,19 @@ def say(tx: Transaction, actor: Principal, name: str, said: Sequence[Said], *, r
 
 
 def add(
-    tx: Transaction, found: LabelSet, said: Sequence[Said], *, labeller: str, source: Source, role: Role = Role.OPINION
+    tx: Transaction,
+    found: LabelSet,
+    said: Sequence[Said],
+    *,
+    labeller: str,
+    source: Source,
+    role: Role = Role.OPINION,
+    originals: Sequence[str | None] = (),
 ) -> list[Kept]:
-    """Add labels of one labeller; whoever calls has asked whether that may be."""
+    """Add labels of one labeller; whoever calls has asked whether that may be.
+
+    `originals` are what another tool said, as JSON, for each of them: it goes back to that tool as it was.
+    """
     _check_number(said)
     name, values = found.name, _values(found, said)
     items = label_store.items_named(tx, name, {each.item for each in said})
@@ -90,7 +100,7 @@ def add(
             raise NotFound(f"labels[{place}]: there is no item {each.item[:60]!r}", code="label.item", hint=_NEXT)
     before = label_store.requested(tx, name, labeller, [each.request for each in said if each.request])
     now, rows = SystemClock().now(), []
-    for each, value in zip(said, values, strict=True):
+    for each, value, original in zip(said, values, originals or [None] * len(said), strict=True):
         if each.request and each.request in before:
             _check_same(before[each.request], each, value)
             continue
@@ -99,6 +109,7 @@ def add(
                 "item": each.item, "snapshot": items[each.item].snapshot, "value": value, "labeller": labeller,
                 "source": source.value, "role": role.value, "confidence": each.confidence, "note": each.note, "time": now,
                 "known": now if each.known is None else each.known, "request": each.request,
+                "original": original,
             }
         )  # fmt: skip
     if rows:
@@ -181,6 +192,7 @@ def undo(tx: Transaction, actor: Principal, name: str) -> Undone:
         row = {
             "item": item, "snapshot": place, "value": None, "labeller": actor.name, "source": Source.PERSON.value,
             "role": Role.OPINION.value, "confidence": None, "note": "", "time": now, "known": now, "request": None,
+            "original": None,
         }  # fmt: skip
         label_store.add_labels(tx, name, [row])
         label_store.refresh(tx, name, found.definition, [item])

@@ -31,6 +31,7 @@ class TaskKind(StrEnum):
     NUMBER = "number"
     TEXT = "text"
     SPANS = "spans"
+    VERBATIM = "verbatim"
 
 
 WITH_CLASSES = frozenset({TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.MULTILABEL, TaskKind.SPANS})

@@ -4,7 +4,7 @@ import hashlib
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -37,19 +37,28 @@ def items_of(table: "pa.Table", keys: Sequence[str]) -> Items:
     Whole numbers are the same whether a column holds decimals or not, so that one missing value does not rename every row. A
     single column of MD5 digests names files: they are the ids.
     """
-    check_columns(table.column_names, {"keys": keys})
-    columns = [[_plain(value) for value in column.to_pylist()] for column in table.select(list(keys)).columns]
-    names = _encode(list(keys))
     seen: dict[str, None] = {}
     texts, rows = [], []
-    for row, values in enumerate(zip(*columns, strict=True)):
-        text = _encode(values)
-        identity = _identity(names, values, text)
+    for row, (identity, text) in enumerate(_identities(table, keys)):
         if identity not in seen:
             seen[identity] = None
             texts.append(text.decode())
             rows.append(row)
     return Items(list(seen), texts, rows, table.num_rows - len(rows))
+
+
+def ids_of(table: "pa.Table", keys: Sequence[str]) -> list[str]:
+    """Return the item of each row of a table. Raises Invalid if a key column is missing."""
+    return [identity for identity, _ in _identities(table, keys)]
+
+
+def _identities(table: "pa.Table", keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    check_columns(table.column_names, {"keys": keys})
+    names = _encode(list(keys))
+    columns = [[_plain(value) for value in column.to_pylist()] for column in table.select(list(keys)).columns]
+    for values in zip(*columns, strict=True):
+        text = _encode(values)
+        yield _identity(names, values, text), text
 
 
 def _identity(names: bytes, values: Sequence[Any], text: bytes) -> str:
@@ -90,7 +99,7 @@ class _Kept:
             if found is not None:
                 self._tables[key] = found
                 return found
-        table = data.read_snapshot(objects, snapshot)
+        table = data.snapshots.read_snapshot(objects, snapshot)
         with self._lock:
             self._tables[key] = table
             while len(self._tables) > 1 and sum(each.nbytes for each in self._tables.values()) > _KEPT_BYTES:

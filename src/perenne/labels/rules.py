@@ -188,7 +188,9 @@ def _work(tx: Transaction, actor: Principal, name: str) -> _Work:
 def _rows(objects: ObjectStore, work: _Work) -> "pa.Table":
     import pyarrow as pa
 
-    return data.read_snapshot(objects, work.found.snapshot).take(pa.array([item.row for item in work.items], pa.int64()))
+    return data.snapshots.read_snapshot(objects, work.found.snapshot).take(
+        pa.array([item.row for item in work.items], pa.int64())
+    )
 
 
 def _votes(definition: Definition, table: "pa.Table", asked: list[Rule], functions: Mapping[str, tuple[Function, str]]) -> Any:
@@ -282,8 +284,8 @@ def _write(tx: Transaction, work: _Work, combined: dict[str, tuple[str, float]])
     ]
     rows += [{"item": item, "value": None, "confidence": None} for item in before if item not in after]
     plain = {
-        "snapshot": work.found.snapshot, "labeller": LABELLER, "source": Source.RULE.value, "role": Role.OPINION.value, "note": "",
-        "time": now, "known": now, "request": None,
+        "snapshot": work.found.snapshot, "labeller": LABELLER, "source": Source.RULE.value, "role": Role.OPINION.value,
+        "note": "", "time": now, "known": now, "request": None, "original": None,
     }  # fmt: skip
     if rows:
         label_store.add_labels(tx, name, [plain | row for row in rows])

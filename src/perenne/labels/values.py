@@ -12,6 +12,7 @@ from perenne.core.errors import Invalid
 from perenne.labels.model import LONGEST_TEXT, Definition, ItemState, Role, Source, TaskKind
 
 MOST_SPANS = 1_000
+MOST_BYTES = 200_000
 _SAYS = frozenset({Source.PERSON.value, Source.IMPORT.value})
 
 
@@ -121,6 +122,12 @@ def _whole(place: Any) -> int:
     return place if isinstance(place, int) and not isinstance(place, bool) else -1
 
 
+def _verbatim(_: Definition, value: Any) -> Any:
+    if not isinstance(value, list | dict | tuple) or len(json.encode(value)) > MOST_BYTES:
+        raise _wrong("it is no list or object", f"at most {MOST_BYTES:,} bytes of JSON")
+    return value
+
+
 _CHECKS = {
     TaskKind.BINARY: _one_class,
     TaskKind.MULTICLASS: _one_class,
@@ -128,6 +135,7 @@ _CHECKS = {
     TaskKind.NUMBER: _number,
     TaskKind.TEXT: _text,
     TaskKind.SPANS: _spans,
+    TaskKind.VERBATIM: _verbatim,
 }
 
 

@@ -31,7 +31,9 @@ class Dataset:
     key : str, optional
         The column that names a row.
     expect : tuple of Expectation
-        What validation checks beside the schema inferred from the baseline.
+        What validation checks beside the schema.
+    schema : str
+        The file of its schema within the project; `schemas/<name>.yaml` if that is there and none is given.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Dataset:
     time: str | None = None
     key: str | None = None
     expect: tuple[Expectation, ...] = ()
+    schema: str = ""
 
     def __call__(self, window: Window | None = None) -> Any:
         """Call the user's function for a window."""
@@ -137,13 +140,18 @@ class Project:
         self.policy: RetrainPolicy | None = None
 
     def dataset(
-        self, *, time: str | None = None, key: str | None = None, expect: Expectation | Sequence[Expectation] = ()
+        self,
+        *,
+        time: str | None = None,
+        key: str | None = None,
+        expect: Expectation | Sequence[Expectation] = (),
+        schema: str = "",
     ) -> Callable[[Callable[..., Any]], Dataset]:
-        """Declare a function that returns rows: any table, a path, or what narwhals can read."""
+        """Declare a function that returns rows: any table, a path, or what narwhals can read; see `Dataset`."""
         expectations = (expect,) if isinstance(expect, Expectation) else tuple(expect)
 
         def declare(function: Callable[..., Any]) -> Dataset:
-            declared = Dataset(function.__name__, function, time, key, expectations)
+            declared = Dataset(function.__name__, function, time, key, expectations, schema)
             self.datasets[declared.name] = declared
             return declared
 

@@ -12,7 +12,9 @@ from perenne.core.errors import Invalid
 from perenne.data import profile_table
 from perenne.data.model import Anomaly, Severity
 from perenne.data.validation.checking import validate
-from perenne.data.validation.schema import ColumnRules, Schema, TableRules, infer_schema, read_schema, write_schema
+from perenne.data.validation.inferring import infer_schema
+from perenne.data.validation.rules import ColumnRules, Schema, TableRules
+from perenne.data.validation.schema import read_schema, write_schema
 from perenne.projects import expect
 
 N = 10

@@ -58,15 +58,14 @@ def lines(values: Sequence[tuple[str, float, str]], label: str, *, other: Sequen
     """Draw named values as bars to the right, one below the other, each with its figure."""
     shown = [max(0.0, value) for _, value, _ in values]
     top = max([*shown, *(other or ())], default=0) or 1
-    body = ""
+    body = path = marks = ""
     for place, (words, _, told) in enumerate(values):
         y = place * 19
         length = max(1.0, shown[place] / top * 250)
-        body += f'<text x="166" y="{y + 13}" text-anchor="end">{text(_short(words))}</text>'
-        body += f'<path class="bar" d="M172 {y + 3}h{_f(length)}v12h{_f(-length)}z"/>'
-        if other is not None:
-            body += f'<path class="mark" d="M{_f(172 + other[place] / top * 250)} {y + 1}v16"/>'
-        body += f'<text class="dim" x="432" y="{y + 13}">{told}</text>'
+        body += f"<text class=r x=166 y={y + 13}>{text(_short(words))}</text><text class=dim x=432 y={y + 13}>{told}</text>"
+        path += f"M172 {y + 3}h{_f(length)}v12h{_f(-length)}z"
+        marks += "" if other is None else f"M{_f(172 + other[place] / top * 250)} {y + 1}v16"
+    body += f'<path class="bar" d="{path}"/>' + (f'<path class="mark" d="{marks}"/>' if marks else "")
     return _svg(_WIDE, max(20, len(values) * 19 + 2), label, body)
 
 

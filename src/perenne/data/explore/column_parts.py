@@ -200,7 +200,7 @@ def _means(column: ColumnProfile, target: str) -> str:
     relation = column.target
     if relation is None:
         return ""
-    drawn = [(item.label, item.mean, f"{number(item.mean, 3)} <tspan>({item.rows:,})</tspan>") for item in relation.bins]
+    drawn = [(item.label, item.mean, f"{number(item.mean, 3)} ({item.rows:,})") for item in relation.bins]
     title = f"<h3>Mean of {name(target)} by value <span class='dim'>(rows of the sample)</span></h3>"
     if all(item.mean >= 0 for item in relation.bins):
         return title + charts.lines(drawn, f"mean of the target by {column.name[:60]}")

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from perenne.data.comparing import ColumnDifference, by_difference, compare, overlay
 from perenne.data.explore.column_parts import chips, column_list, column_part, drawing, overlaid, values
 from perenne.data.explore.markup import chip, facts, moment, name, number, percent, plural, section, size, table, text
 from perenne.data.explore.style import page
 from perenne.data.model import ColumnProfile, DataProfile
-from perenne.data.personal import masked, masked_words
+from perenne.data.personal import hidden, masked
 
 _MUCH, _SOME = 0.25, 0.1
 _ORDERS = [("difference", "what differs most first"), ("place", "as in the table"), ("missing", "most missing first")]
@@ -31,8 +29,7 @@ def comparison_page(
     """
     found = sorted(compare(reference, current), key=by_difference)
     if not reveal:
-        hidden = {column.name for side in (reference, current) for column in side.columns if column.personal}
-        found = [_hidden(item) if item.name in hidden else item for item in found]
+        found = list(hidden(found, reference, current))
         reference, current = masked(reference), masked(current)
     sections = [
         ("overview", "Side by side", _overview(reference, current, labels)),
@@ -44,10 +41,6 @@ def comparison_page(
     title = f"{labels[1]} beside {labels[0]}"
     head = f"<h1>{name(labels[1])} <span class='dim'>beside</span> {name(labels[0])}</h1>{_verdict(found)}"
     return page(title, [(identity, words) for identity, words, content in sections if content], head, body)
-
-
-def _hidden(change: ColumnDifference) -> ColumnDifference:
-    return msgspec.structs.replace(change, words=masked_words(change.words))
 
 
 def _verdict(found: Sequence[ColumnDifference]) -> str:

@@ -12,19 +12,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.data.validation.checking import validate
+    from perenne.data.validation.errors import Broken
     from perenne.data.validation.inferring import infer_schema
+    from perenne.data.validation.opening import snapshot_rows
+    from perenne.data.validation.project_checks import code_of
     from perenne.data.validation.rules import Schema
-    from perenne.data.validation.schema import read_schema, write_schema
+    from perenne.data.validation.schema import read_schema, schema_text, write_schema
 
 _ROOMS = {
+    "Broken": "errors",
     "Schema": "rules",
+    "code_of": "project_checks",
     "infer_schema": "inferring",
     "read_schema": "schema",
+    "schema_text": "schema",
+    "snapshot_rows": "opening",
     "validate": "checking",
     "write_schema": "schema",
 }
 
-__all__ = ["Schema", "infer_schema", "read_schema", "validate", "write_schema"]
+__all__ = [
+    "Broken",
+    "Schema",
+    "code_of",
+    "infer_schema",
+    "read_schema",
+    "schema_text",
+    "snapshot_rows",
+    "validate",
+    "write_schema",
+]
 
 
 def __getattr__(name: str) -> Any:

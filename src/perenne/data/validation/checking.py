@@ -50,7 +50,7 @@ def validate(
     until : int, optional
         No row of the schema's time column may be later, in microseconds since 1970.
     now : int, optional
-        Against which `freshness` is held; without it, freshness is not looked at.
+        What `freshness` is held against; without it, nobody looks at it.
     baseline : DataProfile, optional
         What `drift`, `skew` and `rows_change` are held against.
     environment : str
@@ -63,8 +63,7 @@ def validate(
     Raises
     ------
     Invalid
-        If a condition is no SQL, names a column that is not there or takes too long; if a check cannot be called; if there is
-        no such environment.
+        If a condition is no SQL on the columns or takes too long, a check cannot be called, or an environment is unknown.
     """
     schema = infer_schema(against) if isinstance(against, DataProfile) else against
     absent: tuple[str, ...] = ()
@@ -73,21 +72,31 @@ def validate(
     keys = ((key,) if isinstance(key, str) else tuple(key or ())) or schema.table.key
     with source if isinstance(source, Rows) else TableRows(source) as rows:
         found = [
-            *row_anomalies(rows, schema, baseline),
+            *_by_the_engine(rows, schema, keys, until),
             *column_anomalies(rows, schema, absent),
-            *rows.broken([*column_conditions(rows, schema), *_more_conditions(rows, schema, keys, until)]),
-            *_repeated(rows, schema, keys),
-            *disordered(rows, schema),
+            *row_anomalies(rows, schema, baseline),
             *stale(rows, schema, now),
             *distance_anomalies(rows, schema, baseline, check="skew" if environment else "drift"),
             *_row_rules(rows, schema, seconds),
             *check_anomalies(rows, schema, root),
             *_expectation_anomalies(rows, expectations, seconds),
         ]
-        position = rows.positions
-    once = {item.id: item for item in reversed(found)}
+        return _in_order(found, rows)
+
+
+def _by_the_engine(rows: Rows, schema: Schema, keys: Sequence[str], until: int | None) -> Iterator[Anomaly]:
+    """Check the values: each row by itself, then what hangs on others."""
+    yield from rows.broken([*column_conditions(rows, schema), *_more_conditions(rows, schema, keys, until)])
+    yield from _repeated(rows, schema, keys)
+    yield from disordered(rows, schema)
+
+
+def _in_order(found: Sequence[Anomaly], rows: Rows) -> list[Anomaly]:
+    """Put anomalies in order, errors first; one that was found twice counts as what it was found as last."""
+    once = {item.id: item for item in found}
+    place = rows.positions
     return sorted(
-        once.values(), key=lambda item: (item.severity is Severity.WARNING, position.get(item.column, -1), item.check, item.id)
+        once.values(), key=lambda item: (item.severity is Severity.WARNING, place.get(item.column, -1), item.check, item.id)
     )
 
 

@@ -26,9 +26,11 @@ def set_at(text: str, path: Path, value: Any) -> str:
     mapping = _mapping_at(text, path[:-1])
     found = _entry(mapping, path[-1])
     if found is not None:
-        node = found[1]
-        return text[: node.start_mark.index] + _written(value) + text[_end(node) :]
-    entry = f"{_written(path[-1])}: {_written(value)}"
+        key, node = found
+        in_lines = isinstance(node, yaml.CollectionNode) and not node.flow_style
+        head = f"{text[: key.end_mark.index]}: " if in_lines else text[: node.start_mark.index]
+        return head + written(value) + text[_end(node) :]
+    entry = f"{written(path[-1])}: {written(value)}"
     return _inserted(text, mapping, [value for _, value in mapping.value], entry)
 
 
@@ -45,8 +47,8 @@ def extend_at(text: str, path: Path, values: Sequence[Any]) -> str:
     for value in values:
         node = _entry(_mapping_at(text, path[:-1]), path[-1])
         assert node is not None
-        written = _written(value) if node[1].flow_style else f"- {_written(value)}"
-        text = _inserted(text, node[1], node[1].value, written)
+        part = written(value) if node[1].flow_style else f"- {written(value)}"
+        text = _inserted(text, node[1], node[1].value, part)
     return text
 
 
@@ -86,7 +88,7 @@ def reorder(text: str, path: Path, names: Sequence[str]) -> str:
         first, last = mapping.value[0][0].start_mark.index, _end(mapping.value[-1][1])
         return text[:first] + ", ".join(parts[name] for name in sorted(parts, key=place.__getitem__)) + text[last:]
     starts, previous = [], text.rfind("\n", 0, mapping.value[0][0].start_mark.index) + 1
-    for key, value in mapping.value:
+    for _, value in mapping.value:
         starts.append(previous)
         previous = _after_line(text, _end(value))
     starts.append(previous)
@@ -135,16 +137,16 @@ def _after_line(text: str, place: int) -> int:
     return len(text) if end < 0 else end + 1
 
 
-def _inserted(text: str, node: Any, parts: Sequence[Any], written: str) -> str:
+def _inserted(text: str, node: Any, parts: Sequence[Any], part: str) -> str:
     """Write another part behind the last one of a node."""
     if node.flow_style:
         place = _end(parts[-1]) if parts else node.end_mark.index - 1
-        return f"{text[:place]}{', ' if parts else ''}{written}{text[place:]}"
+        return f"{text[:place]}{', ' if parts else ''}{part}{text[place:]}"
     place = _after_line(text, _end(parts[-1]))
     head = text[:place] if text[:place].endswith("\n") else f"{text[:place]}\n"
-    return f"{head}{' ' * node.start_mark.column}{written}\n{text[place:]}"
+    return f"{head}{' ' * node.start_mark.column}{part}\n{text[place:]}"
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
     """Write a value on one line, as it can stand within a flow."""
     return dump([value], flow=True).strip()[1:-1]

@@ -61,15 +61,15 @@ def _beyond_a_row(schema: Schema) -> Iterator[str]:
     if table.key:
         yield f"key {', '.join(table.key)}"
     for column, rules in schema.columns.items():
-        told = {"null_max": rules.null_max, "unique": rules.unique, "ascending": rules.ascending}
-        told |= {
-            "drift": rules.drift,
-            "skew": rules.skew,
-            "range of times": rules.type == "timestamp" and (rules.min or rules.max),
+        told = {
+            "null_max": rules.null_max is not None and 0 < rules.null_max < 1,
+            "unique": rules.unique,
+            "ascending": rules.ascending,
+            "drift": rules.drift is not None,
+            "skew": rules.skew is not None,
+            "range": rules.type == "timestamp" and (rules.min, rules.max) != (None, None),
         }
-        for rule, value in told.items():
-            if value not in (None, False, 0, 1.0) or value is True:
-                yield f"{rule} of {column}"
+        yield from (f"{rule} of {column}" for rule, is_stated in told.items() if is_stated)
     yield from (f"rule {name}" for name in schema.rules)
     yield from (f"check {name}" for name in schema.checks)
 

@@ -9,7 +9,7 @@ from perenne.core.clock import format_time
 from perenne.data.model import Anomaly
 from perenne.data.profiles import profile_table
 from perenne.data.validation.checking import validate
-from perenne.data.validation.editing import extend_at, remove_at, reorder, set_at
+from perenne.data.validation.editing import extend_at, remove_at, reorder, set_at, written
 from perenne.data.validation.inferring import column_rules, null_allowance, widened
 from perenne.data.validation.rows import Rows
 from perenne.data.validation.rules import Schema
@@ -45,9 +45,12 @@ class _Edit(msgspec.Struct, frozen=True):
     @property
     def words(self) -> str:
         """The change as it is told."""
-        name = ".".join(self.path[2:] or self.path)
-        told = {"set": f"{name}: {self.value}", "extend": f"{name}: add {self.value}", "remove": f"remove {name}"}
-        return told.get(self.kind, f"order: {', '.join(self.value or ())[:200]}")
+        name = ".".join(self.path[2:] or self.path[-1:])
+        if self.kind == "reorder":
+            return f"order: {', '.join(self.value)[:200]}"
+        if self.kind == "remove":
+            return f"remove {name}"
+        return f"{name}: {'add ' if self.kind == 'extend' else ''}{written(self.value)}"
 
     def applied(self, text: str) -> str:
         """Return the text of the file with the change."""
@@ -135,9 +138,9 @@ def _wider(rows: Rows, schema: Schema, item: Anomaly) -> Iterator[_Edit]:
         instant = rows.fetch([name], f"select epoch_us({item.check}({column})) from t")[0][0]
         yield _Edit("set", ("columns", name, item.check), format_time(instant))
         return
-    if name in rows.nans and rows.fetch([name], f"select count(*) from t where {rows.not_a_number(name)}")[0][0]:
-        if item.check == "min" or schema.columns[name].min is None:
-            yield _Edit("set", ("columns", name, "nan"), True)
+    first = item.check == "min" or schema.columns[name].min is None
+    if first and name in rows.nans and rows.fetch([name], f"select count(*) from t where {rows.not_a_number(name)}")[0][0]:
+        yield _Edit("set", ("columns", name, "nan"), True)
     query = f"select min(cast({column} as double)), max(cast({column} as double)) from t"
     low, high = rows.fetch([name], query)[0]
     bound: Any = getattr(schema.columns[name], item.check)

@@ -11,12 +11,14 @@ _STYLE = """
 body { font: 14px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
 h1 { font-size: 1.3rem; margin: 0 0 .25rem; } p { margin: .25rem 0 1rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; overflow-wrap: anywhere; }
+th, td { border-bottom: 1px solid var(--line); }
 td.number { text-align: right; white-space: nowrap; }
 .error { color: var(--error); font-weight: 600; } .warning { color: var(--warning); font-weight: 600; }
 code { font: 13px ui-monospace, monospace; }
 """
 _SHOWN = 60
+_COLUMNS = ("Severity", "Column", "Check", "Expected", "Rows", "Share", "First rows")
 
 
 def page_of(source: str, against: str, total: int, found: Sequence[Anomaly]) -> str:
@@ -32,9 +34,7 @@ def page_of(source: str, against: str, total: int, found: Sequence[Anomaly]) -> 
     errors = sum(item.severity is Severity.ERROR for item in found)
     verdict = f"{errors} errors, {len(found) - errors} warnings" if found else "keeps every rule"
     rows = "\n".join(map(_row, found))
-    head = "".join(
-        f'<th scope="col">{name}</th>' for name in ("Severity", "Column", "Check", "Expected", "Rows", "Share", "First rows")
-    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>" if found else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

@@ -337,13 +337,22 @@ def parquet_rows(path: Path, *, name: str = "", folder: Path | None = None, text
             _parquet_column(schema.field(place), kind, f"a{place}", f"a{apart[field]}" if field in apart else "")
             for place, field, kind in zip(places, plain.names, plain.types, strict=True)
         ]
-        # The columns are named by place: names that SQL takes for the same are told apart.
-        named = ", ".join([*(f"a{place}" for place in range(len(schema))), "p"])
-        relation = f"(select *, p + 1 as r from read_parquet({literal(str(path))}, file_row_number = true) as f({named}))"
-        return FileRows(path, columns, relation, total, folder)
+        return FileRows(path, columns, _relation(path, schema.names), total, folder)
     except (pa.ArrowInvalid, OSError, duckdb.Error) as error:
         problem = str(error).splitlines()[0]
         raise Invalid(f"{name} is broken: {problem}", code="data.parquet", hint="was it cut off?") from None
+
+
+def _relation(path: Path, names: Sequence[str]) -> str:
+    """Return what SQL reads a file of Parquet from: columns by place, so that names that it takes for the same are told apart."""
+    named = [f"a{place}" for place in range(len(names))]
+    if _NUMBER in map(str.lower, names):
+        return f"(select *, row_number() over () as r from read_parquet({literal(str(path))}) as f({', '.join(named)}))"
+    numbered = ", ".join([*named, "p"])
+    return f"(select *, p + 1 as r from read_parquet({literal(str(path))}, {_NUMBER} = true) as f({numbered}))"
+
+
+_NUMBER = "file_row_number"
 
 
 def _parquet_column(field: "pa.Field[Any]", kind: pa.DataType, sql: str, text: str) -> SourceColumn:
@@ -356,7 +365,7 @@ def _parquet_column(field: "pa.Field[Any]", kind: pa.DataType, sql: str, text: s
     if pa.types.is_duration(found):
         return SourceColumn(field.name, wanted, f"cast({sql} as double) / {_PER_SECOND[found.unit]}", "", text)
     if pa.types.is_timestamp(found) and found.tz is not None:
-        return SourceColumn(field.name, wanted, f"make_timestamp(epoch_us({sql}))", "", text)
+        return SourceColumn(field.name, wanted, f"make_timestamp(epoch_us(cast({sql} as timestamptz)))", "", text)
     return SourceColumn(field.name, wanted, sql if found == kind else f"cast({sql} as {_SQL_TYPES[wanted]})", "", text)
 
 

@@ -40,7 +40,7 @@ class TableRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     key : tuple of str
         The columns that name a row: none missing, no row twice.
     time : str
-        The column that says when a row was known: none missing.
+        The column that says when a row was known.
     freshness : str
         How old the newest row may be, such as ``26h``.
     severity : mapping

@@ -23,7 +23,13 @@ from perenne.data.validation.rules import Schema
 
 _HEAD = 1 << 20
 _BLOCK = 4 << 20
-_ARROW = {"int64": pa.int64(), "float64": pa.float64(), "bool": pa.bool_(), "string": pa.string(), "timestamp": TIMESTAMP}
+_ARROW: dict[str, pa.DataType] = {
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "string": pa.string(),
+    "timestamp": TIMESTAMP,
+}
 
 
 def csv_rows(path: Path, schema: Schema) -> FileRows:
