@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.labels import model, sets
 
-_ROOMS = ("model", "sets")
+_ROOMS = ("erasing", "model", "sets")
 
-__all__ = ["model", "sets"]
+__all__ = ["erasing", "model", "sets"]
 
 
 def __getattr__(name: str) -> Any:
