@@ -12,6 +12,7 @@ from perenne.data import store
 from perenne.data.files import state_of, unchanged
 from perenne.data.ingest.places import without_secrets
 from perenne.data.model import Snapshot, SourceFile
+from perenne.data.privacy.tombstones import check_not_erased, check_not_taken_back
 from perenne.data.snapshots import get_snapshot, read_snapshot, record_snapshot, write_snapshot
 from perenne.projects import Sql
 from perenne.storage.database import Database, Transaction
@@ -62,6 +63,7 @@ def take_snapshot(
         digest = taken.digest
 
     def keep(tx: Transaction) -> Snapshot:
+        check_not_taken_back(tx, digest)
         if taken is not None:
             store.save_file(tx, taken)
         name = _named(source)
@@ -117,4 +119,5 @@ def find_rows(database: Database, objects: ObjectStore, name: str) -> "tuple[pa.
         return read_source(name), ""
     with database.read() as tx:
         identity = get_snapshot(tx, name).id
+        check_not_erased(tx, identity)
     return read_snapshot(objects, identity), identity

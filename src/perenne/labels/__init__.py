@@ -12,11 +12,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.labels import choosing, labelling, model, queues, sets, versions
+    from perenne.labels import choosing, erasing, labelling, model, queues, sets, versions
 
-_ROOMS = ("choosing", "labelling", "model", "queues", "sets", "versions")
+_ROOMS = ("choosing", "erasing", "labelling", "model", "queues", "sets", "versions")
 
-__all__ = ["choosing", "labelling", "model", "queues", "sets", "versions"]
+__all__ = ["choosing", "erasing", "labelling", "model", "queues", "sets", "versions"]
 
 
 def __getattr__(name: str) -> Any:
