@@ -391,6 +391,26 @@ _PHRASES: dict[str, Phrase] = {
     "review_queue.create": _judging("made", "review queue"),
     "review_queue.update": _judging("changed", "review queue"),
     "review_queue.delete": _judging("deleted", "review queue"),
+    "snapshot.mask": lambda record, after: (
+        "hid personal data in",
+        f"snapshot {_short(record.entity_id)}",
+        ", ".join(map(str, after.get("rules", ()))),
+    ),
+    "snapshot.erase": lambda record, after: (
+        "erased rows of",
+        f"snapshot {_short(record.entity_id)}",
+        f"{after.get('rows', '?')} rows",
+    ),
+    "erasure.begin": lambda record, after: (
+        "began to erase",
+        "a person's rows",
+        f"{after.get('rows', '?')} rows of {after.get('snapshots', '?')} snapshots",
+    ),
+    "erasure.finish": lambda record, after: (
+        "erased",
+        "a person's rows",
+        f"{after.get('rows', '?')} rows of {after.get('snapshots', '?')} snapshots",
+    ),
     "session.open": lambda record, _: ("logged in to", "the page", ""),
     "session.end": lambda record, _: ("logged out of", "the page", ""),
 }

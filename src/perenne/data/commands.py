@@ -36,6 +36,10 @@ VERBS = {
     "compare": ("perenne.data.explore.commands:compare_", "Hold two snapshots beside each other: what differs most first."),
     "schema": ("perenne.data.validation.commands:schema", "Write the schema that a source keeps, as YAML, or for other tools."),
     "validate": ("perenne.data.validation.commands:validate", "Hold a source against a schema; exit code 6 if it breaks a rule."),
+    "personal": ("perenne.data.privacy.commands:personal", "Look for personal data."),
+    "mask": ("perenne.data.privacy.commands:mask", "Hide personal data in a new file or snapshot."),
+    "erase": ("perenne.data.privacy.commands:erase", "Remove one person's rows from every snapshot."),
+    "erasures": ("perenne.data.privacy.commands:erasures", "What was erased, and its certificates."),
     "fix": ("perenne.data.validation.commands:fix", "Say how a schema would have to follow the data, if the change was meant."),
 }
 """Every command: where it is, and what it does in a line."""
@@ -57,6 +61,7 @@ SECTIONS = {
     "Tables": ("snapshot", "ingest", "refresh", "sources", "list", "show"),
     "Look": ("profile", "compare"),
     "Check": ("schema", "validate", "fix"),
+    "Personal data": ("personal", "mask", "erase", "erasures"),
 }
 """Which commands stand together in the help."""
 

@@ -66,11 +66,8 @@ def test_what_is_refused(
     assert said in capsys.readouterr().err
 
 
-def test_quiet_says_nothing_and_another_folder_is_left_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "project").mkdir()
+def test_quiet_says_nothing_and_another_folder_is_left_again(outside: Path, capsys: Captured) -> None:
+    (outside / "project").mkdir()
     assert run(["-q", "--cd", "project", "init", "--no-scm"]) == 0
     assert (outside / "project" / ".dvc").is_dir() and Path.cwd() == outside
     assert run(["-q", "--cd", "project", "add", "nope"]) == 1

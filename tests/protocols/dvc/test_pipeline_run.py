@@ -136,7 +136,7 @@ def test_what_goes_wrong_is_said(project: Path, capfd: pytest.CaptureFixture[str
     Path("dvc.yaml").write_text("stages:\n  a: {cmd: x, outs: [o]}\n  b: {cmd: y, outs: [o]}\n")
     assert main(["pipeline", "run"]) == 1
     assert "output 'o' is specified in" in capfd.readouterr().err
-    assert main(["dvc", "exp", "run", "--queue"]) == 1
+    assert main(["dvc", "exp", "run", "--queue"]) != 0
     assert "perenne runs" in capfd.readouterr().err
 
 
@@ -147,19 +147,24 @@ def test_an_output_that_git_tracks_is_refused(project: Path, capfd: pytest.Captu
     assert not Path("dvc.lock").exists()
 
 
+def page_of(*words: str) -> str:
+    assert main(["dvc", "plots", *words, "-o", "page"]) == 0
+    return Path("page/index.html").read_text()
+
+
 def test_plots_are_one_page_that_loads_nothing(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ran(capfd, "pipeline", "run")
     subprocess.run(["git", "add", "-A"], check=True)
     subprocess.run(["git", "commit", "-qm", "one"], check=True)
-    page = Path(ran(capfd, "dvc", "plots", "show")["page"]).read_text()
+    page = page_of("show")
     assert "Loss &amp; more" in page
     assert page.count("<polyline") == 1
     Path("p.csv").write_text("e,loss\n1,0.4\n2,0.1\n")
-    page = Path(ran(capfd, "dvc", "plots", "diff", "-o", "two")["page"]).read_text()
+    page = page_of("diff")
     assert page.count("<polyline") == 2
     assert "HEAD · loss" in page
     assert "://" not in page
-    assert main(["dvc", "plots", "show", "none.csv"]) == 1
+    assert main(["dvc", "plots", "show", "none.csv"]) != 0
 
 
 @pytest.mark.parametrize(
@@ -179,7 +184,7 @@ def test_many_kinds_of_files_are_drawn(here: Path, capfd: pytest.CaptureFixture[
     body = "x: name" if name == "words.csv" else ""
     Path("dvc.yaml").write_text(f"plots:\n- {name}: {{{body}}}\n")
     Path(name).write_text(text)
-    assert found in Path(ran(capfd, "dvc", "plots", "show")["page"]).read_text()
+    assert found in page_of("show")
 
 
 @pytest.mark.parametrize(
@@ -188,4 +193,4 @@ def test_many_kinds_of_files_are_drawn(here: Path, capfd: pytest.CaptureFixture[
 def test_every_template_draws(here: Path, capfd: pytest.CaptureFixture[str], template: str) -> None:
     Path("dvc.yaml").write_text(f"plots:\n- c.csv: {{x: a, y: b, template: {template}}}\n")
     Path("c.csv").write_text("a,b\n1,2\n2,2\n1,1\n")
-    assert "<svg" in Path(ran(capfd, "dvc", "plots", "show")["page"]).read_text()
+    assert "<svg" in page_of("show")

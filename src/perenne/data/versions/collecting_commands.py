@@ -41,7 +41,7 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("-p", "--project", "projects", type=FOLDER, multiple=True, help="Another repository that uses it; repeatable.")
 @click.option("--only-project", is_flag=True, help="No other repository uses this cache or remote.")
 @click.pass_obj
-def gc(installation: Any, yes: bool, back: bool, cloud: bool, remote: str | None, **options: Any) -> Result:
+def gc(installation: Any, /, yes: bool, back: bool, cloud: bool, remote: str | None, **options: Any) -> Result:
     """Take away objects that no version needs; without --yes they are only counted.
 
     Needed is what the workspace, a branch, a tag, a stash, a stage's run-cache or the installation's lineage points to. What goes

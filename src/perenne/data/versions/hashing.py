@@ -164,19 +164,26 @@ class Storer:
         finally:
             os.close(handle)
         found = md5(data, usedforsecurity=False)
-        self.store_bytes(data, found.hexdigest())
+        digest = found.hexdigest()
+        if digest not in self._known if self._known is not None else not self._cache.has(digest):
+            self._write(data, digest)
         return found.digest()
 
     def store_bytes(self, data: bytes, digest: str) -> None:
         """Keep bytes under their digest."""
         if not self.has(digest):
-            temporary = self.temporary()
-            out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
-            try:
+            self._write(data, digest)
+
+    def _write(self, data: bytes, digest: str) -> None:
+        temporary = f"{self._folder}/{next(self._numbers)}"
+        out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
+        try:
+            if os.write(out, data) < len(data):
+                os.lseek(out, 0, os.SEEK_SET)
                 write_all(out, data)
-            finally:
-                os.close(out)
-            self._take(temporary, digest)
+        finally:
+            os.close(out)
+        self._take(temporary, digest)
 
     def _take(self, temporary: str, digest: str) -> None:
         self._cache.take(temporary, digest)

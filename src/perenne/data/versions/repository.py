@@ -65,6 +65,7 @@ class Repository:
         self.root = root
         self.dvc = root / ".dvc"
         self.temporary = self.dvc / "tmp"
+        self._pipelines = 0
 
     @cached_property
     def config(self) -> layers.Settings:
@@ -199,9 +200,16 @@ class Repository:
             raise NotFound(f"{self.shown(file)} does not exist", code="data.no_metafile") from None
         return read_metafile(data, self.shown(file))
 
+    @property
+    def has_pipelines(self) -> bool:
+        """Whether there is a ``dvc.yaml``."""
+        self._found()
+        return self._pipelines > 0
+
     def _of_pipeline(self, file: Path) -> list[Output]:
         from perenne.formats.dvc.locks import read_lock
 
+        self._pipelines += 1
         lock = file.with_name(LOCK)
         if not lock.exists():
             return []
