@@ -9,7 +9,7 @@ import click
 
 import perenne
 from perenne.cli.places import place_options
-from perenne.cli.terminal import take_wishes
+from perenne.cli.terminal import shows_progress, take_wishes
 from perenne.core.errors import PerenneError
 
 INTERRUPTED = 130
@@ -116,6 +116,7 @@ def root(context: click.Context) -> None:
     """
     from perenne.storage.workspace import Workspace
 
+    context.meta["perenne.progress"] = shows_progress()
     context.obj = context.with_resource(Workspace())
 
 
