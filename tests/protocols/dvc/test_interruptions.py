@@ -104,12 +104,12 @@ def test_a_killed_run_is_finished_by_the_next(held: tuple[Path, Path], recorder:
     assert Path("three").read_text() == "1\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, "1"), (signal.SIGTERM, "2")])
 def test_an_interrupted_run_ends_what_it_began_and_keeps_what_was_done(
-    held: tuple[Path, Path], recorder: Workspace, number: signal.Signals
+    held: tuple[Path, Path], recorder: Workspace, number: signal.Signals, jobs: str
 ) -> None:
     mark, hold = held
-    process = started()
+    process = started("--jobs", jobs)
     wait_for(mark)
     child = next(iter(json.loads(Path(".dvc/tmp/rwlock").read_text())["write"].values()))["pid"]
     process.send_signal(number)
