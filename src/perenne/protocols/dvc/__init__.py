@@ -4,5 +4,5 @@
 tells what changed (`parameters`), `reproducing` does one stage (`running` its commands, `remembering` the run-cache, `pulling`
 what is missing, `saving` what it made, `rwlock` who works on what), `engine` makes a run of many, `bringing` does it all;
 `recording` and `lineage` are where it is seen. `revisions` reads any version of a repository, `reporting` its metrics and
-parameters, `plots` its plots (`plot_data`, `charts`), `drawing` its graph; `editing` changes dvc.yaml, `status` tells what changed.
+parameters, `plots` its plots (`plot_data`, `charts`), `drawing` its graph; `editing` changes dvc.yaml, `status` answers.
 """
