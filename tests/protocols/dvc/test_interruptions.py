@@ -94,11 +94,14 @@ def test_a_killed_run_is_finished_by_the_next(held: tuple[Path, Path], recorder:
     process.stdout.close()
 
     lines: list[str] = []
-    helper = threading.Timer(0.1, hold.unlink)
-    helper.start()
-    outcome = bring(recorder, lines=lines)
-    helper.join()
-    assert any(f"waiting for process {orphan}" in line for line in lines)
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if f"waiting for process {orphan}" in line:
+            hold.unlink()  # only now may the command that lives on end
+
+    outcome = reproduce(data.versions.open_repository(), Selection(), Wishes(), lambda: recorder, say, output=sys.stderr)
+    assert any("waiting for process" in line for line in lines)
     assert states(outcome) == {"one": "unchanged", "two": "ran", "three": "ran"}
     assert changes() == {}
     assert Path("three").read_text() == "1\n"
