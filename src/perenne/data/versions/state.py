@@ -51,10 +51,16 @@ class State:
         The database.
     hashed : callable
         How a file is hashed: its path -> 16 bytes.
+
+    Attributes
+    ----------
+    patience : float
+        Seconds to wait for another process that writes; then it is done without.
     """
 
     def __init__(self, root: Path, file: Path, hashed: Callable[[str], bytes]) -> None:
         self.hashed = hashed
+        self.patience = 5.0
         self._root = os.fspath(root)
         self._file = file
         self._opened: sqlite3.Connection | None = None
@@ -235,7 +241,7 @@ class State:
         import sqlite3
 
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        opened = sqlite3.connect(self._file, timeout=5, isolation_level=None)
+        opened = sqlite3.connect(self._file, timeout=self.patience, isolation_level=None)
         try:
             if opened.execute("pragma user_version").fetchone()[0] != _VERSION:
                 opened.execute("pragma journal_mode = wal")
