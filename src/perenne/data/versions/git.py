@@ -9,7 +9,7 @@ import msgspec
 
 from perenne.core.errors import Invalid, NotFound, Unavailable
 
-_QUIET = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+_QUIET = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
 
 class TreeFile(msgspec.Struct, frozen=True):
