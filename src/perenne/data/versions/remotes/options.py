@@ -172,7 +172,7 @@ TABLE: dict[str, dict[str, Use]] = {
         "ask_passphrase": Use(OWN, "asked for on a terminal", switch),
         "keyfile": Use(GIVEN, "keyfile"),
         "timeout": Use(GIVEN, "timeout", _number),
-        "gss_auth": Use(GIVEN, "gss_auth", switch),
+        "gss_auth": Use(OWN, "true is not supported: paramiko gave it up", switch),
         "allow_agent": Use(GIVEN, "allow_agent", switch),
         "max_sessions": Use(GIVEN, "sessions", _whole),
     },
