@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.data.versions.remotes.scenes import git, objects, set_remote, write
@@ -39,7 +38,7 @@ def test_at_first_it_is_only_counted(changed: tuple[Repository, str]) -> None:
     repository, _ = changed
     junk = repository.cache.add_bytes(b"nobody needs me")
     done = collect(repository, Plan(grace_days=0))
-    assert (done.count, done.bytes, done.acted) == (2, 6_015, False) or done.count == 2
+    assert (done.count, done.bytes, done.acted) == (2, 6_015, False)
     assert repository.cache.has(junk)
 
 
@@ -124,9 +123,7 @@ def test_a_remote_is_collected_into_its_own_quarantine(changed: tuple[Repository
     repository, first = changed
     push(repository)
     store = tmp_path / "store"
-    shutil.copy(repository.cache.path(first), store / "files/md5" / first[:2] / first[2:]) if (
-        store / "files/md5" / first[:2]
-    ).exists() else shutil.copytree(repository.cache.root / first[:2], store / "files/md5" / first[:2], dirs_exist_ok=True)
+    shutil.copytree(repository.cache.root / first[:2], store / "files/md5" / first[:2], dirs_exist_ok=True)
     with pytest.raises(Conflict):
         collect_remote(open_repository(), NOW)
     only = Plan(grace_days=0, act=True, only_project=True)
@@ -160,7 +157,7 @@ def test_a_remote_is_not_collected_by_half_knowledge(changed: tuple[Repository, 
 def test_what_lineage_points_to_stays(changed: tuple[Repository, str], workspace: Workspace) -> None:
     repository, first = changed
     assert linked_digests(workspace) == frozenset()
-    target: Any = ("data version", f"{first}@single.bin")
+    target = (Kind.DATA_VERSION, f"{first}@single.bin")
     workspace.database.write(lambda tx: add_link(tx, (Kind.SNAPSHOT, "s" * 64), "read_from", target))
     assert linked_digests(workspace) == {first}
     assert collect(repository, Plan(grace_days=0, act=True, needed=linked_digests(workspace))).count == 0

@@ -74,10 +74,10 @@ def test_a_push_that_was_cut_off_says_so_and_goes_on(
     monkeypatch.setattr(transfer, "PAUSES", ())
     relay = Relay(s3_server.port)
     bucket = s3_server.make_bucket()
-    keys = {"access_key_id": KEY, "secret_access_key": SECRET}
     write(repository.root, {f"many/{number}": bytes([number]) * 60_000 for number in range(30)})
     add(repository, [repository.root / "many"])
-    set_remote(repository, "s3r", f"s3://{bucket}/pre", endpointurl=f"http://127.0.0.1:{relay.port}", **keys)
+    endpoint = f"http://127.0.0.1:{relay.port}"
+    set_remote(repository, "s3r", f"s3://{bucket}/pre", endpointurl=endpoint, access_key_id=KEY, secret_access_key=SECRET)
     try:
         relay.allowance = 700_000
         report = push(open_repository(), jobs=2)
