@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from perenne.projects import Guardrail, Milestone, Objective, Person, Project, Window, expect
     from perenne.projects import Missed as missed
     from perenne.projects import NewData as new_data
+    from perenne.projects import Sql as sql
     from perenne.projects import Superior as superior
     from perenne.tracking.client import (
         ActiveRun,
@@ -50,6 +51,7 @@ _NAMES = {
     "expect": "expect",
     "missed": "Missed",
     "new_data": "NewData",
+    "sql": "Sql",
     "superior": "Superior",
 }
 _OF_RUNS = frozenset(
@@ -105,6 +107,7 @@ __all__ = [
     "new_data",
     "set_tag",
     "set_tags",
+    "sql",
     "start_run",
     "superior",
 ]

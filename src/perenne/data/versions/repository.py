@@ -140,7 +140,10 @@ class Repository:
                 code="data.hardlink_lock",
                 hint="`perenne data config core.hardlink_lock --unset`",
             )
+        from perenne.data.versions.writing import sweep
+
         with locked(self.temporary, waiting, patience):
+            sweep(self.temporary)
             yield
 
     @cached_property
