@@ -9,7 +9,7 @@ from tests.sftp_server import PASSWORD, USER, SftpServer
 from tests.web_server import WebServer
 
 from perenne.core.errors import Denied, Invalid, NotFound, PerenneError, Unavailable
-from perenne.data.versions.remotes import opening
+from perenne.data.versions.remotes import clouds
 from perenne.data.versions.remotes.opening import kind_of, open_named, open_url, resolve
 from perenne.data.versions.remotes.options import SCHEMES, TABLE, read_options
 from perenne.data.versions.remotes.profiles import profile_options
@@ -229,10 +229,10 @@ def test_a_package_that_is_missing_is_named() -> None:
 
 def test_a_connection_string_of_azure_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "DefaultEndpointsProtocol=https;AccountName=ada;AccountKey=aHVzaA==;EndpointSuffix=core.windows.net"
-    config = opening._azure_config("r", read_options("r", "azure", {"connection_string": text}))
+    config = clouds._azure_config("r", read_options("r", "azure", {"connection_string": text}))
     assert config == {"account_name": "ada", "account_key": "aHVzaA==", "endpoint": "https://ada.blob.core.windows.net"}
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "BlobEndpoint=https://x;SharedAccessSignature=sig")
-    assert opening._azure_config("r", read_options("r", "azure", {})) == {"endpoint": "https://x", "sas_key": "sig"}
+    assert clouds._azure_config("r", read_options("r", "azure", {})) == {"endpoint": "https://x", "sas_key": "sig"}
 
 
 def test_a_file_of_google_credentials_tells_its_kind(tmp_path: Path) -> None:
@@ -240,4 +240,4 @@ def test_a_file_of_google_credentials_tells_its_kind(tmp_path: Path) -> None:
     for kind, option in (("service_account", "service_account"), ("authorized_user", "application_credentials")):
         file.write_text(json.dumps({"type": kind}))
         read = read_options("r", "gs", {"credentialpath": str(file)})
-        assert opening._gs_account("r", read) == {option: str(file)}
+        assert clouds._gs_account("r", read) == {option: str(file)}

@@ -69,6 +69,7 @@ def test_both_lay_out_the_same_objects(repository: Repository, tmp_path: Path) -
 
 def test_imports_are_written_as_dvc_writes_them(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[dict[str, bytes]] = []
+    push(repository)
     for name in ("ours", "theirs"):
         root = tmp_path / name
         root.mkdir()

@@ -5,7 +5,6 @@ silently goes without is worse than one that does not open.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -47,7 +46,9 @@ def switch(text: str) -> bool:
     raise ValueError("is neither true nor false")
 
 
-def _seconds(text: str) -> timedelta:
+def _seconds(text: str) -> Any:
+    from datetime import timedelta
+
     return timedelta(seconds=_number(text))
 
 
