@@ -7,7 +7,7 @@ import msgspec
 
 from perenne.auth import audit
 from perenne.auth.principals import Principal
-from perenne.auth.roles import Action, require
+from perenne.auth.roles import Action, require, sees
 from perenne.core.clock import parse_duration
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.data import store as data_store
@@ -64,7 +64,7 @@ def change(tx: Transaction, actor: Principal, dataset: str, asked: Change, now: 
         If it was changed since `asked.revision`.
     """
     known = describe(tx, actor, dataset, now)
-    require(actor, Action.LOG)
+    require(actor, Action.LOG, _project_of(tx, actor, dataset))
     if asked.revision is not msgspec.UNSET and asked.revision != known.revision:
         raise _raced(dataset)
     tags = _merged("tags", known.tags, asked.tags)
@@ -80,6 +80,13 @@ def change(tx: Transaction, actor: Principal, dataset: str, asked: Change, now: 
     store.set_tags(tx, dataset, {} if asked.tags is msgspec.UNSET else asked.tags)
     audit.record(tx, actor, "dataset.describe", "dataset", dataset, before=_told(before, known.tags), after=_told(after, tags))
     return describe(tx, actor, dataset, now)
+
+
+def _project_of(tx: Transaction, actor: Principal, dataset: str) -> str:
+    """Return a project that the data is for and the actor sees; an empty text if it is for none."""
+    [newest] = data_store.newest_of(tx, [dataset], actor.projects or None)
+    found = data_store.projects_of(tx, [newest.snapshot.id]).get(newest.snapshot.id, [])
+    return next((project for project in found if sees(actor, project)), "")
 
 
 def _raced(dataset: str) -> Conflict:
