@@ -60,7 +60,9 @@ def masked(profile: DataProfile) -> DataProfile:
     """Return a profile in which values of columns with personal data are replaced by their shapes."""
     if not any(column.personal and not column.masked for column in profile.columns):
         return profile
-    return msgspec.structs.replace(profile, columns=tuple(map(masked_column, profile.columns)))
+    personal = {column.name for column in profile.columns if column.personal}
+    pairs = tuple(pair for pair in profile.pairs if pair.x not in personal and pair.y not in personal)
+    return msgspec.structs.replace(profile, columns=tuple(map(masked_column, profile.columns)), pairs=pairs)
 
 
 def masked_column(column: ColumnProfile) -> ColumnProfile:
@@ -72,7 +74,7 @@ def masked_column(column: ColumnProfile) -> ColumnProfile:
     if target is not None:
         bins = tuple(msgspec.structs.replace(item, label=mask(item.label)) for item in target.bins)
         target = msgspec.structs.replace(target, bins=bins)
-    return msgspec.structs.replace(column, top=top, target=target, numbers=None, masked=True)
+    return msgspec.structs.replace(column, top=top, target=target, numbers=None, times=None, masked=True)
 
 
 def masked_findings(profile: DataProfile | None, findings: Iterable[Anomaly]) -> tuple[Anomaly, ...]:

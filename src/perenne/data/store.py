@@ -292,3 +292,10 @@ def used_objects(tx: Transaction, objects: Collection[str]) -> set[str]:
     table, wanted = examination.c, chosen(objects)
     query = sa.select(table.profile, table.findings).where(table.profile.in_(wanted) | table.findings.in_(wanted))
     return {digest for row in tx.execute(query) for digest in row if digest}
+
+
+def made_of_versions(tx: Transaction) -> list[tuple[str, str, str]]:
+    """Tell what was made of versions of files: its kind and id, and the id of the version."""
+    link = links.table.c
+    query = sa.select(link.source_kind, link.source, link.target).where(link.target_kind.startswith("data version"))
+    return [(str(row[0]), str(row[1]), str(row[2])) for row in tx.execute(query.order_by(link.source_kind, link.source))]
