@@ -59,6 +59,42 @@ def test_probabilities_are_calibrated() -> None:
     assert (p[sure].argmax(1) == truth[sure]).mean() == pytest.approx(p[sure].max(1).mean(), abs=0.06)
 
 
+def one_sided(random: np.random.Generator, items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rules that each name one class only: three good ones and two that are mostly wrong."""
+    truth = random.integers(0, 2, items)
+    table = np.full((items, 5), -1)
+    for rule, (names, hit, miss) in enumerate([(0, 0.5, 0.05), (1, 0.6, 0.05), (1, 0.5, 0.1), (1, 0.3, 0.3), (0, 0.3, 0.35)]):
+        fires = random.random(items) < np.where(truth == names, hit, miss)
+        table[fires, rule] = names
+    return truth, table
+
+
+def test_rules_that_name_one_class_are_told_apart_by_when_they_are_silent() -> None:
+    truth, table = one_sided(np.random.default_rng(5), 4_000)
+    votes = votes_of(table)
+    said = (table >= 0).any(1)
+    share = np.nan_to_num(majority(votes, 4_000, 2), nan=0.5)
+    plainly = np.where(share[:, 0] == 0.5, 0.5, share.argmax(1) == truth)[said].mean()
+    p = dawid_skene(votes, 4_000, 5, 2, silence=True).probabilities
+    right = p.argmax(1) == truth
+    assert right[said].mean() > plainly + 0.08
+    assert right[said].mean() > (dawid_skene(votes, 4_000, 5, 2).probabilities.argmax(1) == truth)[said].mean() + 0.2
+    for low, high in ((0.7, 0.85), (0.85, 0.95), (0.95, 1.01)):
+        sure = said & (p.max(1) >= low) & (p.max(1) < high)
+        assert sure.sum() > 100 and right[sure].mean() == pytest.approx(p[sure].max(1).mean(), abs=0.06)
+    known = np.where(np.arange(4_000) < 200, truth, -1)
+    helped = dawid_skene(votes, 4_000, 5, 2, silence=True, known=known)
+    assert (helped.probabilities.argmax(1) == truth)[said & (known >= 0)].all()
+
+
+def test_rules_that_never_meet_are_believed() -> None:
+    table = np.full((100, 2), -1)
+    table[:40, 0], table[60:, 1] = 0, 1
+    found = dawid_skene(votes_of(table), 100, 2, 2, silence=True)
+    assert found.probabilities[:40].argmax(1).tolist() == [0] * 40 and found.probabilities[60:].argmax(1).tolist() == [1] * 40
+    assert np.isnan(found.probabilities[40:60]).all() and found.probabilities[0, 0] > 0.7
+
+
 def test_what_is_degenerate_stays_finite() -> None:
     nobody = dawid_skene(votes_of(np.full((3, 2), -1)), 3, 2, 2)
     assert np.isnan(nobody.probabilities).all() and np.isfinite(nobody.confusion).all() and nobody.converged

@@ -66,7 +66,7 @@ class Platform:
             tracking.artifacts.SCAN: tracking.artifacts.scan,
             tracking.sealing.SEAL: tracking.sealing.seal,
         }
-        self.heavy = {automation.ROUND_JOB: automation.run_round_job}
+        self.heavy = {automation.ROUND_JOB: automation.run_round_job, data.ingest.REFRESH_JOB: data.ingest.refresh_job}
         self.errands = Worker(workspace, self.quick)
         self.trainer = Worker(workspace, self.heavy)
 

@@ -9,7 +9,21 @@ import click
 
 VERBS = {
     "init": ("perenne.data.versions.commands:init", "Make a repository of a folder, as DVC does."),
+    "add": ("perenne.data.versions.commands:add", "Track files and folders."),
+    "status": ("perenne.data.versions.commands:status", "Tell what has changed since it was recorded."),
+    "commit": ("perenne.data.versions.commands:commit", "Record the present version of what is tracked."),
+    "checkout": ("perenne.data.versions.commands:checkout", "Bring recorded versions into the workspace."),
+    "remove": ("perenne.data.versions.commands:remove", "Track files and folders no longer."),
+    "move": ("perenne.data.versions.commands:move", "Give what is tracked another name."),
+    "unprotect": ("perenne.data.versions.commands:unprotect", "Make files your own to write to: no links to the cache."),
+    "check-ignore": ("perenne.data.versions.commands:check_ignore", "Tell what `.dvcignore` passes over."),
+    "push": ("perenne.data.versions.moving_commands:push_", "Send objects to a remote."),
+    "fetch": ("perenne.data.versions.moving_commands:fetch_", "Bring objects from a remote into the cache."),
+    "pull": ("perenne.data.versions.moving_commands:pull_", "Fetch, and check out what came."),
     "snapshot": ("perenne.data.snapshot_commands:snapshot_", "Keep the rows of a file for good, with their profile."),
+    "ingest": ("perenne.data.ingest.commands:ingest", "Read rows from files, a database, the web or a lake, and remember where."),
+    "refresh": ("perenne.data.ingest.commands:refresh", "Read sources again."),
+    "sources": ("perenne.data.ingest.commands:sources", "Where rows come from, and how the last reading went."),
     "list": ("perenne.data.snapshot_commands:list_", "List snapshots."),
     "show": ("perenne.data.snapshot_commands:show", "Show a snapshot: where it came from, what was found in it, its columns."),
     "profile": ("perenne.data.explore.commands:profile", "Describe every column; as a page or a notebook to hand on."),
@@ -25,8 +39,19 @@ VERBS = {
 """Every command: where it is, and what it does in a line."""
 
 SECTIONS = {
-    "Versions of files, in DVC's formats": ("init",),
-    "Tables": ("snapshot", "list", "show"),
+    "Versions of files, in DVC's formats": (
+        "init",
+        "add",
+        "status",
+        "commit",
+        "checkout",
+        "remove",
+        "move",
+        "unprotect",
+        "check-ignore",
+    ),
+    "Remotes": ("push", "pull", "fetch"),
+    "Tables": ("snapshot", "ingest", "refresh", "sources", "list", "show"),
     "Look": ("profile", "compare"),
     "Check": ("schema", "validate", "fix"),
     "Personal data": ("personal", "mask", "erase", "erasures"),

@@ -1,18 +1,22 @@
 """What people, rules and models say of rows: label sets, queues, agreement, weak labels, likely errors, versions.
 
-`model` states what a label set asks for and what counts of several opinions; `store` has the tables. `sets` makes label sets.
-`commands` is `perenne label`, `http` is REST, `views` the screens.
+`model` states what a label set asks for, `values` what may be said and what counts of several opinions; `store`, `label_store`
+and `rule_store` have the tables. `sets` makes label sets, `choosing` says which rows are labelled (`rows` names them by content);
+`queues` gives out items, `labelling` keeps what is said, `agreeing` tells how far people agree. `rules` combines weak labels
+(`predicates` runs SQL that people wrote), `suspects` finds likely errors (`estimating` fits the model), `versions` freezes what
+counts and makes training sets, `exchanging` reads and writes what other tools do. `commands` is `perenne label`, `http` REST,
+`views` the screens.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.labels import model, sets
+    from perenne.labels import choosing, erasing, labelling, model, queues, sets, versions
 
-_ROOMS = ("erasing", "model", "sets")
+_ROOMS = ("choosing", "erasing", "labelling", "model", "queues", "sets", "versions")
 
-__all__ = ["erasing", "model", "sets"]
+__all__ = ["choosing", "erasing", "labelling", "model", "queues", "sets", "versions"]
 
 
 def __getattr__(name: str) -> Any:

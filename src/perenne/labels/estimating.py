@@ -114,8 +114,10 @@ def _by_trees(columns: _Columns, rows: Any, y: Any, classes: int, seed: int) -> 
     if columns.categories:
         encoder.fit(names[rows])
 
+    told = [values for values in columns.numbers if np.isfinite(values[rows]).any()]
+
     def features(some: Any) -> Any:
-        parts = [values[some, None] for values in columns.numbers]
+        parts = [np.zeros((len(some), 1)), *(values[some, None] for values in told)]
         return np.hstack([*parts, encoder.transform(names[some])] if columns.categories else parts)
 
     model = HistGradientBoostingClassifier(max_iter=80, early_stopping=False, random_state=seed, min_samples_leaf=10)
@@ -130,20 +132,20 @@ def _by_words(columns: _Columns, rows: Any, y: Any, classes: int, seed: int) -> 
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import OneHotEncoder
 
-    words = [TfidfVectorizer(sublinear_tf=True, max_features=_MOST_WORDS, token_pattern=r"(?u)\b\w+\b") for _ in columns.texts]
+    words = [TfidfVectorizer(sublinear_tf=True, max_features=_MOST_WORDS) for _ in columns.texts]
     kept = [(each, _known(each, values[rows])) for each, values in zip(words, columns.texts, strict=True)]
     levels = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_MOST_LEVELS)
     names = np.column_stack(columns.categories) if columns.categories else np.empty((len(y), 0), object)
     if columns.categories:
         levels.fit(names[rows])
-    centres = [(np.nanmean(v[rows]) if np.isfinite(v[rows]).any() else 0.0, np.nanstd(v[rows]) or 1.0) for v in columns.numbers]
+    told = [values for values in columns.numbers if np.isfinite(values[rows]).any()]
+    centres = [(np.nanmean(values[rows]), np.nanstd(values[rows]) or 1.0) for values in told]
 
     def features(some: Any) -> Any:
-        parts = [each.transform(values[some]) for (each, fits), values in zip(kept, columns.texts, strict=True) if fits]
-        parts += [
-            sparse.csr_matrix(np.nan_to_num((v[some] - m) / s)[:, None])
-            for v, (m, s) in zip(columns.numbers, centres, strict=True)
-        ]
+        parts = [sparse.csr_matrix((len(some), 1))]
+        parts += [each.transform(values[some]) for (each, fits), values in zip(kept, columns.texts, strict=True) if fits]
+        scaled = [(values[some] - middle) / spread for values, (middle, spread) in zip(told, centres, strict=True)]
+        parts += [sparse.csr_matrix(np.nan_to_num(each)[:, None]) for each in scaled]
         return sparse.hstack([*parts, levels.transform(names[some])] if columns.categories else parts).tocsr()
 
     model = LogisticRegression(C=10.0, max_iter=300, random_state=seed)

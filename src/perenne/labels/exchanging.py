@@ -20,7 +20,7 @@ from perenne.labels import choosing, label_store, labelling, sets
 from perenne.labels.labelling import Said
 from perenne.labels.model import Definition, LabelSet, Role, Source, TaskKind
 from perenne.labels.rows import ids_of, read_rows
-from perenne.labels.values import Label, checked
+from perenne.labels.values import Label, checked, from_text
 from perenne.storage.database import Database
 from perenne.storage.objects import ObjectStore
 from perenne.storage.transaction import Transaction
@@ -215,7 +215,7 @@ def bring_table(
 ) -> Brought:
     """Keep the labels of a table: the key columns of the label set or `item`, a column of values, and what else there is.
 
-    Columns that are heeded: `labeller`, `confidence`, `known` (an instant), `note`, `role`. What is said already is not kept twice.
+    Heeded are `labeller`, `confidence`, `known` (an instant), `note` and `role`. What is said already is not kept twice.
 
     Raises
     ------
@@ -260,12 +260,9 @@ def _read(definition: Definition, ids: list[str], rows: list[dict[str, Any]], va
 
 def _cell(definition: Definition, value: Any) -> Any:
     """Return a cell of a table as what is asked: lists as JSON or with bars between, false and true as the two classes."""
-    if definition.kind in (TaskKind.MULTILABEL, TaskKind.SPANS, TaskKind.VERBATIM) and isinstance(value, str):
-        try:
-            return msgspec.json.decode(value) if value[:1] in ("[", "{") else [name for name in value.split("|") if name]
-        except msgspec.DecodeError as error:
-            raise Invalid(f"value: {error}", code="label.value", hint="a list as JSON") from None
-    if definition.kind in (TaskKind.BINARY, TaskKind.MULTICLASS) and not isinstance(value, str):
+    if isinstance(value, str):
+        return from_text(definition, value)
+    if definition.kind in (TaskKind.BINARY, TaskKind.MULTICLASS):
         if (
             definition.kind is TaskKind.BINARY
             and isinstance(value, bool | int)

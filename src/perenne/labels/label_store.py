@@ -117,6 +117,13 @@ def counts(tx: Transaction, names: Collection[str]) -> dict[str, dict[str, int]]
     return found
 
 
+def agreeing(tx: Transaction, names: Collection[str]) -> dict[str, float]:
+    """Return how often people say the same of an item that several labelled, on average, by label set."""
+    where = (item.c.label_set.in_(chosen(names)), item.c.opinions >= 2)
+    query = sa.select(item.c.label_set, (1 - sa.func.avg(item.c.disagreement)).label("same")).where(*where)
+    return {row.label_set: float(row.same) for row in tx.execute(query.group_by(item.c.label_set))}
+
+
 def set_uncertainty(tx: Transaction, name: str, values: Iterable[tuple[str, float]]) -> None:
     """Say how uncertain a model is of some items, and of no others."""
     tx.execute(item.update().where(item.c.label_set == name).values(uncertainty=0.0))
@@ -214,6 +221,12 @@ def set_turns(tx: Transaction, name: str, labeller: str, ids: Sequence[str], sta
     tx.execute(turn.delete().where(*where))
     plain = {"label_set": name, "labeller": labeller, "state": state, "until": until}
     tx.execute(turn.insert(), [plain | {"item": identity, "time": time + place} for place, identity in enumerate(ids)])
+
+
+def let_go(tx: Transaction, name: str, labeller: str, ids: Collection[str]) -> None:
+    """Keep some items for a labeller no longer."""
+    where = (turn.c.label_set == name, turn.c.labeller == labeller, turn.c.item.in_(chosen(ids)), turn.c.state == LEASED)
+    tx.execute(turn.delete().where(*where))
 
 
 def last_turn(tx: Transaction, name: str, labeller: str) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ import msgspec
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, allowed, require
 from perenne.core.clock import SECOND, SystemClock
+from perenne.core.errors import NotFound
 from perenne.labels import label_store, sets
 from perenne.labels.label_store import Item
 from perenne.labels.model import ItemState, LabelSet, Order, Role
@@ -43,7 +44,7 @@ class Progress(msgspec.Struct, frozen=True):
 def take(
     tx: Transaction, actor: Principal, name: str, *, count: int = 1, order: Order | None = None, holding: Collection[str] = ()
 ) -> tuple[LabelSet, list[Item]]:
-    """Keep the next items for the actor, and return them: those that are kept already, but not in hand, come first.
+    """Keep the next items for the actor, and return them; what was kept for them and is neither in hand nor next is let go.
 
     Parameters
     ----------
@@ -59,18 +60,33 @@ def take(
     now, order = SystemClock().now(), order or found.definition.order
     mine = label_store.leased(tx, name, actor.name, now)
     held = [each for each in mine if each in set(holding)]
-    again = [each for each in mine if each not in set(holding)]
     wanted = max(0, min(count, MOST_AT_ONCE) - len(held))
-    taken = again[:wanted]
-    if len(taken) < wanted:
-        free = label_store.waiting(
-            tx, name, actor.name, order, wanted=found.definition.opinions, now=now, limit=wanted + len(mine)
-        )  # fmt: skip
-        taken += [each for each in free if each not in set(mine)][: wanted - len(taken)]
+    limit, opinions = wanted + len(held), found.definition.opinions
+    free = label_store.waiting(tx, name, actor.name, order, wanted=opinions, now=now, limit=limit)
+    taken = [each for each in free if each not in set(held)][:wanted]
     until = now + found.definition.lease * SECOND
+    label_store.let_go(tx, name, actor.name, [each for each in mine if each not in set(held)])
     label_store.set_turns(tx, name, actor.name, [*held, *taken], label_store.LEASED, until=until, time=now)
     items = label_store.items_named(tx, name, taken)
     return found, [items[each] for each in taken]
+
+
+def named(tx: Transaction, actor: Principal, name: str, ids: Collection[str]) -> tuple[LabelSet, list[Item]]:
+    """Return items of a label set by their ids."""
+    found, items = sets.get(tx, actor, name), label_store.items_named(tx, name, ids)
+    return found, [items[each] for each in ids if each in items]
+
+
+def find_item(tx: Transaction, actor: Principal, name: str, text: str) -> str:
+    """Find an item by its id, or by what stands in its key column. Raises NotFound."""
+    sets.get(tx, actor, name)
+    if label_store.items_named(tx, name, [text]):
+        return text
+    keys = {msgspec.json.encode([text]).decode(), f"[{text}]", text}
+    found = label_store.items_by_key(tx, name, keys)
+    if len(found) != 1:
+        raise NotFound(f"there is no item {text[:100]!r}", code="label.item", hint="its id, or the value of its key column")
+    return next(iter(found.values()))
 
 
 def shown(objects: ObjectStore, found: LabelSet, items: Collection[Item]) -> list[Shown]:

@@ -228,9 +228,9 @@ def _combine(work: _Work, votes: Any, method: Method) -> tuple[dict[str, tuple[s
     from perenne.stats.annotators import dawid_skene, majority, votes_of
 
     names, flat = work.found.definition.names, votes_of(votes)
-    estimate = dawid_skene(flat, len(work.items), votes.shape[1], len(names))
-    p = majority(flat, len(work.items), len(names)) if method is Method.MAJORITY else estimate.probabilities
     known = np.array([_known(work, item) for item in work.items], np.int64)
+    estimate = dawid_skene(flat, len(work.items), votes.shape[1], len(names), silence=True, known=known)
+    p = majority(flat, len(work.items), len(names)) if method is Method.MAJORITY else estimate.probabilities
     reports = [_report(votes, place, known, estimate) for place in range(votes.shape[1])]
     combined = {}
     for row in np.flatnonzero(~np.isnan(p[:, 0])):

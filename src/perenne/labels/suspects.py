@@ -78,9 +78,8 @@ def find(database: Database, objects: ObjectStore, actor: Principal, name: str, 
     with database.read() as tx:
         rows = _labelled(tx, actor, name)
     table = _table(objects, rows)
-    estimate = out_of_fold(
-        table, rows.labels, len(rows.found.definition.names), text=rows.found.definition.text, folds=folds, seed=seed
-    )
+    definition = rows.found.definition
+    estimate = out_of_fold(table, rows.labels, len(definition.names), text=definition.text, folds=folds, seed=seed)
     return database.write(lambda tx: _keep(tx, actor, rows, estimate))
 
 

@@ -139,6 +139,22 @@ _CHECKS = {
 }
 
 
+def from_text(definition: Definition, text: str) -> Any:
+    """Read a value as somebody types it: lists as JSON or with bars between. Raises Invalid.
+
+    >>> from_text(Definition(kind=TaskKind.NUMBER), "2"), from_text(Definition(kind=TaskKind.MULTILABEL), "a|b")
+    (2.0, ['a', 'b'])
+    """
+    try:
+        if definition.kind is TaskKind.NUMBER:
+            return float(text)
+        if definition.kind in (TaskKind.MULTILABEL, TaskKind.SPANS, TaskKind.VERBATIM):
+            return msgspec.json.decode(text) if text[:1] in ("[", "{") else [name for name in text.split("|") if name]
+    except ValueError as error:
+        raise _wrong(f"{text[:100]!r} cannot be read", str(error)[:200]) from None
+    return text
+
+
 class Standing(NamedTuple):
     """Where an item stands: how many people said something, whether that is enough, and how far they differ, from 0 to 1."""
 

@@ -105,7 +105,7 @@ def _table(definition: Definition, counted: list[Resolved]) -> "pa.Table":
     )
 
 
-def _values(definition: Definition, values: list[Any]) -> "pa.Array":
+def _values(definition: Definition, values: list[Any]) -> Any:
     """Return values as a column: numbers as such, classes and texts as text, everything else as JSON."""
     import pyarrow as pa
 
@@ -221,9 +221,8 @@ def _shuffled(table: "pa.Table", seed: int) -> "pa.Table":
     if not seed:
         return table
     import numpy as np
-    import pyarrow as pa
 
-    return table.take(pa.array(np.random.default_rng(seed).permutation(table.num_rows)))
+    return table.take(np.random.default_rng(seed).permutation(table.num_rows))
 
 
 def _link(tx: Transaction, actor: Principal, digest: str, version: LabelVersion, snapshot: str, seed: int) -> None:

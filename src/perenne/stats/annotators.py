@@ -61,7 +61,16 @@ def majority(votes: Votes, items: int, classes: int) -> Floats:
 
 
 def dawid_skene(
-    votes: Votes, items: int, observers: int, classes: int, *, smoothing: float = 0.01, rounds: int = 200, tolerance: float = 1e-6
+    votes: Votes,
+    items: int,
+    observers: int,
+    classes: int,
+    *,
+    silence: bool = False,
+    known: ArrayLike | None = None,
+    smoothing: float = 0.01,
+    rounds: int = 500,
+    tolerance: float = 1e-6,
 ) -> Consensus:
     """Estimate what is true and how good each observer is.
 
@@ -69,6 +78,12 @@ def dawid_skene(
     ----------
     votes : Votes
         What was said; an observer may say something of an item more than once.
+    silence : bool
+        Whether to say nothing tells something: of an observer that only ever names one class, when it does is all there is to
+        learn from. Items of which nobody said anything then count too, each observer is thought to have been right once of each
+        class, and says one thing of an item at most.
+    known : array of int, optional
+        The class of items whose truth is known, (items,); -1 elsewhere.
     smoothing : float
         Votes that each observer is thought to have cast for each pair of classes beforehand: without any, who never says a class
         rules it out for ever.
@@ -81,35 +96,55 @@ def dawid_skene(
     """
     share = majority(votes, items, classes)
     said = ~np.isnan(share[:, 0])
-    truth = np.where(said[:, None], share, 0.0)
-    prior, confusion = _estimate(votes, truth, observers, classes, smoothing)
+    given = np.full(items, -1) if known is None else np.where(said, np.asarray(known, np.int64), -1)
+    heard = said | silence
+    truth = _clamped(np.where(said[:, None], share, 1 / classes if silence else 0.0), given)
+    pseudo = np.full((classes, classes), max(smoothing, 1e-12)) + (np.eye(classes) if silence else 0.0)
+    prior, confusion, silent = _estimate(votes, truth, observers, pseudo)
     done = False
     number = 0
     while number < rounds and not done and said.any():
         number += 1
-        after = _expect(votes, prior, confusion, items)
-        after[~said] = 0.0
+        after = _expect(votes, prior, confusion, silent if silence else None, items)
+        after[~heard] = 0.0
+        after = _clamped(after, given)
         done = bool(np.abs(after - truth).max() <= tolerance)
         truth = after
-        prior, confusion = _estimate(votes, truth, observers, classes, smoothing)
+        prior, confusion, silent = _estimate(votes, truth, observers, pseudo)
     truth[~said] = np.nan
     return Consensus(truth, prior, confusion, number, done or not said.any())
 
 
-def _estimate(votes: Votes, truth: Floats, observers: int, classes: int, smoothing: float) -> tuple[Floats, Floats]:
+def _clamped(truth: Floats, given: Whole) -> Floats:
+    sure = given >= 0
+    truth[sure] = 0.0
+    truth[sure, given[sure]] = 1.0
+    return truth
+
+
+def _estimate(votes: Votes, truth: Floats, observers: int, pseudo: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return how frequent each class is, what each observer says of each, and how often they say nothing of each."""
+    classes = len(pseudo)
     counts = np.zeros((observers, classes, classes))
     place = votes.observers * classes + votes.classes
     for true in range(classes):
         weights = truth[votes.items, true]
         counts[:, true, :] = np.bincount(place, weights, minlength=observers * classes).reshape(observers, classes)
-    counts += max(smoothing, 1e-12)
-    prior = truth.sum(0) + max(smoothing, 1e-12)
-    return prior / prior.sum(), counts / counts.sum(2, keepdims=True)
+    counts += pseudo
+    total = truth.sum(0)
+    prior = total + pseudo[0, -1]
+    spoken = counts.sum(2)
+    quiet = np.maximum(total[None, :] + pseudo.sum(1)[None, :] + 1.0 - spoken, pseudo[0, -1])
+    return prior / prior.sum(), counts / spoken[:, :, None], quiet / (quiet + spoken)
 
 
-def _expect(votes: Votes, prior: Floats, confusion: Floats, items: int) -> Floats:
+def _expect(votes: Votes, prior: Floats, confusion: Floats, silent: Floats | None, items: int) -> Floats:
     logs = np.log(confusion)
-    total = np.tile(np.log(prior), (items, 1))
+    base = np.log(prior)
+    if silent is not None:
+        base = base + np.log(silent).sum(0)
+        logs = logs + (np.log1p(-silent) - np.log(silent))[:, :, None]
+    total = np.tile(base, (items, 1))
     for true in range(len(prior)):
         total[:, true] += np.bincount(votes.items, logs[votes.observers, true, votes.classes], minlength=items)
     total -= total.max(1, keepdims=True)

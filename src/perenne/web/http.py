@@ -54,6 +54,7 @@ def screens() -> list[Route]:
     import perenne.auth.views
     import perenne.automation.views
     import perenne.data.views
+    import perenne.labels.views
     import perenne.monitoring.views
     import perenne.pipelines.views
     import perenne.registry.views
@@ -75,6 +76,7 @@ def screens() -> list[Route]:
         *perenne.auth.views.routes,
         *perenne.automation.views.routes,
         *perenne.data.views.routes,
+        *perenne.labels.views.routes,
         *perenne.monitoring.views.routes,
         *perenne.registry.views.routes,
         *perenne.serving.views.routes,

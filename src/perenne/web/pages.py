@@ -3,6 +3,7 @@
 PAGES = (
     "project",
     "data",
+    "label",
     "pipeline",
     "runs",
     "experiments",

@@ -81,7 +81,6 @@ def _record(repository: Repository, output: Output, built: Built) -> Recorded:
     write_down(repository, output.file, written(output.file, [(output.index, entry_with(output.entry, built))]))
     path = os.fspath(output.path)
     repository.state.remember_link(path, built.digest)
-    links = built.tree.links if built.tree else 0
-    return Recorded(
-        repository.shown(path), repository.shown(output.file), built.digest, output.entry.digest, built.size, built.count, links
-    )
+    links, left_out = (built.tree.links, tuple(built.tree.left_out)) if built.tree else (0, ())
+    shown, file = repository.shown(path), repository.shown(output.file)
+    return Recorded(shown, file, built.digest, output.entry.digest, built.size, built.count, links, left_out)

@@ -5,11 +5,9 @@ before. Every object is written under another name, and gets its own when all of
 """
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import md5
-from queue import Queue
 
 from perenne.core.errors import PerenneError
 from perenne.data.versions.cache import MODE, Cache
@@ -64,11 +62,13 @@ def _told(digest: bytes, done: Callable[[], None]) -> bytes:
 def in_threads(
     paths: Sequence[str], work: Callable[[Sequence[str], Callable[[], None]], list[bytes]], progress: Progress | None = None
 ) -> list[bytes]:
-    """Share files among threads; answers come in the order of the files. The first failure ends all of them."""
+    """Share files among threads; answers come in the order of the files, if there are any. The first failure ends all of them."""
     workers = min(max(2, os.cpu_count() or 2), 8, -(-len(paths) // TOGETHER))
     counter = Counter(progress)
     if workers < 2:
         return work(paths, counter.add)
+    import threading
+
     answers: list[list[bytes]] = [[] for _ in range(workers)]
     failures: list[BaseException] = []
 
@@ -89,6 +89,8 @@ def in_threads(
             thread.join()
     if failures:
         raise next((error for error in failures if not isinstance(error, Stopped)), failures[0])
+    if not any(answers):
+        return []
     found = [b""] * len(paths)
     for number, part in enumerate(answers):
         found[number::workers] = part
@@ -226,6 +228,9 @@ def write_all(handle: int, data: bytes | memoryview) -> None:
 
 def copy_hashed(source: int, target: int) -> bytes:
     """Copy the rest of a file and return the md5 of what was copied; one thread hashes while another writes."""
+    import threading
+    from queue import Queue
+
     pieces: Queue[memoryview | None] = Queue(maxsize=1)
     failures: list[OSError] = []
 

@@ -109,7 +109,7 @@ def _remove(plan: Plan) -> None:
             os.unlink(plan.at(path))
         emptied.add(os.path.dirname(path))
     needed = {os.path.dirname(path) for path in plan.places} | set(plan.empty)
-    for folder in sorted(_with_parents(emptied), reverse=True):
+    for folder in sorted(with_parents(emptied), reverse=True):
         if folder and folder not in needed:
             _remove_folder(plan.at(folder))
     if "" in plan.places and os.path.isdir(plan.path):
@@ -125,13 +125,19 @@ def _clear(plan: Plan) -> None:
             )
 
 
-def _with_parents(folders: Iterable[str]) -> set[str]:
+def with_parents(folders: Iterable[str]) -> set[str]:
+    """Return folders and those that they lie in."""
     found = set()
     for folder in folders:
         while folder and folder not in found:
             found.add(folder)
             folder = os.path.dirname(folder)
     return found
+
+
+def is_link(plan: Plan, folder: str) -> bool:
+    """Tell whether a folder of an output is a link: what is put in there would land elsewhere."""
+    return os.path.islink(plan.at(folder))
 
 
 def _remove_folder(place: str) -> bool:

@@ -35,6 +35,8 @@ class Recorded(msgspec.Struct, frozen=True):
         Files of a folder.
     links : int
         Symbolic links in it whose targets' content is what was kept.
+    left_out : tuple of str
+        Links to folders, which are not kept.
     """
 
     path: str
@@ -44,6 +46,7 @@ class Recorded(msgspec.Struct, frozen=True):
     size: int
     count: int | None
     links: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 def store(repository: Repository, path: str, progress: Progress | None = None, tree: Tree | None = None) -> Built:

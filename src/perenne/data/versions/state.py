@@ -233,7 +233,7 @@ class State:
         import sqlite3
 
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        opened = sqlite3.connect(self._file, timeout=5, isolation_level=None)
+        opened = sqlite3.connect(self._file, timeout=5, isolation_level=None, check_same_thread=False)
         try:
             if opened.execute("pragma user_version").fetchone()[0] != _VERSION:
                 opened.execute("pragma journal_mode = wal")

@@ -12,7 +12,7 @@ from perenne.core.errors import PerenneError
 from perenne.core.results import Result
 from perenne.protocols.dvc import drawing, editing, tables
 from perenne.protocols.dvc.bringing import Outcome, Selection, dry_run, reproduce, stage_in_git
-from perenne.protocols.dvc.choosing import chosen
+from perenne.protocols.dvc.choosing import chosen, named
 from perenne.protocols.dvc.recording import own_workspace
 from perenne.protocols.dvc.reproducing import UNCHANGED, Wishes
 from perenne.protocols.dvc.stages import PIPELINE, Stage, Stages
@@ -252,7 +252,7 @@ def add(name: str, command: tuple[str, ...], force: bool, **given: Any) -> None:
     flags: dict[str, dict[str, Any]] = {}
     for option, (kind, said) in _MADE.items():
         kinds[kind] += given[option]
-        flags.update(dict.fromkeys(given[option], dict(said)))
+        flags.update({path: dict(said) for path in given[option]})
     new = editing.NewStage(
         name=name,
         cmd=_typed(command),
@@ -264,19 +264,15 @@ def add(name: str, command: tuple[str, ...], force: bool, **given: Any) -> None:
         always_changed=given["always_changed"],
         **kinds,
     )
-    file, is_new = editing.add_stage(Stages(repository), new, force=force)
-    if is_new:
-        click.echo(f"Creating '{PIPELINE}'")
-    click.echo(f"Adding stage '{name}' in '{PIPELINE}'")
+    file = editing.add_stage(Stages(repository), new, force=force)
+    click.echo(f"Added stage '{name}' in '{PIPELINE}'")
     ignored = _ignored(repository, file, name)
     tracked_hint(repository, Outcome(run="", done=[], tracked=sorted({str(file), *ignored})))
 
 
 def _ignored(repository: "data.versions.Repository", file: Path, name: str) -> list[str]:
     """Have Git pass over what the new stage will make."""
-    from perenne.protocols.dvc.files import Files
-
-    files, written = Files(repository), []
+    files, written = data.versions.Pieces(repository), []
     made = next(one for one in Stages(repository).of(str(file)) if one.name == name)
     for product in made.products:
         if product.out.cache and os.path.isdir(os.path.dirname(product.place)):
@@ -318,7 +314,7 @@ def unfreeze(targets: tuple[str, ...]) -> None:
 def _frozen(targets: tuple[str, ...], frozen: bool) -> None:
     repository = _repository()
     written = editing.set_frozen(Stages(repository), targets, frozen)
-    for one in chosen(Stages(repository), targets):
+    for one in (named(Stages(repository), target) for target in targets):
         if one.meta is None:
             click.echo(f"Modifying stage '{one.said(os.getcwd())}' in '{os.path.relpath(one.file)}'")
-    tracked_hint(repository, Outcome(run="", done=[], tracked=[str(file) for file in written]))
+    stage_in_git(repository, Outcome(run="", done=[], tracked=[str(file) for file in written]))

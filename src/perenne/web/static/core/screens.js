@@ -25,6 +25,10 @@ export const screens = [
   ["/data", () => import("../data/datasets.js")],
   ["/data/snapshot/:id", () => import("../data/dataset.js")],
   ["/data/:dataset*", () => import("../data/dataset.js")],
+  ["/label", () => import("../labels/sets.js")],
+  ["/label/:set", () => import("../labels/set.js")],
+  ["/label/:set/work", () => import("../labels/work.js")],
+  ["/label/:set/decide", () => import("../labels/decide.js")],
   ["/why", () => import("../screens/why.js")],
   ["/why/:prediction", () => import("../screens/explained.js")],
   ["/lineage", () => import("../screens/lineages.js")],
@@ -38,6 +42,7 @@ const MENU = [
     [
       ["/project", "project", "Projects"],
       ["/data", "data", "Datasets"],
+      ["/label", "label", "Labels"],
       ["/pipeline", "pipeline", "Pipelines"],
       ["/experiments", "experiment", "Experiments"],
       ["/runs", "runs", "Runs"],

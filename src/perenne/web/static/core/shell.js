@@ -16,7 +16,7 @@ import { Toasts } from "./toast.js";
 const login = () => import("../auth/login.js");
 const help = signal(false);
 const menuOpen = signal(false);
-const LETTERS = { f: "/", p: "/project", d: "/data", r: "/runs", m: "/model", s: "/deploy", o: "/monitor", a: "/alert", e: "/policy", w: "/why", l: "/lineage", t: "/audit" };
+const LETTERS = { f: "/", p: "/project", d: "/data", b: "/label", r: "/runs", m: "/model", s: "/deploy", o: "/monitor", a: "/alert", e: "/policy", w: "/why", l: "/lineage", t: "/audit" };
 const CONNECTION = { live: ["ok", "live"], lost: ["warn", "not connected"], paused: ["none", "paused"] };
 
 export function Shell() {
