@@ -11,8 +11,8 @@ from perenne.core.hashing import key_of
 from perenne.data import store
 from perenne.data.files import state_of, unchanged
 from perenne.data.model import Snapshot, SourceFile
-from perenne.data.privacy.tombstones import check_not_erased, check_not_taken_back
 from perenne.data.snapshots import get_snapshot, read_snapshot, record_snapshot, write_snapshot
+from perenne.data.tombstones import check_not_erased
 from perenne.storage.database import Database, Transaction
 from perenne.storage.objects import ObjectStore
 
@@ -61,7 +61,6 @@ def take_snapshot(
         digest = taken.digest
 
     def keep(tx: Transaction) -> Snapshot:
-        check_not_taken_back(tx, digest)
         if taken is not None:
             store.save_file(tx, taken)
         name = str(path) if path is not None else type(source).__name__
