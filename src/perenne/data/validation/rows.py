@@ -163,6 +163,13 @@ class Rows:
         for batch in reader:
             yield pa.table(batch.columns, names=list(columns))
 
+    def head(self, columns: Sequence[str], count: int) -> pa.Table:
+        """Return the first rows of some columns."""
+        self._prepare(columns)
+        chosen = ", ".join(self.column(name) for name in columns)
+        table = self._connection.sql(f"select {chosen} from t limit {count}").to_arrow_table()
+        return pa.table(table.columns, names=list(columns))
+
     def broken(self, rules: Iterable[Rule]) -> Iterator[Anomaly]:
         """Count the rows that break each rule, all in one pass, and read the first ones of those that are broken.
 
