@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from perenne.projects import Cron as cron
     from perenne.projects import Drift as drift
     from perenne.projects import Guardrail, Milestone, Objective, Person, Project, Window, expect
+    from perenne.projects import Labels as labelled
     from perenne.projects import Missed as missed
     from perenne.projects import NewData as new_data
+    from perenne.projects import Sql as sql
     from perenne.projects import Superior as superior
     from perenne.tracking.client import (
         ActiveRun,
@@ -48,8 +50,10 @@ _NAMES = {
     "cron": "Cron",
     "drift": "Drift",
     "expect": "expect",
+    "labelled": "Labels",
     "missed": "Missed",
     "new_data": "NewData",
+    "sql": "Sql",
     "superior": "Superior",
 }
 _OF_RUNS = frozenset(
@@ -91,6 +95,7 @@ __all__ = [
     "end_run",
     "expect",
     "flush",
+    "labelled",
     "log_artifact",
     "log_dict",
     "log_figure",
@@ -105,6 +110,7 @@ __all__ = [
     "new_data",
     "set_tag",
     "set_tags",
+    "sql",
     "start_run",
     "superior",
 ]

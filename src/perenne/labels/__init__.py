@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.labels import choosing, erasing, labelling, model, queues, sets, versions
+    from perenne.labels.values import ALL_SOURCES
 
 _ROOMS = ("choosing", "erasing", "labelling", "model", "queues", "sets", "versions")
 
-__all__ = ["choosing", "erasing", "labelling", "model", "queues", "sets", "versions"]
+__all__ = ["ALL_SOURCES", "choosing", "erasing", "labelling", "model", "queues", "sets", "versions"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "ALL_SOURCES":
+        return import_module(f"{__name__}.values").ALL_SOURCES
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_module(f"{__name__}.{name}")

@@ -188,7 +188,9 @@ def _work(tx: Transaction, actor: Principal, name: str) -> _Work:
 def _rows(objects: ObjectStore, work: _Work) -> "pa.Table":
     import pyarrow as pa
 
-    return data.snapshots.read_snapshot(objects, work.found.snapshot).take(pa.array([item.row for item in work.items], pa.int64()))
+    return data.snapshots.read_snapshot(objects, work.found.snapshot).take(
+        pa.array([item.row for item in work.items], pa.int64())
+    )
 
 
 def _votes(definition: Definition, table: "pa.Table", asked: list[Rule], functions: Mapping[str, tuple[Function, str]]) -> Any:

@@ -87,6 +87,17 @@ def test_a_large_file_is_described_without_holding_it(
     assert "read_parquet(SOURCE)" in notebook.read_text(encoding="utf-8")
 
 
+def test_a_large_snapshot_is_described_without_holding_it(
+    workspace: Workspace, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: Snapshot = call(workspace, "snapshot", file).value
+    held = call(workspace, "profile", taken.id).value
+    monkeypatch.setattr("perenne.data.large.LARGE", 1_000)
+    monkeypatch.setattr("perenne.data.looking.read_snapshot", None)
+    passed = call(workspace, "profile", taken.id, "--target", "late").value
+    assert "duckdb" in passed.engine and (passed.digest, passed.rows) == (taken.id, held.rows)
+
+
 def test_a_page_that_cannot_be_written_is_said(workspace: Workspace, file: Path, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot be written") as caught:
         call(workspace, "profile", file, "--html", tmp_path / "none" / "p.html")

@@ -176,7 +176,7 @@ def files_of(root: Path) -> dict[str, str]:
 
 def by_executable(executable: str, root: Path, site: Path) -> Run:
     """Return what runs the real DVC."""
-    environment = {**_environment(), "DVC_SITE_CACHE_DIR": os.fspath(site), "DVC_NO_ANALYTICS": "1", "DVC_TEST": "true"}
+    environment = {**_environment(), "DVC_SITE_CACHE_DIR": os.fspath(site), "DVC_NO_ANALYTICS": "1", "COLUMNS": "300"}
 
     def run(arguments: list[str]) -> tuple[int, str]:
         called = [executable, *arguments]

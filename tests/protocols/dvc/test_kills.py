@@ -86,4 +86,4 @@ def test_killed_at_some_steps(here: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.long
 def test_killed_at_many_steps(here: Path, tmp_path_factory: pytest.TempPathFactory, recorder: Workspace) -> None:
-    survive(150, tmp_path_factory.mktemp("home"), recorder, 2)
+    survive(60, tmp_path_factory.mktemp("home"), recorder, 2)

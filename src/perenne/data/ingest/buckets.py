@@ -19,20 +19,30 @@ def objects_at(uri: str) -> dict[str, str]:
         If there is none.
     """
     store, prefix = _open(uri)
-    found = {}
     try:
-        for page in store.list(prefix or None):
-            for item in page:
-                if not any(part.startswith((".", "_")) for part in item["path"].split("/")):
-                    found[item["path"]] = item["e_tag"] or f"{item['size']} {item['last_modified'].isoformat()}"
+        items = [] if uri.endswith("/") or not prefix else _one(store, prefix)
+        items = items or [item for page in store.list(prefix or None) for item in page]
     except Exception as error:
         raise _unavailable(uri, error) from error
-    exact = {prefix: found[prefix]} if prefix in found and not uri.endswith("/") else {}
-    if not exact and not uri.endswith("/"):
-        found = {path: tag for path, tag in found.items() if path.startswith(f"{prefix}/")}
+    found = {item["path"]: _tag(item) for item in items if not _is_hidden(item["path"].removeprefix(prefix))}
     if not found:
         raise NotFound(f"there are no objects at {uri}", code="ingest.no_files", hint="is the bucket right, and the prefix?")
-    return dict(sorted((exact or found).items()))
+    return dict(sorted(found.items()))
+
+
+def _one(store: Any, path: str) -> list[Any]:
+    try:
+        return [store.head(path)]
+    except FileNotFoundError:
+        return []
+
+
+def _tag(item: Any) -> str:
+    return str(item["e_tag"] or f"{item['size']} {item['last_modified'].isoformat()}")
+
+
+def _is_hidden(below: str) -> bool:
+    return any(part.startswith((".", "_")) for part in below.split("/"))
 
 
 def fetch_objects(uri: str, paths: Mapping[str, str], folder: Path) -> list[Path]:

@@ -1,18 +1,22 @@
 """Reading a source, whatever it is: only if something changed, by what its columns were, added to what is there if it grows."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from perenne.core.errors import Invalid
 from perenne.data.ingest import buckets, databases, lakes, web
 from perenne.data.ingest.expected import differences
 from perenne.data.ingest.files import files_at, read_as, read_files, states_of
 from perenne.data.ingest.growing import grow, grow_by, late
 from perenne.data.ingest.model import Mode, Source
-from perenne.data.ingest.places import DATABASES, Kind, Place, place_of
+from perenne.data.ingest.places import DATABASES, Kind, Place, place_of, without_secrets
 from perenne.data.model import Anomaly, ColumnType
+from perenne.data.sources import read_source
+from perenne.projects import Sql
 
 
 class Fetched(NamedTuple):
@@ -141,3 +145,37 @@ def _of_database(source: Source, asked: databases.Asked, before: pa.Table | None
     grown = grow(before, asked.table, source.dataset)
     notes = () if asked.earlier is None or before is None else late(asked.earlier - before.num_rows)
     return Fetched(grown.table, grown.added, asked.state, notes)
+
+
+def read_now(source: Any, kinds: Mapping[str, str] | None = None) -> pa.Table:
+    """Read what a project names as its rows: a file, a table, a folder or pattern of files, an address, or a query.
+
+    Parameters
+    ----------
+    source : path, str, table or Sql
+        As for `read_source`, or any address that `ingest` reads; `$NAME` in a database's is taken from the environment.
+    kinds : mapping, optional
+        As for `read_source`; for single files and tables only.
+
+    Raises
+    ------
+    NotFound, Invalid, Unavailable
+        If it cannot be read, or has no rows.
+    """
+    if isinstance(source, Sql):
+        place = place_of(os.path.expandvars(source.uri), source.query)
+        return _some(databases.ask(place, source.query).table, source.uri)
+    if not isinstance(source, str | Path) or Path(source).is_file():
+        return read_source(source, kinds=kinds)
+    place = place_of(str(source))
+    if place.kind is Kind.FILES and not Path(place.rest).exists() and not set("*?[") & set(place.rest):
+        return read_source(source, kinds=kinds)
+    read = _read(Source("rows", str(source)), place)
+    assert read is not None, "without a state, everything is new"
+    return _some(read[0], str(source))
+
+
+def _some(table: pa.Table, name: str) -> pa.Table:
+    if table.num_rows == 0:
+        raise Invalid(f"{without_secrets(name)} has no rows", code="data.no_rows", hint="is the query or the pattern right?")
+    return table

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from perenne.data.versions import explaining as explaining
     from perenne.data.versions import fetching as fetching
     from perenne.data.versions import layers as layers
+    from perenne.data.versions import migrating as migrating
     from perenne.data.versions import moving as moving
     from perenne.data.versions import plans as plans
     from perenne.data.versions import pushing as pushing
@@ -58,6 +59,7 @@ _MODULES = {
     "destroying",
     "explaining",
     "layers",
+    "migrating",
     "pushing",
     "plans",
     "fetching",

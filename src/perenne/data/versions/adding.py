@@ -16,6 +16,7 @@ from perenne.data.versions.recording import (
     entry_with,
     ignore_in_git,
     keep_beside,
+    link_again,
     store,
     write_down,
     written,
@@ -77,7 +78,10 @@ def add(
             plan.links = (plan.built.tree.links if plan.built.tree else 0) + os.path.islink(plan.path)
             plan.left_out = tuple(plan.built.tree.left_out) if plan.built.tree else ()
     with repository.lock(waiting), said("nothing was recorded"):
-        return [_record(repository, plan) for plan in plans]
+        found = [_record(repository, plan) for plan in plans]
+    repository.forget()
+    link_again(repository, [plan.file for plan in plans])
+    return found
 
 
 def _planned(repository: Repository, path: str, file: Path | None) -> _Plan:

@@ -208,7 +208,9 @@ def _check_losses(repository: Repository, plan: Plan, *, force: bool) -> str | N
     lacking = cache.missing({plan.now[path] for path in touched if plan.now[path]})
     plan.lost = [path for path in touched if not plan.now[path] or plan.now[path] in lacking]
     plan.lost += [path for path in plan.places if path not in plan.now and _is_in_the_way(plan, path)]
-    plan.lost += [folder for folder in with_parents({os.path.dirname(path) for path in plan.places}) if is_link(plan, folder)]
+    if plan.tree is not None:
+        above = with_parents({path.rpartition("/")[0] for path in plan.places})
+        plan.lost += [folder for folder in above if is_link(plan, folder)]
     if not plan.lost:
         return None
     if force:
@@ -231,7 +233,8 @@ def _is_in_the_way(plan: Plan, path: str) -> bool:
 
 
 def _check_objects(repository: Repository, output: Output, plan: Plan) -> None:
-    missing = repository.cache_of(output.entry).missing(set(plan.places.values()))
+    missing = missing_of(repository, output.entry) if plan.places else set()
+    missing &= set(plan.places.values())
     if missing:
         raise NotFound(
             f"{repository.shown(output.path)}: {len(missing)} of {len(set(plan.places.values()))} objects are not in the cache,"

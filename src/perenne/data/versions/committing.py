@@ -9,7 +9,7 @@ from perenne.data.versions.building import Built, look
 from perenne.data.versions.hashing import Progress, said
 from perenne.data.versions.locking import Waiting, check_stages
 from perenne.data.versions.presence import missing_of
-from perenne.data.versions.recording import Recorded, entry_with, keep_beside, store, write_down, written
+from perenne.data.versions.recording import Recorded, entry_with, keep_beside, link_again, store, write_down, written
 from perenne.data.versions.repository import Output, Repository
 from perenne.data.versions.scanning import Tree, scan
 from perenne.data.versions.status import is_as_recorded
@@ -50,7 +50,10 @@ def commit(
     if not found:
         return []
     with repository.lock(waiting), said("nothing was recorded"):
-        return [_record(repository, output, built) for output, built in found]
+        recorded = [_record(repository, output, built) for output, built in found]
+    repository.forget()
+    link_again(repository, [output.file for output, _ in found])
+    return recorded
 
 
 def _built(repository: Repository, output: Output, progress: Progress | None) -> Built | None:

@@ -164,19 +164,31 @@ class Storer:
         finally:
             os.close(handle)
         found = md5(data, usedforsecurity=False)
-        self.store_bytes(data, found.hexdigest())
+        digest = found.hexdigest()
+        if digest not in self._known if self._known is not None else not self._cache.has(digest):
+            self._write(data, digest)
         return found.digest()
 
     def store_bytes(self, data: bytes, digest: str) -> None:
         """Keep bytes under their digest."""
         if not self.has(digest):
-            temporary = self.temporary()
-            out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
-            try:
+            self._write(data, digest)
+
+    def _write(self, data: bytes, digest: str) -> None:
+        temporary = f"{self._folder}/{next(self._numbers)}"
+        out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
+        try:
+            if os.write(out, data) < len(data):
+                os.lseek(out, 0, os.SEEK_SET)
                 write_all(out, data)
-            finally:
-                os.close(out)
-            self._cache.take(temporary, digest)
+        finally:
+            os.close(out)
+        self._take(temporary, digest)
+
+    def _take(self, temporary: str, digest: str) -> None:
+        self._cache.take(temporary, digest)
+        if self._known is not None:
+            self._known.add(digest)
 
     def store_manifest(self, data: bytes) -> str:
         """Keep a manifest; return its digest."""
@@ -194,7 +206,7 @@ class Storer:
         if (after.st_mtime_ns, after.st_size, after.st_ino) != (about.st_mtime_ns, about.st_size, about.st_ino):
             os.unlink(temporary)
             return False
-        self._cache.take(temporary, digest)
+        self._take(temporary, digest)
         return True
 
     def temporary(self) -> str:
@@ -211,7 +223,7 @@ class Storer:
         if self.has(found.hex()):
             os.unlink(temporary)
         else:
-            self._cache.take(temporary, found.hex())
+            self._take(temporary, found.hex())
         return found
 
     def store_many(self, paths: Sequence[str], progress: Progress | None = None) -> list[bytes]:

@@ -171,8 +171,7 @@ def _finish(repository: Repository, target: str, dep: Entry, out: Entry, wish: W
         meta = msgspec.structs.replace(meta, md5=stage_md5(meta))
     file = Path(f"{target}.dvc")
     with repository.lock(wish.waiting):
-        if not wish.no_exec:
-            ignore_in_git(repository, target)
+        ignore_in_git(repository, target)
         changed = replace(file, write_metafile(meta, None), repository.temporary)
     repository.forget()
     if out.digest is not None:

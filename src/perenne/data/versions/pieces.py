@@ -21,7 +21,7 @@ from perenne.data.versions.linking import Placer, copy_file
 from perenne.data.versions.presence import missing_of
 from perenne.data.versions.repository import Repository
 from perenne.data.versions.scanning import scan
-from perenne.data.versions.writing import replace, workroom
+from perenne.data.versions.writing import workroom
 from perenne.formats.dvc.entries import Entry
 from perenne.formats.dvc.ignores import with_line
 
@@ -53,6 +53,7 @@ class Pieces:
         self._main = repository
         self._own = threading.local()
         self._opened: list[Repository] = []
+        self._storers: list[Storer] = []
         self._lock = threading.Lock()
         self._ignored: set[str] = set()
         self._tracked: set[str] = set()
@@ -72,6 +73,10 @@ class Pieces:
         """Close what was opened."""
         with self._lock:
             opened, self._opened = self._opened, []
+            storers, self._storers = self._storers, []
+            self._own = threading.local()
+        for storer in storers:
+            storer.__exit__(None, None, None)
         for repository in opened:
             repository.close()
 
@@ -103,16 +108,25 @@ class Pieces:
         repository = self._repository
         if not os.path.exists(path):
             raise NotFound(f"output '{os.path.relpath(path)}' does not exist", code="data.no_file")
-        with Storer(repository.cache) as storer:
-            if os.path.isdir(path):
-                whole = store_tree(scan(path, repository.ignoring(path)), repository.state, storer)
-                piece = Piece(whole.digest, whole.size, whole.count)
-            else:
-                built = store_file(path, repository.state, storer)
-                piece = Piece(built.digest, built.size, None, built.isexec)
+        storer = self._storer()
+        if os.path.isdir(path):
+            whole = store_tree(scan(path, repository.ignoring(path)), repository.state, storer)
+            piece = Piece(whole.digest, whole.size, whole.count)
+        else:
+            built = store_file(path, repository.state, storer)
+            piece = Piece(built.digest, built.size, None, built.isexec)
         if link and self._types()[0] in ("hardlink", "symlink"):
             self.put_back(path, piece.entry(os.path.basename(path)))
         return piece
+
+    def _storer(self) -> Storer:
+        """Return what keeps this thread's objects."""
+        found: Storer | None = getattr(self._own, "storer", None)
+        if found is None:
+            found = self._own.storer = Storer(self._repository.cache).__enter__()
+            with self._lock:
+                self._storers.append(found)
+        return found
 
     def put_back(self, path: str, entry: Entry, *, link: bool = True) -> None:
         """Put a version at a path, in place of whatever lies there; without `link` always as a copy.
@@ -197,7 +211,9 @@ class Pieces:
             return None
         file = Path(os.path.dirname(path), ".gitignore")
         with self._lock:
-            old = file.read_bytes() if file.exists() else b""
-            replace(file, with_line(old, os.path.basename(path)), self._main.temporary)
+            with file.open("a+b") as stream:
+                stream.seek(0)
+                old = stream.read()
+                stream.write(with_line(old, os.path.basename(path))[len(old) :])
             self._ignored.add(path)
         return os.fspath(file)

@@ -90,7 +90,9 @@ class State:
 
     def folders_of(self, tree: Tree) -> set[str]:
         """Return the directories of a tree that are remembered."""
-        return set(self._folders(tree))
+        top = self._key(tree.root)
+        rows = self._ask("select path from folder where path = ? or (path >= ? and path < ?)", (top, top + b"/", top + b"0"))
+        return {os.fsdecode(path[len(top) + 1 :]) for (path,) in rows}
 
     def _folders(self, tree: Tree) -> dict[str, tuple[bytes, bytes, bytes]]:
         top = self._key(tree.root)

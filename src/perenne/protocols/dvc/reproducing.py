@@ -21,7 +21,7 @@ from perenne.protocols.dvc.remembering import RunCache
 from perenne.protocols.dvc.running import Commands, commands_of
 from perenne.protocols.dvc.rwlock import Claimed
 from perenne.protocols.dvc.saving import Saving
-from perenne.protocols.dvc.stages import Stage, Stages, read_locked
+from perenne.protocols.dvc.stages import Stage, Stages
 
 UNCHANGED, RESTORED, RAN, FAILED, LEFT = "unchanged", "restored", "ran", "failed", "not run"
 
@@ -177,9 +177,9 @@ class Reproduction:
         return self._note(stage, Done(stage.address, state, time.perf_counter() - began, reasons))
 
     def _see_others(self, stage: Stage) -> None:
-        """Read dvc.lock again: another process may have run the stage while we waited."""
+        """Read dvc.lock again if it was written: another process may have run the stage while we waited."""
         if stage.meta is None:
-            stage.locked = read_locked(stage.lock_file, stage.root).get(stage.name)
+            stage.locked = self.saving.locked(stage.lock_file, stage.root).get(stage.name)
 
     def _bring(self, stage: Stage, claimed: Claimed) -> tuple[str, list[str]]:
         forced = stage in self._forced

@@ -16,7 +16,7 @@ from perenne.formats.dvc.metafiles import MetaFile, stage_md5, write_metafile
 from perenne.formats.dvc.values import read_values
 from perenne.protocols.dvc.parameters import ParameterFiles
 from perenne.protocols.dvc.remembering import RunCache
-from perenne.protocols.dvc.stages import Product, Stage
+from perenne.protocols.dvc.stages import Product, Stage, read_locked
 from perenne.protocols.dvc.writing import write_whole
 
 Say = Callable[[str], None]
@@ -58,6 +58,16 @@ class Saving:
         self._one_writer = threading.Lock()
         self._ignored: dict[Stage, list[tuple[str, str]]] = {}
         self._before: dict[str, bytes] = {}
+        self._locks: dict[str, tuple[object, dict[str, LockedStage]]] = {}
+
+    def locked(self, file: str, root: str) -> dict[str, LockedStage]:
+        """Return what a dvc.lock says; it is read only if somebody else wrote it since."""
+        with self._one_writer:
+            stamp = _stamp(file)
+            known = self._locks.get(file)
+            if known is None or known[0] != stamp:
+                known = self._locks[file] = (stamp, read_locked(file, root))
+            return known[1]
 
     def asked(self, stage: Stage) -> LockedStage:
         """Return a stage as it is now, its outputs by their paths alone.
@@ -148,7 +158,7 @@ class Saving:
             return
         file = Path(stage.lock_file)
         with self._one_writer, self._repository.lock(self._waiting):
-            old = _bytes_of(file)
+            before, old = _stamp(file), _bytes_of(file)
             self._before.setdefault(str(file), old)
             new = write_stage(old, stage.name, done)
             if new != old:
@@ -158,7 +168,15 @@ class Saving:
                 say(f"Updating lock file '{said}'")
                 write_whole(file, new)
                 self.tracked[str(file)] = None
+                self._know(file, before, stage.name, done)
         stage.locked = done
+
+    def _know(self, file: Path, before: object, name: str, done: LockedStage) -> None:
+        """Know what dvc.lock says now without reading it, if we knew what it said before."""
+        known = self._locks.pop(str(file), None)
+        if known is not None and known[0] == before:
+            known[1][name] = done
+            self._locks[str(file)] = (_stamp(file), known[1])
 
     def _write_metafile(self, stage: Stage, meta: MetaFile, done: LockedStage) -> None:
         """Put what a `.dvc` file tracks into it as it is now."""
@@ -206,6 +224,15 @@ def _renewed(entries: tuple[Entry, ...], now: tuple[Entry, ...]) -> tuple[Entry,
             )
         found.append(entry)
     return tuple(found)
+
+
+def _stamp(file: "str | Path") -> object:
+    """Return what is another when a file was written: its time, size and inode."""
+    try:
+        about = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return about.st_mtime_ns, about.st_size, about.st_ino
 
 
 def _bytes_of(file: Path) -> bytes:

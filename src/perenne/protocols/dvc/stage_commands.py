@@ -1,4 +1,4 @@
-"""`perenne dvc repro|status|dag|stage|freeze|unfreeze`."""
+"""`perenne dvc repro|dag|stage|freeze|unfreeze`."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from perenne.protocols.dvc.choosing import chosen, named
 from perenne.protocols.dvc.recording import own_workspace
 from perenne.protocols.dvc.reproducing import UNCHANGED, Wishes
 from perenne.protocols.dvc.stages import PIPELINE, Stage, Stages
-from perenne.protocols.dvc.status import NOTHING, UP_TO_DATE, status_of, status_text
+from perenne.protocols.dvc.status import UP_TO_DATE
 
 FAILED = 255
 _SHOWN = 80
@@ -118,34 +118,6 @@ def tracked_hint(repository: "data.versions.Repository", outcome: Outcome) -> No
     files = [os.path.relpath(file) for file in outcome.tracked]
     click.echo(f"\nTo track the changes with git, run:\n\n\tgit add {' '.join(files)}")
     click.echo("\nTo enable auto staging, run:\n\n\tdvc config core.autostage true")
-
-
-@click.command()
-@click.argument("targets", nargs=-1)
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing; exit with 1 if something changed.")
-@click.option("-d", "--with-deps", is_flag=True, help="Also what the targets need.")
-@click.option("-R", "--recursive", is_flag=True, help="Everything below a folder.")
-@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-def status(targets: tuple[str, ...], quiet: bool, with_deps: bool, recursive: bool, as_json: bool) -> Result | None:
-    """Tell what changed since stages ran and data was added, as `dvc status`.
-
-    \b
-    Examples:
-      perenne dvc status
-      perenne dvc status --json
-    """
-    answer, anything = status_of(_repository(), targets, with_deps=with_deps, recursive=recursive)
-    if quiet:
-        return Result(None, int(bool(answer)))
-    if as_json:
-        return Result(_json(answer))
-    return Result(answer, shown=status_text(answer) if answer else UP_TO_DATE if anything else NOTHING)
-
-
-def _json(answer: Any) -> str:
-    from perenne.formats.dvc.answers import text_of
-
-    return text_of(answer)
 
 
 @click.command()

@@ -133,6 +133,15 @@ class CloudRemote:
             raise
         return Found(path=path, size=size, etag=_etag(answer.get("e_tag")), version=answer.get("version"))
 
+    def move(self, path: str, to: str) -> None:
+        """Copy an object within the store, and remove it where it was."""
+        import obstore
+
+        if not self.traits.writes:
+            raise read_only(self.shown)
+        with self._refusals(path):
+            obstore.rename(self._store, path, to, overwrite=True)
+
     def delete(self, path: str) -> None:
         """Remove an object."""
         import obstore

@@ -1,4 +1,4 @@
-"""`dvc add`, `commit`, `checkout`, `remove`, `move`."""
+"""`dvc add`, `commit`, `checkout`, `remove`, `move`, `cache migrate`."""
 
 import glob
 import os
@@ -21,7 +21,7 @@ from perenne.protocols.dvc.command_line.grammar import (
     value,
     word,
 )
-from perenne.protocols.dvc.command_line.speech import VOLUME, confirmed, note, say, summary
+from perenne.protocols.dvc.command_line.speech import VOLUME, confirmed, fail, note, say, summary
 
 _NO_RELINK = flag("--no-relink", says="Leave the workspace's files as they are.", action="store_false", dest="relink")
 _STATES = ("modified", "added", "deleted")
@@ -218,3 +218,37 @@ def move(options: Options) -> int:
     with for_git(repository, [f"{os.path.normpath(options.src)}.dvc", f"{os.path.normpath(target)}.dvc"]):
         data.versions.moving.move(repository, options.src, options.dst, waiting=waiting)
     return 0
+
+
+@command(
+    "Bring what DVC 2.x kept to where 3.x keeps it.",
+    flag("--dvc-files", says="Rewrite the entries of metafiles too."),
+    flag("--dry", says="Only say what would be done."),
+)
+def cache_migrate(options: Options) -> int:
+    """`dvc cache migrate`."""
+    repository, migrating = data.versions.open_repository(), data.versions.migrating
+    count = migrating.migrate_cache(repository, dry=options.dry)
+    if options.dry:
+        say(f"{count} files will be re-hashed and migrated to the DVC 3.0 cache location.")
+    else:
+        say(f"Migrated {count} files to DVC 3.0 cache location.")
+    return _migrate_files(repository, dry=options.dry) if options.dvc_files else 0
+
+
+def _migrate_files(repository: "data.versions.Repository", *, dry: bool) -> int:
+    files = data.versions.migrating.legacy_files(repository)
+    if not files:
+        say("No DVC files in the repo to migrate to the 3.0 format.")
+        return 0
+    if dry:
+        say("Entries in following DVC files will be migrated to the 3.0 format:")
+        say("\n".join(f"\t{repository.shown(file)}" for file in files))
+        return 0
+    with for_git(repository, files):
+        migrated = data.versions.migrating.migrate_metafiles(repository, waiting=waiting)
+        for file in migrated.files:
+            say(f"Updating DVC file '{file}'")
+    for file, reason in migrated.left:
+        fail(f"'{file}' stays as it is: {reason}")
+    return 1 if migrated.left else 0

@@ -5,6 +5,7 @@ _HERE = "perenne.protocols.dvc.command_line"
 COMMANDS = {
     "add": (f"{_HERE}.changing:add", "Track files or folders."),
     "cache dir": (f"{_HERE}.settings:cache_dir", "Show or set where the cache is."),
+    "cache migrate": (f"{_HERE}.changing:cache_migrate", "Bring what DVC 2.x kept to where 3.x keeps it."),
     "check-ignore": (f"{_HERE}.places:check_ignore", "Tell whether .dvcignore leaves paths out."),
     "checkout": (f"{_HERE}.changing:checkout", "Bring the workspace to what the metafiles say."),
     "commit": (f"{_HERE}.changing:commit", "Record what has changed."),
