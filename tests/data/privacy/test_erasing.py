@@ -122,6 +122,10 @@ def test_an_erased_snapshot_says_so_and_does_not_come_back(
         with pytest.raises(NotFound, match="2 of its 3 rows were a person's") as caught:
             call(workspace, *verb)
         assert (caught.value.code, "holds the other rows" in caught.value.hint) == ("data.erased", True)
+    listed = {row["id"]: row["source"] for row in call(workspace, "list").shown}
+    assert listed[snapshots[3].id[:12]] == "erased; no row was left"
+    assert "holds the other rows" in listed[snapshots[0].id[:12]]
+    assert "erased; no row was left" in call(workspace, "show", snapshots[3].id).note
     with pytest.raises(NotFound, match="are not kept any more"):
         read_snapshot(workspace.objects, snapshots[0].id)
     with pytest.raises(Conflict, match="the source still holds the person's rows"):

@@ -119,6 +119,8 @@ class Rows:
         self.nans: set[str] = set()
         self.misfits: set[str] = set()
         self._connection = connection
+        # Else the engine draws on the screen, between what we print, as soon as a query takes a moment.
+        connection.execute("set enable_progress_bar = false")
 
     def __enter__(self) -> "Rows":
         return self
