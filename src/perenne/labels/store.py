@@ -4,7 +4,7 @@ A label is a row that is added and never changed. What may be worked out again f
 it stands) lies in the row of the item beside it, and is written in the same transaction.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
@@ -130,6 +130,12 @@ def find_set(tx: Transaction, name: str) -> LabelSet | None:
     """Read a label set."""
     row = tx.execute(sa.select(*_sets).where(label_set.c.name == name)).one_or_none()
     return None if row is None else read_struct(LabelSet, row)
+
+
+def named_sets(tx: Transaction, names: Iterable[str]) -> list[LabelSet]:
+    """Read label sets by name."""
+    rows = tx.execute(sa.select(*_sets).where(label_set.c.name.in_(chosen(names))))
+    return [read_struct(LabelSet, row) for row in rows]
 
 
 def all_sets(tx: Transaction, projects: Collection[str], *, after: str, limit: int) -> list[LabelSet]:
