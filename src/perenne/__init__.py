@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from perenne.projects import Labels as labelled
     from perenne.projects import Missed as missed
     from perenne.projects import NewData as new_data
+    from perenne.projects import Sql as sql
     from perenne.projects import Superior as superior
     from perenne.tracking.client import (
         ActiveRun,
@@ -52,6 +53,7 @@ _NAMES = {
     "labelled": "Labels",
     "missed": "Missed",
     "new_data": "NewData",
+    "sql": "Sql",
     "superior": "Superior",
 }
 _OF_RUNS = frozenset(
@@ -108,6 +110,7 @@ __all__ = [
     "new_data",
     "set_tag",
     "set_tags",
+    "sql",
     "start_run",
     "superior",
 ]

@@ -1,3 +1,5 @@
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -265,3 +267,113 @@ def test_sets_of_one_summary_and_many_pictures_are_told_apart() -> None:
     assert "several_modes" in told["dots"][1] and "several_modes" in told["dots"][2]
     assert len(set(told.values())) == len(told)
     assert len({str(item.pairs[0].counts) for item in found.values() if item.pairs}) >= 3
+
+
+def test_not_a_number_is_told_apart_from_missing() -> None:
+    column = profile(x=pa.array([1.0, float("nan"), None, float("inf")])).column("x")
+    assert (column.count, column.nulls, column.nans) == (2, 2, 1)
+    assert column.numbers is not None and column.numbers.infinite == 1
+
+
+def test_the_ends_of_a_column_name_their_rows() -> None:
+    numbers = profile(x=[5, None, 1, 9, 1, 7]).column("x").numbers
+    assert numbers is not None
+    assert [(item.row, item.value) for item in numbers.lowest] == [(3, 1.0), (1, 5.0), (6, 7.0), (4, 9.0)]
+    assert [(item.row, item.value) for item in numbers.highest][:2] == [(4, 9.0), (6, 7.0)]
+    assert (numbers.sketch[0], numbers.sketch[-1]) == (1.0, 9.0)
+
+
+def test_decimals_and_days_long_ago_are_described_and_lists_are_refused() -> None:
+    found = profile(
+        price=pa.array([Decimal("1.50"), Decimal("2.25")]),
+        day=pa.array([date(1677, 9, 22), date(1899, 12, 31)]),
+    )
+    assert found.column("price").numbers.max == 2.25  # type: ignore[union-attr]
+    times = found.column("day").times
+    assert times is not None and times.min < times.max < 0
+    with pytest.raises(Invalid) as caught:
+        profile(x=pa.array([[1], [2]]))
+    assert caught.value.code == "data.nested_type"
+
+
+def test_what_is_missing_together_is_told_and_where() -> None:
+    rows = 96
+    late = np.arange(rows) >= 72
+    found = profile(
+        a=pa.array(np.ones(rows), mask=late),
+        b=pa.array(np.ones(rows), mask=late),
+        c=pa.array(np.ones(rows), mask=np.arange(rows) == 0),
+    ).missing
+    assert found is not None
+    assert [(item.columns, item.rows) for item in found.patterns] == [(("a", "b"), 24), (("c",), 1)]
+    assert found.complete == 71
+    assert sum(found.rows) == rows and len(found.rows) == len(found.counts[0])
+    assert found.counts[0][-1] == found.rows[-1] and found.counts[0][0] == 0
+    assert profile(a=[1, 2]).missing is None
+
+
+def test_rows_that_come_most_often_are_named() -> None:
+    found = profile(x=[3, 1, 3, 2, 1, 3]).repeated
+    assert [(item.row, item.times) for item in found] == [(1, 3), (2, 2)]
+
+
+def test_steps_gaps_and_times_in_the_future() -> None:
+    hour = 3_600_000_000
+    times = [0, hour, 2 * hour, 3 * hour, 3 * hour, 9 * hour, 10 * hour]
+    table = pa.table({"at": pa.array(times, pa.timestamp("us"))})
+    found = profile_table(table, created=9 * hour).column("at")
+    assert found.times is not None and "future" in found.flags
+    assert (found.times.step, found.times.repeats, found.times.future) == (hour, 1, 1)
+    assert found.times.regular == pytest.approx(4 / 5)
+    assert [(gap.start, gap.end) for gap in found.times.gaps] == [(3 * hour, 9 * hour)]
+    assert profile_table(table).column("at").times.future is None  # type: ignore[union-attr]
+
+
+def test_rare_levels_and_blank_texts() -> None:
+    found = profile(s=["a"] * 150 + ["b"] * 148 + ["c", " "]).column("s")
+    assert found.text is not None
+    assert (found.text.rare, found.text.rare_rows, found.text.blank) == (2, 2, 1)
+    assert {"rare", "blank"} <= set(found.flags)
+
+
+def test_columns_of_all_kinds_are_held_against_each_other() -> None:
+    rng = np.random.default_rng(8)
+    level = rng.integers(0, 3, 3_000)
+    found = profile(
+        level=np.array(["a", "b", "c"])[level],
+        copy=np.array(["x", "y", "z"])[level],
+        number=level * 10.0 + rng.normal(size=3_000),
+        noise=rng.normal(size=3_000),
+    ).associations
+    assert found is not None
+    wanted = [("level", "copy"), ("level", "number"), ("number", "noise"), ("level", "noise")]
+    told = {pair: found.strength[place] for pair in wanted if (place := found.place(*pair)) is not None}
+    assert told["level", "copy"] > 0.99 and told["level", "number"] > 0.98
+    assert told["number", "noise"] < 0.1 and told["level", "noise"] < 0.1
+    place = found.place("number", "noise")
+    assert place is not None and found.pearson[place] is not None
+    assert found.pearson[found.place("level", "copy") or 0] is None
+
+
+def test_a_spread_that_grows_is_said() -> None:
+    x = np.random.default_rng(9).uniform(1, 10, 4_000)
+    pair = profile(x=x, y=3 * x + np.random.default_rng(10).normal(size=4_000) * x).pairs[0]
+    assert pair.flags == ("fan",)
+    assert pair.residuals is not None and pair.residuals.slope == pytest.approx(3, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("email", ["ada@example.org", "bob.c@mail.example"]),
+        ("card", ["4111 1111 1111 1111", "5500-0000-0000-0004"]),
+        ("iban", ["DE89 3704 0044 0532 0130 00", "GB82WEST12345698765432"]),
+        ("", ["4111 1111 1111 1112", "5500-0000-0000-0005"]),
+        ("", ["order 12345678", "order 87654321"]),
+    ],
+    ids=["email", "card", "iban", "no card", "order"],
+)
+def test_personal_data_is_found_by_pattern_and_check_digit(kind: str, values: list[str]) -> None:
+    found = profile(s=values * 5).column("s")
+    assert found.personal == kind
+    assert ("personal" in found.flags) is bool(kind)

@@ -77,6 +77,8 @@ QUERIES = {
     "/api/runs/{run}/artifacts/preview": "path=rows.csv",
     "/api/runs/{run}/artifacts/raw": "path=rows.csv",
     "/api/model/version/{version}/diff": "with=churn@1",
+    "/api/data/snapshot/{snapshot}/compare.html": "against={snapshot}",
+    "/api/data/snapshot/{snapshot}/changes": "against={snapshot}",
     "/api/view/runs/groups": "group=attributes.status",
     "/api/view/runs/diff": "left={run}&right={run}",
     "/api/view/runs/curves": "ids={run}&key=roc_auc",

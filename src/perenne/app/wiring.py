@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from perenne import automation, llm, monitoring, registry, serving, tracking
+from perenne import automation, data, labels, llm, monitoring, registry, serving, tracking
 from perenne.automation import Loop, Reactions, Worker, Workforce
 from perenne.core.errors import Invalid
 from perenne.core.events import Event
@@ -29,6 +29,7 @@ def subscribers(reactions: Reactions, delivery: monitoring.notify.AlertDelivery)
         monitoring.events.AlertsChanged: [delivery.queue],
         jobs.JobFailed: [reactions.on_job_failed],
         tracking.Removed: [llm.on_removed],
+        data.privacy.RowsErased: [labels.erasing.on_erased],
     }
 
 
@@ -65,7 +66,7 @@ class Platform:
             tracking.artifacts.SCAN: tracking.artifacts.scan,
             tracking.sealing.SEAL: tracking.sealing.seal,
         }
-        self.heavy = {automation.ROUND_JOB: automation.run_round_job}
+        self.heavy = {automation.ROUND_JOB: automation.run_round_job, data.ingest.REFRESH_JOB: data.ingest.refresh_job}
         self.errands = Worker(workspace, self.quick)
         self.trainer = Worker(workspace, self.heavy)
 

@@ -36,6 +36,7 @@ class Seal:
     """
 
     def __init__(self, key: bytes) -> None:
+        self._key = key
         self._cipher = hmac.digest(key, b"perenne sealing: cipher", hashlib.sha256)
         self._proof = hmac.digest(key, b"perenne sealing: proof", hashlib.sha256)
 
@@ -66,6 +67,14 @@ class Seal:
         if not sealed.startswith(_FORM) or len(body) < _NONCE or not hmac.compare_digest(tag, self._tag(body)):
             raise _wrong()
         return self._mixed(body[:_NONCE], body[_NONCE:]).decode()
+
+    def derive(self, purpose: str) -> bytes:
+        """Return a key for something else than sealing: the same for the same purpose, and no other's.
+
+        >>> Seal(b"k" * 32).derive("a") == Seal(b"k" * 32).derive("a"), Seal(b"k" * 32).derive("a") == Seal(b"k" * 32).derive("b")
+        (True, False)
+        """
+        return hmac.digest(self._key, b"perenne sealing: for " + purpose.encode(), hashlib.sha256)
 
     def _mixed(self, nonce: bytes, text: bytes) -> bytes:
         blocks = range(-(-len(text) // _BLOCK))

@@ -285,6 +285,11 @@ _PHRASES: dict[str, Phrase] = {
     "project.state": _stated,
     "project.bundle": _did("took over the files of"),
     "snapshot.take": _took_snapshot,
+    "source.declare": _did("declared where rows come from:"),
+    "source.change": _did("changed when rows are read again:"),
+    "source.pause": _did("paused the source of"),
+    "source.resume": _did("let go on the source of"),
+    "source.remove": _did("removed the source of"),
     "snapshot.examine": _examined,
     "snapshot.reveal": _revealed,
     "label_set.create": _did("made", "label set"),
@@ -414,6 +419,26 @@ _PHRASES: dict[str, Phrase] = {
     "review_queue.create": _judging("made", "review queue"),
     "review_queue.update": _judging("changed", "review queue"),
     "review_queue.delete": _judging("deleted", "review queue"),
+    "snapshot.mask": lambda record, after: (
+        "hid personal data in",
+        f"snapshot {_short(record.entity_id)}",
+        ", ".join(map(str, after.get("rules", ()))),
+    ),
+    "snapshot.erase": lambda record, after: (
+        "erased rows of",
+        f"snapshot {_short(record.entity_id)}",
+        f"{after.get('rows', '?')} rows",
+    ),
+    "erasure.begin": lambda record, after: (
+        "began to erase",
+        "a person's rows",
+        f"{after.get('rows', '?')} rows of {after.get('snapshots', '?')} snapshots",
+    ),
+    "erasure.finish": lambda record, after: (
+        "erased",
+        "a person's rows",
+        f"{after.get('rows', '?')} rows of {after.get('snapshots', '?')} snapshots",
+    ),
     "session.open": lambda record, _: ("logged in to", "the page", ""),
     "session.end": lambda record, _: ("logged out of", "the page", ""),
 }

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from perenne import monitoring, serving, tracking
+from perenne import data, monitoring, serving, tracking
 from perenne.automation.advancing import advance_due
 from perenne.automation.schedules import PolicyMemory, trigger_scheduled
 from perenne.storage.outbox import Outbox
@@ -94,7 +94,7 @@ class Loop:
         return monitoring.judge_due(self._workspace, self._workspace.clock.now())
 
     def _schedule(self) -> int:
-        return trigger_scheduled(self._workspace, self._policies)
+        return trigger_scheduled(self._workspace, self._policies) + data.ingest.queue_due(self._workspace)
 
     def _advance(self) -> int:
         return advance_due(self._workspace)

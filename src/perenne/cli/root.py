@@ -9,7 +9,7 @@ import click
 
 import perenne
 from perenne.cli.places import place_options
-from perenne.cli.terminal import take_wishes
+from perenne.cli.terminal import shows_progress, take_wishes
 from perenne.core.errors import PerenneError
 
 INTERRUPTED = 130
@@ -34,7 +34,7 @@ COMMANDS = {
     "data": ("perenne.data.commands:data", "Versions of files, snapshots of tables, profiles, validation."),
     "label": ("perenne.labels.commands:label", "What people and rules say of rows; training sets from it."),
     "dvc": ("perenne.protocols.dvc.command_line.entry:dvc", "DVC's own command line, on the same repository."),
-    "pipeline": ("perenne.cli.pipeline:pipeline", "Runs of pipelines; the stages of a dvc.yaml."),
+    "pipeline": ("perenne.pipelines.commands:pipeline", "Runs of pipelines; the stages of a dvc.yaml."),
     "runs": ("perenne.tracking.commands:runs", "What was tried, and what came out."),
     "experiments": ("perenne.tracking.commands:experiments", "Names under which runs are compared."),
     "gc": ("perenne.tracking.commands:gc", "Remove for good what was deleted long ago."),
@@ -116,6 +116,7 @@ def root(context: click.Context) -> None:
     """
     from perenne.storage.workspace import Workspace
 
+    context.meta["perenne.progress"] = shows_progress()
     context.obj = context.with_resource(Workspace())
 
 

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.data import fields, snapshots, summary, validation, versions
+    from perenne.data import fields, ingest, privacy, snapshots, summary, validation, versions
     from perenne.data.examinations import record_examination
     from perenne.data.model import Anomaly, DataProfile
     from perenne.data.model import FieldGuess as FieldGuess
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perenne.data.service import take_snapshot
     from perenne.data.sources import read_source
 
-_DOORS = ("fields", "snapshots", "summary", "validation", "versions")
+_DOORS = ("fields", "ingest", "privacy", "snapshots", "summary", "validation", "versions")
 _ROOMS = {
     "Anomaly": "model",
     "DataProfile": "model",
@@ -35,6 +35,8 @@ __all__ = [
     "Anomaly",
     "DataProfile",
     "fields",
+    "ingest",
+    "privacy",
     "profile_table",
     "read_source",
     "record_examination",

@@ -45,6 +45,8 @@ class ColumnLine(msgspec.Struct, frozen=True, kw_only=True):
         How many rules it breaks.
     difference : ColumnDifference, optional
         From the snapshot it is compared with.
+    masked : bool
+        Whether its values are hidden from whoever asked.
     """
 
     place: int
@@ -63,6 +65,7 @@ class ColumnLine(msgspec.Struct, frozen=True, kw_only=True):
     told: float | None
     findings: int
     difference: ColumnDifference | None
+    masked: bool = False
 
 
 class ColumnDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +144,7 @@ def _line(place: int, column: ColumnProfile, change: ColumnDifference | None, fi
         told=column.target.value if column.target else None,
         findings=findings,
         difference=change,
+        masked=column.masked,
     )
 
 
@@ -160,7 +164,7 @@ def column_detail(profile: DataProfile, reference: DataProfile | None, findings:
     return ColumnDetail(
         name=name,
         profile=shown,
-        overlay=overlay(other if mine else None, shown),
+        overlay=None if shown.masked else overlay(other if mine else None, shown),
         reference=other if mine else None,
         rules=rules,
         findings=tuple(finding for finding in findings if finding.column == name),

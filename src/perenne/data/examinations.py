@@ -107,6 +107,11 @@ class _Recent:
 _recent = _Recent()
 
 
+def remembered(key: tuple[str, ...], make: Callable[[], T]) -> T:
+    """Return what was made of things that never change, or make it: only what was asked for last is held."""
+    return _recent.get(key, make)
+
+
 def read_profile(objects: ObjectStore, digest: str) -> DataProfile:
     """Read a kept profile."""
     return _recent.get(("profile", digest), lambda: msgspec.msgpack.decode(objects.get(digest), type=DataProfile))

@@ -47,12 +47,12 @@ _MEMORY = "512MB"
 _QUERIED = 32
 
 
-def is_large(path: Path, limit: int = LARGE) -> bool:
+def is_large(path: Path, limit: int | None = None) -> bool:
     """Tell whether a file is Parquet with more bytes than are held at once."""
     with path.open("rb") as stream:
         if stream.read(4) != b"PAR1":
             return False
-    return unpacked(path) > limit
+    return unpacked(path) > (LARGE if limit is None else limit)
 
 
 def unpacked(path: Path) -> int:

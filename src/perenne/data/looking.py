@@ -1,5 +1,6 @@
 """Looking at rows: files and snapshots are described; what was found in a snapshot is kept, so that it is looked at once."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from perenne.storage.database import Database
 from perenne.storage.objects import ObjectStore
 
 _START = 64
+_PACKED = 16
+"""Parquet of fewer bytes than a sixteenth of a large table unpacks to a table that can be held."""
 
 
 def profile_of(
@@ -63,14 +66,26 @@ def look(
     baseline: str = "",
 ) -> DataProfile:
     """Describe a snapshot and keep what was found: its profile, and the rules it broke if it was held against any."""
-    from perenne.data.profiles import profile_table
-
     with database.read() as tx:
         known = find_examination(tx, taken)
     profile = read_profile(objects, known.profile) if known is not None else None
     if profile is None or not profile.version or (target is not None and target != profile.target):
-        target = target or (profile.target if profile else None)
-        rows, now = read_snapshot(objects, taken.id), SystemClock().now()
-        profile = profile_table(rows, target=target, dataset=taken.dataset, digest=taken.id, created=now)
+        profile = _described(objects, taken, target or (profile.target if profile else None))
     record_examination(database, objects, actor, profile, findings=findings, baseline=baseline)
     return profile
+
+
+def _described(objects: ObjectStore, taken: Snapshot, target: str | None) -> DataProfile:
+    """Describe the rows of a snapshot; those of a large one pass by in batches, from a copy on this disk."""
+    from perenne.data.large import LARGE, is_large, profile_file
+    from perenne.data.profiles import profile_table
+
+    now = SystemClock().now()
+    if taken.bytes >= LARGE // _PACKED:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.parquet"
+            objects.fetch(taken.id, path)
+            if is_large(path):
+                return profile_file(path, target=target, dataset=taken.dataset, digest=taken.id, created=now)
+    rows = read_snapshot(objects, taken.id)
+    return profile_table(rows, target=target, dataset=taken.dataset, digest=taken.id, created=now)

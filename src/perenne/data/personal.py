@@ -1,10 +1,10 @@
 """Whether a column seems to hold personal data, and who may see its values: what every output of values asks.
 
-The shape of the values decides, with a check digit where the kind has one; a name alone never does.
+What decides is in `perenne.data.privacy`: the shape of the values, with a check digit where the kind has one; a name alone never.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
@@ -13,18 +13,15 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, allowed, require
 from perenne.data.comparing import ColumnDifference
 from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Sample, ValueCount
-from perenne.data.tables import Values, pc
+from perenne.data.privacy.detecting import personal_in
+from perenne.data.tables import Values
 from perenne.storage.database import Transaction
 
-_SHARE = 0.5
-"""So many of the texts looked at must be of a kind."""
-_LOOKED_AT = 1_000
-_SHORTEST = 7
 _HIDDEN = "•"
 
 
 def kind_of(profile: ColumnProfile, sample: Values) -> str:
-    """Return the kind of personal data that a column seems to hold; an empty text if none.
+    """Return the kind of personal data that a column seems to hold, of `privacy.kinds`; an empty text if none, or only a hint.
 
     Parameters
     ----------
@@ -36,37 +33,8 @@ def kind_of(profile: ColumnProfile, sample: Values) -> str:
     >>> kind_of(ColumnProfile(name="x", type="string", count=2, nulls=1, distinct=2, top=()), texts)
     'email'
     """
-    if profile.type != "string" or (profile.text is not None and profile.text.max_length < _SHORTEST):
-        return ""
-    texts = sample.drop_null().slice(0, _LOOKED_AT)
-    for kind, pattern, check in _KINDS:
-        matching = texts.filter(pc.match_substring_regex(texts, pattern))
-        if len(texts) and len(matching) > _SHARE * len(texts) and _passing(matching, check) > _SHARE * len(texts):
-            return kind
-    return ""
-
-
-def _passing(texts: Values, check: Callable[[str], bool] | None) -> int:
-    return len(texts) if check is None else sum(map(check, texts.to_pylist()))
-
-
-def _luhn(text: str) -> bool:
-    digits = [int(digit) for digit in reversed(re.sub(r"\D", "", text))]
-    return sum(sum(divmod(2 * digit, 10)) if at % 2 else digit for at, digit in enumerate(digits)) % 10 == 0
-
-
-def _iban(text: str) -> bool:
-    plain = text.replace(" ", "").upper()
-    return int("".join(str(int(letter, 36)) for letter in plain[4:] + plain[:4])) % 97 == 1
-
-
-_KINDS: tuple[tuple[str, str, Callable[[str], bool] | None], ...] = (
-    ("email", r"^\s*[^@\s]+@[^@\s]+\.[^@\s.]{2,}\s*$", None),
-    ("iban", r"^[A-Za-z]{2}\d{2}( ?[A-Za-z0-9]){11,30}$", _iban),
-    ("card", r"^\d{4}([ -]?\d){9,15}$", _luhn),
-    ("ip", r"^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)$", None),
-    ("phone", r"^\+\d{1,3}[ ./-]?(\(\d+\)|\d)([ ./-]?\d){6,12}$", None),
-)
+    found = personal_in(profile.name, sample)
+    return found.kind if found is not None and not found.hint else ""
 
 
 def reveals(actor: Principal) -> bool:

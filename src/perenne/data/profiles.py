@@ -81,8 +81,10 @@ def profile_table(
 def together(sample: Mapping[str, Values], profiles: Sequence[ColumnProfile], target: str | None) -> dict[str, Any]:
     """Return the parts of a profile that say how its columns hang together, computed on a sample of rows."""
     relations = relations_to(sample, target) if target is not None else {}
-    associations = associate(sample)
-    pairs: tuple[PairProfile, ...] = pairs_of(sample, associations)
+    naming = {profile.name for profile in profiles if "id" in profile.flags}
+    telling = {name: values for name, values in sample.items() if name not in naming}
+    associations = associate(telling)
+    pairs: tuple[PairProfile, ...] = pairs_of(telling, associations)
     columns = tuple(_related(_personal(profile, sample[profile.name]), relations) for profile in profiles)
     rows = len(next(iter(sample.values())))
     return {"columns": columns, "target": target, "sample": rows, "pairs": pairs, "associations": associations}

@@ -10,8 +10,11 @@ from perenne.auth.principals import Principal
 from perenne.core.hashing import key_of
 from perenne.data import store
 from perenne.data.files import state_of, unchanged
+from perenne.data.ingest.places import without_secrets
 from perenne.data.model import Snapshot, SourceFile
+from perenne.data.privacy.tombstones import check_not_erased, check_not_taken_back
 from perenne.data.snapshots import get_snapshot, read_snapshot, record_snapshot, write_snapshot
+from perenne.projects import Sql
 from perenne.storage.database import Database, Transaction
 from perenne.storage.objects import ObjectStore
 
@@ -35,8 +38,8 @@ def take_snapshot(
 
     Parameters
     ----------
-    source : path or table
-        As for `read_source`.
+    source : path, table or Sql
+        As for `read_now`.
     dataset, project : str
         What the rows are called, and the project they are for.
     time, window : str, tuple of int, optional
@@ -60,14 +63,22 @@ def take_snapshot(
         digest = taken.digest
 
     def keep(tx: Transaction) -> Snapshot:
+        check_not_taken_back(tx, digest)
         if taken is not None:
             store.save_file(tx, taken)
-        name = str(path) if path is not None else type(source).__name__
+        name = _named(source)
         return record_snapshot(
             tx, actor, dataset=dataset, digest=digest, objects=objects, window=window, source=name, project=project
         )
 
     return database.write(keep)
+
+
+def _named(source: Any) -> str:
+    """Return where rows are from, as it may be shown."""
+    if isinstance(source, Sql):
+        return without_secrets(source.uri)
+    return without_secrets(str(source)) if isinstance(source, str | Path) else type(source).__name__
 
 
 def _known(database: Database, objects: ObjectStore, file: SourceFile, window: tuple[int, int] | None) -> SourceFile | None:
@@ -83,9 +94,9 @@ def _read(
     objects: ObjectStore, source: Any, kinds: Mapping[str, str] | None, time: str | None, window: tuple[int, int] | None
 ) -> tuple[str, dict[str, int | None]]:
     """Read and keep the rows; return their digest and where the window parts them from the others."""
-    from perenne.data.sources import read_source
+    from perenne.data.ingest.fetching import read_now
 
-    table = read_source(source, kinds=kinds)
+    table = read_now(source, kinds)
     if time is None or window is None:
         return write_snapshot(objects, table), {}
     from perenne.data.windows import rows_within
@@ -108,4 +119,5 @@ def find_rows(database: Database, objects: ObjectStore, name: str) -> "tuple[pa.
         return read_source(name), ""
     with database.read() as tx:
         identity = get_snapshot(tx, name).id
+        check_not_erased(tx, identity)
     return read_snapshot(objects, identity), identity

@@ -1,5 +1,7 @@
 """Immutable snapshots: the same rows give the same Parquet bytes, so their digest names them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from perenne.auth import audit
@@ -30,7 +32,22 @@ def read_snapshot(objects: ObjectStore, digest: str) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pq.read_table(pa.BufferReader(objects.get(digest)))
+    with told_if_gone(digest):
+        data = objects.get(digest)
+    return pq.read_table(pa.BufferReader(data))
+
+
+@contextmanager
+def told_if_gone(digest: str) -> Iterator[None]:
+    """Say of rows that are not kept any more why that may be."""
+    try:
+        yield
+    except NotFound:
+        raise NotFound(
+            f"the rows of snapshot {digest[:12]} are not kept any more",
+            code="data.rows_gone",
+            hint="`perenne data erasures` tells whether they were erased, and what took their place",
+        ) from None
 
 
 def to_parquet(table: "pa.Table") -> bytes:

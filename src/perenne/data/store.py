@@ -230,3 +230,40 @@ def projects_of(tx: Transaction, identities: Iterable[str]) -> dict[str, list[st
     for row in tx.execute(query):
         found.setdefault(row.source, []).append(row.target)
     return found
+
+
+def of_datasets(tx: Transaction, datasets: Collection[str]) -> list[Snapshot]:
+    """Read the snapshots of some data sets, or of all if none is named, oldest first."""
+    query = sa.select(*_columns).order_by(snapshot.c.created, snapshot.c.id)
+    if datasets:
+        query = query.where(snapshot.c.dataset.in_(chosen(datasets)))
+    return [read_struct(Snapshot, row) for row in tx.execute(query)]
+
+
+def all_named(tx: Transaction, identities: Collection[str]) -> dict[str, list[Snapshot]]:
+    """Read every record of snapshots by their ids: one for each data set that has it."""
+    found: dict[str, list[Snapshot]] = {}
+    query = sa.select(*_columns).where(snapshot.c.id.in_(chosen(identities))).order_by(snapshot.c.dataset)
+    for row in tx.execute(query):
+        found.setdefault(row.id, []).append(read_struct(Snapshot, row))
+    return found
+
+
+def forget_examinations(tx: Transaction, identity: str) -> tuple[str, ...]:
+    """Remove what was found in a snapshot, and return the objects that held it."""
+    table = examination.c
+    rows = tx.execute(sa.select(table.profile, table.findings).where(table.snapshot == identity)).all()
+    tx.execute(examination.delete().where(table.snapshot == identity))
+    return tuple(sorted({digest for row in rows for digest in row if digest}))
+
+
+def forget_files(tx: Transaction, identity: str) -> None:
+    """Forget which files became a snapshot."""
+    tx.execute(source_file.delete().where(source_file.c.digest == identity))
+
+
+def used_objects(tx: Transaction, objects: Collection[str]) -> set[str]:
+    """Return which of some objects hold what was found in a snapshot."""
+    table, wanted = examination.c, chosen(objects)
+    query = sa.select(table.profile, table.findings).where(table.profile.in_(wanted) | table.findings.in_(wanted))
+    return {digest for row in tx.execute(query) for digest in row if digest}

@@ -1,6 +1,7 @@
 """The screens of the data domain: all datasets, and one of them with its snapshots, columns, findings and comparison."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -16,7 +17,9 @@ from perenne.core.errors import Invalid, NotFound
 from perenne.data import store
 from perenne.data.columns import ColumnDetail, ColumnLine, ColumnsWanted, column_detail, columns_of
 from perenne.data.examinations import differences, read_findings, read_profile
+from perenne.data.explore import endpoints
 from perenne.data.model import Anomaly, DataProfile, Examination, PairProfile, Snapshot
+from perenne.data.personal import hidden, masked, masked_findings, reveals
 from perenne.data.snapshots import get_snapshot
 from perenne.storage.links import Kind, Near, near
 from perenne.storage.objects import ObjectStore
@@ -27,6 +30,7 @@ SNAPSHOTS = 50
 _USES = 5
 _FINDINGS = 100
 _PAIRS = 6
+_NAMES = 20
 
 
 class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +103,18 @@ class Uses(msgspec.Struct, frozen=True):
     total: int = 0
 
 
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """How a snapshot differs from the one before it, by their records: rows, bytes, columns, and findings if both have any."""
+
+    before: str
+    rows: int
+    bytes: int
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    retyped: tuple[str, ...]
+    findings: int | None
+
+
 class SnapshotLine(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of a dataset: what it holds, where it is from, what was found in it, who used it."""
 
@@ -116,6 +132,7 @@ class SnapshotLine(msgspec.Struct, frozen=True, kw_only=True):
     profiled: bool
     errors: int | None
     warnings: int | None
+    changed: Changed | None
     runs: Uses
     versions: Uses
 
@@ -184,19 +201,25 @@ def dataset_view(
         If there is no such dataset or snapshot of it, or no such column.
     """
     wanted = wanted or ColumnsWanted()
-    found, total = store.window_of(tx, dataset, actor.projects or None, 0, SNAPSHOTS)
+    window, total = store.window_of(tx, dataset, actor.projects or None, 0, SNAPSHOTS + 1)
+    found = window[:SNAPSHOTS]
     if not found:
         raise NotFound("there is no dataset of that name", code="data.not_found", hint="`perenne data list` shows those that are")
     chosen = _pick(tx, actor, dataset, snapshot, found) if snapshot else found[0]
     other = _pick(tx, actor, dataset, against, found) if against else None
-    lines = _snapshot_lines(tx, actor, dataset, {item.id: item for item in (*found, chosen, *([other] if other else []))})
+    lines = _snapshot_lines(
+        tx, actor, dataset, {item.id: item for item in (*window, chosen, *([other] if other else []))}, window
+    )
     examined = store.examinations(tx, [chosen.id, *([other.id] if other else [])], dataset)
     mine, theirs = examined.get(chosen.id), examined.get(other.id) if other else None
     profile = read_profile(objects, mine.profile) if mine else None
     reference = read_profile(objects, theirs.profile) if theirs and mine else None
     changed = differences(objects, theirs.profile, mine.profile) if theirs and mine else ()
     findings = read_findings(objects, mine.findings) if mine and mine.findings else ()
-    shown, count = columns_of(profile, reference, changed, findings, wanted) if profile else (None, len(chosen.columns))
+    if not reveals(actor) and profile is not None:
+        findings, changed = masked_findings(profile, findings), hidden(changed, profile, *([reference] if reference else []))
+        profile, reference = masked(profile), masked(reference) if reference else None
+    columns, count = columns_of(profile, reference, changed, findings, wanted) if profile else (None, len(chosen.columns))
     return Dataset(
         name=dataset,
         total=total,
@@ -205,7 +228,7 @@ def dataset_view(
         duplicate_rows=profile.duplicate_rows if profile else None,
         target=profile.target if profile else None,
         sample=profile.sample if profile else None,
-        columns=shown,
+        columns=columns,
         total_columns=count,
         against=other.id if other else "",
         compared=reference is not None,
@@ -238,17 +261,45 @@ def _pick(tx: Transaction, actor: Principal, dataset: str, identity: str, found:
     return candidates[0]
 
 
-def _snapshot_lines(tx: Transaction, actor: Principal, dataset: str, found: Mapping[str, Snapshot]) -> dict[str, SnapshotLine]:
+def _snapshot_lines(
+    tx: Transaction, actor: Principal, dataset: str, found: Mapping[str, Snapshot], window: Sequence[Snapshot]
+) -> dict[str, SnapshotLine]:
     examined = store.examinations(tx, found, dataset)
     projects = store.projects_of(tx, found)
     uses = near(tx, Kind.SNAPSHOT, found, forwards=False, each=_USES)
+    changed = {after.id: _changed(before, after, examined) for after, before in pairwise(window)}
     return {
-        identity: _snapshot_line(item, examined.get(identity), _seen(actor, projects.get(identity, ())), uses)
+        identity: _snapshot_line(
+            item, examined.get(identity), _seen(actor, projects.get(identity, ())), uses, changed.get(identity)
+        )
         for identity, item in found.items()
     }
 
 
-def _snapshot_line(item: Snapshot, found: Examination | None, projects: tuple[str, ...], uses: Collection[Near]) -> SnapshotLine:
+def _changed(before: Snapshot, after: Snapshot, examined: Mapping[str, Examination]) -> Changed:
+    """Tell how a snapshot differs from the one before it."""
+    old, new = ({column.name: column.type for column in item.columns} for item in (before, after))
+    told = [examined[item.id].errors for item in (before, after) if item.id in examined]
+    warned = [examined[item.id].warnings for item in (before, after) if item.id in examined]
+    counts = [error + warning for error, warning in zip(told, warned, strict=True) if error is not None and warning is not None]
+    return Changed(
+        before=before.id,
+        rows=after.rows - before.rows,
+        bytes=after.bytes - before.bytes,
+        added=tuple(name for name in new if name not in old)[:_NAMES],
+        removed=tuple(name for name in old if name not in new)[:_NAMES],
+        retyped=tuple(name for name in new if name in old and new[name] != old[name])[:_NAMES],
+        findings=counts[1] - counts[0] if len(counts) == 2 else None,
+    )
+
+
+def _snapshot_line(
+    item: Snapshot,
+    found: Examination | None,
+    projects: tuple[str, ...],
+    uses: Collection[Near],
+    changed: Changed | None,
+) -> SnapshotLine:
     return SnapshotLine(
         id=item.id,
         rows=item.rows,
@@ -264,6 +315,7 @@ def _snapshot_line(item: Snapshot, found: Examination | None, projects: tuple[st
         profiled=found is not None,
         errors=found.errors if found else None,
         warnings=found.warnings if found else None,
+        changed=changed,
         runs=_uses(uses, item.id, Kind.RUN),
         versions=_uses(uses, item.id, Kind.VERSION),
     )
@@ -334,6 +386,7 @@ def _window(asked: Mapping[str, str]) -> dict[str, int]:
 
 
 routes = [
+    *endpoints.routes,
     Route("/api/view/data", get_datasets, methods=["GET"]),
     Route("/api/view/data/snapshot/{snapshot}", get_by_snapshot, methods=["GET"]),
     Route("/api/view/data/{dataset:path}", get_dataset, methods=["GET"]),

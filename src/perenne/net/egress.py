@@ -6,6 +6,7 @@ resolution could give another answer. No redirects, no proxies, no credentials f
 
 import hashlib
 import hmac
+import http
 import http.client
 import io
 import queue
@@ -93,6 +94,13 @@ class Answer(msgspec.Struct, frozen=True):
     excerpt: str
 
 
+class Download(msgspec.Struct, frozen=True):
+    """What came back beside the body, which went where it was told: the status, and the headers by their names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+
+
 class _Target(NamedTuple):
     secure: bool
     host: str
@@ -169,18 +177,13 @@ class Egress:
                     code="egress.header",
                     hint="leave it out: it is set by the client itself, or holds a control character",
                 )
-        deadline = time.monotonic() + SECONDS
-        target = _parse(url, self._allow)
-        addresses = self._addresses(target, deadline)
-        connection = _Connection(target, addresses, deadline, self._context)
+        target, connection = self._connect(url, SECONDS)
         try:
             connection.request(method, target.path, body, {**_own_headers(target), **headers})
             with connection.getresponse() as answer:
                 data = answer.read(MAX_ANSWER + 1)
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(
-                f"{target.host} could not be asked: {type(error).__name__}", code="egress.unavailable", hint=str(error)[:EXCERPT]
-            ) from error
+            raise _unavailable(target, error) from error
         finally:
             connection.close()
         if len(data) > MAX_ANSWER:
@@ -190,6 +193,45 @@ class Egress:
                 hint="only short answers are read: is this the right address?",
             )
         return Answer(answer.status, _escaped(data))
+
+    def download(
+        self, url: str, write: Callable[[bytes], object], *, headers: Mapping[str, str] = {}, limit: int, seconds: float
+    ) -> Download:
+        """Get what is at a URL, in pieces, without following a redirect; what an error says of itself is not handed on.
+
+        Parameters
+        ----------
+        write : callable
+            Is given the pieces of a body whose status is 200.
+        headers : mapping
+            Sent along, such as `If-None-Match`.
+        limit : int
+            Bytes that the body may have.
+        seconds : float
+            For all of it.
+
+        Raises
+        ------
+        Invalid, Denied, Unavailable
+            As `post_json`, but for the status; Unavailable also for a body that is too long or cut off.
+        """
+        target, connection = self._connect(url, seconds)
+        try:
+            connection.request("GET", target.path, headers={**_own_headers(target), **headers})
+            with connection.getresponse() as answer:
+                found = Download(answer.status, {name.lower(): value for name, value in answer.getheaders()})
+                if answer.status == http.HTTPStatus.OK:
+                    _copy(answer, write, limit, target.host)
+        except (OSError, http.client.HTTPException) as error:
+            raise _unavailable(target, error) from error
+        finally:
+            connection.close()
+        return found
+
+    def _connect(self, url: str, seconds: float) -> "tuple[_Target, _Connection]":
+        deadline = time.monotonic() + seconds
+        target = _parse(url, self._allow)
+        return target, _Connection(target, self._addresses(target, deadline), deadline, self._context)
 
     def check(self, url: str) -> None:
         """Make sure that a URL could be asked as things are now; raises as `request`, before anything is sent."""
@@ -203,6 +245,26 @@ class Egress:
         if private is not None and not target.allowed:
             raise NotPublic(target.host, private)
         return addresses
+
+
+def _copy(answer: http.client.HTTPResponse, write: Callable[[bytes], object], limit: int, host: str) -> None:
+    """Hand on a body in pieces. Raises IncompleteRead if it ends before its stated length."""
+    size = 0
+    while piece := answer.read(MAX_ANSWER):
+        size += len(piece)
+        if size > limit:
+            raise Unavailable(
+                f"{host} sends more than {limit >> 20:,} MiB", code="egress.size", hint="raise the limit, or get a part of it"
+            )
+        write(piece)
+    if answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
+
+
+def _unavailable(target: _Target, error: Exception) -> Unavailable:
+    return Unavailable(
+        f"{target.host} could not be asked: {type(error).__name__}", code="egress.unavailable", hint=str(error)[:EXCERPT]
+    )
 
 
 def _own_headers(target: _Target) -> dict[str, str]:

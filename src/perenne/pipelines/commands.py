@@ -1,84 +1,44 @@
-"""`perenne pipeline list|show|explain`."""
+"""`perenne pipeline …`: a group that knows its commands by name and imports the module of the one that is called.
 
-from typing import Any
+`run` stands at the edge, because it speaks DVC's formats; it answers without the database when nothing changed.
+"""
+
+from importlib import import_module
 
 import click
 
-from perenne.core.clock import format_duration, format_time
-from perenne.pipelines import history
-from perenne.pipelines.explanation import Explanation
-from perenne.pipelines.explanation import explain as explain_step
-from perenne.storage.workspace import Workspace
+VERBS = {
+    "run": ("perenne.cli.stages:run", "Bring the stages of dvc.yaml up to date."),
+    "list": ("perenne.pipelines.run_commands:list_", "List runs, newest first."),
+    "show": ("perenne.pipelines.run_commands:show", "Show the steps of a run: what ran, what was there already, what failed."),
+    "explain": ("perenne.pipelines.run_commands:explain", "Say which part of a step's key changed since the run before."),
+}
+"""Every command: where it is, and what it does in a line."""
 
-ARGUMENTS_SHOWN = 60
+
+class Verbs(click.Group):
+    """The group itself."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command; None if there is none of that name."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        if complete := ctx.meta.get("perenne.complete"):  # a shell asks how to go on
+            complete(command, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in VERBS.items()])
 
 
-@click.group()
+@click.group(cls=Verbs)
 def pipeline() -> None:
-    """Runs of pipelines, step by step."""
-
-
-@pipeline.command("list")
-@click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
-@click.pass_obj
-def list_(workspace: Workspace, limit: int) -> list[dict[str, Any]]:
-    """List runs, newest first.
-
-    \b
-    Examples:
-      perenne pipeline list
-    """
-    with workspace.database.read() as tx:
-        runs = history.runs(tx, limit=limit)
-    return [
-        {
-            "run": run.id,
-            "pipeline": run.pipeline,
-            "state": run.state,
-            "steps": run.steps,
-            "hits": run.hits,
-            "started": format_time(run.started),
-            "took": "" if run.ended is None else format_duration(run.ended - run.started),
-            "arguments": run.arguments if len(run.arguments) <= ARGUMENTS_SHOWN else f"{run.arguments[:ARGUMENTS_SHOWN]} …",
-        }
-        for run in runs
-    ]
-
-
-@pipeline.command()
-@click.argument("run")
-@click.pass_obj
-def show(workspace: Workspace, run: str) -> list[dict[str, Any]]:
-    """Show the steps of a run: what ran, what was there already, what failed.
-
-    \b
-    Examples:
-      perenne pipeline show 01M8GQSGBA1NHC8Y45EHH2NB3J
-    """
-    with workspace.database.read() as tx:
-        steps = history.steps(tx, run)
-    return [
-        {
-            "step": step.label,
-            "state": "hit" if step.hit else step.state,
-            "took": format_duration(step.ended - step.started) if step.ended is not None and step.started is not None else "",
-            "cpu": "" if step.cpu is None else format_duration(step.cpu),
-            "attempt": step.attempt,
-            "result": step.result,
-            "error": step.error,
-        }
-        for step in steps
-    ]
-
-
-@pipeline.command()
-@click.argument("step")
-@click.pass_obj
-def explain(workspace: Workspace, step: str) -> Explanation:
-    """Say which part of a step's key changed since the run before.
-
-    \b
-    Examples:
-      perenne pipeline explain fit
-    """
-    return explain_step(workspace.database, step)
+    """Runs of pipelines, step by step; the stages of a dvc.yaml."""

@@ -231,6 +231,16 @@ class RetrainPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**{name: tuple(value) if name == "on" else value for name, value in read.items()})  # type: ignore[arg-type]
 
 
+class Sql(msgspec.Struct, frozen=True):
+    """Rows of a database: `sqlite:PATH`, `duckdb:PATH` or `postgresql://…`, and one select.
+
+    A password belongs in the environment: what stands in `project.py` is read by many. `$NAME` in the address is taken from there.
+    """
+
+    uri: str
+    query: str
+
+
 class Window(msgspec.Struct, frozen=True):
     """A stretch of time `[start, end)`, in microseconds since 1970, UTC.
 

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from perenne.core.clock import Clock, SystemClock
-from perenne.core.config import Settings, load_settings
 
 if TYPE_CHECKING:
+    from perenne.core.config import Settings
     from perenne.storage.blobs import Blobs
     from perenne.storage.database import Database
     from perenne.storage.objects import ObjectStore
@@ -27,11 +27,18 @@ class Workspace:
         The time by which the loop decides; the system's if not given.
     """
 
-    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
-        self.settings = settings or load_settings()
+    def __init__(self, settings: "Settings | None" = None, clock: Clock | None = None) -> None:
+        self._settings = settings
         self.clock: Clock = clock or SystemClock()
         self._opening = threading.Lock()
         self._database: Database | None = None
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """Where things are."""
+        from perenne.core.config import load_settings
+
+        return self._settings or load_settings()
 
     @property
     def database(self) -> "Database":

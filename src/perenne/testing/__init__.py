@@ -16,6 +16,7 @@ from perenne.testing.database import DatabaseContract
 from perenne.testing.executors import ExecutorContract
 from perenne.testing.objects import ObjectStoreContract, RemoteObjectStoreContract
 from perenne.testing.queue import JobQueueContract, LockContract, ScheduleContract
+from perenne.testing.remotes import ReadableRemoteContract, ReadOnlyRemoteContract, RemoteContract
 from perenne.testing.sources import SourceContract
 
 __all__ = [
@@ -25,6 +26,9 @@ __all__ = [
     "JobQueueContract",
     "LockContract",
     "ObjectStoreContract",
+    "ReadOnlyRemoteContract",
+    "ReadableRemoteContract",
+    "RemoteContract",
     "RemoteObjectStoreContract",
     "ScheduleContract",
     "SourceContract",

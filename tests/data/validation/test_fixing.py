@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perenne.core.errors import Invalid
-from perenne.data import profile_table, validate
+from perenne.data import profile_table
+from perenne.data.validation import validate
 from perenne.data.validation.editing import extend_at, remove_at, reorder, set_at
 from perenne.data.validation.fixing import Proposal, propose
 from perenne.data.validation.inferring import infer_schema

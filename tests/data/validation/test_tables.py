@@ -9,9 +9,9 @@ import pytest
 
 from perenne.core.clock import DAY, HOUR
 from perenne.core.errors import Invalid
-from perenne.data import profile_table, validate
+from perenne.data import profile_table
 from perenne.data.model import Anomaly, Severity
-from perenne.data.validation import rows
+from perenne.data.validation import rows, validate
 from perenne.data.validation.schema import read_schema
 
 

@@ -1,10 +1,10 @@
 """Finding a repository, making one, and what its metafiles track."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
+from tests.data.versions.conftest import git
 
 from perenne.core.errors import Conflict, Invalid, NotFound, Unavailable
 from perenne.data.versions.cache import Cache
@@ -14,24 +14,6 @@ from perenne.formats.dvc.manifests import ManifestEntry, write_manifest
 
 ENTRY = "outs:\n- md5: {}\n  size: 2\n  hash: md5\n  path: {}\n"
 ONE = "60b725f10c9c85c70d97880dfe8191b3"  # of b"a\n"
-
-
-def git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-c", "user.name=T", "-c", "user.email=t@example.org", *arguments]
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
-
-
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    return folder
-
-
-@pytest.fixture
-def repository(work: Path) -> Repository:
-    return init_repository(work)
 
 
 def test_a_new_repository_has_the_files_of_dvc_and_they_are_staged(work: Path) -> None:
@@ -78,7 +60,8 @@ def test_what_a_stage_made_is_found_by_its_lock(work: Path, repository: Reposito
     (work / "dvc.yaml").write_text("stages:\n  prep:\n    cmd: x\n    outs: [out]\n")
     assert repository.outputs() == []
     (work / "dvc.lock").write_text(
-        f"schema: '2.0'\nstages:\n  prep:\n    cmd: x\n    outs:\n    - path: out\n      hash: md5\n      md5: {ONE}\n      size: 2\n"
+        "schema: '2.0'\nstages:\n  prep:\n    cmd: x\n"
+        f"    outs:\n    - path: out\n      hash: md5\n      md5: {ONE}\n      size: 2\n"
     )
     repository.forget()
     assert [(output.stage, output.entry.digest) for output in repository.outputs()] == [("prep", ONE)]

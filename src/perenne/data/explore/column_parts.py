@@ -47,7 +47,7 @@ def values(column: ColumnProfile) -> str:
         return "values are hidden"
     return (
         f"mostly {name(most.value[:40])} {percent(most.count / column.count)}"
-        if most.count > 1
+        if most.count >= 0.01 * column.count and most.count > 1
         else f"such as {name(most.value[:40])}"
     )
 

@@ -109,9 +109,13 @@ def _note(found: DataProfile, written: list[Path]) -> str:
 @click.argument("source")
 @click.argument("other")
 @click.option("--html", type=_FILE, help="Write a page with both side by side, one file that loads nothing.")
+@click.option("--rows", is_flag=True, help="Count the rows that came and went, too.")
+@click.option("--key", multiple=True, help="With --rows: a column that names a row; several together if given more than once.")
 @_reveal
 @click.pass_obj
-def compare_(workspace: Workspace, source: str, other: str, html: Path | None, reveal: bool) -> Result:
+def compare_(
+    workspace: Workspace, source: str, other: str, html: Path | None, *, rows: bool, key: tuple[str, ...], reveal: bool
+) -> Result:
     """Hold SOURCE beside OTHER, an earlier one: what differs most first, by their profiles.
 
     Each is a file, the beginning of a snapshot's id, or a profile that `perenne data profile --out` wrote.
@@ -120,8 +124,10 @@ def compare_(workspace: Workspace, source: str, other: str, html: Path | None, r
     Examples:
       perenne data compare 8bf0aa02c1d4 044bc57e1967
       perenne data compare test.parquet train.parquet --html differences.html
+      perenne data compare 8bf0aa02c1d4 044bc57e1967 --rows --key customer
     """
     from perenne.data.comparing import by_difference, compare
+    from perenne.data.explore.rows import key_of
 
     mine, theirs = (_found(workspace, name, None) for name in (source, other))
     found = sorted(compare(theirs, mine), key=by_difference)
@@ -135,6 +141,8 @@ def compare_(workspace: Workspace, source: str, other: str, html: Path | None, r
         page = comparison_page(theirs, mine, labels=(_label(theirs, other), _label(mine, source)), reveal=reveal)
         _write(html, page.encode())
     note = _where(mine, theirs)
+    if rows or key:
+        note = "\n".join(filter(None, (_counted(workspace, source, other, key or key_of(theirs, mine)), note)))
     return Result(found, note=f"{note}\nwrote {html}" if html is not None else note, shown=[_differing(item) for item in found])
 
 
@@ -145,6 +153,19 @@ def _write(path: Path, data: bytes) -> None:
         raise Unavailable(
             f"{path} cannot be written: {error.strerror}", code="data.cannot_write", hint="is there such a folder, and space?"
         ) from None
+
+
+def _counted(workspace: Workspace, source: str, other: str, key: tuple[str, ...]) -> str:
+    """Say which rows came and went."""
+    from perenne.data.explore.rows import compare_rows
+    from perenne.data.service import find_rows
+
+    after, before = (find_rows(workspace.database, workspace.objects, name)[0] for name in (source, other))
+    found = compare_rows(before, after, key)
+    by = f"by {', '.join(found.key)}" if found.key else "as whole rows"
+    told = f"rows, {by}: {found.added:,} new, {found.removed:,} gone, {found.changed:,} changed, {found.same:,} as before"
+    columns = ", ".join(f"{item.name} ({item.rows:,})" for item in found.columns[:8])
+    return f"{told}\nchanged in: {columns}" if columns else told
 
 
 def _label(found: DataProfile, source: str) -> str:

@@ -47,7 +47,8 @@ def _verdict(found: Sequence[ColumnDifference]) -> str:
     much = sum(item.psi is not None and item.psi >= _MUCH for item in found)
     some = sum(item.psi is not None and _SOME <= item.psi < _MUCH for item in found)
     changed = sum(bool(item.change) for item in found)
-    told = [f"{plural(much, 'column')} differ much" if much else "", f"{plural(some, 'column')} some" if some else ""]
+    told = [f"{plural(much, 'column')} differ{'s' if much == 1 else ''} much" if much else ""]
+    told.append(f"{plural(some, 'column')} some" if some else "")
     told.append(f"{plural(changed, 'column')} came, went or changed the type" if changed else "")
     words = "; ".join(part for part in told if part) or "no column differs by more than chance would bring"
     return f"<p class='dim'>{words}. Much is a population stability index from {_MUCH} on, some from {_SOME} on.</p>"

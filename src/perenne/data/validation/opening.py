@@ -4,7 +4,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from perenne.data.snapshots import get_snapshot
+from perenne.data.privacy.tombstones import check_not_erased
+from perenne.data.snapshots import get_snapshot, told_if_gone
 from perenne.data.sources import read_source
 from perenne.data.validation.rows import Rows, TableRows, parquet_rows
 from perenne.data.validation.rules import Schema
@@ -36,6 +37,7 @@ def open_rows(database: Database, objects: ObjectStore, name: str, schema: Schem
         return Opened(file_rows(name, schema), "")
     with database.read() as tx:
         identity = get_snapshot(tx, name).id
+        check_not_erased(tx, identity)
     return Opened(snapshot_rows(objects, identity), identity)
 
 
@@ -43,7 +45,8 @@ def snapshot_rows(objects: ObjectStore, digest: str) -> Rows:
     """Open the rows of a snapshot, checked against its digest, through a file of its own."""
     folder = Path(tempfile.mkdtemp(prefix="perenne-snapshot-"))
     try:
-        objects.fetch(digest, folder / "rows.parquet")
+        with told_if_gone(digest):
+            objects.fetch(digest, folder / "rows.parquet")
         return parquet_rows(folder / "rows.parquet", name=digest[:12], folder=folder)
     except BaseException:
         (folder / "rows.parquet").unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 ==============  ============================================================================================================
 `repository`    finding and opening one; its metafiles and what they track (`walking`, `ignoring`, `layers` of settings)
 `cache`         objects by md5; `git`: what Git is asked; `locking`: one writer at a time, DVC included
+`adding`        … and the other verbs: `committing`, `checkout`, `status`, `removing`, `moving`, `unprotecting`, `destroying`
 `configuring`   the four config files; `explaining`: which rule of which ``.dvcignore`` leaves a path out
 ==============  ============================================================================================================
 
@@ -14,9 +15,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perenne.data.versions import adding as adding
+    from perenne.data.versions import checkout as checkout
+    from perenne.data.versions import committing as committing
+    from perenne.data.versions import comparing as comparing
     from perenne.data.versions import configuring as configuring
+    from perenne.data.versions import destroying as destroying
     from perenne.data.versions import explaining as explaining
+    from perenne.data.versions import fetching as fetching
     from perenne.data.versions import layers as layers
+    from perenne.data.versions import migrating as migrating
+    from perenne.data.versions import moving as moving
+    from perenne.data.versions import plans as plans
+    from perenne.data.versions import pushing as pushing
+    from perenne.data.versions import removing as removing
+    from perenne.data.versions import revisions as revisions
+    from perenne.data.versions import status as status
+    from perenne.data.versions import targets as targets
+    from perenne.data.versions import unprotecting as unprotecting
+    from perenne.data.versions.pieces import Piece as Piece
+    from perenne.data.versions.pieces import Pieces
     from perenne.data.versions.repository import Output as Output
     from perenne.data.versions.repository import Repository as Repository
     from perenne.data.versions.repository import find_repository as find_repository
@@ -24,16 +42,37 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "Output": "repository",
+    "Piece": "pieces",
+    "Pieces": "pieces",
     "Repository": "repository",
     "find_repository": "repository",
     "init_repository": "repository",
     "open_repository": "repository",
 }
 
-_MODULES = {"configuring", "explaining", "layers"}
+_MODULES = {
+    "adding",
+    "checkout",
+    "committing",
+    "comparing",
+    "configuring",
+    "destroying",
+    "explaining",
+    "layers",
+    "migrating",
+    "pushing",
+    "plans",
+    "fetching",
+    "moving",
+    "removing",
+    "revisions",
+    "status",
+    "targets",
+    "unprotecting",
+}
 """Modules that the edge enters by their names."""
 
-__all__ = ["init_repository", "open_repository"]
+__all__ = ["Pieces", "init_repository", "open_repository"]
 
 
 def __getattr__(name: str) -> Any:

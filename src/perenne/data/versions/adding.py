@@ -16,6 +16,7 @@ from perenne.data.versions.recording import (
     entry_with,
     ignore_in_git,
     keep_beside,
+    link_again,
     store,
     write_down,
     written,
@@ -34,6 +35,7 @@ class _Plan(msgspec.Struct):
     target: Target | None
     built: Built | None = None
     links: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 def add(
@@ -74,8 +76,12 @@ def add(
         with said(f"{repository.shown(plan.path)} cannot be kept"):
             plan.built = _built(repository, plan, progress)
             plan.links = (plan.built.tree.links if plan.built.tree else 0) + os.path.islink(plan.path)
+            plan.left_out = tuple(plan.built.tree.left_out) if plan.built.tree else ()
     with repository.lock(waiting), said("nothing was recorded"):
-        return [_record(repository, plan) for plan in plans]
+        found = [_record(repository, plan) for plan in plans]
+    repository.forget()
+    link_again(repository, [plan.file for plan in plans])
+    return found
 
 
 def _planned(repository: Repository, path: str, file: Path | None) -> _Plan:
@@ -202,6 +208,7 @@ def _record(repository: Repository, plan: _Plan) -> Recorded:
         plan.built.size,
         plan.built.count,
         plan.links,
+        plan.left_out,
     )
 
 

@@ -4,7 +4,6 @@ import os
 import stat
 import time
 from hashlib import blake2b, md5
-from json.encoder import encode_basestring_ascii
 
 import msgspec
 
@@ -180,6 +179,8 @@ def manifest_bytes(files: list[tuple[str, str]]) -> bytes:
     >>> manifest_bytes([("ü", "0" * 32)])
     b'[{"md5": "00000000000000000000000000000000", "relpath": "\\\\u00fc"}]'
     """
+    from json.encoder import encode_basestring_ascii
+
     lines = [f'{{"md5": "{digest}", "relpath": {encode_basestring_ascii(path)}}}' for path, digest in files]
     return f"[{', '.join(lines)}]".encode()
 

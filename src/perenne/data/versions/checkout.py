@@ -17,7 +17,7 @@ from perenne.data.versions.hashing import Progress, said
 from perenne.data.versions.layers import link_types
 from perenne.data.versions.linking import Placer
 from perenne.data.versions.locking import Waiting, check_stages
-from perenne.data.versions.placing import Plan, carry_out, is_linked
+from perenne.data.versions.placing import Plan, carry_out, is_link, is_linked, with_parents
 from perenne.data.versions.presence import missing_of
 from perenne.data.versions.repository import Output, Repository
 from perenne.data.versions.scanning import scan
@@ -208,6 +208,9 @@ def _check_losses(repository: Repository, plan: Plan, *, force: bool) -> str | N
     lacking = cache.missing({plan.now[path] for path in touched if plan.now[path]})
     plan.lost = [path for path in touched if not plan.now[path] or plan.now[path] in lacking]
     plan.lost += [path for path in plan.places if path not in plan.now and _is_in_the_way(plan, path)]
+    if plan.tree is not None:
+        above = with_parents({path.rpartition("/")[0] for path in plan.places})
+        plan.lost += [folder for folder in above if is_link(plan, folder)]
     if not plan.lost:
         return None
     if force:
@@ -230,7 +233,8 @@ def _is_in_the_way(plan: Plan, path: str) -> bool:
 
 
 def _check_objects(repository: Repository, output: Output, plan: Plan) -> None:
-    missing = repository.cache_of(output.entry).missing(set(plan.places.values()))
+    missing = missing_of(repository, output.entry) if plan.places else set()
+    missing &= set(plan.places.values())
     if missing:
         raise NotFound(
             f"{repository.shown(output.path)}: {len(missing)} of {len(set(plan.places.values()))} objects are not in the cache,"

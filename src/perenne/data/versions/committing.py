@@ -9,7 +9,7 @@ from perenne.data.versions.building import Built, look
 from perenne.data.versions.hashing import Progress, said
 from perenne.data.versions.locking import Waiting, check_stages
 from perenne.data.versions.presence import missing_of
-from perenne.data.versions.recording import Recorded, entry_with, keep_beside, store, write_down, written
+from perenne.data.versions.recording import Recorded, entry_with, keep_beside, link_again, store, write_down, written
 from perenne.data.versions.repository import Output, Repository
 from perenne.data.versions.scanning import Tree, scan
 from perenne.data.versions.status import is_as_recorded
@@ -50,7 +50,10 @@ def commit(
     if not found:
         return []
     with repository.lock(waiting), said("nothing was recorded"):
-        return [_record(repository, output, built) for output, built in found]
+        recorded = [_record(repository, output, built) for output, built in found]
+    repository.forget()
+    link_again(repository, [output.file for output, _ in found])
+    return recorded
 
 
 def _built(repository: Repository, output: Output, progress: Progress | None) -> Built | None:
@@ -81,7 +84,6 @@ def _record(repository: Repository, output: Output, built: Built) -> Recorded:
     write_down(repository, output.file, written(output.file, [(output.index, entry_with(output.entry, built))]))
     path = os.fspath(output.path)
     repository.state.remember_link(path, built.digest)
-    links = built.tree.links if built.tree else 0
-    return Recorded(
-        repository.shown(path), repository.shown(output.file), built.digest, output.entry.digest, built.size, built.count, links
-    )
+    links, left_out = (built.tree.links, tuple(built.tree.left_out)) if built.tree else (0, ())
+    shown, file = repository.shown(path), repository.shown(output.file)
+    return Recorded(shown, file, built.digest, output.entry.digest, built.size, built.count, links, left_out)

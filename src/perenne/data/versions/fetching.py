@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 
-from perenne.core.errors import NotFound
-from perenne.data.versions.plans import Scope, by_remote, complete_folder, is_moved, names_of, needs_of, shelves_of, targets_of
-from perenne.data.versions.pushing import Missing, Report, add_moved, is_repo_import
-from perenne.data.versions.remotes.completeness import Completeness
-from perenne.data.versions.remotes.opening import Ask, Named, open_named
-from perenne.data.versions.remotes.transfer import ASK, MANIFESTS, Hear, Moved, Progress, Shelf, download
+import msgspec
+
+from perenne.data.versions.bringing import Bringer
+from perenne.data.versions.checkout import Outcome, check_out
+from perenne.data.versions.locking import Waiting
+from perenne.data.versions.plans import Scope, by_remote, is_moved, is_repo_import, targets_of
+from perenne.data.versions.remotes.opening import Ask
+from perenne.data.versions.remotes.transfer import ASK, PLACE, Hear, Progress
+from perenne.data.versions.reports import Report
 from perenne.data.versions.repository import Repository
 from perenne.data.versions.targets import Target
 
@@ -55,7 +58,7 @@ def fetch_targets(
         elif is_moved(target, push=False):
             kept.append(target)
     for name, group in by_remote(kept, remote).items():
-        _Bringer(repository, name, jobs, hear, ask).bring(group, report)
+        Bringer(repository, name, jobs, hear, ask).bring(group, report)
     if versioned:
         from perenne.data.versions.cloud_versions import fetch_versions
 
@@ -71,56 +74,11 @@ def fetch_targets(
     return report
 
 
-class _Bringer:
-    """One fetch from one remote, which is opened when something is missing, and not before."""
+class Pulled(msgspec.Struct, frozen=True):
+    """What a pull did: what was fetched, and what was checked out."""
 
-    def __init__(self, repository: Repository, name: str | None, jobs: int | None, hear: Hear | None, ask: Ask | None) -> None:
-        self._repository, self._name, self._jobs = repository, name, jobs
-        self._hear, self._ask = hear, ask
-        self._named: Named | None = None
-
-    def bring(self, targets: list[Target], report: Report) -> None:
-        try:
-            for shelf, part in shelves_of(self._repository, targets).items():
-                self._bring_shelf(shelf, part, report)
-        finally:
-            if self._named is not None:
-                self._named.remote.close()
-
-    def _bring_shelf(self, shelf: Shelf, targets: list[Target], report: Report) -> None:
-        manifests = {digest for target in targets if (digest := target.output.entry.digest or "").endswith(".dir")}
-        if not self._download(shelf, shelf.cache.missing(manifests), MANIFESTS, targets, report):
-            return
-        needs = needs_of(shelf.cache, targets)
-        for failure in needs.unknown:
-            if failure.digest not in {missing.digest for missing in report.missing}:
-                names = names_of(self._repository, targets, {failure.digest})
-                report.missing.append(Missing(failure.digest, names.get(failure.digest, ""), failure.code, failure.reason))
-        self._download(shelf, shelf.cache.missing(needs.files), "bring", targets, report)
-
-    def _download(self, shelf: Shelf, digests: set[str], what: str, targets: list[Target], report: Report) -> bool:
-        if not digests:
-            return True
-        named = self._open(targets)
-        moved = download(shelf, named.remote, digests, jobs=self._jobs or named.jobs, hear=self._hear, what=what)
-        if moved.failures:
-            self._forget(named, shelf, moved, targets)
-        add_moved(self._repository, report, moved, targets)
-        return not report.error
-
-    def _forget(self, named: Named, shelf: Shelf, moved: Moved, targets: list[Target]) -> None:
-        """What was believed to be whole there is not: the next push looks again."""
-        complete = Completeness(complete_folder(self._repository), f"{named.identity} {shelf.place}")
-        complete.forget(target.output.entry.digest or "" for target in targets)
-
-    def _open(self, targets: list[Target]) -> Named:
-        if self._named is None:
-            try:
-                self._named = open_named(self._repository.config, self._name, ask=self._ask)
-            except NotFound as error:
-                first = self._repository.shown(targets[0].output.path)
-                raise NotFound(f"{first} is not in the cache, and {error.message}", code=error.code, hint=error.hint) from None
-        return self._named
+    fetched: Report
+    outcome: Outcome
 
 
 def pull(
@@ -131,9 +89,27 @@ def pull(
     jobs: int | None = None,
     run_cache: bool = False,
     force: bool = False,
+    allow_missing: bool = False,
     hear: Hear | None = None,
     ask: Ask | None = None,
-) -> Report:
-    """Fetch, and check out what is whole; the same parameters, and `force` overwrites what was changed in the workspace."""
+    waiting: Waiting | None = None,
+) -> Pulled:
+    """Fetch, and check out what is whole. Parameters as for `push`, and those of `check_out`.
+
+    An output of which something is missing stays as it is in the workspace.
+    """
+    scope = scope or Scope()
     report = fetch(repository, scope, remote=remote, jobs=jobs, run_cache=run_cache, hear=hear, ask=ask)
-    return report
+    if report.changed:
+        repository.forget()
+    words = () if scope.revisions else scope.words
+    outcome = check_out(
+        repository,
+        words,
+        force=force,
+        recursive=scope.recursive,
+        allow_missing=allow_missing,
+        waiting=waiting,
+        progress=None if hear is None else lambda done: hear(Progress(PLACE, done, 0)),
+    )
+    return Pulled(report, outcome)

@@ -1,7 +1,6 @@
 """What Git is asked: by its command line, in batches, and only where it is needed."""
 
 import os
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +9,7 @@ import msgspec
 
 from perenne.core.errors import Invalid, NotFound, Unavailable
 
-_QUIET = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+_QUIET = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
 
 class TreeFile(msgspec.Struct, frozen=True):
@@ -69,6 +68,8 @@ class Git:
         Unavailable
             Git is not installed, or ended with another code than the good ones.
         """
+        import subprocess
+
         command = ["git", "-C", os.fspath(self.root), *arguments]
         try:
             done = subprocess.run(command, input=given or b"", capture_output=True, env=os.environ | _QUIET, check=False)

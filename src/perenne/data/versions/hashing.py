@@ -5,11 +5,9 @@ before. Every object is written under another name, and gets its own when all of
 """
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import md5
-from queue import Queue
 
 from perenne.core.errors import PerenneError
 from perenne.data.versions.cache import MODE, Cache
@@ -64,11 +62,13 @@ def _told(digest: bytes, done: Callable[[], None]) -> bytes:
 def in_threads(
     paths: Sequence[str], work: Callable[[Sequence[str], Callable[[], None]], list[bytes]], progress: Progress | None = None
 ) -> list[bytes]:
-    """Share files among threads; answers come in the order of the files. The first failure ends all of them."""
+    """Share files among threads; answers come in the order of the files, if there are any. The first failure ends all of them."""
     workers = min(max(2, os.cpu_count() or 2), 8, -(-len(paths) // TOGETHER))
     counter = Counter(progress)
     if workers < 2:
         return work(paths, counter.add)
+    import threading
+
     answers: list[list[bytes]] = [[] for _ in range(workers)]
     failures: list[BaseException] = []
 
@@ -89,6 +89,8 @@ def in_threads(
             thread.join()
     if failures:
         raise next((error for error in failures if not isinstance(error, Stopped)), failures[0])
+    if not any(answers):
+        return []
     found = [b""] * len(paths)
     for number, part in enumerate(answers):
         found[number::workers] = part
@@ -162,19 +164,31 @@ class Storer:
         finally:
             os.close(handle)
         found = md5(data, usedforsecurity=False)
-        self.store_bytes(data, found.hexdigest())
+        digest = found.hexdigest()
+        if digest not in self._known if self._known is not None else not self._cache.has(digest):
+            self._write(data, digest)
         return found.digest()
 
     def store_bytes(self, data: bytes, digest: str) -> None:
         """Keep bytes under their digest."""
         if not self.has(digest):
-            temporary = self.temporary()
-            out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
-            try:
+            self._write(data, digest)
+
+    def _write(self, data: bytes, digest: str) -> None:
+        temporary = f"{self._folder}/{next(self._numbers)}"
+        out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
+        try:
+            if os.write(out, data) < len(data):
+                os.lseek(out, 0, os.SEEK_SET)
                 write_all(out, data)
-            finally:
-                os.close(out)
-            self._cache.take(temporary, digest)
+        finally:
+            os.close(out)
+        self._take(temporary, digest)
+
+    def _take(self, temporary: str, digest: str) -> None:
+        self._cache.take(temporary, digest)
+        if self._known is not None:
+            self._known.add(digest)
 
     def store_manifest(self, data: bytes) -> str:
         """Keep a manifest; return its digest."""
@@ -192,7 +206,7 @@ class Storer:
         if (after.st_mtime_ns, after.st_size, after.st_ino) != (about.st_mtime_ns, about.st_size, about.st_ino):
             os.unlink(temporary)
             return False
-        self._cache.take(temporary, digest)
+        self._take(temporary, digest)
         return True
 
     def temporary(self) -> str:
@@ -209,7 +223,7 @@ class Storer:
         if self.has(found.hex()):
             os.unlink(temporary)
         else:
-            self._cache.take(temporary, found.hex())
+            self._take(temporary, found.hex())
         return found
 
     def store_many(self, paths: Sequence[str], progress: Progress | None = None) -> list[bytes]:
@@ -226,6 +240,9 @@ def write_all(handle: int, data: bytes | memoryview) -> None:
 
 def copy_hashed(source: int, target: int) -> bytes:
     """Copy the rest of a file and return the md5 of what was copied; one thread hashes while another writes."""
+    import threading
+    from queue import Queue
+
     pieces: Queue[memoryview | None] = Queue(maxsize=1)
     failures: list[OSError] = []
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from perenne.core.errors import Invalid
-from perenne.formats.dvc.configs import merge, read_config
 
 Settings = dict[str, dict[str, str]]
 """Section (``core``, ``cache``, ``remote "name"``) -> key -> value."""
@@ -37,12 +36,20 @@ def read_layer(path: Path) -> Settings:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    return read_config(data) if data else {}
+    if not data:
+        return {}
+    from perenne.formats.dvc.configs import read_config
+
+    return read_config(data, path.name)
 
 
 def read_settings(dvc: Path | None) -> Settings:
     """Read every layer, with paths made absolute."""
-    return merge([absolute(read_layer(path), path.parent) for path in places(dvc).values()])
+    found: Settings = {}
+    for path in places(dvc).values():
+        for section, keys in absolute(read_layer(path), path.parent).items():
+            found.setdefault(section, {}).update(keys)
+    return found
 
 
 def absolute(settings: Settings, folder: Path) -> Settings:

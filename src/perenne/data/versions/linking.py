@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from hashlib import md5
 
+from perenne.core.errors import PerenneError, Unavailable
 from perenne.data.versions.cache import MODE, Cache, damaged_object, missing_object
 from perenne.data.versions.hashing import SMALL, copy_hashed, digest_of, read_small, write_all
 
@@ -74,16 +75,10 @@ class Placer:
 
     def __init__(self, cache: Cache, types: Sequence[str], folder: str) -> None:
         self._cache = cache
-        self._types = list(types)
+        self._types = tuple(types)
         self._folder = folder
         self._numbers = iter(range(1 << 60))
-        self._can_clone = "reflink" in types
         self.vouched: dict[str, bool] = {}
-
-    @property
-    def copies(self) -> bool:
-        """Whether files are the workspace's own, to be written to."""
-        return self._types[0] in ("reflink", "copy")
 
     def place(self, digest: str, target: str, *, executable: bool = False) -> os.stat_result:
         """Put an object at a path, over whatever file lies there; return how the new file looks.
@@ -94,13 +89,17 @@ class Placer:
             The object is missing, or damaged.
         """
         for kind in self._types:
-            made = self._make(kind, digest, executable)
-            if made is not None:
-                break
-        else:
-            raise OSError(errno.EOPNOTSUPP, f"none of {', '.join(self._types)} works here", target)
-        self._name(made, target)
-        return os.lstat(target) if kind == "symlink" else os.stat(target)
+            found = self._make(kind, digest, executable)
+            if found is not None:
+                self._name(found[0], target)
+                return found[1]
+            if kind == "reflink":  # not on these disks: no other file need try
+                self._types = tuple(other for other in self._types if other != kind)
+        raise Unavailable(
+            f"{target} cannot be made: no type of link of cache.type works here",
+            code="data.no_link_type",
+            hint="add `copy` to it: `perenne data config cache.type hardlink,copy`",
+        )
 
     def _name(self, made: str, target: str) -> None:
         try:
@@ -118,31 +117,53 @@ class Placer:
                 raise
             os.unlink(made)
 
-    def _make(self, kind: str, digest: str, executable: bool) -> str | None:
-        """Make a file of an object; None where this type of link does not work."""
+    def _make(self, kind: str, digest: str, executable: bool) -> tuple[str, os.stat_result] | None:
+        """Make a file of an object and return how it looks; None where this type of link does not work."""
         made = f"{self._folder}/{next(self._numbers)}"
         if kind in ("hardlink", "symlink"):
             return self._link(kind, digest, made)
-        if kind == "reflink" and not self._can_clone:
-            return None
-        return self._copy(kind, digest, made, executable)
+        mode = WRITABLE | 0o100 if executable else WRITABLE
+        try:
+            given = os.open(self._cache.place(digest), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise missing_object(digest) from None
+        try:
+            if kind == "reflink":
+                return self._clone(given, digest, made, mode)
+            data = read_small(given)
+            if data is None:
+                return self._copy_large(given, digest, made, mode)
+        finally:
+            os.close(given)
+        if md5(data, usedforsecurity=False).hexdigest() != digest:
+            raise self._damaged(digest)
+        out = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            write_all(out, data)
+            return made, os.fstat(out)
+        finally:
+            os.close(out)
 
-    def _link(self, kind: str, digest: str, made: str) -> str | None:
+    def _link(self, kind: str, digest: str, made: str) -> tuple[str, os.stat_result] | None:
         place = self._cache.place(digest)
         self._prove(digest)
         if kind == "symlink":
             os.symlink(os.path.abspath(place), made)
-            return made
+            return made, os.stat(made)
         if os.path.getsize(place) == 0:  # as DVC does: many empty files would run into the limit of links
             os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, WRITABLE))
-            return made
+            return made, os.stat(made)
         try:
             os.link(place, made)
         except OSError as error:
             if error.errno in _NOT_HERE:
                 return None
             raise
-        return made
+        return made, os.stat(made)
+
+    def _damaged(self, digest: str) -> PerenneError:
+        self._cache.quarantine(digest)
+        return damaged_object(digest)
 
     def _prove(self, digest: str) -> None:
         """Hash an object that is about to be linked; linked files are not read otherwise."""
@@ -153,53 +174,37 @@ class Placer:
             found = digest_of(place).hex()
         except FileNotFoundError:
             raise missing_object(digest) from None
-        if found != digest[:32]:
-            self._cache.quarantine(digest)
-            raise damaged_object(digest)
+        if found != digest:
+            raise self._damaged(digest)
         if os.stat(place).st_mode & 0o777 != MODE:
             os.chmod(place, MODE)
         self.vouched[digest] = True
 
-    def _copy(self, kind: str, digest: str, made: str, executable: bool) -> str | None:
+    def _clone(self, given: int, digest: str, made: str, mode: int) -> tuple[str, os.stat_result] | None:
+        out = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            given = os.open(self._cache.place(digest), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise missing_object(digest) from None
-        try:
-            mode = WRITABLE | 0o100 if executable else WRITABLE
-            out = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-            try:
-                if kind == "reflink":
-                    if not clone(given, out):
-                        self._can_clone = False
-                        os.unlink(made)
-                        return None
-                    self._prove(digest)
-                    return made
-                found = self._copy_proved(given, out, digest)
-            finally:
-                os.close(out)
+            if clone(given, out):
+                self._prove(digest)
+                return made, os.fstat(out)
         finally:
-            os.close(given)
-        if found != digest[:32]:
-            os.unlink(made)
-            self._cache.quarantine(digest)
-            raise damaged_object(digest)
-        return made
+            os.close(out)
+        os.unlink(made)
+        return None
 
-    def _copy_proved(self, given: int, out: int, digest: str) -> str:
-        """Copy an object and return the md5 of what was copied."""
-        data = read_small(given)
-        if data is not None:
-            write_all(out, data)
-            return md5(data, usedforsecurity=False).hexdigest()
+    def _copy_large(self, given: int, digest: str, made: str, mode: int) -> tuple[str, os.stat_result]:
+        """Copy an object; what was proved since it last changed is copied inside the kernel."""
         os.lseek(given, 0, os.SEEK_SET)
-        if self.vouched.get(digest):
-            _copy_range(given, out)
-            return digest[:32]
-        found = copy_hashed(given, out).hex()
-        self.vouched[digest] = found == digest[:32]
-        return found
+        out = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            if self.vouched.get(digest):
+                _copy_range(given, out)
+            elif copy_hashed(given, out).hex() != digest:
+                os.unlink(made)
+                raise self._damaged(digest)
+            self.vouched[digest] = True
+            return made, os.fstat(out)
+        finally:
+            os.close(out)
 
 
 def settle(newest: int) -> int:

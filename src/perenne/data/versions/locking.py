@@ -1,7 +1,6 @@
 """One writer at a time, DVC included: BSD locks on ``.dvc/tmp/lock``, and what DVC notes of its running stages."""
 
 import fcntl
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -86,6 +85,8 @@ def check_stages(folder: Path, reads: Iterable[str], writes: Iterable[str]) -> N
     Unavailable
         A living process has said that it writes one of them, or reads one that would be written.
     """
+    import json
+
     try:
         noted = json.loads((folder / "rwlock").read_bytes() or b"{}")
     except FileNotFoundError:

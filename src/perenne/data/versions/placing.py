@@ -2,9 +2,11 @@
 
 import os
 import stat
+import struct
+import sys
 import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -14,8 +16,6 @@ from perenne.data.versions.linking import Placer, settle
 from perenne.data.versions.repository import Output, Repository
 from perenne.data.versions.scanning import FACTS, Folder, Tree
 from perenne.data.versions.state import UNKNOWN
-
-Facts = tuple[int, int, int]
 
 
 class Plan(msgspec.Struct):
@@ -77,8 +77,8 @@ def carry_out(repository: Repository, plan: Plan, placer: Placer, progress: Prog
     if plan.kept is not None:
         _set_aside(plan, plan.kept)
     _remove(plan)
-    for folder in sorted({os.path.dirname(plan.at(path)) for path in plan.places}):
-        os.makedirs(folder, exist_ok=True)
+    for folder in sorted({path.rpartition("/")[0] for path in plan.places}):
+        os.makedirs(plan.at(folder) if "" not in plan.places else os.path.dirname(plan.path), exist_ok=True)
     for path in plan.folders:
         os.makedirs(plan.at(path), exist_ok=True)
     _vouch(repository, plan, placer)
@@ -108,8 +108,8 @@ def _remove(plan: Plan) -> None:
         if path not in moved:
             os.unlink(plan.at(path))
         emptied.add(os.path.dirname(path))
-    needed = {os.path.dirname(path) for path in plan.places} | set(plan.empty)
-    for folder in sorted(_with_parents(emptied), reverse=True):
+    needed = {path.rpartition("/")[0] for path in plan.places} | set(plan.empty) if emptied else set()
+    for folder in sorted(with_parents(emptied), reverse=True):
         if folder and folder not in needed:
             _remove_folder(plan.at(folder))
     if "" in plan.places and os.path.isdir(plan.path):
@@ -125,13 +125,19 @@ def _clear(plan: Plan) -> None:
             )
 
 
-def _with_parents(folders: Iterable[str]) -> set[str]:
+def with_parents(folders: Iterable[str]) -> set[str]:
+    """Return folders and those that they lie in."""
     found = set()
     for folder in folders:
         while folder and folder not in found:
             found.add(folder)
             folder = os.path.dirname(folder)
     return found
+
+
+def is_link(plan: Plan, folder: str) -> bool:
+    """Tell whether a folder of an output is a link: what is put in there would land elsewhere."""
+    return os.path.islink(plan.at(folder))
 
 
 def _remove_folder(place: str) -> bool:
@@ -142,23 +148,28 @@ def _remove_folder(place: str) -> bool:
     return True
 
 
-def _place(plan: Plan, placer: Placer, progress: Progress | None) -> tuple[dict[str, Facts], list[PerenneError]]:
-    facts: dict[str, Facts] = {}
+def _place(plan: Plan, placer: Placer, progress: Progress | None) -> tuple[dict[str, bytes], list[PerenneError]]:
+    """Bring the files, in several threads; return the facts of those that came, `FACTS` integers each, and what failed."""
     failures: list[PerenneError] = []
+    places, executables, base = plan.places, plan.executables, f"{plan.path}/"
+    pack = struct.Struct(f"{FACTS}q").pack
 
-    def work(paths: Sequence[str], done: object) -> list[bytes]:
+    def work(paths: Sequence[str], done: Callable[[], None]) -> list[bytes]:
+        found = []
         for path in paths:
             try:
-                about = placer.place(plan.places[path], plan.at(path), executable=path in plan.executables)
+                about = placer.place(places[path], base + path if path else plan.path, executable=path in executables)
             except PerenneError as error:
                 failures.append(error)
+                found.append(b"")
             else:
-                facts[path] = (about.st_mtime_ns, about.st_size * 2 + (about.st_mode >> 6 & 1), about.st_ino)
-            done()  # type: ignore[operator]
-        return []
+                found.append(pack(about.st_mtime_ns, about.st_size * 2 + (about.st_mode >> 6 & 1), about.st_ino))
+            done()
+        return found
 
-    in_threads(list(plan.places), work, progress)
-    return facts, failures
+    paths = list(places)
+    facts = in_threads(paths, work, progress)
+    return {path: known for path, known in zip(paths, facts, strict=True) if known}, failures
 
 
 def _vouch(repository: Repository, plan: Plan, placer: Placer) -> None:
@@ -173,11 +184,11 @@ def _vouch(repository: Repository, plan: Plan, placer: Placer) -> None:
             placer.vouched[digest] = True
 
 
-def _remember(repository: Repository, plan: Plan, facts: dict[str, Facts], placer: Placer) -> None:
+def _remember(repository: Repository, plan: Plan, facts: dict[str, bytes], placer: Placer) -> None:
     """Keep what is known now, so that the next look reads nothing; wait until nothing can change unseen."""
     state = repository.state_of(plan.output.entry)
     cache = repository.cache_of(plan.output.entry)
-    looked = settle(max((changed for changed, _, _ in facts.values()), default=0)) if facts else time.time_ns()
+    looked = settle(max(int.from_bytes(known[:8], sys.byteorder) for known in facts.values())) if facts else time.time_ns()
     proved = [(cache.place(digest), os.stat(cache.place(digest)), digest) for digest, proof in placer.vouched.items() if proof]
     repository.state.remember_files([item for item in proved if item[1].st_size >= 1 << 20], looked)
     if plan.recorded.endswith(".dir"):
@@ -189,18 +200,24 @@ def _remember(repository: Repository, plan: Plan, facts: dict[str, Facts], place
     repository.state.remember_link(plan.path, plan.recorded)
 
 
-def _tree_after(plan: Plan, facts: dict[str, Facts], looked: int) -> Tree:
+def _tree_after(plan: Plan, facts: dict[str, bytes], looked: int) -> Tree:
     """Return the folder as it is now, without looking at it again."""
     folders = {folder.path: _kept(folder, plan) for folder in plan.tree.folders} if plan.tree is not None else {}
-    found: dict[str, list[tuple[str, Facts, bytes]]] = {}
-    for path, known in facts.items():
+    found: dict[str, list[str]] = {}
+    for path in facts:
         above, _, name = path.rpartition("/")
-        found.setdefault(above, []).append((name, known, bytes.fromhex(plan.places[path])))
-    for above, files in found.items():
+        if above in found:
+            found[above].append(name)
+        else:
+            found[above] = [name]
+    for above, names in found.items():
+        base = f"{above}/" if above else ""
         folder = folders.setdefault(above, Folder(above))
-        folder.names = folder.names + [name for name, _, _ in files]
-        folder.facts = folder.facts + array("q", [fact for _, known, _ in files for fact in known])
-        folder.digests = bytes(folder.digests) + b"".join([digest for _, _, digest in files])
+        more = array("q")
+        more.frombytes(b"".join([facts[base + name] for name in names]))
+        folder.names = folder.names + names
+        folder.facts = folder.facts + more
+        folder.digests = folder.digests + bytes.fromhex("".join([plan.places[base + name] for name in names]))
     return Tree(plan.path, list(folders.values()), looked)
 
 

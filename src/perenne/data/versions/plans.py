@@ -72,6 +72,12 @@ def is_moved(target: Target, *, push: bool) -> bool:
     return not push or entry.push
 
 
+def is_repo_import(repository: Repository, target: Target) -> bool:
+    """Tell whether an output comes from another repository, which keeps its objects."""
+    meta = repository.metafiles.get(target.output.file)
+    return meta is not None and meta.is_repo_import
+
+
 def by_remote(targets: Iterable[Target], asked: str | None) -> dict[str | None, list[Target]]:
     """Return the outputs by the remote they belong to.
 

@@ -1,6 +1,4 @@
-"""Push: the objects of outputs, to the remotes where they belong; files first, and a directory's manifest when all its files are there."""
-
-import msgspec
+"""Push: objects to the remotes where they belong; files first, a directory's manifest when all its files are there."""
 
 from perenne.data.versions.plans import (
     Needs,
@@ -8,7 +6,7 @@ from perenne.data.versions.plans import (
     by_remote,
     complete_folder,
     is_moved,
-    names_of,
+    is_repo_import,
     needs_of,
     shelves_of,
     targets_of,
@@ -16,49 +14,10 @@ from perenne.data.versions.plans import (
 from perenne.data.versions.remotes.completeness import Completeness
 from perenne.data.versions.remotes.opening import Ask, Named, open_named
 from perenne.data.versions.remotes.presence import present
-from perenne.data.versions.remotes.transfer import ASK, Failure, Hear, Moved, Progress, Shelf, upload
+from perenne.data.versions.remotes.transfer import ASK, Failure, Hear, Progress, Shelf, upload
+from perenne.data.versions.reports import Report, add_moved
 from perenne.data.versions.repository import Repository
 from perenne.data.versions.targets import Target
-
-
-class Missing(msgspec.Struct, frozen=True):
-    """An object that could not be moved: its digest, the path people know it by, and why."""
-
-    digest: str
-    path: str
-    code: str
-    reason: str
-
-
-class Report(msgspec.Struct, kw_only=True):
-    """What a push or fetch did.
-
-    Attributes
-    ----------
-    moved, bytes : int
-        Objects, and their size.
-    missing : list of Missing
-        Objects that could not be moved.
-    error : str
-        What ended it before its end; empty if it came to its end.
-    code, hint : str
-        Of that error.
-    changed : list of str
-        Metafiles that were rewritten, because a remote keeps versions.
-    """
-
-    moved: int = 0
-    bytes: int = 0
-    missing: list[Missing] = msgspec.field(default_factory=list)
-    error: str = ""
-    code: str = ""
-    hint: str = ""
-    changed: list[str] = msgspec.field(default_factory=list)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether everything that was asked for is where it should be."""
-        return not self.missing and not self.error
 
 
 def push(
@@ -125,12 +84,6 @@ def push(
     return report
 
 
-def is_repo_import(repository: Repository, target: Target) -> bool:
-    """Tell whether an output comes from another repository, which keeps its objects."""
-    meta = repository.metafiles.get(target.output.file)
-    return meta is not None and meta.is_repo_import
-
-
 def _tell(hear: Hear | None) -> None:
     if hear is not None:
         hear(Progress(ASK, 0, 0))
@@ -173,18 +126,3 @@ class _Sender:
         moved.failures += unknown
         add_moved(self._repository, report, moved, targets)
         return there | moved.arrived
-
-
-def add_moved(repository: Repository, report: Report, moved: Moved, targets: list[Target]) -> None:
-    """Add what a transfer did to the report."""
-    report.moved += len(moved.arrived)
-    report.bytes += moved.bytes
-    if moved.failures:
-        names = names_of(repository, targets, {failure.digest for failure in moved.failures})
-        report.missing += [
-            Missing(failure.digest, names.get(failure.digest, ""), failure.code, failure.reason) for failure in moved.failures
-        ]
-    if moved.error is not None and not report.error:
-        report.error = getattr(moved.error, "message", None) or str(moved.error)
-        report.code = getattr(moved.error, "code", "data.transfer_failed")
-        report.hint = getattr(moved.error, "hint", "")

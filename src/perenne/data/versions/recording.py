@@ -8,6 +8,7 @@ import msgspec
 
 from perenne.data.versions.building import Built, known_in, store_file, store_tree
 from perenne.data.versions.hashing import Progress, Storer
+from perenne.data.versions.layers import link_types
 from perenne.data.versions.repository import Repository
 from perenne.data.versions.scanning import Tree, scan
 from perenne.data.versions.sidefiles import read_side_file, write_side_file
@@ -35,6 +36,8 @@ class Recorded(msgspec.Struct, frozen=True):
         Files of a folder.
     links : int
         Symbolic links in it whose targets' content is what was kept.
+    left_out : tuple of str
+        Links to folders, which are not kept.
     """
 
     path: str
@@ -44,6 +47,7 @@ class Recorded(msgspec.Struct, frozen=True):
     size: int
     count: int | None
     links: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 def store(repository: Repository, path: str, progress: Progress | None = None, tree: Tree | None = None) -> Built:
@@ -126,3 +130,11 @@ def keep_beside(repository: Repository, built: Built, target: Target | None = No
         empty = [*(f"{inner}/{path}" for path in empty), *(path for path in known.empty if not path.startswith(f"{inner}/"))]
     if built.count is not None:
         write_side_file(repository, built.digest, sorted(runs), sorted(empty))
+
+
+def link_again(repository: Repository, files: Sequence[Path]) -> None:
+    """Make links of what was recorded, where the settings ask for hard or symbolic ones."""
+    if link_types(repository.config)[0] in ("hardlink", "symlink"):
+        from perenne.data.versions.checkout import check_out
+
+        check_out(repository, files, relink=True)

@@ -1,6 +1,7 @@
 """What lies in a folder: one look at each directory, and no object per file beyond its name and three integers.
 
-Links are followed, as DVC does; what cannot be kept (broken links, sockets, devices) is said by name.
+As in DVC, a link to a file counts as the file, and a link to a folder is left out; here it is said. What cannot be kept (broken
+links, sockets, devices) is refused by name.
 """
 
 import os
@@ -10,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from perenne.core.errors import Invalid, NotFound
-from perenne.data.versions.ignoring import FILE, Ignoring
+from perenne.data.versions.ignoring import BUILT_IN, FILE, Ignoring
 
 TICK = 20_000_000
 """Nanoseconds within which two changes of a file may leave the same time on it."""
@@ -38,9 +39,11 @@ class Folder:
         Whether it holds neither file nor folder.
     links : int
         How many of its files are symbolic links.
+    left_out : tuple of str
+        Links in it that lead to folders.
     """
 
-    __slots__ = ("digests", "facts", "is_empty", "links", "names", "path", "stored")
+    __slots__ = ("digests", "facts", "is_empty", "left_out", "links", "names", "path", "stored")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -50,6 +53,7 @@ class Folder:
         self.stored: bytes | None = None
         self.is_empty = False
         self.links = 0
+        self.left_out: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -89,6 +93,11 @@ class Tree:
     def links(self) -> int:
         """How many files are symbolic links: their targets' content counts as theirs."""
         return sum(folder.links for folder in self.folders)
+
+    @property
+    def left_out(self) -> list[str]:
+        """The links that lead to folders."""
+        return [f"{folder.path}/{name}" if folder.path else name for folder in self.folders for name in folder.left_out]
 
     @property
     def size(self) -> int:
@@ -148,40 +157,47 @@ def scan(root: Path | str, ignoring: Ignoring | None = None) -> Tree:
     NotFound
         There is no such directory.
     Invalid
-        It holds something that cannot be kept: a broken link, a socket or device, a link in a circle, a `.dvcignore`.
+        It holds something that cannot be kept: a broken link, a socket or device, a `.dvcignore`.
     """
     top = os.fspath(root)
     began = time.time_ns()
     folders: list[Folder] = []
     rules = None if ignoring is None or ignoring.rules is None else ignoring
-    pending: list[tuple[str, str, frozenset[tuple[int, int]]]] = [("", top, frozenset())]
+    pending = [("", top)]
     while pending:
-        path, place, above = pending.pop()
+        path, place = pending.pop()
         inner = _look(Folder(path), place, rules, folders)
-        pending += [(f"{path}/{name}" if path else name, *_entered(f"{place}/{name}", linked, above)) for name, linked in inner]
+        pending += [(f"{path}/{name}" if path else name, f"{place}/{name}") for name in inner]
     return Tree(top, folders, began)
 
 
-def _look(folder: Folder, place: str, ignoring: Ignoring | None, folders: list[Folder]) -> list[tuple[str, bool]]:
-    """Take down the files of one directory and return the directories in it, each with whether it is a link."""
-    inner: list[tuple[str, bool]] = []
+def _look(folder: Folder, place: str, ignoring: Ignoring | None, folders: list[Folder]) -> list[str]:
+    """Take down the files of one directory and return the directories in it."""
+    inner: list[str] = []
     facts: list[int] = []
     names = folder.names
+    handle = _open_folder(place)
     try:
-        with os.scandir(place) as entries:
+        with os.scandir(handle) as entries:  # by a handle: the kernel walks no path for each file
             for entry in entries:
-                if entry.is_dir():
-                    inner.append((entry.name, entry.is_symlink()))
-                elif entry.is_file():
+                if entry.is_file(follow_symlinks=False):
                     about = entry.stat()
                     names.append(entry.name)
-                    folder.links += entry.is_symlink()
+                    facts += (about.st_mtime_ns, about.st_size * 2 + (about.st_mode >> 6 & 1), about.st_ino)
+                elif entry.is_dir(follow_symlinks=False):
+                    inner.append(entry.name)
+                elif entry.is_dir():
+                    folder.left_out += (entry.name,)
+                elif entry.is_file():
+                    about = entry.stat()
+                    folder.links += 1
+                    names.append(entry.name)
                     facts += (about.st_mtime_ns, about.st_size * 2 + (about.st_mode >> 6 & 1), about.st_ino)
                 else:
-                    raise unkeepable(entry.path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"there is no folder {place}", code="data.no_file") from None
-    if folder.path and any(name == ".dvc" for name, _ in inner):
+                    raise unkeepable(f"{place}/{entry.name}")
+    finally:
+        os.close(handle)
+    if folder.path and ".dvc" in inner:
         return []  # a repository of its own
     folder.facts = array("q", facts)
     if FILE in names:
@@ -190,37 +206,30 @@ def _look(folder: Folder, place: str, ignoring: Ignoring | None, folders: list[F
             code="data.ignore_inside",
             hint="put its lines into the `.dvcignore` of a folder above",
         )
-    folder.is_empty = not names and not inner
-    inner = [(name, linked) for name, linked in inner if name not in (".dvc", ".git", ".hg")]
+    folder.is_empty = not names and not inner and not folder.left_out
+    inner = [name for name in inner if name not in BUILT_IN]
     if ".git" in names or ignoring is not None:
         inner = _leave_out(folder, place, ignoring, inner)
-    if names or folder.is_empty:
+    if names or folder.is_empty or folder.left_out:
         folders.append(folder)
     return inner
 
 
-def _leave_out(folder: Folder, place: str, ignoring: Ignoring | None, inner: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
+def _open_folder(place: str) -> int:
+    try:
+        return os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(f"there is no folder {place}", code="data.no_file") from None
+
+
+def _leave_out(folder: Folder, place: str, ignoring: Ignoring | None, inner: list[str]) -> list[str]:
     """Take out of a folder what is ignored."""
     rules = ignoring or Ignoring(place, place)
     kept = [number for number, name in enumerate(folder.names) if not rules.ignores(f"{place}/{name}")]
     if len(kept) < len(folder.names):
         folder.facts = array("q", [fact for number in kept for fact in folder.facts[number * FACTS : (number + 1) * FACTS]])
         folder.names = [folder.names[number] for number in kept]
-    return [(name, linked) for name, linked in inner if not rules.ignores(f"{place}/{name}", is_folder=True)]
-
-
-def _entered(place: str, linked: bool, above: frozenset[tuple[int, int]]) -> tuple[str, frozenset[tuple[int, int]]]:
-    """Return a directory with the links that lead to it, of which none may lead back."""
-    if not linked:
-        return place, above
-    about = os.stat(place)
-    identity = (about.st_dev, about.st_ino)
-    target = os.path.realpath(place)
-    if identity in above or os.path.realpath(os.path.dirname(place)).startswith(f"{target}/") or len(above) > 40:
-        raise Invalid(
-            f"the link {place} leads in a circle", code="data.link_circle", hint="remove it, or ignore it in `.dvcignore`"
-        )
-    return place, above | {identity}
+    return [name for name in inner if not rules.ignores(f"{place}/{name}", is_folder=True)]
 
 
 def unkeepable(place: str) -> Invalid:

@@ -90,7 +90,9 @@ class State:
 
     def folders_of(self, tree: Tree) -> set[str]:
         """Return the directories of a tree that are remembered."""
-        return set(self._folders(tree))
+        top = self._key(tree.root)
+        rows = self._ask("select path from folder where path = ? or (path >= ? and path < ?)", (top, top + b"/", top + b"0"))
+        return {os.fsdecode(path[len(top) + 1 :]) for (path,) in rows}
 
     def _folders(self, tree: Tree) -> dict[str, tuple[bytes, bytes, bytes]]:
         top = self._key(tree.root)
@@ -233,7 +235,7 @@ class State:
         import sqlite3
 
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        opened = sqlite3.connect(self._file, timeout=5, isolation_level=None)
+        opened = sqlite3.connect(self._file, timeout=5, isolation_level=None, check_same_thread=False)
         try:
             if opened.execute("pragma user_version").fetchone()[0] != _VERSION:
                 opened.execute("pragma journal_mode = wal")

@@ -43,7 +43,7 @@ def _own(path: str, made: str) -> bool:
     """Make a copy of a file that is linked; tell whether anything had to be done."""
     about = os.lstat(path)
     if os.path.islink(path) or about.st_nlink > 1:
-        copy_file(path, made, WRITABLE)
+        copy_file(path, made, WRITABLE | os.stat(path).st_mode & 0o100)
         os.rename(made, path)
         return True
     if not about.st_mode & 0o200:

@@ -34,11 +34,11 @@ class CloudFile(msgspec.Struct, frozen=True, kw_only=True):
 
     relpath: str
     md5: str | None = None
+    etag: str | None = None
+    checksum: str | None = None
     size: int | None = None
     isexec: bool = False
     version_id: str | None = None
-    etag: str | None = None
-    checksum: str | None = None
     cloud: dict[str, dict[str, Any]] | None = None
 
 

@@ -1,6 +1,7 @@
 """Scalars of YAML 1.2 as ruamel.yaml, and so DVC, understands and writes them."""
 
 import re
+from functools import cache
 from typing import Any
 
 _BOOLEANS = {text: text.lower() == "true" for text in ("true", "True", "TRUE", "false", "False", "FALSE")}
@@ -15,9 +16,15 @@ _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{2}?-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?"
     r"(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?"
 )
-_UNPRINTABLE = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_PRINTABLE = re.compile(r"[ -~]*")
 _NOT_PLAIN = re.compile(r"""[#,\[\]{}&*!|>'"%@` ]|[?:-](?: |$)|---|\.\.\.|.*(?:: | #|:$| $)""")
 _WORD = re.compile(r"[A-Za-z0-9_/.][A-Za-z0-9_/.+=@~-]*")
+
+
+@cache
+def _unprintable() -> re.Pattern[str]:
+    """Return what YAML cannot show as it is; compiled when a text beyond ASCII is written, since that takes milliseconds."""
+    return re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 class Odd(Exception):
@@ -92,7 +99,7 @@ def written(value: Any) -> str:
 
 def _text(text: str) -> str:
     if not _WORD.fullmatch(text) or text.startswith("..."):
-        if _UNPRINTABLE.search(text):
+        if not _PRINTABLE.fullmatch(text) and _unprintable().search(text):
             raise Odd
         if _NOT_PLAIN.match(text):
             return _quoted(text)

@@ -116,14 +116,14 @@ def reproduce(
     order = selected(stages, selection)
     jobs = max(1, min(wishes.jobs or os.cpu_count() or 1, len(order)))
     commands = Commands(str(repository.root), output or sys.stderr, apart=jobs > 1)
-    reproduction = Reproduction(
-        stages, order, wishes, commands, lambda line: commands.write(f"{line}\n") if jobs > 1 else say(line)
-    )
+    together = msgspec.structs.replace(wishes, jobs=jobs)
+    reproduction = Reproduction(stages, order, together, commands, lambda line: commands.undisturbed(say, line))
     pending = reproduction.settle()
     run = ""
     if pending:
         from perenne.protocols.dvc import engine
 
+        reproduction.saving.expect(pending)
         done = engine.run(workspace(), stages, reproduction, pending, commands, targets=selection.targets, jobs=jobs, hear=hear)
         run = done.id
         if reproduction.failure is None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
+from perenne import data
 from perenne.formats.dvc.entries import Entry
-from perenne.protocols.dvc.files import Files
+from perenne.formats.dvc.metafiles import stage_md5
 from perenne.protocols.dvc.parameters import ParameterFiles, differences
 from perenne.protocols.dvc.stages import Product, Stage
 
@@ -60,7 +61,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 class Comparing:
     """Holds stages against what dvc.lock says of them."""
 
-    def __init__(self, files: Files, parameters: ParameterFiles) -> None:
+    def __init__(self, files: data.versions.Pieces, parameters: ParameterFiles) -> None:
         self.files = files
         self.parameters = parameters
 
@@ -83,7 +84,9 @@ class Comparing:
 
     def changed_command(self, stage: Stage) -> bool:
         """Tell whether the command differs from that of dvc.lock; not if dvc.lock does not know the stage."""
-        return stage.meta is None and stage.locked is not None and stage.locked.cmd != stage.cmd
+        if stage.meta is not None:
+            return bool(stage.cmd) and stage.meta.md5 != stage_md5(stage.meta)
+        return stage.locked is not None and stage.locked.cmd != stage.cmd
 
     def changed_needs(self, stage: Stage, first: bool = False) -> dict[str, Any]:
         """Return what changed of what a stage needs."""
@@ -117,7 +120,7 @@ class Comparing:
         return "" if recorded is not None and seen.digest == recorded.digest else "modified"
 
     def _out(self, product: Product, recorded: Entry | None) -> str:
-        if recorded is not None and recorded.digest and product.out.cache and not self.files.cached(recorded):
+        if recorded is not None and recorded.digest and product.out.cache and not self.files.is_cached(recorded):
             return "not in cache"
         return self._need(product.place, recorded)
 

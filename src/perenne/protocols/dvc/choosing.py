@@ -22,6 +22,15 @@ def chosen(stages: Stages, targets: Iterable[str], *, glob: bool = False, recurs
     return list(found)
 
 
+def named(stages: Stages, target: str) -> Stage:
+    """Return the one stage of a name, or the `.dvc` file; a group made by `foreach` is not one. Raises NotFound."""
+    found = _of_target(stages, target, glob=False, recursive=False)
+    file, name = _parts(target)
+    if name and found[0].name != name:
+        raise _unknown(name, file, [stage.name for stage in found])
+    return found[0]
+
+
 def _of_target(stages: Stages, target: str, glob: bool, recursive: bool) -> list[Stage]:
     if recursive and os.path.isdir(target):
         folder = os.path.abspath(target)
@@ -41,11 +50,7 @@ def _of_target(stages: Stages, target: str, glob: bool, recursive: bool) -> list
         return [stage for stage in inside if fnmatch.fnmatch(stage.name, name)]
     found = [stage for stage in inside if stage.name == name or stage.definition.group == name]
     if not found:
-        raise NotFound(
-            f"Stage '{name}' not found inside '{os.path.relpath(place)}' file",
-            code="dvc.no_stage",
-            hint="`perenne dvc stage list` shows the stages" + _alike(name, [stage.name for stage in inside]),
-        )
+        raise _unknown(name, file, [stage.name for stage in inside])
     return found
 
 
@@ -57,6 +62,11 @@ def _parts(target: str) -> tuple[str, str]:
     if colon and file.endswith((".yaml", ".yml")):
         return file, name
     return PIPELINE, target
+
+
+def _unknown(name: str, file: str, names: list[str]) -> NotFound:
+    hint = "`perenne dvc stage list` shows the stages" + _alike(name, names)
+    return NotFound(f"Stage '{name}' not found inside '{os.path.relpath(file)}' file", code="dvc.no_stage", hint=hint)
 
 
 def _alike(name: str, names: list[str]) -> str:

@@ -12,7 +12,7 @@ from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.formats.dvc import documents
 from perenne.formats.dvc.metafiles import read_metafile, write_metafile
 from perenne.formats.dvc.pipelines import DEFAULT_PARAMS, read_pipeline
-from perenne.protocols.dvc.choosing import chosen
+from perenne.protocols.dvc.choosing import named
 from perenne.protocols.dvc.stages import PIPELINE, Stages
 from perenne.protocols.dvc.writing import write_whole
 
@@ -36,8 +36,8 @@ class NewStage(msgspec.Struct, frozen=True, kw_only=True):
     always_changed: bool = False
 
 
-def add_stage(stages: Stages, new: NewStage, *, force: bool = False) -> tuple[Path, bool]:
-    """Write a stage into the dvc.yaml of the present folder; return the file, and whether it is new.
+def add_stage(stages: Stages, new: NewStage, *, force: bool = False) -> Path:
+    """Write a stage into the dvc.yaml of the present folder; return the file.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def add_stage(stages: Stages, new: NewStage, *, force: bool = False) -> tuple[Pa
         else:
             file.unlink()
         raise
-    return file, not old
+    return file
 
 
 def _written(new: NewStage) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def set_frozen(stages: Stages, targets: Sequence[str], frozen: bool) -> list[Pat
         If a stage is made by `foreach` or `matrix`.
     """
     written: list[Path] = []
-    for stage in chosen(stages, targets):
+    for stage in [named(stages, target) for target in targets]:
         file = Path(stage.file)
         old = file.read_bytes()
         if stage.meta is not None:

@@ -11,10 +11,12 @@ from perenne.protocols.dvc.revisions import Revision
 
 STYLE = """
 :root{color-scheme:light dark}body{font:14px/20px system-ui,sans-serif;margin:24px;max-width:1240px}
-h1{font-size:18px}h2{font-size:14px;margin:0 0 8px}main{display:grid;grid-template-columns:repeat(auto-fill,minmax(520px,1fr));gap:24px}
+h1{font-size:18px}h2{font-size:14px;margin:0 0 8px}
+main{display:grid;grid-template-columns:repeat(auto-fill,minmax(520px,1fr));gap:24px}
 section{border:1px solid color-mix(in srgb,currentColor 20%,transparent);padding:12px}svg{width:100%;height:auto}
 svg text{font-size:11px;fill:currentColor}.axis{stroke:currentColor;fill:none}.grid{stroke:currentColor;stroke-opacity:.12}
-ul{list-style:none;padding:0;margin:4px 0;display:flex;flex-wrap:wrap;gap:4px 16px}i{display:inline-block;width:10px;height:10px;margin-right:6px}
+ul{list-style:none;padding:0;margin:4px 0;display:flex;flex-wrap:wrap;gap:4px 16px}
+i{display:inline-block;width:10px;height:10px;margin-right:6px}
 img{max-width:100%}p{margin:4px 0}
 """
 

@@ -7,7 +7,6 @@ from perenne import data
 from perenne.core.errors import Invalid, NotFound, Unavailable
 from perenne.formats.dvc.locks import LockedStage
 from perenne.formats.dvc.run_cache import key_of, read_entry, value_of, write_entry
-from perenne.protocols.dvc.files import Files
 from perenne.protocols.dvc.stages import Stage
 from perenne.protocols.dvc.writing import write_whole
 
@@ -21,7 +20,7 @@ class RunCache:
         What was found to be wrong on the way.
     """
 
-    def __init__(self, repository: data.versions.Repository, files: Files) -> None:
+    def __init__(self, repository: data.versions.Repository, files: data.versions.Pieces) -> None:
         self.notes: list[str] = []
         self._repository = repository
         self._files = files
@@ -66,7 +65,7 @@ class RunCache:
         """Tell whether every output is in the cache."""
         wanted = {product.path for product in stage.products}
         try:
-            return {entry.path for entry in found.outs} == wanted and all(self._files.cached(entry) for entry in found.outs)
+            return {entry.path for entry in found.outs} == wanted and all(self._files.is_cached(entry) for entry in found.outs)
         except (NotFound, Unavailable):
             return False
 

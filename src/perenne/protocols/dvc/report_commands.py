@@ -1,4 +1,4 @@
-"""`perenne dvc params|metrics|plots|exp`."""
+"""`perenne dvc params|metrics|plots`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -187,19 +187,3 @@ def plots_diff(revisions: tuple[str, ...], targets: tuple[str, ...], out: Path) 
     repository = data.versions.open_repository()
     names = revisions if len(revisions) > 1 else (*(revisions or ("HEAD",)), WORKSPACE)
     return _page([Revision(repository, name) for name in names], targets, out)
-
-
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def exp(arguments: tuple[str, ...]) -> None:
-    """Say where experiments are: runs are tracked, DVC's experiments are not kept here.
-
-    \b
-    Examples:
-      perenne runs list
-    """
-    raise Invalid(
-        "DVC's experiments are not kept by perenne",
-        code="dvc.experiments",
-        hint="`perenne pipeline run --set-param lr=0.1` runs with other parameters; `perenne runs list` shows what came out",
-    )

@@ -26,7 +26,7 @@ def metrics_of(revision: Revision, targets: Sequence[str] = ()) -> FileValues:
 
 
 def params_of(revision: Revision, targets: Sequence[str] = (), *, deps_only: bool = False) -> FileValues:
-    """Return the parameters that stages take, and those of whole files that dvc.yaml names; params.yaml whole if nothing is told."""
+    """Return the parameters that stages take, those of files that dvc.yaml names, and params.yaml."""
     wanted: dict[str, list[str] | None] = dict.fromkeys(targets) if targets else _param_files(revision, deps_only)
     return {path: _read(revision, path, lambda value, keys=keys: _taken(value, keys)) for path, keys in wanted.items()}
 

@@ -16,13 +16,12 @@ from perenne import data
 from perenne.core.errors import PerenneError
 from perenne.formats.dvc.locks import LockedStage
 from perenne.protocols.dvc.changes import Comparing
-from perenne.protocols.dvc.files import Files
 from perenne.protocols.dvc.parameters import ParameterFiles
 from perenne.protocols.dvc.remembering import RunCache
 from perenne.protocols.dvc.running import Commands, commands_of
 from perenne.protocols.dvc.rwlock import Claimed
 from perenne.protocols.dvc.saving import Saving
-from perenne.protocols.dvc.stages import Stage, Stages, read_locked
+from perenne.protocols.dvc.stages import Stage, Stages
 
 UNCHANGED, RESTORED, RAN, FAILED, LEFT = "unchanged", "restored", "ran", "failed", "not run"
 
@@ -83,7 +82,7 @@ class Reproduction:
         self._stages = stages
         self._commands = commands
         self._say = say
-        self._files = Files(repository)
+        self._files = data.versions.Pieces(repository)
         self._parameters = ParameterFiles()
         self._runs = RunCache(repository, self._files)
         self.comparing = Comparing(self._files, self._parameters)
@@ -133,9 +132,16 @@ class Reproduction:
     def _tell_unchanged(self, stage: Stage) -> None:
         said = stage.said(os.getcwd())
         self._told.add(stage)
+        self._space()
         if stage.frozen and stage.cmd:
             self._say(f"WARNING: stage: '{said}' is frozen. Its dependencies are not going to be reproduced.")
         self._say(f"'{said}' didn't change, skipping" if stage.meta is not None else f"Stage '{said}' didn't change, skipping")
+
+    def _space(self) -> None:
+        """Leave a line free behind a stage that was done."""
+        if self._after_one:
+            self._after_one = False
+            self._say("")
 
     # --- what did ---------------------------------------------------------------------------------------------------
 
@@ -148,8 +154,7 @@ class Reproduction:
             If it fails.
         """
         self.announce(stage)
-        if self._after_one:
-            self._say("")
+        self._space()
         began = time.perf_counter()
         claimed = Claimed(
             self._repository.temporary,
@@ -172,9 +177,9 @@ class Reproduction:
         return self._note(stage, Done(stage.address, state, time.perf_counter() - began, reasons))
 
     def _see_others(self, stage: Stage) -> None:
-        """Read dvc.lock again: another process may have run the stage while we waited."""
+        """Read dvc.lock again if it was written: another process may have run the stage while we waited."""
         if stage.meta is None:
-            stage.locked = read_locked(stage.lock_file, stage.root).get(stage.name)
+            stage.locked = self.saving.locked(stage.lock_file, stage.root).get(stage.name)
 
     def _bring(self, stage: Stage, claimed: Claimed) -> tuple[str, list[str]]:
         forced = stage in self._forced
@@ -193,8 +198,8 @@ class Reproduction:
             self.saving.asked(stage)
             self._clear(stage)
             self._say(f"Running stage '{stage.said(os.getcwd())}':")
-            self._commands.run(stage, claimed, self._say)
-        self.saving.save(stage, self._say)
+            self._commands.run(stage, claimed, self._sayer(stage))
+        self.saving.save(stage, self._sayer(stage))
         if self.wishes.force_downstream:
             self._forced.update(self._stages.graph.takers[stage])
         return (RESTORED if restored is not None else RAN), reasons
@@ -206,7 +211,7 @@ class Reproduction:
         if not self.comparing.changed_command(stage) and not self.comparing.changed_needs(stage, first=True):
             locked = stage.locked
             known = locked is not None and all((entry := stage.recorded(product)) and entry.digest for product in stage.products)
-            if known and locked is not None and all(self._files.cached(entry) for entry in locked.outs):
+            if known and locked is not None and all(self._files.is_cached(entry) for entry in locked.outs):
                 return locked
         if not self.wishes.run_cache:
             return None
@@ -215,7 +220,7 @@ class Reproduction:
     def _check_out(self, stage: Stage, restored: LockedStage) -> None:
         entries = {entry.path: entry for entry in restored.outs}
         for product in stage.products:
-            self._files.restore(product.place, entries[product.path], link=product.out.cache)
+            self._files.put_back(product.place, entries[product.path], link=product.out.cache)
 
     def _clear(self, stage: Stage) -> None:
         """Take away what the stage made before; what is to persist becomes the command's own to change."""
@@ -223,13 +228,13 @@ class Reproduction:
             if product.out.persist:
                 self._files.unprotect(product.place)
             else:
-                self._files.remove(product.place)
+                self._files.take_away(product.place)
 
     def _verify(self, stage: Stage) -> None:
         """Take data that somebody put there, or the outputs of a frozen stage, as they are now."""
         what = "outputs in frozen stage" if stage.frozen else "data sources in stage"
         self._say(f"Verifying {what}: '{stage.said(os.getcwd())}'")
-        self.saving.save(stage, self._say)
+        self.saving.save(stage, self._sayer(stage))
 
     def finish(self) -> None:
         """Put dvc.lock in order, and say what was found to be wrong."""
@@ -238,6 +243,7 @@ class Reproduction:
         ran = [stage for stage in self.order if stage in self.done and self.done[stage].state in (RAN, RESTORED)]
         if len(ran) > 1:
             self.saving.put_in_order(ran)
+        self._files.close()
         for note in self._runs.notes:
             self._say(f"WARNING: {note}")
 
@@ -251,6 +257,10 @@ class Reproduction:
         with self._lock:
             self.done[stage] = done
         return done
+
+    def _sayer(self, stage: Stage) -> Say:
+        """Return what says a line of a stage: with its name where several run at once."""
+        return self._say if self.wishes.jobs == 1 else lambda line: self._say(f"{stage.address} | {line}")
 
     def _wait_for_lock(self, pid: int) -> None:
         self._say(f"waiting for process {pid}, which writes in this repository")

@@ -48,6 +48,7 @@ class Commands:
         self._apart = apart
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
+        self._saying = threading.Lock()
         self.stopping = False
 
     def run(self, stage: Stage, claimed: Claimed, say: Callable[[str], None]) -> None:
@@ -75,6 +76,9 @@ class Commands:
             if self._apart:
                 self._pass_on(stage.address, process)
             return process.wait()
+        except BaseException:
+            self.stop()  # it was we who were interrupted, not the command
+            raise
         finally:
             with self._lock:
                 self._running.pop(process.pid, None)
@@ -107,13 +111,16 @@ class Commands:
         assert process.stdout is not None
         with process.stdout as stream:
             for line in stream:
-                self.write(f"{address} | {line.decode(errors='replace').rstrip()}\n")
+                self.undisturbed(self._write, f"{address} | {line.decode(errors='replace').rstrip()}")
 
-    def write(self, text: str) -> None:
-        """Write some lines, those of others before or behind them."""
-        with self._lock:
-            self._output.write(text)
-            self._output.flush()
+    def undisturbed(self, say: Callable[[str], object], line: str) -> None:
+        """Have a line said while nobody else says one."""
+        with self._saying:
+            say(line)
+
+    def _write(self, line: str) -> None:
+        self._output.write(f"{line}\n")
+        self._output.flush()
 
     def stop(self) -> None:
         """Ask everything that runs to end, and after a while end it."""

@@ -1,20 +1,22 @@
-"""What a stage made is kept: in the cache, in the run-cache, in dvc.lock; in this order, so that a kill leaves nothing half said."""
+"""What a stage made is kept: in the cache, the run-cache, dvc.lock; in this order, so that a kill leaves nothing half said."""
 
 import os
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
+
 from perenne import data
 from perenne.core.errors import Invalid, NotFound
 from perenne.formats.dvc.entries import Entry
 from perenne.formats.dvc.ignores import with_line
 from perenne.formats.dvc.locks import LockedStage, write_stage
+from perenne.formats.dvc.metafiles import MetaFile, stage_md5, write_metafile
 from perenne.formats.dvc.values import read_values
-from perenne.protocols.dvc.files import Files
 from perenne.protocols.dvc.parameters import ParameterFiles
 from perenne.protocols.dvc.remembering import RunCache
-from perenne.protocols.dvc.stages import Product, Stage
+from perenne.protocols.dvc.stages import Product, Stage, read_locked
 from perenne.protocols.dvc.writing import write_whole
 
 Say = Callable[[str], None]
@@ -39,7 +41,7 @@ class Saving:
     def __init__(
         self,
         repository: data.versions.Repository,
-        files: Files,
+        files: data.versions.Pieces,
         parameters: ParameterFiles,
         runs: RunCache,
         *,
@@ -56,6 +58,16 @@ class Saving:
         self._one_writer = threading.Lock()
         self._ignored: dict[Stage, list[tuple[str, str]]] = {}
         self._before: dict[str, bytes] = {}
+        self._locks: dict[str, tuple[object, dict[str, LockedStage]]] = {}
+
+    def locked(self, file: str, root: str) -> dict[str, LockedStage]:
+        """Return what a dvc.lock says; it is read only if somebody else wrote it since."""
+        with self._one_writer:
+            stamp = _stamp(file)
+            known = self._locks.get(file)
+            if known is None or known[0] != stamp:
+                known = self._locks[file] = (stamp, read_locked(file, root))
+            return known[1]
 
     def asked(self, stage: Stage) -> LockedStage:
         """Return a stage as it is now, its outputs by their paths alone.
@@ -109,7 +121,7 @@ class Saving:
             found = self._files.look(place)
             assert found is not None
             seen = found
-        if not seen.size and (seen.nfiles or 0) == 0:
+        if not seen.size and (seen.count or 0) == 0:
             say(f"WARNING: '{said}' is empty.")
         return seen.entry(product.path)
 
@@ -126,6 +138,10 @@ class Saving:
                     )
                 self._ignore_one(stage, product.place)
 
+    def expect(self, stages: Iterable[Stage]) -> None:
+        """Ask Git once of all that some stages will make."""
+        self._files.ask_git(product.place for stage in stages for product in stage.products if product.out.cache)
+
     def _ignore_one(self, stage: Stage, place: str) -> None:
         with self._one_writer:
             file = Path(os.path.dirname(place), ".gitignore")
@@ -137,9 +153,12 @@ class Saving:
 
     def write(self, stage: Stage, done: LockedStage, say: Say) -> None:
         """Put a stage into dvc.lock; no byte is written if it says so already."""
+        if stage.meta is not None:
+            self._write_metafile(stage, stage.meta, done)
+            return
         file = Path(stage.lock_file)
         with self._one_writer, self._repository.lock(self._waiting):
-            old = _bytes_of(file)
+            before, old = _stamp(file), _bytes_of(file)
             self._before.setdefault(str(file), old)
             new = write_stage(old, stage.name, done)
             if new != old:
@@ -149,7 +168,29 @@ class Saving:
                 say(f"Updating lock file '{said}'")
                 write_whole(file, new)
                 self.tracked[str(file)] = None
+                self._know(file, before, stage.name, done)
         stage.locked = done
+
+    def _know(self, file: Path, before: object, name: str, done: LockedStage) -> None:
+        """Know what dvc.lock says now without reading it, if we knew what it said before."""
+        known = self._locks.pop(str(file), None)
+        if known is not None and known[0] == before:
+            known[1][name] = done
+            self._locks[str(file)] = (_stamp(file), known[1])
+
+    def _write_metafile(self, stage: Stage, meta: MetaFile, done: LockedStage) -> None:
+        """Put what a `.dvc` file tracks into it as it is now."""
+        file = Path(stage.file)
+        new = msgspec.structs.replace(meta, deps=_renewed(meta.deps, done.deps), outs=_renewed(meta.outs, done.outs))
+        if new.deps:
+            new = msgspec.structs.replace(new, md5=stage_md5(new))
+        with self._one_writer, self._repository.lock(self._waiting):
+            old = file.read_bytes()
+            written = write_metafile(new, old)
+            if written != old:
+                write_whole(file, written)
+                self.tracked[str(file)] = None
+        stage.meta, stage.locked = new, msgspec.structs.replace(done, outs=new.outs, deps=new.deps)
 
     def put_in_order(self, done: Iterable[Stage]) -> None:
         """Write dvc.lock and .gitignore as if the stages had run one after the other: at the same time they end in any order.
@@ -163,12 +204,35 @@ class Saving:
         for stage in done:
             for file, name in self._ignored.get(stage, ()):
                 wanted[file] = with_line(wanted[file], name)
-            if stage.lock_file in wanted and stage.locked is not None:
+            if stage.meta is None and stage.lock_file in wanted and stage.locked is not None:
                 wanted[stage.lock_file] = write_stage(wanted[stage.lock_file], stage.name, stage.locked)
         with self._one_writer, self._repository.lock(self._waiting):
             for name, new in wanted.items():
                 if _differ_in_order(_bytes_of(Path(name)), new):
                     write_whole(Path(name), new)
+
+
+def _renewed(entries: tuple[Entry, ...], now: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return entries with what is known now; those of which nothing is known stay."""
+    known = {entry.path: entry for entry in now if entry.digest}
+    found = []
+    for entry in entries:
+        new = known.get(entry.path)
+        if new is not None and new.digest != entry.digest:
+            entry = msgspec.structs.replace(
+                entry, digest=new.digest, size=new.size, nfiles=new.nfiles, isexec=new.isexec, algorithm="md5", cloud=None
+            )
+        found.append(entry)
+    return tuple(found)
+
+
+def _stamp(file: "str | Path") -> object:
+    """Return what is another when a file was written: its time, size and inode."""
+    try:
+        about = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return about.st_mtime_ns, about.st_size, about.st_ino
 
 
 def _bytes_of(file: Path) -> bytes:

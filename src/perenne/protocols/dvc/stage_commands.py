@@ -1,4 +1,4 @@
-"""`perenne dvc repro|status|dag|stage|freeze|unfreeze`."""
+"""`perenne dvc repro|dag|stage|freeze|unfreeze`."""
 
 import os
 import sys
@@ -12,11 +12,11 @@ from perenne.core.errors import PerenneError
 from perenne.core.results import Result
 from perenne.protocols.dvc import drawing, editing, tables
 from perenne.protocols.dvc.bringing import Outcome, Selection, dry_run, reproduce, stage_in_git
-from perenne.protocols.dvc.choosing import chosen
+from perenne.protocols.dvc.choosing import chosen, named
 from perenne.protocols.dvc.recording import own_workspace
 from perenne.protocols.dvc.reproducing import UNCHANGED, Wishes
 from perenne.protocols.dvc.stages import PIPELINE, Stage, Stages
-from perenne.protocols.dvc.status import NOTHING, UP_TO_DATE, status_of, status_text
+from perenne.protocols.dvc.status import UP_TO_DATE
 
 FAILED = 255
 _SHOWN = 80
@@ -118,34 +118,6 @@ def tracked_hint(repository: "data.versions.Repository", outcome: Outcome) -> No
     files = [os.path.relpath(file) for file in outcome.tracked]
     click.echo(f"\nTo track the changes with git, run:\n\n\tgit add {' '.join(files)}")
     click.echo("\nTo enable auto staging, run:\n\n\tdvc config core.autostage true")
-
-
-@click.command()
-@click.argument("targets", nargs=-1)
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing; exit with 1 if something changed.")
-@click.option("-d", "--with-deps", is_flag=True, help="Also what the targets need.")
-@click.option("-R", "--recursive", is_flag=True, help="Everything below a folder.")
-@click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
-def status(targets: tuple[str, ...], quiet: bool, with_deps: bool, recursive: bool, as_json: bool) -> Result | None:
-    """Tell what changed since stages ran and data was added, as `dvc status`.
-
-    \b
-    Examples:
-      perenne dvc status
-      perenne dvc status --json
-    """
-    answer, anything = status_of(_repository(), targets, with_deps=with_deps, recursive=recursive)
-    if quiet:
-        return Result(None, int(bool(answer)))
-    if as_json:
-        return Result(_json(answer))
-    return Result(answer, shown=status_text(answer) if answer else UP_TO_DATE if anything else NOTHING)
-
-
-def _json(answer: Any) -> str:
-    from perenne.formats.dvc.answers import text_of
-
-    return text_of(answer)
 
 
 @click.command()
@@ -252,7 +224,7 @@ def add(name: str, command: tuple[str, ...], force: bool, **given: Any) -> None:
     flags: dict[str, dict[str, Any]] = {}
     for option, (kind, said) in _MADE.items():
         kinds[kind] += given[option]
-        flags.update(dict.fromkeys(given[option], dict(said)))
+        flags.update({path: dict(said) for path in given[option]})
     new = editing.NewStage(
         name=name,
         cmd=_typed(command),
@@ -264,19 +236,15 @@ def add(name: str, command: tuple[str, ...], force: bool, **given: Any) -> None:
         always_changed=given["always_changed"],
         **kinds,
     )
-    file, is_new = editing.add_stage(Stages(repository), new, force=force)
-    if is_new:
-        click.echo(f"Creating '{PIPELINE}'")
-    click.echo(f"Adding stage '{name}' in '{PIPELINE}'")
+    file = editing.add_stage(Stages(repository), new, force=force)
+    click.echo(f"Added stage '{name}' in '{PIPELINE}'")
     ignored = _ignored(repository, file, name)
     tracked_hint(repository, Outcome(run="", done=[], tracked=sorted({str(file), *ignored})))
 
 
 def _ignored(repository: "data.versions.Repository", file: Path, name: str) -> list[str]:
     """Have Git pass over what the new stage will make."""
-    from perenne.protocols.dvc.files import Files
-
-    files, written = Files(repository), []
+    files, written = data.versions.Pieces(repository), []
     made = next(one for one in Stages(repository).of(str(file)) if one.name == name)
     for product in made.products:
         if product.out.cache and os.path.isdir(os.path.dirname(product.place)):
@@ -318,7 +286,7 @@ def unfreeze(targets: tuple[str, ...]) -> None:
 def _frozen(targets: tuple[str, ...], frozen: bool) -> None:
     repository = _repository()
     written = editing.set_frozen(Stages(repository), targets, frozen)
-    for one in chosen(Stages(repository), targets):
+    for one in (named(Stages(repository), target) for target in targets):
         if one.meta is None:
             click.echo(f"Modifying stage '{one.said(os.getcwd())}' in '{os.path.relpath(one.file)}'")
-    tracked_hint(repository, Outcome(run="", done=[], tracked=[str(file) for file in written]))
+    stage_in_git(repository, Outcome(run="", done=[], tracked=[str(file) for file in written]))

@@ -7,7 +7,6 @@ from typing import Any
 from perenne import data
 from perenne.protocols.dvc.changes import Comparing
 from perenne.protocols.dvc.choosing import chosen
-from perenne.protocols.dvc.files import Files
 from perenne.protocols.dvc.parameters import ParameterFiles
 from perenne.protocols.dvc.stages import Stage, Stages
 
@@ -32,7 +31,7 @@ def status_of(
         wanted = stages.graph.order(wanted, frozen_apart=False)
     else:
         stages.graph  # noqa: B018  (what is wrong with the graph is said, also if nothing changed)
-    comparing, here = Comparing(Files(repository), ParameterFiles()), os.getcwd()
+    comparing, here = Comparing(data.versions.Pieces(repository), ParameterFiles()), os.getcwd()
     found = {stage.said(here): comparing.changes(stage).answer() for stage in wanted}
     return {name: answer for name, answer in found.items() if answer}, bool(stages.all)
 

@@ -36,12 +36,15 @@ class CloudRemote:
         Makes the client, with the prefix in it.
     traits : Traits
         Whether it lists and writes, how many transfers at once.
+    is_web : bool
+        Whether it is a web server, whose etags are kept with their quotes, as DVC writes them down.
     """
 
-    def __init__(self, shown: str, make: Callable[[], Any], traits: Traits | None = None) -> None:
+    def __init__(self, shown: str, make: Callable[[], Any], traits: Traits | None = None, *, is_web: bool = False) -> None:
         self.shown = shown
         self.traits = traits or Traits()
         self._make = make
+        self._is_web = is_web
 
     @cached_property
     def _store(self) -> Any:
@@ -55,8 +58,8 @@ class CloudRemote:
         try:
             with self._refusals(path):
                 if version is not None:
-                    return _found(path, obstore.get(self._store, path, options={"version": version, "head": True}).meta)
-                return _found(path, obstore.head(self._store, path))
+                    return self._found(path, obstore.get(self._store, path, options={"version": version, "head": True}).meta)
+                return self._found(path, obstore.head(self._store, path))
         except NotFound:
             return None
 
@@ -72,7 +75,7 @@ class CloudRemote:
             if page is None:
                 return
             for meta in page:
-                yield _found(meta["path"], meta)
+                yield self._found(meta["path"], meta)
 
     def get(self, path: str, target: str, version: str | None = None) -> str:
         """Write an object to a file."""
@@ -130,6 +133,15 @@ class CloudRemote:
             raise
         return Found(path=path, size=size, etag=_etag(answer.get("e_tag")), version=answer.get("version"))
 
+    def move(self, path: str, to: str) -> None:
+        """Copy an object within the store, and remove it where it was."""
+        import obstore
+
+        if not self.traits.writes:
+            raise read_only(self.shown)
+        with self._refusals(path):
+            obstore.rename(self._store, path, to, overwrite=True)
+
     def delete(self, path: str) -> None:
         """Remove an object."""
         import obstore
@@ -148,6 +160,16 @@ class CloudRemote:
     def close(self) -> None:
         """Let go of the client."""
         self.__dict__.pop("_store", None)
+
+    def _found(self, path: str, meta: Any) -> Found:
+        modified = meta.get("last_modified")
+        return Found(
+            path=path,
+            size=meta["size"],
+            etag=meta.get("e_tag") if self._is_web else _etag(meta.get("e_tag")),
+            version=meta.get("version"),
+            modified=None if modified is None else modified.timestamp(),
+        )
 
     @contextmanager
     def _refusals(self, path: str = "") -> Iterator[None]:
@@ -183,17 +205,6 @@ def _checked_bytes(source: str, digest: str | None) -> bytes:
     if digest is not None and (found := md5(data, usedforsecurity=False).hexdigest()) != digest:
         raise damaged_source(digest, found)
     return data
-
-
-def _found(path: str, meta: Any) -> Found:
-    modified = meta.get("last_modified")
-    return Found(
-        path=path,
-        size=meta["size"],
-        etag=_etag(meta.get("e_tag")),
-        version=meta.get("version"),
-        modified=None if modified is None else modified.timestamp(),
-    )
 
 
 def _etag(text: str | None) -> str | None:

@@ -114,6 +114,12 @@ class FilesystemRemote:
                 raise
         return Found(path=path, size=os.path.getsize(source))
 
+    def move(self, path: str, to: str) -> None:
+        """Rename a file."""
+        self._make_folder(os.path.dirname(f"{self._root}/{to}"))
+        with self._refusals(path):
+            self._files.mv(f"{self._root}/{path}", f"{self._root}/{to}")
+
     def delete(self, path: str) -> None:
         """Remove a file."""
         with contextlib.suppress(NotFound), self._refusals(path):

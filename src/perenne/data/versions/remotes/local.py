@@ -121,6 +121,16 @@ class LocalRemote:
             self.settle()
         return Found(path=path)
 
+    def move(self, path: str, to: str) -> None:
+        """Rename a file."""
+        self._make(os.path.dirname(f"{self.root}/{to}"))
+        try:
+            os.rename(f"{self.root}/{path}", f"{self.root}/{to}")
+        except (FileNotFoundError, NotADirectoryError):
+            raise not_there(self.shown, path) from None
+        except OSError as error:
+            raise self._refusal(error) from None
+
     def delete(self, path: str) -> None:
         """Remove a file."""
         try:

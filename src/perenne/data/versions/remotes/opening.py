@@ -192,10 +192,10 @@ def _obstore(name: str, kind: str, url: str, options: Options) -> Remote:
     match kind:
         case "s3":
             config = _s3_config(name, options)
-            client["allow_http"] = config.get("endpoint", "").startswith("http:")
+            client["allow_http"] = _without_tls("s3", config.get("endpoint"))
             return CloudRemote(shown, lambda: _s3(parts.netloc, prefix, config, client))
         case "gs":
-            client["allow_http"] = options.store.get("base_url", "").startswith("http:")
+            client["allow_http"] = _without_tls("gs", options.store.get("base_url"))
             config = options.store | _gs_account(name, options)
             return CloudRemote(shown, lambda: _gs(parts.netloc, prefix, config, client))
         case "azure":
@@ -203,10 +203,17 @@ def _obstore(name: str, kind: str, url: str, options: Options) -> Remote:
             if "@" in container:  # abfs://container@account.dfs.core.windows.net
                 container, _, host = container.partition("@")
                 config.setdefault("account_name", host.partition(".")[0])
-            client["allow_http"] = config.get("endpoint", "").startswith("http:")
+            client["allow_http"] = _without_tls("az", config.get("endpoint"))
             return CloudRemote(shown, lambda: _azure(container, prefix, config, client))
         case _:
             return _web(name, kind, url, shown, client, options)
+
+
+def _without_tls(scheme: str, endpoint: str | None) -> bool:
+    """Tell whether a store is asked without TLS: the remote's endpoint says so, or the environment's, under its own rules."""
+    from perenne.storage.buckets import allows_http
+
+    return endpoint.startswith("http:") if endpoint else allows_http(scheme)
 
 
 def _web(name: str, kind: str, url: str, shown: str, client: dict[str, Any], options: Options) -> Remote:
@@ -219,7 +226,7 @@ def _web(name: str, kind: str, url: str, shown: str, client: dict[str, Any], opt
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
     client["allow_http"] = parts.scheme == "http"
     writes = kind == "webdav"
-    return CloudRemote(shown, lambda: _http(address, client), Traits(lists=writes, writes=writes))
+    return CloudRemote(shown, lambda: _http(address, client), Traits(lists=writes, writes=writes), is_web=True)
 
 
 def _client_options(name: str, options: Options) -> dict[str, Any]:

@@ -95,6 +95,15 @@ class Remote(Protocol):
             ``data.object_damaged``: the bytes have another md5, nothing is visible at the path; else the remote does not take it.
         """
 
+    def move(self, path: str, to: str) -> None:
+        """Give a file another path, over whatever is there.
+
+        Raises
+        ------
+        NotFound
+            There is no such file.
+        """
+
     def delete(self, path: str) -> None:
         """Remove a file; one that is not there is no error."""
 

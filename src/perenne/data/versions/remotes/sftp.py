@@ -152,6 +152,13 @@ class SftpRemote:
                 raise
         return Found(path=path, size=size)
 
+    def move(self, path: str, to: str) -> None:
+        """Rename a file."""
+        with self._session(path) as session:
+            session.stat(f"{self._root}/{path}")
+            self._make(session, posixpath.dirname(f"{self._root}/{to}"))
+            _rename(session, f"{self._root}/{path}", f"{self._root}/{to}")
+
     def delete(self, path: str) -> None:
         """Remove a file."""
         with contextlib.suppress(NotFound), self._session(path) as session:

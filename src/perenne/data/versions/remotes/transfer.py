@@ -10,10 +10,10 @@ from threading import Lock
 
 import msgspec
 
-from perenne.core.errors import NotFound, PerenneError
+from perenne.core.errors import NotFound, PerenneError, Unavailable
 from perenne.data.versions.cache import MODE, Cache
 from perenne.data.versions.remotes.port import Remote
-from perenne.data.versions.remotes.presence import OBJECTS, path_of
+from perenne.data.versions.remotes.presence import LEGACY, OBJECTS, path_of
 from perenne.data.versions.remotes.refusals import is_passing
 from perenne.data.versions.remotes.workers import Crew
 
@@ -22,7 +22,7 @@ PAUSES = (0.5, 2.0, 6.0)
 
 _TOGETHER = 64
 
-SEND, BRING, ASK, MANIFESTS = "send", "bring", "ask", "manifests"
+SEND, BRING, ASK, MANIFESTS, PLACE = "send", "bring", "ask", "manifests", "place"
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -85,7 +85,8 @@ def upload(
         source = shelf.cache.place(digest)
         try:
             size = os.stat(source).st_size
-            remote.put(source, path_of(digest, shelf.place), digest[:32])
+            as_is = shelf.place == LEGACY and _is_legacy(source, digest)
+            remote.put(source, path_of(digest, shelf.place), None if as_is else digest[:32])
         except FileNotFoundError:
             raise NotFound("it is not in the cache", code="data.object_missing") from None
         except PerenneError as error:
@@ -113,7 +114,7 @@ def download(
         temporary = f"{folder}/.tmp-{os.getpid()}-{next(numbers)}"
         try:
             found = remote.get(path_of(digest, shelf.place), temporary)
-            if found != digest[:32]:
+            if found != digest[:32] and not (shelf.place == LEGACY and _is_legacy(temporary, digest)):
                 raise wrong_bytes(remote.shown, found)
             size = os.stat(temporary).st_size
             os.chmod(temporary, MODE)
@@ -127,10 +128,15 @@ def download(
     return _move(digests, bring, jobs, what, hear)
 
 
+def _is_legacy(path: str, digest: str) -> bool:
+    """Tell whether a file's bytes have this hash of DVC 2.x, which did not count how lines end."""
+    from perenne.data.versions.legacy import legacy_digest_of
+
+    return legacy_digest_of(path).hex() == digest[:32]
+
+
 def wrong_bytes(shown: str, found: str) -> PerenneError:
     """Say that what arrived is not what was asked for."""
-    from perenne.core.errors import Unavailable
-
     return Unavailable(f"what {shown} has has the md5 {found}; it was not kept", code="data.remote_damaged")
 
 

@@ -3,19 +3,45 @@
 _HERE = "perenne.protocols.dvc.command_line"
 
 COMMANDS = {
+    "add": (f"{_HERE}.changing:add", "Track files or folders."),
     "cache dir": (f"{_HERE}.settings:cache_dir", "Show or set where the cache is."),
+    "cache migrate": (f"{_HERE}.changing:cache_migrate", "Bring what DVC 2.x kept to where 3.x keeps it."),
     "check-ignore": (f"{_HERE}.places:check_ignore", "Tell whether .dvcignore leaves paths out."),
+    "checkout": (f"{_HERE}.changing:checkout", "Bring the workspace to what the metafiles say."),
+    "commit": (f"{_HERE}.changing:commit", "Record what has changed."),
     "config": (f"{_HERE}.settings:config", "Show or set options."),
+    "data status": (f"{_HERE}.looking:data_status", "Show what differs between commit, metafiles and workspace."),
+    "destroy": (f"{_HERE}.places:destroy", "Remove metafiles, config and cache."),
+    "diff": (f"{_HERE}.looking:diff", "Show what differs between two revisions, or one and the workspace."),
+    "fetch": (f"{_HERE}.transferring:fetch", "Bring objects from a remote into the cache."),
     "init": (f"{_HERE}.places:init", "Make a repository."),
+    "move": (f"{_HERE}.changing:move", "Move or rename what is tracked."),
+    "pull": (f"{_HERE}.transferring:pull", "Fetch, and check out."),
+    "push": (f"{_HERE}.transferring:push", "Bring objects from the cache to a remote."),
     "remote add": (f"{_HERE}.settings:remote_add", "Add a remote."),
     "remote default": (f"{_HERE}.settings:remote_default", "Show or set the default remote."),
     "remote list": (f"{_HERE}.settings:remote_list", "List the remotes."),
     "remote modify": (f"{_HERE}.settings:remote_modify", "Change an option of a remote."),
     "remote remove": (f"{_HERE}.settings:remote_remove", "Remove a remote."),
     "remote rename": (f"{_HERE}.settings:remote_rename", "Rename a remote."),
+    "remove": (f"{_HERE}.changing:remove", "Stop tracking, or take a stage out of dvc.yaml."),
     "root": (f"{_HERE}.places:root", "Show the repository's top folder."),
+    "status": (f"{_HERE}.looking:status", "Show what has changed."),
+    "unprotect": (f"{_HERE}.places:unprotect", "Make links into the cache files of their own."),
     "version": (f"{_HERE}.places:version", "Show the version, and what is around it."),
 }
+
+STAGE_COMMANDS = {
+    "dag": "Show which stage takes what another makes.",
+    "freeze": "Keep stages from running for what they need.",
+    "metrics": "Show and compare metrics.",
+    "params": "Compare parameters.",
+    "plots": "Show and compare plots.",
+    "repro": "Bring stages up to date.",
+    "stage": "List and add stages.",
+    "unfreeze": "Let frozen stages run again.",
+}
+"""Commands over stages, which are elsewhere (`clicked`)."""
 
 ALIASES = {"ls": "list", "mv": "move", "rm": "remove", "doctor": "version"}
 

@@ -10,7 +10,7 @@ import click
 
 from perenne.core.errors import PerenneError
 from perenne.protocols.dvc.command_line import speech
-from perenne.protocols.dvc.command_line.commands import ALIASES, COMMANDS, LEFT_OUT
+from perenne.protocols.dvc.command_line.commands import ALIASES, COMMANDS, LEFT_OUT, STAGE_COMMANDS
 from perenne.protocols.dvc.command_line.grammar import NOT_UNDERSTOOD, NotUnderstood, Options, Parser, Run, parse
 from perenne.protocols.dvc.command_line.refusals import INTERRUPTED, exit_code, words
 
@@ -53,11 +53,14 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     options, rest = _before(arguments)
+    if rest[:1] and rest[0] in STAGE_COMMANDS:
+        return _of_stages(options, rest)
     name, rest = _named(rest)
     command = _command(name)
     options = parse(name, command, rest, options)
     speech.VOLUME.quiet, speech.VOLUME.verbose = options.quiet, options.verbose
-    caught = command.last  # type: ignore[attr-defined]
+    last: str | None = command.last  # type: ignore[attr-defined]
+    caught = None if last is None else last.format(**vars(options))
     try:
         os.chdir(options.cd)
         return command(options)
@@ -67,6 +70,17 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:
         speech.fail(f"{caught} - {error}" if caught else f"unexpected error - {error}")
         return 1 if caught is not None else 255
+
+
+def _of_stages(options: Options, rest: list[str]) -> int:
+    from perenne.protocols.dvc.command_line.clicked import run_clicked
+
+    try:
+        os.chdir(options.cd)
+        return run_clicked(rest[0], [*(["-q"] if options.quiet else []), *rest[1:]])
+    except PerenneError as error:
+        speech.fail(words(error, None))
+        return exit_code(error, caught=rest[0] in ("metrics", "params", "plots"))
 
 
 def _before(arguments: list[str]) -> tuple[Options, list[str]]:
@@ -105,7 +119,7 @@ def _named(rest: list[str]) -> tuple[str, list[str]]:
     if name in LEFT_OUT:
         raise NotUnderstood(f"dvc {name} is not here: {LEFT_OUT[name]}", "")
     if name not in COMMANDS:
-        known = ", ".join(repr(known.partition(" ")[0]) for known in COMMANDS)
+        known = ", ".join(dict.fromkeys(repr(known.partition(" ")[0]) for known in sorted([*COMMANDS, *STAGE_COMMANDS])))
         raise NotUnderstood(f"argument command: invalid choice: '{name}' (choose from {known})", _help())
     return name, rest[1:]
 
@@ -118,6 +132,7 @@ def _command(name: str) -> Run:
 
 def _help() -> str:
     across = max(map(len, COMMANDS))
-    lines = [f"  {name.ljust(across)}  {says}" for name, (_, says) in sorted(COMMANDS.items())]
+    every = {name: says for name, (_, says) in COMMANDS.items()} | STAGE_COMMANDS
+    lines = [f"  {name.ljust(across)}  {says}" for name, says in sorted(every.items())]
     head = "usage: dvc [-q | -v] [-h] [-V] [--cd <path>] [--wait-for-lock] command ...\n\nDVC's command line, by perenne\n\n"
     return head + "\n".join(lines) + "\n"

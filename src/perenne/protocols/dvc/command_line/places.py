@@ -1,4 +1,4 @@
-"""`dvc init`, `root`, `version`, `check-ignore`."""
+"""`dvc init`, `root`, `version`, `destroy`, `check-ignore`, `unprotect`."""
 
 import os
 import platform
@@ -9,12 +9,16 @@ import perenne
 from perenne import data
 from perenne.core.errors import Invalid
 from perenne.protocols.dvc.command_line.grammar import FORCE, Options, command, flag, word
-from perenne.protocols.dvc.command_line.speech import say
+from perenne.protocols.dvc.command_line.speech import confirmed, say
 
 _NEXT = """What's next?
 ------------
 - `dvc add FILE` tracks a file or folder
 - `dvc remote add -d NAME URL` says where `dvc push` brings it"""
+_DESTROYS = (
+    "This will destroy all information about your pipelines, all data files, as well as cache in .dvc/cache.\n"
+    "Are you sure you want to continue?"
+)
 
 
 @command(
@@ -57,6 +61,15 @@ def version(options: Options) -> int:
         say(f"Cache directory: {repository.cache_folder}", always=True)
         say(f"Remotes: {remotes}", always=True)
         say(f"Repo: dvc{', git' if repository.git else ' (no_scm)'}", always=True)
+    return 0
+
+
+@command("Remove metafiles, config and cache.", FORCE, last="failed to destroy DVC")
+def destroy(options: Options) -> int:
+    """`dvc destroy`."""
+    if not options.force and not confirmed(_DESTROYS):
+        raise Invalid("cannot destroy without a confirmation from the user. Use `-f` to force.", code="data.not_confirmed")
+    data.versions.destroying.destroy_repository(data.versions.open_repository())
     return 0
 
 
@@ -107,3 +120,12 @@ def _said_of(repository: "data.versions.Repository", target: str, options: Optio
     for rule in shown if options.all else shown[-1:]:
         say(f"{rule}\t{target}")
     return bool(rules)
+
+
+@command(
+    "Make links into the cache files of their own.", word("targets", "Files and folders.", nargs="+"), last="failed to unprotect"
+)
+def unprotect(options: Options) -> int:
+    """`dvc unprotect`."""
+    data.versions.unprotecting.unprotect(data.versions.open_repository(), [Path(target) for target in options.targets])
+    return 0

@@ -26,7 +26,9 @@ def words(error: PerenneError, last: str | None) -> str:
     """Return what DVC would say, as far as our message goes."""
     if error.code == "data.no_repository":
         return NOT_INSIDE
-    said = f"{error.message}. {error.hint[:1].upper()}{error.hint[1:]}" if error.hint else error.message
+    stop = "" if error.message.endswith((".", "?", "!")) else "."
+    said = f"{error.message}{stop} {error.hint[:1].upper()}{error.hint[1:]}" if error.hint else error.message
+    said = said.replace("`perenne data ", "`dvc ")
     if last:
         return f"{last} - {said}"
     return f"configuration error - {said}" if error.code in _OF_CONFIG else said

@@ -1,12 +1,14 @@
 // One dataset: its snapshots, the columns of one of them, what validation found, and how it differs from another one.
 import { html } from "../core/dom.js";
-import { Card, Choice, Copy, Empty, Facts, Filter, Time } from "../core/parts.js";
+import { Card, Choice, Copy, Empty, Facts, Filter } from "../core/parts.js";
 import { Screen, useView } from "../core/screen.js";
 import { bytes, count, day, number, plural } from "../core/format.js";
+import { Changes, Handed } from "./changes.js";
 import { Columns } from "./columns.js";
 import { Findings } from "./findings.js";
 import { Pairs } from "./pairs.js";
-import { Validity, hrefOf, short, span } from "./words.js";
+import { Snapshots } from "./snapshots.js";
+import { hrefOf, short } from "./words.js";
 
 const ORDERS = [["place", "as in the table"], ["name", "by name"], ["missing", "most missing first"], ["distinct", "most values first"], ["target", "tells most of the target first"]];
 
@@ -30,35 +32,6 @@ function Pick({ data }) {
     <label class="data-pick">against <${Choice} name="against" label="Compare with" value=${data.against} options=${[["", "nothing"], ...others.map((item) => [item.id, told(item)])]} /></label>`;
 }
 
-function Snapshots({ data }) {
-  const more = data.total - data.snapshots.length;
-  const link = (id, name) => html`<a href=${name}>${id}</a>`;
-  return html`<${Card} title="Snapshots" note="newest first; the same rows are one snapshot" flush=${true}>
-    <div class="scroll data-snapshots" tabindex="0" role="region" aria-label="Snapshots"><table class="table dense">
-      <thead><tr>${["snapshot", "taken", "rows", "rows from – to", "validation", "used by", "source"].map((title) => html`<th scope="col" class=${title === "rows" ? "num" : ""}>${title}</th>`)}</tr></thead>
-      <tbody>${data.snapshots.map((item) => html`<tr key=${item.id} class=${item.id === data.snapshot.id ? "data-shown" : ""}>
-        <td><a href=${`${hrefOf(data.name)}?snapshot=${item.id}`} aria-current=${item.id === data.snapshot.id ? "true" : undefined}><code>${short(item.id)}</code></a></td>
-        <td><${Time} at=${item.taken} /></td>
-        <td class="num">${number(item.rows)}</td>
-        <td>${span(item.first ?? item.start, item.last ?? item.end)}</td>
-        <td><${Validity} ...${item} /></td>
-        <td>${item.versions.newest.map((version) => link(version, versionHref(version))).reduce(listed, [])}${left(item.versions)}${item.versions.total && item.runs.total ? " · " : ""}${item.runs.total ? html`<a href=${`/lineage/snapshot/${item.id}`}>${plural(item.runs.total, "run")}</a>` : null}${!item.versions.total && !item.runs.total ? html`<span class="faint">nobody yet</span>` : null}</td>
-        <td class="dim data-source" title=${item.source}>${item.source.split("/").at(-1)}</td>
-      </tr>`)}</tbody>
-    </table></div>
-    ${more > 0 ? html`<div class="foot">${plural(more, "older snapshot")}; <code>perenne data list</code> shows them</div>` : null}
-  <//>`;
-}
-
-const listed = (all, item) => (all.length ? [...all, ", ", item] : [item]);
-
-const left = (uses) => (uses.total > uses.newest.length ? ` and ${uses.total - uses.newest.length} more` : "");
-
-function versionHref(id) {
-  const at = id.lastIndexOf("@");
-  return `/model/${encodeURIComponent(id.slice(0, at))}?version=${id.slice(at + 1)}`;
-}
-
 const Unprofiled = ({ data }) => html`<${Card} title="Columns"><${Empty} title="Nobody has looked into these rows yet"
   note=${`${plural(data.snapshot.rows, "row")} in ${plural(data.snapshot.columns, "column")}. A profile says what is in every column.`} command=${`perenne data profile ${short(data.snapshot.id)}`} /><//>`;
 
@@ -75,6 +48,8 @@ function Profile({ data, query, stale }) {
     </div>
     <div class="side">
       <${Findings} data=${data} />
+      <${Changes} data=${data} />
+      <${Handed} data=${data} />
       <${Card} title="This snapshot">
         <${Facts} rows=${[
           ["Rows", number(data.snapshot.rows)],

@@ -1,9 +1,10 @@
 // Every dataset by its newest snapshot: what it holds, how fresh it is, what validation found.
 import { html } from "../core/dom.js";
-import { Card, Choice, Empty, Filter, Time } from "../core/parts.js";
+import { Card, Choice, Empty, Filter, Tabs, Time } from "../core/parts.js";
 import { Grid } from "../core/grid.js";
 import { Screen } from "../core/screen.js";
 import { bytes, count } from "../core/format.js";
+import { TrackedFiles } from "./tracked.js";
 import { Name, Validity, hrefOf, span } from "./words.js";
 
 const ORDERS = [["", "newest first"], ["findings", "most findings first"], ["rows", "most rows first"], ["name", "by name"]];
@@ -27,7 +28,9 @@ const nothing = html`<${Empty} title="No data yet" note="A dataset appears with 
 export default function DatasetsScreen({ query }) {
   const asked = new URLSearchParams({ find: query.find || "", order: query.order || "newest" });
   const empty = query.find ? html`<p class="none dim">No dataset is called so.</p>` : nothing;
-  return html`<${Screen} title="Datasets" note="each by its newest snapshot" wide=${true}>
+  const tabs = html`<${Tabs} name="show" label="What is shown" value=${query.show || ""} options=${[["", "Snapshots"], ["files", "Files under versions"]]} />`;
+  if (query.show === "files") return html`<${Screen} title="Datasets" note="files and folders, as DVC keeps them" tools=${() => tabs}>${() => html`<${TrackedFiles} />`}<//>`;
+  return html`<${Screen} title="Datasets" note="each by its newest snapshot" tools=${() => tabs} wide=${true}>
     ${() => html`<${Card} className="fill" flush=${true}>
       <div class="toolbar"><${Filter} name="find" value=${query.find || ""} placeholder="Find a dataset" /><${Choice} name="order" label="Order" value=${query.order || ""} options=${ORDERS} /></div>
       <${Grid} label="Datasets" source=${`/api/view/data?${asked}`} columns=${COLUMNS} rowKey=${(row) => row.name} rowHref=${(row) => hrefOf(row.name)} noun="dataset" empty=${empty} />

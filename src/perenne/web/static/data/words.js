@@ -38,6 +38,7 @@ export function values(line) {
   if (line.type === "timestamp") return span(line.low, line.high);
   if (line.middle !== null) return `${number(line.low)} to ${number(line.high)}, half below ${number(line.middle)}`;
   if (!line.count) return "no value";
+  if (line.masked) return html`<span class="faint">values are hidden</span>`;
   if (line.distinct === line.count) return html`all different, such as <${Name} text=${line.most} />`;
   if (line.most_rows < 0.01 * line.count) return html`none frequent, such as <${Name} text=${line.most} />`;
   return html`mostly <${Name} text=${line.most} /> <span class="faint">${percent(line.most_rows / line.count)}</span>`;
@@ -61,10 +62,14 @@ export const FLAGS = {
   heaped: ["heaped", "many values are multiples of five"],
   outliers: ["outliers", "values far outside the quartiles"],
   several_modes: ["several peaks", "the histogram has more than one peak"],
+  rare: ["rare levels", "some levels have less than a hundredth of the rows each"],
+  blank: ["blank texts", "some texts hold nothing but spaces"],
+  future: ["in the future", "some times are later than the profile"],
+  personal: ["personal?", "it seems to hold personal data"],
   leak: ["leak?", "it tells so much of the target that it may know it"],
 };
 
-export const Flags = ({ flags }) => flags.map((flag) => html`<${Chip} tone=${flag === "leak" || flag === "all_missing" ? "warn" : "none"} title=${FLAGS[flag]?.[1]}>${FLAGS[flag]?.[0] || flag}<//> `);
+export const Flags = ({ flags }) => flags.map((flag) => html`<${Chip} tone=${["leak", "all_missing", "future", "personal"].includes(flag) ? "warn" : "none"} title=${FLAGS[flag]?.[1]}>${FLAGS[flag]?.[0] || flag}<//> `);
 
 /** The address of a dataset; a slash in its name stays one. */
 export const hrefOf = (name) => `/data/${name.split("/").map(encodeURIComponent).join("/")}`;

@@ -1,0 +1,25 @@
+"""Personal data: finding it, hiding it in new versions, and erasing one person from all of them.
+
+`kinds` are the kinds that can be told by pattern and check digit, `numbers` the check digits, `detecting` looks for them in a
+table; `masking` replaces values, by keys from `keys`; `erasing` removes one subject's rows from every snapshot, `planning` finds
+them, `erasure_store` keeps how far it is, `certificates` tells what was done.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perenne.data.privacy.detecting import find_personal
+    from perenne.data.privacy.erasing import erase
+    from perenne.data.privacy.events import RowsErased
+    from perenne.data.privacy.masking import mask_table
+
+_ROOMS = {"RowsErased": "events", "erase": "erasing", "find_personal": "detecting", "mask_table": "masking"}
+
+__all__ = ["RowsErased", "erase", "find_personal", "mask_table"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -1,0 +1,71 @@
+"""The commands over stages, metrics, parameters and plots, which are click's, in DVC's exit codes."""
+
+import sys
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+import click
+
+from perenne.core.results import Result
+from perenne.protocols.dvc.command_line.grammar import NotUnderstood
+from perenne.protocols.dvc.command_line.speech import VOLUME, note, say, say_json
+from perenne.protocols.dvc.commands import VERBS
+
+_MANY = ("--targets", "-x", "--plots")
+"""Options that take any number of values in DVC; click wants the option again before each."""
+
+
+def run_clicked(name: str, arguments: list[str]) -> int:
+    """Run one of them and return its exit code.
+
+    Raises
+    ------
+    NotUnderstood
+        With the message and the help.
+    """
+    module, _, attribute = VERBS[name][0].partition(":")
+    command: click.Command = getattr(import_module(module), attribute)
+    VOLUME.quiet = "-q" in arguments or "--quiet" in arguments
+    try:
+        answer: Any = command.main(spread(_heard(command, arguments)), prog_name=f"dvc {name}", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        raise NotUnderstood("the following arguments are required: cmd", error.format_message()) from None
+    except click.UsageError as error:
+        text = error.ctx.get_help() + "\n" if error.ctx else ""
+        raise NotUnderstood(error.format_message(), text) from None
+    if not isinstance(answer, Result):
+        return answer if isinstance(answer, int) else 0
+    shown = answer.value if answer.shown is None else answer.shown
+    if isinstance(shown, str):
+        if shown:
+            say(shown)
+    elif shown is not None:
+        say_json(shown)
+    if answer.note:
+        note(answer.note)
+    sys.stdout.flush()
+    return answer.exit_code
+
+
+def _heard(command: click.Command, arguments: Iterable[str]) -> list[str]:
+    """Leave out the flags of volume that the command has not got itself."""
+    own = {name for option in command.params for name in option.opts}
+    return [argument for argument in arguments if argument in own or argument not in ("-q", "--quiet", "-v", "--verbose")]
+
+
+def spread(arguments: Iterable[str]) -> list[str]:
+    """Say an option again before each of its values.
+
+    >>> spread(["diff", "--targets", "a", "b", "--json"])
+    ['diff', '--targets', 'a', '--targets', 'b', '--json']
+    """
+    found: list[str] = []
+    many = ""
+    for argument in arguments:
+        if argument.startswith("-"):
+            many = argument if argument in _MANY else ""
+            found += [] if many else [argument]
+        else:
+            found += [many, argument] if many else [argument]
+    return found

@@ -1,0 +1,114 @@
+"""Sources with a calendar: read when it is time, once whoever notices, by jobs that may be killed; and from a project."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from tests.data.ingest.conftest import Ingest
+
+from perenne import data
+from perenne.app.wiring import Platform
+from perenne.auth import audit
+from perenne.auth.principals import Principal
+from perenne.core.clock import ManualClock, parse_time
+from perenne.core.errors import Conflict, PerenneError
+from perenne.data.ingest import declared
+from perenne.data.ingest.model import Outcome
+from perenne.data.ingest.refreshing import refresh
+from perenne.projects import Sql
+from perenne.storage import jobs
+from perenne.storage.workspace import Workspace
+
+
+def counted(workspace: Workspace) -> list[int]:
+    with workspace.database.read() as tx:
+        return [snapshot.rows for snapshot in data.summary.newest(tx, "rows", limit=50)]
+
+
+def test_a_source_is_read_when_its_time_has_come_and_not_while_it_is_paused(
+    workspace: Workspace, actor: Principal, clock: ManualClock, read: Ingest, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("id\n1\n")
+    read(str(file), every=declared.calendar_of("1h"))
+    platform = Platform(workspace)
+    platform.loop.turn()
+    assert platform.trainer.drain() == 0
+    file.write_text("id\n1\n2\n")
+    clock.advance_to(parse_time("2013-04-01T01:00:01Z"))
+    platform.loop.turn()
+    Platform(workspace).loop.turn()
+    assert platform.trainer.drain() == 1
+    assert counted(workspace) == [2, 1]
+    workspace.database.write(lambda tx: declared.pause(tx, actor, "rows", paused=True, now=clock.now()))
+    file.write_text("id\n1\n2\n3\n")
+    clock.advance_to(parse_time("2013-04-01T05:00:00Z"))
+    platform.loop.turn()
+    assert platform.trainer.drain() == 0 and counted(workspace) == [2, 1]
+
+
+def test_a_job_that_was_done_twice_adds_its_rows_once(
+    workspace: Workspace, clock: ManualClock, read: Ingest, tmp_path: Path
+) -> None:
+    """As after a kill between keeping the rows and ending the job: both are one transaction, so the second finds it ended."""
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    read(str(tmp_path / "*.csv"), mode="append", every="0 * * * *")
+    (tmp_path / "b.csv").write_text("id\n2\n")
+    clock.advance_to(parse_time("2013-04-01T01:00:01Z"))
+    assert data.ingest.queue_due(workspace) == 1
+    job = workspace.database.write(lambda tx: jobs.claim(tx, "first", [data.ingest.REFRESH_JOB]))
+    assert job is not None
+    data.ingest.refresh_job(workspace, job)
+    with pytest.raises(PerenneError):
+        data.ingest.refresh_job(workspace, job)
+    assert counted(workspace) == [2, 1]
+
+
+def test_of_two_that_read_at_once_one_adds_the_rows(workspace: Workspace, actor: Principal, read: Ingest, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    read(str(tmp_path / "*.csv"), mode="append")
+    (tmp_path / "b.csv").write_text("id\n2\n3\n")
+    ready, came = threading.Barrier(4), []
+
+    def work() -> None:
+        ready.wait()
+        try:
+            came.append(refresh(workspace, actor, "rows").refresh.outcome)
+        except Conflict:
+            came.append(Outcome.FAILED)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert came.count(Outcome.NEW) == 1 and counted(workspace) == [3, 1]
+
+
+def test_whatever_is_done_to_a_source_is_in_the_trail_and_its_snapshots_stay(
+    workspace: Workspace, actor: Principal, read: Ingest, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    read(str(tmp_path / "a.csv"), every="0 * * * *")
+    for paused in (True, False):
+        workspace.database.write(lambda tx, paused=paused: declared.pause(tx, actor, "rows", paused=paused, now=0))  # type: ignore[misc]
+    workspace.database.write(lambda tx: declared.remove(tx, actor, "rows"))
+    with workspace.database.read() as tx:
+        done = [record.action for record in audit.trail(tx) if record.action.startswith("source.")]
+    assert sorted(done) == ["source.declare", "source.pause", "source.remove", "source.resume"]
+    assert counted(workspace) == [1]
+
+
+def test_a_project_may_name_a_query_a_folder_or_a_pattern(workspace: Workspace, actor: Principal, tmp_path: Path) -> None:
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("create table t as select 1 as id union select 2")
+    connection.close()
+    (tmp_path / "d").mkdir()
+    for name in ("a", "b", "c"):
+        (tmp_path / "d" / f"{name}.csv").write_text("id\n1\n")
+    sources = (Sql(f"sqlite:{tmp_path}/shop.db", "select * from t"), tmp_path / "d", f"{tmp_path}/d/[ab].csv")
+    taken = [data.take_snapshot(workspace.database, workspace.objects, actor, source, dataset="rows") for source in sources]
+    assert [snapshot.rows for snapshot in taken] == [2, 3, 2]
+    assert taken[0].source == f"sqlite:{tmp_path}/shop.db"
