@@ -304,6 +304,7 @@ _PHRASES: dict[str, Phrase] = {
     "label_set.rank": _labelling("ordered the queue of", "items"),
     "label_set.import": _labelling("brought labels into", "kept"),
     "label_set.version": _labelling("froze", "version", "labels"),
+    "label_set.erase": _labelling("removed items for good from", "items"),
     "label_set.training_set": _labelling("made a training set from", "version"),
     "run.start": _started,
     "run.finished": _ended("finished"),

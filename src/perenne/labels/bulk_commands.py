@@ -1,4 +1,4 @@
-"""`perenne label rules|errors|rank|import|export|version|versions`: what works on many labels at once."""
+"""`perenne label rules|errors|rank|import|export|version|versions|erase`: what works on many labels at once."""
 
 import inspect
 import runpy
@@ -11,7 +11,7 @@ from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time, parse_time
 from perenne.core.errors import Invalid, NotFound
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.labels import exchanging, rules, suspects, versions
+from perenne.labels import erasing, exchanging, rules, suspects, versions
 from perenne.labels.rule_store import LabelVersion, Rule, RuleReport
 from perenne.labels.rules import Function, Method
 from perenne.labels.values import ALL_SOURCES
@@ -299,4 +299,19 @@ def versions_(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     ]
 
 
-bulk: tuple[click.Command, ...] = (rules_, errors, rank, import_, export, version, versions_)
+@click.command()
+@click.argument("name")
+@click.argument("items", nargs=-1, required=True)
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@click.pass_obj
+def erase(workspace: Workspace, name: str, items: tuple[str, ...], reason: str) -> erasing.Erased:
+    """Remove items for good, with everything that was said of them: what a person asks for whose row it is.
+
+    \b
+    Examples:
+      perenne label erase tone 17 --reason "asked for by the customer"
+    """
+    return workspace.database.write(lambda tx: erasing.erase(tx, local_principal(), name, items, reason=reason))
+
+
+bulk: tuple[click.Command, ...] = (rules_, errors, rank, import_, export, version, versions_, erase)

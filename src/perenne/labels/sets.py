@@ -1,6 +1,6 @@
 """Label sets: made, changed, listed. Who may see a project sees its sets; who may change it makes them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -86,6 +86,11 @@ def get(tx: Transaction, actor: Principal, name: str) -> LabelSet:
 def some(tx: Transaction, names: Iterable[str]) -> dict[str, LabelSet]:
     """Read label sets by name, whoever asks; those that are not there are left out."""
     return {item.name: item for item in store.named_sets(tx, names)}
+
+
+def matching(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[LabelSet]:
+    """Find label sets by a piece of their name, those that begin with it first."""
+    return store.sets_called(tx, text, limit, projects)
 
 
 def listed(tx: Transaction, actor: Principal, *, after: str = "", limit: int = ROWS) -> list[LabelSet]:
