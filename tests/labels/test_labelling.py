@@ -246,3 +246,21 @@ def test_what_is_erased_is_gone_with_its_key_and_the_trail_names_neither(workspa
     assert (record.after, record.reason) == ('{"items":2,"labels":1}', "asked for")
     again = choosing.choose(workspace.database, workspace.objects, ADA, "late", taken(workspace, rows()).id)
     assert again.new == 2  # whoever wants a row gone takes it out of the data first
+
+
+def test_labels_of_rows_that_are_erased_go_with_them_and_the_others_follow(workspace: Workspace) -> None:
+    from perenne.data.privacy.events import RowsErased
+    from perenne.labels import erasing
+
+    before = filled(workspace)
+    item = ids(workspace)
+    say(workspace, BEN, {item[n]: "yes" for n in (0, 1, 5)})
+    left = taken(workspace, rows().take([0, *range(2, 11)]))
+    event = RowsErased(erasure="e", snapshot=before.snapshot, replacement=left.id, rows=(1, 11))
+    write(workspace, erasing.on_erased, event)
+    with workspace.database.read() as tx:
+        items = {each.item: each for each in label_store.items(tx, "late")}
+        assert sets.get(tx, ADA, "late").snapshot == left.id
+    assert set(current(workspace)) == {item[0], item[5]} and len(items) == 10
+    assert [items[item[n]].row for n in (0, 2, 5, 10)] == [0, 1, 4, 9]
+    assert {each.snapshot for each in items.values()} == {left.id}
