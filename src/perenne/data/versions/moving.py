@@ -13,7 +13,8 @@ from perenne.data.versions.removing import show_to_git
 from perenne.data.versions.repository import Output, Repository
 from perenne.data.versions.targets import owner_of
 from perenne.data.versions.writing import replace
-from perenne.formats.dvc.metafiles import read_metafile, write_metafile
+from perenne.formats.dvc.entries import Entry
+from perenne.formats.dvc.metafiles import read_metafile, stage_md5, write_metafile
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -88,13 +89,21 @@ def _check(repository: Repository, old: str, new: str, file: Path) -> None:
         )
 
 
+def _moved_dep(dep: Entry, file: Path, wdir: str) -> Entry:
+    """Return where something came from as it is seen from the new folder: a path on this machine that is not absolute."""
+    if dep.repo is not None or dep.db is not None or "://" in dep.path or os.path.isabs(dep.path):
+        return dep
+    return msgspec.structs.replace(dep, path=os.path.relpath(file.parent / dep.path, wdir))
+
+
 def _carry_out(repository: Repository, output: Output, new: str, file: Path) -> None:
     data = output.file.read_bytes()
     meta = read_metafile(data, repository.shown(output.file))
     outs = list(meta.outs)
     wdir = os.path.normpath(file.parent / (meta.wdir or "."))
     outs[output.index] = msgspec.structs.replace(outs[output.index], path=os.path.relpath(new, wdir))
-    text = write_metafile(msgspec.structs.replace(meta, outs=tuple(outs)), data)
+    moved = msgspec.structs.replace(meta, outs=tuple(outs), deps=tuple(_moved_dep(dep, output.file, wdir) for dep in meta.deps))
+    text = write_metafile(msgspec.structs.replace(moved, md5=stage_md5(moved)) if moved.deps else moved, data)
     os.makedirs(os.path.dirname(new), exist_ok=True)
     ignore_in_git(repository, new)
     if os.path.lexists(output.path):
