@@ -65,6 +65,7 @@ class Repository:
         self.root = root
         self.dvc = root / ".dvc"
         self.temporary = self.dvc / "tmp"
+        self._pipelines = 0
 
     @cached_property
     def config(self) -> layers.Settings:
@@ -140,7 +141,10 @@ class Repository:
                 code="data.hardlink_lock",
                 hint="`perenne data config core.hardlink_lock --unset`",
             )
+        from perenne.data.versions.writing import sweep
+
         with locked(self.temporary, waiting, patience):
+            sweep(self.temporary)
             yield
 
     @cached_property
@@ -199,9 +203,16 @@ class Repository:
             raise NotFound(f"{self.shown(file)} does not exist", code="data.no_metafile") from None
         return read_metafile(data, self.shown(file))
 
+    @property
+    def has_pipelines(self) -> bool:
+        """Whether there is a ``dvc.yaml``."""
+        self._found()
+        return self._pipelines > 0
+
     def _of_pipeline(self, file: Path) -> list[Output]:
         from perenne.data.versions.staged import outputs_of_stages
 
+        self._pipelines += 1
         staged = outputs_of_stages(file, self.shown(file), self.config.get("parsing"))
         return [Output(file, index, stage, entry, path) for stage, index, entry, path in staged]
 
