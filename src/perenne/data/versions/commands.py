@@ -86,7 +86,7 @@ def add(paths: tuple[Path, ...], glob: bool, file: Path | None) -> Result:
     Examples:
       perenne data add raw.parquet
       perenne data add images labels
-      perenne data add --glob 'raw/*.csv'
+      perenne data add --glob '*.csv'
     """
     from perenne.data.versions import adding
 
@@ -301,7 +301,7 @@ def move(source: Path, target: Path) -> Result:
 
     \b
     Examples:
-      perenne data move raw.parquet old/raw.parquet
+      perenne data move raw.parquet old.parquet
     """
     from perenne.data.versions import moving
 
