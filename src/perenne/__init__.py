@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from perenne.projects import Cron as cron
     from perenne.projects import Drift as drift
     from perenne.projects import Guardrail, Milestone, Objective, Person, Project, Window, expect
+    from perenne.projects import Labels as labelled
     from perenne.projects import Missed as missed
     from perenne.projects import NewData as new_data
     from perenne.projects import Sql as sql
@@ -49,6 +50,7 @@ _NAMES = {
     "cron": "Cron",
     "drift": "Drift",
     "expect": "expect",
+    "labelled": "Labels",
     "missed": "Missed",
     "new_data": "NewData",
     "sql": "Sql",
@@ -93,6 +95,7 @@ __all__ = [
     "end_run",
     "expect",
     "flush",
+    "labelled",
     "log_artifact",
     "log_dict",
     "log_figure",

@@ -10,6 +10,7 @@ TABLE = """
 read                                   viewer contributor reviewer validator approver deployer owner auditor admin
 log runs and register versions         contributor validator owner
 label, give feedback and comment       contributor reviewer validator approver deployer owner
+decide what labellers differ on        reviewer validator owner
 open a review                          contributor reviewer validator approver deployer owner auditor
 approve the technical stage            validator
 approve the business stage             approver

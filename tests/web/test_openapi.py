@@ -31,7 +31,7 @@ def names(world: World) -> dict[str, str]:
     version = get("/api/model/churn")[0]
     asked = httpx.post(f"{world.url}/api/model/version/hard@1/review", json={"target": "champion", "reason": "nearly there"})
     flow = get("/api/view/pipeline")["rows"][0]
-    world.workspace.database.write(add_label_set)
+    add_label_set(world)
     return {
         "deployment": "churn",
         "model": "churn",
@@ -62,10 +62,14 @@ def add_webhook(tx: Transaction, seal: Seal) -> registry.webhooks.Webhook:
     return registry.webhooks.create(tx, local_principal(), name="page", url=url, events=[event], seal=seal)
 
 
-def add_label_set(tx: Transaction) -> None:
+def add_label_set(world: World) -> None:
+    """Make a label set over the snapshot of the model, so that every route of labels has something to tell."""
     classes = (labels.model.LabelClass("no"), labels.model.LabelClass("yes"))
-    definition = labels.model.Definition(kind=labels.model.TaskKind.BINARY, classes=classes)
-    labels.sets.create(tx, local_principal(), "described", definition, project="churn")
+    definition = labels.model.Definition(kind=labels.model.TaskKind.BINARY, classes=classes, keys=("customer",))
+    workspace, who = world.workspace, local_principal()
+    workspace.database.write(lambda tx: labels.sets.create(tx, who, "described", definition, project="churn"))
+    snapshot = httpx.get(f"{world.url}/api/model/churn").json()[0]["snapshot"]
+    labels.choosing.choose(workspace.database, workspace.objects, who, "described", snapshot)
 
 
 QUERIES = {

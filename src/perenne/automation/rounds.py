@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from perenne import data, registry, tracking
+from perenne import data, labels, registry, tracking
 from perenne.auth.principals import Principal
 from perenne.automation.evidence import evidence_of, gate_policy
 from perenne.automation.round import Bounds, Outcome, Rules, compare, standard_round
@@ -15,11 +15,12 @@ from perenne.compute import open_executor
 from perenne.core import json
 from perenne.core.errors import Invalid, PerenneError
 from perenne.pipelines import Engine, PipelineRun, Planned, Started
-from perenne.projects import LoadedProject, Model, RetrainPolicy, Window, put_bundle, record_project
+from perenne.projects import Labels, LoadedProject, Model, RetrainPolicy, Window, put_bundle, record_project
 from perenne.registry import Version
 from perenne.stats.cells import Reference
 from perenne.storage.cached_objects import cache_of
 from perenne.storage.database import Transaction
+from perenne.storage.links import Kind, add_link
 from perenne.storage.owners import LeaseKeeper, owner_token
 from perenne.storage.trees import put_tree
 from perenne.storage.workspace import Workspace
@@ -104,7 +105,7 @@ def _run_round(
     with workspace.database.read() as tx:
         champion = registry.placing.aliased(tx, record.name, "champion")
     try:
-        snapshot = _take_snapshot(workspace, actor, loaded, _window(model, policy, now))
+        snapshot = _take_snapshot(workspace, actor, loaded, _window(model, policy, now), now)
         recorder.used = (snapshot.id,)
         done: PipelineRun = engine.run(
             standard_round,
@@ -155,7 +156,7 @@ def _window(model: Model, policy: RetrainPolicy, now: int) -> Window:
     return Window(max(0, end - policy.history) if policy.history else 0, end)
 
 
-def _take_snapshot(workspace: Workspace, actor: Principal, loaded: LoadedProject, window: Window) -> "Snapshot":
+def _take_snapshot(workspace: Workspace, actor: Principal, loaded: LoadedProject, window: Window, now: int) -> "Snapshot":
     """Ask the project for its rows and keep those of the window; a file that has not changed is not read again."""
     dataset = loaded.project.only_model.dataset
     try:
@@ -166,7 +167,10 @@ def _take_snapshot(workspace: Workspace, actor: Principal, loaded: LoadedProject
         raise Invalid(
             f"{dataset.name}() failed: {type(error).__name__}: {error}", code="data.function", hint="it returns a table or a path"
         ) from error
-    return data.take_snapshot(
+    version = ""
+    if dataset.labels is not None:
+        source, version = _with_labels(workspace, actor, dataset.labels, source, now)
+    taken = data.take_snapshot(
         workspace.database,
         workspace.objects,
         actor,
@@ -176,6 +180,19 @@ def _take_snapshot(workspace: Workspace, actor: Principal, loaded: LoadedProject
         window=(window.start, window.end),
         project=loaded.project.name,
     )
+    if version:
+        ends = (Kind.SNAPSHOT, taken.id), "labelled_by", (Kind.LABEL_VERSION, version)
+        workspace.database.write(lambda tx: add_link(tx, *ends))
+    return taken
+
+
+def _with_labels(workspace: Workspace, actor: Principal, asked: Labels, source: Any, now: int) -> tuple[Any, str]:
+    """Put the labels that are known by now beside the rows; return those that have one, and the version of the labels."""
+    objects, sources = workspace.objects, asked.sources or labels.ALL_SOURCES
+    version = labels.versions.freeze(
+        workspace.database, objects, actor, asked.label_set, known=now, sources=sources
+    )  # fmt: skip
+    return labels.versions.joined(objects, version, data.read_source(source), asked.column)[0], version.id
 
 
 def _rules(loaded: LoadedProject, model: Model, now: int) -> Rules:

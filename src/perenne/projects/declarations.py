@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from perenne.core.clock import DAY, parse_duration
 from perenne.core.errors import Invalid
 from perenne.projects.expect import Expectation
-from perenne.projects.model import Guardrail, Milestone, Objective, Person, Proof, RetrainPolicy, Window
+from perenne.projects.model import Guardrail, Labels, Milestone, Objective, Person, Proof, RetrainPolicy, Window
 
 T = TypeVar("T")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -34,6 +34,8 @@ class Dataset:
         What validation checks beside the schema.
     schema : str
         The file of its schema within the project; `schemas/<name>.yaml` if that is there and none is given.
+    labels : Labels, optional
+        The label set whose labels stand beside the rows; rows without one are left out.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Dataset:
     key: str | None = None
     expect: tuple[Expectation, ...] = ()
     schema: str = ""
+    labels: Labels | None = None
 
     def __call__(self, window: Window | None = None) -> Any:
         """Call the user's function for a window."""
@@ -146,12 +149,13 @@ class Project:
         key: str | None = None,
         expect: Expectation | Sequence[Expectation] = (),
         schema: str = "",
+        labels: Labels | None = None,
     ) -> Callable[[Callable[..., Any]], Dataset]:
         """Declare a function that returns rows: any table, a path, or what narwhals can read; see `Dataset`."""
         expectations = (expect,) if isinstance(expect, Expectation) else tuple(expect)
 
         def declare(function: Callable[..., Any]) -> Dataset:
-            declared = Dataset(function.__name__, function, time, key, expectations, schema)
+            declared = Dataset(function.__name__, function, time, key, expectations, schema, labels)
             self.datasets[declared.name] = declared
             return declared
 

@@ -88,6 +88,24 @@ class Guardrail(Bound, frozen=True):
     """What must not get worse while the objective is pursued; in production a breach stops the model."""
 
 
+class Labels(msgspec.Struct, frozen=True):
+    """The labels that stand beside the rows of a data set: what is known in a label set when a round begins.
+
+    Attributes
+    ----------
+    label_set : str
+        Its name.
+    column : str
+        What the label is called; the model's target.
+    sources : tuple of str
+        Which kinds of sayer count: person, import, rule, model; all if none is named.
+    """
+
+    label_set: str
+    column: str = "label"
+    sources: tuple[str, ...] = ()
+
+
 class Drift(msgspec.Struct, frozen=True, tag="drift"):
     """Retrain when inputs or predictions have drifted."""
 
