@@ -6,11 +6,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
+from perenne import data
 from perenne.core.errors import Denied, NotFound, Unavailable
-from perenne.data import versions
+
+Remote: TypeAlias = data.versions.Remote
 
 THREADS = 4
 LARGE = (17 << 20) + 3
@@ -29,30 +32,30 @@ class ReadableRemoteContract:
 
     large = LARGE
 
-    def lay(self, remote: versions.Remote, path: str, data: bytes) -> None:
+    def lay(self, remote: Remote, path: str, data: bytes) -> None:
         """Put a file into the remote."""
         raise NotImplementedError
 
     @pytest.mark.parametrize("data", [b"", b"\0", b"text\r\n", bytes(range(256)) * 8_000], ids=["none", "one", "text", "2 MB"])
-    def test_a_file_comes_with_its_md5(self, remote: versions.Remote, tmp_path: Path, data: bytes) -> None:
+    def test_a_file_comes_with_its_md5(self, remote: Remote, tmp_path: Path, data: bytes) -> None:
         self.lay(remote, OBJECT, data)
         target = tmp_path / "target"
         assert remote.get(OBJECT, str(target)) == md5_of(data)
         assert target.read_bytes() == data
 
-    def test_a_large_file_comes_whole(self, remote: versions.Remote, tmp_path: Path) -> None:
+    def test_a_large_file_comes_whole(self, remote: Remote, tmp_path: Path) -> None:
         data = random.Random(1).randbytes(self.large)
         self.lay(remote, OBJECT, data)
         assert remote.get(OBJECT, str(tmp_path / "target")) == md5_of(data)
         assert (tmp_path / "target").stat().st_size == len(data)
 
-    def test_what_is_there_is_told_with_its_size(self, remote: versions.Remote) -> None:
+    def test_what_is_there_is_told_with_its_size(self, remote: Remote) -> None:
         self.lay(remote, OBJECT, b"12345")
         found = remote.about(OBJECT)
         assert found is not None
         assert (found.path, found.size) == (OBJECT, 5)
 
-    def test_what_is_not_there_is_not_found(self, remote: versions.Remote, tmp_path: Path) -> None:
+    def test_what_is_not_there_is_not_found(self, remote: Remote, tmp_path: Path) -> None:
         self.lay(remote, OBJECT, b"x")
         assert remote.about("files/md5/ab/other") is None
         assert remote.about("nowhere/at/all") is None
@@ -61,7 +64,7 @@ class ReadableRemoteContract:
         assert error.value.code == "data.remote_missing"
         assert not (tmp_path / "target").exists()
 
-    def test_a_file_is_never_written_over_another(self, remote: versions.Remote, tmp_path: Path) -> None:
+    def test_a_file_is_never_written_over_another(self, remote: Remote, tmp_path: Path) -> None:
         self.lay(remote, OBJECT, b"new")
         target = tmp_path / "target"
         target.write_bytes(b"old")
@@ -69,7 +72,7 @@ class ReadableRemoteContract:
             remote.get(OBJECT, str(target))
         assert target.read_bytes() == b"old"
 
-    def test_its_address_shows_no_secret(self, remote: versions.Remote) -> None:
+    def test_its_address_shows_no_secret(self, remote: Remote) -> None:
         assert remote.shown
         assert "secret" not in remote.shown
 
@@ -77,7 +80,7 @@ class ReadableRemoteContract:
 class ReadOnlyRemoteContract(ReadableRemoteContract):
     """What a remote does that can only be read."""
 
-    def test_nothing_can_be_put_or_removed(self, remote: versions.Remote, tmp_path: Path) -> None:
+    def test_nothing_can_be_put_or_removed(self, remote: Remote, tmp_path: Path) -> None:
         self.lay(remote, OBJECT, b"x")
         (tmp_path / "source").write_bytes(b"y")
         assert not remote.traits.writes
@@ -94,7 +97,7 @@ class ReadOnlyRemoteContract(ReadableRemoteContract):
 class RemoteContract(ReadableRemoteContract):
     """What every remote does that can be written to. Fixture: `remote`, an empty one."""
 
-    def lay(self, remote: versions.Remote, path: str, data: bytes) -> None:
+    def lay(self, remote: Remote, path: str, data: bytes) -> None:
         """Put a file into the remote, by the remote's own way unless a test of an adapter knows another."""
         import tempfile
 
@@ -104,7 +107,7 @@ class RemoteContract(ReadableRemoteContract):
             remote.put(source.name, path)
             remote.settle()
 
-    def test_files_are_listed_below_a_folder(self, remote: versions.Remote) -> None:
+    def test_files_are_listed_below_a_folder(self, remote: Remote) -> None:
         paths = {f"files/md5/{number:02x}/{number}" for number in range(20)} | {"files/other", "top"}
         for path in paths:
             self.lay(remote, path, path.encode())
@@ -113,7 +116,7 @@ class RemoteContract(ReadableRemoteContract):
         assert {file.path for file in remote.listing("files/md5/0")} == set()
         assert list(remote.listing("nowhere")) == []
 
-    def test_a_file_of_another_md5_is_refused_and_not_seen(self, remote: versions.Remote, tmp_path: Path) -> None:
+    def test_a_file_of_another_md5_is_refused_and_not_seen(self, remote: Remote, tmp_path: Path) -> None:
         for size in (3, self.large):
             source = tmp_path / "source"
             source.write_bytes(b"x" * size)
@@ -124,7 +127,7 @@ class RemoteContract(ReadableRemoteContract):
             assert remote.about(OBJECT) is None
         assert list(remote.listing("")) == []
 
-    def test_a_file_of_its_md5_is_taken(self, remote: versions.Remote, tmp_path: Path) -> None:
+    def test_a_file_of_its_md5_is_taken(self, remote: Remote, tmp_path: Path) -> None:
         source = tmp_path / "source"
         source.write_bytes(b"some bytes")
         remote.put(str(source), OBJECT, md5_of(b"some bytes"))
@@ -132,19 +135,19 @@ class RemoteContract(ReadableRemoteContract):
         assert remote.get(OBJECT, str(tmp_path / "target")) == md5_of(b"some bytes")
         assert source.read_bytes() == b"some bytes"
 
-    def test_a_source_that_is_not_there_is_told_as_such(self, remote: versions.Remote, tmp_path: Path) -> None:
+    def test_a_source_that_is_not_there_is_told_as_such(self, remote: Remote, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             remote.put(str(tmp_path / "missing"), OBJECT)
         remote.settle()
         assert remote.about(OBJECT) is None
 
-    def test_a_file_is_replaced(self, remote: versions.Remote, tmp_path: Path) -> None:
+    def test_a_file_is_replaced(self, remote: Remote, tmp_path: Path) -> None:
         self.lay(remote, OBJECT, b"old")
         self.lay(remote, OBJECT, b"newer")
         remote.get(OBJECT, str(tmp_path / "target"))
         assert (tmp_path / "target").read_bytes() == b"newer"
 
-    def test_a_file_is_moved(self, remote: versions.Remote, tmp_path: Path) -> None:
+    def test_a_file_is_moved(self, remote: Remote, tmp_path: Path) -> None:
         self.lay(remote, OBJECT, b"x")
         remote.move(OBJECT, f".perenne-trash/today/{OBJECT}")
         assert remote.about(OBJECT) is None
@@ -152,7 +155,7 @@ class RemoteContract(ReadableRemoteContract):
         with pytest.raises(NotFound):
             remote.move(OBJECT, "elsewhere")
 
-    def test_a_removed_file_is_gone(self, remote: versions.Remote) -> None:
+    def test_a_removed_file_is_gone(self, remote: Remote) -> None:
         self.lay(remote, OBJECT, b"x")
         remote.delete(OBJECT)
         remote.delete(OBJECT)
@@ -160,12 +163,12 @@ class RemoteContract(ReadableRemoteContract):
         assert list(remote.listing("")) == []
 
     @pytest.mark.parametrize("name", ["a b.csv", "ü/€.txt", "100%/#1?.txt", "[x]*", ".hidden", "a'b\"c"])
-    def test_any_name_will_do(self, remote: versions.Remote, tmp_path: Path, name: str) -> None:
+    def test_any_name_will_do(self, remote: Remote, tmp_path: Path, name: str) -> None:
         self.lay(remote, f"d/{name}", b"x")
         assert [file.path for file in remote.listing("d")] == [f"d/{name}"]
         assert remote.get(f"d/{name}", str(tmp_path / "target")) == md5_of(b"x")
 
-    def test_many_go_at_once(self, remote: versions.Remote, tmp_path: Path) -> None:
+    def test_many_go_at_once(self, remote: Remote, tmp_path: Path) -> None:
         for number in range(24):
             (tmp_path / str(number)).write_bytes(bytes([number]) * 2_000)
         together = threading.Barrier(THREADS)
@@ -182,7 +185,7 @@ class RemoteContract(ReadableRemoteContract):
         remote.get("d/7", str(tmp_path / "target"))
         assert (tmp_path / "target").read_bytes() == b"\7" * 2_000
 
-    def test_it_works_again_after_it_was_closed(self, remote: versions.Remote) -> None:
+    def test_it_works_again_after_it_was_closed(self, remote: Remote) -> None:
         self.lay(remote, OBJECT, b"x")
         remote.close()
         assert remote.about(OBJECT) is not None
