@@ -4,7 +4,7 @@ What decides is in `perenne.data.privacy`: the shape of the values, with a check
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -50,10 +50,14 @@ def record_reveal(tx: Transaction, actor: Principal, profile: DataProfile) -> No
     Denied
         If no role of the actor allows it.
     """
+    record_revealed(tx, actor, profile.digest, [column.name for column in profile.columns if column.personal])
+
+
+def record_revealed(tx: Transaction, actor: Principal, snapshot: str, columns: Sequence[str]) -> None:
+    """Write down that somebody looked at some columns of a snapshot; an empty id stands for a file. Raises Denied."""
     require(actor, Action.EDIT_PROJECT)
-    columns = [column.name for column in profile.columns if column.personal]
-    if columns and profile.digest:
-        audit.record(tx, actor, "snapshot.reveal", "snapshot", profile.digest, after={"columns": columns[:50]})
+    if columns and snapshot:
+        audit.record(tx, actor, "snapshot.reveal", "snapshot", snapshot, after={"columns": list(columns[:50])})
 
 
 def masked(profile: DataProfile) -> DataProfile:
@@ -80,7 +84,15 @@ def masked_column(column: ColumnProfile) -> ColumnProfile:
 def masked_findings(profile: DataProfile | None, findings: Iterable[Anomaly]) -> tuple[Anomaly, ...]:
     """Return anomalies in which the sample rows of columns with personal data do not show their values."""
     personal = {column.name for column in profile.columns if column.personal} if profile is not None else set()
-    return tuple(_masked_finding(item) if item.column in personal else item for item in findings)
+    return masked_in(personal, findings)
+
+
+def masked_in(personal: Collection[str], findings: Iterable[Anomaly]) -> tuple[Anomaly, ...]:
+    """Return anomalies that do not show values of some columns; a key of several is hidden if any of them is such a column."""
+    return tuple(
+        _masked_finding(item) if item.column in personal or not set(item.column.split(", ")).isdisjoint(personal) else item
+        for item in findings
+    )
 
 
 def _masked_finding(finding: Anomaly) -> Anomaly:

@@ -5,7 +5,7 @@ seed gives. It is the same bytes for the same three.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -129,6 +129,11 @@ def listed(tx: Transaction, actor: Principal, name: str, *, limit: int = ROWS) -
     return rule_store.versions(tx, name, limit=max(1, min(limit, ROWS)))
 
 
+def some(tx: Transaction, ids: Iterable[str]) -> dict[str, LabelVersion]:
+    """Read versions by their ids, whoever asks; of one that several label sets have, one."""
+    return {item.id: item for item in rule_store.versions_named(tx, list(ids))}
+
+
 def get(tx: Transaction, actor: Principal, name: str, identity: str = "") -> LabelVersion:
     """Read a version by its id or the beginning of it; the newest if none is named. Raises NotFound."""
     sets.get(tx, actor, name)
@@ -192,6 +197,7 @@ def training_set(
         If there is no such version or snapshot, a key column is missing, or the rows have such a column already.
     """
     with database.read() as tx:
+        require(actor, Action.LOG, sets.get(tx, actor, name).project)
         chosen = get(tx, actor, name, version)
         taken = seen_snapshot(tx, actor, snapshot or chosen.snapshot)
     rows, unlabelled = joined(objects, chosen, data.snapshots.read_snapshot(objects, taken.id), column)

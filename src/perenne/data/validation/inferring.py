@@ -72,8 +72,10 @@ def _ceil(value: float) -> float:
 
 
 def _domain(column: ColumnProfile) -> tuple[str, ...] | None:
-    """Return the levels of a column of texts that has few and repeats them; a schema quotes no personal data."""
+    """Return the levels of a column of texts that has few and repeats them, unless they would tell of people."""
     text = column.text
-    if text is None or column.personal or column.distinct > min(MAX_TOP, column.count // 2) or text.max_length > _LONGEST_LEVEL:
+    if text is None or column.personal or column.masked:
+        return None
+    if column.distinct > min(MAX_TOP, column.count // 2) or text.max_length > _LONGEST_LEVEL:
         return None
     return tuple(sorted(item.value for item in column.top))
