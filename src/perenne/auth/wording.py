@@ -285,6 +285,7 @@ _PHRASES: dict[str, Phrase] = {
     "project.state": _stated,
     "project.bundle": _did("took over the files of"),
     "snapshot.take": _took_snapshot,
+    "dataset.describe": _did("said something else of", "data set"),
     "source.declare": _did("declared where rows come from:"),
     "source.change": _did("changed when rows are read again:"),
     "source.pause": _did("paused the source of"),

@@ -11,6 +11,7 @@ from perenne.core.clock import SystemClock
 from perenne.core.errors import NotFound
 from perenne.data import store
 from perenne.data.model import ColumnType, Snapshot
+from perenne.data.tombstones import check_not_taken_back
 from perenne.storage.database import Transaction
 from perenne.storage.links import TAKEN_FOR, Kind, add_link
 from perenne.storage.objects import ObjectStore
@@ -102,8 +103,14 @@ def record_snapshot(
         Where they came from.
     project : str
         The project they were taken for.
+
+    Raises
+    ------
+    Conflict
+        If these very rows were erased for a person in them.
     """
     require(actor, Action.LOG)
+    check_not_taken_back(tx, digest)
     known = store.find(tx, digest, dataset)
     snapshot = _describe(objects, digest, dataset, source, window) if known is None else known
     if known is None:

@@ -6,30 +6,14 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-import click
-
 from perenne.core.errors import PerenneError
 from perenne.protocols.dvc.command_line import speech
 from perenne.protocols.dvc.command_line.commands import ALIASES, COMMANDS, LEFT_OUT, STAGE_COMMANDS
 from perenne.protocols.dvc.command_line.grammar import NOT_UNDERSTOOD, NotUnderstood, Options, Parser, Run, parse
-from perenne.protocols.dvc.command_line.refusals import INTERRUPTED, exit_code, words
+from perenne.protocols.dvc.command_line.refusals import BROKEN_PIPE, INTERRUPTED, REFUSED, exit_code, words
 
 SPEAKS = "3.67.1"
 """The version of DVC whose files, answers and exit codes these are."""
-
-
-@click.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def dvc(arguments: tuple[str, ...]) -> int:
-    """DVC's own command line: its commands, options, answers and exit codes.
-
-    \b
-    Examples:
-      alias dvc='perenne dvc'
-      dvc add data.csv
-      dvc push
-    """
-    return run(arguments)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -47,12 +31,23 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except SystemExit as ended:  # --help, --version
         return int(ended.code or 0)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:
+        if os.environ.get("PERENNE_DEBUG"):
+            raise
+        speech.fail(f"unexpected error - {type(error).__name__}: {error}. PERENNE_DEBUG=1 shows where")
+        return REFUSED
     finally:
         os.chdir(here)
 
 
 def _run(arguments: list[str]) -> int:
     options, rest = _before(arguments)
+    if rest[:1] and rest[0] in LEFT_OUT:
+        speech.fail(f"dvc {rest[0]} is not here: {LEFT_OUT[rest[0]]}")
+        return 1
     if rest[:1] and rest[0] in STAGE_COMMANDS:
         return _of_stages(options, rest)
     name, rest = _named(rest)
@@ -116,8 +111,6 @@ def _named(rest: list[str]) -> tuple[str, list[str]]:
                 raise SystemExit(0)
             raise NotUnderstood(f"argument cmd: {wrong}", text)
         return f"{name} {rest[1]}", rest[2:]
-    if name in LEFT_OUT:
-        raise NotUnderstood(f"dvc {name} is not here: {LEFT_OUT[name]}", "")
     if name not in COMMANDS:
         known = ", ".join(dict.fromkeys(repr(known.partition(" ")[0]) for known in sorted([*COMMANDS, *STAGE_COMMANDS])))
         raise NotUnderstood(f"argument command: invalid choice: '{name}' (choose from {known})", _help())
