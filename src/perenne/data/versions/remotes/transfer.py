@@ -83,9 +83,8 @@ def upload(
     def send(digest: str) -> int:
         source = shelf.cache.place(digest)
         try:
-            size = os.stat(source).st_size
             as_is = shelf.place == LEGACY and _is_legacy(source, digest)
-            remote.put(source, path_of(digest, shelf.place), None if as_is else digest[:32])
+            sent = remote.put(source, path_of(digest, shelf.place), None if as_is else digest[:32])
         except FileNotFoundError:
             raise NotFound(
                 "it is not in the cache", code="data.object_missing", hint="push it again from a copy that is whole"
@@ -94,7 +93,7 @@ def upload(
             if error.code == "data.object_damaged":
                 shelf.cache.quarantine(digest)
             raise
-        return size
+        return sent.size or 0
 
     moved = _move(digests, send, jobs, what, hear)
     try:
