@@ -12,7 +12,6 @@ def dvc(arguments: tuple[str, ...]) -> int:
 
     \b
     Examples:
-      alias dvc='perenne dvc'
       perenne dvc add data.csv
       perenne dvc push
     """
