@@ -17,6 +17,7 @@ from perenne.core.errors import Invalid, NotFound
 from perenne.data import store
 from perenne.data.catalogue.describing import describe, described
 from perenne.data.catalogue.model import Described
+from perenne.data.catalogue.store import says
 from perenne.data.columns import ColumnDetail, ColumnLine, ColumnsWanted, column_detail, columns_of
 from perenne.data.comparing import ColumnDifference
 from perenne.data.examinations import differences, read_findings, read_profile
@@ -73,7 +74,7 @@ def datasets_view(
         raise Invalid(
             f"order: {order[:50]!r} is none of {', '.join(store.ORDERS)}", code="data.order", hint="choose one of those"
         )
-    wanted = store.Wanted(actor.projects or None, find)
+    wanted = store.Wanted(actor.projects or None, find, also=says)
     found = store.newest_of_each(tx, wanted, order, offset, min(limit, WINDOW))
     projects = store.projects_of(tx, [item.snapshot.id for item in found])
     said = described(tx, found, 0)
