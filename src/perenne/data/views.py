@@ -18,6 +18,7 @@ from perenne.data import store
 from perenne.data.catalogue.describing import describe, described
 from perenne.data.catalogue.model import Described
 from perenne.data.columns import ColumnDetail, ColumnLine, ColumnsWanted, column_detail, columns_of
+from perenne.data.comparing import ColumnDifference
 from perenne.data.examinations import differences, read_findings, read_profile
 from perenne.data.explore import endpoints
 from perenne.data.model import Anomaly, DataProfile, Examination, PairProfile, Snapshot
@@ -219,18 +220,11 @@ def dataset_view(
         raise NotFound("there is no dataset of that name", code="data.not_found", hint="`perenne data list` shows those that are")
     chosen = _pick(tx, actor, dataset, snapshot, found) if snapshot else found[0]
     other = _pick(tx, actor, dataset, against, found) if against else None
-    lines = _snapshot_lines(
-        tx, actor, dataset, {item.id: item for item in (*window, chosen, *([other] if other else []))}, window
-    )
+    asked = {item.id: item for item in (*window, chosen, *([other] if other else []))}
+    lines = _snapshot_lines(tx, actor, dataset, asked, window)
     examined = store.examinations(tx, [chosen.id, *([other.id] if other else [])], dataset)
-    mine, theirs = examined.get(chosen.id), examined.get(other.id) if other else None
-    profile = read_profile(objects, mine.profile) if mine else None
-    reference = read_profile(objects, theirs.profile) if theirs and mine else None
-    changed = differences(objects, theirs.profile, mine.profile) if theirs and mine else ()
-    findings = read_findings(objects, mine.findings) if mine and mine.findings else ()
-    if not reveals(actor) and profile is not None:
-        findings, changed = masked_findings(profile, findings), hidden(changed, profile, *([reference] if reference else []))
-        profile, reference = masked(profile), masked(reference) if reference else None
+    mine = examined.get(chosen.id)
+    profile, reference, changed, findings = _looked_into(objects, actor, mine, examined.get(other.id) if other else None)
     columns, count = columns_of(profile, reference, changed, findings, wanted) if profile else (None, len(chosen.columns))
     return Dataset(
         name=dataset,
@@ -249,6 +243,20 @@ def dataset_view(
         findings=_findings(mine, findings),
         said=describe(tx, actor, dataset, 0),
     )
+
+
+def _looked_into(
+    objects: ObjectStore, actor: Principal, mine: Examination | None, theirs: Examination | None
+) -> tuple[DataProfile | None, DataProfile | None, tuple[ColumnDifference, ...], tuple[Anomaly, ...]]:
+    """Read what was found in a snapshot and in the one beside it, as the actor may see it."""
+    profile = read_profile(objects, mine.profile) if mine else None
+    reference = read_profile(objects, theirs.profile) if theirs and mine else None
+    changed = differences(objects, theirs.profile, mine.profile) if theirs and mine else ()
+    findings = read_findings(objects, mine.findings) if mine and mine.findings else ()
+    if profile is None or reveals(actor):
+        return profile, reference, changed, findings
+    changed = hidden(changed, profile, *([reference] if reference else []))
+    return masked(profile), masked(reference) if reference else None, changed, masked_findings(profile, findings)
 
 
 def _detail(

@@ -30,7 +30,7 @@ def _keys(options: Sequence[str]) -> dict[str, str]:
     pairs = [option.partition("=") for option in options]
     for key, found, _ in pairs:
         if not key or not found:
-            raise Invalid(f"{key or '='!r} is no KEY=VALUE", code="data.bad_option")
+            raise Invalid(f"{key or '='!r} is no KEY=VALUE", code="data.bad_option", hint="write KEY=VALUE")
     return {key: value for key, _, value in pairs}
 
 
@@ -120,7 +120,13 @@ def import_url_(url: str, out: str | None, version_aware: bool, fs_config: Seque
 @_FORCE
 @_JOBS
 def update_(targets: Sequence[str], rev: str | None, **options: Any) -> Result:
-    """Bring imports to the version that their source has now; all of them if no TARGETS are named."""
+    """Bring imports to the version that their source has now; all of them if no TARGETS are named.
+
+    \b
+    Examples:
+      perenne data update
+      perenne data update images.dvc --rev v2
+    """
     repository = open_repository()
     with told() as hear:
         done = update(repository, targets, rev=rev, wish=Wish(hear=hear, ask=can_ask(), **options))
@@ -155,7 +161,12 @@ def get_(remote: str | None, remote_config: Sequence[str], **options: Any) -> Re
 @_FORCE
 @_JOBS
 def get_url_(url: str, out: str | None, fs_config: Sequence[str], force: bool, jobs: int | None) -> Result:
-    """Take what lies at URL, without tracking it."""
+    """Take what lies at URL, without tracking it.
+
+    \b
+    Examples:
+      perenne data get-url s3://bucket/images
+    """
     try:
         settings = open_repository().config
     except NotFound:
@@ -174,10 +185,8 @@ def get_url_(url: str, out: str | None, fs_config: Sequence[str], force: bool, j
 @_REMOTE
 @_REMOTE_CONFIG
 @_CONFIG
-@click.pass_context
 def list_(
-    context: click.Context,
-    repository: str | None,
+    repository: str,
     path: str,
     recursive: bool,
     dvc_only: bool,
@@ -187,18 +196,13 @@ def list_(
     remote_config: Sequence[str],
     config: str | None,
 ) -> Any:
-    """List snapshots of tables; or, with a REPOSITORY (a folder or a URL), its files at PATH.
+    """List the files of a REPOSITORY (a folder or a URL) at PATH.
 
     \b
     Examples:
-      perenne data list
       perenne data list . data --recursive
       perenne data list https://github.com/org/data --rev v1.0
     """
-    if repository is None:
-        from perenne.data.snapshot_commands import list_ as list_snapshots
-
-        return context.invoke(list_snapshots)
     with told() as hear:
         found = list_files(
             repository,

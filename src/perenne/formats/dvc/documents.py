@@ -44,7 +44,11 @@ def decoded(data: bytes, name: str) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise Invalid(f"{name} is not UTF-8 (byte {error.start})", code=CODE) from None
+        raise Invalid(
+            f"{name} is not UTF-8 (byte {error.start})",
+            code=CODE,
+            hint="correct it, or take the recorded one: `git checkout -- FILE`",
+        ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
@@ -81,13 +85,15 @@ def edit(old: bytes, new: dict[str, Any], name: str) -> bytes:
 
 def edit_by_library(text: str, new: dict[str, Any], name: str) -> bytes:
     """Apply the difference to a document with comments, anchors, quotes."""
-    yaml = library()
+    round_trip = library()
     from ruamel.yaml.error import YAMLError
 
     try:
-        document = yaml.load(text)
+        document = round_trip.load(text)
     except YAMLError as error:
-        raise Invalid(f"{name} is not YAML: {error}", code=CODE) from None
+        raise Invalid(
+            f"{name} is not YAML: {error}", code=CODE, hint="correct it, or take the recorded one: `git checkout -- FILE`"
+        ) from None
     if not document:
         return dump(new)
     apply_difference(new, document)

@@ -7,15 +7,15 @@ from queue import Queue
 from threading import Thread
 from typing import Any
 
-SMALL = 1 << 20
-"""Files up to so many bytes are read whole."""
+SMALL = 1 << 16
+"""Files of fewer bytes are read at once; a larger buffer would be taken from the system anew for each."""
 
 BLOCK = 4 << 20
 _AHEAD = 2
 
 
-def copy_hashed(source: str, target: str, mode: int = 0o666) -> str:
-    """Copy a file to one that is not there yet and return the md5 of what was written.
+def copy_hashed(source: str, target: str, mode: int = 0o666) -> tuple[str, int]:
+    """Copy a file to one that is not there yet and return the md5 of what was written, and how much that was.
 
     Raises
     ------
@@ -24,14 +24,14 @@ def copy_hashed(source: str, target: str, mode: int = 0o666) -> str:
     """
     read = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        data = os.read(read, SMALL + 1)
+        data = os.read(read, SMALL)
         write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            if len(data) <= SMALL and not (data and os.read(read, 1)):
+            if len(data) < SMALL:
                 write_all(write, data)
-                return md5(data, usedforsecurity=False).hexdigest()
+                return md5(data, usedforsecurity=False).hexdigest(), len(data)
             os.lseek(read, 0, os.SEEK_SET)
-            return _copy_large(read, write)
+            return _copy_large(read, write), os.fstat(write).st_size
         finally:
             os.close(write)
     finally:
