@@ -114,11 +114,11 @@ def reproduce(
     """
     stages = Stages(repository)
     order = selected(stages, selection)
-    jobs = max(1, min(wishes.jobs or os.cpu_count() or 1, len(order)))
-    commands = Commands(str(repository.root), output or sys.stderr, apart=jobs > 1)
-    together = msgspec.structs.replace(wishes, jobs=jobs)
-    reproduction = Reproduction(stages, order, together, commands, lambda line: commands.undisturbed(say, line))
+    commands = Commands(str(repository.root), output or sys.stderr)
+    reproduction = Reproduction(stages, order, wishes, commands, lambda line: commands.undisturbed(say, line))
     pending = reproduction.settle()
+    jobs = min(wishes.jobs or os.cpu_count() or 1, stages.graph.width(pending))
+    commands.apart, reproduction.together = jobs > 1, jobs > 1
     run = ""
     if pending:
         from perenne.protocols.dvc import engine
@@ -159,7 +159,7 @@ def dry_run(repository: "data.versions.Repository", selection: Selection, wishes
     """Say what would be done, and do nothing; what a stage would make anew counts as it is now."""
     stages = Stages(repository)
     order = selected(stages, selection)
-    reproduction = Reproduction(stages, order, wishes, Commands(str(repository.root), sys.stderr, apart=False), say)
+    reproduction = Reproduction(stages, order, wishes, Commands(str(repository.root), sys.stderr), say)
     would: list[Done] = []
     for stage in order:
         changes = reproduction.comparing.changes(stage)

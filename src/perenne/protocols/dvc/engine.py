@@ -101,18 +101,13 @@ def _flow(token: str, stages: Stages, order: list[Stage], pending: set[Stage]) -
 @contextmanager
 def _ending_children(commands: Commands) -> Iterator[None]:
     """End what runs when we are interrupted, or asked to end."""
-    before = None
-    if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGTERM, _interrupt)
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, commands.interrupt) for number in numbers}
     try:
         yield
     except BaseException:
         commands.stop()
         raise
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+        for number, handler in before.items():
+            signal.signal(number, handler)

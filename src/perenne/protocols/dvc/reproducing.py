@@ -71,7 +71,13 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Reproduction:
-    """One run over some stages, in an order in which each stands behind what it needs."""
+    """One run over some stages, in an order in which each stands behind what it needs.
+
+    Attributes
+    ----------
+    together : bool
+        Whether several stages may run at once: what is said of one then bears its name.
+    """
 
     def __init__(self, stages: Stages, order: list[Stage], wishes: Wishes, commands: Commands, say: Say) -> None:
         repository = stages.repository
@@ -94,6 +100,7 @@ class Reproduction:
         self._pulling = Pulling(repository, say) if wishes.pull else None
         self._forced: set[Stage] = set(order) if wishes.force else set()
         self._lock = threading.RLock()
+        self.together = False
         self._announced = 0
         self._told: set[Stage] = set()
         self._after_one = False
@@ -165,8 +172,8 @@ class Reproduction:
             [place for place in stage.needs if "://" not in place],
             [product.place for product in stage.products],
         )
-        claimed.take(self._wait_for_stage, lambda: self._commands.stopping)
         try:
+            claimed.take(self._wait_for_stage, lambda: self._commands.stopping)
             self._see_others(stage)
             state, reasons = self._bring(stage, claimed)
         except BaseException as error:
@@ -177,7 +184,7 @@ class Reproduction:
             raise
         finally:
             claimed.release()
-        self._after_one = state != UNCHANGED and self.wishes.jobs == 1
+        self._after_one = state != UNCHANGED and not self.together
         return self._note(stage, Done(stage.address, state, time.perf_counter() - began, reasons))
 
     def _see_others(self, stage: Stage) -> None:
@@ -295,7 +302,7 @@ class Reproduction:
 
     def _sayer(self, stage: Stage) -> Say:
         """Return what says a line of a stage: with its name where several run at once."""
-        return self._say if self.wishes.jobs == 1 else lambda line: self._say(f"{stage.address} | {line}")
+        return self._say if not self.together else lambda line: self._say(f"{stage.address} | {line}")
 
     def _wait_for_lock(self, pid: int) -> None:
         self._say(f"waiting for process {pid}, which writes in this repository")

@@ -37,19 +37,24 @@ class Commands:
     ----------
     output : file
         Where what they print goes.
+
+    Attributes
+    ----------
     apart : bool
         Whether several stages may run at once: each line then begins with the name of its stage. Otherwise a command has the
         terminal to itself.
     """
 
-    def __init__(self, root: str, output: IO[str], *, apart: bool) -> None:
+    def __init__(self, root: str, output: IO[str]) -> None:
         self._root = root
         self._output = output
-        self._apart = apart
+        self.apart = False
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
         self._saying = threading.Lock()
         self.stopping = False
+        self._starting = False
+        self._interrupted = False
 
     def run(self, stage: Stage, claimed: Claimed, say: Callable[[str], None]) -> None:
         """Run the commands of a stage in order, up to the first that fails.
@@ -73,7 +78,7 @@ class Commands:
         process = self._start(stage, command)
         claimed.hand_to(process.pid)
         try:
-            if self._apart:
+            if self.apart:
                 self._pass_on(stage.address, process)
             return process.wait()
         except BaseException:
@@ -85,6 +90,17 @@ class Commands:
             claimed.hand_to(os.getpid())
 
     def _start(self, stage: Stage, command: str) -> "subprocess.Popen[bytes]":
+        mine = threading.current_thread() is threading.main_thread()
+        self._starting = self._starting or mine
+        try:
+            process = self._started(stage, command)
+        finally:
+            self._starting = self._starting and not mine
+        if mine and self._interrupted:
+            raise KeyboardInterrupt
+        return process
+
+    def _started(self, stage: Stage, command: str) -> "subprocess.Popen[bytes]":
         with self._lock:
             if self.stopping:
                 raise Stopped(f"stage '{stage.address}' was not begun", code="dvc.stopped")
@@ -93,10 +109,10 @@ class Commands:
                 call,
                 cwd=stage.wdir,
                 env={"DVC_ROOT": self._root, **os.environ, "DVC_STAGE": stage.said(os.getcwd())},
-                stdin=subprocess.DEVNULL if self._apart else None,
-                stdout=subprocess.PIPE if self._apart else self._output,
-                stderr=subprocess.STDOUT if self._apart else None,
-                start_new_session=self._apart or not sys.stdin.isatty(),
+                stdin=subprocess.DEVNULL if self.apart else None,
+                stdout=subprocess.PIPE if self.apart else self._output,
+                stderr=subprocess.STDOUT if self.apart else None,
+                start_new_session=self.apart or sys.stdin is None or not sys.stdin.isatty(),
             )
             self._running[process.pid] = process
             return process
@@ -113,6 +129,13 @@ class Commands:
         with process.stdout as stream:
             for line in stream:
                 self.undisturbed(self._write, f"{address} | {line.decode(errors='replace').rstrip()}")
+
+    def interrupt(self, number: int, frame: object) -> None:
+        """Stop the main thread: at once, or when the command that it is starting is known, so that it can be ended too."""
+        if self._starting:
+            self._interrupted = True
+        else:
+            raise KeyboardInterrupt
 
     def undisturbed(self, say: Callable[[str], object], line: str) -> None:
         """Have a line said while nobody else says one."""

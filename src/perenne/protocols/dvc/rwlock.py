@@ -27,7 +27,7 @@ class Claimed:
         self._folder = folder
         self._reads = reads
         self._writes = writes
-        self._info: dict[str, Any] = {"pid": os.getpid(), "cmd": " ".join(sys.argv)}
+        self._infos: list[dict[str, Any]] = [{"pid": os.getpid(), "cmd": " ".join(sys.argv)}]
 
     def take(self, waiting: Waiting | None = None, stopped: Callable[[], bool] = lambda: False) -> None:
         """Note them, as soon as nobody alive has noted one that gets in the way."""
@@ -48,34 +48,34 @@ class Claimed:
 
     def hand_to(self, pid: int) -> None:
         """Note another process in our place: the command that is running."""
+        self._infos.append({**self._infos[0], "pid": pid})
         with _edited(self._folder) as noted:
             self._forget(noted)
-            self._info = {**self._info, "pid": pid}
             self._note(noted)
 
     def release(self) -> None:
-        """Strike them out."""
+        """Strike them out, under whichever of our names they stand: an interrupt may have come at any moment."""
         with _edited(self._folder) as noted:
             self._forget(noted)
 
     def _note(self, noted: dict[str, Any]) -> None:
         for path in self._reads:
             readers = noted.setdefault("read", {}).setdefault(path, [])
-            if self._info not in readers:
-                readers.append(self._info)
+            if self._infos[-1] not in readers:
+                readers.append(self._infos[-1])
         for path in self._writes:
-            noted.setdefault("write", {})[path] = self._info
+            noted.setdefault("write", {})[path] = self._infos[-1]
 
     def _forget(self, noted: dict[str, Any]) -> None:
         reading, writing = noted.get("read", {}), noted.get("write", {})
         for path in self._reads:
-            left = [info for info in reading.get(path, []) if info != self._info]
+            left = [info for info in reading.get(path, []) if info not in self._infos]
             if left:
                 reading[path] = left
             else:
                 reading.pop(path, None)
         for path in self._writes:
-            if writing.get(path) == self._info:
+            if writing.get(path) in self._infos:
                 del writing[path]
 
 

@@ -297,6 +297,15 @@ class StageGraph:
         """Return the stages whose outputs a stage takes; none for a frozen one."""
         return [] if frozen_apart and stage.frozen else self.sources[stage]
 
+    def width(self, stages: Iterable[Stage]) -> int:
+        """Return a bound for how many of some stages may run at once: 1 if each, in order, waits for the one before it."""
+        depth: dict[Stage, int] = {}
+        counts: dict[int, int] = {}
+        for stage in stages:
+            here = depth[stage] = 1 + max((depth[source] for source in self.needed(stage) if source in depth), default=0)
+            counts[here] = counts.get(here, 0) + 1
+        return len(depth) if len(counts) < len(depth) else 1
+
     def connected(self, targets: Iterable[Stage]) -> list[Stage]:
         """Return every stage that hangs together with some, in order."""
         pending, seen = list(targets), set()
