@@ -30,7 +30,7 @@ def _keys(options: Sequence[str]) -> dict[str, str]:
     pairs = [option.partition("=") for option in options]
     for key, found, _ in pairs:
         if not key or not found:
-            raise Invalid(f"{key or '='!r} is no KEY=VALUE", code="data.bad_option")
+            raise Invalid(f"{key or '='!r} is no KEY=VALUE", code="data.bad_option", hint="write KEY=VALUE")
     return {key: value for key, _, value in pairs}
 
 
