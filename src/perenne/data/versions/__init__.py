@@ -3,6 +3,8 @@
 ==============  ============================================================================================================
 `repository`    finding and opening one; its metafiles and what they track (`walking`, `ignoring`, `layers` of settings)
 `cache`         objects by md5; `git`: what Git is asked; `locking`: one writer at a time, DVC included
+`scanning`      what lies in a folder; `state` remembers it, `hashing` and `building` find out the rest, `presence` asks the cache
+`recording`     objects first, then metafiles (`writing`); `sidefiles`: what no manifest says; `linking`, `placing`: the way back
 `adding`        … and the other verbs: `committing`, `checkout`, `status`, `removing`, `moving`, `unprotecting`, `destroying`
 `pushing`       objects to remotes (`remotes`) and, by `fetching`, back; `importing`, `getting`, `listing`: of others and of URLs
 `collecting`    what no version needs goes to a quarantine

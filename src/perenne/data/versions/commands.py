@@ -123,6 +123,8 @@ def _next_for_git(repository: Repository, found: Sequence[Any]) -> str:
         notes.append(f"left out, as DVC does: links to folders: {', '.join(left_out[:3])}{' …' if len(left_out) > 3 else ''}")
     if repository.git is not None and found:
         files = " ".join(dict.fromkeys(item.file for item in found[:5]))
+        if (repository.dvc / "folders").is_dir():
+            files += f" {repository.shown(repository.dvc / 'folders')}"
         notes.append(f"keep it in Git: `git add {files}{' …' if len(found) > 5 else ''}`, and .gitignore where it changed")
     return "\n".join(notes)
 

@@ -32,7 +32,7 @@ def commit(
     progress: Progress | None = None,
     waiting: Waiting | None = None,
 ) -> list[Recorded]:
-    """Record the present version of what ``.dvc`` files track; return what was other than recorded, or not in the cache.
+    """Record the present version of what ``.dvc`` files track; return what was other than recorded.
 
     What stages make is recorded by running them.
 
@@ -81,7 +81,11 @@ def _built(repository: Repository, output: Output, progress: Progress | None) ->
     if not entry.cache:
         built = look(path, repository.ignoring(path), repository.state, progress)
         return None if built.digest == entry.digest else built
-    return store(repository, path, progress, tree)
+    built = store(repository, path, progress, tree)
+    if built.digest != entry.digest or entry.is_legacy:
+        return built
+    keep_beside(repository, built)
+    return None
 
 
 def _known(repository: Repository, path: str, tree: Tree | None) -> str | None:
