@@ -1,6 +1,5 @@
 """Push, fetch and pull: what goes where, in which order, and what is left when something goes wrong."""
 
-import os
 import shutil
 import stat
 from pathlib import Path
@@ -18,6 +17,9 @@ from perenne.data.versions.pushing import push
 from perenne.data.versions.remotes import transfer
 from perenne.data.versions.remotes.transfer import Progress
 from perenne.data.versions.repository import Repository, open_repository
+from perenne.formats.dvc.entries import Entry
+from perenne.formats.dvc.locks import LockedStage
+from perenne.formats.dvc.run_cache import place_of, write_entry
 
 
 @pytest.fixture
@@ -161,7 +163,6 @@ def test_what_is_neither_here_nor_there_is_told(repository: Repository) -> None:
     assert {one.code for one in report.missing} == {"data.object_missing"}
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("chattr"), reason="root may write anywhere")
 def test_a_remote_that_cannot_be_written_to_is_told(repository: Repository, store: Path) -> None:
     store.parent.joinpath("store").write_bytes(b"a file is where the folder should be")
     report = push(repository)
@@ -237,3 +238,20 @@ def test_how_far_it_is_is_told_from_the_start(repository: Repository) -> None:
     sent = [progress for progress in heard if progress.what == "send"]
     assert (sent[0].done, sent[-1].done, sent[-1].total) == (0, 1, 1)
     assert max(progress.total for progress in sent) == 4
+
+
+def test_what_stages_have_done_goes_and_comes(repository: Repository, store: Path) -> None:
+    made = repository.cache.add_bytes(b"made by a stage")
+    stage = LockedStage(cmd="make", outs=(Entry(path="made", digest=made, size=15),))
+    place = place_of(stage)
+    write(repository.cache_folder, {place: write_entry(stage)})
+    assert push(open_repository(), run_cache=True).is_whole
+    assert (store / place).read_bytes() == write_entry(stage)
+    assert made in objects(store)
+    assert push(open_repository(), run_cache=True).moved == 0
+    foreign = "runs/ab/" + "ab" * 32 + "/" + "cd" * 32
+    write(store, {foreign: b"cmd: rm -rf /\n"})
+    shutil.rmtree(repository.cache_folder)
+    assert fetch(open_repository(), run_cache=True).is_whole
+    assert (repository.cache_folder / place).read_bytes() == write_entry(stage)
+    assert not (repository.cache_folder / foreign).exists()  # its bytes are not those of its name
