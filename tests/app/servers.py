@@ -177,7 +177,7 @@ def read(answer: bytes) -> Answered:
 def request(method: str, path: str, port: int, body: bytes = b"", /, **headers: str) -> bytes:
     """Write a request that closes its connection; `host=""` leaves the header out."""
     lines = {"host": f"127.0.0.1:{port}", "connection": "close"}
-    if body or method in ("POST", "PUT"):
+    if body or method in ("POST", "PUT", "PATCH"):
         lines |= {"content-type": "application/json", "content-length": str(len(body))}
     lines |= {name.replace("_", "-"): value for name, value in headers.items()}
     text = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)

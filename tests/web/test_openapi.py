@@ -79,6 +79,7 @@ QUERIES = {
     "/api/model/version/{version}/diff": "with=churn@1",
     "/api/data/snapshot/{snapshot}/compare.html": "against={snapshot}",
     "/api/data/snapshot/{snapshot}/changes": "against={snapshot}",
+    "/api/data/catalogue/entry": "dataset=subscriptions",
     "/api/view/runs/groups": "group=attributes.status",
     "/api/view/runs/diff": "left={run}&right={run}",
     "/api/view/runs/curves": "ids={run}&key=roc_auc",

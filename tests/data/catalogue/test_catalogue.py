@@ -120,11 +120,12 @@ def test_it_is_read_and_changed_by_rest(shop: Workspace, actor: Principal) -> No
     def call(method: str, path: str, **more: Any) -> httpx.Response:
         return ask(shop, actor, method, path, **more)
 
-    changed = call("PATCH", "/api/data/catalogue/orders", json={"owner": "crm", "freshness": "26h"})
+    changed = call("PATCH", "/api/data/catalogue/entry?dataset=orders", json={"owner": "crm", "freshness": "26h"})
     assert (changed.status_code, changed.json()["owner"], changed.json()["freshness"]) == (200, "crm", 26 * HOUR)
-    assert call("GET", "/api/data/catalogue/orders").json()["revision"] == 1
+    assert call("GET", "/api/data/catalogue/entry?dataset=orders").json()["revision"] == 1
     found = call("GET", "/api/data/catalogue", params={"find": "crm", "filter": "rows = 2"}).json()
     assert [line["entry"]["dataset"] for line in found["rows"]] == ["orders"]
-    assert call("PATCH", "/api/data/catalogue/orders", json={"owner": "x", "revision": 0}).status_code == 409
-    assert call("PATCH", "/api/data/catalogue/orders", json={"ovner": "x"}).status_code in (400, 422)
-    assert call("PATCH", "/api/data/catalogue/nothing", json={"owner": "x"}).status_code == 404
+    assert call("PATCH", "/api/data/catalogue/entry?dataset=orders", json={"owner": "x", "revision": 0}).status_code == 409
+    assert call("PATCH", "/api/data/catalogue/entry?dataset=orders", json={"ovner": "x"}).status_code in (400, 422)
+    assert call("PATCH", "/api/data/catalogue/entry?dataset=nothing", json={"owner": "x"}).status_code == 404
+    assert call("GET", "/api/data/catalogue/entry").status_code == 404

@@ -23,10 +23,9 @@ MOST_COLUMNS, LONGEST_MEANING = 5_000, 2_000
 def describe(tx: Transaction, actor: Principal, dataset: str, now: int) -> Described:
     """Read what is said of a data set, and how fresh it is. Raises NotFound, also for one that may not be seen."""
     wanted = data_store.Wanted(actor.projects or None, "", dataset)
-    found = data_store.newest_of_each(tx, wanted, "name", 0, 1)
+    found = data_store.newest_of_each(tx, wanted, "name", 0, 1) if dataset else []
     if not found:
-        said = f"there is no data set {dataset[:100]!r}"
-        raise NotFound(said, code="data.not_found", hint="`perenne data catalogue` lists them")
+        raise NotFound("there is no data set of that name", code="data.not_found", hint="`perenne data catalogue` lists them")
     return described(tx, found, now)[dataset]
 
 

@@ -28,8 +28,8 @@ async def get_catalogue(request: Request) -> Response:
 
 @needs(Action.READ, filters=True, returns=Described)
 async def get_entry(request: Request) -> Response:
-    """Give what is said of a data set, and how fresh it is."""
-    dataset, now = request.path_params["dataset"], request.app.state.workspace.clock.now()
+    """Give what is said of the data set of `?dataset=`, and how fresh it is."""
+    dataset, now = queries.text(request, "dataset"), request.app.state.workspace.clock.now()
     return await answers.read(request, lambda tx, actor: describing.describe(tx, actor, dataset, now))
 
 
@@ -38,14 +38,14 @@ async def get_entry(request: Request) -> Response:
     returns=Described,
 )  # fmt: skip
 async def patch_entry(request: Request) -> Response:
-    """Change what is said of a data set; what is not given stays. With `revision`, 409 if it was changed meanwhile."""
+    """Change what is said of the data set of `?dataset=`; what is not given stays. 409 if it was changed since `revision`."""
     body = json.decode(await request.body(), Change, what="change")
-    dataset, now = request.path_params["dataset"], request.app.state.workspace.clock.now()
+    dataset, now = queries.text(request, "dataset"), request.app.state.workspace.clock.now()
     return await answers.write(request, lambda tx, actor: describing.change(tx, actor, dataset, body, now))
 
 
 routes = [
     Route("/api/data/catalogue", get_catalogue, methods=["GET"]),
-    Route("/api/data/catalogue/{dataset:path}", get_entry, methods=["GET"]),
-    Route("/api/data/catalogue/{dataset:path}", patch_entry, methods=["PATCH"]),
+    Route("/api/data/catalogue/entry", get_entry, methods=["GET"]),
+    Route("/api/data/catalogue/entry", patch_entry, methods=["PATCH"]),
 ]

@@ -69,7 +69,7 @@ function Form({ said, name, done, cancel }) {
     const given = Object.fromEntries(["owner", "classification", "freshness", "licence", "text"].map((key) => [key, form.get(key)]));
     try {
       const pairs = { tags: pairsOf(form.get("tags"), said.tags), columns: pairsOf(form.get("columns"), said.columns) };
-      await patch(`/api/data/catalogue/${encodeURIComponent(name)}`, { ...given, ...pairs, revision: said.revision });
+      await patch(`/api/data/catalogue/entry?dataset=${encodeURIComponent(name)}`, { ...given, ...pairs, revision: said.revision });
       done();
     } catch (error) {
       setProblem(error.message);
