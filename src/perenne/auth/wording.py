@@ -95,6 +95,10 @@ def _took_snapshot(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "took", f"a snapshot of {after.get('dataset', 'a data set')}", f"{rows:,} rows" if isinstance(rows, int) else ""
 
 
+def _wrote_snapshot(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    return "wrote", f"snapshot {_short(record.entity_id)}", f"to {after.get('to', 'a lake')}"
+
+
 def _examined(record: AuditRecord, after: State) -> tuple[str, str, str]:
     errors, warnings = after.get("errors"), after.get("warnings")
     found = "" if errors is None else f"{errors} errors, {warnings} warnings"
@@ -268,6 +272,7 @@ _PHRASES: dict[str, Phrase] = {
     "project.state": _stated,
     "project.bundle": _did("took over the files of"),
     "snapshot.take": _took_snapshot,
+    "snapshot.write": _wrote_snapshot,
     "source.declare": _did("declared where rows come from:"),
     "source.change": _did("changed when rows are read again:"),
     "source.pause": _did("paused the source of"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perenne.auth import audit
@@ -32,9 +33,25 @@ def read_snapshot(objects: ObjectStore, digest: str) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from perenne.data.ingest.pins import pin_of, read_pinned
+
     with told_if_gone(digest):
         data = objects.get(digest)
-    return pq.read_table(pa.BufferReader(data))
+    pointer = pin_of(data)
+    return pq.read_table(pa.BufferReader(data)) if pointer is None else read_pinned(pointer)
+
+
+def fetch_snapshot(objects: ObjectStore, digest: str, target: Path) -> bool:
+    """Write the rows of a snapshot to a file of Parquet, checked; tell whether they lie elsewhere and were only pointed to."""
+    from perenne.data.ingest.pins import MARK
+
+    with told_if_gone(digest):
+        objects.fetch(digest, target)
+    with target.open("rb") as stream:
+        points = stream.read(len(MARK)) == MARK
+    if points:
+        target.write_bytes(to_parquet(read_snapshot(objects, digest)))
+    return points
 
 
 @contextmanager
@@ -119,13 +136,17 @@ def _describe(objects: ObjectStore, digest: str, dataset: str, source: str, wind
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from perenne.data.ingest.pins import pin_of
     from perenne.data.tables import datatype_of
 
     data = objects.get(digest)
+    start, end = window or (None, None)
+    pointer = pin_of(data)
+    if pointer is not None:
+        return Snapshot(digest, dataset, pointer.rows, len(data), pointer.columns, source, start, end, SystemClock().now())
     with pq.ParquetFile(pa.BufferReader(data)) as file:
         columns = tuple(ColumnType(field.name, datatype_of(field.type)) for field in file.schema_arrow)
         rows = file.metadata.num_rows
-    start, end = window or (None, None)
     return Snapshot(digest, dataset, rows, len(data), columns, source, start, end, SystemClock().now())
 
 

@@ -2,8 +2,9 @@
 
 `places` tells what a source's address means; `files`, `web`, `buckets`, `databases` and `lakes` read from it, only if something
 changed since the last time, and `fetching` chooses among them; `uniting` makes one table of several, `expected` tells how rows
-differ from those at first, `growing` adds to what is there; `refreshing` is the use case, `declared` keeps sources and their
-schedules, `store` their tables.
+differ from those at first, `growing` adds to what is there; `pins` point to rows that stay where they are; `refreshing` is the
+use case, `declared` keeps sources and their schedules, `store` their tables; `writing` brings snapshots to lakes (`lake_tables`,
+`folders`), `events` is what the others are told.
 """
 
 from importlib import import_module

@@ -70,6 +70,12 @@ def check(source: Source) -> None:
     if source.mode is Mode.APPEND and not grows:
         what = "a database" if kind in DATABASES else "this source"
         raise Invalid(f"{what} grows by a column that only grows", code="ingest.watermark", hint="name it with --watermark")
+    if source.mode is Mode.PIN and source.sealed:
+        raise Invalid(
+            "a pointer keeps its address, and this one holds a secret",
+            code="ingest.pin",
+            hint="let the credentials come from the environment",
+        )
     if source.every:
         parse_cron(source.every)
 
