@@ -63,7 +63,7 @@ class SftpServer:
                 transport.close()
 
 
-class _Door(paramiko.ServerInterface):
+class _Door(paramiko.ServerInterface):  # type: ignore[misc]
     def __init__(self, server: SftpServer) -> None:
         self._server = server
 
@@ -90,12 +90,12 @@ def _answer(error: OSError) -> int:
     return int(paramiko.SFTPServer.convert_errno(error.errno or errno.EIO))
 
 
-class _Handle(paramiko.SFTPHandle):
+class _Handle(paramiko.SFTPHandle):  # type: ignore[misc]
     def stat(self) -> Any:
         return paramiko.SFTPAttributes.from_stat(os.fstat(self.readfile.fileno()))
 
 
-class _Files(paramiko.SFTPServerInterface):
+class _Files(paramiko.SFTPServerInterface):  # type: ignore[misc]
     """The folder's files; every answer to a failure is the number of its error."""
 
     def __init__(self, server: Any, *rest: Any, folder: Path, **more: Any) -> None:

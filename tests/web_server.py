@@ -79,7 +79,7 @@ class _FilesHandler(_Quiet):
     def do_GET(self) -> None:
         self.dispatch(self._get)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def _get(self) -> None:
         data = self.owner.files.get(unquote(urlsplit(self.path).path))
@@ -104,13 +104,31 @@ class _AzureHandler(_Quiet):
     def do_GET(self) -> None:
         self.dispatch(self._get)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def do_PUT(self) -> None:
         self.dispatch(self._put)
 
     def do_DELETE(self) -> None:
         self.dispatch(self._delete)
+
+    def do_POST(self) -> None:
+        self.dispatch(self._batch)
+
+    def _batch(self) -> None:
+        """Remove many at once: one part of the body, and of the answer, for each."""
+        boundary = "batchresponse"
+        answers = []
+        for number, path in enumerate(re.findall(r"^DELETE (\S+) HTTP", self.taken.decode(), re.MULTILINE)):
+            gone = self.owner.files.pop(unquote(urlsplit(path).path), None)
+            said = "202 Accepted" if gone is not None else "404 Not Found"
+            code = "" if gone is not None else "x-ms-error-code: BlobNotFound\r\n"
+            answers.append(
+                f"--{boundary}\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\n"
+                f"HTTP/1.1 {said}\r\n{code}x-ms-request-id: 1\r\nx-ms-version: 2023-11-03\r\n\r\n\r\n"
+            )
+        body = f"{''.join(answers)}--{boundary}--\r\n".encode()
+        self.answer(202, body, Content_Type=f"multipart/mixed; boundary={boundary}")
 
     def _split(self) -> tuple[str, dict[str, str]]:
         parts = urlsplit(self.path)

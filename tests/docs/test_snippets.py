@@ -214,6 +214,8 @@ def check_command(words: list[str], where: str) -> None:
     context = click.Context(root, info_name="perenne")
     known = {"--json", "--quiet", "--no-color", "--help", "-h", "--version"}
     for word in words:
+        if command.context_settings.get("ignore_unknown_options"):  # it has a command line of its own, as `perenne dvc`
+            return
         if word.startswith("-") and word != "-":
             known |= {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
             assert word.split("=")[0] in known, f"{where}: `{' '.join(words)}` has an unknown option {word}"

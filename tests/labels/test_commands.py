@@ -88,6 +88,9 @@ def test_rules_versions_and_files(late: Workspace, tmp_path: Path) -> None:
     ].to_pylist()
     with pytest.raises(Invalid, match="ending"):
         run(late, "export", "late", "--out", str(tmp_path / "a.xls"))
+    (tmp_path / "more.csv").write_text("id,words,size\n3,a,1.5\n99,b,2.5\n")
+    chosen = run(late, "rows", "late", str(tmp_path / "more.csv"))
+    assert (chosen.items, chosen.new, chosen.gone) == (2, 1, 11)
     assert run(late, "rules", "remove", "late", "large") == {"removed": "large"}
     broken = tmp_path / "broken.py"
     for text, words in (("1/0", "ZeroDivisionError"), ("x = 1", "states no function")):

@@ -67,7 +67,7 @@ def test_saying_it_again_adds_a_row_and_what_was_known_before_stays(workspace: W
     assert [label.value for label in current(workspace, known=1_999)[item]] == ['"yes"']
     assert current(workspace, known=999) == {}
     with workspace.database.read() as tx:
-        rows = labelling.history(tx, BEN, "late")
+        rows = labelling.history(tx, VAL, "late")
     assert [(row.decoded, row.note, row.confidence, row.labeller, row.source) for row in rows] == [
         ("yes", "", None, "ben", "person"),
         ("no", "looked again", 0.7, "ben", "person"),
@@ -132,7 +132,8 @@ def test_known_answers_are_hidden_from_labellers_and_count(workspace: Workspace)
     assert state(workspace, item) == "open"
     say(workspace, BEN, {item: "no"})
     with workspace.database.read() as tx:
-        assert [row.role for row in labelling.history(tx, BEN, "late")] == ["opinion"]
+        assert [(row.role, row.labeller) for row in labelling.history(tx, BEN, "late")] == [("opinion", "ben")]
+        assert labelling.history(tx, CAT, "late") == []  # what others said is not for those who label
         assert [row.role for row in labelling.history(tx, VAL, "late")] == ["gold", "opinion"]
     counted = resolve(found.definition, current(workspace)[item])
     assert counted is not None and counted.value == "yes"
@@ -222,3 +223,44 @@ def test_rows_that_do_not_fit_are_refused(workspace: Workspace) -> None:
     elsewhere = taken(workspace, rows(3), project="other")
     with pytest.raises(NotFound):
         choosing.choose(workspace.database, workspace.objects, limited, "late", elsewhere.id)
+
+
+def test_what_is_erased_is_gone_with_its_key_and_the_trail_names_neither(workspace: Workspace) -> None:
+    from perenne.labels import erasing
+
+    filled(workspace)
+    item = ids(workspace)
+    say(workspace, BEN, {item[1]: "yes", item[2]: "no"})
+    take(workspace, CAT, 12)
+    for who, items, reason, error in (
+        (BEN, ["1"], "asked", Denied), (ADA, ["1", "77"], "asked", NotFound), (ADA, ["1"], " ", Invalid),
+    ):  # fmt: skip
+        with pytest.raises(error):
+            write(workspace, erasing.erase, who, "late", items, reason=reason)
+    done = write(workspace, erasing.erase, ADA, "late", ["1", item[3]], reason="asked for")
+    assert (done.items, done.labels) == (2, 1)
+    with workspace.database.read() as tx:
+        assert len(label_store.items(tx, "late")) == 10
+        assert [row.item for row in labelling.history(tx, VAL, "late")] == [item[2]]
+        (record,) = (row for row in audit.trail(tx, entity="label set") if row.action == "label_set.erase")
+    assert (record.after, record.reason) == ('{"items":2,"labels":1}', "asked for")
+    again = choosing.choose(workspace.database, workspace.objects, ADA, "late", taken(workspace, rows()).id)
+    assert again.new == 2  # whoever wants a row gone takes it out of the data first
+
+
+def test_labels_of_rows_that_are_erased_go_with_them_and_the_others_follow(workspace: Workspace) -> None:
+    from perenne.data.privacy.events import RowsErased
+    from perenne.labels import erasing
+
+    before = filled(workspace)
+    item = ids(workspace)
+    say(workspace, BEN, {item[n]: "yes" for n in (0, 1, 5)})
+    left = taken(workspace, rows().take([0, *range(2, 11)]))
+    event = RowsErased(erasure="e", snapshot=before.snapshot, replacement=left.id, rows=(1, 11))
+    write(workspace, erasing.on_erased, event)
+    with workspace.database.read() as tx:
+        items = {each.item: each for each in label_store.items(tx, "late")}
+        assert sets.get(tx, ADA, "late").snapshot == left.id
+    assert set(current(workspace)) == {item[0], item[5]} and len(items) == 10
+    assert [items[item[n]].row for n in (0, 2, 5, 10)] == [0, 1, 4, 9]
+    assert {each.snapshot for each in items.values()} == {left.id}

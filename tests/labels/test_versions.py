@@ -126,3 +126,44 @@ def test_a_snapshot_of_another_project_is_not_given_away(workspace: Workspace) -
     assert made.rows == 1
     with pytest.raises(NotFound):
         choosing.choose(workspace.database, workspace.objects, limited, "late", other.id)
+
+
+def test_lineage_leads_from_rows_to_the_labels_and_back(workspace: Workspace) -> None:
+    from perenne.auth.principals import Principal
+    from perenne.web.screens.lineage import lineage_view
+
+    filled(workspace)
+    say(workspace, BEN, {ids(workspace)[1]: "yes"})
+    version = freeze(workspace)
+    made, _ = training(workspace)
+    with workspace.database.read() as tx:
+        found = lineage_view(tx, ADA, "label version", version.id)
+        nodes = {node.id: node for node in found.nodes}
+        edges = {(edge.source, edge.label, edge.target) for edge in found.edges}
+        limited = Principal("lee", roles=ADA.roles, projects=frozenset({"flights"}))
+        assert {node.kind for node in lineage_view(tx, limited, "label set", "late").nodes} >= {"label set", "label version"}
+        with pytest.raises(NotFound):
+            lineage_view(tx, ELSEWHERE, "label set", "late")
+    at = {kind: next(key for key, node in nodes.items() if node.kind == kind) for kind in ("label set", "label version")}
+    assert nodes[at["label version"]].path == "/label/late" and nodes[at["label set"]].note == "binary labels"
+    assert (at["label set"], "has", at["label version"]) in edges
+    assert any(source == at["label version"] and label == "labelled" and made.digest in target for source, label, target in edges)
+
+
+def test_every_change_is_told_in_words(workspace: Workspace) -> None:
+    from perenne.auth import audit
+    from perenne.auth.wording import told
+    from perenne.labels import rules
+
+    filled(workspace)
+    say(workspace, VAL, {ids(workspace)[1]: "yes"}, role=Role.DECISION)
+    write(workspace, rules.add, ADA, "late", "r", "true", "yes")
+    rules.run(workspace.database, workspace.objects, ADA, "late")
+    freeze(workspace)
+    with workspace.database.read() as tx:
+        said = [told(record).sentence for record in reversed(audit.trail(tx, entity="label set", entity_id="late"))]
+        paths = {told(record).path for record in audit.trail(tx, entity="label set", entity_id="late")}
+    assert [each.rpartition(": ")[0] or each for each in said] == [
+        "ada made label set late", "ada chose the rows of label set late", "val decided in label set late",
+        "ada stated a rule of label set late", "ada ran the rules of label set late", "ada froze label set late",
+    ] and said[1].endswith("12 items, 12 new") and paths == {"/label/late"}  # fmt: skip

@@ -1,7 +1,8 @@
-"""Make the pictures of the README anew: `python tests/web/pictures.py http://127.0.0.1:7373`, and `… runs` for those of runs.
+"""Make the pictures of the README anew: `python tests/web/pictures.py http://127.0.0.1:7373`, `… runs` for those of runs, and
+`… profile` for that of a profile's page.
 
 `perenne demo` at a terminal stops when its second version waits for a person; that is the moment that is shown. The runs are
-those of a sweep that is logged for the purpose.
+those of a sweep that is logged for the purpose, and the profile is of subscriptions that are drawn by chance.
 """
 
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
+import numpy as np
+import pyarrow as pa
 from playwright.sync_api import Page, expect, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -21,6 +24,9 @@ from tests.web.sweep import log_sweep
 from perenne.auth.principals import local_principal
 from perenne.core.clock import SystemClock
 from perenne.core.config import load_settings
+from perenne.data.explore.page import profile_page
+from perenne.data.personal import masked
+from perenne.data.profiles import profile_table
 from perenne.storage.workspace import Workspace
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -66,8 +72,49 @@ def take_runs() -> None:
             take_all(url, {"runs": runs, "compare": f"/runs/compare?ids={chosen}"})
 
 
+def subscriptions(rows: int = 20_000) -> pa.Table:
+    """Draw subscriptions that have something of everything to look at."""
+    rng = np.random.default_rng(2)
+    fee, tenure, shift = np.round(rng.gamma(3, 12, rows), 2), rng.integers(0, 72, rows), rng.uniform(0, 24, rows)
+    left = rng.random(rows) < 1 / (1 + np.exp(2 - 0.02 * fee + 0.03 * tenure))
+    hours = np.sort(rng.integers(0, 365 * 24, rows))
+    plans = np.array(["basic", "pro", "team", "trial"])[rng.choice(4, rows, p=[0.5, 0.34, 0.155, 0.005])]
+    return pa.table(
+        {
+            "customer": np.arange(rows),
+            "since": pa.array(np.datetime64("2025-01-01", "us") + hours * np.timedelta64(3_600_000_000, "us")),
+            "plan": plans,
+            "monthly_fee": pa.array(fee, mask=rng.random(rows) < 0.04),
+            "tenure": tenure,
+            "age": np.where(rng.random(rows) < 0.5, rng.integers(18, 90, rows) // 5 * 5, rng.integers(18, 90, rows)),
+            "hour": shift,
+            "load": np.square(shift - 12) + rng.normal(size=rows) * 6,
+            "email": [f"customer{number}@example.org" for number in range(rows)],
+            "refund": np.where(left, fee * 2, 0.0),
+            "left": left,
+        }
+    )
+
+
+def take_profile() -> None:
+    """Take the page of a profile, as the file that it is."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        file = Path(folder) / "subscriptions.html"
+        profile = profile_table(subscriptions(), target="left", dataset="subscriptions")
+        file.write_text(profile_page(masked(profile)), encoding="utf-8")
+        browser = playwright.chromium.launch(executable_path=find_chromium() or sys.exit(MISSING), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
+        page.goto(file.as_uri())
+        page.locator("details.column[data-name=monthly_fee] > summary").click()
+        page.evaluate("document.querySelector('#columns').scrollIntoView()")
+        page.screenshot(path=IMAGES / "profile.png")
+        browser.close()
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "runs":
         take_runs()
+    elif sys.argv[1] == "profile":
+        take_profile()
     else:
         take_all(sys.argv[1], PAGES)

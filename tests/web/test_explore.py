@@ -20,6 +20,7 @@ from perenne.data.explore.comparison import comparison_page
 from perenne.data.explore.page import profile_page
 from perenne.data.personal import masked
 from perenne.data.versions import init_repository
+from perenne.storage import links
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +203,9 @@ def test_files_under_versions_are_listed_with_what_git_remembers(browse: Browse,
         git("add", "rows.csv.dvc")
         git("commit", "-qm", f"Rows of week {number} <b>")
     (root / "rows.csv.dvc").write_text(meta.replace("10b725", "20b725"))
+    link = {"source_kind": "snapshot", "source": "ab" * 32, "relation": "read_from"}
+    link |= {"target_kind": "data version", "target": "10b725f10c9c85c70d97880dfe8191b3@rows.csv"}
+    world.workspace.database.write(lambda tx: tx.execute(links.table.insert(), link))
     page = browse("/data")
     page.get_by_role("tab", name="Files under versions").click()
     rows = page.get_by_role("region", name="Files under versions").get_by_role("row")
@@ -209,7 +213,9 @@ def test_files_under_versions_are_listed_with_what_git_remembers(browse: Browse,
     expect(rows.nth(1)).to_contain_text("not committed")
     expect(rows.nth(2)).to_contain_text("Rows of week 1 <b>")
     expect(rows.nth(2)).to_contain_text("1.91 MiB")
+    expect(rows.nth(2).get_by_role("link")).to_have_text("snapshot abababababab")
     expect(rows.nth(3)).to_contain_text("Ada")
+    expect(rows.nth(3)).to_contain_text("nobody yet")
     inspect(page, "tracked")
     answer = httpx.get(f"{world.url}/api/data/tracked")
     assert msgspec.json.decode(answer.content)["total"] == 1

@@ -99,6 +99,23 @@ def _wrote_snapshot(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "wrote", f"snapshot {_short(record.entity_id)}", f"to {after.get('to', 'a lake')}"
 
 
+def _chose_rows(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    items, new = after.get("items"), after.get("new")
+    more = f"{items:,} items, {new:,} new" if isinstance(items, int) and isinstance(new, int) else ""
+    return "chose the rows of", f"label set {record.entity_id}", more
+
+
+def _labelling(did: str, *keys: str) -> Phrase:
+    """Tell of what was done with a label set: of its figures, those that are named."""
+
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        said = [(key, after[key]) for key in keys if key in after]
+        words = [f"{value:,} {key}" if isinstance(value, int) else _short(str(value)) for key, value in said]
+        return did, f"label set {record.entity_id}", ", ".join(words)
+
+    return phrase
+
+
 def _examined(record: AuditRecord, after: State) -> tuple[str, str, str]:
     errors, warnings = after.get("errors"), after.get("warnings")
     found = "" if errors is None else f"{errors} errors, {warnings} warnings"
@@ -273,6 +290,7 @@ _PHRASES: dict[str, Phrase] = {
     "project.bundle": _did("took over the files of"),
     "snapshot.take": _took_snapshot,
     "snapshot.write": _wrote_snapshot,
+    "dataset.describe": _did("said something else of", "data set"),
     "source.declare": _did("declared where rows come from:"),
     "source.change": _did("changed when rows are read again:"),
     "source.pause": _did("paused the source of"),
@@ -282,6 +300,18 @@ _PHRASES: dict[str, Phrase] = {
     "snapshot.reveal": _revealed,
     "label_set.create": _did("made", "label set"),
     "label_set.change": _did("changed what is asked by", "label set"),
+    "label_set.choose": _chose_rows,
+    "label_set.decide": _labelling("decided in", "items"),
+    "label_set.gold": _labelling("said what is known in", "items"),
+    "label_set.rule": _labelling("stated a rule of", "rule"),
+    "label_set.drop_rule": _labelling("removed a rule of", "rule"),
+    "label_set.run_rules": _labelling("ran the rules of", "labelled", "changed"),
+    "label_set.suspect": _labelling("looked for wrong labels in", "suspects"),
+    "label_set.rank": _labelling("ordered the queue of", "items"),
+    "label_set.import": _labelling("brought labels into", "kept"),
+    "label_set.version": _labelling("froze", "version", "labels"),
+    "label_set.erase": _labelling("removed items for good from", "items"),
+    "label_set.training_set": _labelling("made a training set from", "version"),
     "run.start": _started,
     "run.finished": _ended("finished"),
     "run.failed": _ended("gave up"),

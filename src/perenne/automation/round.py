@@ -95,13 +95,13 @@ def validate(snapshot: str, profile: data.DataProfile, found: Sequence[data.Anom
     """Let a snapshot pass that breaks no rule whose breach is an error."""
     errors = [anomaly for anomaly in found if anomaly.severity == "error"]
     if errors:
-        listed = "; ".join(anomaly.sentence for anomaly in errors[:5])
+        listed = "; ".join(data.validation.sentences(profile, errors[:5]))
         raise data.validation.Broken(
             f"the data broke {len(errors)} rules: {listed}",
             code="data.validation",
             hint="`perenne data validate` shows rows; `perenne data fix` suggests a schema, if the change was meant",
         )
-    return Checked(snapshot, profile.rows, tuple(anomaly.sentence for anomaly in found))
+    return Checked(snapshot, profile.rows, tuple(data.validation.sentences(profile, found)))
 
 
 @step

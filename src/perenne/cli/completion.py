@@ -39,6 +39,7 @@ _OF_GROUP: dict[tuple[str, str], tuple[str, ...]] = {
     ("serve", "name"): ("deployment", "version"),
     ("token", "id"): ("token",),
     ("open", "what"): ("model", "version", "deployment", "project", "dataset", "run"),
+    ("label", "name"): ("label_set",),
     ("pipeline", "run"): (),
 }
 

@@ -77,6 +77,13 @@ def _snapshots(tx: "Transaction") -> Iterable[str]:
     return (snapshot.id[:12] for snapshot in data.summary.matching(tx, "", SHOWN_IDS))
 
 
+def _label_sets(tx: "Transaction") -> Iterable[str]:
+    from perenne import labels
+    from perenne.auth.principals import local_principal
+
+    return (item.name for item in labels.sets.listed(tx, local_principal()))
+
+
 def _alerts(tx: "Transaction") -> Iterable[str]:
     from perenne import monitoring
 
@@ -110,6 +117,7 @@ _FINDERS: "dict[str, Callable[[Transaction], Iterable[str]]]" = {
     "run": _runs,
     "dataset": _datasets,
     "snapshot": _snapshots,
+    "label_set": _label_sets,
     "alert": _alerts,
     "episode": _episodes,
     "job": _jobs,

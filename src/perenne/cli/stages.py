@@ -44,7 +44,7 @@ def run(targets: tuple[str, ...], file: Path | None, dry: bool, set_param: tuple
     Examples:
       perenne pipeline run
       perenne pipeline run train --set-param train.lr=0.01
-      perenne pipeline run --file sub/dvc.yaml --jobs 4
+      perenne pipeline run prep --downstream --jobs 4
     """
     repository = data.versions.open_repository()
     selection = Selection(targets=_named(targets, file), downstream=flags["downstream"], single=flags["single_item"])

@@ -31,7 +31,7 @@ def profile_of(
     now = SystemClock().now()
     if path.is_file() and is_large(path):
         return profile_file(path, target=target, dataset=source, created=now)
-    kept = _kept(path)
+    kept = kept_profile(path)
     if kept is not None:
         return kept
     table, digest = service.find_rows(database, objects, source)
@@ -42,7 +42,7 @@ def profile_of(
     return look(database, objects, actor, taken, target=target)
 
 
-def _kept(path: Path) -> DataProfile | None:
+def kept_profile(path: Path) -> DataProfile | None:
     """Read a profile that was written to a file; None if the file holds anything else."""
     if path.suffix != ".json" or not path.is_file():
         return None

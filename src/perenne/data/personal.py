@@ -4,7 +4,7 @@ What decides is in `perenne.data.privacy`: the shape of the values, with a check
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -50,17 +50,23 @@ def record_reveal(tx: Transaction, actor: Principal, profile: DataProfile) -> No
     Denied
         If no role of the actor allows it.
     """
+    record_revealed(tx, actor, profile.digest, [column.name for column in profile.columns if column.personal])
+
+
+def record_revealed(tx: Transaction, actor: Principal, snapshot: str, columns: Sequence[str]) -> None:
+    """Write down that somebody looked at some columns of a snapshot; an empty id stands for a file. Raises Denied."""
     require(actor, Action.EDIT_PROJECT)
-    columns = [column.name for column in profile.columns if column.personal]
-    if columns and profile.digest:
-        audit.record(tx, actor, "snapshot.reveal", "snapshot", profile.digest, after={"columns": columns[:50]})
+    if columns and snapshot:
+        audit.record(tx, actor, "snapshot.reveal", "snapshot", snapshot, after={"columns": list(columns[:50])})
 
 
 def masked(profile: DataProfile) -> DataProfile:
     """Return a profile in which values of columns with personal data are replaced by their shapes."""
     if not any(column.personal and not column.masked for column in profile.columns):
         return profile
-    return msgspec.structs.replace(profile, columns=tuple(map(masked_column, profile.columns)))
+    personal = {column.name for column in profile.columns if column.personal}
+    pairs = tuple(pair for pair in profile.pairs if pair.x not in personal and pair.y not in personal)
+    return msgspec.structs.replace(profile, columns=tuple(map(masked_column, profile.columns)), pairs=pairs)
 
 
 def masked_column(column: ColumnProfile) -> ColumnProfile:
@@ -72,13 +78,21 @@ def masked_column(column: ColumnProfile) -> ColumnProfile:
     if target is not None:
         bins = tuple(msgspec.structs.replace(item, label=mask(item.label)) for item in target.bins)
         target = msgspec.structs.replace(target, bins=bins)
-    return msgspec.structs.replace(column, top=top, target=target, numbers=None, masked=True)
+    return msgspec.structs.replace(column, top=top, target=target, numbers=None, times=None, masked=True)
 
 
 def masked_findings(profile: DataProfile | None, findings: Iterable[Anomaly]) -> tuple[Anomaly, ...]:
     """Return anomalies in which the sample rows of columns with personal data do not show their values."""
     personal = {column.name for column in profile.columns if column.personal} if profile is not None else set()
-    return tuple(_masked_finding(item) if item.column in personal else item for item in findings)
+    return masked_in(personal, findings)
+
+
+def masked_in(personal: Collection[str], findings: Iterable[Anomaly]) -> tuple[Anomaly, ...]:
+    """Return anomalies that do not show values of some columns; a key of several is hidden if any of them is such a column."""
+    return tuple(
+        _masked_finding(item) if item.column in personal or not set(item.column.split(", ")).isdisjoint(personal) else item
+        for item in findings
+    )
 
 
 def _masked_finding(finding: Anomaly) -> Anomaly:

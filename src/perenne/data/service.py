@@ -10,10 +10,10 @@ from perenne.auth.principals import Principal
 from perenne.core.hashing import key_of
 from perenne.data import store
 from perenne.data.files import state_of, unchanged
-from perenne.data.ingest.places import without_secrets
 from perenne.data.model import Snapshot, SourceFile
-from perenne.data.privacy.tombstones import check_not_erased, check_not_taken_back
+from perenne.data.origins.places import without_secrets
 from perenne.data.snapshots import get_snapshot, read_snapshot, record_snapshot, write_snapshot
+from perenne.data.tombstones import check_not_erased
 from perenne.projects import Sql
 from perenne.storage.database import Database, Transaction
 from perenne.storage.objects import ObjectStore
@@ -63,7 +63,6 @@ def take_snapshot(
         digest = taken.digest
 
     def keep(tx: Transaction) -> Snapshot:
-        check_not_taken_back(tx, digest)
         if taken is not None:
             store.save_file(tx, taken)
         name = _named(source)

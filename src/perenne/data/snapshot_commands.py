@@ -12,7 +12,7 @@ from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time
 from perenne.core.hashing import is_digest
 from perenne.core.results import Result
-from perenne.data import service
+from perenne.data import erasure_store, service
 from perenne.data.drawing import sketch, sparkline
 from perenne.data.examinations import find_examination, read_findings, read_profile
 from perenne.data.model import Anomaly, ColumnProfile, DataProfile, Examination, Snapshot
@@ -37,7 +37,16 @@ def list_(workspace: Workspace, dataset: str | None, limit: int) -> Result:
     """
     with workspace.database.read() as tx:
         found = list_snapshots(tx, dataset, limit)
-    return Result(found, note="" if found else "no snapshots yet", shown=[_row(snapshot) for snapshot in found])
+        gone = erasure_store.erased(tx, [snapshot.id for snapshot in found])
+    shown = [_row(snapshot) | _erased(gone.get(snapshot.id)) for snapshot in found]
+    return Result(found, note="" if found else "no snapshots yet", shown=shown)
+
+
+def _erased(step: erasure_store.Step | None) -> dict[str, str]:
+    """Tell of a snapshot that was erased what holds the rest, in place of where it came from."""
+    if step is None:
+        return {}
+    return {"source": f"erased; {step.replacement[:12]} holds the other rows" if step.replacement else "erased; no row was left"}
 
 
 def _row(snapshot: Snapshot) -> dict[str, Any]:
@@ -66,9 +75,11 @@ def show(workspace: Workspace, snapshot: str, reveal: bool) -> Result:
     with workspace.database.read() as tx:
         found = get_snapshot(tx, snapshot)
         examined = find_examination(tx, found)
+        gone = erasure_store.erased(tx, [found.id]).get(found.id)
     if examined is None:
         columns = [{"column": column.name, "type": column.type} for column in found.columns]
-        note = f"{_told_of(found)}\nnobody has looked into it: `perenne data profile {found.id[:12]}` does"
+        looked = f"nobody has looked into it: `perenne data profile {found.id[:12]}` does"
+        note = f"{_told_of(found)}\n{_erased(gone).get('source', looked)}"
         return Result(_shown(found, None, None, ()), note=note, shown=columns)
     profile = read_profile(workspace.objects, examined.profile)
     findings = read_findings(workspace.objects, examined.findings) if examined.findings else ()

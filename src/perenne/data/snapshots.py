@@ -12,6 +12,7 @@ from perenne.core.clock import SystemClock
 from perenne.core.errors import NotFound
 from perenne.data import store
 from perenne.data.model import ColumnType, Snapshot
+from perenne.data.tombstones import check_not_taken_back
 from perenne.storage.database import Transaction
 from perenne.storage.links import TAKEN_FOR, Kind, add_link
 from perenne.storage.objects import ObjectStore
@@ -33,7 +34,7 @@ def read_snapshot(objects: ObjectStore, digest: str) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from perenne.data.ingest.pins import pin_of, read_pinned
+    from perenne.data.origins.pins import pin_of, read_pinned
 
     with told_if_gone(digest):
         data = objects.get(digest)
@@ -43,7 +44,7 @@ def read_snapshot(objects: ObjectStore, digest: str) -> "pa.Table":
 
 def fetch_snapshot(objects: ObjectStore, digest: str, target: Path) -> bool:
     """Write the rows of a snapshot to a file of Parquet, checked; tell whether they lie elsewhere and were only pointed to."""
-    from perenne.data.ingest.pins import MARK
+    from perenne.data.origins.pins import MARK
 
     with told_if_gone(digest):
         objects.fetch(digest, target)
@@ -119,8 +120,14 @@ def record_snapshot(
         Where they came from.
     project : str
         The project they were taken for.
+
+    Raises
+    ------
+    Conflict
+        If these very rows were erased for a person in them.
     """
     require(actor, Action.LOG)
+    check_not_taken_back(tx, digest)
     known = store.find(tx, digest, dataset)
     snapshot = _describe(objects, digest, dataset, source, window) if known is None else known
     if known is None:
@@ -136,7 +143,7 @@ def _describe(objects: ObjectStore, digest: str, dataset: str, source: str, wind
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from perenne.data.ingest.pins import pin_of
+    from perenne.data.origins.pins import pin_of
     from perenne.data.tables import datatype_of
 
     data = objects.get(digest)

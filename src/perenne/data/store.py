@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from perenne.data.catalogue.store import says
 from perenne.data.model import ColumnType, Examination, Snapshot, SourceFile
 from perenne.storage import links
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
@@ -131,10 +132,11 @@ class Newest(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Which datasets: of some projects or of all, whose name has a text in it."""
+    """Which datasets: of some projects or of all, with a text in their name or in what is said of them, or of one name."""
 
     projects: Collection[str] | None = None
     find: str = ""
+    named: str = ""
 
 
 def save_examination(tx: Transaction, found: Examination) -> None:
@@ -170,20 +172,39 @@ def _visible(projects: Collection[str] | None, of: sa.FromClause = snapshot) -> 
 
 def newest_of_each(tx: Transaction, wanted: Wanted, order: str, offset: int, limit: int) -> list[Newest]:
     """Read the newest snapshot of each dataset, in an order of `ORDERS`."""
-    groups = sa.select(snapshot.c.dataset, sa.func.count().label("taken")).where(*_asked(wanted)).group_by(snapshot.c.dataset)
-    group, one = groups.subquery(), snapshot.alias()
-    last = sa.select(one.c.id).where(one.c.dataset == group.c.dataset, _visible(wanted.projects, one))
-    last = last.order_by(one.c.created.desc(), one.c.id).limit(1)
-    picked = sa.select(group, last.scalar_subquery().label("id")).subquery()
-    query = (
+    query = _newest_query(_asked(wanted), wanted.projects).order_by(*_ORDERS[order]).offset(offset).limit(limit)
+    return [_newest(row) for row in tx.execute(query)]
+
+
+def newest_of(tx: Transaction, datasets: Collection[str], projects: Collection[str] | None) -> list[Newest]:
+    """Read the newest snapshot of each of some datasets, among those that were taken for some projects."""
+    where = (_visible(projects), snapshot.c.dataset.in_(chosen(datasets)))
+    return [_newest(row) for row in tx.execute(_newest_query(where, projects))]
+
+
+def _newest_query(where: "Iterable[sa.ColumnElement[bool]]", projects: Collection[str] | None) -> "sa.Select[Any]":
+    groups = sa.select(snapshot.c.dataset, sa.func.count().label("taken")).where(*where).group_by(snapshot.c.dataset)
+    group = groups.subquery()
+    picked = sa.select(group, _last_of(group.c.dataset, projects).label("id")).subquery()
+    return (
         sa.select(*_columns, picked.c.taken, *_examined)
         .join(picked, (picked.c.id == snapshot.c.id) & (picked.c.dataset == snapshot.c.dataset))
         .outerjoin(examination, (examination.c.snapshot == snapshot.c.id) & (examination.c.dataset == snapshot.c.dataset))
-        .order_by(*_ORDERS[order])
-        .offset(offset)
-        .limit(limit)
     )
-    return [_newest(row) for row in tx.execute(query)]
+
+
+def _last_of(dataset: Any, projects: Collection[str] | None) -> Any:
+    one = snapshot.alias()
+    last = sa.select(one.c.id).where(one.c.dataset == dataset, _visible(projects, one))
+    return last.order_by(one.c.created.desc(), one.c.id).limit(1).scalar_subquery()
+
+
+def newest_rows(projects: Collection[str] | None) -> Any:
+    """Return a query of the newest snapshots as rows, one of each dataset, to join with others."""
+    names = sa.select(snapshot.c.dataset).distinct().where(_visible(projects)).subquery()
+    picked = sa.select(names.c.dataset, _last_of(names.c.dataset, projects).label("id")).subquery()
+    joined = snapshot.join(picked, (picked.c.id == snapshot.c.id) & (picked.c.dataset == snapshot.c.dataset))
+    return sa.select(*_columns).select_from(joined).subquery("newest")
 
 
 def _newest(row: "sa.Row[Any]") -> Newest:
@@ -193,8 +214,12 @@ def _newest(row: "sa.Row[Any]") -> Newest:
 
 
 def _asked(wanted: Wanted) -> "tuple[sa.ColumnElement[bool], ...]":
-    named = snapshot.c.dataset.icontains(wanted.find, autoescape=True) if wanted.find else sa.true()
-    return _visible(wanted.projects), named
+    conditions = [_visible(wanted.projects)]
+    if wanted.named:
+        conditions.append(snapshot.c.dataset == wanted.named)
+    if wanted.find:
+        conditions.append(snapshot.c.dataset.icontains(wanted.find, autoescape=True) | says(snapshot.c.dataset, wanted.find))
+    return tuple(conditions)
 
 
 def count_datasets(tx: Transaction, wanted: Wanted) -> int:
@@ -267,3 +292,10 @@ def used_objects(tx: Transaction, objects: Collection[str]) -> set[str]:
     table, wanted = examination.c, chosen(objects)
     query = sa.select(table.profile, table.findings).where(table.profile.in_(wanted) | table.findings.in_(wanted))
     return {digest for row in tx.execute(query) for digest in row if digest}
+
+
+def made_of_versions(tx: Transaction) -> list[tuple[str, str, str]]:
+    """Tell what was made of versions of files: its kind and id, and the id of the version."""
+    link = links.table.c
+    query = sa.select(link.source_kind, link.source, link.target).where(link.target_kind.startswith("data version"))
+    return [(str(row[0]), str(row[1]), str(row[2])) for row in tx.execute(query.order_by(link.source_kind, link.source))]

@@ -15,6 +15,8 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, sees
 from perenne.core.errors import Invalid, NotFound
 from perenne.data import store
+from perenne.data.catalogue.describing import describe, described
+from perenne.data.catalogue.model import Described
 from perenne.data.columns import ColumnDetail, ColumnLine, ColumnsWanted, column_detail, columns_of
 from perenne.data.examinations import differences, read_findings, read_profile
 from perenne.data.explore import endpoints
@@ -49,6 +51,10 @@ class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
     taken: int
     errors: int | None
     warnings: int | None
+    owner: str
+    classification: str
+    tags: dict[str, str]
+    freshness: int | None
 
 
 class Datasets(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +75,8 @@ def datasets_view(
     wanted = store.Wanted(actor.projects or None, find)
     found = store.newest_of_each(tx, wanted, order, offset, min(limit, WINDOW))
     projects = store.projects_of(tx, [item.snapshot.id for item in found])
-    lines = tuple(_line(item, _seen(actor, projects.get(item.snapshot.id, ()))) for item in found)
+    said = described(tx, found, 0)
+    lines = tuple(_line(item, _seen(actor, projects.get(item.snapshot.id, ())), said[item.snapshot.dataset]) for item in found)
     return Datasets(rows=lines, total=store.count_datasets(tx, wanted))
 
 
@@ -77,7 +84,7 @@ def _seen(actor: Principal, projects: Iterable[str]) -> tuple[str, ...]:
     return tuple(project for project in projects if sees(actor, project))
 
 
-def _line(item: store.Newest, projects: tuple[str, ...]) -> DatasetLine:
+def _line(item: store.Newest, projects: tuple[str, ...], said: Described) -> DatasetLine:
     snapshot, found = item.snapshot, item.examination
     return DatasetLine(
         name=snapshot.dataset,
@@ -93,6 +100,10 @@ def _line(item: store.Newest, projects: tuple[str, ...]) -> DatasetLine:
         taken=snapshot.created,
         errors=found.errors if found else None,
         warnings=found.warnings if found else None,
+        owner=said.owner,
+        classification=said.classification,
+        tags=said.tags,
+        freshness=said.freshness,
     )
 
 
@@ -174,6 +185,7 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     column: ColumnDetail | None
     pairs: tuple[PairProfile, ...]
     findings: Findings | None
+    said: Described
 
 
 def dataset_view(
@@ -235,6 +247,7 @@ def dataset_view(
         column=_detail(profile, reference, findings, wanted),
         pairs=profile.pairs[:_PAIRS] if profile and wanted.offset == 0 and not wanted.find else (),
         findings=_findings(mine, findings),
+        said=describe(tx, actor, dataset, 0),
     )
 
 

@@ -4,8 +4,8 @@
 and `rule_store` have the tables. `sets` makes label sets, `choosing` says which rows are labelled (`rows` names them by content);
 `queues` gives out items, `labelling` keeps what is said, `agreeing` tells how far people agree. `rules` combines weak labels
 (`predicates` runs SQL that people wrote), `suspects` finds likely errors (`estimating` fits the model), `versions` freezes what
-counts and makes training sets, `exchanging` reads and writes what other tools do. `commands` is `perenne label`, `http` REST,
-`views` the screens.
+counts and makes training sets, `exchanging` reads and writes what other tools do, `erasing`
+removes what must not stay. `commands` is `perenne label`, `http` REST, `views` the screens.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""`perenne label rules|errors|rank|import|export|version|versions`: what works on many labels at once."""
+"""`perenne label rules|errors|rank|import|export|version|versions|erase`: what works on many labels at once."""
 
 import inspect
 import runpy
@@ -9,9 +9,9 @@ import click
 
 from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time, parse_time
-from perenne.core.errors import Invalid
+from perenne.core.errors import Invalid, NotFound
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.labels import exchanging, rules, suspects, versions
+from perenne.labels import erasing, exchanging, rules, suspects, versions
 from perenne.labels.rule_store import LabelVersion, Rule, RuleReport
 from perenne.labels.rules import Function, Method
 from perenne.labels.values import ALL_SOURCES
@@ -38,7 +38,7 @@ def add(workspace: Workspace, name: str, rule: str, when: str, value: str) -> Ru
 
     \b
     Examples:
-      perenne label rules add lateness long-delay --when "dep_delay > 30" --class late
+      perenne label rules add lateness long-delay --when "dep_delay >= 30" --class late
     """
     return workspace.database.write(lambda tx: rules.add(tx, local_principal(), name, rule, when, value))
 
@@ -87,7 +87,7 @@ def remove(workspace: Workspace, name: str, rule: str) -> dict[str, str]:
 
 @rules_.command("run")
 @click.argument("name")
-@click.option("--python", "path", type=FILE, help="A file of functions that get a row as a dict and return a class or None.")
+@click.option("--python", "path", type=OUT, help="A file of functions that get a row as a dict and return a class or None.")
 @click.option(
     "--method", type=click.Choice([each.value for each in Method]), default="dawid-skene", show_default=True,
     help="How what they say is combined.",
@@ -114,9 +114,11 @@ def functions_of(path: Path) -> dict[str, tuple[Function, str]]:
 
     Raises
     ------
-    Invalid
-        If it fails, or states none.
+    NotFound, Invalid
+        If there is no such file, it fails, or states none.
     """
+    if not path.is_file():
+        raise NotFound(f"there is no file {path.name}", code="label.file", hint="name one that states functions")
     try:
         stated = runpy.run_path(str(path))
     except Exception as error:
@@ -139,7 +141,7 @@ def errors(workspace: Workspace, name: str, folds: int, seed: int) -> Result:
     \b
     Examples:
       perenne label errors lateness
-      perenne label next lateness --order suspect
+      perenne label errors lateness --folds 10
     """
     done = suspects.find(workspace.database, workspace.objects, local_principal(), name, folds=folds, seed=seed)
     return Result(done, EXIT_FINDINGS if done.suspects else 0)
@@ -297,4 +299,19 @@ def versions_(workspace: Workspace, name: str) -> list[dict[str, Any]]:
     ]
 
 
-bulk: tuple[click.Command, ...] = (rules_, errors, rank, import_, export, version, versions_)
+@click.command()
+@click.argument("name")
+@click.argument("items", nargs=-1, required=True)
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@click.pass_obj
+def erase(workspace: Workspace, name: str, items: tuple[str, ...], reason: str) -> erasing.Erased:
+    """Remove items for good, with everything that was said of them: what a person asks for whose row it is.
+
+    \b
+    Examples:
+      perenne label erase tone 17 --reason "asked for by the customer"
+    """
+    return workspace.database.write(lambda tx: erasing.erase(tx, local_principal(), name, items, reason=reason))
+
+
+bulk: tuple[click.Command, ...] = (rules_, errors, rank, import_, export, version, versions_, erase)

@@ -126,13 +126,24 @@ def show(workspace: Workspace, name: str) -> dict[str, Any]:
 @click.argument("snapshot")
 @click.pass_obj
 def rows(workspace: Workspace, name: str, snapshot: str) -> Chosen:
-    """Choose the snapshot whose rows are labelled. In a later one, rows with the same content keep what was said of them.
+    """Choose the rows that are labelled: a snapshot, or a file, of which one is taken.
+
+    In a later snapshot, rows with the same content in the key columns keep what was said of them.
 
     \b
     Examples:
+      perenne label rows lateness flights.csv
       perenne label rows lateness 3f1c
     """
-    return choosing.choose(workspace.database, workspace.objects, local_principal(), name, snapshot)
+    from perenne import data
+
+    database, objects, actor = workspace.database, workspace.objects, local_principal()
+    path = Path(snapshot)
+    if path.is_file():
+        with database.read() as tx:
+            project = sets.get(tx, actor, name).project
+        snapshot = data.take_snapshot(database, objects, actor, path, dataset=path.stem, project=project).id
+    return choosing.choose(database, objects, actor, name, snapshot)
 
 
 @label.command("next")

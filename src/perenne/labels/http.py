@@ -124,7 +124,7 @@ async def post_next(request: Request) -> Response:
 
 @needs(Action.READ, project=project_of_set, returns=list[Label])
 async def get_labels(request: Request) -> Response:
-    """List labels as they were added: `?after=` is the number of the last of the page before, `?item=` asks for one item."""
+    """List labels as they were added, one's own or, for who may decide, everybody's: `?after=` goes on, `?item=` asks for one."""
     name, item = request.path_params["label_set"], queries.text(request, "item")
     after, limit = queries.whole_number(request, "after", 0), queries.whole_number(request, "limit", 1_000)
     return await answers.read(request, lambda tx, actor: labelling.history(tx, actor, name, after=after, limit=limit, item=item))

@@ -180,11 +180,10 @@ def current(
     return found
 
 
-def history(tx: Transaction, name: str, *, after: int = 0, limit: int, hidden: Collection[str] = (), of: str = "") -> list[Label]:
-    """Read labels as they were added, without those of some roles, of one item or of all."""
+def history(tx: Transaction, name: str, *, after: int = 0, limit: int, labeller: str = "", of: str = "") -> list[Label]:
+    """Read labels as they were added, of one labeller or item or of all."""
     query = sa.select(*_labels).where(label.c.label_set == name, label.c.id > after).order_by(label.c.id).limit(limit)
-    if hidden:
-        query = query.where(label.c.role.not_in(list(hidden)))
+    query = query if not labeller else query.where(label.c.labeller == labeller)
     return [_read(row) for row in tx.execute(query if not of else query.where(label.c.item == of))]
 
 
@@ -285,3 +284,12 @@ def originals(tx: Transaction, name: str, ids: Collection[int]) -> dict[int, str
     query = sa.select(label.c.id, label.c.original).where(label.c.label_set == name, label.c.original.is_not(None))
     wanted = set(ids)
     return {row.id: row.original for row in tx.execute(query) if row.id in wanted}
+
+
+def erase(tx: Transaction, name: str, ids: Collection[str]) -> int:
+    """Remove items for good, with everything that was said of them; return how many labels that were."""
+    gone = 0
+    for table in (label, turn, item):
+        done = tx.execute(table.delete().where(table.c.label_set == name, table.c.item.in_(chosen(ids))))
+        gone += done.rowcount if table is label else 0
+    return gone

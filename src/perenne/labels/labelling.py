@@ -7,7 +7,7 @@ import msgspec
 
 from perenne.auth import audit
 from perenne.auth.principals import Principal
-from perenne.auth.roles import Action, require
+from perenne.auth.roles import Action, allowed, require
 from perenne.core.clock import SECOND, SystemClock
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.labels import label_store, sets
@@ -202,9 +202,8 @@ def undo(tx: Transaction, actor: Principal, name: str) -> Undone:
 
 
 def history(tx: Transaction, actor: Principal, name: str, *, after: int = 0, limit: int = 1_000, item: str = "") -> list[Label]:
-    """Read labels as they were added; known answers are only for those who may decide."""
-    from perenne.auth.roles import allowed
-
-    sets.get(tx, actor, name)
-    hidden = () if allowed(actor, Action.ADJUDICATE) else (Role.GOLD.value,)
-    return label_store.history(tx, name, after=after, limit=max(1, min(limit, 10_000)), hidden=hidden, of=item)
+    """Read labels as they were added: everybody's for who may decide, one's own for others, who judge for themselves."""
+    found = sets.get(tx, actor, name)
+    require(actor, Action.READ, found.project)
+    mine = "" if allowed(actor, Action.ADJUDICATE) else actor.name
+    return label_store.history(tx, name, after=after, limit=max(1, min(limit, 10_000)), labeller=mine, of=item)

@@ -1,5 +1,7 @@
 """Label sets: made, changed, listed. Who may see a project sees its sets; who may change it makes them."""
 
+from collections.abc import Collection, Iterable
+
 import msgspec
 
 from perenne.auth import audit
@@ -79,6 +81,16 @@ def get(tx: Transaction, actor: Principal, name: str) -> LabelSet:
             f"there is no label set {name[:100]!r}", code="label.not_found", hint="`perenne label list` shows those that are"
         )
     return found
+
+
+def some(tx: Transaction, names: Iterable[str]) -> dict[str, LabelSet]:
+    """Read label sets by name, whoever asks; those that are not there are left out."""
+    return {item.name: item for item in store.named_sets(tx, names)}
+
+
+def matching(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[LabelSet]:
+    """Find label sets by a piece of their name, those that begin with it first."""
+    return store.sets_called(tx, text, limit, projects)
 
 
 def listed(tx: Transaction, actor: Principal, *, after: str = "", limit: int = ROWS) -> list[LabelSet]:

@@ -4,12 +4,13 @@ A label is a row that is added and never changed. What may be worked out again f
 it stands) lies in the row of the item beside it, and is written in the same transaction.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
 from perenne.labels.model import Definition, LabelSet
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.finding import find_names
 from perenne.storage.names import chosen
 
 label_set = sa.Table(
@@ -130,6 +131,20 @@ def find_set(tx: Transaction, name: str) -> LabelSet | None:
     """Read a label set."""
     row = tx.execute(sa.select(*_sets).where(label_set.c.name == name)).one_or_none()
     return None if row is None else read_struct(LabelSet, row)
+
+
+def named_sets(tx: Transaction, names: Iterable[str]) -> list[LabelSet]:
+    """Read label sets by name."""
+    rows = tx.execute(sa.select(*_sets).where(label_set.c.name.in_(chosen(names))))
+    return [read_struct(LabelSet, row) for row in rows]
+
+
+def sets_called(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[LabelSet]:
+    """Read label sets whose name begins with a text or holds it."""
+    limited = [label_set.c.project.in_(chosen(projects))] if projects else []
+    names = find_names(tx, label_set.c.name, text, limit, limited)
+    found = {each.name: each for each in named_sets(tx, names)}
+    return [found[name] for name in names if name in found]
 
 
 def all_sets(tx: Transaction, projects: Collection[str], *, after: str, limit: int) -> list[LabelSet]:

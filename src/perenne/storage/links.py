@@ -17,6 +17,7 @@ class Kind(StrEnum):
     """The kinds of thing lineage speaks of."""
 
     PROJECT = "project"
+    DATA_VERSION = "data version"
     SNAPSHOT = "snapshot"
     PROFILE = "profile"
     LABEL_SET = "label set"

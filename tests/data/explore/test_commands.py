@@ -9,7 +9,7 @@ from tests.data.explore.test_page import table
 from tests.data.test_commands import call
 
 from perenne.auth import audit
-from perenne.core.errors import Unavailable
+from perenne.core.errors import NotFound, Unavailable
 from perenne.data import DataProfile
 from perenne.data.model import Snapshot
 from perenne.storage.workspace import Workspace
@@ -74,6 +74,25 @@ def test_files_snapshots_and_written_profiles_are_compared(workspace: Workspace,
     assert "beside" in page.read_text(encoding="utf-8")
     assert "rows, as whole rows: " in found.note or "rows, by mail: " in found.note
     assert "rows, by mail: 0 new, 100 gone" in call(workspace, "compare", other, file, "--key", "mail").note
+
+
+def test_a_profile_from_a_file_has_a_notebook_of_the_rows_it_was_made_of(
+    workspace: Workspace, file: Path, tmp_path: Path
+) -> None:
+    kept, notebook = tmp_path / "kept.json", tmp_path / "n.ipynb"
+    call(workspace, "profile", file, "--out", kept)
+    call(workspace, "profile", kept, "--notebook", notebook)
+    assert f"SOURCE = {str(file)!r}" in "".join(msgspec.json.decode(notebook.read_bytes())["cells"][1]["source"])
+    file.unlink()
+    with pytest.raises(NotFound):
+        call(workspace, "profile", kept, "--notebook", notebook)
+
+
+def test_a_schema_quotes_no_personal_data(workspace: Workspace, tmp_path: Path) -> None:
+    file = tmp_path / "few.csv"
+    file.write_text("mail,plan\n" + "ada@example.org,basic\nbob@example.org,pro\n" * 20)
+    written = str(call(workspace, "schema", file))
+    assert "basic" in written and "example.org" not in written
 
 
 def test_a_large_file_is_described_without_holding_it(

@@ -159,6 +159,23 @@ def test_personal_data_is_hidden_in_every_output() -> None:
     assert masked(masked(before)) == masked(before)
 
 
+def test_numbers_that_are_personal_are_hidden_with_their_pairs() -> None:
+    digits = np.arange(1_000, 1_400)
+    cards = [int(f"41111111{number:07d}") * 10 for number in digits]
+    checked = [number + next(last for last in range(10) if luhn(number + last)) for number in cards]
+    profile = profile_table(pa.table({"paid_by": checked, "x": digits * 2.0 + np.random.default_rng(1).normal(size=400)}))
+    assert profile.column("paid_by").personal == "card"
+    hidden = masked(profile).column("paid_by")
+    assert hidden.numbers is None and not masked(profile).pairs
+    page = profile_page(masked(profile))
+    assert "4111111" not in page and "4,111,111" not in page
+
+
+def luhn(number: int) -> bool:
+    digits = [int(digit) for digit in reversed(str(number))]
+    return sum(sum(divmod(2 * digit, 10)) if place % 2 else digit for place, digit in enumerate(digits)) % 10 == 0
+
+
 def test_a_comparison_starts_with_what_came_or_went_and_then_what_differs_most() -> None:
     before, after = sides()
     page = comparison_page(before, after, labels=("train", "test"))

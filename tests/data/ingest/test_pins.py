@@ -17,10 +17,10 @@ from perenne.auth.principals import Principal
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.data.ingest.lake_tables import How
 from perenne.data.ingest.model import Outcome
-from perenne.data.ingest.pins import Pin, pin_of
 from perenne.data.ingest.refreshing import refresh
 from perenne.data.ingest.writing import Written, write
 from perenne.data.model import Snapshot
+from perenne.data.origins.pins import Pin, pin_of
 from perenne.data.privacy.planning import Subject, locate
 from perenne.storage.buckets import Bucket, open_bucket
 from perenne.storage.links import Kind, links_from

@@ -22,12 +22,14 @@ from perenne.auth.roles import Role
 from perenne.auth.wording import told
 from perenne.core.errors import Conflict, Denied, NotFound
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.data import take_snapshot
+from perenne.data import erasure_store, take_snapshot
 from perenne.data.commands import data
+from perenne.data.erasure_store import StepState
+from perenne.data.ingest.model import Mode, Source
+from perenne.data.ingest.refreshing import ingest, refresh
 from perenne.data.model import Snapshot
-from perenne.data.privacy import erasing, erasure_store
+from perenne.data.privacy import erasing
 from perenne.data.privacy.certificates import Certificate, problem_of, written
-from perenne.data.privacy.erasure_store import StepState
 from perenne.data.privacy.planning import Subject, read_subject
 from perenne.data.snapshots import list_snapshots, read_snapshot
 from perenne.storage import outbox
@@ -120,6 +122,10 @@ def test_an_erased_snapshot_says_so_and_does_not_come_back(
         with pytest.raises(NotFound, match="2 of its 3 rows were a person's") as caught:
             call(workspace, *verb)
         assert (caught.value.code, "holds the other rows" in caught.value.hint) == ("data.erased", True)
+    listed = {row["id"]: row["source"] for row in call(workspace, "list").shown}
+    assert listed[snapshots[3].id[:12]] == "erased; no row was left"
+    assert "holds the other rows" in listed[snapshots[0].id[:12]]
+    assert "erased; no row was left" in call(workspace, "show", snapshots[3].id).note
     with pytest.raises(NotFound, match="are not kept any more"):
         read_snapshot(workspace.objects, snapshots[0].id)
     with pytest.raises(Conflict, match="the source still holds the person's rows"):
@@ -216,6 +222,21 @@ def test_labels_of_the_rows_go_and_the_others_follow(
     assert [rows[row]["mail"] for _, row in left.values()] == ["bob@example.org", None, "eve@example.org"]
     with workspace.database.read() as tx:
         assert not [item for item in outbox.events(tx, limit=10) if item.state == "set_aside"]
+
+
+def test_a_source_that_grows_goes_on_from_what_is_left(workspace: Workspace, actor: Principal, tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    (folder / "1.csv").write_text("n,mail\n0,ada@example.org\n1,bob@example.org\n")
+    source = Source(dataset="growing", uri=f"{folder}/*.csv", mode=Mode.APPEND)
+    first = ingest(workspace, actor, source).refresh
+    erase(workspace, actor)
+    (folder / "1.csv").write_text("n,mail\n1,bob@example.org\n")
+    (folder / "2.csv").write_text("n,mail\n2,eve@example.org\n")
+    second = refresh(workspace, actor, "growing").refresh
+    assert not workspace.objects.exists(first.snapshot)
+    mails = read_snapshot(workspace.objects, second.snapshot).column("mail").to_pylist()
+    assert mails[:1] == ["bob@example.org"] and "eve@example.org" in mails and "ada@example.org" not in mails
 
 
 def label_some(workspace: Workspace, actor: Principal, definition: Any, taken: Snapshot) -> dict[str, int]:

@@ -43,6 +43,7 @@ def test_each_rule_keeps_what_it_says() -> None:
     assert done["ip"] == ["10.1.2.0", "", "2001:db8:1::"]
     assert done["id"][2] is None and len(set(done["id"])) == 3
     assert "mail" not in masked("mail=drop")
+    assert masked("id=truncate:1")["id"] == ["1", "2", None]
     assert masked("born=month")["born"][0] == at(1990, 5, 1)
 
 

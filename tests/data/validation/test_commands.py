@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from perenne.auth import audit
 from perenne.core.errors import NotFound
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.data.commands import data
@@ -109,3 +110,20 @@ def test_what_is_missing_is_named(workspace: Workspace, file: Path, tmp_path: Pa
         call(workspace, "validate", file, "--schema", tmp_path / "nothing.yaml")
     with pytest.raises(click.UsageError):
         call(workspace, "validate", file)
+
+
+def test_values_of_people_are_hidden_unless_they_are_asked_for(workspace: Workspace, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("id,mail\n" + "".join(f"{row},user{row}@example.org\n" for row in range(40)) + "41,user1@example.org\n")
+    schema = tmp_path / "people.yaml"
+    schema.write_text("table: {key: [mail]}\ncolumns: {id: {type: int64}, mail: {type: string, max_length: 5}}\n")
+    page = tmp_path / "found.html"
+    taken = call(workspace, "snapshot", file).value
+    found: Result = call(workspace, "validate", taken.id, "--schema", schema, "--html", page)
+    assert {item.check for item in found.value} == {"unique", "max_length"}
+    assert "user1" not in str(found) + page.read_text()
+    shown: Result = call(workspace, "validate", taken.id, "--schema", schema, "--reveal")
+    assert "user1@example.org" in str(shown.value)
+    with workspace.database.read() as tx:
+        assert audit.trail(tx, entity_id=taken.id)[0].action == "snapshot.reveal"
+    assert "user" not in call(workspace, "schema", file)

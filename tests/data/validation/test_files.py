@@ -1,9 +1,12 @@
 """A file that is streamed is judged as the same rows in memory are."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -225,3 +228,46 @@ def test_the_engine_of_a_file_opens_that_file_alone(tmp_path: Path) -> None:
         for query in ("set enable_external_access = true", "set memory_limit = '8GB'", "attach '/tmp/x.db'", "install httpfs"):
             with pytest.raises(duckdb.Error):
                 opened.fetch([], query)
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+import duckdb, numpy, pyarrow.compute, pyarrow.parquet
+from perenne.data.validation.checking import validate
+from perenne.data.validation.opening import file_rows
+from perenne.data.validation.schema import read_schema
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
+
+schema = read_schema(Path(sys.argv[2]).read_text())
+before = peak()
+found = validate(file_rows(sys.argv[1], schema), schema)
+print(peak() - before, *(item.id for item in found))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc to ask")
+def test_a_file_larger_than_the_memory_it_takes_is_validated(tmp_path: Path) -> None:
+    rows_of_a_part, parts = 1_000_000, 20
+    random = np.random.default_rng(0)
+    texts = pa.array([f"value {number:06}" for number in range(50_000)]).take(
+        pa.array(random.integers(0, 50_000, rows_of_a_part))
+    )
+    with pq.ParquetWriter(tmp_path / "x.parquet", pa.schema({"id": pa.int64(), "x": pa.float64(), "s": pa.string()})) as writer:
+        for part in range(parts):
+            numbers = np.arange(part * rows_of_a_part, (part + 1) * rows_of_a_part)
+            table = pa.table({"id": numbers, "x": random.normal(size=rows_of_a_part), "s": texts})
+            writer.write_table(table)
+    (tmp_path / "s.yaml").write_text(
+        "table: {}\ncolumns:\n  id: {type: int64, unique: true, ascending: true}\n"
+        "  x: {type: float64, min: -3}\n  s: {type: string, regex: 'value [0-9]+'}\n"
+    )
+    arguments = [sys.executable, "-c", MEMORY, str(tmp_path / "x.parquet"), str(tmp_path / "s.yaml")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True, env={"PYTHONPATH": "src"})
+    grown, *found = done.stdout.split()
+    assert found == ["x.min"]
+    assert int(grown) < parts * table.nbytes / (1 << 20) / 2

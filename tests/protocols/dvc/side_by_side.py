@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-GOLDEN = Path(__file__).parent / "golden" / "side_by_side.json"
+GOLDEN = Path(__file__).parent / "golden"
 LEFT_OUT = (".git/", ".dvc/tmp/", ".dvc/config.local", ".dvc/cache/runs/", ".dvc/perenne")
 Run = Callable[[list[str]], tuple[int, str]]
 
@@ -57,6 +57,9 @@ SERIES: list[str] = [
     "sh git add -A",
     "sh git commit -qm changes",
     "dvc diff HEAD~1 HEAD --json",
+    "dvc list . --json #sizes",
+    "dvc list . -R --json --dvc-only #sizes",
+    "dvc list . -R",
     "sh rm -rf data a.txt",
     "dvc status --json",
     "dvc checkout #sorted",
@@ -100,8 +103,50 @@ SERIES: list[str] = [
     "dvc destroy #code",
 ]
 
+IMPORTS: list[str] = [
+    "sh git init -q -b main ../src",
+    "dvc --cd ../src init #quiet",
+    "write ../src/a.txt hi",
+    "write ../src/d/1 one",
+    "write ../src/d/2 two",
+    "write ../src/code.py pass",
+    "dvc --cd ../src add a.txt d #quiet",
+    "sh git -C ../src add -A",
+    "sh git -C ../src commit -qm one",
+    "sh git -C ../src tag v1",
+    "write ../src/d/3 three",
+    "dvc --cd ../src add d #quiet",
+    "sh git -C ../src commit -aqm two",
+    "sh git init -q -b main",
+    "dvc init #quiet",
+    "dvc list ../src --json #sizes",
+    "dvc list ../src d --rev v1 --json #sizes",
+    "dvc list ../src nope #code",
+    "dvc get ../src a.txt",
+    "dvc get ../src a.txt #code",
+    "dvc get ../src d -o e --rev v1",
+    "dvc get-url ../src/code.py got.py",
+    "dvc import ../src d --rev v1 #quiet",
+    "dvc import ../src a.txt -o b.txt #quiet",
+    "dvc import-url ../src/code.py code.py #quiet",
+    "dvc import-url ../src/d far --no-download #quiet",
+    "dvc status --json",
+    "dvc update d.dvc",
+    "dvc update d.dvc --rev main",
+    "write ../src/code.py changed",
+    "dvc update code.py.dvc #quiet",
+    "dvc update nope.dvc #code",
+    "sh rm -rf d",
+    "dvc checkout d",
+    "dvc gc #code",
+    "dvc gc -w #code",
+]
 
-def play(run: Run, root: Path, series: list[str] = SERIES) -> list[dict[str, Any]]:
+
+ALL = {"working": SERIES, "importing": IMPORTS}
+
+
+def play(run: Run, root: Path, series: list[str]) -> list[dict[str, Any]]:
     """Take the steps in a folder, and return what each of DVC's commands answered and left behind."""
     seen: list[dict[str, Any]] = []
     before: dict[str, str] = {}
@@ -131,7 +176,9 @@ def _write(place: Path, text: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
+    when = "2020-01-01T00:00:00Z"
+    told = {"NAME": "a", "EMAIL": "a@b", "DATE": when}
+    who = {f"GIT_{role}_{what}": said for role in ("AUTHOR", "COMMITTER") for what, said in told.items()}
     return {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull}
 
 
@@ -154,10 +201,8 @@ def _ordered(answer: Any) -> Any:
 
 
 def _without_sizes(answer: Any) -> Any:
-    """Leave out the size of folders and of Git's files, which depend on the disk and on what `init` says."""
-    return [
-        {key: value for key, value in line.items() if key != "size" or (line["isout"] and not line["isdir"])} for line in answer
-    ]
+    """Leave out what depends on the disk, or what DVC does not know of every file: sizes and exec bits."""
+    return [{key: value for key, value in line.items() if key not in ("size", "isexec")} for line in answer]
 
 
 def files_of(root: Path) -> dict[str, str]:
@@ -192,12 +237,13 @@ def main() -> None:
     """Record what the real DVC does; ``PERENNE_DVC`` names it."""
     import tempfile
 
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "project"
-        root.mkdir()
-        seen = play(by_executable(os.environ["PERENNE_DVC"], root, Path(folder) / "site"), root)
-    GOLDEN.parent.mkdir(exist_ok=True)
-    GOLDEN.write_text(json.dumps(seen, indent=1, ensure_ascii=False) + "\n")
+    for name, series in ALL.items():
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder) / "project"
+            root.mkdir()
+            seen = play(by_executable(os.environ["PERENNE_DVC"], root, Path(folder) / "site"), root, series)
+        GOLDEN.mkdir(exist_ok=True)
+        (GOLDEN / f"{name}.json").write_text(json.dumps(seen, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

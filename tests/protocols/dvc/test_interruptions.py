@@ -94,22 +94,25 @@ def test_a_killed_run_is_finished_by_the_next(held: tuple[Path, Path], recorder:
     process.stdout.close()
 
     lines: list[str] = []
-    helper = threading.Timer(0.1, hold.unlink)
-    helper.start()
-    outcome = bring(recorder, lines=lines)
-    helper.join()
-    assert any(f"waiting for process {orphan}" in line for line in lines)
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if f"waiting for process {orphan}" in line:
+            hold.unlink()  # only now may the command that lives on end
+
+    outcome = reproduce(data.versions.open_repository(), Selection(), Wishes(), lambda: recorder, say, output=sys.stderr)
+    assert any("waiting for process" in line for line in lines)
     assert states(outcome) == {"one": "unchanged", "two": "ran", "three": "ran"}
     assert changes() == {}
     assert Path("three").read_text() == "1\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, "1"), (signal.SIGTERM, "2")])
 def test_an_interrupted_run_ends_what_it_began_and_keeps_what_was_done(
-    held: tuple[Path, Path], recorder: Workspace, number: signal.Signals
+    held: tuple[Path, Path], recorder: Workspace, number: signal.Signals, jobs: str
 ) -> None:
     mark, hold = held
-    process = started()
+    process = started("--jobs", jobs)
     wait_for(mark)
     child = next(iter(json.loads(Path(".dvc/tmp/rwlock").read_text())["write"].values()))["pid"]
     process.send_signal(number)

@@ -136,6 +136,9 @@ def test_what_goes_wrong_is_said(project: Path, capfd: pytest.CaptureFixture[str
     Path("dvc.yaml").write_text("stages:\n  a: {cmd: x, outs: [o]}\n  b: {cmd: y, outs: [o]}\n")
     assert main(["pipeline", "run"]) == 1
     assert "output 'o' is specified in" in capfd.readouterr().err
+    Path("dvc.yaml").write_text("stages:\n  a: {cmd: x, deps: ['s3://bucket/k'], outs: [o]}\n")
+    assert main(["pipeline", "run"]) == 1
+    assert "depends on s3://bucket/k, which is not followed" in capfd.readouterr().err
     assert main(["dvc", "exp", "run", "--queue"]) != 0
     assert "perenne runs" in capfd.readouterr().err
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.protocols.dvc.side_by_side import GOLDEN, SERIES, Run, by_executable, play
+from tests.protocols.dvc.side_by_side import ALL, GOLDEN, Run, by_executable, play
 
 from perenne.protocols.dvc.command_line.entry import run
 
-RECORDED: list[dict[str, Any]] = json.loads(GOLDEN.read_text())
+RECORDED: dict[str, list[dict[str, Any]]] = {name: json.loads((GOLDEN / f"{name}.json").read_text()) for name in ALL}
 REAL = os.environ.get("PERENNE_DVC") or shutil.which("dvc")
 
 
@@ -34,19 +34,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def test_the_series_was_recorded_as_it_is() -> None:
-    assert [seen["step"] for seen in RECORDED] == [step for step in SERIES if step.startswith("dvc ")]
-
-
-def test_every_step_answers_and_leaves_what_dvc_does(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for ours, theirs in zip(play(in_this_process(capsys), project), RECORDED, strict=True):
+@pytest.mark.parametrize("name", ALL)
+def test_every_step_answers_and_leaves_what_dvc_does(name: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for ours, theirs in zip(play(in_this_process(capsys), project, ALL[name]), RECORDED[name], strict=True):
         assert ours == theirs, ours["step"]
 
 
 @pytest.mark.long
 @pytest.mark.skipif(REAL is None, reason="the real dvc is not here; PERENNE_DVC names it")
-def test_what_was_recorded_is_what_dvc_does(project: Path, tmp_path: Path) -> None:
-    assert play(by_executable(REAL or "", project, tmp_path / "site"), project) == RECORDED
+@pytest.mark.parametrize("name", ALL)
+def test_what_was_recorded_is_what_dvc_does(name: str, project: Path, tmp_path: Path) -> None:
+    assert play(by_executable(REAL or "", project, tmp_path / "site"), project, ALL[name]) == RECORDED[name]
 
 
 @pytest.mark.long
@@ -64,5 +62,5 @@ def test_taking_turns_leaves_what_one_alone_does(
         count += 1
         return turns[count % 2](arguments)
 
-    for seen, expected in zip(play(in_turns, project), RECORDED, strict=True):
+    for seen, expected in zip(play(in_turns, project, ALL["working"]), RECORDED["working"], strict=True):
         assert seen == expected, seen["step"]

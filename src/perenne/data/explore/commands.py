@@ -7,7 +7,7 @@ import click
 
 from perenne.auth.principals import local_principal
 from perenne.core import json
-from perenne.core.errors import Unavailable
+from perenne.core.errors import NotFound, Unavailable
 from perenne.core.results import Result
 from perenne.data.comparing import ColumnDifference
 from perenne.data.model import DataProfile
@@ -88,10 +88,13 @@ def _record(workspace: Workspace, *profiles: DataProfile) -> None:
 def _notebook(found: DataProfile, source: str) -> bytes:
     from perenne.data.explore.notebook import write_notebook
     from perenne.data.large import is_large
+    from perenne.data.looking import kept_profile
 
-    path = Path(source)
-    if not path.is_file():
+    path = Path(found.dataset if kept_profile(Path(source)) is not None else source)
+    if found.digest:
         return write_notebook(found)
+    if not path.is_file():
+        raise NotFound(f"there is no file {str(path)!r} any more", code="data.not_found", hint="a notebook needs the rows")
     return write_notebook(found, source=str(path.absolute()), large=is_large(path))
 
 

@@ -22,10 +22,11 @@ from perenne.core.errors import Invalid, NotFound
 from perenne.data import store
 from perenne.data.examinations import read_profile, remembered
 from perenne.data.explore.rows import RowChanges, compare_rows, key_of
-from perenne.data.explore.tracked import Tracked, tracked_files
+from perenne.data.explore.tracked import Tracked, Use, tracked_files, with_uses
 from perenne.data.model import DataProfile, Snapshot
 from perenne.data.personal import masked
 from perenne.data.snapshots import get_snapshot, read_snapshot
+from perenne.data.versions.lineage import digests_in
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -153,8 +154,18 @@ async def get_changes(request: Request) -> Response:
 @needs(Action.READ, returns=Tracked)
 async def get_tracked(request: Request) -> Response:
     """Tell which files the repository of this installation tracks, and their versions."""
-    workspace: Workspace = request.app.state.workspace
-    return answers.answer(await asyncio.to_thread(tracked_files, workspace.settings.home.parent))
+
+    def make() -> Response:
+        workspace: Workspace = request.app.state.workspace
+        with workspace.database.read() as tx:
+            links = store.made_of_versions(tx)
+        uses: dict[str, list[Use]] = {}
+        for kind, source, version in links:
+            for digest in digests_in(version):
+                uses.setdefault(digest, []).append(Use(kind, source))
+        return answers.answer(with_uses(tracked_files(workspace.settings.home.parent), uses))
+
+    return await _made(request, make)
 
 
 _SNAPSHOT = "/api/data/snapshot/{snapshot}"

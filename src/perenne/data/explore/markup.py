@@ -34,15 +34,16 @@ def name(value: str) -> str:
 def number(value: float | None, digits: int = 6) -> str:
     """Write a number.
 
-    >>> number(1234567), number(0.12345678), number(None), number(1e30)
-    ('1,234,567', '0.123457', '–', '1e+30')
+    >>> number(1234567), number(0.12345678), number(None), number(1e30), number(9999.5, 3)
+    ('1,234,567', '0.123457', '–', '1e+30', '10,000')
     """
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    whole = float(value).is_integer() and abs(value) < 1e15
-    shown = f"{int(value):,}" if whole else f"{value:.{digits}g}" if abs(value) < 1e6 else f"{value:,.{digits}g}"
+    large = 10.0**digits <= abs(value) < 1e15
+    whole = large or (float(value).is_integer() and abs(value) < 1e15)
+    shown = f"{value:,.0f}" if whole else f"{value:.{digits}g}"
     return shown.replace("-", "−") if shown.startswith("-") else shown
 
 

@@ -1,5 +1,6 @@
 """The files that the repository of this installation tracks in DVC's formats, and the versions that Git remembers of them."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -12,6 +13,14 @@ from perenne.formats.dvc.metafiles import read_metafile
 
 SHOWN = 200
 VERSIONS = 20
+USES = 5
+
+
+class Use(msgspec.Struct, frozen=True):
+    """Something that lineage says was made of a version: its kind and id."""
+
+    kind: str
+    id: str
 
 
 class TrackedVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +36,7 @@ class TrackedVersion(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     size: int | None
     files: int | None
+    uses: tuple[Use, ...] = ()
 
 
 class TrackedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +69,18 @@ def tracked_files(start: Path) -> Tracked:
     except PerenneError as error:
         return Tracked(root=root.name, trouble=error.message)
     return Tracked(root=root.name, files=files, total=len(outputs))
+
+
+def with_uses(found: Tracked, uses: Mapping[str, Sequence[Use]]) -> Tracked:
+    """Add to every version what was made of it, by its md5."""
+    replace = msgspec.structs.replace
+    files = tuple(
+        replace(
+            file, versions=tuple(replace(version, uses=tuple(uses.get(version.digest, ()))[:USES]) for version in file.versions)
+        )
+        for file in found.files
+    )
+    return replace(found, files=files)
 
 
 def _tracked(repository: Repository, output: Output) -> TrackedFile:

@@ -1,10 +1,9 @@
 """Rows from where they are made: files and folders, databases, the web, buckets and lakes become snapshots, again and again.
 
-`places` tells what a source's address means; `files`, `web`, `buckets`, `databases` and `lakes` read from it, only if something
-changed since the last time, and `fetching` chooses among them; `uniting` makes one table of several, `expected` tells how rows
-differ from those at first, `growing` adds to what is there; `pins` point to rows that stay where they are; `refreshing` is the
-use case, `declared` keeps sources and their schedules, `store` their tables; `writing` brings snapshots to lakes (`lake_tables`,
-`folders`), `events` is what the others are told.
+`web` and `databases` read from there, `data.origins` from files, buckets and lakes, and `fetching` chooses among them, only
+if something changed since the last time; `expected` tells how rows differ from those at first, `growing` adds to what is there;
+`refreshing` is the use case, `declared` keeps sources and their schedules, `store` their tables; `writing` brings snapshots to
+lakes (`lake_tables`, `folders`), `events` is what the others are told.
 """
 
 from importlib import import_module

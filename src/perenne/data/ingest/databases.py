@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound, Unavailable
-from perenne.data.ingest.places import Kind, Place
+from perenne.data.origins.places import Kind, Place
 from perenne.data.tables import Values, canonical
 
 BATCH = 50_000

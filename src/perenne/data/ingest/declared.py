@@ -12,7 +12,7 @@ from perenne.core.clock import DAY, HOUR, MINUTE, parse_duration
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.data.ingest import store
 from perenne.data.ingest.model import Mode, Refresh, Source
-from perenne.data.ingest.places import DATABASES, Kind, place_of
+from perenne.data.origins.places import DATABASES, Kind, place_of
 from perenne.storage import jobs, schedules
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace

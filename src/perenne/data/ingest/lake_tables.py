@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from perenne.core.errors import Conflict, Invalid, NotFound, Unavailable
-from perenne.data.ingest.lakes import iceberg_table
+from perenne.data.origins.lakes import iceberg_table
 
 MARK = "perenne.snapshot"
 MOST_COMMITS = 1_000

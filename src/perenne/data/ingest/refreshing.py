@@ -12,13 +12,14 @@ from perenne.auth.roles import Action, require
 from perenne.auth.sealing import seal_of
 from perenne.core.errors import Conflict, Invalid, PerenneError
 from perenne.core.ids import new_id
-from perenne.data.ingest import pins, store
+from perenne.data.ingest import store
 from perenne.data.ingest.declared import ToRefresh, declare, get_source
 from perenne.data.ingest.expected import as_before, changes
 from perenne.data.ingest.fetching import Fetched, fetch
 from perenne.data.ingest.model import Mode, Outcome, Refresh, Refreshed, Source
-from perenne.data.ingest.places import absolute, without_secrets
 from perenne.data.model import Anomaly, ColumnType
+from perenne.data.origins import pins
+from perenne.data.origins.places import absolute, without_secrets
 from perenne.data.snapshots import read_snapshot, record_snapshot, write_snapshot
 from perenne.data.tables import datatype_of
 from perenne.storage import jobs

@@ -84,6 +84,11 @@ def follow(tx: Transaction, known: Source, **values: Any) -> bool:
     return tx.execute(source.update().where(*where).values(**values)).rowcount == 1
 
 
+def follow_erased(tx: Transaction, snapshot: str, replacement: str) -> None:
+    """Let sources go on from the snapshot that holds what is left of an erased one."""
+    tx.execute(source.update().where(source.c.snapshot == snapshot).values(snapshot=replacement))
+
+
 def delete(tx: Transaction, dataset: str) -> None:
     """Remove a source; what was read from it stays."""
     tx.execute(source.delete().where(source.c.dataset == dataset))

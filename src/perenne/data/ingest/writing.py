@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 
 import msgspec
+import pyarrow as pa
 
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.errors import Invalid
 from perenne.data import store
-from perenne.data.ingest import pins
 from perenne.data.ingest.folders import write_folder
 from perenne.data.ingest.lake_tables import How, write_delta, write_iceberg
-from perenne.data.ingest.places import Kind, absolute, place_of, without_secrets
 from perenne.data.model import Snapshot
-from perenne.data.privacy.tombstones import check_not_erased
+from perenne.data.origins import pins
+from perenne.data.origins.places import Kind, absolute, place_of, without_secrets
 from perenne.data.snapshots import get_snapshot, read_snapshot, record_snapshot
+from perenne.data.tombstones import check_not_erased
 from perenne.storage.links import TAKEN_FOR, add_link, links_from
 from perenne.storage.links import Kind as Thing
 from perenne.storage.transaction import Transaction
@@ -71,13 +72,7 @@ def write(
         check_not_erased(tx, taken.id)
         projects = [link.target for link in links_from(tx, Thing.SNAPSHOT, taken.id) if link.relation == TAKEN_FOR]
     rows = read_snapshot(workspace.objects, taken.id)
-    place = place_of(uri)
-    if place.kind is Kind.DELTA:
-        done = write_delta(place.rest, rows, taken.id, how, partition)
-    elif place.kind is Kind.ICEBERG:
-        done = write_iceberg(place.rest, rows, taken.id, how)
-    else:
-        done = write_folder(place.rest, rows, taken.id, how, partition)
+    done = _bring(uri, rows, taken.id, how, partition)
     pointer = pins.pin(uri)
     digest = workspace.objects.put(pointer.to_bytes())
     name = dataset or taken.dataset
@@ -94,6 +89,15 @@ def write(
         return pinned
 
     return Written(taken.id, workspace.database.write(keep), pointer, done)
+
+
+def _bring(uri: str, rows: pa.Table, digest: str, how: How, partition: Sequence[str]) -> bool:
+    place = place_of(uri)
+    if place.kind is Kind.DELTA:
+        return write_delta(place.rest, rows, digest, how, partition)
+    if place.kind is Kind.ICEBERG:
+        return write_iceberg(place.rest, rows, digest, how)
+    return write_folder(place.rest, rows, digest, how, partition)
 
 
 def _check(uri: str, how: How, partition: Sequence[str]) -> None:

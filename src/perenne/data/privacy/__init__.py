@@ -1,8 +1,9 @@
 """Personal data: finding it, hiding it in new versions, and erasing one person from all of them.
 
 `kinds` are the kinds that can be told by pattern and check digit, `numbers` the check digits, `detecting` looks for them in a
-table; `masking` replaces values, by keys from `keys`; `erasing` removes one subject's rows from every snapshot, `planning` finds
-them, `erasure_store` keeps how far it is, `certificates` tells what was done.
+table; `masking` replaces values, by keys from `keys`, `versions` keeps the result; `erasing` removes one subject's rows from
+every snapshot, `planning` finds them, `certificates` tells what was done. How far erasures are is in `data.erasure_store`, for
+`data.tombstones` is asked wherever a snapshot is read or taken.
 """
 
 from importlib import import_module

@@ -9,9 +9,8 @@ import msgspec
 from perenne.auth import audit
 from perenne.core import json
 from perenne.core.hashing import digest_bytes
-from perenne.data import store
-from perenne.data.privacy import erasure_store
-from perenne.data.privacy.erasure_store import Erasure
+from perenne.data import erasure_store, store
+from perenne.data.erasure_store import Erasure
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, sources_of
 
@@ -20,7 +19,7 @@ BEYOND = (
     "backups of this installation made before, and copies that others took",
     "versions of files that a repository tracks, its cache and its remotes",
     "objects in the caches of other machines, until they are evicted",
-    "what pipelines kept of their steps, logs, and artifacts of runs that used these rows",
+    "what pipelines kept of their steps, artifacts of runs that used these rows, and logs and messages that quote a value",
     "models that learned from these rows: their versions are listed; whether to train them again is their owner's decision",
 )
 

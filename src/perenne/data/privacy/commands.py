@@ -212,7 +212,7 @@ def erasures(workspace: "Workspace", erasure: str | None, verify: Path | None) -
     """
     from perenne.core.clock import format_time
     from perenne.core.errors import NotFound
-    from perenne.data.privacy import erasure_store
+    from perenne.data import erasure_store
     from perenne.data.privacy.certificates import problem_of
 
     with workspace.database.read() as tx:

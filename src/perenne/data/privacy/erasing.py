@@ -15,11 +15,11 @@ from perenne.auth.roles import Action, require
 from perenne.core.clock import Clock
 from perenne.core.errors import Conflict, NotFound
 from perenne.core.ids import new_id
-from perenne.data import store
+from perenne.data import erasure_store, store
+from perenne.data.erasure_store import Erasure, Step, StepState
+from perenne.data.ingest import store as ingest_store
 from perenne.data.model import Snapshot
-from perenne.data.privacy import erasure_store
 from perenne.data.privacy.certificates import Certificate, certify, written
-from perenne.data.privacy.erasure_store import Erasure, Step, StepState
 from perenne.data.privacy.events import RowsErased
 from perenne.data.privacy.keys import keyed_hash
 from perenne.data.privacy.planning import Located, Subject, locate
@@ -160,6 +160,7 @@ def _rewrite(database: Database, objects: ObjectStore, actor: Principal, step: S
         records = store.all_named(tx, [step.snapshot]).get(step.snapshot, [])
         kept = store.forget_examinations(tx, step.snapshot)
         store.forget_files(tx, step.snapshot)
+        ingest_store.follow_erased(tx, step.snapshot, replacement)
         if replacement:
             for record in records:
                 _replace(tx, record, replacement, int(keep.sum()), size)

@@ -5,7 +5,7 @@ rule               what becomes of a value                                    wh
 =================  =========================================================  ==============================================
 hash               32 hexadecimal digits of a keyed hash                      equality: tables still join, under one key
 mask               letters and digits become dots                             how it looks
-truncate:N         the first N characters                                     the beginning, such as that of a post code
+truncate:N         the first N characters or digits, as text                  the beginning, such as that of a post code
 round:N            the multiple of N at or below a number                     the order, coarsely
 day, month, year   the beginning of the day, month or year of a time          the time, coarsely
 network            an address of IPv4 or IPv6 without its last part           the network
@@ -108,10 +108,11 @@ def _masked(values: Values, rule: MaskRule, key: bytes) -> Values:
         _must_be(datatype, ("int64", "float64"), rule)
         rounded = pc.multiply(pc.floor(pc.divide(values.cast(pa.float64()), rule.size)), rule.size)
         return rounded.cast(values.type, safe=False) if rule.size == int(rule.size) else rounded
-    if rule.rule in ("truncate", "network"):
-        _must_be(datatype, ("string",), rule)
     if rule.rule == "truncate":
-        return pc.utf8_slice_codeunits(values, 0, int(rule.size))
+        _must_be(datatype, ("string", "int64"), rule)
+        return pc.utf8_slice_codeunits(texts_of(values), 0, int(rule.size))
+    if rule.rule == "network":
+        _must_be(datatype, ("string",), rule)
     makers: Mapping[str, Callable[[str], str]] = {"hash": lambda text: keyed_hash(key, text), "mask": hidden, "network": _network}
     return _by_value(values, makers[rule.rule])
 

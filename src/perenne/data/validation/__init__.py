@@ -3,8 +3,8 @@
 `rules` are the words of a schema, `schema` its file, `inferring` states one from a profile; `rows` shows a table or a file to
 the engine, `opening` finds what a person names, `texts` reads large files of CSV; `checking` holds rows against a schema:
 `conditions` on one row, `tables` on the whole, `drifting` against a baseline, `project_checks` in Python; `fixing` suggests how
-the schema would follow the data, `editing` writes that into its file; `exporting` writes schemas of other tools, `page` what was
-found.
+the schema would follow the data, `editing` writes that into its file; `exporting` writes schemas of other tools; `telling` hides
+personal values, `page` writes what was found.
 """
 
 from importlib import import_module
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perenne.data.validation.project_checks import code_of
     from perenne.data.validation.rules import Schema
     from perenne.data.validation.schema import read_schema, schema_text, write_schema
+    from perenne.data.validation.telling import sentences
 
 _ROOMS = {
     "Broken": "errors",
@@ -27,6 +28,7 @@ _ROOMS = {
     "read_schema": "schema",
     "schema_text": "schema",
     "snapshot_rows": "opening",
+    "sentences": "telling",
     "validate": "checking",
     "write_schema": "schema",
 }
@@ -38,6 +40,7 @@ __all__ = [
     "infer_schema",
     "read_schema",
     "schema_text",
+    "sentences",
     "snapshot_rows",
     "validate",
     "write_schema",

@@ -31,6 +31,7 @@ _ENVIRONMENT = click.option("--environment", default="", help="One of the schema
 @_ENVIRONMENT
 @_PROJECT
 @click.option("--html", type=_FILE, help="Write a page of what was found.")
+@click.option("--reveal", is_flag=True, help="Show the values of columns with personal data, if your role allows it.")
 @click.pass_obj
 def validate(
     workspace: "Workspace",
@@ -42,6 +43,7 @@ def validate(
     environment: str,
     project: Path | None,
     html: Path | None,
+    reveal: bool,
 ) -> Result:
     """Hold SOURCE against a schema; exit code 6 if it breaks a rule that is an error.
 
@@ -56,15 +58,17 @@ def validate(
     """
     from perenne.core.clock import parse_time
     from perenne.data.model import Severity
+    from perenne.data.personal import masked_in
     from perenne.data.validation.checking import validate as find_anomalies
     from perenne.data.validation.opening import open_rows
+    from perenne.data.validation.telling import personal_columns
 
     if file is None and baseline is None:
         raise click.UsageError("give --schema, or --baseline, or both")
     described = _described(workspace, baseline) if baseline is not None else None
     rules = _rules(file, described)
     opened = open_rows(workspace.database, workspace.objects, source, rules)
-    total = opened.rows.total
+    total, personal = opened.rows.total, personal_columns(opened.rows)
     found = find_anomalies(
         opened.rows, rules, key=key, until=None if until is None else parse_time(until), now=workspace.clock.now(),
         baseline=described, environment=environment, root=project or _project_of(file),
@@ -72,6 +76,10 @@ def validate(
     against = file.name if file is not None else (described.digest if described else "") or str(baseline)
     if opened.snapshot:
         _keep(workspace, opened.snapshot, found, against)
+    if reveal:
+        _reveal(workspace, opened.snapshot, personal)
+    else:
+        found = list(masked_in(personal, found))
     if html is not None:
         _write_page(html, source, against, total, found)
     errors = sum(anomaly.severity is Severity.ERROR for anomaly in found)
@@ -105,6 +113,14 @@ def _keep(workspace: "Workspace", snapshot: str, found: "Sequence[Anomaly]", aga
     with workspace.database.read() as tx:
         taken = get_snapshot(tx, snapshot)
     look(workspace.database, workspace.objects, local_principal(), taken, findings=found, baseline=against)
+
+
+def _reveal(workspace: "Workspace", snapshot: str, columns: set[str]) -> None:
+    """Write down that personal values are shown, before they are; a file is on that person's own disk."""
+    from perenne.auth.principals import local_principal
+    from perenne.data.personal import record_revealed
+
+    workspace.database.write(lambda tx: record_revealed(tx, local_principal(), snapshot, sorted(columns)))
 
 
 def _project_of(file: Path | None) -> Path | None:

@@ -31,7 +31,7 @@ def infer_schema(profile: DataProfile, *, key: str | Sequence[str] | None = None
 def column_rules(column: ColumnProfile, rows: int, required: bool) -> ColumnRules:
     """State what one column keeps; a required one that misses nothing may miss nothing later."""
     numbers = column.numbers
-    bounded = numbers is not None and not numbers.infinite
+    bounded = numbers is not None and not numbers.infinite and not column.personal
     low, high = widened(numbers.min, numbers.max) if numbers is not None and bounded else (None, None)
     missing = column.nulls / max(rows, 1)
     return ColumnRules(
@@ -72,8 +72,10 @@ def _ceil(value: float) -> float:
 
 
 def _domain(column: ColumnProfile) -> tuple[str, ...] | None:
-    """Return the levels of a column of texts that has few and repeats them."""
+    """Return the levels of a column of texts that has few and repeats them, unless they would tell of people."""
     text = column.text
-    if text is None or column.distinct > min(MAX_TOP, column.count // 2) or text.max_length > _LONGEST_LEVEL:
+    if text is None or column.personal or column.masked:
+        return None
+    if column.distinct > min(MAX_TOP, column.count // 2) or text.max_length > _LONGEST_LEVEL:
         return None
     return tuple(sorted(item.value for item in column.top))

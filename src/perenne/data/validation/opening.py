@@ -4,9 +4,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from perenne.data.privacy.tombstones import check_not_erased
 from perenne.data.snapshots import fetch_snapshot, get_snapshot
 from perenne.data.sources import read_source
+from perenne.data.tombstones import check_not_erased
 from perenne.data.validation.rows import Rows, TableRows, parquet_rows
 from perenne.data.validation.rules import Schema
 from perenne.storage.database import Database

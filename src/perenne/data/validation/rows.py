@@ -119,6 +119,8 @@ class Rows:
         self.nans: set[str] = set()
         self.misfits: set[str] = set()
         self._connection = connection
+        # Else the engine draws on the screen, between what we print, as soon as a query takes a moment.
+        connection.execute("set enable_progress_bar = false")
 
     def __enter__(self) -> "Rows":
         return self
@@ -162,6 +164,13 @@ class Rows:
         reader = self._connection.sql(f"select {chosen} from t").to_arrow_reader(_BATCH)
         for batch in reader:
             yield pa.table(batch.columns, names=list(columns))
+
+    def head(self, columns: Sequence[str], count: int) -> pa.Table:
+        """Return the first rows of some columns."""
+        self._prepare(columns)
+        chosen = ", ".join(self.column(name) for name in columns)
+        table = self._connection.sql(f"select {chosen} from t limit {count}").to_arrow_table()
+        return pa.table(table.columns, names=list(columns))
 
     def broken(self, rules: Iterable[Rule]) -> Iterator[Anomaly]:
         """Count the rows that break each rule, all in one pass, and read the first ones of those that are broken.

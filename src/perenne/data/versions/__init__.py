@@ -17,18 +17,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.data.versions import adding as adding
     from perenne.data.versions import checkout as checkout
+    from perenne.data.versions import collecting as collecting
     from perenne.data.versions import committing as committing
     from perenne.data.versions import comparing as comparing
     from perenne.data.versions import configuring as configuring
     from perenne.data.versions import destroying as destroying
     from perenne.data.versions import explaining as explaining
     from perenne.data.versions import fetching as fetching
+    from perenne.data.versions import getting as getting
+    from perenne.data.versions import importing as importing
     from perenne.data.versions import layers as layers
+    from perenne.data.versions import listing as listing
     from perenne.data.versions import migrating as migrating
     from perenne.data.versions import moving as moving
     from perenne.data.versions import plans as plans
     from perenne.data.versions import pushing as pushing
     from perenne.data.versions import removing as removing
+    from perenne.data.versions import reports as reports
     from perenne.data.versions import revisions as revisions
     from perenne.data.versions import status as status
     from perenne.data.versions import targets as targets
@@ -53,6 +58,7 @@ _ROOMS = {
 _MODULES = {
     "adding",
     "checkout",
+    "collecting",
     "committing",
     "comparing",
     "configuring",
@@ -60,11 +66,15 @@ _MODULES = {
     "explaining",
     "layers",
     "migrating",
+    "listing",
     "pushing",
     "plans",
     "fetching",
+    "getting",
+    "importing",
     "moving",
     "removing",
+    "reports",
     "revisions",
     "status",
     "targets",

@@ -86,7 +86,7 @@ def add(paths: tuple[Path, ...], glob: bool, file: Path | None) -> Result:
     Examples:
       perenne data add raw.parquet
       perenne data add images labels
-      perenne data add --glob 'raw/*.csv'
+      perenne data add --glob '*.csv'
     """
     from perenne.data.versions import adding
 
@@ -213,6 +213,8 @@ def status(targets: tuple[Path, ...], granular: bool, unchanged: bool, exit_code
       perenne data status
       perenne data status --granular
     """
+    if granular:
+        return _granular(targets, exit_code)
     from perenne.data.versions.status import UNCHANGED, find_status
 
     with opened() as repository, telling("looked at") as told:
@@ -237,6 +239,37 @@ def status(targets: tuple[Path, ...], granular: bool, unchanged: bool, exit_code
         note = "`perenne data commit` records changes, `perenne data checkout` undoes them" if changed else ""
     shown = [{key: value for key, value in row.items() if key != "stage"} for row in rows]
     return Result(rows, EXIT_FINDINGS if exit_code and changed else 0, note, shown)
+
+
+def _granular(targets: tuple[Path, ...], exit_code: bool) -> Result:
+    """Tell of single files: what was recorded since the last commit of Git, and what was not recorded yet."""
+    import os
+
+    from perenne.data.versions import comparing
+
+    with opened() as repository:
+        places = [repository.relative(os.path.abspath(target)) for target in targets]
+        outputs = repository.outputs()
+        recorded = comparing.below(comparing.recorded_state(repository, outputs), places)
+        present = comparing.below(comparing.workspace_state(repository, outputs), places)
+        has_commits = repository.git is not None and bool(repository.git.references())
+        before = comparing.below(comparing.state_at(repository, "HEAD"), places) if has_commits else comparing.Tracked()
+        missing = comparing.not_in_cache(repository, recorded)
+    groups = {"uncommitted": comparing.differences(recorded, present), "committed": comparing.differences(before, recorded)}
+    rows = [
+        {"change": change, "path": path, "was": None, "where": where}
+        for where, found in groups.items()
+        for change in ("added", "modified", "deleted")
+        for path in getattr(found, change)
+    ]
+    rows += [
+        {"change": "renamed", "path": path, "was": was, "where": where}
+        for where, found in groups.items()
+        for was, path in found.renamed
+    ]
+    rows += [{"change": "not in cache", "path": path, "was": None, "where": "cache"} for path in missing]
+    note = "committed: recorded, and to be kept by `git commit`; uncommitted: `perenne data commit` records it" if rows else ""
+    return Result(rows, EXIT_FINDINGS if exit_code and rows else 0, note or "everything is as recorded")
 
 
 @click.command()
@@ -268,7 +301,7 @@ def move(source: Path, target: Path) -> Result:
 
     \b
     Examples:
-      perenne data move raw.parquet old/raw.parquet
+      perenne data move raw.parquet old.parquet
     """
     from perenne.data.versions import moving
 
@@ -304,10 +337,11 @@ def check_ignore(paths: tuple[Path, ...], details: bool) -> Result:
     Examples:
       perenne data check-ignore -d model.tmp
     """
-    from perenne.data.versions.ignoring import explain
+    from perenne.data.versions.explaining import explain_ignored
 
     with opened() as repository:
-        found = [(path, rules) for path in paths if (rules := explain(repository.root, path)) is not None]
+        judged = [(path, *explain_ignored(repository, path)) for path in paths]
+    found = [(path, str(rules[-1])) for path, ignored, rules in judged if ignored and rules]
     rows = [{"path": str(path), "rule": rule} for path, rule in found]
     shown = "\n".join(f"{row['rule']}\t{row['path']}" if details else row["path"] for row in rows)
     return Result(rows, 0 if rows else 1, shown=shown)

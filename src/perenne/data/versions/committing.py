@@ -9,7 +9,16 @@ from perenne.data.versions.building import Built, look
 from perenne.data.versions.hashing import Progress, said
 from perenne.data.versions.locking import Waiting, check_stages
 from perenne.data.versions.presence import missing_of
-from perenne.data.versions.recording import Recorded, entry_with, keep_beside, link_again, store, write_down, written
+from perenne.data.versions.recording import (
+    Recorded,
+    entry_with,
+    ignore_in_git,
+    keep_beside,
+    link_again,
+    store,
+    write_down,
+    written,
+)
 from perenne.data.versions.repository import Output, Repository
 from perenne.data.versions.scanning import Tree, scan
 from perenne.data.versions.status import is_as_recorded
@@ -81,6 +90,8 @@ def _known(repository: Repository, path: str, tree: Tree | None) -> str | None:
 
 def _record(repository: Repository, output: Output, built: Built) -> Recorded:
     keep_beside(repository, built)
+    if output.entry.cache:
+        ignore_in_git(repository, os.fspath(output.path))
     write_down(repository, output.file, written(output.file, [(output.index, entry_with(output.entry, built))]))
     path = os.fspath(output.path)
     repository.state.remember_link(path, built.digest)

@@ -68,9 +68,9 @@ class ConfigFiles:
         Invalid
             DVC has no such option, or takes no such value.
         """
-        url = self.up_to(level).get(section, {}).get("url", "")
-        check_option(section, key, value, url)
-        self._write(level, section, key, stored(section, key, value, self.place(level).parent))
+        folder = self.place(level).parent
+        check_option(section, key, value, self.up_to(level).get(section, {}).get("url", ""))
+        self._write(level, section, key, stored(section, key, value, folder))
 
     def unset(self, level: str | None, section: str, key: str | None = None) -> None:
         """Take away an option, or a whole section."""

@@ -11,9 +11,9 @@ from hashlib import md5
 
 from perenne.core.errors import PerenneError
 from perenne.data.versions.cache import MODE, Cache
+from perenne.data.versions.copying import SMALL, copy_file, write_all
 
 FIRST = 1 << 17
-SMALL = 4 << 20
 PIECE = 8 << 20
 TOGETHER = 64
 """So many files are worth a thread of their own."""
@@ -198,8 +198,6 @@ class Storer:
 
     def copy(self, path: str, digest: str, about: os.stat_result) -> bool:
         """Keep a file whose digest is known without reading it here; False if it is other than it was known to be."""
-        from perenne.data.versions.linking import copy_file
-
         temporary = self.temporary()
         copy_file(path, temporary, MODE)
         after = os.stat(path)
@@ -229,13 +227,6 @@ class Storer:
     def store_many(self, paths: Sequence[str], progress: Progress | None = None) -> list[bytes]:
         """Keep many files; return their md5s."""
         return in_threads(paths, lambda part, done: [_told(self.store(path), done) for path in part], progress)
-
-
-def write_all(handle: int, data: bytes | memoryview) -> None:
-    """Write everything, also where a call writes less."""
-    written = os.write(handle, data)
-    while written < len(data):
-        written += os.write(handle, memoryview(data)[written:])
 
 
 def copy_hashed(source: int, target: int) -> bytes:

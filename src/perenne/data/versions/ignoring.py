@@ -70,25 +70,3 @@ def _with_own(root: str, folder: str, rules: "Ignore | None") -> "Ignore | None"
         return rules
     own = Ignore.parse(lines, base, f"{base}/{FILE}" if base else FILE)
     return own if rules is None else rules.nested(own)
-
-
-def explain(root: Path, path: Path | str) -> str | None:
-    """Return the line that lets a path be ignored, such as ``.dvcignore:4:*.tmp``; None if it is not.
-
-    Raises
-    ------
-    Invalid
-        The path lies outside of the repository.
-    """
-    from perenne.core.errors import Invalid
-    from perenne.formats.dvc.ignores import Ignore
-
-    place, top = os.path.abspath(path), os.fspath(root)
-    if not place.startswith(f"{top}/"):
-        raise Invalid(f"{path} is outside of the repository {root}", code="data.outside")
-    inner = place[len(top) + 1 :]
-    rules = Ignore.built_in()
-    if (own := Ignoring.within(top, os.path.dirname(place)).rules) is not None:
-        rules = rules.nested(own)
-    ignored, matched = rules.explain(inner, os.path.isdir(place))
-    return str(matched[-1]) if ignored and matched else None

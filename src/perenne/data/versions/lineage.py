@@ -8,9 +8,6 @@ from perenne.data.versions.cache import is_name
 if TYPE_CHECKING:
     from perenne.storage.workspace import Workspace
 
-KINDS = "data version%"
-"""How the kinds of things begin whose ids name the md5 of data."""
-
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?:\.dir)?(?![0-9a-f])")
 
 
@@ -26,11 +23,11 @@ def linked_digests(workspace: "Workspace") -> frozenset[str]:
         return frozenset()
     import sqlalchemy as sa
 
-    from perenne.storage.links import table
+    from perenne.storage.links import Kind, table
 
     wanted = sa.union(
-        sa.select(table.c.source).where(table.c.source_kind.like(KINDS)),
-        sa.select(table.c.target).where(table.c.target_kind.like(KINDS)),
+        sa.select(table.c.source).where(table.c.source_kind == Kind.DATA_VERSION),
+        sa.select(table.c.target).where(table.c.target_kind == Kind.DATA_VERSION),
     )
     with workspace.database.read() as tx:
         names = [str(row[0]) for row in tx.execute(wanted)]

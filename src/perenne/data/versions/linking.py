@@ -4,7 +4,6 @@ What is copied is hashed on the way; bytes whose md5 is not the object's name ne
 """
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Sequence
@@ -12,50 +11,10 @@ from hashlib import md5
 
 from perenne.core.errors import PerenneError, Unavailable
 from perenne.data.versions.cache import MODE, Cache, damaged_object, missing_object
-from perenne.data.versions.hashing import SMALL, copy_hashed, digest_of, read_small, write_all
+from perenne.data.versions.copying import NOT_HERE, clone, copy_file, copy_range, write_all
+from perenne.data.versions.hashing import copy_hashed, digest_of, read_small
 
-FICLONE = 0x40049409
 WRITABLE = 0o666
-_NOT_HERE = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.EMLINK, errno.EBADF}
-
-
-def clone(source: int, target: int) -> bool:
-    """Let a new file share the blocks of another; False where the file system cannot."""
-    try:
-        fcntl.ioctl(target, FICLONE, source)
-    except OSError as error:
-        if error.errno in _NOT_HERE:
-            return False
-        raise
-    return True
-
-
-def copy_file(source: str, target: str, mode: int) -> None:
-    """Copy a file inside the kernel, by sharing blocks where that works."""
-    given = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        try:
-            if not clone(given, made):
-                _copy_range(given, made)
-        finally:
-            os.close(made)
-    finally:
-        os.close(given)
-
-
-def _copy_range(given: int, made: int) -> None:
-    try:
-        while os.copy_file_range(given, made, 1 << 30):
-            pass
-    except OSError as error:
-        if error.errno not in _NOT_HERE:
-            raise
-        os.lseek(given, 0, os.SEEK_SET)
-        os.ftruncate(made, 0)
-        os.lseek(made, 0, os.SEEK_SET)
-        while piece := os.read(given, SMALL):
-            write_all(made, piece)
 
 
 class Placer:
@@ -156,7 +115,7 @@ class Placer:
         try:
             os.link(place, made)
         except OSError as error:
-            if error.errno in _NOT_HERE:
+            if error.errno in NOT_HERE:
                 return None
             raise
         return made, os.stat(made)
@@ -197,7 +156,7 @@ class Placer:
         out = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             if self.vouched.get(digest):
-                _copy_range(given, out)
+                copy_range(given, out)
             elif copy_hashed(given, out).hex() != digest:
                 os.unlink(made)
                 raise self._damaged(digest)

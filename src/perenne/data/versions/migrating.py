@@ -13,9 +13,9 @@ import msgspec
 
 from perenne.core.errors import NotFound, PerenneError
 from perenne.data.versions.cache import MODE
+from perenne.data.versions.copying import copy_file
 from perenne.data.versions.hashing import digest_of
 from perenne.data.versions.legacy import legacy_digest_of
-from perenne.data.versions.linking import copy_file
 from perenne.data.versions.locking import Waiting
 from perenne.data.versions.repository import Repository
 from perenne.data.versions.walking import LOCK, PIPELINE

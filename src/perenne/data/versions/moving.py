@@ -11,6 +11,7 @@ from perenne.data.versions.locking import Waiting, check_stages
 from perenne.data.versions.recording import ignore_in_git
 from perenne.data.versions.removing import show_to_git
 from perenne.data.versions.repository import Output, Repository
+from perenne.data.versions.status import is_as_recorded
 from perenne.data.versions.targets import owner_of
 from perenne.data.versions.writing import replace
 from perenne.formats.dvc.metafiles import read_metafile, write_metafile
@@ -43,15 +44,22 @@ def move(repository: Repository, source: Path | str, target: Path | str, *, wait
     """
     old, new = os.path.abspath(source), os.path.abspath(target)
     output = _tracked(repository, old)
-    if os.path.isdir(new):
+    if os.path.isdir(new) and not _is_half_moved(repository, output, new):
         new = f"{new}/{os.path.basename(old)}"
     file = _new_file(output, new)
-    _check(repository, old, new, file)
+    text = _text(repository, output, new, file)
+    _check(repository, output, new, file, text)
     check_stages(repository.temporary, [], [old, new])
     with repository.lock(waiting), said(f"{repository.shown(old)} cannot be moved"):
-        _carry_out(repository, output, new, file)
+        _carry_out(repository, output, new, file, text)
     repository.forget()
     return Moved(repository.shown(old), repository.shown(new), repository.shown(file))
+
+
+def _is_half_moved(repository: Repository, output: Output, new: str) -> bool:
+    """Tell whether the data lies at its new place already: somebody was killed on the way."""
+    moved = msgspec.structs.replace(output, path=Path(new))
+    return not os.path.lexists(output.path) and os.path.lexists(new) and is_as_recorded(repository, moved)
 
 
 def _tracked(repository: Repository, path: str) -> Output:
@@ -74,33 +82,40 @@ def _new_file(output: Output, new: str) -> Path:
     return Path(new).with_name(output.file.name)
 
 
-def _check(repository: Repository, old: str, new: str, file: Path) -> None:
+def _check(repository: Repository, output: Output, new: str, file: Path, text: bytes) -> None:
+    old = os.fspath(output.path)
     if not new.startswith(f"{repository.root}/"):
         raise Invalid(f"{repository.shown(new)} is outside of the repository", code="data.outside")
-    if os.path.lexists(new) or (file.exists() and file != Path(f"{old}.dvc")):
+    if new == old or (os.path.lexists(new) and not _is_half_moved(repository, output, new)):
         raise Conflict(f"{repository.shown(new)} exists", code="data.exists", hint="choose another name")
+    if file != output.file and file.exists() and file.read_bytes() != text:
+        raise Conflict(f"{repository.shown(file)} exists", code="data.exists", hint="choose another name")
     if new.startswith(f"{old}/"):
         raise Conflict("a folder cannot be moved into itself", code="data.overlap")
     owner = owner_of(repository, new)
-    if owner is not None:
+    if owner is not None and owner.output.file != file:
         raise Conflict(
             f"{repository.shown(new)} lies in {repository.shown(owner.output.path)}, which is tracked", code="data.overlap"
         )
 
 
-def _carry_out(repository: Repository, output: Output, new: str, file: Path) -> None:
+def _text(repository: Repository, output: Output, new: str, file: Path) -> bytes:
+    """Return what the metafile says at its new place."""
     data = output.file.read_bytes()
     meta = read_metafile(data, repository.shown(output.file))
     outs = list(meta.outs)
     wdir = os.path.normpath(file.parent / (meta.wdir or "."))
     outs[output.index] = msgspec.structs.replace(outs[output.index], path=os.path.relpath(new, wdir))
-    text = write_metafile(msgspec.structs.replace(meta, outs=tuple(outs)), data)
+    return write_metafile(msgspec.structs.replace(meta, outs=tuple(outs)), data)
+
+
+def _carry_out(repository: Repository, output: Output, new: str, file: Path, text: bytes) -> None:
     os.makedirs(os.path.dirname(new), exist_ok=True)
     ignore_in_git(repository, new)
     if os.path.lexists(output.path):
         os.rename(output.path, new)
     replace(file, text, repository.temporary)
-    if file != output.file:
-        output.file.unlink()
     show_to_git(repository, os.fspath(output.path))
     repository.state.forget_link(os.fspath(output.path))
+    if file != output.file:
+        output.file.unlink()  # last: who is killed before can say it again

@@ -7,9 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from perenne.core.results import Result
-from perenne.data.versions.fetching import fetch, pull
 from perenne.data.versions.plans import Scope
-from perenne.data.versions.pushing import push
 from perenne.data.versions.remotes.opening import Ask
 from perenne.data.versions.reports import Report
 from perenne.data.versions.repository import open_repository
@@ -69,6 +67,8 @@ def push_(targets: Sequence[str], check: bool, no_sync: bool, **options: Any) ->
       perenne data push data/images -r backup
       perenne data push --all-tags
     """
+    from perenne.data.versions.pushing import push
+
     with told() as hear:
         report = push(
             open_repository(),
@@ -89,6 +89,8 @@ def fetch_(targets: Sequence[str], **options: Any) -> Result:
 
     Every object is held against its md5 as it arrives; the workspace stays as it is.
     """
+    from perenne.data.versions.fetching import fetch
+
     with told() as hear:
         report = fetch(open_repository(), _scope(targets, options), hear=hear, ask=can_ask(), **options)
     return result_of(report, "fetched")
@@ -106,6 +108,8 @@ def pull_(targets: Sequence[str], force: bool, allow_missing: bool, **options: A
       perenne data pull
       perenne data pull data/images/cats
     """
+    from perenne.data.versions.fetching import pull
+
     repository = open_repository()
     with told() as hear:
         pulled = pull(

@@ -16,8 +16,9 @@ import msgspec
 from perenne.core.errors import Invalid, NotFound, Unavailable
 from perenne.data.versions import layers
 from perenne.data.versions.building import build_file, look, store_file, store_tree
+from perenne.data.versions.copying import copy_file
 from perenne.data.versions.hashing import Storer
-from perenne.data.versions.linking import Placer, copy_file
+from perenne.data.versions.linking import Placer
 from perenne.data.versions.presence import missing_of
 from perenne.data.versions.repository import Repository
 from perenne.data.versions.scanning import scan

@@ -11,7 +11,6 @@ from perenne.data.versions.cache import Cache
 from perenne.data.versions.remotes.presence import LEGACY, OBJECTS
 from perenne.data.versions.remotes.transfer import Failure, Shelf
 from perenne.data.versions.repository import Output, Repository
-from perenne.data.versions.revisions import all_commits, git_of, named_commits, outputs_at
 from perenne.data.versions.targets import Target, find_targets
 from perenne.formats.dvc.manifests import ManifestEntry
 
@@ -51,6 +50,8 @@ def targets_of(repository: Repository, scope: Scope) -> list[Target]:
     targets = find_targets(repository, scope.words, recursive=scope.recursive) if not scope.revisions else []
     if not scope.has_history:
         return targets
+    from perenne.data.versions.revisions import all_commits, git_of, named_commits, outputs_at
+
     git = git_of(repository)
     wanted = [git.resolve(name) for name in scope.revisions]
     wanted += named_commits(git, branches=scope.branches, tags=scope.tags).values()

@@ -14,6 +14,7 @@ from perenne.data.versions.plans import (
 from perenne.data.versions.remotes.completeness import Completeness
 from perenne.data.versions.remotes.opening import Ask, Named, open_named
 from perenne.data.versions.remotes.presence import present
+from perenne.data.versions.remotes.refusals import read_only
 from perenne.data.versions.remotes.transfer import ASK, Failure, Hear, Progress, Shelf, upload
 from perenne.data.versions.reports import Report, add_moved
 from perenne.data.versions.repository import Repository
@@ -67,6 +68,8 @@ def push(
     for name, group in by_remote(targets, remote).items():
         named = open_named(repository.config, name, ask=ask, lasting=lasting)
         try:
+            if not named.remote.traits.writes:
+                raise read_only(named.remote.shown)
             if named.version_aware or named.worktree:
                 from perenne.data.versions.cloud_versions import push_versions
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 
 from perenne.core.errors import Conflict, NotFound
+from perenne.data.versions.building import build_file, files_of, hash_tree
 from perenne.data.versions.hashing import said
 from perenne.data.versions.locking import Waiting, check_stages
-from perenne.data.versions.presence import missing_of
 from perenne.data.versions.repository import Output, Repository
-from perenne.data.versions.status import is_as_recorded
+from perenne.data.versions.scanning import scan
 from perenne.data.versions.writing import replace
 from perenne.formats.dvc.ignores import without_line
 
@@ -93,11 +93,20 @@ def _file(repository: Repository, word: str) -> Path:
 
 
 def _check_loss(repository: Repository, output: Output) -> None:
-    if not os.path.lexists(output.path):
+    """Refuse to delete what is nowhere else."""
+    path = os.fspath(output.path)
+    if not os.path.lexists(path):
         return
-    if output.entry.digest is None or not is_as_recorded(repository, output) or missing_of(repository, output.entry):
+    state, cache = repository.state_of(output.entry), repository.cache_of(output.entry)
+    if os.path.isdir(path):
+        tree = scan(path, repository.ignoring(path))
+        hash_tree(tree, state)
+        digests = set(files_of(tree).values())
+    else:
+        digests = {build_file(path, state).digest}
+    if output.entry.digest is None or cache.missing(digests):
         raise Conflict(
-            f"{repository.shown(output.path)} changed since it was recorded, and would be lost",
+            f"{repository.shown(path)} changed since it was recorded, and would be lost",
             code="data.would_lose",
             hint="`perenne data commit` records it; `--force` deletes it",
         )
@@ -105,12 +114,12 @@ def _check_loss(repository: Repository, output: Output) -> None:
 
 def _remove(repository: Repository, file: Path, outputs: Sequence[Output], *, outs: bool) -> Removed:
     paths = [os.fspath(output.path) for output in outputs]
-    os.unlink(file)
     for path in paths:
         show_to_git(repository, path)
         repository.state.forget_link(path)
         if outs:
             delete(path)
+    os.unlink(file)  # last: who is killed before can say it again
     return Removed(repository.shown(file), tuple(repository.shown(path) for path in paths), outs)
 
 

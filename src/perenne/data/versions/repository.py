@@ -16,7 +16,7 @@ from perenne.data.versions.hashing import digest_of
 from perenne.data.versions.ignoring import Ignoring
 from perenne.data.versions.locking import Waiting, locked
 from perenne.data.versions.state import State
-from perenne.data.versions.walking import LOCK, PIPELINE, walk
+from perenne.data.versions.walking import PIPELINE, walk
 from perenne.formats.dvc.entries import Entry
 from perenne.formats.dvc.metafiles import MetaFile, read_metafile
 
@@ -65,6 +65,7 @@ class Repository:
         self.root = root
         self.dvc = root / ".dvc"
         self.temporary = self.dvc / "tmp"
+        self._pipelines = 0
 
     @cached_property
     def config(self) -> layers.Settings:
@@ -140,7 +141,10 @@ class Repository:
                 code="data.hardlink_lock",
                 hint="`perenne data config core.hardlink_lock --unset`",
             )
+        from perenne.data.versions.writing import sweep
+
         with locked(self.temporary, waiting, patience):
+            sweep(self.temporary)
             yield
 
     @cached_property
@@ -199,18 +203,18 @@ class Repository:
             raise NotFound(f"{self.shown(file)} does not exist", code="data.no_metafile") from None
         return read_metafile(data, self.shown(file))
 
-    def _of_pipeline(self, file: Path) -> list[Output]:
-        from perenne.formats.dvc.locks import read_lock
+    @property
+    def has_pipelines(self) -> bool:
+        """Whether there is a ``dvc.yaml``."""
+        self._found()
+        return self._pipelines > 0
 
-        lock = file.with_name(LOCK)
-        if not lock.exists():
-            return []
-        stages = read_lock(lock.read_bytes()).stages
-        return [
-            Output(file, index, name, entry, Path(os.path.normpath(file.parent / entry.path)))
-            for name, stage in stages.items()
-            for index, entry in enumerate(stage.outs)
-        ]
+    def _of_pipeline(self, file: Path) -> list[Output]:
+        from perenne.data.versions.staged import outputs_of_stages
+
+        self._pipelines += 1
+        staged = outputs_of_stages(file, self.shown(file), self.config.get("parsing"))
+        return [Output(file, index, stage, entry, path) for stage, index, entry, path in staged]
 
     def shown(self, path: Path | str) -> str:
         """Return a path as people see it: from the present folder."""

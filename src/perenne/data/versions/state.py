@@ -6,6 +6,7 @@ remembered, since it might change again within the same tick.
 """
 
 import os
+import threading
 from array import array
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -51,14 +52,21 @@ class State:
         The database.
     hashed : callable
         How a file is hashed: its path -> 16 bytes.
+
+    Attributes
+    ----------
+    patience : float
+        Seconds to wait for another process that writes; then it is done without.
     """
 
     def __init__(self, root: Path, file: Path, hashed: Callable[[str], bytes]) -> None:
         self.hashed = hashed
+        self.patience = 5.0
         self._root = os.fspath(root)
         self._file = file
         self._opened: sqlite3.Connection | None = None
         self._broken = False
+        self._turn = threading.RLock()
 
     def close(self) -> None:
         """Close the database."""
@@ -206,19 +214,20 @@ class State:
         """Do something with the database; a broken one is begun anew, one that is held by others is done without."""
         import sqlite3
 
-        for again in (True, False):
-            if self._broken:
-                return None
-            try:
-                return work(self._database())
-            except sqlite3.OperationalError:  # locked for long, read-only, disk full: it is not needed
-                self._broken = True
-                self._abandon()
-            except sqlite3.DatabaseError:
-                self._abandon()
-                self._broken = not again
-                for suffix in ("", "-wal", "-shm"):
-                    Path(f"{self._file}{suffix}").unlink(missing_ok=True)
+        with self._turn:
+            for again in (True, False):
+                if self._broken:
+                    return None
+                try:
+                    return work(self._database())
+                except sqlite3.OperationalError:  # locked for long, read-only, disk full: it is not needed
+                    self._broken = True
+                    self._abandon()
+                except sqlite3.DatabaseError:
+                    self._abandon()
+                    self._broken = not again
+                    for suffix in ("", "-wal", "-shm"):
+                        Path(f"{self._file}{suffix}").unlink(missing_ok=True)
         return None
 
     def _abandon(self) -> None:
@@ -235,7 +244,7 @@ class State:
         import sqlite3
 
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        opened = sqlite3.connect(self._file, timeout=5, isolation_level=None, check_same_thread=False)
+        opened = sqlite3.connect(self._file, timeout=self.patience, isolation_level=None, check_same_thread=False)
         try:
             if opened.execute("pragma user_version").fetchone()[0] != _VERSION:
                 opened.execute("pragma journal_mode = wal")

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perenne.core.errors import NotFound
+from perenne.data.versions.copying import copy_file
 from perenne.data.versions.hashing import said
-from perenne.data.versions.linking import WRITABLE, copy_file
+from perenne.data.versions.linking import WRITABLE
 from perenne.data.versions.repository import Repository
 from perenne.data.versions.targets import find_targets
 from perenne.data.versions.writing import workroom

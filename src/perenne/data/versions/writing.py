@@ -7,8 +7,11 @@ from pathlib import Path
 
 from perenne.data.versions.locking import is_alive
 
+ROOM = "perenne"
+"""Folder of ``.dvc/tmp`` for what is half done, each thing under the number of its process."""
 
-def replace(file: Path, data: bytes, folder: Path) -> bool:
+
+def replace(file: Path, data: bytes, temporary: Path) -> bool:
     """Write a file: to disk under another name, then renamed; False if it holds these bytes already.
 
     Parameters
@@ -17,8 +20,8 @@ def replace(file: Path, data: bytes, folder: Path) -> bool:
         The file.
     data : bytes
         What it shall hold.
-    folder : Path
-        Where it is written first, mostly ``.dvc/tmp``.
+    temporary : Path
+        ``.dvc/tmp``, where it is written first.
     """
     try:
         if file.read_bytes() == data:
@@ -26,6 +29,7 @@ def replace(file: Path, data: bytes, folder: Path) -> bool:
         mode = file.stat().st_mode & 0o777
     except FileNotFoundError:
         mode = None
+    folder = temporary / ROOM
     folder.mkdir(parents=True, exist_ok=True)
     made = _written(folder, data, mode)
     try:
@@ -43,7 +47,7 @@ def replace(file: Path, data: bytes, folder: Path) -> bool:
 
 
 def _written(folder: Path, data: bytes, mode: int | None) -> str:
-    made = f"{folder}/.perenne-{os.getpid()}-{os.urandom(4).hex()}"
+    made = f"{folder}/{os.getpid()}-{os.urandom(4).hex()}.perenne"
     handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with open(handle, "wb") as stream:
@@ -67,21 +71,26 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def sweep(temporary: Path) -> None:
+    """Remove what dead processes left half done in ``.dvc/tmp``."""
+    with suppress(FileNotFoundError):
+        for left in (temporary / ROOM).iterdir():
+            pid = left.name.partition("-")[0]
+            if pid.isdigit() and not is_alive(int(pid)):
+                empty(left)
+
+
 @contextmanager
 def workroom(temporary: Path) -> Iterator[str]:
-    """Give a folder for files on their way into the workspace; what dead processes left in theirs goes.
+    """Give a folder for files on their way into the workspace.
 
     Parameters
     ----------
     temporary : Path
         ``.dvc/tmp``.
     """
-    above = temporary / "perenne"
-    with suppress(FileNotFoundError):
-        for left in above.iterdir():
-            pid = left.name.partition("-")[0]
-            if pid.isdigit() and not is_alive(int(pid)):
-                empty(left)
+    sweep(temporary)
+    above = temporary / ROOM
     folder = above / f"{os.getpid()}-{os.urandom(4).hex()}"
     folder.mkdir(parents=True)
     try:
@@ -91,8 +100,11 @@ def workroom(temporary: Path) -> Iterator[str]:
 
 
 def empty(folder: Path) -> None:
-    """Remove a folder of files."""
+    """Remove a folder of files, or a file."""
     with suppress(OSError):
+        if not folder.is_dir():
+            folder.unlink()
+            return
         for file in list(folder.iterdir()):
             file.unlink(missing_ok=True)
         folder.rmdir()

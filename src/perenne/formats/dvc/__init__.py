@@ -5,6 +5,7 @@
 `metafiles`            the ``.dvc`` file
 `manifests`            the manifest of a directory, ``<md5>.dir``
 `locks`, `run_cache`   ``dvc.lock``, and what a run-cache remembers of a stage
+`pipelines`            ``dvc.yaml``: stages with `interpolation` worked out; `pipeline_schema` is its form, `values` reads params
 `configs`              ``.dvc/config``, in ConfigObj's dialect
 `ignores`              ``.dvcignore``, and the lines that DVC keeps in ``.gitignore``
 `answers`              what DVC's commands answer as JSON

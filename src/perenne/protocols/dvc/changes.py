@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from perenne import data
+from perenne.core.errors import Invalid
 from perenne.formats.dvc.entries import Entry
 from perenne.formats.dvc.metafiles import stage_md5
 from perenne.protocols.dvc.parameters import ParameterFiles, differences
@@ -93,6 +94,7 @@ class Comparing:
         found: dict[str, Any] = {}
         locked = {entry.path: entry for entry in (stage.locked.deps if stage.locked is not None else ())}
         for dep in stage.deps:
+            _refuse_address(stage, dep.place)
             if word := self._need(dep.place, locked.get(dep.path)):
                 found[_said(dep.place)] = word
                 if first:
@@ -123,6 +125,15 @@ class Comparing:
         if recorded is not None and recorded.digest and product.out.cache and not self.files.is_cached(recorded):
             return "not in cache"
         return self._need(product.place, recorded)
+
+
+def _refuse_address(stage: Stage, place: str) -> None:
+    if "://" in place:
+        raise Invalid(
+            f"stage '{stage.said(os.getcwd())}' depends on {place}, which is not followed",
+            code="dvc.address",
+            hint="track it with `perenne data import-url`, and depend on the file; or freeze the stage",
+        )
 
 
 def _said(place: str) -> str:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from perenne import data
-from perenne.core.errors import Invalid, NotFound, Unavailable
+from perenne.core.errors import Invalid
 from perenne.formats.dvc.locks import LockedStage
 from perenne.formats.dvc.run_cache import key_of, read_entry, value_of, write_entry
 from perenne.protocols.dvc.stages import Stage
@@ -20,10 +20,9 @@ class RunCache:
         What was found to be wrong on the way.
     """
 
-    def __init__(self, repository: data.versions.Repository, files: data.versions.Pieces) -> None:
+    def __init__(self, repository: data.versions.Repository) -> None:
         self.notes: list[str] = []
         self._repository = repository
-        self._files = files
         self._folder = repository.cache_folder / "runs"
 
     def fits(self, stage: Stage) -> bool:
@@ -36,7 +35,7 @@ class RunCache:
         return all(product.place.startswith(root) and not product.out.persist for product in stage.products)
 
     def find(self, stage: Stage, asked: LockedStage) -> LockedStage | None:
-        """Return the newest whole result for the same command, dependencies and parameters; None if there is none.
+        """Return the newest result for the same command, dependencies and parameters; None if there is none.
 
         Parameters
         ----------
@@ -47,7 +46,7 @@ class RunCache:
         folder = self._folder / key[:2] / key
         for file in _newest_first(folder)[:1]:
             found = self._read(file)
-            if found is not None and self._is_whole(stage, found):
+            if found is not None and {entry.path for entry in found.outs} == {product.path for product in stage.products}:
                 return found
         return None
 
@@ -60,14 +59,6 @@ class RunCache:
             self.notes.append(f"corrupted cache file '{os.path.relpath(file)}'.")
             file.unlink(missing_ok=True)
             return None
-
-    def _is_whole(self, stage: Stage, found: LockedStage) -> bool:
-        """Tell whether every output is in the cache."""
-        wanted = {product.path for product in stage.products}
-        try:
-            return {entry.path for entry in found.outs} == wanted and all(self._files.is_cached(entry) for entry in found.outs)
-        except (NotFound, Unavailable):
-            return False
 
     def keep(self, done: LockedStage) -> None:
         """Remember what a stage made; nothing is written if it is known already."""

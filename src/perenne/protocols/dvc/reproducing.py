@@ -13,15 +13,16 @@ from typing import Any
 import msgspec
 
 from perenne import data
-from perenne.core.errors import PerenneError
+from perenne.core.errors import NotFound, PerenneError
 from perenne.formats.dvc.locks import LockedStage
 from perenne.protocols.dvc.changes import Comparing
 from perenne.protocols.dvc.parameters import ParameterFiles
+from perenne.protocols.dvc.pulling import Pulling
 from perenne.protocols.dvc.remembering import RunCache
 from perenne.protocols.dvc.running import Commands, commands_of
 from perenne.protocols.dvc.rwlock import Claimed
 from perenne.protocols.dvc.saving import Saving
-from perenne.protocols.dvc.stages import Stage, Stages
+from perenne.protocols.dvc.stages import Product, Stage, Stages
 
 UNCHANGED, RESTORED, RAN, FAILED, LEFT = "unchanged", "restored", "ran", "failed", "not run"
 
@@ -84,12 +85,13 @@ class Reproduction:
         self._say = say
         self._files = data.versions.Pieces(repository)
         self._parameters = ParameterFiles()
-        self._runs = RunCache(repository, self._files)
+        self._runs = RunCache(repository)
         self.comparing = Comparing(self._files, self._parameters)
         self.saving = Saving(
             repository, self._files, self._parameters, self._runs, commit=wishes.commit, waiting=self._wait_for_lock
         )
         self._repository: data.versions.Repository = repository
+        self._pulling = Pulling(repository, say) if wishes.pull else None
         self._forced: set[Stage] = set(order) if wishes.force else set()
         self._lock = threading.RLock()
         self._announced = 0
@@ -100,6 +102,8 @@ class Reproduction:
 
     def settle(self) -> list[Stage]:
         """Note which stages did not change, neither they nor what they need; return the others."""
+        if self._pulling is not None:
+            self._pulling.bring_run_cache()
         open_: dict[Stage, None] = {}
         for stage in self.order:
             waits = any(source in open_ for source in self._stages.graph.needed(stage))
@@ -211,11 +215,20 @@ class Reproduction:
         if not self.comparing.changed_command(stage) and not self.comparing.changed_needs(stage, first=True):
             locked = stage.locked
             known = locked is not None and all((entry := stage.recorded(product)) and entry.digest for product in stage.products)
-            if known and locked is not None and all(self._files.is_cached(entry) for entry in locked.outs):
+            if known and locked is not None and self._is_at_hand(stage, locked):
                 return locked
         if not self.wishes.run_cache:
             return None
-        return self._runs.find(stage, self.saving.asked(stage))
+        found = self._runs.find(stage, self.saving.asked(stage))
+        return found if found is not None and self._is_at_hand(stage, found) else None
+
+    def _is_at_hand(self, stage: Stage, locked: LockedStage) -> bool:
+        """Tell whether all outputs are in the cache; with `pull` those that are not are brought."""
+        missing = [entry for entry in locked.outs if not self._files.is_cached(entry)]
+        if missing and self._pulling is not None:
+            self._pulling.bring(stage, missing)
+            missing = [entry for entry in missing if not self._files.is_cached(entry)]
+        return not missing
 
     def _check_out(self, stage: Stage, restored: LockedStage) -> None:
         entries = {entry.path: entry for entry in restored.outs}
@@ -234,7 +247,19 @@ class Reproduction:
         """Take data that somebody put there, or the outputs of a frozen stage, as they are now."""
         what = "outputs in frozen stage" if stage.frozen else "data sources in stage"
         self._say(f"Verifying {what}: '{stage.said(os.getcwd())}'")
+        for product in stage.products:
+            if not os.path.lexists(product.place):
+                self._put_back(stage, product)
         self.saving.save(stage, self._sayer(stage))
+
+    def _put_back(self, stage: Stage, product: Product) -> None:
+        """Put data back that is missing in the workspace. Raises NotFound if it is nowhere."""
+        entry = stage.recorded(product)
+        if entry is None or not entry.digest or not self._is_at_hand(stage, LockedStage(cmd="", outs=(entry,))):
+            raise NotFound(
+                f"missing data '{os.path.relpath(product.place)}'", code="dvc.missing", hint="`--pull` brings it from a remote"
+            )
+        self._files.put_back(product.place, entry)
 
     def finish(self) -> None:
         """Put dvc.lock in order, and say what was found to be wrong."""

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne import automation, data, monitoring, registry, serving, tracking
+from perenne import automation, data, labels, monitoring, registry, serving, tracking
 from perenne.auth import answers
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
@@ -46,6 +46,11 @@ _RELATIONS = {
     "answered_by": "answered in",
     "found_in": "raised",
     "about": "has",
+    "for": "has",
+    "labels": "is labelled in",
+    "version_of": "has",
+    "labelled_by": "labelled",
+    "made_of": "became",
     _MADE: "made",
 }
 
@@ -240,6 +245,28 @@ def _snapshots(tx: Transaction, ids: Iterable[str]) -> Mapping[str, Named]:
     }
 
 
+def _label_sets(tx: Transaction, ids: Iterable[str]) -> Mapping[str, Named]:
+    return {
+        name: Named(_node(Kind.LABEL_SET, name, name, f"{item.definition.kind.value} labels"), item.project)
+        for name, item in labels.sets.some(tx, ids).items()
+    }
+
+
+def _label_versions(tx: Transaction, ids: Iterable[str]) -> Mapping[str, Named]:
+    found = labels.versions.some(tx, ids)
+    homes = labels.sets.some(tx, {item.label_set for item in found.values()})
+    return {
+        identity: Named(
+            _node(
+                Kind.LABEL_VERSION, identity, f"{item.label_set} {identity[:SHORT]}", f"{item.labels:,} labels",
+                path=address_of("label set", item.label_set),
+            ),
+            homes[item.label_set].project,
+        )
+        for identity, item in found.items()
+    }  # fmt: skip
+
+
 _RUN_STATES = {"finished": "ok", "failed": "crit", "running": "info"}
 
 
@@ -317,6 +344,8 @@ def _windows(tx: Transaction, ids: Iterable[str]) -> Mapping[str, Named]:
 _NAMERS: dict[Kind, Callable[[Transaction, Iterable[str]], Mapping[str, Named]]] = {
     Kind.PROJECT: _projects,
     Kind.SNAPSHOT: _snapshots,
+    Kind.LABEL_SET: _label_sets,
+    Kind.LABEL_VERSION: _label_versions,
     Kind.RUN: _runs,
     Kind.VERSION: _versions,
     Kind.DEPLOYMENT: _deployments,

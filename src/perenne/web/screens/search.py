@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne import automation, data, monitoring, registry, serving, tracking
+from perenne import automation, data, labels, monitoring, registry, serving, tracking
 from perenne.auth import answers
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
@@ -92,6 +92,12 @@ def _datasets(tx: Transaction, wanted: str, limits: Limits) -> Iterator[Hit]:
         yield Hit(name, "dataset", address_of("dataset", name), "dataset")
 
 
+def _label_sets(tx: Transaction, wanted: str, limits: Limits) -> Iterator[Hit]:
+    for found in labels.sets.matching(tx, wanted, OF_EACH, limits):
+        note = f"{found.definition.kind.value} labels of {found.dataset or found.project or 'nothing yet'}"
+        yield Hit(found.name, "label set", address_of("label set", found.name), note)
+
+
 def _snapshots(tx: Transaction, wanted: str, limits: Limits) -> Iterator[Hit]:
     for found in data.summary.matching(tx, wanted, OF_EACH, limits):
         note = f"snapshot of {found.dataset}, {found.rows:,} rows"
@@ -115,6 +121,7 @@ _KINDS: tuple[Callable[[Transaction, str, Limits], Iterator[Hit]], ...] = (
     _deployments,
     _versions,
     _datasets,
+    _label_sets,
     _experiments,
     _runs,
     _episodes,

@@ -56,7 +56,7 @@ class CloudRemote:
         import obstore
 
         try:
-            with self._refusals(path):
+            with self._refusals(path or "file there"):
                 if version is not None:
                     return self._found(path, obstore.get(self._store, path, options={"version": version, "head": True}).meta)
                 return self._found(path, obstore.head(self._store, path))
@@ -82,7 +82,7 @@ class CloudRemote:
         import obstore
 
         options: Any = None if version is None else {"version": version}
-        with self._refusals(path):
+        with self._refusals(path or "file there"):
             answer = obstore.get(self._store, path, options=options)
             size = answer.meta["size"]
             data = answer.bytes() if size <= WHOLE else None
@@ -101,7 +101,7 @@ class CloudRemote:
         try:
             chunks = iter(answer.stream(min_chunk_size=_CHUNK))
             while True:
-                with self._refusals(path):
+                with self._refusals(path or "file there"):
                     chunk = next(chunks, None)
                 if chunk is None:
                     break
@@ -139,7 +139,7 @@ class CloudRemote:
 
         if not self.traits.writes:
             raise read_only(self.shown)
-        with self._refusals(path):
+        with self._refusals(path or "file there"):
             obstore.rename(self._store, path, to, overwrite=True)
 
     def delete(self, path: str) -> None:
@@ -149,7 +149,7 @@ class CloudRemote:
         if not self.traits.writes:
             raise read_only(self.shown)
         try:
-            with self._refusals(path):
+            with self._refusals(path or "file there"):
                 obstore.delete(self._store, path)
         except NotFound:
             return

@@ -6,7 +6,6 @@ at from here. An answer that proves wrong is forgotten.
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterable
 from hashlib import md5
 from pathlib import Path
@@ -54,7 +53,6 @@ class Completeness:
         kept = known.difference(digests)
         if kept == known:
             return
-        handle, temporary = tempfile.mkstemp(dir=self._path.parent)
-        with open(handle, "w") as stream:
-            stream.write("".join(f"{digest}\n" for digest in sorted(kept)))
-        os.replace(temporary, self._path)
+        temporary = self._path.with_name(f"{self._path.name}-{os.getpid()}")
+        temporary.write_text("".join(f"{digest}\n" for digest in sorted(kept)))
+        temporary.replace(self._path)

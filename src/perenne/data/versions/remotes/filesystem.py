@@ -94,6 +94,7 @@ class FilesystemRemote:
 
     def put(self, source: str, path: str, digest: str | None = None) -> Found:
         """Send a file: whole, or not at all."""
+        size = os.path.getsize(source)
         if digest is not None and (found := hash_file(source)) != digest:
             raise damaged_source(digest, found)
         place = f"{self._root}/{path}"
@@ -101,7 +102,7 @@ class FilesystemRemote:
         if not self._renames:
             with self._refusals():
                 self._files.put_file(source, place)
-            return Found(path=path, size=os.path.getsize(source))
+            return Found(path=path, size=size)
         self._make_folder(f"{self._root}/{ARRIVING}")
         temporary = f"{self._root}/{ARRIVING}/{uuid4().hex}"
         with self._refusals():
@@ -112,7 +113,7 @@ class FilesystemRemote:
                 with contextlib.suppress(Exception):
                     self._files.rm_file(temporary)
                 raise
-        return Found(path=path, size=os.path.getsize(source))
+        return Found(path=path, size=size)
 
     def move(self, path: str, to: str) -> None:
         """Rename a file."""

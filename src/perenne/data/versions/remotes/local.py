@@ -7,8 +7,6 @@ cut leaves no name without its bytes, at a small part of the price of asking for
 import contextlib
 import errno
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from functools import lru_cache
@@ -155,6 +153,8 @@ class LocalRemote:
     def close(self) -> None:
         """Remove what was put and not settled."""
         if self._arriving:
+            import shutil
+
             shutil.rmtree(self._arriving, ignore_errors=True)
             with contextlib.suppress(OSError):
                 os.rmdir(os.path.dirname(self._arriving))
@@ -179,8 +179,10 @@ class LocalRemote:
         above = f"{self.root}/{ARRIVING}"
         self._make(above)
         _sweep(above)
+        made = f"{above}/{os.getpid()}-{os.urandom(4).hex()}"
         try:
-            return tempfile.mkdtemp(dir=above)
+            os.mkdir(made)
+            return made
         except OSError as error:
             raise self._refusal(error) from None
 
@@ -207,6 +209,8 @@ def _sweep(folder: str) -> None:
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):
             if time.time() - entry.stat().st_mtime > _LEFT_BEHIND_S:
+                import shutil
+
                 shutil.rmtree(entry.path, ignore_errors=True)
 
 

@@ -5,7 +5,6 @@ silently goes without is worse than one that does not open.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -47,7 +46,9 @@ def switch(text: str) -> bool:
     raise ValueError("is neither true nor false")
 
 
-def _seconds(text: str) -> timedelta:
+def _seconds(text: str) -> Any:
+    from datetime import timedelta
+
     return timedelta(seconds=_number(text))
 
 
@@ -172,7 +173,7 @@ TABLE: dict[str, dict[str, Use]] = {
         "ask_passphrase": Use(OWN, "asked for on a terminal", switch),
         "keyfile": Use(GIVEN, "keyfile"),
         "timeout": Use(GIVEN, "timeout", _number),
-        "gss_auth": Use(GIVEN, "gss_auth", switch),
+        "gss_auth": Use(OWN, "true is not supported: paramiko gave it up", switch),
         "allow_agent": Use(GIVEN, "allow_agent", switch),
         "max_sessions": Use(GIVEN, "sessions", _whole),
     },

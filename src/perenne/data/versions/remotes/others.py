@@ -58,6 +58,8 @@ def _ssh(name: str, parts: SplitResult, shown: str, options: Options) -> Remote:
     except ImportError as error:
         raise extra_needed("a remote over SSH", EXTRA) from error
     given = dict(options.given)
+    if options.own.get("gss_auth"):
+        raise bad_option(name, "gss_auth", "is not supported: the SSH library gave it up", "use a key, or an agent")
     if not parts.hostname:
         raise bad_option(name, "url", "names no host", "ssh://user@host/path")
     given.setdefault("user", unquote(parts.username) if parts.username else None)

@@ -1,7 +1,12 @@
 """What is raised about remotes. No message holds a secret: what others say goes through `core.redaction`."""
 
 from perenne.core.errors import Denied, Invalid, NotFound, PerenneError, Unavailable
-from perenne.core.redaction import redact_text
+
+
+def _redacted(text: str) -> str:
+    from perenne.core.redaction import redact_text
+
+    return redact_text(text)
 
 
 def not_there(shown: str, path: str) -> NotFound:
@@ -11,17 +16,17 @@ def not_there(shown: str, path: str) -> NotFound:
 
 def unreachable(shown: str, why: str, hint: str = "is the network there? is the remote's address right?") -> Unavailable:
     """Say that a remote cannot be used for now."""
-    return Unavailable(f"{shown}: {redact_text(why)}", code="data.remote_unavailable", hint=hint)
+    return Unavailable(f"{shown}: {_redacted(why)}", code="data.remote_unavailable", hint=hint)
 
 
 def unusable(shown: str, why: str, hint: str = "") -> Unavailable:
     """Say that a remote cannot be used until somebody changes something."""
-    return Unavailable(f"{shown}: {redact_text(why)}", code="data.remote_unusable", hint=hint)
+    return Unavailable(f"{shown}: {_redacted(why)}", code="data.remote_unusable", hint=hint)
 
 
 def refused(shown: str, why: str, hint: str = "are the credentials right, and do they allow this?") -> Denied:
     """Say that a remote does not let us."""
-    return Denied(f"{shown}: {redact_text(why)}", code="data.remote_denied", hint=hint)
+    return Denied(f"{shown}: {_redacted(why)}", code="data.remote_denied", hint=hint)
 
 
 def read_only(shown: str) -> Denied:

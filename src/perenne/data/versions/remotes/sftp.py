@@ -43,7 +43,7 @@ class SftpRemote:
         The folder's absolute path.
     shown : str
         Its address without secrets.
-    port, user, password, keyfile, passphrase, allow_agent, gss_auth
+    port, user, password, keyfile, passphrase, allow_agent
         How to get in; by agent and the usual keys if nothing is given.
     timeout : float
         Seconds of silence before the connection is given up.
@@ -63,7 +63,6 @@ class SftpRemote:
         keyfile: str | None = None,
         passphrase: str | None = None,
         allow_agent: bool = True,
-        gss_auth: bool = False,
         timeout: float = _TIMEOUT_S,
         sessions: int = SESSIONS,
     ) -> None:
@@ -79,7 +78,6 @@ class SftpRemote:
             "key_filename": keyfile,
             "passphrase": passphrase,
             "allow_agent": allow_agent,
-            "gss_auth": gss_auth,
         }
         self._lock = Lock()
         self._client: paramiko.SSHClient | None = None
@@ -119,15 +117,14 @@ class SftpRemote:
         with self._session(path) as session, session.open(f"{self._root}/{path}", "rb") as stream:
             size = stream.stat().st_size
             stream.prefetch(size)
-            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            with _ours():
+                handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             hashing = Hashing()
             try:
                 while data := stream.read(_BLOCK):
                     hashing.add(data)
-                    try:
+                    with _ours():
                         write_all(handle, data)
-                    except OSError as error:
-                        raise _OursError(error) from None
             finally:
                 found = hashing.end()
                 os.close(handle)
@@ -251,8 +248,6 @@ class SftpRemote:
                 return refused(self.shown, why, hint)
         if isinstance(error, PermissionError):
             return refused(self.shown, "permission denied", "may this user write there?")
-        if isinstance(error, ImportError):
-            return unusable(self.shown, f"gss_auth needs a package: {error}")
         return unreachable(self.shown, str(error) or type(error).__name__)
 
 
@@ -285,6 +280,14 @@ class _OursError(Exception):
     def __init__(self, inner: OSError) -> None:
         super().__init__(str(inner))
         self.inner = inner
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _OursError(error) from None
 
 
 def _send(session: paramiko.SFTPClient, source: str, temporary: str) -> str:

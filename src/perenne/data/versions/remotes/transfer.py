@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import os
-import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
@@ -183,7 +182,7 @@ def _patiently(one: Callable[[str], int], digest: str, crew: "Crew[Sequence[str]
         except PerenneError as error:
             if not is_passing(error):
                 raise
-            if crew.stopped.wait(pause * random.uniform(0.5, 1.0)):
+            if crew.stopped.wait(pause * (0.5 + time.monotonic() % 0.5)):  # not all at the same moment
                 raise
     return one(digest)
 

@@ -8,8 +8,8 @@
 `places`              init, root, version, destroy, check-ignore, unprotect
 `settings`            config, remote, cache dir
 `changing`            add, commit, checkout, remove, move, cache migrate
-`looking`             status, diff, data status, list
-`transferring`        push, pull, fetch, gc, get, import, update
-`pipelining`          repro, stage, dag, metrics, params, plots
+`looking`             status, diff, data status; `listing`: list, du
+`transferring`        push, pull, fetch; `collecting`: gc; `taking`: get, import, update
+`clicked`             repro, stage, dag, metrics, params, plots, which are elsewhere
 ====================  ======================================================================================================
 """

@@ -27,8 +27,9 @@ def run_clicked(name: str, arguments: list[str]) -> int:
     module, _, attribute = VERBS[name][0].partition(":")
     command: click.Command = getattr(import_module(module), attribute)
     VOLUME.quiet = "-q" in arguments or "--quiet" in arguments
+    heard, as_json = _heard(command, arguments)
     try:
-        answer: Any = command.main(spread(_heard(command, arguments)), prog_name=f"dvc {name}", standalone_mode=False)
+        answer: Any = command.main(spread(heard), prog_name=f"dvc {name}", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         raise NotUnderstood("the following arguments are required: cmd", error.format_message()) from None
     except click.UsageError as error:
@@ -36,8 +37,8 @@ def run_clicked(name: str, arguments: list[str]) -> int:
         raise NotUnderstood(error.format_message(), text) from None
     if not isinstance(answer, Result):
         return answer if isinstance(answer, int) else 0
-    shown = answer.value if answer.shown is None else answer.shown
-    if isinstance(shown, str):
+    shown = answer.value if answer.shown is None or as_json else answer.shown
+    if isinstance(shown, str) and not as_json:
         if shown:
             say(shown)
     elif shown is not None:
@@ -48,10 +49,15 @@ def run_clicked(name: str, arguments: list[str]) -> int:
     return answer.exit_code
 
 
-def _heard(command: click.Command, arguments: Iterable[str]) -> list[str]:
-    """Leave out the flags of volume that the command has not got itself."""
-    own = {name for option in command.params for name in option.opts}
-    return [argument for argument in arguments if argument in own or argument not in ("-q", "--quiet", "-v", "--verbose")]
+def _heard(command: click.Command, arguments: list[str]) -> tuple[list[str], bool]:
+    """Leave out the flags that the command has not got itself; tell whether JSON was asked of one that answers so anyway."""
+    inner: Any = command
+    for argument in arguments:
+        inner = getattr(inner, "commands", {}).get(argument, inner)
+    own = {name for option in [*command.params, *inner.params] for name in option.opts}
+    common = ("-q", "--quiet", "-v", "--verbose", "--json")
+    heard = [argument for argument in arguments if argument in own or argument not in common]
+    return heard, "--json" in arguments and "--json" not in own
 
 
 def spread(arguments: Iterable[str]) -> list[str]:

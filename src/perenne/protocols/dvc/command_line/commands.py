@@ -13,8 +13,15 @@ COMMANDS = {
     "data status": (f"{_HERE}.looking:data_status", "Show what differs between commit, metafiles and workspace."),
     "destroy": (f"{_HERE}.places:destroy", "Remove metafiles, config and cache."),
     "diff": (f"{_HERE}.looking:diff", "Show what differs between two revisions, or one and the workspace."),
+    "du": (f"{_HERE}.listing:du", "Show how much space files take."),
     "fetch": (f"{_HERE}.transferring:fetch", "Bring objects from a remote into the cache."),
+    "gc": (f"{_HERE}.collecting:gc", "Remove objects that nothing uses."),
+    "get": (f"{_HERE}.taking:get", "Download a file or folder of a repository."),
+    "get-url": (f"{_HERE}.taking:get_url", "Download a file or folder from a URL."),
+    "import": (f"{_HERE}.taking:import_", "Download a file or folder of a repository, and track where it came from."),
+    "import-url": (f"{_HERE}.taking:import_url", "Download a file or folder from a URL, and track where it came from."),
     "init": (f"{_HERE}.places:init", "Make a repository."),
+    "list": (f"{_HERE}.listing:list_", "List what a repository holds, tracked by DVC or Git."),
     "move": (f"{_HERE}.changing:move", "Move or rename what is tracked."),
     "pull": (f"{_HERE}.transferring:pull", "Fetch, and check out."),
     "push": (f"{_HERE}.transferring:push", "Bring objects from the cache to a remote."),
@@ -28,6 +35,7 @@ COMMANDS = {
     "root": (f"{_HERE}.places:root", "Show the repository's top folder."),
     "status": (f"{_HERE}.looking:status", "Show what has changed."),
     "unprotect": (f"{_HERE}.places:unprotect", "Make links into the cache files of their own."),
+    "update": (f"{_HERE}.taking:update", "Bring imports to the newest state of their source."),
     "version": (f"{_HERE}.places:version", "Show the version, and what is around it."),
 }
 
@@ -54,6 +62,8 @@ LEFT_OUT = {
     "experiments": "experiments are runs here: `perenne runs`",
     "import-db": "`perenne data ingest` takes queries of databases",
     "install": "a hook of Git may call `perenne dvc status` and `perenne dvc push` itself",
+    "list-url": "`dvc import-url` tracks what lies at a URL; the store's own tools list it",
+    "ls-url": "`dvc import-url` tracks what lies at a URL; the store's own tools list it",
     "queue": "jobs wait in perenne's own queue: `perenne job`",
     "studio": "the page is perenne's own: `perenne open`",
 }

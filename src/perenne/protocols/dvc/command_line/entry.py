@@ -53,6 +53,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: list[str]) -> int:
     options, rest = _before(arguments)
+    if rest[:1] and rest[0] in LEFT_OUT:
+        speech.fail(f"dvc {rest[0]} is not here: {LEFT_OUT[rest[0]]}")
+        return 1
     if rest[:1] and rest[0] in STAGE_COMMANDS:
         return _of_stages(options, rest)
     name, rest = _named(rest)
@@ -116,8 +119,6 @@ def _named(rest: list[str]) -> tuple[str, list[str]]:
                 raise SystemExit(0)
             raise NotUnderstood(f"argument cmd: {wrong}", text)
         return f"{name} {rest[1]}", rest[2:]
-    if name in LEFT_OUT:
-        raise NotUnderstood(f"dvc {name} is not here: {LEFT_OUT[name]}", "")
     if name not in COMMANDS:
         known = ", ".join(dict.fromkeys(repr(known.partition(" ")[0]) for known in sorted([*COMMANDS, *STAGE_COMMANDS])))
         raise NotUnderstood(f"argument command: invalid choice: '{name}' (choose from {known})", _help())

@@ -54,7 +54,7 @@ def _check_remote(repository: "data.versions.Repository", name: str | None) -> N
         raise NotFound(f"config file error: no remote specified. Have a default one with\n    {step}", code="data.no_remote")
 
 
-def _refuse_missing(report: "data.versions.pushing.Report", verb: str) -> None:
+def _refuse_missing(report: "data.versions.reports.Report", verb: str) -> None:
     for missing in report.missing:
         fail(f"{missing.path or missing.digest}: {missing.reason}")
     if report.error:
@@ -114,7 +114,7 @@ def fetch(options: Options) -> int:
     return 0
 
 
-def _fetched(repository: "data.versions.Repository", options: Options) -> "data.versions.pushing.Report":
+def _fetched(repository: "data.versions.Repository", options: Options) -> "data.versions.reports.Report":
     _check_remote(repository, options.remote)
     return data.versions.fetching.fetch(
         repository, scope_of(options), remote=options.remote, jobs=options.jobs, run_cache=options.run_cache

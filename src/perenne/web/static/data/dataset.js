@@ -3,6 +3,7 @@ import { html } from "../core/dom.js";
 import { Card, Choice, Copy, Empty, Facts, Filter } from "../core/parts.js";
 import { Screen, useView } from "../core/screen.js";
 import { bytes, count, day, number, plural } from "../core/format.js";
+import { Said } from "./catalogue.js";
 import { Changes, Handed } from "./changes.js";
 import { Columns } from "./columns.js";
 import { Findings } from "./findings.js";
@@ -18,7 +19,7 @@ export default function DatasetScreen({ params, query }) {
   const base = params.id ? `/api/view/data/snapshot/${encodeURIComponent(params.id)}` : `/api/view${hrefOf(params.dataset)}`;
   const view = useView(`${base}?${asked}`);
   return html`<${Screen} title=${(data) => data.name} note=${(data) => plural(data.total, "snapshot")} crumbs=${[["Datasets", "/data"]]} view=${view} tools=${(data) => html`<${Pick} data=${data} />`}>
-    ${(data) => html`<${Snapshots} data=${data} />
+    ${(data) => html`<${Said} data=${data} reload=${view.reload} /><${Snapshots} data=${data} />
       ${data.columns === null ? html`<${Unprofiled} data=${data} />` : html`<${Profile} data=${data} query=${query} stale=${view.stale} />`}`}
   <//>`;
 }

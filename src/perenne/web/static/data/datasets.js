@@ -5,6 +5,7 @@ import { Grid } from "../core/grid.js";
 import { Screen } from "../core/screen.js";
 import { bytes, count } from "../core/format.js";
 import { TrackedFiles } from "./tracked.js";
+import { Freshness, Tags } from "./catalogue.js";
 import { Name, Validity, hrefOf, span } from "./words.js";
 
 const ORDERS = [["", "newest first"], ["findings", "most findings first"], ["rows", "most rows first"], ["name", "by name"]];
@@ -13,6 +14,10 @@ const COLUMNS = [
   { key: "name", title: "dataset", width: 170, grow: 2, cell: (row) => html`<${Name} text=${row.name} />` },
   { key: "projects", title: "project", width: 110, cell: (row) => row.projects.join(", ") || html`<span class="faint">none</span>` },
   { key: "errors", title: "validation", width: 150, cell: (row) => html`<${Validity} ...${row} />` },
+  { key: "owner", width: 100, cell: (row) => row.owner || html`<span class="faint">nobody</span>` },
+  { key: "classification", title: "class", width: 100, cell: (row) => row.classification || html`<span class="faint">not said</span>` },
+  { key: "tags", width: 120, cell: (row) => html`<${Tags} tags=${row.tags} />` },
+  { key: "freshness", width: 90, cell: (row) => html`<${Freshness} allowed=${row.freshness} newest=${row.last ?? row.taken} />` },
   { key: "rows", num: true, width: 80, cell: (row) => count(row.rows) },
   { key: "columns", num: true, width: 70, cell: (row) => count(row.columns) },
   { key: "bytes", title: "size", num: true, width: 80, cell: (row) => bytes(row.bytes) },
@@ -27,7 +32,7 @@ const nothing = html`<${Empty} title="No data yet" note="A dataset appears with 
 
 export default function DatasetsScreen({ query }) {
   const asked = new URLSearchParams({ find: query.find || "", order: query.order || "newest" });
-  const empty = query.find ? html`<p class="none dim">No dataset is called so.</p>` : nothing;
+  const empty = query.find ? html`<p class="none dim">No dataset is called so, and nothing of the kind is said of one.</p>` : nothing;
   const tabs = html`<${Tabs} name="show" label="What is shown" value=${query.show || ""} options=${[["", "Snapshots"], ["files", "Files under versions"]]} />`;
   if (query.show === "files") return html`<${Screen} title="Datasets" note="files and folders, as DVC keeps them" tools=${() => tabs}>${() => html`<${TrackedFiles} />`}<//>`;
   return html`<${Screen} title="Datasets" note="each by its newest snapshot" tools=${() => tabs} wide=${true}>

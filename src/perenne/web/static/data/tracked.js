@@ -15,7 +15,7 @@ export function TrackedFiles() {
   if (!files.length) return html`<${Card} title="Files under versions" note=${root}><${Empty} title="Nothing is tracked yet" note="What is added is kept by its content, and a small file beside it is for Git." command="perenne data add FILE" /><//>`;
   return html`<${Card} title="Files under versions" note=${`${root}: ${plural(total, "file or folder", "files and folders")}`} flush=${true}>
     <div class="scroll data-tracked" tabindex="0" role="region" aria-label="Files under versions"><table class="table">
-      <thead><tr>${["file", "version", "size", "files", "commit", "author", "when", "why"].map((title) => html`<th scope="col" class=${title === "size" || title === "files" ? "num" : ""}>${title}</th>`)}</tr></thead>
+      <thead><tr>${["file", "version", "size", "files", "commit", "author", "when", "why", "used by"].map((title) => html`<th scope="col" class=${title === "size" || title === "files" ? "num" : ""}>${title}</th>`)}</tr></thead>
       <tbody>${files.flatMap((file) => file.versions.map((version, i) => html`<tr key=${`${file.path} ${i}`}>
         <td>${i ? null : html`<b><${Name} text=${file.path} /></b><div class="faint small">${file.stage ? `made by ${file.stage}` : file.metafile}</div>`}</td>
         <td>${version.digest ? html`<code title=${version.digest}>${short(version.digest)}</code>` : html`<span class="faint">none</span>`}</td>
@@ -25,6 +25,7 @@ export function TrackedFiles() {
         <td>${version.author}</td>
         <td>${version.at ? html`<${Time} at=${version.at} />` : ""}</td>
         <td class="dim">${version.subject}</td>
+        <td>${version.uses.length ? version.uses.map((use) => html`<a href=${`/lineage/${encodeURIComponent(use.kind)}/${encodeURIComponent(use.id)}`}>${use.kind} ${short(use.id)}</a> `) : html`<span class="faint">nobody yet</span>`}</td>
       </tr>`))}</tbody>
     </table></div>
     ${total > files.length ? html`<div class="foot">${plural(total - files.length, "more", "more")}: <${Copy} text="perenne data list . --recursive" /></div>` : null}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from perenne.core.errors import Invalid, NotFound
-from perenne.data.ingest.uniting import Part, unite
+from perenne.data.origins.uniting import Part, unite
 from perenne.data.sources import read_source
 from perenne.data.tables import datatype_of
 

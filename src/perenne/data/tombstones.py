@@ -1,7 +1,7 @@
 """What stands where an erased snapshot was: it tells whoever asks for it, and whoever would bring it back."""
 
 from perenne.core.errors import Conflict, NotFound
-from perenne.data.privacy import erasure_store
+from perenne.data import erasure_store
 from perenne.storage.database import Transaction
 
 

@@ -4,6 +4,7 @@ A pointer is kept in place of rows, under its digest as they would be, so that w
 """
 
 import hashlib
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -12,11 +13,10 @@ import pyarrow as pa
 from perenne.core import json
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.hashing import key_of
-from perenne.data.ingest import buckets, lakes
-from perenne.data.ingest.files import files_at, read_files
-from perenne.data.ingest.places import Kind, Place, place_of
-from perenne.data.ingest.web import workplace
 from perenne.data.model import ColumnType
+from perenne.data.origins import buckets, lakes
+from perenne.data.origins.files import files_at, read_files
+from perenne.data.origins.places import Kind, Place, place_of
 from perenne.data.tables import canonical, datatype_of
 
 MARK = b"perenne pointer\n"
@@ -132,7 +132,7 @@ def _read_files(place: Place) -> tuple[pa.Table, str]:
     """Read files, and return them with a digest of their names and contents; of objects by their ETags."""
     if place.kind is Kind.BUCKET:
         objects = buckets.objects_at(place.rest)
-        with workplace() as folder:
+        with tempfile.TemporaryDirectory(prefix="perenne-pinned-") as folder:
             files = [str(file) for file in buckets.fetch_objects(place.rest, objects, Path(folder))]
             root = str(Path(folder) / place.rest.partition("://")[2].partition("/")[2].rstrip("/"))
             return canonical(read_files(files, root)), key_of(objects)

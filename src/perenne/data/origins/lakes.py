@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import pyarrow as pa
 
 from perenne.core.errors import Invalid, NotFound, Unavailable
-from perenne.data.ingest.places import Kind, Place
+from perenne.data.origins.places import Kind, Place
 from perenne.data.tables import canonical
 
 VERSION = "version"
