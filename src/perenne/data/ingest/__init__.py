@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perenne.data.ingest import events
     from perenne.data.ingest.declared import REFRESH_JOB, queue_due
     from perenne.data.ingest.refreshing import ingest, refresh, refresh_job
+    from perenne.data.ingest.writing import write
 
 _ROOMS = {
     "REFRESH_JOB": "declared",
@@ -19,12 +21,15 @@ _ROOMS = {
     "queue_due": "declared",
     "refresh": "refreshing",
     "refresh_job": "refreshing",
+    "write": "writing",
 }
 
-__all__ = ["REFRESH_JOB", "ingest", "queue_due", "refresh", "refresh_job"]
+__all__ = ["REFRESH_JOB", "events", "ingest", "queue_due", "refresh", "refresh_job", "write"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "events":
+        return import_module(f"{__name__}.events")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -14,6 +14,7 @@ from perenne.core.errors import Conflict, Invalid, PerenneError
 from perenne.core.ids import new_id
 from perenne.data.ingest import store
 from perenne.data.ingest.declared import ToRefresh, declare, get_source
+from perenne.data.ingest.events import RowsArrived, SourceFailed, SourceRecovered
 from perenne.data.ingest.expected import as_before, changes
 from perenne.data.ingest.fetching import Fetched, fetch
 from perenne.data.ingest.model import Mode, Outcome, Refresh, Refreshed, Source
@@ -24,8 +25,12 @@ from perenne.data.snapshots import read_snapshot, record_snapshot, write_snapsho
 from perenne.data.tables import datatype_of
 from perenne.storage import jobs
 from perenne.storage.jobs import Job
+from perenne.storage.outbox import emit
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
+
+FAILURES_TOLD = 2
+"""People hear of a source that failed so often in a row: once may be chance."""
 
 STATES_KEPT = 20
 """Of a folder of many files, a refresh keeps no list: the source does."""
@@ -222,4 +227,21 @@ class _Reading:
                 hint="look at it: `perenne data sources`",
             )
         store.add_refresh(tx, told)
+        self._announce(tx, told, values["failures"])
         return told
+
+    def _announce(self, tx: Transaction, told: Refresh, failures: int) -> None:
+        """Tell the others of new rows, and of a source that nobody watches when it fails."""
+        source = self._source
+        if told.outcome is Outcome.NEW:
+            emit(
+                tx,
+                RowsArrived(
+                    dataset=source.dataset, snapshot=told.snapshot, project=source.project, rows=told.rows, added=told.added
+                ),
+            )
+        if failures == 0 and source.failures:
+            emit(tx, SourceRecovered(dataset=source.dataset, at=told.ended))
+        by_itself = source.every and source.snapshot
+        if by_itself and (failures >= FAILURES_TOLD or told.outcome is Outcome.REFUSED):
+            emit(tx, SourceFailed(dataset=source.dataset, uri=source.uri, problem=told.problem, at=told.ended))
