@@ -172,6 +172,22 @@ def test_what_is_no_export_is_refused(document: bytes, words: str) -> None:
         read_tasks(document, "export.json")
 
 
+def test_fields_of_any_kind_are_rows(workspace: Workspace) -> None:
+    made(workspace, classes=ANIMALS)
+    odd = [True, 1, "x", None, 2**70, {"a": [1]}, 1.5]
+    tasks = [{"data": {"odd": value, "big": 2**70, "n": place}} for place, value in enumerate(odd)]
+    assert bring(workspace, tasks).read == 0
+    fields = sorted((task["data"] for task in exported(workspace)), key=lambda data: data["n"])
+    assert [data["odd"] for data in fields] == ["True", "1", "x", None, str(2**70), '{"a":[1]}', "1.5"]
+    assert {data["big"] for data in fields} == {str(2**70)}
+    empty: list[list[Any]] = [[], [{"data": {}}]]
+    for nothing in empty:
+        with pytest.raises(Invalid, match="nothing in them"):
+            bring(workspace, nothing)
+    with pytest.raises(Invalid, match="deeply"):
+        read_tasks(b'{"data": {"a": ' + b"[" * 5_000 + b"]" * 5_000 + b"}}")
+
+
 def test_one_task_and_one_a_line_are_read() -> None:
     assert len(read_tasks(b'{"data": {"a": 1}}')) == 1
     assert [task.data for task in read_tasks(b'{"data": {"a": 1}}\n\n{"data": {"a": 2}}\n')] == [{"a": 1}, {"a": 2}]

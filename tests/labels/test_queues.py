@@ -4,9 +4,9 @@ import threading
 from typing import Any
 
 import pyarrow as pa
-from tests.labels.people import ADA, BEN, CAT, VAL, filled, ids, rows, say, take, write
+from tests.labels.people import ADA, BEN, CAT, ELSEWHERE, VAL, filled, ids, rows, say, take, write
 
-from perenne.labels import label_store, labelling, queues
+from perenne.labels import label_store, labelling, queues, sets
 from perenne.labels.labelling import Said
 from perenne.labels.model import Order
 from perenne.storage.workspace import Workspace
@@ -86,6 +86,9 @@ def test_progress_counts_everybody_and_oneself(workspace: Workspace) -> None:
         found = queues.progress(tx, BEN, "late")
         assert queues.progress(tx, ADA, "late").mine == 0
         disputed = queues.disputed(tx, VAL, "late")
+        differing = sets.differing(tx, VAL, limit=5)
+        assert sets.differing(tx, ELSEWHERE, limit=5) == []
+    assert [(each.label_set, each.project, each.items) for each in differing] == [("late", "flights", 1)]
     assert (found.items, found.open, found.done, found.disputed, found.mine, found.skipped) == (4, 2, 1, 1, 2, 1)
     (one,) = queues.disputes(workspace.objects, disputed)
     assert sorted((each.labeller, each.decoded) for each in one.opinions) == [("ben", "yes"), ("cat", "no")]

@@ -113,7 +113,7 @@ def test_a_condition_that_does_not_end_is_stopped() -> None:
     forever = (
         "(select count(*) from range(100000) a, range(100000) b, range(1000) c where hash(a.range + b.range * c.range) = 7) > 0"
     )
-    with pytest.raises(Invalid, match="longer than"):
+    with pytest.raises(Invalid, match="it takes too long"):
         predicates.matching(rows(1), {"x": forever}, seconds=0.2)
 
 

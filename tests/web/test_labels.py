@@ -221,6 +221,10 @@ def test_what_people_differ_on_is_decided_by_keyboard(browse: Browse, labelled: 
     for row in range(9):
         say(labelled.workspace, BEN, {item[row]: "late"}, "differing")
         say(labelled.workspace, CAT, {item[row]: "late" if row > 2 else "on time"}, "differing")
+    page = browse("/", labelled.url)
+    expect(page.get_by_text("people differ on 3 items")).to_be_visible()
+    page.get_by_role("link", name="differing", exact=True).click()
+    expect(page).to_have_url(re.compile("/label/differing/decide$"))
     page = browse("/label/differing", labelled.url)
     page.get_by_role("link", name="Decide 3 items").click()
     expect(page.locator(".label-dispute")).to_have_count(3)

@@ -14,6 +14,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         What was typed after `perenne`; `sys.argv` if not given.
     """
     gc.set_threshold(10_000, 20, 50)  # imports make many objects that stay; looking through them again and again takes time
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    if typed[:1] == ["dvc"]:  # options and exit codes of its own, and an answer within hundredths of a second
+        from perenne.protocols.dvc.command_line.entry import run
+
+        return run(typed[1:])
     from perenne.cli.root import invoke
 
-    return invoke(list(sys.argv[1:] if arguments is None else arguments))
+    return invoke(typed)

@@ -33,7 +33,7 @@ COMMANDS = {
     "project": ("perenne.projects.commands:project", "What a project is for, and what it must reach."),
     "data": ("perenne.data.commands:data", "Versions of files, snapshots of tables, profiles, validation."),
     "label": ("perenne.labels.commands:label", "What people and rules say of rows; training sets from it."),
-    "dvc": ("perenne.protocols.dvc.command_line.entry:dvc", "DVC's own command line, on the same repository."),
+    "dvc": ("perenne.protocols.dvc.command_line.group:dvc", "DVC's own command line, on the same repository."),
     "pipeline": ("perenne.pipelines.commands:pipeline", "Runs of pipelines; the stages of a dvc.yaml."),
     "runs": ("perenne.tracking.commands:runs", "What was tried, and what came out."),
     "experiments": ("perenne.tracking.commands:experiments", "Names under which runs are compared."),
@@ -124,8 +124,7 @@ def invoke(arguments: list[str]) -> int:
     """Run a command line, render what it returns or what went wrong, and return the exit code."""
     from perenne.cli.output import render, render_error
 
-    if arguments[:1] != ["dvc"]:  # DVC's own command line has flags of its own by these names
-        arguments = take_wishes(arguments)
+    arguments = take_wishes(arguments)
     try:
         answer: Any = root.main(arguments, prog_name="perenne", standalone_mode=False)
         return answer if isinstance(answer, int) else render(answer)

@@ -298,4 +298,5 @@ def made_of_versions(tx: Transaction) -> list[tuple[str, str, str]]:
     """Tell what was made of versions of files: its kind and id, and the id of the version."""
     link = links.table.c
     query = sa.select(link.source_kind, link.source, link.target).where(link.target_kind.startswith("data version"))
-    return [(str(row[0]), str(row[1]), str(row[2])) for row in tx.execute(query.order_by(link.source_kind, link.source))]
+    rows = tx.execute(query.order_by(link.source_kind, link.source))
+    return [(str(row.source_kind), row.source, row.target) for row in rows]

@@ -219,9 +219,8 @@ def dataset_view(
         raise NotFound("there is no dataset of that name", code="data.not_found", hint="`perenne data list` shows those that are")
     chosen = _pick(tx, actor, dataset, snapshot, found) if snapshot else found[0]
     other = _pick(tx, actor, dataset, against, found) if against else None
-    lines = _snapshot_lines(
-        tx, actor, dataset, {item.id: item for item in (*window, chosen, *([other] if other else []))}, window
-    )
+    asked = {item.id: item for item in (*window, chosen, *([other] if other else []))}
+    lines = _snapshot_lines(tx, actor, dataset, asked, window)
     examined = store.examinations(tx, [chosen.id, *([other.id] if other else [])], dataset)
     mine, theirs = examined.get(chosen.id), examined.get(other.id) if other else None
     profile = read_profile(objects, mine.profile) if mine else None

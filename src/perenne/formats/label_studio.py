@@ -78,6 +78,8 @@ def read_tasks(document: bytes, name: str = "tasks") -> list[Task]:
     """
     try:
         found = msgspec.json.decode(document)
+    except RecursionError:
+        raise _wrong(name, "it is nested too deeply") from None
     except msgspec.DecodeError:
         found = [_line(line, number, name) for number, line in enumerate(document.splitlines(), 1) if line.strip()]
     tasks = found if isinstance(found, list) else [found]
@@ -87,7 +89,7 @@ def read_tasks(document: bytes, name: str = "tasks") -> list[Task]:
 def _line(line: bytes, number: int, name: str) -> Any:
     try:
         return msgspec.json.decode(line)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise _wrong(f"{name}: line {number}", str(error)[:200]) from None
 
 

@@ -11,6 +11,7 @@ LONG_TEXT = 30
 """Characters above which a text is read word by word, on average; others are categories."""
 _MOST_WORDS = 20_000
 _MOST_LEVELS = 50
+_MANY = 20_000
 
 
 class Estimate(NamedTuple):
@@ -121,8 +122,21 @@ def _by_trees(columns: _Columns, rows: Any, y: Any, classes: int, seed: int) -> 
         return np.hstack([*parts, encoder.transform(names[some])] if columns.categories else parts)
 
     model = HistGradientBoostingClassifier(max_iter=80, early_stopping=False, random_state=seed, min_samples_leaf=10)
-    model.fit(features(rows), y[rows])
-    return lambda some: _spread(model.predict_proba(features(some)), model.classes_, classes)
+    with _threads(len(rows)):
+        model.fit(features(rows), y[rows])
+
+    def estimate(some: Any) -> Any:
+        with _threads(len(some)):
+            return _spread(model.predict_proba(features(some)), model.classes_, classes)
+
+    return estimate
+
+
+def _threads(rows: int) -> Any:
+    """Keep to one thread for few rows: threads that wait for each other cost more than they save."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    return threadpool_limits(1 if rows < _MANY else None)
 
 
 def _by_words(columns: _Columns, rows: Any, y: Any, classes: int, seed: int) -> Any:

@@ -99,17 +99,25 @@ def bring_tasks(
 def _fields(tasks: Sequence[Task]) -> "pa.Table":
     import pyarrow as pa
 
-    if not tasks:
-        raise Invalid("tasks: there is none", code="label.import", hint="is it the right file?")
     names = list(dict.fromkeys(name for task in tasks for name in task.data))
-    columns = {}
-    for name in names:
-        values = [_scalar(task.data.get(name)) for task in tasks]
-        mixed = len({type(value) for value in values if value is not None} - {int, float}) > 1 or (
-            any(isinstance(value, str) for value in values) and any(isinstance(value, int | float) for value in values)
-        )
-        columns[name] = pa.array([None if value is None else str(value) for value in values] if mixed else values)
-    return pa.table(columns)
+    if not names:
+        raise Invalid("tasks: there is nothing in them", code="label.import", hint="is it the right file?")
+    return pa.table({name: _column([_scalar(task.data.get(name)) for task in tasks]) for name in names})
+
+
+def _column(values: list[Any]) -> Any:
+    """Return values as a column of numbers, booleans or texts; what is mixed, or a number that no column holds, as texts."""
+    import pyarrow as pa
+
+    kinds = {
+        bool if isinstance(value, bool) else str if isinstance(value, str) else float for value in values if value is not None
+    }
+    if len(kinds) <= 1:
+        try:
+            return pa.array(values)
+        except (pa.ArrowInvalid, OverflowError):
+            pass
+    return pa.array([None if value is None else str(value) for value in values])
 
 
 def _scalar(value: Any) -> Any:

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from perenne.labels.model import Definition, ItemState, Order, Role
-from perenne.labels.store import item, label, turn
+from perenne.labels.store import item, label, label_set, turn
 from perenne.labels.values import Label, standing
 from perenne.storage.database import Transaction, read_struct
 from perenne.storage.names import chosen
@@ -115,6 +115,18 @@ def counts(tx: Transaction, names: Collection[str]) -> dict[str, dict[str, int]]
         found[row.label_set][row.state] = row.number
         found[row.label_set]["suspect"] += row.suspects
     return found
+
+
+def differing(tx: Transaction, projects: Collection[str], limit: int) -> list[tuple[str, str, int]]:
+    """Return label set, project and number of items that people differ on, most first, of some projects or of all."""
+    number = sa.func.count()
+    query: Any = sa.select(item.c.label_set, label_set.c.project, number.label("items")).join(
+        label_set, label_set.c.name == item.c.label_set
+    )
+    query = query.where(item.c.state == ItemState.DISPUTED.value, item.c.present)
+    query = query if not projects else query.where(label_set.c.project.in_(chosen(projects)))
+    query = query.group_by(item.c.label_set, label_set.c.project).order_by(number.desc(), item.c.label_set).limit(limit)
+    return [(row.label_set, row.project, row.items) for row in tx.execute(query)]
 
 
 def agreeing(tx: Transaction, names: Collection[str]) -> dict[str, float]:

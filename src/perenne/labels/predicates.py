@@ -1,6 +1,7 @@
 """Predicates in SQL over rows, as people write them: they see the rows and nothing else, for a limited time."""
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from perenne.core.errors import Invalid
@@ -9,12 +10,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SECONDS = 30.0
+"""So long may all conditions together take."""
 _SHUT_IN = {
     "enable_external_access": "false",
     "python_enable_replacements": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "memory_limit": "1GB",
+    "temp_directory": "",
     "threads": "2",
     "lock_configuration": "true",
 }
@@ -41,10 +44,10 @@ def matching(table: "pa.Table", predicates: dict[str, str], *, seconds: float = 
     """
     import duckdb
 
-    connection = duckdb.connect(":memory:", config=_SHUT_IN)
+    connection, until = duckdb.connect(":memory:", config=_SHUT_IN), time.monotonic() + seconds
     try:
         connection.register("rows", table)
-        return {name: _matching(connection, name, text, table.num_rows, seconds) for name, text in predicates.items()}
+        return {name: _matching(connection, name, text, table.num_rows, until) for name, text in predicates.items()}
     finally:
         connection.close()
 
@@ -67,17 +70,17 @@ def _query(text: str) -> str:
     return f"select ({text}\n)::boolean from rows"
 
 
-def _matching(connection: Any, name: str, text: str, rows: int, seconds: float) -> Any:
+def _matching(connection: Any, name: str, text: str, rows: int, until: float) -> Any:
     import duckdb
     import numpy as np
 
     check(name, text)
-    timer = threading.Timer(seconds, connection.interrupt)
+    timer = threading.Timer(max(0.01, until - time.monotonic()), connection.interrupt)
     timer.start()
     try:
         found = connection.sql(_query(text)).to_arrow_table()
     except duckdb.InterruptException:
-        raise _wrong(name, f"it takes longer than {seconds:g} seconds") from None
+        raise _wrong(name, "it takes too long") from None
     except duckdb.Error as error:
         raise _wrong(name, _said(error)) from None
     finally:

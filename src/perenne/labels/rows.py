@@ -1,6 +1,7 @@
 """Rows of a snapshot as items: an item is named by the content of its key columns, and read again when it is shown."""
 
 import hashlib
+import math
 import re
 import threading
 from collections import OrderedDict
@@ -69,7 +70,7 @@ def _identity(names: bytes, values: Sequence[Any], text: bytes) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
-        return int(value) if value.is_integer() else value
+        return int(value) if value.is_integer() else value if math.isfinite(value) else str(value)
     return value if value is None or isinstance(value, bool | int | str) else value.isoformat()
 
 

@@ -9,7 +9,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require, sees
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, Invalid, NotFound
-from perenne.labels import store
+from perenne.labels import label_store, store
 from perenne.labels.model import Definition, LabelSet, check_name, completed
 from perenne.storage.links import Kind, add_link
 from perenne.storage.transaction import Transaction
@@ -91,6 +91,19 @@ def some(tx: Transaction, names: Iterable[str]) -> dict[str, LabelSet]:
 def matching(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[LabelSet]:
     """Find label sets by a piece of their name, those that begin with it first."""
     return store.sets_called(tx, text, limit, projects)
+
+
+class Differing(msgspec.Struct, frozen=True):
+    """A label set on some of whose items people differ, and on how many."""
+
+    label_set: str
+    project: str
+    items: int
+
+
+def differing(tx: Transaction, actor: Principal, *, limit: int) -> list[Differing]:
+    """Return the label sets that the actor may see on whose items people differ, those with most first."""
+    return [Differing(*row) for row in label_store.differing(tx, sorted(actor.projects), limit)]
 
 
 def listed(tx: Transaction, actor: Principal, *, after: str = "", limit: int = ROWS) -> list[LabelSet]:

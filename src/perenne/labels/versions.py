@@ -197,6 +197,7 @@ def training_set(
         If there is no such version or snapshot, a key column is missing, or the rows have such a column already.
     """
     with database.read() as tx:
+        require(actor, Action.LOG, sets.get(tx, actor, name).project)
         chosen = get(tx, actor, name, version)
         taken = seen_snapshot(tx, actor, snapshot or chosen.snapshot)
     rows, unlabelled = joined(objects, chosen, data.snapshots.read_snapshot(objects, taken.id), column)

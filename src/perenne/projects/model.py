@@ -234,7 +234,7 @@ class RetrainPolicy(msgspec.Struct, frozen=True, kw_only=True):
 class Sql(msgspec.Struct, frozen=True):
     """Rows of a database: `sqlite:PATH`, `duckdb:PATH` or `postgresql://…`, and one select.
 
-    A password belongs in the environment: what stands in `project.py` is read by many. `$NAME` in the address comes from there.
+    A password belongs in the environment, for many read `project.py`: `$NAME` in the address is taken from there.
     """
 
     uri: str

@@ -6,11 +6,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
+from perenne import data
 from perenne.core.errors import Denied, NotFound, Unavailable
-from perenne.data.versions.remotes.port import Remote
+
+Remote: TypeAlias = data.versions.Remote
 
 THREADS = 4
 LARGE = (17 << 20) + 3

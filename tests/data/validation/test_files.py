@@ -254,10 +254,10 @@ print(peak() - before, *(item.id for item in found))
 def test_a_file_larger_than_the_memory_it_takes_is_validated(tmp_path: Path) -> None:
     rows_of_a_part, parts = 1_000_000, 20
     random = np.random.default_rng(0)
-    texts = pa.array([f"value {number:06}" for number in range(50_000)]).take(
-        pa.array(random.integers(0, 50_000, rows_of_a_part))
-    )
-    with pq.ParquetWriter(tmp_path / "x.parquet", pa.schema({"id": pa.int64(), "x": pa.float64(), "s": pa.string()})) as writer:
+    levels = np.array([f"value {number:06}" for number in range(50_000)], object)
+    texts = pa.array(levels[random.integers(0, 50_000, rows_of_a_part)], pa.string())
+    types: dict[str, pa.DataType] = {"id": pa.int64(), "x": pa.float64(), "s": pa.string()}
+    with pq.ParquetWriter(tmp_path / "x.parquet", pa.schema(types)) as writer:
         for part in range(parts):
             numbers = np.arange(part * rows_of_a_part, (part + 1) * rows_of_a_part)
             table = pa.table({"id": numbers, "x": random.normal(size=rows_of_a_part), "s": texts})

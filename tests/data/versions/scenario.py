@@ -1,6 +1,6 @@
 """One story told by DVC and by perenne: the same steps in the same folders; after each, everything that the other could see.
 
-``python -m tests.data.versions.scenario DVC`` lets the real DVC tell it and writes ``golden/story.json``, for the tests to compare.
+``python -m tests.data.versions.scenario DVC`` lets the real DVC tell it and writes ``golden/story.json`` for the tests.
 """
 
 import json

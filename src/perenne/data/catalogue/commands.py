@@ -17,7 +17,7 @@ from perenne.storage.workspace import Workspace
 @click.argument("words", nargs=-1)
 @click.option("--filter", "text", default="", help="In the filter language: classification = 'personal' AND tags.team = 'crm'.")
 @click.option("--order", multiple=True, help="Such as 'rows DESC'; by name if not given.")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="At most so many.")
 @click.pass_obj
 def catalogue(workspace: Workspace, words: tuple[str, ...], text: str, order: tuple[str, ...], limit: int) -> Result:
     """Find data sets by words in their names, their columns, and whatever people say of them.
@@ -71,7 +71,7 @@ def describe(
     \b
     Examples:
       perenne data describe customers
-      perenne data describe customers --owner crm --classification personal --freshness 26h --tag team=crm
+      perenne data describe customers --owner crm --classification personal --tag team=crm
       perenne data describe customers --column fee='monthly, in euros'
     """
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

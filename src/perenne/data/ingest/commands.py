@@ -34,14 +34,14 @@ from perenne.storage.workspace import Workspace
 def ingest(workspace: Workspace, /, uri: str, every: str | None, cron: str | None, replace: bool, **given: Any) -> Result:
     """Read rows from SOURCE into a snapshot, and remember where they came from, to read them again.
 
-    SOURCE is a file, a folder or a pattern of files; https://…; s3://, gs://, az://…; sqlite:PATH, duckdb:PATH or postgresql://…
-    with --query; delta:PATH, iceberg:CATALOG.NAMESPACE.TABLE.
+    SOURCE is a file, a folder or a pattern of files; https://…; s3://, gs://, az://…; with --query sqlite:PATH, duckdb:PATH
+    or postgresql://…; delta:PATH, iceberg:CATALOG.NAMESPACE.TABLE.
 
     \b
     Examples:
       perenne data ingest 'exports/*.csv' --dataset orders --mode append
-      perenne data ingest sqlite:shop.db --query 'select * from orders' --dataset orders --mode append --watermark id
-      perenne data ingest https://example.org/prices.csv --dataset prices --every 6h
+      perenne data ingest sqlite:shop.db --query 'select * from orders' --dataset orders --every 6h
+      perenne data ingest https://example.org/prices.csv --dataset prices --cron '0 3 * * 1-5'
     """
     if every and cron:
         raise click.UsageError("give one of --every and --cron")

@@ -70,7 +70,7 @@ def mask(
 
     \b
     Examples:
-      perenne data mask customers.csv --rule email=hash --rule zip=truncate:3 --rule born=year -o hidden.parquet
+      perenne data mask customers.csv --rule email=hash --rule born=year -o hidden.parquet
       perenne data mask 044bc57e1967 --rule email=hash --rule phone=drop --dataset customers-hidden
     """
     from perenne.auth.principals import local_principal
@@ -144,7 +144,7 @@ def erase(
     \b
     Examples:
       perenne data erase --subject email=ada@example.org
-      perenne data erase --subject email=ada@example.org --yes --reason "request 4711" --certificate 4711.json
+      perenne data erase --subject email=ada@example.org --yes --reason "request 4711"
       perenne data erase --resume
     """
     from perenne.auth.principals import local_principal

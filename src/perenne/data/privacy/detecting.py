@@ -17,6 +17,7 @@ _SHARE = 0.5
 _STRAY = 0.02
 _SAMPLES = 3
 _LONGEST = 2_000
+_SHOWN = 40
 _HIDDEN = "•"
 
 
@@ -91,7 +92,7 @@ def _found(name: str, texts: Values, kinds: Sequence[PersonalKind]) -> Iterator[
         share = len(matching) / len(texts)
         stray = kind.alone and share >= _STRAY
         if share > _SHARE or stray:
-            shown = tuple(hidden(text) for text in matching.slice(0, _SAMPLES).to_pylist())
+            shown = tuple(hidden(text[:_SHOWN]) for text in matching.slice(0, _SAMPLES).to_pylist())
             confidence = round(kind.confidence * share, 3)
             yield PersonalColumn(name, kind.name, kind.words, confidence, share, kind.hint or share <= _SHARE, shown)
 
@@ -109,4 +110,4 @@ def hidden(text: str) -> str:
     >>> hidden("ada@example.org")
     '•••@•••••••.•••'
     """
-    return re.sub(r"[^\W_]", _HIDDEN, text[:40])
+    return re.sub(r"[^\W_]", _HIDDEN, text)

@@ -52,7 +52,7 @@ def validate(
     \b
     Examples:
       perenne data validate today.csv --schema schemas/customers.yaml
-      perenne data validate today.csv --schema schemas/customers.yaml --baseline 044bc57e1967 --html found.html
+      perenne data validate today.csv --schema customers.yaml --baseline 044bc57e1967 --html f.html
       perenne data validate requests.parquet --schema schemas/customers.yaml --environment serving
       perenne data validate today.csv --baseline 044bc57e1967 --key customer
     """

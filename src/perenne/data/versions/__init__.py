@@ -4,6 +4,8 @@
 `repository`    finding and opening one; its metafiles and what they track (`walking`, `ignoring`, `layers` of settings)
 `cache`         objects by md5; `git`: what Git is asked; `locking`: one writer at a time, DVC included
 `adding`        … and the other verbs: `committing`, `checkout`, `status`, `removing`, `moving`, `unprotecting`, `destroying`
+`pushing`       objects to remotes (`remotes`) and, by `fetching`, back; `importing`, `getting`, `listing`: of others and of URLs
+`collecting`    what no version needs goes to a quarantine
 `configuring`   the four config files; `explaining`: which rule of which ``.dvcignore`` leaves a path out
 ==============  ============================================================================================================
 
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.data.versions import adding as adding
     from perenne.data.versions import checkout as checkout
+    from perenne.data.versions import cloud_versions as cloud_versions
     from perenne.data.versions import collecting as collecting
     from perenne.data.versions import committing as committing
     from perenne.data.versions import comparing as comparing
@@ -35,11 +38,14 @@ if TYPE_CHECKING:
     from perenne.data.versions import removing as removing
     from perenne.data.versions import reports as reports
     from perenne.data.versions import revisions as revisions
+    from perenne.data.versions import run_caches as run_caches
+    from perenne.data.versions import sources as sources
     from perenne.data.versions import status as status
     from perenne.data.versions import targets as targets
     from perenne.data.versions import unprotecting as unprotecting
     from perenne.data.versions.pieces import Piece as Piece
     from perenne.data.versions.pieces import Pieces
+    from perenne.data.versions.remotes.port import Remote as Remote
     from perenne.data.versions.repository import Output as Output
     from perenne.data.versions.repository import Repository as Repository
     from perenne.data.versions.repository import find_repository as find_repository
@@ -50,6 +56,7 @@ _ROOMS = {
     "Piece": "pieces",
     "Pieces": "pieces",
     "Repository": "repository",
+    "Remote": "remotes.port",
     "find_repository": "repository",
     "init_repository": "repository",
     "open_repository": "repository",
@@ -58,6 +65,7 @@ _ROOMS = {
 _MODULES = {
     "adding",
     "checkout",
+    "cloud_versions",
     "collecting",
     "committing",
     "comparing",
@@ -76,6 +84,8 @@ _MODULES = {
     "removing",
     "reports",
     "revisions",
+    "run_caches",
+    "sources",
     "status",
     "targets",
     "unprotecting",

@@ -134,6 +134,11 @@ class Storer:
         Where to.
     known : set of str, optional
         Digests of objects that are there; asked for one by one if not given.
+
+    Attributes
+    ----------
+    proved : list of str
+        Digests of large objects that were hashed as they were written.
     """
 
     def __init__(self, cache: Cache, known: set[str] | None = None) -> None:
@@ -141,6 +146,7 @@ class Storer:
         self._known = known
         self._folder = ""
         self._numbers = iter(range(1 << 60))
+        self.proved: list[str] = []
 
     def __enter__(self) -> "Storer":
         self._folder = self._cache.begin()
@@ -222,6 +228,7 @@ class Storer:
             os.unlink(temporary)
         else:
             self._take(temporary, found.hex())
+            self.proved.append(found.hex())
         return found
 
     def store_many(self, paths: Sequence[str], progress: Progress | None = None) -> list[bytes]:

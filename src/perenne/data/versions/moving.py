@@ -14,7 +14,8 @@ from perenne.data.versions.repository import Output, Repository
 from perenne.data.versions.status import is_as_recorded
 from perenne.data.versions.targets import owner_of
 from perenne.data.versions.writing import replace
-from perenne.formats.dvc.metafiles import read_metafile, write_metafile
+from perenne.formats.dvc.entries import Entry
+from perenne.formats.dvc.metafiles import read_metafile, stage_md5, write_metafile
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -99,6 +100,13 @@ def _check(repository: Repository, output: Output, new: str, file: Path, text: b
         )
 
 
+def _moved_dep(dep: Entry, file: Path, wdir: str) -> Entry:
+    """Return where something came from as it is seen from the new folder: a path on this machine that is not absolute."""
+    if dep.repo is not None or dep.db is not None or "://" in dep.path or os.path.isabs(dep.path):
+        return dep
+    return msgspec.structs.replace(dep, path=os.path.relpath(file.parent / dep.path, wdir))
+
+
 def _text(repository: Repository, output: Output, new: str, file: Path) -> bytes:
     """Return what the metafile says at its new place."""
     data = output.file.read_bytes()
@@ -106,7 +114,8 @@ def _text(repository: Repository, output: Output, new: str, file: Path) -> bytes
     outs = list(meta.outs)
     wdir = os.path.normpath(file.parent / (meta.wdir or "."))
     outs[output.index] = msgspec.structs.replace(outs[output.index], path=os.path.relpath(new, wdir))
-    return write_metafile(msgspec.structs.replace(meta, outs=tuple(outs)), data)
+    moved = msgspec.structs.replace(meta, outs=tuple(outs), deps=tuple(_moved_dep(dep, output.file, wdir) for dep in meta.deps))
+    return write_metafile(msgspec.structs.replace(moved, md5=stage_md5(moved)) if moved.deps else moved, data)
 
 
 def _carry_out(repository: Repository, output: Output, new: str, file: Path, text: bytes) -> None:

@@ -88,6 +88,11 @@ def fetch_(targets: Sequence[str], **options: Any) -> Result:
     """Bring the objects of TARGETS, or of everything tracked, into the cache.
 
     Every object is held against its md5 as it arrives; the workspace stays as it is.
+
+    \b
+    Examples:
+      perenne data fetch
+      perenne data fetch images.dvc --remote archive
     """
     from perenne.data.versions.fetching import fetch
 

@@ -9,6 +9,7 @@ import msgspec
 from perenne.data.versions.building import Built, known_in, store_file, store_tree
 from perenne.data.versions.hashing import Progress, Storer
 from perenne.data.versions.layers import link_types
+from perenne.data.versions.linking import settle
 from perenne.data.versions.repository import Repository
 from perenne.data.versions.scanning import Tree, scan
 from perenne.data.versions.sidefiles import read_side_file, write_side_file
@@ -64,9 +65,21 @@ def store(repository: Repository, path: str, progress: Progress | None = None, t
         tree = scan(path, repository.ignoring(path))
     with Storer(repository.cache, known_in(repository.cache, tree.count if tree else 1)) as storer:
         if tree is None:
-            return store_file(path, repository.state, storer)
-        whole = store_tree(tree, repository.state, storer, progress)
-    return Built(whole.digest, whole.size, whole.count, tree=tree)
+            built = store_file(path, repository.state, storer)
+        else:
+            whole = store_tree(tree, repository.state, storer, progress)
+            built = Built(whole.digest, whole.size, whole.count, tree=tree)
+    _vouch(repository, storer.proved)
+    return built
+
+
+def _vouch(repository: Repository, digests: Sequence[str]) -> None:
+    """Remember large objects as proved, so that bringing them back need not hash them again."""
+    if not digests:
+        return
+    places = {digest: repository.cache.place(digest) for digest in digests}
+    files = [(place, os.stat(place), digest) for digest, place in places.items()]
+    repository.state.remember_files(files, settle(max(about.st_mtime_ns for _, about, _ in files)))
 
 
 def entry_with(entry: Entry, built: Built) -> Entry:

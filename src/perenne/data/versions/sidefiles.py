@@ -10,8 +10,6 @@ from pathlib import Path
 
 import msgspec
 
-from perenne.core.errors import Invalid
-from perenne.core.paths import check_name
 from perenne.data.versions.repository import Repository
 from perenne.data.versions.writing import replace
 
@@ -32,11 +30,10 @@ def read_side_file(repository: Repository, digest: str) -> Beside:
     """Return what is known of a folder; nothing if there is no file, or none that can be understood."""
     try:
         found = msgspec.json.decode(place_of(repository, digest).read_bytes(), type=Beside)
-        for name in (*found.executables, *found.empty):
-            check_name(name)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError, Invalid):
+    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
         return Beside()
-    return found
+    leads_out = any({"", ".", ".."} & set(name.split("/")) for name in (*found.executables, *found.empty))
+    return Beside() if leads_out else found
 
 
 def write_side_file(repository: Repository, digest: str, executables: Sequence[str], empty: Sequence[str]) -> Path | None:

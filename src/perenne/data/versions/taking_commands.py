@@ -120,7 +120,13 @@ def import_url_(url: str, out: str | None, version_aware: bool, fs_config: Seque
 @_FORCE
 @_JOBS
 def update_(targets: Sequence[str], rev: str | None, **options: Any) -> Result:
-    """Bring imports to the version that their source has now; all of them if no TARGETS are named."""
+    """Bring imports to the version that their source has now; all of them if no TARGETS are named.
+
+    \b
+    Examples:
+      perenne data update
+      perenne data update images.dvc --rev v2
+    """
     repository = open_repository()
     with told() as hear:
         done = update(repository, targets, rev=rev, wish=Wish(hear=hear, ask=can_ask(), **options))
@@ -155,7 +161,12 @@ def get_(remote: str | None, remote_config: Sequence[str], **options: Any) -> Re
 @_FORCE
 @_JOBS
 def get_url_(url: str, out: str | None, fs_config: Sequence[str], force: bool, jobs: int | None) -> Result:
-    """Take what lies at URL, without tracking it."""
+    """Take what lies at URL, without tracking it.
+
+    \b
+    Examples:
+      perenne data get-url s3://bucket/images
+    """
     try:
         settings = open_repository().config
     except NotFound:

@@ -81,11 +81,11 @@ def edit(old: bytes, new: dict[str, Any], name: str) -> bytes:
 
 def edit_by_library(text: str, new: dict[str, Any], name: str) -> bytes:
     """Apply the difference to a document with comments, anchors, quotes."""
-    yaml = library()
+    round_trip = library()
     from ruamel.yaml.error import YAMLError
 
     try:
-        document = yaml.load(text)
+        document = round_trip.load(text)
     except YAMLError as error:
         raise Invalid(f"{name} is not YAML: {error}", code=CODE) from None
     if not document:

@@ -40,4 +40,4 @@ def own_workspace(repository: "data.versions.Repository", *, make: bool) -> "Wor
         (settings.home / ".gitignore").write_text("*\n", encoding="utf-8")
         return Workspace(settings)
     repository.temporary.mkdir(parents=True, exist_ok=True)
-    return Workspace(load_settings(Path(repository.root), {"PERENNE_HOME": str(repository.temporary / "perenne")}))
+    return Workspace(load_settings(Path(repository.root), {"PERENNE_HOME": str(repository.temporary / "perenne-runs")}))

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from perenne import data
-from perenne.core.errors import NotFound, PerenneError
+from perenne.core.errors import NotFound, PerenneError, Unavailable
 from perenne.formats.dvc.locks import LockedStage
 from perenne.protocols.dvc.changes import Comparing
 from perenne.protocols.dvc.parameters import ParameterFiles
@@ -194,11 +194,8 @@ class Reproduction:
         if stage.frozen or not stage.cmd:
             self._verify(stage)
             return RAN, reasons
-        restored = None if forced else self._restorable(stage)
-        if restored is not None:
-            self._say(f"Stage '{stage.said(os.getcwd())}' is cached - skipping run, checking out outputs")
-            self._check_out(stage, restored)
-        else:
+        restored = not forced and self._restored(stage)
+        if not restored:
             self.saving.asked(stage)
             self._clear(stage)
             self._say(f"Running stage '{stage.said(os.getcwd())}':")
@@ -206,7 +203,20 @@ class Reproduction:
         self.saving.save(stage, self._sayer(stage))
         if self.wishes.force_downstream:
             self._forced.update(self._stages.graph.takers[stage])
-        return (RESTORED if restored is not None else RAN), reasons
+        return (RESTORED if restored else RAN), reasons
+
+    def _restored(self, stage: Stage) -> bool:
+        """Take what the stage has made of the same before out of the cache; tell whether that could be done."""
+        found = self._restorable(stage)
+        if found is None:
+            return False
+        self._say(f"Stage '{stage.said(os.getcwd())}' is cached - skipping run, checking out outputs")
+        try:
+            self._check_out(stage, found)
+        except (NotFound, Unavailable) as error:
+            self._say(f"WARNING: {error.message}")
+            return False
+        return True
 
     def _restorable(self, stage: Stage) -> LockedStage | None:
         """Return what the stage has made of the same before, if all of it is in the cache."""

@@ -88,8 +88,9 @@ class Commands:
         with self._lock:
             if self.stopping:
                 raise Stopped(f"stage '{stage.address}' was not begun", code="dvc.stopped")
+            call = shell_call(command)
             process = subprocess.Popen(
-                shell_call(command),
+                call,
                 cwd=stage.wdir,
                 env={"DVC_ROOT": self._root, **os.environ, "DVC_STAGE": stage.said(os.getcwd())},
                 stdin=subprocess.DEVNULL if self._apart else None,

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from perenne import automation
+from perenne import automation, labels
 from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Action, allowed, sees
 from perenne.automation import Episode
@@ -18,7 +18,7 @@ from perenne.storage.outbox import StoredEvent
 
 SHOWN = 20
 SHOWN_EVENTS = 10
-Thing: TypeAlias = Dossier | AlertLine | StoredEvent
+Thing: TypeAlias = Dossier | AlertLine | StoredEvent | labels.sets.Differing
 TONES = {"critical": "crit", "warning": "warn", "info": "info"}
 
 
@@ -53,7 +53,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     kind, id : str
-        A version, an alert or an event, and which.
+        A version, an alert, labels or an event, and which.
     urgency : int
         Smaller is sooner.
     title, text, note : str
@@ -100,6 +100,8 @@ def needs(
     ranked: list[tuple[int, int, Thing]] = [(1, -found.version.created, found) for found in waiting]
     ranked += [(3 - line.severity.level, -(line.fired or 0), line) for line in firing]
     ranked += [(1, -event.created, event) for event in events]
+    if everything and allowed(actor, Action.ADJUDICATE):
+        ranked += [(3, -found.items, found) for found in labels.sets.differing(tx, actor, limit=SHOWN)]
     shown = [thing for _, _, thing in sorted(ranked, key=lambda item: item[:2])[:SHOWN]]
     alarmed = {projects.get(line.deployment, "") for line in shown if isinstance(line, AlertLine)} - {""}
     episodes = automation.episodes.newest_of(tx, alarmed)
@@ -113,6 +115,8 @@ def _need(actor: Principal, thing: Thing, projects: Mapping[str, str], episodes:
     if isinstance(thing, AlertLine):
         project = projects.get(thing.deployment, "")
         return _alert(actor, thing, project, episodes.get(project))
+    if isinstance(thing, labels.sets.Differing):
+        return _labels(thing)
     return _event(actor, thing)
 
 
@@ -181,6 +185,23 @@ def _alert(actor: Principal, line: AlertLine, project: str, episode: Episode | N
                 allowed=may,
             ),
         ),
+    )
+
+
+def _labels(found: labels.sets.Differing) -> Need:
+    number = f"{found.items:,} item{'' if found.items == 1 else 's'}"
+    return Need(
+        kind="labels",
+        id=found.label_set,
+        project=found.project,
+        urgency=3,
+        tone="warn",
+        title=found.label_set,
+        text=f"people differ on {number}, and somebody decides.",
+        by="",
+        at=None,
+        path=f"{address_of('label set', found.label_set)}/decide",
+        buttons=(),
     )
 
 

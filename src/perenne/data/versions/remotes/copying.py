@@ -7,8 +7,8 @@ from queue import Queue
 from threading import Thread
 from typing import Any
 
-SMALL = 1 << 20
-"""Files up to so many bytes are read whole."""
+SMALL = 1 << 16
+"""Files of fewer bytes are read at once; a larger buffer would be taken from the system anew for each."""
 
 BLOCK = 4 << 20
 _AHEAD = 2
@@ -24,10 +24,10 @@ def copy_hashed(source: str, target: str, mode: int = 0o666) -> str:
     """
     read = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        data = os.read(read, SMALL + 1)
+        data = os.read(read, SMALL)
         write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
-            if len(data) <= SMALL and not (data and os.read(read, 1)):
+            if len(data) < SMALL:
                 write_all(write, data)
                 return md5(data, usedforsecurity=False).hexdigest()
             os.lseek(read, 0, os.SEEK_SET)

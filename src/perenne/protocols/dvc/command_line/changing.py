@@ -195,8 +195,19 @@ def remove(options: Options) -> int:
     repository = data.versions.open_repository()
     for target in options.targets:
         _check_removed(target)
-        data.versions.removing.remove(repository, [target], outs=options.outs, force=options.outs, waiting=waiting)
+        if target.endswith(".dvc"):
+            data.versions.removing.remove(repository, [target], outs=options.outs, force=options.outs, waiting=waiting)
+        else:
+            _remove_stage(repository, target, outs=options.outs)
     return 0
+
+
+def _remove_stage(repository: "data.versions.Repository", target: str, *, outs: bool) -> None:
+    from perenne.protocols.dvc.choosing import named
+    from perenne.protocols.dvc.dropping import drop_stage
+    from perenne.protocols.dvc.stages import Stages
+
+    drop_stage(repository, named(Stages(repository), target), outs=outs)
 
 
 def _check_removed(target: str) -> None:

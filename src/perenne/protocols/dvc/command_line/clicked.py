@@ -1,7 +1,9 @@
 """The commands over stages, metrics, parameters and plots, which are click's, in DVC's exit codes."""
 
+import os
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext, redirect_stdout
 from importlib import import_module
 from typing import Any
 
@@ -29,7 +31,8 @@ def run_clicked(name: str, arguments: list[str]) -> int:
     VOLUME.quiet = "-q" in arguments or "--quiet" in arguments
     heard, as_json = _heard(command, arguments)
     try:
-        answer: Any = command.main(spread(heard), prog_name=f"dvc {name}", standalone_mode=False)
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere) if VOLUME.quiet else nullcontext():
+            answer: Any = command.main(spread(heard), prog_name=f"dvc {name}", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         raise NotUnderstood("the following arguments are required: cmd", error.format_message()) from None
     except click.UsageError as error:

@@ -6,30 +6,14 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-import click
-
 from perenne.core.errors import PerenneError
 from perenne.protocols.dvc.command_line import speech
 from perenne.protocols.dvc.command_line.commands import ALIASES, COMMANDS, LEFT_OUT, STAGE_COMMANDS
 from perenne.protocols.dvc.command_line.grammar import NOT_UNDERSTOOD, NotUnderstood, Options, Parser, Run, parse
-from perenne.protocols.dvc.command_line.refusals import INTERRUPTED, exit_code, words
+from perenne.protocols.dvc.command_line.refusals import BROKEN_PIPE, INTERRUPTED, REFUSED, exit_code, words
 
 SPEAKS = "3.67.1"
 """The version of DVC whose files, answers and exit codes these are."""
-
-
-@click.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def dvc(arguments: tuple[str, ...]) -> int:
-    """DVC's own command line: its commands, options, answers and exit codes.
-
-    \b
-    Examples:
-      alias dvc='perenne dvc'
-      dvc add data.csv
-      dvc push
-    """
-    return run(arguments)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -47,6 +31,14 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except SystemExit as ended:  # --help, --version
         return int(ended.code or 0)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:
+        if os.environ.get("PERENNE_DEBUG"):
+            raise
+        speech.fail(f"unexpected error - {type(error).__name__}: {error}. PERENNE_DEBUG=1 shows where")
+        return REFUSED
     finally:
         os.chdir(here)
 

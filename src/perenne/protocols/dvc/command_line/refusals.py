@@ -3,6 +3,7 @@
 from perenne.core.errors import PerenneError
 
 BAD_CONFIG, INTERRUPTED, NO_REPOSITORY, REFUSED = 251, 252, 253, 255
+BROKEN_PIPE = 141
 NOT_INSIDE = "you are not inside of a DVC repository (checked up to mount point '/')"
 _OF_CONFIG = ("data.bad_config", "data.bad_setting", "data.no_remote", "data.bad_remote", "data.no_option")
 

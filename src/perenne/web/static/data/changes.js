@@ -31,7 +31,7 @@ export function Changes({ data }) {
 function Told({ found }) {
   const all = found.added + found.same + found.changed;
   const by = found.key.length ? html`by <b>${found.key.map((name, i) => html`${i ? ", " : ""}<${Name} text=${name} />`)}</b>` : "as whole rows, for no column names them";
-  return html`<p class="dim small">Compared ${by}.</p>
+  return html`<p class="dim small data-by">Compared ${by}.</p>
     <${Facts} rows=${[
       ["New", number(found.added)],
       ["Gone", number(found.removed)],

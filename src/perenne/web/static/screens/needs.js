@@ -3,7 +3,7 @@ import { html } from "../core/dom.js";
 import { post } from "../core/api.js";
 import { Action, Card, Chip, State, Time } from "../core/parts.js";
 
-const SHAPES = { version: "waits", alert: "alert", event: "set aside" };
+const SHAPES = { version: "waits", alert: "alert", event: "set aside", labels: "differ" };
 const DONE = { Approve: "approved", Reject: "rejected", Acknowledge: "acknowledged", "Try again": "will be tried again", "Give up": "was given up" };
 
 /** The list of needs; `more` of them are not listed. `reload` asks again once one is done. */
