@@ -5,8 +5,8 @@
 The peer is an environment of its own: `python -m venv PEER && PEER/bin/pip install dvc==3.67.1 && PEER/bin/python -m compileall
 -q PEER/lib`. Both tools have compiled bytecode, the same link type (copy), a remote that is a folder, Git around them, and take
 turns. CPU is that of the whole tree of processes, as the kernel counts it; memory the peak of its largest process. Figures are
-medians, with the ratio of CPU. `--small` is a quick try, a fortieth of the work. `--folder` says on which disk; it must hold 20 GB
-for B.
+medians, with the ratio of CPU. `--small` is a quick try, a fortieth of the work. `--folder` says on which disk; B
+needs 20 GB there.
 """
 
 import argparse

@@ -37,7 +37,7 @@ VERBS = {
     "write": ("perenne.data.ingest.write_commands:write", "Write a snapshot to a lake or a folder of Parquet."),
     "catalogue": ("perenne.data.catalogue.commands:catalogue", "Find data sets by what is said of them."),
     "describe": ("perenne.data.catalogue.commands:describe", "Say whose a data set is, what it is, and how it may be used."),
-    "list": ("perenne.data.versions.taking_commands:list_", "List snapshots, or the files of a repository."),
+    "list": ("perenne.data.list_commands:list_", "List snapshots, or the files of a repository."),
     "show": ("perenne.data.snapshot_commands:show", "Show a snapshot: where it came from, what was found in it, its columns."),
     "profile": ("perenne.data.explore.commands:profile", "Describe every column; as a page or a notebook to hand on."),
     "compare": ("perenne.data.explore.commands:compare_", "Hold two snapshots beside each other: what differs most first."),

@@ -16,6 +16,7 @@ from perenne.data.snapshots import get_snapshot, read_snapshot, record_snapshot,
 from perenne.data.tombstones import check_not_erased
 from perenne.projects import Sql
 from perenne.storage.database import Database, Transaction
+from perenne.storage.links import READ_FROM, Kind, add_link
 from perenne.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -62,15 +63,26 @@ def take_snapshot(
     else:
         digest = taken.digest
 
+    version = _version_of(path) if path is not None and path.is_file() else None
+
     def keep(tx: Transaction) -> Snapshot:
         if taken is not None:
             store.save_file(tx, taken)
+        if version is not None:
+            add_link(tx, (Kind.SNAPSHOT, digest), READ_FROM, (Kind.DATA_VERSION, version))
         name = _named(source)
         return record_snapshot(
             tx, actor, dataset=dataset, digest=digest, objects=objects, window=window, source=name, project=project
         )
 
     return database.write(keep)
+
+
+def _version_of(path: Path) -> str | None:
+    """Return the version that a file is, where a repository of data tracks it."""
+    from perenne.data.versions.naming import version_of
+
+    return version_of(path)
 
 
 def _named(source: Any) -> str:

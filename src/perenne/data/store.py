@@ -1,11 +1,10 @@
 """The tables of snapshots, of what was found in them, and of the files they were read from."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from perenne.data.catalogue.store import says
 from perenne.data.model import ColumnType, Examination, Snapshot, SourceFile
 from perenne.storage import links
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
@@ -132,11 +131,15 @@ class Newest(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Which datasets: of some projects or of all, with a text in their name or in what is said of them, or of one name."""
+    """Which datasets: of some projects or of all, with a text in their name, or of one name.
+
+    `also` is the condition that a text is in what is known of a dataset beside its name.
+    """
 
     projects: Collection[str] | None = None
     find: str = ""
     named: str = ""
+    also: Callable[[Any, str], "sa.ColumnElement[bool]"] | None = None
 
 
 def save_examination(tx: Transaction, found: Examination) -> None:
@@ -218,7 +221,8 @@ def _asked(wanted: Wanted) -> "tuple[sa.ColumnElement[bool], ...]":
     if wanted.named:
         conditions.append(snapshot.c.dataset == wanted.named)
     if wanted.find:
-        conditions.append(snapshot.c.dataset.icontains(wanted.find, autoescape=True) | says(snapshot.c.dataset, wanted.find))
+        named = snapshot.c.dataset.icontains(wanted.find, autoescape=True)
+        conditions.append(named if wanted.also is None else named | wanted.also(snapshot.c.dataset, wanted.find))
     return tuple(conditions)
 
 

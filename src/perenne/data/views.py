@@ -17,7 +17,9 @@ from perenne.core.errors import Invalid, NotFound
 from perenne.data import store
 from perenne.data.catalogue.describing import describe, described
 from perenne.data.catalogue.model import Described
+from perenne.data.catalogue.store import says
 from perenne.data.columns import ColumnDetail, ColumnLine, ColumnsWanted, column_detail, columns_of
+from perenne.data.comparing import ColumnDifference
 from perenne.data.examinations import differences, read_findings, read_profile
 from perenne.data.explore import endpoints
 from perenne.data.model import Anomaly, DataProfile, Examination, PairProfile, Snapshot
@@ -72,7 +74,7 @@ def datasets_view(
         raise Invalid(
             f"order: {order[:50]!r} is none of {', '.join(store.ORDERS)}", code="data.order", hint="choose one of those"
         )
-    wanted = store.Wanted(actor.projects or None, find)
+    wanted = store.Wanted(actor.projects or None, find, also=says)
     found = store.newest_of_each(tx, wanted, order, offset, min(limit, WINDOW))
     projects = store.projects_of(tx, [item.snapshot.id for item in found])
     said = described(tx, found, 0)
@@ -222,14 +224,8 @@ def dataset_view(
     asked = {item.id: item for item in (*window, chosen, *([other] if other else []))}
     lines = _snapshot_lines(tx, actor, dataset, asked, window)
     examined = store.examinations(tx, [chosen.id, *([other.id] if other else [])], dataset)
-    mine, theirs = examined.get(chosen.id), examined.get(other.id) if other else None
-    profile = read_profile(objects, mine.profile) if mine else None
-    reference = read_profile(objects, theirs.profile) if theirs and mine else None
-    changed = differences(objects, theirs.profile, mine.profile) if theirs and mine else ()
-    findings = read_findings(objects, mine.findings) if mine and mine.findings else ()
-    if not reveals(actor) and profile is not None:
-        findings, changed = masked_findings(profile, findings), hidden(changed, profile, *([reference] if reference else []))
-        profile, reference = masked(profile), masked(reference) if reference else None
+    mine = examined.get(chosen.id)
+    profile, reference, changed, findings = _looked_into(objects, actor, mine, examined.get(other.id) if other else None)
     columns, count = columns_of(profile, reference, changed, findings, wanted) if profile else (None, len(chosen.columns))
     return Dataset(
         name=dataset,
@@ -248,6 +244,20 @@ def dataset_view(
         findings=_findings(mine, findings),
         said=describe(tx, actor, dataset, 0),
     )
+
+
+def _looked_into(
+    objects: ObjectStore, actor: Principal, mine: Examination | None, theirs: Examination | None
+) -> tuple[DataProfile | None, DataProfile | None, tuple[ColumnDifference, ...], tuple[Anomaly, ...]]:
+    """Read what was found in a snapshot and in the one beside it, as the actor may see it."""
+    profile = read_profile(objects, mine.profile) if mine else None
+    reference = read_profile(objects, theirs.profile) if theirs and mine else None
+    changed = differences(objects, theirs.profile, mine.profile) if theirs and mine else ()
+    findings = read_findings(objects, mine.findings) if mine and mine.findings else ()
+    if profile is None or reveals(actor):
+        return profile, reference, changed, findings
+    changed = hidden(changed, profile, *([reference] if reference else []))
+    return masked(profile), masked(reference) if reference else None, changed, masked_findings(profile, findings)
 
 
 def _detail(

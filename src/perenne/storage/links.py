@@ -34,6 +34,9 @@ class Kind(StrEnum):
     JOB = "job"
 
 
+READ_FROM = "read_from"
+"""What a snapshot is to the version of a file that its rows were read from."""
+
 TAKEN_FOR = "taken_for"
 """What a snapshot is to the project that it was taken for."""
 

@@ -38,7 +38,11 @@ def _visible(tx: Transaction, actor: Principal, identity: str) -> Snapshot:
     """Find a snapshot; one of a project that the actor does not see is not found."""
     found = get_snapshot(tx, identity)
     if actor.projects and not any(sees(actor, project) for project in store.projects_of(tx, [found.id]).get(found.id, ())):
-        raise NotFound(f"snapshot {identity[:100]!r} is not known here", code="data.snapshot_not_found")
+        raise NotFound(
+            f"snapshot {identity[:100]!r} is not known here",
+            code="data.snapshot_not_found",
+            hint="`perenne data list` shows them",
+        )
     return found
 
 

@@ -108,12 +108,20 @@ def _check_place(repository: Repository, path: str, shown: str) -> None:
     if not os.path.lexists(path):
         raise NotFound(f"output {shown!r} does not exist", code="data.no_file", hint="look at the spelling")
     if not path.startswith(f"{repository.root}/"):
-        raise Invalid(f"{shown} is outside of the repository {repository.root}", code="data.outside")
+        raise Invalid(
+            f"{shown} is outside of the repository {repository.root}",
+            code="data.outside",
+            hint="name something else, inside of the repository",
+        )
     name = os.path.basename(path)
     if is_metafile(name) or name == LOCK:
         raise Invalid(f"DVC file {shown!r} cannot be an output.", code="data.is_metafile", hint="Git keeps metafiles")
     if path == f"{repository.root}/.dvc" or path.startswith(f"{repository.dvc}/"):
-        raise Invalid(f"{shown} belongs to the repository itself", code="data.is_internal")
+        raise Invalid(
+            f"{shown} belongs to the repository itself",
+            code="data.is_internal",
+            hint="name something else, inside of the repository",
+        )
     if (
         os.path.realpath(os.path.dirname(path))
         != os.path.realpath(repository.root) + os.path.dirname(path)[len(str(repository.root)) :]
@@ -134,14 +142,22 @@ def _check_owner(repository: Repository, target: Target, shown: str) -> None:
             hint="run the pipeline, or `perenne data commit` what was made by hand",
         )
     if target.inner and not output.entry.is_dir:
-        raise Conflict(f"{shown} lies in {repository.shown(output.path)}, which is tracked as a file", code="data.overlap")
+        raise Conflict(
+            f"{shown} lies in {repository.shown(output.path)}, which is tracked as a file",
+            code="data.overlap",
+            hint="name something else, inside of the repository",
+        )
 
 
 def _check_overlaps(plans: Sequence[_Plan]) -> None:
     places = sorted(plan.path for plan in plans)
     for before, after in pairwise(places):
         if after.startswith(f"{before}/"):
-            raise Conflict(f"{after} lies in {before}: add one of them", code="data.overlap")
+            raise Conflict(
+                f"{after} lies in {before}: add one of them",
+                code="data.overlap",
+                hint="name something else, inside of the repository",
+            )
 
 
 def _check_git(repository: Repository, plans: Sequence[_Plan]) -> None:

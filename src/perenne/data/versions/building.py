@@ -208,7 +208,7 @@ def look(path: str, ignoring: Ignoring, state: State, progress: Progress | None 
         whole = state.whole(tree) or build_tree(tree, state, progress)
         return Built(whole.digest, whole.size, whole.count, tree=tree)
     if not os.path.lexists(path):
-        raise NotFound(f"{path} does not exist", code="data.no_file")
+        raise NotFound(f"{path} does not exist", code="data.no_file", hint="is the name right?")
     return build_file(path, state)
 
 

@@ -56,7 +56,7 @@ class Cache:
     def place(self, digest: str) -> str:
         """Return the same as a text, which is quicker."""
         if not is_name(digest):
-            raise Invalid(f"{digest[:60]!r} is not an md5", code="data.bad_digest")
+            raise Invalid(f"{digest[:60]!r} is not an md5", code="data.bad_digest", hint="an md5 has 32 hexadecimal digits")
         return f"{self._root}/{digest[:2]}/{digest[2:]}"
 
     def has(self, digest: str) -> bool:

@@ -56,7 +56,9 @@ def gc(installation: Any, /, yes: bool, back: bool, cloud: bool, remote: str | N
     """
     repository = open_repository()
     if remote and not (cloud or options["not_in_remote"]):
-        raise Invalid("--remote goes with --cloud or --not-in-remote", code="data.bad_option")
+        raise Invalid(
+            "--remote goes with --cloud or --not-in-remote", code="data.bad_option", hint="leave it out, or add `--cloud`"
+        )
     if back:
         count = restore_remote(repository, remote=remote, ask=can_ask()) if cloud else restore(repository)
         return Result({"restored": count}, shown=f"{count:,} objects are back")

@@ -50,7 +50,11 @@ def commit(
     for output in outputs:
         if not os.path.lexists(output.path):
             if words:
-                raise NotFound(f"output '{repository.shown(output.path)}' does not exist", code="data.no_file")
+                raise NotFound(
+                    f"output '{repository.shown(output.path)}' does not exist",
+                    code="data.no_file",
+                    hint="`perenne data checkout` brings it back",
+                )
             continue
         with said(f"{repository.shown(output.path)} cannot be kept"):
             built = _built(repository, output, progress)

@@ -95,7 +95,11 @@ def resolved_target(source: str, out: str | None, *, force: bool) -> str:
     if name in ("", ".", "..") and out is None:
         raise Invalid(f"{source!r} has no name to go by", code="data.bad_option", hint="`-o NAME` gives one")
     if is_metafile(os.path.basename(target)):
-        raise Invalid("a metafile is not what you get: name the data itself", code="data.is_metafile")
+        raise Invalid(
+            "a metafile is not what you get: name the data itself",
+            code="data.is_metafile",
+            hint="it is what its `.dvc` file tracks",
+        )
     if os.path.lexists(target) and not force:
         raise Conflict(
             f"{os.path.relpath(target)} exists", code="data.exists", hint="`--force` overwrites it; `-o` names another"

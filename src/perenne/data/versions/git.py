@@ -77,7 +77,11 @@ class Git:
             raise Unavailable("git is not installed", code="data.git_missing", hint="install git, or set core.no_scm") from None
         if done.returncode not in good:
             said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
-            raise Unavailable(f"git {arguments[0]}: {said or f'exit code {done.returncode}'}", code="data.git_failed")
+            raise Unavailable(
+                f"git {arguments[0]}: {said or f'exit code {done.returncode}'}",
+                code="data.git_failed",
+                hint="is this a Git repository, and is the name right?",
+            )
         return done.stdout
 
     def ignored(self, paths: Iterable[str]) -> set[str]:
@@ -129,7 +133,11 @@ class Git:
         if not asked:
             return {}
         if any("\n" in name for name in asked):
-            raise Invalid("a path with a newline cannot be asked of Git", code="data.bad_name")
+            raise Invalid(
+                "a path with a newline cannot be asked of Git",
+                code="data.bad_name",
+                hint="is this a Git repository, and is the name right?",
+            )
         answer = self.run("cat-file", "--batch", given="".join(f"{name}\n" for name in asked).encode(errors="surrogateescape"))
         return dict(_batch(asked, answer))
 

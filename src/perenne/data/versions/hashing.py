@@ -294,6 +294,6 @@ def refused(error: OSError, what: str) -> PerenneError:
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return Denied(text, code="data.not_writable", hint="look at the owner and the modes of the folder")
         case errno.ENOENT:
-            return NotFound(text, code="data.no_file")
+            return NotFound(text, code="data.no_file", hint="is the disk there, and may it be read?")
         case _:
-            return Unavailable(text, code="data.system")
+            return Unavailable(text, code="data.system", hint="is the disk there, and may it be read?")

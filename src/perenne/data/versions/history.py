@@ -74,7 +74,7 @@ def _metafiles(repository: Repository, place: str) -> Iterator[str]:
     """Return what may have tracked a path: its own metafile, those of the folders above, and pipelines."""
     top = os.fspath(repository.root)
     if not place.startswith(f"{top}/"):
-        raise Invalid(f"{place} is outside of the repository", code="data.outside")
+        raise Invalid(f"{place} is outside of the repository", code="data.outside", hint="name something inside of it")
     yield from (":(glob)**/dvc.lock", ":(glob)**/*.dvc") if any(_has_name(output) for output in repository.outputs()) else ()
     at = place
     while at != top:

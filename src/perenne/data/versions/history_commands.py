@@ -105,7 +105,11 @@ def config(name: str | None, value: str | None, unset: bool, level: str | None) 
     section, key = _split(name)
     if unset:
         if key not in files.read(level).get(section, {}):
-            raise NotFound(f"{name} is not set in {files.place(level)}", code="data.not_set")
+            raise NotFound(
+                f"{name} is not set in {files.place(level)}",
+                code="data.not_set",
+                hint="`perenne data config --list` shows what is set",
+            )
         files.unset(level, section, key)
         return Result(None, note=f"{name} is set no longer")
     if value is not None:

@@ -151,7 +151,11 @@ def _as_output(seen: Seen, taken: Entry, wish: Wish) -> Entry:
 def _free_target(repository: Repository, source: str, out: str | None, wish: Wish) -> str:
     target = resolved_target(source, out, force=wish.force or wish.no_exec or wish.no_download)
     if not target.startswith(f"{repository.root}/"):
-        raise Invalid(f"{os.path.relpath(target)} is outside of the repository", code="data.outside")
+        raise Invalid(
+            f"{os.path.relpath(target)} is outside of the repository",
+            code="data.outside",
+            hint="choose another place, or another target",
+        )
     owner = owner_of(repository, target)
     if owner is not None and not (wish.force and os.fspath(owner.output.path) == target and not owner.output.stage):
         raise Conflict(
@@ -239,7 +243,11 @@ def update(
         meta = repository.metafiles.get(target.output.file)
         if meta is None or not meta.is_import:
             if words:
-                raise Invalid(f"{repository.shown(target.output.path)} is no import", code="data.no_import")
+                raise Invalid(
+                    f"{repository.shown(target.output.path)} is no import",
+                    code="data.no_import",
+                    hint="choose another place, or another target",
+                )
             continue
         done.append(_update(repository, target, meta, rev, wish))
     return done
@@ -263,7 +271,9 @@ def _update(repository: Repository, target: Target, meta: MetaFile, rev: str | N
                 out = msgspec.structs.replace(out, digest=None, size=None, nfiles=None)
     else:
         if rev:
-            raise Invalid("what comes from a URL has no revisions", code="data.bad_option")
+            raise Invalid(
+                "what comes from a URL has no revisions", code="data.bad_option", hint="choose another place, or another target"
+            )
         seen = look_at(
             repository, dep, os.fspath(folder), take=not wish.no_download, unless=dep if out.digest else None, **wish.options
         )

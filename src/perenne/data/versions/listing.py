@@ -92,7 +92,7 @@ def _lost(report: Report) -> PerenneError:
     from perenne.core.errors import Unavailable
 
     first = report.missing[0]
-    return Unavailable(f"{first.path}: {first.reason}", code=first.code)
+    return Unavailable(f"{first.path}: {first.reason}", code=first.code, hint="`perenne data remote list` shows where it may lie")
 
 
 def _near_cache(source: Source) -> Cache | None:

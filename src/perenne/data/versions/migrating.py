@@ -154,4 +154,8 @@ def _new_digest(repository: Repository, digest: str, place: str) -> str:
         return digest_of(repository.legacy.place(digest)).hex()
     if os.path.isfile(place) and legacy_digest_of(place).hex() == digest:
         return digest_of(place).hex()
-    raise NotFound(f"the object {digest} of DVC 2.x is neither in the cache nor in the workspace", code="data.no_object")
+    raise NotFound(
+        f"the object {digest} of DVC 2.x is neither in the cache nor in the workspace",
+        code="data.no_object",
+        hint="fetch it first: `perenne data fetch`",
+    )

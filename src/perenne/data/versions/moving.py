@@ -86,17 +86,19 @@ def _new_file(output: Output, new: str) -> Path:
 def _check(repository: Repository, output: Output, new: str, file: Path, text: bytes) -> None:
     old = os.fspath(output.path)
     if not new.startswith(f"{repository.root}/"):
-        raise Invalid(f"{repository.shown(new)} is outside of the repository", code="data.outside")
+        raise Invalid(f"{repository.shown(new)} is outside of the repository", code="data.outside", hint="choose another place")
     if new == old or (os.path.lexists(new) and not _is_half_moved(repository, output, new)):
         raise Conflict(f"{repository.shown(new)} exists", code="data.exists", hint="choose another name")
     if file != output.file and file.exists() and file.read_bytes() != text:
         raise Conflict(f"{repository.shown(file)} exists", code="data.exists", hint="choose another name")
     if new.startswith(f"{old}/"):
-        raise Conflict("a folder cannot be moved into itself", code="data.overlap")
+        raise Conflict("a folder cannot be moved into itself", code="data.overlap", hint="choose another place")
     owner = owner_of(repository, new)
     if owner is not None and owner.output.file != file:
         raise Conflict(
-            f"{repository.shown(new)} lies in {repository.shown(owner.output.path)}, which is tracked", code="data.overlap"
+            f"{repository.shown(new)} lies in {repository.shown(owner.output.path)}, which is tracked",
+            code="data.overlap",
+            hint="choose another place",
         )
 
 

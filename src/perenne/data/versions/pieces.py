@@ -108,7 +108,9 @@ class Pieces:
         """
         repository = self._repository
         if not os.path.exists(path):
-            raise NotFound(f"output '{os.path.relpath(path)}' does not exist", code="data.no_file")
+            raise NotFound(
+                f"output '{os.path.relpath(path)}' does not exist", code="data.no_file", hint="did the command write it?"
+            )
         storer = self._storer()
         if os.path.isdir(path):
             whole = store_tree(scan(path, repository.ignoring(path)), repository.state, storer)

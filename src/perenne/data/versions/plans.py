@@ -160,7 +160,9 @@ def part_of(entries: Sequence[ManifestEntry], inner: str) -> set[str]:
     """
     found = {entry.md5 for entry in entries if entry.relpath == inner or entry.relpath.startswith(f"{inner}/")}
     if not found:
-        raise NotFound(f"{inner!r} is not in this directory", code="data.not_tracked")
+        raise NotFound(
+            f"{inner!r} is not in this directory", code="data.not_tracked", hint="`perenne data status` shows what is tracked"
+        )
     return found
 
 

@@ -200,7 +200,9 @@ class Repository:
         try:
             data = file.read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise NotFound(f"{self.shown(file)} does not exist", code="data.no_metafile") from None
+            raise NotFound(
+                f"{self.shown(file)} does not exist", code="data.no_metafile", hint="is this the right folder?"
+            ) from None
         return read_metafile(data, self.shown(file))
 
     @property
@@ -293,7 +295,11 @@ def init_repository(path: Path, *, no_scm: bool = False, force: bool = False, su
     """
     root = Path(os.path.abspath(path))
     if no_scm and subdir:
-        raise Invalid("a repository without Git has no folder above it that matters", code="data.bad_option")
+        raise Invalid(
+            "a repository without Git has no folder above it that matters",
+            code="data.bad_option",
+            hint="is this the right folder?",
+        )
     git = None if no_scm else Git.find(root)
     _check_git(root, git, no_scm=no_scm, subdir=subdir)
     repository = Repository(root)

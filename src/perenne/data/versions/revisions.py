@@ -21,7 +21,9 @@ def git_of(repository: Repository) -> Git:
         It has none, so that there are no revisions.
     """
     if repository.git is None:
-        raise Invalid("this repository is not under Git, so it has no revisions", code="data.no_git")
+        raise Invalid(
+            "this repository is not under Git, so it has no revisions", code="data.no_git", hint="`git init` makes it one"
+        )
     return repository.git
 
 

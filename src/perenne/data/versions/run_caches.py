@@ -133,4 +133,8 @@ def _bring_entry(repository: Repository, named: Named, path: str, temporary: Pat
 
 def _check(named: Named) -> None:
     if not named.remote.traits.lists:
-        raise Invalid(f"{named.remote.shown} cannot be listed, so it keeps no run-cache", code="data.no_run_cache")
+        raise Invalid(
+            f"{named.remote.shown} cannot be listed, so it keeps no run-cache",
+            code="data.no_run_cache",
+            hint="choose a remote that can be listed",
+        )

@@ -219,7 +219,7 @@ def _open_folder(place: str) -> int:
     try:
         return os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"there is no folder {place}", code="data.no_file") from None
+        raise NotFound(f"there is no folder {place}", code="data.no_file", hint="is the name right?") from None
 
 
 def _leave_out(folder: Folder, place: str, ignoring: Ignoring | None, inner: list[str]) -> list[str]:

@@ -166,7 +166,9 @@ class Source:
     def _place(self, path: str) -> str:
         place = os.path.normpath(self.root / path)
         if place != str(self.root) and not place.startswith(f"{self.root}/"):
-            raise Invalid(f"{path!r} leads out of the repository", code="data.path_escape")
+            raise Invalid(
+                f"{path!r} leads out of the repository", code="data.path_escape", hint="name an address, and a revision of it"
+            )
         return place
 
     def _of_output(self, output: Output, asked: str, cache: Cache, report: Report, **options: Any) -> Iterator[Leaf]:
@@ -380,7 +382,11 @@ def commit_of(url: str, rev: str | None, bases: Sequence[Path] = ()) -> str | No
 def _clone(url: str, rev: str | None, root: Path) -> str:
     """Get the files of one revision, and no history where the far end allows that; return the commit."""
     if url.startswith("-") or (rev or "").startswith("-"):
-        raise Invalid("neither an address nor a revision begins with a dash", code="data.no_source")
+        raise Invalid(
+            "neither an address nor a revision begins with a dash",
+            code="data.no_source",
+            hint="name an address, and a revision of it",
+        )
     _git(root, "init", "--quiet", ".")
     try:
         _git(root, "fetch", "--quiet", "--depth=1", "--no-tags", "--", url, rev or HEAD)

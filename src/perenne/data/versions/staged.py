@@ -74,4 +74,4 @@ def _beside(file: Path, path: str) -> bytes | None:
     except FileNotFoundError:
         return None
     except IsADirectoryError:
-        raise Invalid(f"'{path}' is a directory, expected a parameters file", code="dvc.pipeline") from None
+        raise Invalid(f"'{path}' is a directory, expected a parameters file", code="dvc.pipeline", hint="name a file") from None

@@ -30,7 +30,7 @@ def _keys(options: Sequence[str]) -> dict[str, str]:
     pairs = [option.partition("=") for option in options]
     for key, found, _ in pairs:
         if not key or not found:
-            raise Invalid(f"{key or '='!r} is no KEY=VALUE", code="data.bad_option")
+            raise Invalid(f"{key or '='!r} is no KEY=VALUE", code="data.bad_option", hint="write KEY=VALUE")
     return {key: value for key, _, value in pairs}
 
 
@@ -185,10 +185,8 @@ def get_url_(url: str, out: str | None, fs_config: Sequence[str], force: bool, j
 @_REMOTE
 @_REMOTE_CONFIG
 @_CONFIG
-@click.pass_context
 def list_(
-    context: click.Context,
-    repository: str | None,
+    repository: str,
     path: str,
     recursive: bool,
     dvc_only: bool,
@@ -198,18 +196,13 @@ def list_(
     remote_config: Sequence[str],
     config: str | None,
 ) -> Any:
-    """List snapshots of tables; or, with a REPOSITORY (a folder or a URL), its files at PATH.
+    """List the files of a REPOSITORY (a folder or a URL) at PATH.
 
     \b
     Examples:
-      perenne data list
       perenne data list . data --recursive
       perenne data list https://github.com/org/data --rev v1.0
     """
-    if repository is None:
-        from perenne.data.snapshot_commands import list_ as list_snapshots
-
-        return context.invoke(list_snapshots)
     with told() as hear:
         found = list_files(
             repository,

@@ -27,7 +27,11 @@ def unprotect(repository: Repository, words: Sequence[str | Path]) -> list[tuple
         for target in find_targets(repository, words):
             place = os.fspath(target.output.path) + (f"/{target.inner}" if target.inner else "")
             if not os.path.lexists(place):
-                raise NotFound(f"{repository.shown(place)} is not in the workspace", code="data.no_file")
+                raise NotFound(
+                    f"{repository.shown(place)} is not in the workspace",
+                    code="data.no_file",
+                    hint="`perenne data checkout` brings it back",
+                )
             with said(f"{repository.shown(place)} cannot be unprotected"):
                 count = sum(_own(path, f"{room}/{next(numbers)}") for path in _files(place))
             found.append((repository.shown(place), count))

@@ -132,15 +132,27 @@ def _parse(text: str, name: str) -> tuple[_Parsed, bool]:
         if header:
             section = _section_name(header[1])
             if section in parsed:
-                raise Invalid(f"{name}, line {number}: the section '{section}' comes twice", code=CODE)
+                raise Invalid(
+                    f"{name}, line {number}: the section '{section}' comes twice",
+                    code=CODE,
+                    hint="correct it there, or let `perenne data config` write it",
+                )
             keys = parsed[section] = {}
         elif matched and keys is not None:
             key = _unquoted(matched[2]).lower()
             if key in keys:
-                raise Invalid(f"{name}, line {number}: the key '{key}' comes twice", code=CODE)
+                raise Invalid(
+                    f"{name}, line {number}: the key '{key}' comes twice",
+                    code=CODE,
+                    hint="correct it there, or let `perenne data config` write it",
+                )
             keys[key] = _value(matched[3], f"{name}, line {number}")
         else:
-            raise Invalid(f"{name}, line {number}: neither a [section] nor 'key = value'", code=CODE)
+            raise Invalid(
+                f"{name}, line {number}: neither a [section] nor 'key = value'",
+                code=CODE,
+                hint="correct it there, or let `perenne data config` write it",
+            )
     return parsed, has_comments
 
 
@@ -163,13 +175,21 @@ def _value(text: str, where: str) -> str | list[str]:
     if text[:3] in ('"""', "'''"):
         matched = re.fullmatch(r'(?:"""(.*?)"""|\'\'\'(.*?)\'\'\')\s*(?:#.*)?', text)
         if matched is None:
-            raise Invalid(f"{where}: a value over several lines is not supported", code=CODE)
+            raise Invalid(
+                f"{where}: a value over several lines is not supported",
+                code=CODE,
+                hint="correct it there, or let `perenne data config` write it",
+            )
         return matched[1] if matched[1] is not None else matched[2]
     items, at, listed = [], 0, False
     while True:
         matched = _ITEM.match(text, at)
         if matched is None:
-            raise Invalid(f"{where}: the value cannot be read, its quotes may be wrong", code=CODE)
+            raise Invalid(
+                f"{where}: the value cannot be read, its quotes may be wrong",
+                code=CODE,
+                hint="correct it there, or let `perenne data config` write it",
+            )
         items.append(_unquoted(matched[1]))
         at = matched.end()
         if matched[2] != ",":
@@ -219,7 +239,11 @@ def _quoted_value(value: str | list[str]) -> str:
 def _quoted(value: str, *, long: bool = False) -> str:
     """Quote as ConfigObj does: what begins or ends with a blank or quote, or has a comma or `#`."""
     if "\n" in value or ("'" in value and '"' in value and not long):
-        raise Invalid(f"the value {value!r} cannot be written to a config", code=CODE)
+        raise Invalid(
+            f"the value {value!r} cannot be written to a config",
+            code=CODE,
+            hint="correct it there, or let `perenne data config` write it",
+        )
     if not value:
         return '""'
     if "'" in value and '"' in value:

@@ -44,7 +44,11 @@ def decoded(data: bytes, name: str) -> str:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise Invalid(f"{name} is not UTF-8 (byte {error.start})", code=CODE) from None
+        raise Invalid(
+            f"{name} is not UTF-8 (byte {error.start})",
+            code=CODE,
+            hint="correct it, or take the recorded one: `git checkout -- FILE`",
+        ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
@@ -87,7 +91,9 @@ def edit_by_library(text: str, new: dict[str, Any], name: str) -> bytes:
     try:
         document = round_trip.load(text)
     except YAMLError as error:
-        raise Invalid(f"{name} is not YAML: {error}", code=CODE) from None
+        raise Invalid(
+            f"{name} is not YAML: {error}", code=CODE, hint="correct it, or take the recorded one: `git checkout -- FILE`"
+        ) from None
     if not document:
         return dump(new)
     apply_difference(new, document)

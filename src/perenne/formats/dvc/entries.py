@@ -149,9 +149,15 @@ def entry_of(written: Any, where: str) -> Entry:
     try:
         keys = msgspec.convert(written, _Written)
     except msgspec.ValidationError as error:
-        raise Invalid(f"{where}: {_plainly(error)}", code=CODE) from None
+        raise Invalid(
+            f"{where}: {_plainly(error)}", code=CODE, hint="correct it, or take the recorded one: `git checkout -- FILE`"
+        ) from None
     if (not keys.path and keys.db is None) or "\0" in keys.path:
-        raise Invalid(f"{where}: 'path' is missing or no path", code=CODE)
+        raise Invalid(
+            f"{where}: 'path' is missing or no path",
+            code=CODE,
+            hint="correct it, or take the recorded one: `git checkout -- FILE`",
+        )
     algorithm = _algorithm(keys)
     used = "md5" if algorithm == LEGACY else algorithm
     digest = checked_digest(getattr(keys, used), algorithm, where)

@@ -183,7 +183,9 @@ class Scope:
             try:
                 value = value[int(part)] if isinstance(value, list) else value[part]
             except (LookupError, ValueError, TypeError):
-                raise TemplateError(f"Could not find '{name}'", code="dvc.unknown_name") from None
+                raise TemplateError(
+                    f"Could not find '{name}'", code="dvc.unknown_name", hint="define it in params.yaml, or under `vars`"
+                ) from None
         return value
 
 

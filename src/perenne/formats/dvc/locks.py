@@ -70,10 +70,18 @@ def read_lock(data: bytes, name: str = "dvc.lock") -> Lock:
         raise Invalid(f"{name}: 'schema' must be '2.0'", code=CODE, hint=hint)
     unknown = set(keys) - {"schema", "stages", "datasets"}
     if unknown:
-        raise Invalid(f"{name}: the key '{min(map(str, unknown))}' is unknown", code=CODE)
+        raise Invalid(
+            f"{name}: the key '{min(map(str, unknown))}' is unknown",
+            code=CODE,
+            hint="correct it, or take the recorded one: `git checkout -- dvc.lock`",
+        )
     stages = keys.get("stages") or {}
     if not isinstance(stages, dict):
-        raise Invalid(f"{name}: 'stages' must be a mapping", code=CODE)
+        raise Invalid(
+            f"{name}: 'stages' must be a mapping",
+            code=CODE,
+            hint="correct it, or take the recorded one: `git checkout -- dvc.lock`",
+        )
     locked = {str(stage): stage_of(value, f"{name}, stage '{stage}'") for stage, value in stages.items()}
     return Lock(stages=locked, datasets=keys.get("datasets"))
 
@@ -87,20 +95,36 @@ def stage_of(keys: Any, where: str) -> LockedStage:
         It names the key.
     """
     if not isinstance(keys, dict) or not isinstance(keys.get("cmd"), str | list):
-        raise Invalid(f"{where}: 'cmd' is missing or no text", code=CODE)
+        raise Invalid(
+            f"{where}: 'cmd' is missing or no text",
+            code=CODE,
+            hint="correct it, or take the recorded one: `git checkout -- dvc.lock`",
+        )
     unknown = set(keys) - {"cmd", "deps", "params", "outs"}
     if unknown:
-        raise Invalid(f"{where}: the key '{min(map(str, unknown))}' is unknown", code=CODE)
+        raise Invalid(
+            f"{where}: the key '{min(map(str, unknown))}' is unknown",
+            code=CODE,
+            hint="correct it, or take the recorded one: `git checkout -- dvc.lock`",
+        )
     params = keys.get("params") or {}
     if not isinstance(params, dict) or not all(isinstance(values, dict) for values in params.values()):
-        raise Invalid(f"{where}: 'params' must be a mapping of files to keys and values", code=CODE)
+        raise Invalid(
+            f"{where}: 'params' must be a mapping of files to keys and values",
+            code=CODE,
+            hint="correct it, or take the recorded one: `git checkout -- dvc.lock`",
+        )
     return LockedStage(cmd=keys["cmd"], deps=_entries(keys, "deps", where), params=params, outs=_entries(keys, "outs", where))
 
 
 def _entries(keys: dict[str, Any], name: str, where: str) -> tuple[Entry, ...]:
     written = keys.get(name) or []
     if not isinstance(written, list):
-        raise Invalid(f"{where}: '{name}' must be a list", code=CODE)
+        raise Invalid(
+            f"{where}: '{name}' must be a list",
+            code=CODE,
+            hint="correct it, or take the recorded one: `git checkout -- dvc.lock`",
+        )
     return tuple(entry_of(entry, f"{where}, {name}[{index}]") for index, entry in enumerate(written))
 
 

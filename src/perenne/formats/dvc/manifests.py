@@ -41,7 +41,11 @@ def read_manifest(data: bytes, name: str) -> tuple[ManifestEntry, ...]:
     try:
         entries = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Invalid(f"the manifest {name} cannot be read: {error}", code=CODE) from None
+        raise Invalid(
+            f"the manifest {name} cannot be read: {error}",
+            code=CODE,
+            hint="it is damaged, or was made to do harm: fetch it again from a remote you trust",
+        ) from None
     check_entries(entries, name)
     return tuple(entries)
 
@@ -120,14 +124,26 @@ def _check(entry: ManifestEntry, name: str) -> None:
         message = f"the manifest {name} names {entry.relpath!r}, which is no path inside a directory"
         raise Invalid(message, code="data.path_escape", hint="nothing was written; ask where this version comes from")
     if len(entry.md5) != 32 or not set(entry.md5) <= set("0123456789abcdef"):
-        raise Invalid(f"the manifest {name} gives {entry.relpath!r} the hash {entry.md5!r}, which is no md5", code=CODE)
+        raise Invalid(
+            f"the manifest {name} gives {entry.relpath!r} the hash {entry.md5!r}, which is no md5",
+            code=CODE,
+            hint="it is damaged, or was made to do harm: fetch it again from a remote you trust",
+        )
 
 
 def _check_together(paths: list[str], name: str) -> None:
     seen: set[str] = set()
     for path in paths:
         if path in seen:
-            raise Invalid(f"the manifest {name} names {path!r} twice", code=CODE)
+            raise Invalid(
+                f"the manifest {name} names {path!r} twice",
+                code=CODE,
+                hint="it is damaged, or was made to do harm: fetch it again from a remote you trust",
+            )
         seen.add(path)
     for path in sorted(seen & folders_of(paths)):
-        raise Invalid(f"in the manifest {name}, {path!r} is both a file and a folder", code=CODE)
+        raise Invalid(
+            f"in the manifest {name}, {path!r} is both a file and a folder",
+            code=CODE,
+            hint="it is damaged, or was made to do harm: fetch it again from a remote you trust",
+        )

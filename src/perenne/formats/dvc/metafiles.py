@@ -63,13 +63,21 @@ def read_metafile(data: bytes, name: str) -> MetaFile:
     """
     keys = documents.load(data, name)
     if not isinstance(keys, dict):
-        raise Invalid(f"{name} is not a mapping of keys", code=CODE)
+        raise Invalid(
+            f"{name} is not a mapping of keys", code=CODE, hint="correct it, or take the recorded one: `git checkout -- FILE`"
+        )
     for key in _TEXTS:
         if not isinstance(keys.get(key), str | None) and not (key == "md5" and type(keys[key]) is int):
-            raise Invalid(f"{name}: '{key}' must be a text", code=CODE)
+            raise Invalid(
+                f"{name}: '{key}' must be a text", code=CODE, hint="correct it, or take the recorded one: `git checkout -- FILE`"
+            )
     for key in _FLAGS:
         if not isinstance(keys.get(key, False), bool):
-            raise Invalid(f"{name}: '{key}' must be true or false", code=CODE)
+            raise Invalid(
+                f"{name}: '{key}' must be true or false",
+                code=CODE,
+                hint="correct it, or take the recorded one: `git checkout -- FILE`",
+            )
     return MetaFile(
         outs=_entries(keys, "outs", name),
         deps=_entries(keys, "deps", name),
@@ -89,18 +97,26 @@ def _entries(keys: dict[str, Any], name: str, file: str) -> tuple[Entry, ...]:
     if written is None:
         return ()
     if not isinstance(written, list):
-        raise Invalid(f"{file}: '{name}' must be a list", code=CODE)
+        raise Invalid(
+            f"{file}: '{name}' must be a list", code=CODE, hint="correct it, or take the recorded one: `git checkout -- FILE`"
+        )
     entries = tuple(entry_of(entry, f"{file}, {name}[{index}]") for index, entry in enumerate(written))
     paths = [entry.path for entry in entries]
     if len(set(paths)) < len(paths):
-        raise Invalid(f"{file}: '{name}' has a path twice", code=CODE)
+        raise Invalid(
+            f"{file}: '{name}' has a path twice", code=CODE, hint="correct it, or take the recorded one: `git checkout -- FILE`"
+        )
     return entries
 
 
 def _command(cmd: Any, name: str) -> Any:
     if cmd is None or isinstance(cmd, str) or (isinstance(cmd, list) and all(isinstance(part, str) for part in cmd)):
         return cmd
-    raise Invalid(f"{name}: 'cmd' must be a text or a list of texts", code=CODE)
+    raise Invalid(
+        f"{name}: 'cmd' must be a text or a list of texts",
+        code=CODE,
+        hint="correct it, or take the recorded one: `git checkout -- FILE`",
+    )
 
 
 def written_metafile(meta: MetaFile) -> dict[str, Any]:

@@ -122,13 +122,25 @@ def check_option(section: str, key: str, value: str, url: str = "") -> None:
         return
     known = _of_remote(value if key == "url" else url) if kind == "remote" else SECTIONS.get(kind)
     if known is None:
-        raise Invalid(f"config file error: extra keys not allowed @ data['{kind}']", code=CODE)
+        raise Invalid(
+            f"config file error: extra keys not allowed @ data['{kind}']",
+            code=CODE,
+            hint="`perenne data config --list` shows what is set",
+        )
     if key not in known:
         where = "".join(f"['{part}']" for part in (kind, *([name.strip('"')] if name else []), key))
-        raise Invalid(f"config file error: extra keys not allowed @ data{where}", code=CODE)
+        raise Invalid(
+            f"config file error: extra keys not allowed @ data{where}",
+            code=CODE,
+            hint="`perenne data config --list` shows what is set",
+        )
     wanted = _wanted(known[key], value)
     if wanted:
-        raise Invalid(f"config file error: expected {wanted} for '{place}'", code=CODE)
+        raise Invalid(
+            f"config file error: expected {wanted} for '{place}'",
+            code=CODE,
+            hint="`perenne data config --list` shows what is set",
+        )
 
 
 def _of_remote(url: str) -> Known:
@@ -137,7 +149,11 @@ def _of_remote(url: str) -> Known:
     if scheme == "remote":
         return {key: _TEXT for known in OF_REMOTES.values() for key in known}
     if scheme not in OF_REMOTES:
-        raise Invalid(f"config file error: Unsupported URL type {scheme}://", code=CODE)
+        raise Invalid(
+            f"config file error: Unsupported URL type {scheme}://",
+            code=CODE,
+            hint="`perenne data config --list` shows what is set",
+        )
     return OF_REMOTES[scheme]
 
 

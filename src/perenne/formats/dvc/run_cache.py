@@ -42,7 +42,7 @@ def read_entry(data: bytes, name: str) -> LockedStage:
     """
     keys = documents.load(data, name)
     if not keys:
-        raise Invalid(f"{name} is empty", code="data.bad_lock")
+        raise Invalid(f"{name} is empty", code="data.bad_lock", hint="remove the entry: it only spares a run")
     return stage_of(keys, name)
 
 

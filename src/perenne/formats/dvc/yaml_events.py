@@ -31,7 +31,11 @@ def read(text: str, name: str) -> Any:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             builder.take(event)
     except yaml.YAMLError as error:
-        raise Invalid(f"{name} is not YAML: {_said(error)}", code="data.bad_yaml") from None
+        raise Invalid(
+            f"{name} is not YAML: {_said(error)}",
+            code="data.bad_yaml",
+            hint="correct it, or take the recorded one: `git checkout -- FILE`",
+        ) from None
     return builder.document
 
 
@@ -168,7 +172,11 @@ class Builder:
 
     def _refuse(self, event: yaml.Event, what: str) -> NoReturn:
         line = event.start_mark.line + 1 if event.start_mark else "?"
-        raise Invalid(f"{self.name}, line {line}: {what}", code="data.bad_yaml")
+        raise Invalid(
+            f"{self.name}, line {line}: {what}",
+            code="data.bad_yaml",
+            hint="correct it, or take the recorded one: `git checkout -- FILE`",
+        )
 
 
 def time_of(text: str) -> date:

@@ -105,11 +105,7 @@ def test_every_option_of_a_store_is_one_that_it_knows(tmp_path: Path) -> None:
         for key, use in keys.items():
             if use.place not in ("store", "client"):
                 continue
-            value = {
-                "allow_anonymous_login": "true",
-                "sse": "AES256",
-                "sse_customer_key": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
-            }.get(key, "https://127.0.0.1:9" if "url" in key else "7")
+            value = VALUES.get(key, "https://127.0.0.1:9" if "url" in key else "7")
             more = ACCOUNTS[kind]
             remote = open_url(f"{'azure' if kind == 'azure' else kind}://place/p", {**more, key: value})
             assert remote._store is not None  # type: ignore[attr-defined]

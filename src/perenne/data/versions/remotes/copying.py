@@ -14,8 +14,8 @@ BLOCK = 4 << 20
 _AHEAD = 2
 
 
-def copy_hashed(source: str, target: str, mode: int = 0o666) -> str:
-    """Copy a file to one that is not there yet and return the md5 of what was written.
+def copy_hashed(source: str, target: str, mode: int = 0o666) -> tuple[str, int]:
+    """Copy a file to one that is not there yet and return the md5 of what was written, and how much that was.
 
     Raises
     ------
@@ -29,9 +29,9 @@ def copy_hashed(source: str, target: str, mode: int = 0o666) -> str:
         try:
             if len(data) < SMALL:
                 write_all(write, data)
-                return md5(data, usedforsecurity=False).hexdigest()
+                return md5(data, usedforsecurity=False).hexdigest(), len(data)
             os.lseek(read, 0, os.SEEK_SET)
-            return _copy_large(read, write)
+            return _copy_large(read, write), os.fstat(write).st_size
         finally:
             os.close(write)
     finally:

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import count
 from threading import Lock
 from typing import Any
 
@@ -51,7 +52,7 @@ class LocalRemote:
         self._waiting: list[tuple[str, str]] = []
         self._failed: PerenneError | None = None
         self._arriving = ""
-        self._number = 0
+        self._numbers = count()
 
     def about(self, path: str, version: str | None = None) -> Found | None:
         """Return what is at a path; see the port."""
@@ -87,7 +88,7 @@ class LocalRemote:
         """Copy a file out."""
         source = f"{self.root}/{path}"
         try:
-            return copy_hashed(source, target)
+            return copy_hashed(source, target)[0]
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             if error.filename == target:
                 raise
@@ -103,7 +104,7 @@ class LocalRemote:
         self._make(os.path.dirname(place))
         temporary = self._temporary()
         try:
-            found = copy_hashed(source, temporary, 0o664 if self._shared else 0o666)
+            found, size = copy_hashed(source, temporary, 0o664 if self._shared else 0o666)
             if digest is not None and found != digest:
                 raise damaged_source(digest, found)
         except BaseException as error:
@@ -117,7 +118,7 @@ class LocalRemote:
             full = len(self._waiting) >= GROUP
         if full:
             self.settle()
-        return Found(path=path)
+        return Found(path=path, size=size)
 
     def move(self, path: str, to: str) -> None:
         """Rename a file."""
@@ -169,11 +170,10 @@ class LocalRemote:
             sync_disk(self.root)
 
     def _temporary(self) -> str:
-        with self._lock:
-            if not self._arriving:
-                self._arriving = self._make_arriving()
-            self._number += 1
-            return f"{self._arriving}/{self._number}"
+        if not self._arriving:
+            with self._lock:
+                self._arriving = self._arriving or self._make_arriving()
+        return f"{self._arriving}/{next(self._numbers)}"
 
     def _make_arriving(self) -> str:
         above = f"{self.root}/{ARRIVING}"

@@ -105,7 +105,9 @@ def resolve(known: Mapping[str, Mapping[str, str]], name: str) -> tuple[dict[str
         keys = {**section, **keys}
         url = section.get("url", "")
         if not url:
-            raise Invalid(f"the remote {seen[-1]!r} has no url", code="data.remote_option")
+            raise Invalid(
+                f"the remote {seen[-1]!r} has no url", code="data.remote_option", hint="`perenne data remote list` shows them"
+            )
         if not url.startswith("remote://"):
             keys["url"] = url
             return keys, f"{url.rstrip('/')}/{path}" if path else url
@@ -114,7 +116,9 @@ def resolve(known: Mapping[str, Mapping[str, str]], name: str) -> tuple[dict[str
         other = other.lower()
         if other not in known or other in seen:
             raise Invalid(
-                f"the remote {seen[-1]!r} refers to {other!r}, which is not there, or refers back", code="data.remote_option"
+                f"the remote {seen[-1]!r} refers to {other!r}, which is not there, or refers back",
+                code="data.remote_option",
+                hint="`perenne data remote list` shows them",
             )
         keys.pop("url")
         seen.append(other)

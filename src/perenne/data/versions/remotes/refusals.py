@@ -11,7 +11,7 @@ def _redacted(text: str) -> str:
 
 def not_there(shown: str, path: str) -> NotFound:
     """Say that a remote has no such file."""
-    return NotFound(f"{shown} has no {path}", code="data.remote_missing")
+    return NotFound(f"{shown} has no {path}", code="data.remote_missing", hint="push it again from where it is")
 
 
 def unreachable(shown: str, why: str, hint: str = "is the network there? is the remote's address right?") -> Unavailable:

@@ -83,16 +83,17 @@ def upload(
     def send(digest: str) -> int:
         source = shelf.cache.place(digest)
         try:
-            size = os.stat(source).st_size
             as_is = shelf.place == LEGACY and _is_legacy(source, digest)
-            remote.put(source, path_of(digest, shelf.place), None if as_is else digest[:32])
+            sent = remote.put(source, path_of(digest, shelf.place), None if as_is else digest[:32])
         except FileNotFoundError:
-            raise NotFound("it is not in the cache", code="data.object_missing") from None
+            raise NotFound(
+                "it is not in the cache", code="data.object_missing", hint="push it again from a copy that is whole"
+            ) from None
         except PerenneError as error:
             if error.code == "data.object_damaged":
                 shelf.cache.quarantine(digest)
             raise
-        return size
+        return sent.size or 0
 
     moved = _move(digests, send, jobs, what, hear)
     try:
@@ -136,7 +137,11 @@ def _is_legacy(path: str, digest: str) -> bool:
 
 def wrong_bytes(shown: str, found: str) -> PerenneError:
     """Say that what arrived is not what was asked for."""
-    return Unavailable(f"what {shown} has has the md5 {found}; it was not kept", code="data.remote_damaged")
+    return Unavailable(
+        f"what {shown} has has the md5 {found}; it was not kept",
+        code="data.remote_damaged",
+        hint="push it again from a copy that is whole",
+    )
 
 
 def _move(digests: Iterable[str], one: Callable[[str], int], jobs: int, what: str, hear: Hear | None) -> Moved:

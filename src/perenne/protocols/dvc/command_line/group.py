@@ -8,7 +8,9 @@ from perenne.protocols.dvc.command_line.entry import run
 @click.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dvc(arguments: tuple[str, ...]) -> int:
-    """DVC's own command line: its commands, options, answers and exit codes.
+    """DVC's own command line: its commands, options, answers and exit codes; `dvc --help` lists them.
+
+    A shell takes it by DVC's name after: alias dvc='perenne dvc'
 
     \b
     Examples:
