@@ -29,6 +29,8 @@ def subscribers(reactions: Reactions, delivery: monitoring.notify.AlertDelivery)
         monitoring.events.AlertsChanged: [delivery.queue],
         jobs.JobFailed: [reactions.on_job_failed],
         tracking.Removed: [llm.on_removed],
+        data.ingest.events.SourceFailed: [monitoring.notify.on_source_failed],
+        data.ingest.events.SourceRecovered: [monitoring.notify.on_source_recovered],
         data.privacy.RowsErased: [labels.erasing.on_erased],
     }
 

@@ -95,6 +95,10 @@ def _took_snapshot(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "took", f"a snapshot of {after.get('dataset', 'a data set')}", f"{rows:,} rows" if isinstance(rows, int) else ""
 
 
+def _wrote_snapshot(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    return "wrote", f"snapshot {_short(record.entity_id)}", f"to {after.get('to', 'a lake')}"
+
+
 def _chose_rows(record: AuditRecord, after: State) -> tuple[str, str, str]:
     items, new = after.get("items"), after.get("new")
     more = f"{items:,} items, {new:,} new" if isinstance(items, int) and isinstance(new, int) else ""
@@ -285,6 +289,7 @@ _PHRASES: dict[str, Phrase] = {
     "project.state": _stated,
     "project.bundle": _did("took over the files of"),
     "snapshot.take": _took_snapshot,
+    "snapshot.write": _wrote_snapshot,
     "dataset.describe": _did("said something else of", "data set"),
     "source.declare": _did("declared where rows come from:"),
     "source.change": _did("changed when rows are read again:"),

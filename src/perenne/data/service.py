@@ -10,8 +10,8 @@ from perenne.auth.principals import Principal
 from perenne.core.hashing import key_of
 from perenne.data import store
 from perenne.data.files import state_of, unchanged
-from perenne.data.ingest.places import without_secrets
 from perenne.data.model import Snapshot, SourceFile
+from perenne.data.origins.places import without_secrets
 from perenne.data.snapshots import get_snapshot, read_snapshot, record_snapshot, write_snapshot
 from perenne.data.tombstones import check_not_erased
 from perenne.projects import Sql

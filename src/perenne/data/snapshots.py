@@ -1,8 +1,11 @@
 """Immutable snapshots: the same rows give the same Parquet bytes, so their digest names them."""
 
+import io
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from perenne.auth import audit
 from perenne.auth.principals import Principal
@@ -21,11 +24,20 @@ if TYPE_CHECKING:
 
 ROW_GROUP = 131_072
 _CREATOR = b"perenne"
+_HELD = 256 << 20
+"""Bytes of rows above which their file is not made in memory."""
 
 
 def write_snapshot(objects: ObjectStore, table: "pa.Table") -> str:
     """Keep a table and return its digest; equal rows, however cut into chunks, are kept once."""
-    return objects.put(to_parquet(table))
+    if table.nbytes <= _HELD:
+        return objects.put(to_parquet(table))
+    with tempfile.TemporaryDirectory(prefix="perenne-snapshot-") as folder:
+        path = Path(folder) / "rows.parquet"
+        with path.open("w+b") as sink:
+            _write(table, sink)
+            _name_creator(sink)
+        return objects.put_file(path)
 
 
 def read_snapshot(objects: ObjectStore, digest: str) -> "pa.Table":
@@ -33,9 +45,25 @@ def read_snapshot(objects: ObjectStore, digest: str) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from perenne.data.origins.pins import pin_of, read_pinned
+
     with told_if_gone(digest):
         data = objects.get(digest)
-    return pq.read_table(pa.BufferReader(data))
+    pointer = pin_of(data)
+    return pq.read_table(pa.BufferReader(data)) if pointer is None else read_pinned(pointer)
+
+
+def fetch_snapshot(objects: ObjectStore, digest: str, target: Path) -> bool:
+    """Write the rows of a snapshot to a file of Parquet, checked; tell whether they lie elsewhere and were only pointed to."""
+    from perenne.data.origins.pins import MARK
+
+    with told_if_gone(digest):
+        objects.fetch(digest, target)
+    with target.open("rb") as stream:
+        points = stream.read(len(MARK)) == MARK
+    if points:
+        target.write_bytes(to_parquet(read_snapshot(objects, digest)))
+    return points
 
 
 @contextmanager
@@ -56,26 +84,39 @@ def to_parquet(table: "pa.Table") -> bytes:
 
     Nothing enters that is not content: no time, no metadata of the table, no version of the library.
     """
-    import pyarrow as pa
+    sink = io.BytesIO()
+    _write(table, sink)
+    _name_creator(sink)
+    return sink.getvalue()
+
+
+def _write(table: "pa.Table", sink: IO[bytes]) -> None:
+    """Write row groups one after the other, so that of rows that lie on disk only one group is held."""
     import pyarrow.parquet as pq
 
     from perenne.data.tables import canonical
 
-    sink = pa.BufferOutputStream()
-    plain = canonical(table).combine_chunks()
-    pq.write_table(plain, sink, compression="zstd", row_group_size=ROW_GROUP, store_schema=False, version="2.6")
-    data = sink.getvalue().to_pybytes()
-    return _with_creator(data, pq.read_metadata(pa.BufferReader(data)).created_by.encode())
+    plain = canonical(table)
+    with pq.ParquetWriter(sink, plain.schema, compression="zstd", store_schema=False, version="2.6") as writer:
+        for start in range(0, plain.num_rows, ROW_GROUP) or [0]:
+            writer.write_table(plain.slice(start, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
 
 
-def _with_creator(data: bytes, created_by: bytes) -> bytes:
+def _name_creator(file: IO[bytes]) -> None:
     """Put our name for the writing library's into the footer, a Thrift struct with its length in the four bytes before `PAR1`."""
-    length = int.from_bytes(data[-8:-4], "little")
-    body, footer = data[: -8 - length], data[-8 - length : -8]
-    head, found, tail = footer.rpartition(bytes([len(created_by)]) + created_by)
+    import pyarrow.parquet as pq
+
+    file.seek(0)
+    created_by = pq.read_metadata(file).created_by.encode()
+    file.seek(-8, io.SEEK_END)
+    length = int.from_bytes(file.read(4), "little")
+    start = file.seek(-8 - length, io.SEEK_END)
+    head, found, tail = file.read(length).rpartition(bytes([len(created_by)]) + created_by)
     assert found, "the footer of a Parquet file names its creator"
     footer = head + bytes([len(_CREATOR)]) + _CREATOR + tail
-    return body + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    file.seek(start)
+    file.write(footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    file.truncate()
 
 
 def record_snapshot(
@@ -126,13 +167,17 @@ def _describe(objects: ObjectStore, digest: str, dataset: str, source: str, wind
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from perenne.data.origins.pins import pin_of
     from perenne.data.tables import datatype_of
 
     data = objects.get(digest)
+    start, end = window or (None, None)
+    pointer = pin_of(data)
+    if pointer is not None:
+        return Snapshot(digest, dataset, pointer.rows, len(data), pointer.columns, source, start, end, SystemClock().now())
     with pq.ParquetFile(pa.BufferReader(data)) as file:
         columns = tuple(ColumnType(field.name, datatype_of(field.type)) for field in file.schema_arrow)
         rows = file.metadata.num_rows
-    start, end = window or (None, None)
     return Snapshot(digest, dataset, rows, len(data), columns, source, start, end, SystemClock().now())
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from perenne.core.errors import Invalid, NotFound
 from perenne.data.sniffing import KINDS
+from perenne.data.spooling import HELD, Spool
 from perenne.data.tables import MAX_COLUMNS, canonical, check_names
 
 MAX_BYTES = 8 << 30
@@ -87,7 +88,12 @@ def _read_parquet(path: Path) -> pa.Table:
         with pq.ParquetFile(path) as file:
             if len(file.schema_arrow) > MAX_COLUMNS:
                 return file.schema_arrow.empty_table()
-            return file.read()
+            if sum(file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups)) <= HELD:
+                return file.read()
+            with Spool() as spool:
+                for batch in file.iter_batches():
+                    spool.add(path.name, pa.Table.from_batches([batch]))
+                return spool.table()
     except (pa.ArrowInvalid, OSError) as error:
         raise Invalid(f"{path.name} is broken: {error}", code="data.parquet", hint="was it cut off?") from None
 

@@ -6,9 +6,11 @@ from typing import Protocol
 
 import msgspec
 
+from perenne import data
 from perenne.core.clock import format_time
 from perenne.core.hashing import key_of
 from perenne.monitoring import alert_store
+from perenne.monitoring.alerts import MONITOR, raise_alert, resolve_alert
 from perenne.monitoring.events import AlertsChanged
 from perenne.monitoring.model import Alert, Severity
 from perenne.storage.database import Transaction
@@ -121,6 +123,23 @@ class AlertDelivery:
             _log.warning("channel %s is gone; %s was not sent", delivery.channel, delivery.message.subject)
             return
         notifier.send(delivery.message)
+
+
+def on_source_failed(tx: Transaction, event: data.ingest.events.SourceFailed) -> None:
+    """Let an alert fire while rows do not come from where they came."""
+    summary = f"{event.dataset} cannot be read from {event.uri}: {event.problem}"
+    raise_alert(tx, "", "", _rule(event.dataset), summary, event.at)
+
+
+def on_source_recovered(tx: Transaction, event: data.ingest.events.SourceRecovered) -> None:
+    """Resolve the alert of a source that is read again."""
+    alert = alert_store.open_alert(tx, "", "", _rule(event.dataset))
+    if alert is not None:
+        resolve_alert(tx, MONITOR, alert, "its source was read again", event.at)
+
+
+def _rule(dataset: str) -> str:
+    return f"source {dataset}"
 
 
 def channels_from(environment: Mapping[str, str]) -> dict[str, Notifier]:

@@ -11,12 +11,13 @@ from perenne.app.wiring import Platform
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.core.clock import ManualClock, parse_time
-from perenne.core.errors import Conflict, PerenneError
+from perenne.core.errors import Conflict, NotFound, PerenneError
 from perenne.data.ingest import declared
 from perenne.data.ingest.model import Outcome
 from perenne.data.ingest.refreshing import refresh
+from perenne.monitoring import alert_store
 from perenne.projects import Sql
-from perenne.storage import jobs
+from perenne.storage import jobs, outbox
 from perenne.storage.workspace import Workspace
 
 
@@ -45,6 +46,61 @@ def test_a_source_is_read_when_its_time_has_come_and_not_while_it_is_paused(
     clock.advance_to(parse_time("2013-04-01T05:00:00Z"))
     platform.loop.turn()
     assert platform.trainer.drain() == 0 and counted(workspace) == [2, 1]
+
+
+def alerts(workspace: Workspace) -> list[tuple[str, str]]:
+    with workspace.database.read() as tx:
+        return [(alert.rule, alert.state) for alert in alert_store.list_alerts(tx)]
+
+
+def test_a_source_that_fails_again_and_again_is_told_and_left_alone_for_a_while(
+    workspace: Workspace, clock: ManualClock, read: Ingest, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("id\n1\n")
+    read(str(file), every="* * * * *")
+    file.unlink()
+    platform, told = Platform(workspace), []
+    for minute in range(1, 12):
+        clock.advance_to(parse_time(f"2013-04-01T00:{minute:02}:01Z"))
+        told.append(data.ingest.queue_due(workspace))
+        for job in take(workspace):
+            with pytest.raises(NotFound):
+                data.ingest.refresh_job(workspace, job)
+        platform.loop.turn()
+    assert alerts(workspace) == [("source rows", "firing")]
+    assert told[:5] == [1] * 5 and told[5:] == [0] * 6
+    file.write_text("id\n1\n2\n")
+    clock.advance_to(parse_time("2013-04-01T01:00:01Z"))
+    assert data.ingest.queue_due(workspace) == 1
+    for job in take(workspace):
+        data.ingest.refresh_job(workspace, job)
+    platform.loop.turn()
+    assert alerts(workspace) == [("source rows", "resolved")] and counted(workspace) == [2, 1]
+    with workspace.database.read() as tx:
+        names = [event.name for event in outbox.events(tx, limit=200)]
+    assert names.count("source.recovered") == 1 and names.count("data.arrived") == 2
+
+
+def test_columns_that_changed_under_a_calendar_are_told_at_once(
+    workspace: Workspace, clock: ManualClock, read: Ingest, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("id\n1\n")
+    read(str(file), every="* * * * *")
+    file.write_text("other\n1\n")
+    clock.advance_to(parse_time("2013-04-01T00:01:01Z"))
+    platform = Platform(workspace)
+    platform.loop.turn()
+    assert platform.trainer.drain() == 1
+    platform.loop.turn()
+    assert alerts(workspace) == [("source rows", "firing")] and counted(workspace) == [1]
+
+
+def take(workspace: Workspace) -> list[jobs.Job]:
+    """Claim the refreshes that are due for the first time."""
+    job = workspace.database.write(lambda tx: jobs.claim(tx, "somebody", [data.ingest.REFRESH_JOB]))
+    return [] if job is None else [job]
 
 
 def test_a_job_that_was_done_twice_adds_its_rows_once(

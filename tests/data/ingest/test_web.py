@@ -8,8 +8,8 @@ from perenne.auth.principals import Principal
 from perenne.core.errors import Denied, Invalid, NotFound, Unavailable
 from perenne.data.ingest import declared
 from perenne.data.ingest.model import Outcome
-from perenne.data.ingest.places import without_secrets
 from perenne.data.ingest.refreshing import refresh
+from perenne.data.origins.places import without_secrets
 from perenne.storage.workspace import Workspace
 
 CSV = b"id,price\n1,2.5\n2,3.5\n"

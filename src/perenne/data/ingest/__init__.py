@@ -1,17 +1,19 @@
 """Rows from where they are made: files and folders, databases, the web, buckets and lakes become snapshots, again and again.
 
-`places` tells what a source's address means; `files`, `web`, `buckets`, `databases` and `lakes` read from it, only if something
-changed since the last time, and `fetching` chooses among them; `uniting` makes one table of several, `expected` tells how rows
-differ from those at first, `growing` adds to what is there; `refreshing` is the use case, `declared` keeps sources and their
-schedules, `store` their tables.
+`web` and `databases` read from there, `data.origins` from files, buckets and lakes, and `fetching` chooses among them, only
+if something changed since the last time; `expected` tells how rows differ from those at first, `growing` adds to what is there;
+`refreshing` is the use case, `declared` keeps sources and their schedules, `store` their tables; `writing` brings snapshots to
+lakes (`lake_tables`, `folders`), `events` is what the others are told.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perenne.data.ingest import events
     from perenne.data.ingest.declared import REFRESH_JOB, queue_due
     from perenne.data.ingest.refreshing import ingest, refresh, refresh_job
+    from perenne.data.ingest.writing import write
 
 _ROOMS = {
     "REFRESH_JOB": "declared",
@@ -19,12 +21,15 @@ _ROOMS = {
     "queue_due": "declared",
     "refresh": "refreshing",
     "refresh_job": "refreshing",
+    "write": "writing",
 }
 
-__all__ = ["REFRESH_JOB", "ingest", "queue_due", "refresh", "refresh_job"]
+__all__ = ["REFRESH_JOB", "events", "ingest", "queue_due", "refresh", "refresh_job", "write"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "events":
+        return import_module(f"{__name__}.events")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -17,8 +17,13 @@ from perenne.storage.workspace import Workspace
 @click.option("--dataset", required=True, help="What the rows are called.")
 @click.option("--query", default="", help="What to ask a database: one select.")
 @click.option(
-    "--mode", type=click.Choice([mode.value for mode in Mode]), default="full", show_default=True, help="In place, or behind."
+    "--mode",
+    type=click.Choice([mode.value for mode in Mode]),
+    default="full",
+    show_default=True,
+    help="In place, behind, or pointed to.",
 )
+@click.option("--pin", "mode", flag_value="pin", help="Do not copy the rows: keep what points to this very version of them.")
 @click.option("--watermark", default="", metavar="COLUMN", help="To append: a column that only grows.")
 @click.option("--every", metavar="SPAN", help="Read it again that often, while `perenne up` runs: 15m, 6h, 1d.")
 @click.option("--cron", metavar="CALENDAR", help="Or by a calendar: '0 3 * * 1-5', in UTC.")

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound, Unavailable
-from perenne.data.ingest.places import Kind, Place
-from perenne.data.tables import Values, canonical
+from perenne.data.origins.places import Kind, Place
+from perenne.data.spooling import Spool
+from perenne.data.tables import Values
 
 BATCH = 50_000
 Batches: TypeAlias = "Iterator[tuple[list[str], list[tuple[Any, ...]]]]"
@@ -70,14 +71,15 @@ class _Highest:
 
 def _table(batches: Batches, kind: Kind) -> pa.Table:
     """Make a table of batches of rows. Raises Invalid for a column of several types."""
-    tables = []
-    for names, rows in batches:
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-        tables.append(pa.table([_column(name, values) for name, values in zip(names, columns, strict=True)], names=names))
-    try:
-        return canonical(pa.concat_tables(tables, promote_options="permissive"), str(kind))
-    except pa.ArrowTypeError as error:
-        raise _several(str(error)) from None
+    with Spool() as spool:
+        for number, (names, rows) in enumerate(batches, 1):
+            columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+            table = pa.table([_column(name, values) for name, values in zip(names, columns, strict=True)], names=names)
+            try:
+                spool.add(f"batch {number} of {kind}", table)
+            except Invalid as error:
+                raise _several(error.message) if error.code == "ingest.types" else error from None
+        return spool.table()
 
 
 def _column(name: str, values: tuple[Any, ...]) -> Values:

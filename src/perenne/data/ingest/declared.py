@@ -12,7 +12,7 @@ from perenne.core.clock import DAY, HOUR, MINUTE, parse_duration
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.data.ingest import store
 from perenne.data.ingest.model import Mode, Refresh, Source
-from perenne.data.ingest.places import DATABASES, Kind, place_of
+from perenne.data.origins.places import DATABASES, Kind, place_of
 from perenne.storage import jobs, schedules
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
@@ -20,6 +20,7 @@ from perenne.storage.workspace import Workspace
 REFRESH_JOB = "data.refresh"
 PREFIX = "ingest/"
 ATTEMPTS = 4
+FIRST_REST = 5 * MINUTE
 LIMIT = 3_600_000_000
 
 
@@ -70,6 +71,12 @@ def check(source: Source) -> None:
     if source.mode is Mode.APPEND and not grows:
         what = "a database" if kind in DATABASES else "this source"
         raise Invalid(f"{what} grows by a column that only grows", code="ingest.watermark", hint="name it with --watermark")
+    if source.mode is Mode.PIN and source.sealed:
+        raise Invalid(
+            "a pointer keeps its address, and this one holds a secret",
+            code="ingest.pin",
+            hint="let the credentials come from the environment",
+        )
     if source.every:
         parse_cron(source.every)
 
@@ -145,10 +152,19 @@ def queue_due(workspace: Workspace) -> int:
     return sum(workspace.database.write(lambda tx, each=each: _queue(tx, each, now)) for each in due)  # type: ignore[misc]
 
 
+def _rests(source: Source, now: int) -> bool:
+    """Tell whether a source that failed again and again is left alone for now: twice as long each time, up to a day."""
+    beyond = source.failures - ATTEMPTS
+    return beyond > 0 and source.checked is not None and now < source.checked + min(FIRST_REST << min(beyond, 20), DAY)
+
+
 def _queue(tx: Transaction, due: schedules.Schedule, now: int) -> int:
     if not schedules.fire(tx, due, now):
         return 0
     dataset = due.name.removeprefix(PREFIX)
+    source = store.find(tx, dataset)
+    if source is None or _rests(source, now):
+        return 0
     key = f"{REFRESH_JOB}:{dataset}:{due.due}"
     jobs.enqueue(tx, REFRESH_JOB, ToRefresh(dataset), key=key, attempts_allowed=ATTEMPTS, time_limit=LIMIT)
     return 1

@@ -1,6 +1,6 @@
 """What the rows of a source looked like when they first came, and how those of today differ: said, not cast."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -14,18 +14,24 @@ def differences(columns: tuple[ColumnType, ...], table: pa.Table) -> Iterator[An
 
     Whole numbers where there were others before are no difference; nor is a column without any value.
     """
+    now = {field.name: datatype_of(field.type) for field in table.schema}
+    empty = {name for name in now if table.column(name).null_count == table.num_rows}
+    return changes(columns, now, table.num_rows, empty)
+
+
+def changes(columns: tuple[ColumnType, ...], now: Mapping[str, str], rows: int, empty: Collection[str] = ()) -> Iterator[Anomaly]:
+    """Tell how columns, by their types now, differ from those that were written down; those without any value fit each type."""
     if not columns:
         return
-    now = {field.name: datatype_of(field.type) for field in table.schema}
     known = {column.name: column.type for column in columns}
     for name, kind in known.items():
         if name not in now:
-            yield _anomaly(name, "missing_column", kind, table.num_rows)
-        elif now[name] != kind and (kind, now[name]) != ("float64", "int64") and table.column(name).null_count < table.num_rows:
-            yield _anomaly(name, "type", f"{kind}, found {now[name]}", table.num_rows)
+            yield _anomaly(name, "missing_column", kind, rows)
+        elif now[name] != kind and (kind, now[name]) != ("float64", "int64") and name not in empty:
+            yield _anomaly(name, "type", f"{kind}, found {now[name]}", rows)
     for name in now:
         if name not in known:
-            yield _anomaly(name, "new_column", "not there", table.num_rows)
+            yield _anomaly(name, "new_column", "not there", rows)
 
 
 def _anomaly(name: str, check: str, expected: str, rows: int) -> Anomaly:

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from perenne.core.errors import Invalid
-from perenne.data.ingest import buckets, databases, lakes, web
+from perenne.data.ingest import databases, web
 from perenne.data.ingest.expected import differences
-from perenne.data.ingest.files import files_at, read_as, read_files, states_of
 from perenne.data.ingest.growing import grow, grow_by, late
 from perenne.data.ingest.model import Mode, Source
-from perenne.data.ingest.places import DATABASES, Kind, Place, place_of, without_secrets
 from perenne.data.model import Anomaly, ColumnType
+from perenne.data.origins import buckets, lakes
+from perenne.data.origins.files import files_at, read_as, read_files, states_of
+from perenne.data.origins.places import DATABASES, Kind, Place, place_of, without_secrets
 from perenne.data.sources import read_source
 from perenne.projects import Sql
 

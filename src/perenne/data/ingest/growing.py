@@ -7,7 +7,7 @@ import pyarrow.compute
 
 from perenne.core import json
 from perenne.core.errors import Invalid
-from perenne.data.ingest.uniting import Part, unite
+from perenne.data.origins.uniting import Part, unite
 
 pc: Any = pyarrow.compute
 

@@ -8,10 +8,11 @@ from perenne.data.model import Anomaly, ColumnType
 
 
 class Mode(StrEnum):
-    """How rows that were read join those of before: in their place, or behind them."""
+    """How rows that were read join those of before: in their place, or behind them; or whether they stay where they are."""
 
     FULL = "full"
     APPEND = "append"
+    PIN = "pin"
 
 
 class Outcome(StrEnum):

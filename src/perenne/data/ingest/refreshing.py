@@ -14,17 +14,23 @@ from perenne.core.errors import Conflict, Invalid, PerenneError
 from perenne.core.ids import new_id
 from perenne.data.ingest import store
 from perenne.data.ingest.declared import ToRefresh, declare, get_source
-from perenne.data.ingest.expected import as_before
+from perenne.data.ingest.events import RowsArrived, SourceFailed, SourceRecovered
+from perenne.data.ingest.expected import as_before, changes
 from perenne.data.ingest.fetching import Fetched, fetch
-from perenne.data.ingest.model import Outcome, Refresh, Refreshed, Source
-from perenne.data.ingest.places import absolute, without_secrets
+from perenne.data.ingest.model import Mode, Outcome, Refresh, Refreshed, Source
 from perenne.data.model import Anomaly, ColumnType
+from perenne.data.origins import pins
+from perenne.data.origins.places import absolute, without_secrets
 from perenne.data.snapshots import read_snapshot, record_snapshot, write_snapshot
 from perenne.data.tables import datatype_of
 from perenne.storage import jobs
 from perenne.storage.jobs import Job
+from perenne.storage.outbox import emit
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
+
+FAILURES_TOLD = 2
+"""People hear of a source that failed so often in a row: once may be chance."""
 
 STATES_KEPT = 20
 """Of a folder of many files, a refresh keeps no list: the source does."""
@@ -93,6 +99,8 @@ def refresh(
     started = workspace.clock.now()
     reading = _Reading(workspace, actor, source, started, fence)
     try:
+        if source.mode is Mode.PIN:
+            return _point(reading, source, accept=accept)
         fetched = fetch(source, _uri(workspace, source), _before(workspace, source), accept=accept)
     except PerenneError as error:
         reading.fail(error.message)
@@ -105,6 +113,14 @@ def refresh(
         reading.fail("it has no rows")
         raise Invalid(f"{source.uri} has no rows", code="data.no_rows", hint="is the query right, or the folder empty?")
     return reading.keep(fetched)
+
+
+def _point(reading: "_Reading", source: Source, *, accept: bool) -> Refreshed:
+    """Keep what points to the table as it is now, unless its columns are not what they were."""
+    pointer = pins.pin(source.uri, source.query)
+    now = {column.name: column.type for column in pointer.columns}
+    anomalies = () if accept else tuple(changes(source.columns, now, pointer.rows))
+    return reading.refuse(anomalies) if anomalies else reading.keep_pointer(pointer)
 
 
 def refresh_job(workspace: Workspace, job: Job) -> None:
@@ -148,9 +164,18 @@ class _Reading:
         """Keep new rows as a snapshot."""
         table = as_before(fetched.table, self._source.columns)
         digest = write_snapshot(self._workspace.objects, table)
-        outcome = Outcome.UNCHANGED if digest == self._source.snapshot else Outcome.NEW
         columns = tuple(ColumnType(field.name, datatype_of(field.type)) for field in table.schema)
-        told = self._told(outcome, digest, table.num_rows, fetched)
+        return self._keep(digest, columns, table.num_rows, fetched)
+
+    def keep_pointer(self, pointer: pins.Pin) -> Refreshed:
+        """Keep a pointer as a snapshot."""
+        digest = self._workspace.objects.put(pointer.to_bytes())
+        seen = Fetched(pa.table({}), pointer.rows, {"version": pointer.version})
+        return self._keep(digest, pointer.columns, pointer.rows, seen)
+
+    def _keep(self, digest: str, columns: tuple[ColumnType, ...], rows: int, fetched: Fetched) -> Refreshed:
+        outcome = Outcome.UNCHANGED if digest == self._source.snapshot else Outcome.NEW
+        told = self._told(outcome, digest, rows, fetched)
 
         def keep(tx: Transaction) -> Refresh:
             record_snapshot(
@@ -202,4 +227,21 @@ class _Reading:
                 hint="look at it: `perenne data sources`",
             )
         store.add_refresh(tx, told)
+        self._announce(tx, told, values["failures"])
         return told
+
+    def _announce(self, tx: Transaction, told: Refresh, failures: int) -> None:
+        """Tell the others of new rows, and of a source that nobody watches when it fails."""
+        source = self._source
+        if told.outcome is Outcome.NEW:
+            emit(
+                tx,
+                RowsArrived(
+                    dataset=source.dataset, snapshot=told.snapshot, project=source.project, rows=told.rows, added=told.added
+                ),
+            )
+        if failures == 0 and source.failures:
+            emit(tx, SourceRecovered(dataset=source.dataset, at=told.ended))
+        by_itself = source.every and source.snapshot
+        if by_itself and (failures >= FAILURES_TOLD or told.outcome is Outcome.REFUSED):
+            emit(tx, SourceFailed(dataset=source.dataset, uri=source.uri, problem=told.problem, at=told.ended))

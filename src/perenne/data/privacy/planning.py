@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from perenne.core.errors import Invalid
+from perenne.core.errors import Conflict, Invalid
 from perenne.data.model import Snapshot
 from perenne.data.privacy.masking import texts_of
+from perenne.data.snapshots import fetch_snapshot
 from perenne.data.tables import canonical, pc, whole
 from perenne.storage.objects import ObjectStore
 
@@ -64,11 +65,17 @@ def _rows_of(objects: ObjectStore, digest: str, subject: Subject) -> tuple[tuple
     import pyarrow.parquet as pq
 
     with tempfile.TemporaryDirectory(prefix="perenne-erasing-") as folder:
-        objects.fetch(digest, Path(folder) / "rows")
+        pointed = fetch_snapshot(objects, digest, Path(folder) / "rows")
         table = canonical(pq.read_table(Path(folder) / "rows", columns=[subject.column]))
     texts = texts_of(whole(table.column(0)))
     value = subject.value
     if subject.any_case:
         texts, value = pc.utf8_lower(texts), value.lower()
     matches = np.asarray(pc.fill_null(pc.equal(texts, value), False))
+    if pointed and matches.any():
+        raise Conflict(
+            f"snapshot {digest[:12]} points to rows that lie elsewhere, and {int(matches.sum())} of them are the person's",
+            code="data.erase_pinned",
+            hint=f"erase them there first; `perenne data show {digest[:12]}` tells where",
+        )
     return tuple(np.flatnonzero(matches).tolist()), table.num_rows

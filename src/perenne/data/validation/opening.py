@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from perenne.data.snapshots import get_snapshot, told_if_gone
+from perenne.data.snapshots import fetch_snapshot, get_snapshot
 from perenne.data.sources import read_source
 from perenne.data.tombstones import check_not_erased
 from perenne.data.validation.rows import Rows, TableRows, parquet_rows
@@ -45,8 +45,7 @@ def snapshot_rows(objects: ObjectStore, digest: str) -> Rows:
     """Open the rows of a snapshot, checked against its digest, through a file of its own."""
     folder = Path(tempfile.mkdtemp(prefix="perenne-snapshot-"))
     try:
-        with told_if_gone(digest):
-            objects.fetch(digest, folder / "rows.parquet")
+        fetch_snapshot(objects, digest, folder / "rows.parquet")
         return parquet_rows(folder / "rows.parquet", name=digest[:12], folder=folder)
     except BaseException:
         (folder / "rows.parquet").unlink(missing_ok=True)

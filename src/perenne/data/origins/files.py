@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from perenne.core.errors import Invalid, NotFound
-from perenne.data.ingest.uniting import Part, unite
+from perenne.data.origins.uniting import Part, unite
 from perenne.data.sources import read_source
 from perenne.data.tables import datatype_of
 
@@ -71,11 +71,13 @@ def read_files(files: Sequence[str], root: str, columns: Mapping[str, str] = {})
     Invalid
         If one cannot be read, or columns do not agree; the message names the file.
     """
-    parts = []
-    for name in files:
-        below = os.path.relpath(name, root) if os.path.isdir(root) else ""
-        parts.append(Part(below or Path(name).name, _with_parts(read_as(Path(name), columns), below)))
-    return unite(parts) if len(parts) > 1 else parts[0].table
+    parts = (_part(name, root, columns) for name in files)
+    return unite(parts) if len(files) > 1 else next(parts).table
+
+
+def _part(name: str, root: str, columns: Mapping[str, str]) -> Part:
+    below = os.path.relpath(name, root) if os.path.isdir(root) else ""
+    return Part(below or Path(name).name, _with_parts(read_as(Path(name), columns), below))
 
 
 _KINDS = {"string": "text", "int64": "number", "float64": "number", "timestamp": "time", "bool": "boolean"}
