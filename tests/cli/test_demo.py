@@ -33,6 +33,9 @@ from perenne.telemetry.heartbeats import Heartbeat, signs
 from perenne.telemetry.pulse import Pulse
 
 
+pytestmark = pytest.mark.waits  # by one worker, one after the other: playing it for each would cost a minute more
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder = tmp_path_factory.mktemp("flights") / "demo"

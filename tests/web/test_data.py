@@ -39,7 +39,7 @@ def test_a_dataset_is_found_by_a_part_of_its_name(browse: Browse) -> None:
     expect(page.get_by_text("1 dataset", exact=True)).to_be_visible()
     expect(page).to_have_url(re.compile(r"find=flat$"))
     page.get_by_role("searchbox", name="Find a dataset").fill("nothing at all")
-    expect(page.get_by_text("No dataset is called so.")).to_be_visible()
+    expect(page.get_by_text("No dataset is called so")).to_be_visible()
 
 
 def test_a_column_opens_in_place_and_has_an_address(browse: Browse, inspect: Inspect) -> None:

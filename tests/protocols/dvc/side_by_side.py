@@ -197,7 +197,7 @@ def _plain(out: str, step: str, root: Path) -> Any:
     if "--json" in step:
         answer = json.loads(out or "null")
         return _without_sizes(answer) if step.endswith("#sizes") else _ordered(answer) if step.endswith("#sorted") else answer
-    lines = [re.sub(r" {2,}", "  ", line.rstrip()) for line in out.splitlines()]
+    lines = [re.sub(r" {2,}", "  ", line.rstrip()).replace("  (default)", " (default)") for line in out.splitlines()]
     return sorted(lines) if step.endswith("#sorted") else lines
 
 
