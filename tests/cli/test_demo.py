@@ -32,7 +32,6 @@ from perenne.storage.workspace import Workspace
 from perenne.telemetry.heartbeats import Heartbeat, signs
 from perenne.telemetry.pulse import Pulse
 
-
 pytestmark = pytest.mark.waits  # by one worker, one after the other: playing it for each would cost a minute more
 
 
