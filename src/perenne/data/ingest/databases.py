@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -159,13 +159,20 @@ def _postgresql(url: str) -> Iterator[_Connection]:
     try:
         with psycopg.connect(url, connect_timeout=10, options="-c default_transaction_read_only=on") as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            yield _Connection(connection.cursor, "%s", lambda: connection.cursor("perenne_ingest"))
+            with ExitStack() as cursors:
+                yield _Connection(connection.cursor, "%s", lambda: _closing(cursors, connection.cursor("perenne_ingest")))
     except psycopg.OperationalError as error:
         raise Unavailable(
             "PostgreSQL cannot be asked", code="ingest.database", hint=str(error).splitlines()[-1][:200] if str(error) else ""
         ) from error
     except psycopg.Error as error:
         raise _refused("PostgreSQL", error) from error
+
+
+def _closing(cursors: ExitStack, cursor: Any) -> Any:
+    """Have a cursor of the server closed at the end, also where the query failed."""
+    cursors.callback(cursor.close)
+    return cursor
 
 
 def _must_exist(path: str) -> None:

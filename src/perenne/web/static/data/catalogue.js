@@ -28,7 +28,7 @@ export function Said({ data, reload }) {
   if (nothing) return html`<${Card} title="About this data" tools=${edit}><${Empty} title="Nobody has said whose this is" note="An owner, a class, a few words and how fresh it must be: then others find it, and know whether they may use it." command=${`perenne data describe ${data.name} --owner NAME`} /><//>`;
   const meanings = Object.entries(said.columns);
   return html`<${Card} title="About this data" tools=${edit}>
-    ${said.text && html`<${Prose} text=${said.text} />`}
+    ${said.text && html`<div class="data-about"><${Prose} text=${said.text} /></div>`}
     <${Facts} rows=${[
       ["Owner", said.owner || null],
       ["Class", said.classification || null],
