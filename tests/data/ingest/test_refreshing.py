@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.asked import ask, seen
 from tests.data.ingest.conftest import Ingest
 
 from perenne import data
@@ -168,3 +169,18 @@ def test_a_project_may_name_a_query_a_folder_or_a_pattern(workspace: Workspace, 
     taken = [data.take_snapshot(workspace.database, workspace.objects, actor, source, dataset="rows") for source in sources]
     assert [snapshot.rows for snapshot in taken] == [2, 3, 2]
     assert taken[0].source == f"sqlite:{tmp_path}/shop.db"
+
+
+def test_sources_are_read_and_held_by_rest(workspace: Workspace, actor: Principal, read: Ingest, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    read(str(tmp_path / "a.csv"), every="0 * * * *")
+    [line] = seen(workspace, actor, "/api/data/sources")
+    assert (line["dataset"], line["outcome"], line["every"]) == ("rows", "new", "0 * * * *") and "sealed" not in line
+    (tmp_path / "a.csv").write_text("id\n1\n2\n")
+    assert ask(workspace, actor, "POST", "/api/data/sources/refresh", json={"dataset": "rows"}).status_code == 202
+    assert Platform(workspace).trainer.drain() == 1 and counted(workspace) == [2, 1]
+    assert [each["outcome"] for each in seen(workspace, actor, "/api/data/sources/readings?dataset=rows")] == ["new", "new"]
+    held = {"dataset": "rows", "paused": True}
+    assert ask(workspace, actor, "POST", "/api/data/sources/pause", json=held).json()["paused"] is True
+    assert ask(workspace, actor, "POST", "/api/data/sources/refresh", json={"dataset": "rows"}).status_code == 409
+    assert ask(workspace, actor, "POST", "/api/data/sources/refresh", json={"dataset": "none"}).status_code == 404

@@ -112,9 +112,10 @@ def list_sources(tx: Transaction, actor: Principal) -> list[Source]:
     return [source for source in store.sources(tx) if sees(actor, source.project)]
 
 
-def history(tx: Transaction, actor: Principal, dataset: str, limit: int = 20) -> list[Refresh]:
-    """Read what became of the newest readings."""
-    return store.refreshes(tx, get_source(tx, actor, dataset).dataset, limit)
+def history(tx: Transaction, actor: Principal, dataset: str = "", limit: int = 20) -> list[Refresh]:
+    """Read what became of the newest readings, of one source or of all that may be seen."""
+    names = [get_source(tx, actor, dataset).dataset] if dataset else [source.dataset for source in list_sources(tx, actor)]
+    return store.refreshes(tx, names, limit)
 
 
 def pause(tx: Transaction, actor: Principal, dataset: str, *, paused: bool, now: int) -> Source:
@@ -142,6 +143,15 @@ def _keep_schedule(tx: Transaction, source: Source, now: int) -> None:
         schedules.keep_schedule(tx, PREFIX + source.dataset, source.every, "UTC", after=now)
     else:
         schedules.drop_schedule(tx, PREFIX + source.dataset)
+
+
+def queue_now(tx: Transaction, actor: Principal, dataset: str) -> str:
+    """Queue a reading of a source that is not paused, and return the job's id. Raises NotFound, Conflict."""
+    source = get_source(tx, actor, dataset)
+    require(actor, Action.LOG, source.project)
+    if source.paused:
+        raise Conflict(f"the source of {dataset!r} is paused", code="ingest.paused", hint="let it go on first")
+    return jobs.enqueue(tx, REFRESH_JOB, ToRefresh(dataset), attempts_allowed=ATTEMPTS, time_limit=LIMIT)
 
 
 def queue_due(workspace: Workspace) -> int:

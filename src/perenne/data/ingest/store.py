@@ -1,11 +1,13 @@
 """The tables of sources and of what was read from them."""
 
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
 
 from perenne.data.ingest.model import Mode, Outcome, Refresh, Source
 from perenne.data.model import ColumnType
+from perenne.storage.names import chosen
 from perenne.storage.schema import JsonColumn, metadata, read_struct
 from perenne.storage.transaction import Transaction
 
@@ -99,8 +101,8 @@ def add_refresh(tx: Transaction, new: Refresh) -> None:
     tx.execute(refresh.insert(), {name: getattr(new, name) for name in Refresh.__struct_fields__})
 
 
-def refreshes(tx: Transaction, dataset: str, limit: int) -> list[Refresh]:
-    """Read what became of the newest readings of a source."""
-    query = sa.select(*_refresh).where(refresh.c.dataset == dataset)
+def refreshes(tx: Transaction, datasets: Collection[str], limit: int) -> list[Refresh]:
+    """Read what became of the newest readings of some sources."""
+    query = sa.select(*_refresh).where(refresh.c.dataset.in_(chosen(datasets)))
     query = query.order_by(refresh.c.started.desc(), refresh.c.id.desc()).limit(limit)
     return [read_struct(Refresh, row) for row in tx.execute(query)]
