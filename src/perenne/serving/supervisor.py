@@ -119,6 +119,7 @@ class ModelServer:
             body_bytes=body_bytes,
             backlog_bytes=backlog_bytes,
             drain_seconds=drain_seconds,
+            succeeds=listening is not None,
         )
         self._wanted = workers
         self._free = list(range(places))
@@ -168,6 +169,7 @@ class ModelServer:
                     hint="its log tells why; `perenne deploy show NAME` what it should serve",
                 )
             time.sleep(0.01)
+        self._options = replace(self._options, succeeds=False)
 
     def flush(self, timeout: float = 60.0) -> None:
         """Wait until every row answered so far is in the log and in the posted windows.

@@ -68,6 +68,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         Limits.
     drain_seconds : float
         How long it still takes new connections after it has said that it is not ready any more.
+    succeeds : bool
+        Whether a predecessor answers on the same socket until this server is ready.
     """
 
     folder: str
@@ -84,6 +86,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     queue_rows: int = QUEUE_ROWS
     backlog_bytes: int = BACKLOG_BYTES
     drain_seconds: float = 0.0
+    succeeds: bool = False
 
 
 def run(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) -> None:
@@ -120,7 +123,7 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     loader = _Loader(Path(options.folder), runtime)
     watcher = asyncio.create_task(_watch(loader, server, keyring))
     try:
-        await loader.settled()
+        await loader.settled(others=options.succeeds)
         await server.serve(sockets=[socket.socket(fileno=options.listening)])
     finally:
         watcher.cancel()
@@ -216,12 +219,12 @@ class _Loader:
         self._again = 0.0
         self._problem = ""
 
-    async def settled(self) -> None:
-        """Wait until there is something to answer with; not for ever, unless another worker answers meanwhile."""
+    async def settled(self, *, others: bool) -> None:
+        """Wait until there is something to answer with; not for ever, unless others or another worker answer meanwhile."""
         start, counters = time.monotonic(), self._runtime.counters
         while self._runtime.lineup is None and not self._runtime.draining:
             failed = bool(self._problem) or time.monotonic() - start > PATIENCE_SECONDS
-            if failed and not any(counters.get(Gauge.READY, block) for block in range(counters.blocks - 1)):
+            if failed and not others and not any(counters.get(Gauge.READY, block) for block in range(counters.blocks - 1)):
                 break
             await asyncio.sleep(0.02)
 
