@@ -184,3 +184,24 @@ def test_sources_are_read_and_held_by_rest(workspace: Workspace, actor: Principa
     assert ask(workspace, actor, "POST", "/api/data/sources/pause", json=held).json()["paused"] is True
     assert ask(workspace, actor, "POST", "/api/data/sources/refresh", json={"dataset": "rows"}).status_code == 409
     assert ask(workspace, actor, "POST", "/api/data/sources/refresh", json={"dataset": "none"}).status_code == 404
+
+
+def test_a_source_that_cannot_be_read_leaves_no_calendar_and_what_it_was_to_replace(
+    workspace: Workspace, actor: Principal, clock: ManualClock, read: Ingest, tmp_path: Path
+) -> None:
+    with pytest.raises(PerenneError):
+        read(str(tmp_path / "none.csv"), every="0 * * * *")
+    clock.advance_to(parse_time("2013-04-01T03:00:00Z"))
+    assert data.ingest.queue_due(workspace) == 0
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    read(str(tmp_path / "*.csv"), mode="append", every="0 * * * *")
+    with workspace.database.read() as tx:
+        known = declared.get_source(tx, actor, "rows")
+    with pytest.raises(PerenneError):
+        read(str(tmp_path / "none.csv"), replace=True, every="30 * * * *")
+    with workspace.database.read() as tx:
+        assert declared.get_source(tx, actor, "rows") == known
+    (tmp_path / "b.csv").write_text("id\n2\n")
+    assert refresh(workspace, actor, "rows").refresh.added == 1
+    clock.advance_to(parse_time("2013-04-01T04:00:01Z"))
+    assert data.ingest.queue_due(workspace) == 1

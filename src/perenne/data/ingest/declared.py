@@ -138,6 +138,17 @@ def remove(tx: Transaction, actor: Principal, dataset: str) -> None:
     audit.record(tx, actor, "source.remove", "source", dataset, before={"uri": source.uri})
 
 
+def put_back(tx: Transaction, actor: Principal, declared: Source, known: Source | None, *, now: int) -> None:
+    """Take back a source that could not be read: what it replaced, and the calendar of that, are as they were."""
+    store.delete(tx, declared.dataset)
+    schedules.drop_schedule(tx, PREFIX + declared.dataset)
+    audit.record(tx, actor, "source.remove", "source", declared.dataset, before={"uri": declared.uri})
+    if known is not None:
+        store.insert(tx, known)
+        _keep_schedule(tx, known, now)
+        audit.record(tx, actor, "source.declare", "source", known.dataset, after={"uri": known.uri})
+
+
 def _keep_schedule(tx: Transaction, source: Source, now: int) -> None:
     if source.every and not source.paused:
         schedules.keep_schedule(tx, PREFIX + source.dataset, source.every, "UTC", after=now)

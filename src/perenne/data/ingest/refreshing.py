@@ -13,7 +13,7 @@ from perenne.auth.sealing import seal_of
 from perenne.core.errors import Conflict, Invalid, PerenneError
 from perenne.core.ids import new_id
 from perenne.data.ingest import store
-from perenne.data.ingest.declared import ToRefresh, declare, get_source
+from perenne.data.ingest.declared import ToRefresh, declare, get_source, put_back
 from perenne.data.ingest.events import RowsArrived, SourceFailed, SourceRecovered
 from perenne.data.ingest.expected import as_before, changes
 from perenne.data.ingest.fetching import Fetched, fetch
@@ -51,7 +51,7 @@ def ingest(workspace: Workspace, actor: Principal, source: Source, *, replace: b
     Raises
     ------
     PerenneError
-        If it cannot be read; a source that never could is not kept.
+        If it cannot be read; a source that never could is not kept, and one that it was to replace stays.
     """
     uri = absolute(source.uri)
     shown = without_secrets(uri)
@@ -59,13 +59,13 @@ def ingest(workspace: Workspace, actor: Principal, source: Source, *, replace: b
     draft = msgspec.structs.replace(source, uri=shown, sealed=sealed)
     now = workspace.clock.now()
     with workspace.database.read() as tx:
-        first = store.find(tx, source.dataset) is None
+        known = store.find(tx, source.dataset)
     declared = workspace.database.write(lambda tx: declare(tx, actor, draft, now=now, replace=replace))
     try:
         return refresh(workspace, actor, declared.dataset, accept=accept)
     except BaseException:
-        if first:
-            workspace.database.write(lambda tx: store.delete(tx, declared.dataset))
+        if known is None or replace:
+            workspace.database.write(lambda tx: put_back(tx, actor, declared, known, now=now))
         raise
 
 
