@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from tests.serving.test_deployments import package
 
 from perenne.auth.principals import Principal
-from perenne.serving.commands import deploy
+from perenne.cli.deploy import deploy
 from perenne.serving.releases import read_release
 from perenne.storage.workspace import Workspace
 

@@ -2,12 +2,12 @@
 
 import os
 import sys
-from importlib import import_module
 from typing import Any
 
 import click
 
 import perenne
+from perenne.cli.lazy import LazyGroup
 from perenne.cli.places import place_options
 from perenne.cli.terminal import shows_progress, take_wishes
 from perenne.core.errors import PerenneError
@@ -42,7 +42,7 @@ COMMANDS = {
     "export": ("perenne.cli.moving:export", "Bring what is here to other tools: MLflow."),
     "model": ("perenne.registry.commands:model", "Models and their versions: evidence, gate, decisions, aliases."),
     "review": ("perenne.registry.commands:review", "Who must look at versions, and what they said."),
-    "deploy": ("perenne.serving.commands:deploy", "What answers whom: champion, challengers, roll-back, stop."),
+    "deploy": ("perenne.cli.deploy:deploy", "What answers whom: champion, challengers, roll-back, stop."),
     "monitor": ("perenne.monitoring.commands:monitor", "Windows, drift, performance, labels."),
     "alert": ("perenne.monitoring.commands:alert", "What needs attention, and who has seen it."),
     "trace": ("perenne.llm.commands:trace", "What language models did, and what was said of it."),
@@ -70,35 +70,7 @@ SECTIONS = {
 """Which commands stand together in the help: by the stages of the loop, with what begins and what operates it around them."""
 
 
-class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports one when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands in the order of the loop."""
-        return [name for names in SECTIONS.values() for name in names]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command; None if there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        if ctx.resilient_parsing:  # a shell asks how to go on
-            from perenne.cli.completion import complete_names
-
-            ctx.meta["perenne.complete"] = complete_names
-            complete_names(command, cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands by section, without importing them."""
-        across = max(map(len, COMMANDS))
-        for section, names in SECTIONS.items():
-            with formatter.section(section):
-                formatter.write_dl([(name.ljust(across), COMMANDS[name][1]) for name in names])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, table=COMMANDS, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
 @place_options
 @click.version_option(perenne.__version__, prog_name="perenne")
 @click.pass_context

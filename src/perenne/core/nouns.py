@@ -21,6 +21,7 @@ NOUNS = (
     Noun("training", "run", "training"),
     Noun("registry", "model", "registry"),
     Noun("serving", "deploy", "serving"),
+    Noun("delivery", "gate", "delivery"),
     Noun("monitoring", "monitor", "monitoring"),
     Noun("llm", "trace", "traces"),
     Noun("automation", "policy", "automation"),

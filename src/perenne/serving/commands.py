@@ -1,4 +1,4 @@
-"""`perenne deploy list|show|version|challenger|promote|roll-back|stop|resume`."""
+"""The verbs of `perenne deploy` that change who answers, and show it: `perenne.cli.deploy` puts them together."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,12 +17,7 @@ from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
 
-@click.group()
-def deploy() -> None:
-    """What answers whom: champion, challengers, roll-back, stop."""
-
-
-@deploy.command("list")
+@click.command("list")
 @click.argument("project", required=False)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most this many, by name.")
 @click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
@@ -53,7 +48,7 @@ def list_(workspace: Workspace, project: str | None, limit: int, after: str) -> 
     ]
 
 
-@deploy.command()
+@click.command()
 @click.argument("name")
 @click.pass_obj
 def show(workspace: Workspace, name: str) -> dict[str, Any]:
@@ -74,7 +69,7 @@ def show(workspace: Workspace, name: str) -> dict[str, Any]:
     return shown | {"servers": servers}
 
 
-@deploy.command()
+@click.command()
 @click.argument("name")
 @click.argument("version")
 @click.option("--window", default=format_duration(DEFAULT_WINDOW), show_default=True, help="Length of a monitoring window.")
@@ -96,7 +91,7 @@ def version(workspace: Workspace, name: str, version: str, window: str, answer: 
     )
 
 
-@deploy.command()
+@click.command()
 @click.argument("name")
 @click.argument("version")
 @click.option("--remove", is_flag=True, help="Take it out of the shadow.")
@@ -114,7 +109,7 @@ def challenger(workspace: Workspace, name: str, version: str, remove: bool, reas
     return _change(workspace, lambda tx: change(tx, local_principal(), name, version, reason=reason))
 
 
-@deploy.command()
+@click.command()
 @click.argument("name")
 @click.argument("version")
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
@@ -129,7 +124,7 @@ def promote(workspace: Workspace, name: str, version: str, reason: str) -> Deplo
     return _change(workspace, lambda tx: service.promote(tx, local_principal(), name, version, reason=reason))
 
 
-@deploy.command("roll-back")
+@click.command("roll-back")
 @click.argument("name")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.pass_obj
@@ -143,7 +138,7 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> Deployment:
     return _change(workspace, lambda tx: service.roll_back(tx, local_principal(), name, reason=reason))
 
 
-@deploy.command()
+@click.command()
 @click.argument("name")
 @click.option("--answer", help="The constant to answer, as JSON; the deployment's own if not given.")
 @click.option("--previous", is_flag=True, help="Let the previous version answer instead of a constant.")
@@ -161,7 +156,7 @@ def stop(workspace: Workspace, name: str, answer: str | None, previous: bool, re
     return _change(workspace, lambda tx: service.stop(tx, local_principal(), name, mode=mode, reason=reason, answer=constant))
 
 
-@deploy.command()
+@click.command()
 @click.argument("name")
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj

@@ -1,0 +1,1 @@
+"""What a package is made of: its bill of materials, known vulnerabilities, licences."""

@@ -1,0 +1,1 @@
+"""Kubernetes: manifests and clusters as code, and what is applied there."""

@@ -1,0 +1,1 @@
+"""Packages for where perenne is not: the edge, and the browser."""
