@@ -23,7 +23,7 @@ from perenne.stats.columns import Column, FieldKind, Task
 CASES = {
     "linear": (make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(max_iter=2_000)), Task.BINARY),
     "softmax": (make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(max_iter=2_000)), Task.MULTICLASS),
-    "line": (make_pipeline(SimpleImputer(), Ridge()), Task.REGRESSION),
+    "line": (make_pipeline(SimpleImputer(), StandardScaler(), Ridge()), Task.REGRESSION),
     "boosting": (HistGradientBoostingClassifier(max_iter=6), Task.MULTICLASS),
     "values": (HistGradientBoostingRegressor(max_iter=6), Task.REGRESSION),
     "forest": (ExtraTreesClassifier(8, max_depth=5, random_state=0), Task.BINARY),
