@@ -10,6 +10,7 @@
 `packaging`            `package`: the folder of a version, the same bytes for the same inputs; `source` the estimator in it
 `predictor`            `load`: the folder checked and read; `Predictor`: needs numpy, msgspec and ONNX Runtime only
 `timing`, `explanation` how long an answer takes; what moved one answer
+`signing`              signatures over a package's files: made, and judged
 `describing`           what a package takes and answers, from the object store alone
 ====================== ===========================================================================================
 """
@@ -18,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from perenne.inference import signing as signing
     from perenne.inference.describing import Described as Described
     from perenne.inference.describing import describe as describe
     from perenne.inference.encoding import Encoder as Encoder
@@ -52,10 +54,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "signing":
+        return import_module(f"{__name__}.signing")
     if name in _HOMES:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(_HOMES)
+    return sorted([*_HOMES, "signing"])
