@@ -171,7 +171,9 @@ def verify(data: bytes | None, files: Mapping[str, str], trusted: Sequence[Trust
         return Signed(state=SignatureState.BROKEN, detail=error.message)
     if key is None:
         by = f"key {bundle.hint[:SHORT]}" if bundle.hint else "certificates"
-        return Signed(state=SignatureState.UNTRUSTED, key=bundle.hint, detail=f"it is signed with {by}, which is not trusted here")
+        return Signed(
+            state=SignatureState.UNTRUSTED, key=bundle.hint, detail=f"it is signed with {by}, which is not trusted here"
+        )
     found, own = differences(signed, files), key.kind == "own"
     if found:
         more = f" and {len(found) - _NAMED_FILES} more" if len(found) > _NAMED_FILES else ""
