@@ -169,7 +169,7 @@ def raw_data(values: Any, datatype: str) -> bytes:
     if datatype != "BYTES":
         return np.ascontiguousarray(values, np.bool_ if datatype == "BOOL" else _DTYPES[datatype]).tobytes()
     parts = []
-    for value in values:
+    for value in values.ravel().tolist() if isinstance(values, np.ndarray) else values:
         text = str(value).encode()
         parts += [_LENGTH.pack(len(text)), text]
     return b"".join(parts)

@@ -10,6 +10,7 @@
 `packaging`            `package`: the folder of a version, the same bytes for the same inputs; `source` the estimator in it
 `predictor`            `load`: the folder checked and read; `Predictor`: needs numpy, msgspec and ONNX Runtime only
 `timing`, `explanation` how long an answer takes; what moved one answer
+`whole`                a package as one ONNX graph, for where perenne is not
 `describing`           what a package takes and answers, from the object store alone
 ====================== ===========================================================================================
 """
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from perenne.inference.predictor import Predictor as Predictor
     from perenne.inference.predictor import load as load
     from perenne.inference.timing import time_predictor as time_predictor
+    from perenne.inference.whole import WholeGraph as WholeGraph
+    from perenne.inference.whole import whole_graph as whole_graph
 
 _HOMES = {
     "Attribution": "model",
@@ -48,6 +51,8 @@ _HOMES = {
     "load": "predictor",
     "package": "packaging",
     "time_predictor": "timing",
+    "WholeGraph": "whole",
+    "whole_graph": "whole",
 }
 
 

@@ -6,7 +6,7 @@ import zlib
 from perenne.net.asgi import Reply
 
 WORTHWHILE = 16 * 1024
-"""From so many bytes on an answer is compressed for whoever can read it; below, only for who names one coding and nothing else."""
+"""From so many bytes on an answer is compressed for whoever reads it; below, only for those who name one coding and no other."""
 ASIDE = 256 * 1024
 """From so many bytes on it is compressed in a thread."""
 

@@ -6,7 +6,7 @@ from perenne.core.errors import Invalid
 from perenne.formats.scoring import Table
 from perenne.inference import Signature
 from perenne.protocols.columns import read_values
-from perenne.serving import Rows
+from perenne.serving import Answer, Rows
 
 
 def rows_of(table: Table, signature: Signature, context: Any = None) -> Rows:
@@ -36,3 +36,14 @@ def refuse_missing(signature: Signature, given: "dict[str, Any]", *, empty: bool
     lacking = [name for name in signature.names if name not in given]
     if lacking and not empty:
         raise Invalid(f"Model is missing inputs {lacking}.", code="INVALID_PARAMETER_VALUE")
+
+
+def predictions_of(answer: Answer) -> list[Any]:
+    """Return one answer per row: a label, a number or a tensor; of a model with several outputs, a record of them."""
+    if answer.outputs is None:
+        return answer.labels
+    nested = {name: values.tolist() for name, values in answer.outputs.items()}
+    if len(nested) == 1:
+        alone: list[Any] = next(iter(nested.values()))
+        return alone
+    return [{name: rows[row] for name, rows in nested.items()} for row in range(len(answer.labels))]

@@ -11,7 +11,7 @@ from perenne.formats import scoring
 from perenne.inference import Attribution, Signature
 from perenne.net.asgi import Handler, Reply, Request, Route
 from perenne.net.inbound import check_json, check_text, error_reply
-from perenne.protocols.rows import rows_of
+from perenne.protocols.rows import predictions_of, rows_of
 from perenne.serving import Answer, Rows, Runtime
 from perenne.stats.columns import FieldKind
 
@@ -75,7 +75,7 @@ def _read(request: Request, signature: Signature) -> Rows:
 
 
 def _write(answer: Answer, _: Any) -> Reply:
-    return _json({"predictions": answer.labels, "prediction_ids": answer.prediction_ids()})
+    return _json({"predictions": predictions_of(answer), "prediction_ids": answer.prediction_ids()})
 
 
 def _line(item: Attribution) -> dict[str, Any]:

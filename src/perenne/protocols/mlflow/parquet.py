@@ -84,7 +84,7 @@ def _check_footer(footer: "pq.FileMetaData", signature: Signature, limit: int) -
     return sorted(texts)
 
 
-def _column(field: Field, column: "pa.ChunkedArray") -> Column:
+def _column(field: Field, column: "pa.ChunkedArray[Any]") -> Column:
     match field.kind:
         case FieldKind.NUMBER:
             return _numbers(field, column)
@@ -96,7 +96,7 @@ def _column(field: Field, column: "pa.ChunkedArray") -> Column:
             return _categories(field, column)
 
 
-def _numbers(field: Field, column: "pa.ChunkedArray") -> Column:
+def _numbers(field: Field, column: "pa.ChunkedArray[Any]") -> Column:
     import pyarrow.types as kinds
 
     kind = column.type
@@ -115,19 +115,20 @@ def _numbers(field: Field, column: "pa.ChunkedArray") -> Column:
     return numbers
 
 
-def _times(field: Field, column: "pa.ChunkedArray") -> Column:
+def _times(field: Field, column: "pa.ChunkedArray[Any]") -> Column:
+    import pyarrow as pa
     import pyarrow.types as kinds
 
     if not (kinds.is_timestamp(column.type) or kinds.is_date(column.type)):
         raise _wrong(field, column, "timestamps")
     unit = column.type.unit if kinds.is_timestamp(column.type) else ""
     if not unit:
-        column, unit = column.cast("timestamp[ms]"), "ms"
+        column, unit = column.cast(pa.timestamp("ms")), "ms"
     per_second = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[unit]
-    return np.asarray(column.cast("int64").to_numpy(), np.float64) / per_second
+    return np.asarray(column.cast(pa.int64()).to_numpy(), np.float64) / per_second
 
 
-def _categories(field: Field, column: "pa.ChunkedArray") -> Column:
+def _categories(field: Field, column: "pa.ChunkedArray[Any]") -> Column:
     import pyarrow as pa
     import pyarrow.types as kinds
 
@@ -138,14 +139,14 @@ def _categories(field: Field, column: "pa.ChunkedArray") -> Column:
         raise _wrong(field, column, {"bool": "booleans", "int64": "whole numbers"}.get(field.datatype, "texts"))
     parts = []
     for chunk in column.chunks:
-        packed = chunk if kinds.is_dictionary(chunk.type) else chunk.dictionary_encode() if not kinds.is_null(kind) else None
-        if packed is None:
+        if kinds.is_null(kind):
             parts.append(np.full(len(chunk), None, object))
             continue
+        packed: Any = chunk if kinds.is_dictionary(chunk.type) else chunk.dictionary_encode()
         levels = np.append(read_values(field, packed.dictionary.to_pylist()), np.array([None], object))
         parts.append(levels[packed.indices.cast(pa.int64()).fill_null(len(levels) - 1).to_numpy(zero_copy_only=False)])
     return np.concatenate(parts) if parts else np.empty(0, object)
 
 
-def _wrong(field: Field, column: "pa.ChunkedArray", expected: str) -> Invalid:
+def _wrong(field: Field, column: "pa.ChunkedArray[Any]", expected: str) -> Invalid:
     return Invalid(f"column {field.name!r}: expected {expected}, got {column.type}"[:300], code="INVALID_PARAMETER_VALUE")

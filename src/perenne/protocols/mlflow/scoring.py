@@ -10,10 +10,10 @@ from perenne.auth.roles import Action
 from perenne.core.errors import PerenneError
 from perenne.formats import scoring
 from perenne.inference import Signature
-from perenne.net.aside import Aside
 from perenne.net.asgi import JSON, TEXT, Reply, Request, Route
+from perenne.net.aside import Aside
 from perenne.net.inbound import Unreadable, check_json, check_text
-from perenne.protocols.rows import rows_of
+from perenne.protocols.rows import predictions_of, rows_of
 from perenne.serving import Answer, Rows, Runtime
 from perenne.stats.columns import FieldKind
 
@@ -114,4 +114,4 @@ def _content_type(request: Request) -> str:
 
 
 def _write(answer: Answer, _: Any) -> Reply:
-    return Reply(200, scoring.encode_response(scoring.ScoringResponse(answer.labels, answer.prediction_ids())))
+    return Reply(200, scoring.encode_response(scoring.ScoringResponse(predictions_of(answer), answer.prediction_ids())))

@@ -9,7 +9,7 @@ from perenne.core.errors import Invalid
 from perenne.formats.oip import InferRequest, RequestTensor, decode_values, element_count
 from perenne.formats.oip_binary import Attached, read_values
 from perenne.inference import Signature
-from perenne.protocols.columns import expected_datatype, read_tensor, tensor_readers
+from perenne.protocols.columns import expected_datatype, fit_shape, shape_text, tensor_readers
 from perenne.serving import Rows
 from perenne.stats.columns import Column, Field, FieldKind
 
@@ -75,18 +75,15 @@ class TensorInputs:
         rows, columns = -1, {}
         for field, name, readers in self._fields:
             tensor = by_name[name]
-            whole = field.kind is FieldKind.TENSOR
-            count = tensor.shape[0] if len(tensor.shape) == 1 and not whole else _rows(tensor, whole)
+            count = _count(field, tensor)
             if rows not in (-1, count):
                 raise _bad(f"input {name!r}: has another number of rows than the others")
             rows = count
-            if whole:
-                columns[name] = read_tensor(field, _values(tensor, attached), tensor.shape)
-                continue
             reader = readers.get(tensor.datatype)
             if reader is None:
                 raise _wrong_type(field, tensor)
-            columns[name] = reader(_values(tensor, attached) if attached else decode_values(tensor))
+            values = reader(_values(tensor, attached) if attached else decode_values(tensor))
+            columns[name] = values.reshape(tensor.shape) if field.kind is FieldKind.TENSOR else values
         return columns, rows
 
 
@@ -95,14 +92,22 @@ def _values(tensor: RequestTensor, attached: Attached) -> NDArray[Any]:
     return decode_values(tensor) if data is None else read_values(tensor, data)
 
 
-def _rows(tensor: RequestTensor, whole: bool) -> int:
+def _count(field: Field, tensor: RequestTensor) -> int:
+    if field.kind is not FieldKind.TENSOR:
+        return tensor.shape[0] if len(tensor.shape) == 1 else _rows(tensor)
+    if not fit_shape(field, tensor.shape):
+        raise _bad(f"input {field.name!r}: expected shape {shape_text(field)}")
+    if not element_count(tensor.shape, f"input {field.name!r}") and tensor.shape[0] > MAX_EMPTY_ROWS:
+        raise _bad(f"input {field.name!r}: has more than {MAX_EMPTY_ROWS:,} rows of nothing")
+    return tensor.shape[0]
+
+
+def _rows(tensor: RequestTensor) -> int:
     what = f"input {tensor.name[:100]!r}"
     count = element_count(tensor.shape, what)
-    if not whole and (count != tensor.shape[0] or len(tensor.shape) > 2):
+    if count != tensor.shape[0] or len(tensor.shape) > 2:
         raise _bad(f"{what}: expected shape [n] or [n, 1]")
-    if not count and tensor.shape[0] > MAX_EMPTY_ROWS:
-        raise _bad(f"{what}: has more than {MAX_EMPTY_ROWS:,} rows of nothing")
-    return tensor.shape[0]
+    return count
 
 
 def _wrong_type(field: Field, tensor: RequestTensor) -> Invalid:

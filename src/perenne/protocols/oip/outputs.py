@@ -6,6 +6,7 @@ from typing import Any
 from perenne.core.errors import Invalid
 from perenne.formats import oip, oip_binary
 from perenne.inference import Signature
+from perenne.protocols.columns import WIRE_DATATYPES
 from perenne.serving import Answer
 from perenne.stats.columns import Task
 
@@ -58,6 +59,9 @@ class TensorOutputs:
         rows = len(answer.labels)
         if output.name == PREDICTION_ID:
             return "BYTES", [rows], answer.prediction_ids()
+        if answer.outputs is not None:
+            values = answer.outputs[output.name]
+            return output.datatype, list(values.shape), values
         if output.name == PROBABILITIES and answer.scores is not None:
             return "FP64", [rows, answer.scores.shape[1]], answer.scores
         datatype = datatype_of_labels(answer.labels) if answer.variant == CONSTANT and rows else output.datatype
@@ -65,7 +69,10 @@ class TensorOutputs:
 
 
 def outputs_of(signature: Signature) -> list[oip.TensorMetadata]:
-    """Return the outputs of a model: its answers, their probabilities if it has classes, and the ids of the answers."""
+    """Return the outputs of a model: its tensors or answers, probabilities if it has classes, and the ids of the answers."""
+    if signature.task is Task.OUTPUTS:
+        named = [oip.TensorMetadata(out.name, WIRE_DATATYPES[out.datatype], [-1, *out.shape]) for out in signature.outputs]
+        return [*named, oip.TensorMetadata(PREDICTION_ID, "BYTES", [-1])]
     prediction = "FP64" if signature.task is Task.REGRESSION else datatype_of_labels(signature.classes)
     outputs = [oip.TensorMetadata(PREDICTION, prediction, [-1])]
     if signature.task is not Task.REGRESSION:
@@ -85,6 +92,8 @@ def datatype_of_labels(labels: "list[Any] | tuple[Any, ...]") -> str:
 
 def _listed(values: Any, datatype: str) -> list[Any]:
     if not isinstance(values, list):
+        if datatype == "BYTES":
+            return [str(value) for value in values.ravel().tolist()]
         flat: list[Any] = values.ravel().tolist()
         return flat
     return [str(value) for value in values] if datatype == "BYTES" else values
