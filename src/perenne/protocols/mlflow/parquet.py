@@ -149,4 +149,5 @@ def _categories(field: Field, column: "pa.ChunkedArray[Any]") -> Column:
 
 
 def _wrong(field: Field, column: "pa.ChunkedArray[Any]", expected: str) -> Invalid:
-    return Invalid(f"column {field.name!r}: expected {expected}, got {column.type}"[:300], code="INVALID_PARAMETER_VALUE")
+    got = getattr(column.type, "value_type", column.type)  # texts are read packed, which is nobody's business
+    return Invalid(f"column {field.name!r}: expected {expected}, got {got}"[:300], code="INVALID_PARAMETER_VALUE")
