@@ -38,7 +38,8 @@ class Served(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
     status : int
         200, or 500 if no model could answer.
     role, reason : str
-        Who answered (`champion`, `previous`, `constant`), and why if not as usual (`fallback`, `stopped`, `explicit`).
+        Who answered (`champion`, `canary`, `previous`, `fallback`, `constant`), and why: empty if as usual, else `weight`,
+        `sticky`, `bandit`, `mixed`, `explicit`, `fallback`, `late` or `stopped`.
     version, tree : str
         Which version, and its package.
     dropped : int
@@ -50,6 +51,12 @@ class Served(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
         answered.
     answer : str, number, bool or None
         The constant that was answered.
+    variant : str
+        The name of who answered, which tells apart several of one role.
+    propensity : float
+        The chance with which this request went to who was asked; 1 if there was no choice.
+    sticky_hash : int
+        The place of the caller's key among all keys, as 64 bits without sign; 0 without a key.
     """
 
     request_id: str
@@ -69,6 +76,9 @@ class Served(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
     predictions: bytes
     scores: bytes
     answer: Constant | None = None
+    variant: str = ""
+    propensity: float = 1.0
+    sticky_hash: int = 0
 
 
 class Flush(msgspec.Struct, frozen=True, array_like=True):
