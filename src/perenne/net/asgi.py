@@ -42,10 +42,15 @@ class Request(NamedTuple):
 
     def header(self, name: bytes) -> str | None:
         """Return the first header of a name."""
-        for key, value in self.headers:
-            if key == name:
-                return value.decode("latin-1")
-        return None
+        return header_of(self.headers, name)
+
+
+def header_of(headers: Headers, name: bytes) -> str | None:
+    """Return the first header of a name."""
+    for key, value in headers:
+        if key == name:
+            return value.decode("latin-1")
+    return None
 
 
 class Reply(NamedTuple):

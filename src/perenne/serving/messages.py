@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.serving.model import Constant
-from perenne.stats.columns import Columns, Field, FieldKind
+from perenne.stats.columns import Columns, Field, FieldKind, NumberTable
 
 PackedColumn: TypeAlias = bytes | list[str | None]
 MAX_MESSAGE = 96 * 1024
@@ -73,17 +73,23 @@ class Flush(msgspec.Struct, frozen=True, array_like=True):
 
 
 _POSITION = struct.Struct("<q")
+_COUNT = struct.Struct(">BH")
+_ARRAY = 0xDC
+MOST_AT_ONCE = 0xFFFF
 served_encoder = msgspec.msgpack.Encoder()
-served_decoder = msgspec.msgpack.Decoder(Served)
+served_decoder = msgspec.msgpack.Decoder(list[Served])
 flush_decoder = msgspec.msgpack.Decoder(Flush)
 
 
-def pack_message(position: int, data: bytes) -> bytes:
-    """Put in front of a message how many rows were sent on its wire before: what is lost on the way shows as a gap."""
-    return _POSITION.pack(position) + data
+def pack_message(position: int, *parts: bytes) -> bytes:
+    """Make one message of what was served to several requests, each encoded by itself: an array of MessagePack.
+
+    In front of it stands how many rows were sent on its wire before: what is lost on the way shows as a gap.
+    """
+    return b"".join((_POSITION.pack(position), _COUNT.pack(_ARRAY, len(parts)), *parts))
 
 
-def unpack_message(data: bytes) -> tuple[int, Served]:
+def unpack_message(data: bytes) -> tuple[int, list[Served]]:
     """Read a message and the position in front of it. Raises DecodeError if it is none."""
     if len(data) < _POSITION.size:
         raise msgspec.DecodeError("the message is too short")
@@ -104,7 +110,9 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def pack_columns(columns: Columns, fields: tuple[Field, ...]) -> list[PackedColumn]:
-    """Write columns as they travel."""
+    """Write columns as they travel; a table of numbers alone goes in one piece, row by row."""
+    if isinstance(columns, NumberTable) and columns.fields is fields:
+        return [columns.matrix.tobytes()]
     return [
         columns[field.name].tolist() if field.kind is FieldKind.CATEGORY else columns[field.name].tobytes() for field in fields
     ]
@@ -112,9 +120,13 @@ def pack_columns(columns: Columns, fields: tuple[Field, ...]) -> list[PackedColu
 
 def unpack_columns(parts: list[list[PackedColumn]], fields: tuple[Field, ...]) -> dict[str, NDArray[np.generic]]:
     """Read the columns of several messages as one table."""
+    if parts and all(len(part) == 1 for part in parts) and len(fields) > 1:
+        matrix = np.frombuffer(b"".join(part[0] for part in parts if isinstance(part[0], bytes))).reshape(-1, len(fields))
+        return dict(zip((field.name for field in fields), np.ascontiguousarray(matrix.T), strict=True))
     table: dict[str, NDArray[np.generic]] = {}
+    whole = [_apart(part, fields) for part in parts]
     for position, field in enumerate(fields):
-        packed = [part[position] for part in parts]
+        packed = [part[position] for part in whole]
         if field.kind is FieldKind.CATEGORY:
             values = [value for part in packed for value in part]
             column = np.empty(len(values), object)
@@ -123,3 +135,10 @@ def unpack_columns(parts: list[list[PackedColumn]], fields: tuple[Field, ...]) -
         else:
             table[field.name] = np.frombuffer(b"".join(part for part in packed if isinstance(part, bytes)), np.float64)
     return table
+
+
+def _apart(part: list[PackedColumn], fields: tuple[Field, ...]) -> list[PackedColumn]:
+    """Take a table that came in one piece apart into its columns."""
+    if len(part) == len(fields) or not isinstance(part[0], bytes):
+        return part
+    return [column.tobytes() for column in np.frombuffer(part[0]).reshape(-1, len(fields)).T]

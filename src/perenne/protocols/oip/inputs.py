@@ -3,11 +3,11 @@
 import numpy as np
 
 from perenne.core.errors import Invalid
-from perenne.formats.oip import InferRequest, RequestTensor, decode_values, element_count
+from perenne.formats.oip import FLOATS, INTEGERS, InferRequest, RequestTensor, decode_values, element_count
 from perenne.inference import Signature
 from perenne.protocols.columns import expected_datatype, tensor_readers
 from perenne.serving import Rows
-from perenne.stats.columns import Column, Field
+from perenne.stats.columns import Column, Columns, Field, FieldKind, NumberTable
 
 
 class TensorInputs:
@@ -22,6 +22,8 @@ class TensorInputs:
     def __init__(self, signature: Signature) -> None:
         self._fields = [(field, field.name, tensor_readers(field)) for field in signature.fields]
         self._names = frozenset(signature.names)
+        numbers = all(field.kind is FieldKind.NUMBER for field in signature.fields)
+        self._numbers = signature.fields if numbers else None
 
     def read(self, request: InferRequest, seconds: float) -> Rows:
         """Read a request.
@@ -32,6 +34,7 @@ class TensorInputs:
             If an input is missing, given twice, or of another type or shape than the signature's.
         """
         tensors = request.inputs
+        columns: Columns
         if len(tensors) == 1 and self._is_table(tensors[0]):
             columns, rows = self._from_table(tensors[0])
         else:
@@ -41,11 +44,13 @@ class TensorInputs:
     def _is_table(self, tensor: RequestTensor) -> bool:
         return len(tensor.shape) == 2 and (tensor.name not in self._names or tensor.shape[1] != 1)
 
-    def _from_table(self, tensor: RequestTensor) -> tuple[dict[str, Column], int]:
+    def _from_table(self, tensor: RequestTensor) -> tuple[Columns, int]:
         rows, width = tensor.shape
         if width != len(self._fields):
             raise _bad(f"input {tensor.name[:100]!r}: expected shape [n, {len(self._fields)}], got {width} columns")
         values = decode_values(tensor).reshape(rows, width)
+        if self._numbers is not None and (tensor.datatype in FLOATS or tensor.datatype in INTEGERS):
+            return NumberTable(self._numbers, values.astype(np.float64, copy=False)), rows
         columns = {}
         for position, (field, name, readers) in enumerate(self._fields):
             reader = readers.get(tensor.datatype)
