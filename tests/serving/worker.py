@@ -47,8 +47,9 @@ class Worker:
         self.wire.close()
 
     def observed(self) -> list[Served]:
-        """Take what lies on the wire."""
-        return [unpack_message(data)[1] for data in received(self.wire)]
+        """Take what was sent to the observer so far."""
+        self.runtime.mirror.pump()
+        return [served for data in received(self.wire) for served in unpack_message(data)[1]]
 
 
 def numbers_of(column: PackedColumn) -> list[float]:
