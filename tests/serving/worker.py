@@ -42,12 +42,14 @@ class Worker:
 
     def close(self) -> None:
         self.runtime.batcher.close()
+        self.runtime.explainer.close()
         self._ours.close()
         self.wire.close()
 
     def observed(self) -> list[Served]:
-        """Take what lies on the wire."""
-        return [unpack_message(data)[1] for data in received(self.wire)]
+        """Take what was sent to the observer so far."""
+        self.runtime.mirror.pump()
+        return [served for data in received(self.wire) for served in unpack_message(data)[1]]
 
 
 def numbers_of(column: PackedColumn) -> list[float]:

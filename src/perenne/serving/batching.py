@@ -15,7 +15,7 @@ import numpy as np
 from perenne.core.errors import PerenneError, Unavailable
 from perenne.inference import Prediction
 from perenne.serving.loading import LoadedVersion
-from perenne.stats.columns import Columns
+from perenne.stats.columns import Columns, NumberTable
 
 INLINE_US = 1_000.0
 THREAD_US = 50_000.0
@@ -157,10 +157,9 @@ def predict_together(group: Sequence[_Waiting]) -> list[Batched | BaseException]
     """Predict requests of one version in one call; if it fails, each alone, so that one cannot fail its neighbours."""
     if len(group) == 1:
         return [_predict_alone(group[0])]
-    loaded, names = group[0].loaded, group[0].columns
     total = sum(waiting.rows for waiting in group)
     try:
-        together = loaded.predict({name: np.concatenate([waiting.columns[name] for waiting in group]) for name in names})
+        together = group[0].loaded.predict(_joined([waiting.columns for waiting in group]))
     except Exception:
         return [_predict_alone(waiting) for waiting in group]
     answers: list[Batched | BaseException] = []
@@ -169,6 +168,16 @@ def predict_together(group: Sequence[_Waiting]) -> list[Batched | BaseException]
         answers.append(Batched(together.take(slice(start, start + waiting.rows)), total))
         start += waiting.rows
     return answers
+
+
+def _joined(tables: list[Columns]) -> Columns:
+    """Put the rows of several requests together."""
+    first = tables[0]
+    if isinstance(first, NumberTable):
+        matrices = [table.matrix for table in tables if isinstance(table, NumberTable) and table.fields is first.fields]
+        if len(matrices) == len(tables):
+            return NumberTable(first.fields, np.concatenate(matrices))
+    return {name: np.concatenate([table[name] for table in tables]) for name in first}
 
 
 def _predict_alone(waiting: _Waiting) -> Batched | BaseException:
