@@ -10,6 +10,7 @@
 `packaging`            `package`: the folder of a version, the same bytes for the same inputs; `source` the estimator in it
 `predictor`            `load`: the folder checked and read; `Predictor`: needs numpy, msgspec and ONNX Runtime only
 `timing`, `explanation` how long an answer takes; what moved one answer
+`whole`                a package as one ONNX graph, for where perenne is not
 `signing`              signatures over a package's files: made, and judged
 `describing`           what a package takes and answers, from the object store alone
 ====================== ===========================================================================================
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from perenne.inference.signing import Signed as Signed
     from perenne.inference.signing import TrustedKey as TrustedKey
     from perenne.inference.timing import time_predictor as time_predictor
+    from perenne.inference.whole import WholeGraph as WholeGraph
+    from perenne.inference.whole import whole_graph as whole_graph
 
 _HOMES = {
     "Attribution": "model",
@@ -56,6 +59,8 @@ _HOMES = {
     "load": "predictor",
     "package": "packaging",
     "time_predictor": "timing",
+    "WholeGraph": "whole",
+    "whole_graph": "whole",
 }
 
 
