@@ -287,6 +287,18 @@ def _judging(did: str, what: str) -> Phrase:
     return phrase
 
 
+def _named_key(did: str) -> Phrase:
+    return lambda record, after: (
+        did, "the key of " + str(after.get("name") or _state(record.before).get("name") or _short(record.entity_id)), ""
+    )  # fmt: skip
+
+
+def _stated_trust(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    where = "" if record.entity == "installation" else f" of {record.entity_id}"
+    said = f"signatures {after.get('require', '')}, pickles {after.get('pickles', '')}"
+    return "stated", f"what is asked of packages{where}", said
+
+
 def _commented(did: str) -> Phrase:
     return lambda record, after: (did, _short(record.entity_id), str(after.get("text") or "")[:200])
 
@@ -350,6 +362,13 @@ _PHRASES: dict[str, Phrase] = {
     "version.approve": _did("approved"),
     "version.reject": _did("rejected"),
     "version.bar": _did("barred"),
+    "version.sign": _did("signed"),
+    "key.make": _did("made", "signing key"),
+    "key.trust": _named_key("let count"),
+    "key.withdraw": _named_key("withdrew"),
+    "trust.state": _stated_trust,
+    "trust.vouch": _did("vouched for", "package"),
+    "trust.doubt": _did("no longer vouches for", "package"),
     "alias.move": _moved_alias,
     "deployment.deployed": _served("deployed", "to"),
     "deployment.promoted": _served("promoted", "to champion of"),
