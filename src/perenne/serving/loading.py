@@ -1,12 +1,14 @@
 """A version in memory: loaded, checked against its own example, warmed, and its cost known."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from perenne.core.errors import PerenneError
-from perenne.inference import Prediction, Predictor, load
+from perenne.core.errors import Invalid, PerenneError
+from perenne.inference import Prediction, Predictor, Signature, load
 from perenne.serving.model import Release, Variant
 from perenne.serving.releases import package_folder
+from perenne.serving.routing import Chooser
 from perenne.stats.columns import Columns, absent
 
 _PROBE_ROWS = 64
@@ -50,10 +52,16 @@ class LoadedVersion:
 
 
 class Lineup:
-    """Who answers now: the release, and its champion and previous version, loaded. Replaced whole, never changed.
+    """Who answers now: the release, and the versions in it that can, loaded. Replaced whole, but for who is ruled out.
 
     Attributes
     ----------
+    fallback : LoadedVersion or None
+        The version named to stand in for another one, else the previous one.
+    canaries : dict of str to LoadedVersion
+        By package.
+    chooser : Chooser or None
+        Chooses between champion and canaries; None if there is nothing to choose.
     problem : str
         What could not be loaded; empty if nothing.
     stand_in : bool
@@ -66,6 +74,8 @@ class Lineup:
         champion: LoadedVersion,
         previous: LoadedVersion | None,
         *,
+        fallback: LoadedVersion | None = None,
+        canaries: Mapping[str, LoadedVersion] | None = None,
         problem: str = "",
         stand_in: bool = False,
     ) -> None:
@@ -73,8 +83,26 @@ class Lineup:
         self.deployment = release.deployment
         self.champion = champion
         self.previous = previous
+        self.fallback = fallback or previous
+        self.canaries = dict(canaries or {})
         self.problem = problem
         self.stand_in = stand_in
+        self.ruled_out: frozenset[str] = frozenset()
+        self.chooser: Chooser | None = None
+        self.rule_out(frozenset(), None)
+
+    @property
+    def loaded(self) -> tuple[LoadedVersion, ...]:
+        """Every version in memory, each once."""
+        every = (self.champion, self.previous, self.fallback, *self.canaries.values())
+        return tuple({version.tree: version for version in every if version is not None}.values())
+
+    def rule_out(self, trees: frozenset[str], shares: Mapping[str, float] | None) -> None:
+        """Ask some versions no more, which failed on this server, and take over a bandit's shares."""
+        self.ruled_out = trees
+        choice = bool(self.canaries) and not self.stand_in and self.champion.tree not in trees
+        missing = {variant.tree for variant in self.deployment.canaries} - self.canaries.keys()
+        self.chooser = Chooser(self.deployment, trees | missing, shares) if choice else None
 
 
 def load_version(folder: Path, variant: Variant) -> LoadedVersion:
@@ -85,32 +113,69 @@ def load_version(folder: Path, variant: Variant) -> LoadedVersion:
 def load_lineup(folder: Path, release: Release, present: Lineup | None) -> Lineup:
     """Load what a release needs; versions that are in memory already are taken over.
 
-    A previous version that cannot be loaded is left out: it must not keep the champion from answering. If it is the champion that
-    cannot be loaded, and no other release answers yet, the previous version stands in for it.
+    A version beside the champion that cannot be loaded is left out: it must not keep the champion from answering. If it is the
+    champion that cannot be loaded, and no other release answers yet, the previous version stands in for it.
 
     Raises
     ------
     PerenneError
         If the champion cannot be loaded and nobody can stand in for it.
     """
-    at_hand = {known.tree: known for known in (present.champion, present.previous) if known} if present else {}
+    beside = _Beside(folder, {known.tree: known for known in present.loaded} if present else {})
     deployment = release.deployment
-    previous, problem = None, ""
-    if deployment.previous is not None:
-        try:
-            previous = at_hand.get(deployment.previous.tree) or load_version(folder, deployment.previous)
-        except Exception as error:
-            problem = f"{deployment.previous.version}, the version before, cannot be loaded: {reason_of(error)}"
+    previous = beside.load(deployment.previous, "the version before")
     try:
-        champion = at_hand.get(deployment.champion.tree) or load_version(folder, deployment.champion)
+        champion = beside.require(deployment.champion)
     except Exception as error:
         if previous is None or (present is not None and not present.stand_in):
             raise
-        problem = (
-            f"{previous.version} answers in place of {deployment.champion.version}, which cannot be loaded: {reason_of(error)}"
+        stands_in = f"{previous.version} answers in place of {deployment.champion.version}"
+        beside.problems.append(f"{stands_in}, which cannot be loaded: {reason_of(error)}")
+        return Lineup(release, previous, None, problem="; ".join(beside.problems), stand_in=True)
+    fallback = beside.load(deployment.fallback, "the fallback")
+    asked = [variant for variant in deployment.canaries if not variant.parked]
+    canaries = {variant.tree: beside.load(variant, "a canary", champion) for variant in asked}
+    known = {tree: loaded for tree, loaded in canaries.items() if loaded is not None}
+    return Lineup(release, champion, previous, fallback=fallback, canaries=known, problem="; ".join(beside.problems))
+
+
+class _Beside:
+    """Loads versions, each once, and remembers what is wrong with those that can be done without."""
+
+    def __init__(self, folder: Path, at_hand: dict[str, LoadedVersion]) -> None:
+        self._folder = folder
+        self._at_hand = at_hand
+        self.problems: list[str] = []
+
+    def require(self, variant: Variant) -> LoadedVersion:
+        if variant.tree not in self._at_hand:
+            self._at_hand[variant.tree] = load_version(self._folder, variant)
+        return self._at_hand[variant.tree]
+
+    def load(self, variant: Variant | None, words: str, champion: LoadedVersion | None = None) -> LoadedVersion | None:
+        """Load a version that takes what the champion is asked, if one is given; None if that cannot be."""
+        if variant is None:
+            return None
+        try:
+            loaded = self.require(variant)
+            if champion is not None:
+                check_inputs(champion.signature, loaded.signature)
+        except Exception as error:
+            self.problems.append(f"{variant.version}, {words}, cannot be loaded: {reason_of(error)}")
+            return None
+        return loaded
+
+
+def check_inputs(champion: Signature, other: Signature) -> None:
+    """Check that a version takes nothing that callers of the champion do not send. Raises Invalid."""
+    sent = {field.name: (field.kind, field.shape) for field in champion.fields}
+    lacking = [field.name for field in other.fields if sent.get(field.name) != (field.kind, field.shape)]
+    if lacking:
+        raise Invalid(
+            f"it takes inputs the champion does not: {', '.join(lacking)}",
+            code="challenger.inputs",
+            hint="a challenger is asked what the champion is asked: train it on the same columns",
         )
-        return Lineup(release, previous, None, problem=problem, stand_in=True)
-    return Lineup(release, champion, previous, problem=problem)
 
 
 def reason_of(error: Exception) -> str:
