@@ -42,6 +42,7 @@ class Worker:
 
     def close(self) -> None:
         self.runtime.batcher.close()
+        self.runtime.explainer.close()
         self._ours.close()
         self.wire.close()
 

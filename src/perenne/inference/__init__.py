@@ -11,6 +11,7 @@
 `predictor`            `load`: the folder checked and read; `Predictor`: needs numpy, msgspec and ONNX Runtime only
 `timing`, `explanation` how long an answer takes; what moved one answer
 `whole`                a package as one ONNX graph, for where perenne is not
+`signing`              signatures over a package's files: made, and judged
 `describing`           what a package takes and answers, from the object store alone
 ====================== ===========================================================================================
 """
@@ -19,6 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from perenne.inference import signing as signing
     from perenne.inference.describing import Described as Described
     from perenne.inference.describing import describe as describe
     from perenne.inference.encoding import Encoder as Encoder
@@ -57,10 +59,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "signing":
+        return import_module(f"{__name__}.signing")
     if name in _HOMES:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(_HOMES)
+    return sorted([*_HOMES, "signing"])

@@ -419,6 +419,8 @@ def error_reply(error: PerenneError) -> Reply:
     body = {"error": error.message, "error_code": error.code, "message": error.message}
     if error.hint:
         body["hint"] = error.hint
+    if error.request_id:
+        body["request_id"] = error.request_id
     return Reply(error.status, msgspec.json.encode(body), JSON, error_headers(error))
 
 

@@ -7,6 +7,7 @@ from perenne.auth.doorman import Doorman
 from perenne.auth.roles import Action, require
 from perenne.core.errors import Invalid, NotFound, PerenneError
 from perenne.net.asgi import ErrorForm, Headers, Receive, Reply, Request, Route, Router, Scope, Send, send_reply
+from perenne.net.codings import packed
 from perenne.net.identity import identity_headers
 from perenne.net.inbound import (
     SECURITY_HEADERS,
@@ -23,7 +24,7 @@ from perenne.net.inbound import (
     inflate,
     read_body,
 )
-from perenne.serving.runtime import Runtime
+from perenne.serving.runtime import Runtime, Unanswered
 from perenne.telemetry.logs import FIELDS
 
 log = logging.getLogger("perenne.serving")
@@ -64,6 +65,9 @@ class Application:
             reply = await self._reply(request, scope, receive)
         except ConnectionError:  # the client went away while sending
             return
+        accepts = request.header(b"accept-encoding")
+        if accepts is not None:
+            reply = await packed(reply, accepts)
         headers = self._headers(request, reply)
         await send_reply(send, reply, (*headers, *STRICT_TRANSPORT) if scope["scheme"] == "https" else headers)
 
@@ -88,6 +92,8 @@ class Application:
                 request = request._replace(parts=match.parts)
             with self._room:
                 return await route.handler(request)
+        except Unanswered as failed:
+            return form(failed.error)._replace(headers=(*failed.headers, *error_headers(failed.error)))
         except PerenneError as error:
             reply = form(error)
             return reply if reply.headers else reply._replace(headers=error_headers(error))
@@ -96,7 +102,7 @@ class Application:
         except Exception:
             identity = identity_headers(request.headers, self._runtime.ids.next())
             log.exception("a request failed", extra={FIELDS: {"http.request.id": identity[0][1].decode()}})
-            return form(_Unexpected())._replace(headers=identity)
+            return form(_Unexpected(identity[0][1].decode()))._replace(headers=identity)
 
     async def _body(self, request: Request, route: Route, receive: Receive) -> bytes:
         kind = check_type(request.header(b"content-type") or "", route.accepts) if route.accepts else None
@@ -121,8 +127,9 @@ class Application:
             require(principal, Action(route.action), self._runtime.require_lineup().deployment.project)
 
     def _headers(self, request: Request, reply: Reply) -> Headers:
-        headers = [*SECURITY_HEADERS]
-        if not any(name == b"x-request-id" for name, _ in reply.headers):
+        given = {name for name, _ in reply.headers}
+        headers = [header for header in SECURITY_HEADERS if header[0] not in given]
+        if b"x-request-id" not in given:
             headers += identity_headers(request.headers, self._runtime.ids.next())
         if self._runtime.draining:
             headers += _CLOSE
@@ -137,5 +144,6 @@ class _WrongMethod(PerenneError):
 
 
 class _Unexpected(PerenneError):
-    def __init__(self) -> None:
+    def __init__(self, request_id: str) -> None:
         super().__init__("something went wrong in the server", code="INTERNAL_ERROR")
+        self.request_id = request_id

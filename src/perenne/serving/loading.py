@@ -26,14 +26,17 @@ class LoadedVersion:
         Digest of its package.
     predictor : Predictor
         Answers columns.
+    folder : Path
+        Where its package lies; it may be gone later.
     fixed_us, row_us : float
         What a call costs, and what each row adds, in microseconds on this machine.
     """
 
-    def __init__(self, version: str, tree: str, predictor: Predictor) -> None:
+    def __init__(self, version: str, tree: str, predictor: Predictor, folder: Path) -> None:
         self.version = version
         self.model, _, self.number = version.rpartition("@")
         self.tree = tree
+        self.folder = folder
         self.predictor = predictor
         self.signature = predictor.signature
         self.fixed_us, self.row_us = _cost(predictor)
@@ -107,7 +110,8 @@ class Lineup:
 
 def load_version(folder: Path, variant: Variant) -> LoadedVersion:
     """Load a variant from a release folder. Raises PerenneError if its package is damaged or answers otherwise than when made."""
-    return LoadedVersion(variant.version, variant.tree, load(package_folder(folder, variant.tree)))
+    package = package_folder(folder, variant.tree)
+    return LoadedVersion(variant.version, variant.tree, load(package), package)
 
 
 def load_lineup(folder: Path, release: Release, present: Lineup | None) -> Lineup:

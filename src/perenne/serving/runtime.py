@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from perenne.core.clock import parse_time
 from perenne.core.errors import Invalid, NotFound, PerenneError, Unavailable
 from perenne.inference import Signature
-from perenne.net.asgi import Reply, Request
+from perenne.net.asgi import Headers, Reply, Request
 from perenne.net.identity import identity_headers
 from perenne.serving.batching import Batched, Batcher
 from perenne.serving.counters import Counters, Outcome, SeriesKey
+from perenne.serving.explaining import Explainer
 from perenne.serving.loading import Lineup, LoadedVersion
 from perenne.serving.messages import CONSTANT, Served, pack_answers, pack_columns
 from perenne.serving.mirror import Mirror
@@ -33,8 +34,18 @@ class ModelFailed(PerenneError):
 
     status = 500
 
-    def __init__(self) -> None:
+    def __init__(self, request_id: str) -> None:
         super().__init__("model failed", code="INTERNAL_ERROR")
+        self.request_id = request_id
+
+
+class Unanswered(Exception):
+    """Why a request for predictions got no answer, and the headers that say who was to give it."""
+
+    def __init__(self, error: PerenneError, headers: Headers) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.headers = headers
 
 
 class Rows(NamedTuple):
@@ -107,6 +118,7 @@ class Runtime:
         self.draining = False
         self.in_flight = 0
         self.ids = RequestIds()
+        self.explainer = Explainer()
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -139,6 +151,10 @@ class Runtime:
                 return _default_target(lineup) if halted else Target(loaded, role.value, "explicit")
         raise NotFound("that version of the model is not loaded", code="RESOURCE_DOES_NOT_EXIST")
 
+    def headers(self, request: Request, target: Target) -> Headers:
+        """Return the headers that say by what a request is found again, and who answers it."""
+        return [*identity_headers(request.headers, self.ids.next()), *_model_headers(target.loaded, target.variant)]
+
     async def score(
         self,
         request: Request,
@@ -162,7 +178,7 @@ class Runtime:
 
         Raises
         ------
-        PerenneError
+        Unanswered
             For the caller's mistakes, a full queue, a passed deadline, or a model that failed with nobody to step in.
         """
         outcome, rows, variant = Outcome.FAILED, 0, target.variant
@@ -177,7 +193,8 @@ class Runtime:
             return reply._replace(headers=(*_headers(request, answer), *reply.headers))
         except PerenneError as error:
             outcome = Outcome.INVALID if error.status < 500 else Outcome.FAILED if error.status == 500 else Outcome.UNAVAILABLE
-            raise
+            identity = identity_headers(request.headers, error.request_id or self.ids.next())
+            raise Unanswered(error, [*identity, *_model_headers(target.loaded, variant)]) from error
         finally:
             self.in_flight -= 1
             key = SeriesKey(self.deployment, target.loaded.version, variant, endpoint)
@@ -218,7 +235,7 @@ class Runtime:
             self.mirror.send(message, served.loaded.signature)
         if batched is None:
             if constant is None:
-                raise ModelFailed
+                raise ModelFailed(request_id)
             return _constant_answer(request_id, constant, table.size, served)
         outputs = batched.prediction.outputs
         labels = served.loaded.predictor.labels(batched.prediction) if outputs is None else [None] * table.size
@@ -280,10 +297,12 @@ def _constant_answer(request_id: str, constant: Constant, rows: int, served: Tar
 
 
 def _headers(request: Request, answer: Answer) -> list[tuple[bytes, bytes]]:
-    loaded = answer.loaded
-    return [
-        *identity_headers(request.headers, answer.request_id),
+    return [*identity_headers(request.headers, answer.request_id), *_model_headers(answer.loaded, answer.variant)]
+
+
+def _model_headers(loaded: LoadedVersion, variant: str) -> Headers:
+    return (
         (b"x-model-name", loaded.model.encode()),
         (b"x-model-version", loaded.number.encode()),
-        (b"x-variant", answer.variant.encode()),
-    ]
+        (b"x-variant", variant.encode()),
+    )
