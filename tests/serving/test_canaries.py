@@ -17,7 +17,7 @@ from perenne.serving import rollouts
 from perenne.serving.counters import Outcome
 from perenne.serving.lineup import Lineup
 from perenne.serving.loading import LoadedVersion
-from perenne.serving.model import Deployment, Role, Route, Sticky, Variant, Weighted
+from perenne.serving.model import Deployment, Role, Route, Sticky, Variant, Weighted, changed
 
 INFER = "/v2/models/delays/infer"
 
@@ -179,7 +179,7 @@ def test_a_version_named_as_fallback_answers_before_the_previous_one(packages: d
 def test_who_was_ruled_out_on_this_server_gets_nobody_also_not_by_name(packages: dict[str, Path], release: ReleaseFolder) -> None:
     previous = release.add(packages["second"], 5, Role.PREVIOUS)
     made = deployment(release, packages, 1.0)
-    release.publish(rollouts.changed(made, variants=(*made.variants, previous)))
+    release.publish(changed(made, variants=(*made.variants, previous)))
 
     async def work(worker: Worker) -> list[str]:
         lineup: Lineup = worker.runtime.require_lineup()
