@@ -15,7 +15,7 @@ from perenne.serving import metrics
 from perenne.serving.application import Application
 from perenne.serving.batching import Batcher
 from perenne.serving.counters import Counters
-from perenne.serving.loading import load_lineup
+from perenne.serving.lineup import load_lineup
 from perenne.serving.messages import PackedColumn, Served, socket_pair, unpack_message
 from perenne.serving.mirror import Mirror
 from perenne.serving.releases import read_release

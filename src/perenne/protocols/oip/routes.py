@@ -80,9 +80,8 @@ class Models:
         if request.body:
             _decode_object(request.body)
         lineup = self._runtime.require_lineup()
-        loaded = [lineup.champion, *([lineup.previous] if lineup.previous else [])]
         name = lineup.deployment.name
-        return _json([{"name": name, "version": version.number, "state": "READY", "reason": ""} for version in loaded])
+        return _json([{"name": name, "version": version.number, "state": "READY", "reason": ""} for version in lineup.loaded])
 
     async def model_ready(self, request: Request) -> Reply:
         """Say whether a model, or one version of it, answers."""
@@ -93,7 +92,7 @@ class Models:
         """Describe a model's inputs and outputs."""
         loaded = self._runtime.find(*request.parts).loaded
         lineup = self._runtime.require_lineup()
-        versions = [lineup.champion.number] + ([lineup.previous.number] if lineup.previous else [])
+        versions = [version.number for version in lineup.loaded]
         signature = loaded.signature
         described = oip.ModelMetadata(
             name=request.parts[0],
@@ -128,8 +127,8 @@ class Models:
 
     def _write(self, answer: Answer, asked: oip.InferRequest) -> Reply:
         parameters: dict[str, Any] = {"variant": answer.variant}
-        if answer.reason in ("fallback", "stopped"):
-            parameters[answer.reason] = True
+        if answer.reason in ("fallback", "stopped", "late"):
+            parameters |= {answer.reason: True} | ({"fallback": True} if answer.reason == "late" else {})
         tensors, raw = self._model(answer.loaded.signature).outputs.write(answer, asked)
         response = oip.InferResponse(
             model_name=self._runtime.deployment,
