@@ -351,6 +351,7 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.challenger_removed": _shadow("took", "out of the shadow of"),
     "deployment.stopped": _stopped,
     "deployment.resumed": _did("resumed"),
+    "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
     "deployment.stop_impossible": _did("could not stop"),
     "monitor.watch": _watching,
     "labels.accept": _labels,

@@ -7,6 +7,7 @@ from perenne.cli.lazy import LazyGroup
 VERBS = {
     "list": ("perenne.serving.commands:list_", "List deployments, of one project if named."),
     "show": ("perenne.serving.commands:show", "Show a deployment with its variants, and how its servers do."),
+    "log": ("perenne.serving.log_commands:log", "What is kept of predictions, and where it goes."),
     "version": ("perenne.serving.commands:version", "Let a version answer."),
     "challenger": ("perenne.serving.commands:challenger", "Let a version answer in shadow, or no more."),
     "promote": ("perenne.serving.commands:promote", "Make a challenger the champion."),
@@ -18,6 +19,7 @@ VERBS = {
 
 SECTIONS = {
     "Look": ("list", "show"),
+    "Keep": ("log",),
     "Who answers": ("version", "challenger", "promote", "roll-back"),
     "Stop": ("stop", "resume"),
 }
