@@ -420,6 +420,7 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.undone": _part_of("undid", "the last change of"),
     "deployment.stopped": _stopped,
     "deployment.resumed": _did("resumed"),
+    "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
     "deployment.stop_impossible": _did("could not stop"),
     "monitor.watch": _watching,
     "labels.accept": _labels,

@@ -7,6 +7,7 @@ from perenne.cli.lazy import LazyGroup
 VERBS = {
     "list": ("perenne.serving.commands:list_", "List deployments, of one project if named."),
     "show": ("perenne.serving.commands:show", "Show a deployment with its variants, and how its servers do."),
+    "log": ("perenne.serving.log_commands:log", "What is kept of predictions, and where it goes."),
     "version": ("perenne.serving.commands:version", "Let a version answer."),
     "challenger": ("perenne.serving.commands:challenger", "Let a version answer in shadow, or no more."),
     "canary": ("perenne.serving.step_commands:canary", "Let a version answer a share of the callers."),
@@ -27,6 +28,7 @@ VERBS = {
 
 SECTIONS = {
     "Look": ("list", "show"),
+    "Keep": ("log",),
     "Who answers": ("version", "challenger", "promote", "roll-back"),
     "Step by step": ("canary", "split", "route", "variant", "fallback", "park", "unpark", "rules", "undo"),
     "Stop": ("stop", "resume"),
