@@ -174,6 +174,12 @@ def _evidence(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "added evidence to", record.entity_id, ", ".join(f"{check} {verdict}" for check, verdict in list(after.items())[:3])
 
 
+def _exported(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    places = {"edge": "for the edge", "browser": "for the browser"}
+    rows = "" if after.get("rows") else "without its example rows"
+    return "packaged", f"{record.entity_id} {places.get(str(after.get('kind')), '')}".strip(), rows
+
+
 def _moved_alias(record: AuditRecord, after: State) -> tuple[str, str, str]:
     model, _, name = record.entity_id.partition("/")
     return "made", f"{after.get('value', 'another version')} {name or 'alias'} of {model}", ""
@@ -341,6 +347,7 @@ _PHRASES: dict[str, Phrase] = {
     "version.register": _registered,
     "version.evidence": _evidence,
     "version.gate": _did("asked for the gates of"),
+    "version.export": _exported,
     "version.approve": _did("approved"),
     "version.reject": _did("rejected"),
     "version.bar": _did("barred"),

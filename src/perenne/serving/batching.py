@@ -166,9 +166,7 @@ def predict_together(group: Sequence[_Waiting]) -> list[Batched | BaseException]
     answers: list[Batched | BaseException] = []
     start = 0
     for waiting in group:
-        rows = slice(start, start + waiting.rows)
-        scores = None if together.scores is None else together.scores[rows]
-        answers.append(Batched(Prediction(together.predictions[rows], scores), total))
+        answers.append(Batched(together.take(slice(start, start + waiting.rows)), total))
         start += waiting.rows
     return answers
 

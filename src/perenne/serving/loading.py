@@ -3,13 +3,11 @@
 import time
 from pathlib import Path
 
-import numpy as np
-
 from perenne.core.errors import PerenneError
 from perenne.inference import Prediction, Predictor, load
 from perenne.serving.model import Release, Variant
 from perenne.serving.releases import package_folder
-from perenne.stats.columns import Columns, Field, FieldKind
+from perenne.stats.columns import Columns, absent
 
 _PROBE_ROWS = 64
 _PROBES = 5
@@ -127,14 +125,10 @@ def _cost(predictor: Predictor) -> tuple[float, float]:
 
 
 def _fastest(predictor: Predictor, rows: int) -> float:
-    columns = {field.name: _missing(field, rows) for field in predictor.signature.fields}
+    columns = {field.name: absent(field, rows) for field in predictor.signature.fields}
     best = float("inf")
     for _ in range(_PROBES):
         start = time.perf_counter_ns()
         predictor.predict(columns)
         best = min(best, (time.perf_counter_ns() - start) / 1_000)
     return best
-
-
-def _missing(field: Field, rows: int) -> "np.ndarray[tuple[int], np.dtype[np.generic]]":
-    return np.full(rows, None, object) if field.kind is FieldKind.CATEGORY else np.full(rows, np.nan)

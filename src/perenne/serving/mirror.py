@@ -7,9 +7,9 @@ from collections import deque
 
 import msgspec
 
+from perenne.inference import Signature
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.messages import MAX_MESSAGE, Served, pack_message, served_encoder
-from perenne.stats.columns import Field, FieldKind
+from perenne.serving.messages import MAX_MESSAGE, Served, pack_message, rows_of, served_encoder
 
 BACKLOG_BYTES = 8 * 1024 * 1024
 
@@ -37,7 +37,7 @@ class Mirror:
         self._bytes = self._rows = 0
         self._gap: Served | None = None
 
-    def send(self, served: Served, fields: tuple[Field, ...]) -> None:
+    def send(self, served: Served, signature: Signature) -> None:
         """Send the rows of a request, in as many messages as they need."""
         data = served_encoder.encode(served)
         if len(data) <= MAX_MESSAGE:
@@ -47,7 +47,7 @@ class Mirror:
         else:
             step = max(1, served.rows // -(-len(data) // (MAX_MESSAGE // 2)))
             for start in range(0, served.rows, step):
-                self.send(_rows_of(served, fields, start, min(start + step, served.rows)), fields)
+                self.send(rows_of(served, signature, start, min(start + step, served.rows)), signature)
 
     def pump(self) -> None:
         """Send what waits, as far as there is room."""
@@ -114,20 +114,3 @@ class Mirror:
         with contextlib.suppress(OSError):
             self._wire.send(pack_message(self._counters.own(Gauge.SENT_ROWS), served_encoder.encode(self._gap)))
             self._gap = None
-
-
-def _rows_of(served: Served, fields: tuple[Field, ...], start: int, stop: int) -> Served:
-    """Return some rows of a message; start and stop count from its first row."""
-    width = len(served.scores) // served.rows
-    columns = [
-        column[start:stop] if field.kind is FieldKind.CATEGORY else column[8 * start : 8 * stop]
-        for field, column in zip(fields, served.columns, strict=True)
-    ]
-    return msgspec.structs.replace(
-        served,
-        first_row=served.first_row + start,
-        rows=stop - start,
-        columns=columns,
-        predictions=served.predictions[8 * start : 8 * stop],
-        scores=served.scores[width * start : width * stop],
-    )

@@ -19,11 +19,11 @@ from perenne.net.identity import identity_headers
 from perenne.serving.batching import Batched, Batcher
 from perenne.serving.counters import Counters, Outcome, SeriesKey
 from perenne.serving.loading import Lineup, LoadedVersion
-from perenne.serving.messages import CONSTANT, Served, pack_columns
+from perenne.serving.messages import CONSTANT, Served, pack_answers, pack_columns
 from perenne.serving.mirror import Mirror
 from perenne.serving.model import Constant, Role, StopMode
 from perenne.serving.request_ids import RequestIds
-from perenne.stats.columns import Columns, Task
+from perenne.stats.columns import Columns
 
 DEADLINE_SECONDS = 60.0
 
@@ -56,11 +56,13 @@ class Answer(NamedTuple):
     labels : list
         One answer per row, as JSON holds it.
     scores : ndarray or None
-        (n, classes), NaN where no model answered; None for regression.
+        (n, classes), NaN where no model answered; None for regression and outputs.
     loaded : LoadedVersion
         The version that answered, or that would have if a constant had not.
     variant, reason : str
         `champion`, `previous` or `constant`, and why if not as usual: `fallback`, `stopped`, `explicit`.
+    outputs : dict or None
+        The tensors of a model that answers such, each (n, *shape); its labels are None then.
     """
 
     request_id: str
@@ -69,6 +71,7 @@ class Answer(NamedTuple):
     loaded: LoadedVersion
     variant: str
     reason: str
+    outputs: dict[str, NDArray[Any]] | None = None
 
     def prediction_ids(self) -> list[str]:
         """Return the id of each row's answer."""
@@ -191,6 +194,7 @@ class Runtime:
         lineup = self.require_lineup()
         batched, served = await self._predict(lineup, target, table)
         constant = lineup.deployment.answer if batched is None and served.variant == CONSTANT else None
+        predictions, scores = (b"", b"") if batched is None else pack_answers(batched.prediction)
         message = Served(
             request_id=request_id,
             first_row=0,
@@ -206,18 +210,19 @@ class Runtime:
             tree=served.loaded.tree,
             dropped=0,
             columns=pack_columns(table.columns, served.loaded.signature.fields),
-            predictions=b"" if batched is None else batched.prediction.predictions.tobytes(),
-            scores=b"" if batched is None or batched.prediction.scores is None else batched.prediction.scores.tobytes(),
+            predictions=predictions,
+            scores=scores,
             answer=constant,
         )
         if table.size:
-            self.mirror.send(message, served.loaded.signature.fields)
+            self.mirror.send(message, served.loaded.signature)
         if batched is None:
             if constant is None:
                 raise ModelFailed
             return _constant_answer(request_id, constant, table.size, served)
-        labels = served.loaded.predictor.labels(batched.prediction)
-        return Answer(request_id, labels, batched.prediction.scores, served.loaded, served.variant, served.reason)
+        outputs = batched.prediction.outputs
+        labels = served.loaded.predictor.labels(batched.prediction) if outputs is None else [None] * table.size
+        return Answer(request_id, labels, batched.prediction.scores, served.loaded, served.variant, served.reason, outputs)
 
     async def _predict(self, lineup: Lineup, target: Target, table: Rows) -> tuple[Batched | None, Target]:
         """Ask the target, then whoever steps in; None with the constant's target if it is the constant's turn."""
@@ -270,7 +275,7 @@ def _default_target(lineup: Lineup) -> Target:
 
 def _constant_answer(request_id: str, constant: Constant, rows: int, served: Target) -> Answer:
     signature = served.loaded.signature
-    scores = None if signature.task is Task.REGRESSION else np.full((rows, len(signature.classes)), np.nan)
+    scores = np.full((rows, len(signature.classes)), np.nan) if signature.classes else None
     return Answer(request_id, [constant] * rows, scores, served.loaded, served.variant, served.reason)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from perenne.serving.model import Constant, Deployment, Stop, Variant
+from perenne.serving.model import Constant, Deployment, Rollback, Route, Stop, Variant, Weighted
 from perenne.storage.database import JsonColumn, Transaction, metadata
 from perenne.storage.finding import find_names
 from perenne.storage.names import chosen
@@ -20,7 +20,18 @@ table = sa.Table(
     sa.Column("window_length", sa.BigInteger, nullable=False),
     sa.Column("answer", JsonColumn(Constant)),
     sa.Column("stop", JsonColumn(Stop)),
+    sa.Column("route", JsonColumn(Route)),
+    sa.Column("rollback", JsonColumn(Rollback)),
+    sa.Column("crowned", sa.BigInteger, nullable=False, server_default="0"),
 )
+past = sa.Table(
+    "deployment_past",
+    metadata,
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("generation", sa.Integer, primary_key=True),
+    sa.Column("record", JsonColumn(Deployment), nullable=False),
+)
+"""What a deployment was, of the last generations: so that a change can be undone."""
 
 _columns = [table.c[name] for name in Deployment.__struct_fields__]
 
@@ -74,4 +85,6 @@ def _values(deployment: Deployment) -> dict[str, Any]:
 
 
 def _read(row: "sa.Row[Any]") -> Deployment:
-    return Deployment(**row._mapping)
+    """Read a row; one of before there were routes and roll-back rules has the usual ones."""
+    values = dict(row._mapping)
+    return Deployment(**values | {"route": values["route"] or Weighted(), "rollback": values["rollback"] or Rollback()})

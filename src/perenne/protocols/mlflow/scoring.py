@@ -90,4 +90,11 @@ def _rows(table: scoring.Table, signature: Signature) -> Rows:
 
 
 def _write(answer: Answer, _: Any) -> Reply:
-    return Reply(200, scoring.encode_response(scoring.ScoringResponse(answer.labels, answer.prediction_ids())))
+    return Reply(200, scoring.encode_response(scoring.ScoringResponse(_predictions(answer), answer.prediction_ids())))
+
+
+def _predictions(answer: Answer) -> list[Any]:
+    if answer.outputs is None:
+        return answer.labels
+    nested = {name: values.tolist() for name, values in answer.outputs.items()}
+    return [{name: rows[row] for name, rows in nested.items()} for row in range(len(answer.labels))]

@@ -5,9 +5,9 @@ import numpy as np
 from perenne.core.errors import Invalid
 from perenne.formats.oip import InferRequest, RequestTensor, decode_values, element_count
 from perenne.inference import Signature
-from perenne.protocols.columns import expected_datatype, tensor_readers
+from perenne.protocols.columns import expected_datatype, fit_shape, shape_text, tensor_readers
 from perenne.serving import Rows
-from perenne.stats.columns import Column, Field
+from perenne.stats.columns import Column, Field, FieldKind
 
 
 class TensorInputs:
@@ -39,6 +39,8 @@ class TensorInputs:
         return Rows(columns, rows, seconds, request)
 
     def _is_table(self, tensor: RequestTensor) -> bool:
+        if any(field.kind is FieldKind.TENSOR for field, _, _ in self._fields):
+            return False
         return len(tensor.shape) == 2 and (tensor.name not in self._names or tensor.shape[1] != 1)
 
     def _from_table(self, tensor: RequestTensor) -> tuple[dict[str, Column], int]:
@@ -64,15 +66,24 @@ class TensorInputs:
         rows, columns = -1, {}
         for field, name, readers in self._fields:
             tensor = by_name[name]
-            count = tensor.shape[0] if len(tensor.shape) == 1 else _rows(tensor)
+            count = _count(field, tensor)
             if rows not in (-1, count):
                 raise _bad(f"input {name!r}: has another number of rows than the others")
             rows = count
             reader = readers.get(tensor.datatype)
             if reader is None:
                 raise _wrong_type(field, tensor)
-            columns[name] = reader(decode_values(tensor))
+            values = reader(decode_values(tensor))
+            columns[name] = values.reshape(tensor.shape) if field.kind is FieldKind.TENSOR else values
         return columns, rows
+
+
+def _count(field: Field, tensor: RequestTensor) -> int:
+    if field.kind is not FieldKind.TENSOR:
+        return tensor.shape[0] if len(tensor.shape) == 1 else _rows(tensor)
+    if not fit_shape(field, tensor.shape):
+        raise _bad(f"input {field.name!r}: expected shape {shape_text(field)}")
+    return tensor.shape[0]
 
 
 def _rows(tensor: RequestTensor) -> int:

@@ -11,7 +11,7 @@ from perenne.formats import oip
 from perenne.inference import Signature
 from perenne.net.asgi import Handler, Reply, Request, Route
 from perenne.net.inbound import error_reply
-from perenne.protocols.columns import expected_datatype
+from perenne.protocols.columns import WIRE_DATATYPES, expected_datatype
 from perenne.protocols.oip.inputs import TensorInputs
 from perenne.serving import Answer, Rows, Runtime
 from perenne.stats.columns import Task
@@ -102,7 +102,7 @@ class Models:
             name=request.parts[0],
             versions=versions,
             platform="onnx_onnxv1" if loaded.predictor.manifest.form == "onnx" else "perenne_linear",
-            inputs=[oip.TensorMetadata(field.name, expected_datatype(field), [-1]) for field in signature.fields],
+            inputs=[oip.TensorMetadata(field.name, expected_datatype(field), [-1, *field.shape]) for field in signature.fields],
             outputs=_outputs(signature),
         )
         return _json(described)
@@ -165,6 +165,9 @@ class _Model:
         rows = len(answer.labels)
         if output.name == PREDICTION_ID:
             return oip.Tensor(PREDICTION_ID, "BYTES", [rows], answer.prediction_ids())
+        if answer.outputs is not None and output.name in answer.outputs:
+            values = answer.outputs[output.name]
+            return oip.Tensor(output.name, output.datatype, list(values.shape), values.ravel().tolist())
         if output.name == PROBABILITIES and answer.scores is not None:
             return oip.Tensor(PROBABILITIES, "FP64", [rows, answer.scores.shape[1]], answer.scores.ravel().tolist())
         datatype = _datatype(answer.labels) if answer.variant == CONSTANT and rows else output.datatype
@@ -173,6 +176,9 @@ class _Model:
 
 
 def _outputs(signature: Signature) -> list[oip.TensorMetadata]:
+    if signature.task is Task.OUTPUTS:
+        named = [oip.TensorMetadata(out.name, WIRE_DATATYPES[out.datatype], [-1, *out.shape]) for out in signature.outputs]
+        return [*named, oip.TensorMetadata(PREDICTION_ID, "BYTES", [-1])]
     prediction = "FP64" if signature.task is Task.REGRESSION else _datatype(signature.classes)
     outputs = [oip.TensorMetadata(PREDICTION, prediction, [-1])]
     if signature.task is not Task.REGRESSION:
