@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """Names the file that a run on GitHub shows above its steps."""
 
+OUTPUT = "GITHUB_OUTPUT"
+"""Names the file by which a step on GitHub tells those that follow."""
+
 
 @click.command()
 @click.argument("version", required=False)
@@ -27,9 +30,21 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("."), help="The project's folder, if it is at hand.")
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write the gates as JUnit XML.")
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write them as a table for pull requests.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Add version=NAME@NUMBER and verdict=… to a file, for the step that follows; $GITHUB_OUTPUT if that is set.",
+)
 @click.pass_context
 def gate(
-    context: click.Context, /, version: str | None, folder: Path, junit: Path | None, markdown: Path | None, **asked: Any
+    context: click.Context,
+    /,
+    version: str | None,
+    folder: Path,
+    junit: Path | None,
+    markdown: Path | None,
+    output: Path | None,
+    **asked: Any,
 ) -> Result:
     """Run the gates of VERSION, cheapest first: NAME@NUMBER or NAME@ALIAS; of a project's newest version if none is named.
 
@@ -43,7 +58,6 @@ def gate(
       perenne gate churn@3 --only latency --fresh
       perenne gate --junit gates.xml --markdown gates.md
     """
-    from perenne.delivery.gates import reports
     from perenne.delivery.gates.running import Wish, run_gates
 
     workspace: Workspace = context.obj
@@ -51,14 +65,24 @@ def gate(
     wish = Wish(asked["against"], frozenset(asked["only"]), frozenset(asked["skip"]), asked["fresh"])
     hear = _tell if context.meta.get("perenne.progress") or os.environ.get("CI") else None
     report = run_gates(workspace, local_principal(), version, wish, project=project, hear=hear)
+    _write(report, junit, markdown, output)
+    return Result(report, report.exit_code, _note(report), [_line(row) for row in report.rows])
+
+
+def _write(report: "GateReport", junit: Path | None, markdown: Path | None, output: Path | None) -> None:
+    """Write a report where it was asked for, and where a forge reads it."""
+    from perenne.delivery.gates import reports
+
+    table = reports.markdown(report)
     if junit is not None:
         junit.write_text(reports.junit(report))
     if markdown is not None:
-        markdown.write_text(reports.markdown(report))
-    if summary := os.environ.get(SUMMARY):
-        with Path(summary).open("a") as file:
-            file.write(reports.markdown(report))
-    return Result(report, report.exit_code, _note(report), [_line(row) for row in report.rows])
+        markdown.write_text(table)
+    said = f"version={report.version}\nverdict={report.verdict.value}\n"
+    for file, text in ((os.environ.get(SUMMARY), table), (output or os.environ.get(OUTPUT), said)):
+        if file:
+            with Path(file).open("a") as open_file:
+                open_file.write(text)
 
 
 def _subject(workspace: Workspace, folder: Path, version: str | None) -> "tuple[LoadedProject | None, str]":

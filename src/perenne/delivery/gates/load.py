@@ -16,6 +16,7 @@ import numpy as np
 from perenne.core import json
 from perenne.core.clock import format_time
 from perenne.delivery.gates.trial import NAME, serve_trial
+from perenne.formats.oip import FLOATS, INTEGERS
 from perenne.inference import Signature
 from perenne.registry import Version
 from perenne.stats.columns import Columns, Field, FieldKind, row_count, take
@@ -241,9 +242,20 @@ def bodies(signature: Signature, rows: Columns) -> list[bytes]:
 
 def _tensors(signature: Signature, row: Columns) -> Iterator[dict[str, Any]]:
     for field in signature.fields:
-        values = row[field.name].tolist() if field.name in row else [None]
-        datatype, values = _written(field, values)
+        column = row.get(field.name)
+        if field.kind is FieldKind.TENSOR and column is not None:
+            yield {
+                "name": field.name, "shape": list(column.shape), "datatype": _datatype(field), "data": column.ravel().tolist(),
+            }  # fmt: skip
+            continue
+        datatype, values = _written(field, [None] if column is None else column.tolist())
         yield {"name": field.name, "shape": [1], "datatype": datatype, "data": values}
+
+
+def _datatype(field: Field) -> str:
+    """Return the protocol's word for the values of a tensor."""
+    names = {dtype.name: name for name, dtype in {**INTEGERS, **FLOATS}.items()}
+    return {**names, "bool": "BOOL"}.get(field.datatype, "BYTES")
 
 
 def _written(field: Field, values: list[Any]) -> tuple[str, list[Any]]:

@@ -32,9 +32,12 @@ jobs:
       - run: %(install)s
       - run: perenne run
       - run: perenne gate --junit gates.xml --markdown gates.md
+        id: gates
       - uses: actions/upload-artifact@v4
         if: always()
         with: {name: gates, path: "gates.*"}
+      - run: perenne package "${{ steps.gates.outputs.version }}" --to "${{ vars.PERENNE_IMAGE }}:${{ github.sha }}"
+        if: github.ref_name == github.event.repository.default_branch && vars.PERENNE_IMAGE != ''
 """
 
 _GITLAB = """\
@@ -54,7 +57,9 @@ gates:
   script:
     - %(install)s
     - perenne run
-    - perenne gate --junit gates.xml --markdown gates.md
+    - perenne gate --junit gates.xml --markdown gates.md --output gates.env
+    - . ./gates.env
+    - test -z "$PERENNE_IMAGE" || perenne package "$version" --to "$PERENNE_IMAGE:$CI_COMMIT_SHORT_SHA"
   artifacts:
     when: always
     paths: [gates.xml, gates.md]

@@ -67,7 +67,7 @@ class Lint:
             return unknown(f"ruff failed: {_last(done.stderr)}")
         found = json.decode(done.stdout, list[dict[str, Any]], what="ruff's answer")
         named = [f"{Path(item['filename']).name}:{item['location']['row']} {item['code']}" for item in found]
-        detail = ", ".join(named[:SHOWN]) + (", …" if len(named) > SHOWN else "")
+        detail = (", ".join(named[:SHOWN]) + (", …" if len(named) > SHOWN else "")) or "nothing was found"
         return passed(float(len(found)), at_most=0.0, unit="findings", detail=detail, facts={"findings": named})
 
 

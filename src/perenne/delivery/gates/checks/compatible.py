@@ -45,6 +45,8 @@ def differences(before: Signature, after: Signature) -> Iterator[str]:
             yield f"input {field.name} takes {_kind(field)}, callers send {_kind(sent[field.name])}"
     if before.task is not after.task:
         yield f"it answers {after.task.value}, not {before.task.value}"
+    elif before.outputs != after.outputs:
+        yield "it answers other tensors"
     elif tuple(before.classes) != tuple(after.classes):
         yield "it answers other classes, or in another order"
 
@@ -53,10 +55,14 @@ def takes(field: Field, sent: Field) -> bool:
     """Tell whether an input takes what callers send for another one."""
     if field.kind is not sent.kind:
         return False
+    if field.kind is FieldKind.TENSOR:
+        same = field.datatype == sent.datatype and len(field.shape) == len(sent.shape)
+        return same and all(wanted in (-1, given) for wanted, given in zip(field.shape, sent.shape, strict=True))
     if field.kind is FieldKind.CATEGORY:
         return field.datatype != "bool" or sent.datatype == "bool"
     return True
 
 
 def _kind(field: Field) -> str:
-    return f"{field.kind.value} ({field.datatype})" if field.datatype else field.kind.value
+    shape = f" of shape {list(field.shape)}" if field.kind is FieldKind.TENSOR else ""
+    return f"{field.kind.value} ({field.datatype}{shape})"
