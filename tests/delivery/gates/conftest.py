@@ -87,11 +87,16 @@ def subject(done: Done, tmp_path: Path) -> Subject:
     return done.subject(tmp_path / "scratch")
 
 
-@pytest.fixture
-def broken(subject: Subject) -> Subject:
-    """A version about which nothing can be told: its files, its run and its data are elsewhere."""
-    lost = msgspec.structs.replace(subject.version, tree="", run="", snapshot="")
-    subject.dossier = msgspec.structs.replace(subject.dossier, version=lost)
-    subject.project = None
-    subject.champion = None
-    return subject
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+    """A version that many tests look at, and none changes."""
+    found = Done(made())
+    with found.workspace:
+        yield found.subject(tmp_path_factory.mktemp("shared"))
+
+
+def lost(subject: Subject) -> Subject:
+    """Return a version about which nothing can be told: its files, its run and its data are elsewhere."""
+    version = msgspec.structs.replace(subject.version, tree="", run="", snapshot="")
+    dossier = msgspec.structs.replace(subject.dossier, version=version)
+    return Subject(subject.workspace, dossier, subject.rules, subject.scratch, None, None, subject.now)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.delivery.gates.conftest import Done
+from tests.delivery.gates.conftest import Done, lost
 
 from perenne.delivery.gates.checks.answers import Example, Parity
 from perenne.delivery.gates.checks.bounds import Fairness, Objectives, Slices
@@ -25,15 +25,23 @@ from perenne.registry import Decision, Verdict
 from perenne.stats.columns import Field, FieldKind, Task
 from perenne.testing import GateCheckContract
 
-SPEED = {"latency", "throughput", "start", "memory"}
+PROCESSES = {"latency", "throughput", "start", "memory", "tests"}
 
 
-@pytest.mark.parametrize("gate", [gate for gate in all_gates() if gate.name not in SPEED], ids=lambda gate: gate.name)
+@pytest.mark.parametrize("gate", [gate for gate in all_gates() if gate.name not in PROCESSES], ids=lambda gate: gate.name)
 class TestGates(GateCheckContract):
     @pytest.fixture
     def gate(self, request: pytest.FixtureRequest) -> GateCheck:
         found: GateCheck = request.param
         return found
+
+    @pytest.fixture
+    def subject(self, shared: Subject) -> Subject:
+        return shared
+
+    @pytest.fixture
+    def broken(self, shared: Subject) -> Subject:
+        return lost(shared)
 
 
 def test_the_example_of_a_sound_package_is_answered_as_stored_and_a_damaged_one_fails(subject: Subject) -> None:
@@ -91,11 +99,8 @@ def test_who_compares_with_itself_is_not_asked(done: Done, tmp_path: Path) -> No
     assert look(alone, NotWorse(), 60).verdict is Verdict.UNKNOWN
 
 
-NUMBER, TEXT, FLAG = (
-    Field("n", FieldKind.NUMBER),
-    Field("t", FieldKind.CATEGORY, "string"),
-    Field("f", FieldKind.CATEGORY, "bool"),
-)
+NUMBER, TEXT = Field("n", FieldKind.NUMBER), Field("t", FieldKind.CATEGORY, "string")
+FLAG = Field("f", FieldKind.CATEGORY, "bool")
 IMAGE = Field("image", FieldKind.TENSOR, "float32", (3, 8, 8))
 
 

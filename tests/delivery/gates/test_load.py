@@ -108,7 +108,7 @@ REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
 def test_answers_that_fail_are_counted_and_never_timed(failing: tuple[int, type[Answers]], hangs_up: bool) -> None:
     port, handler = failing
     handler.hangs_up = hangs_up
-    callers = Callers(port, [REQUEST], 2, 0.2, lambda: 0.0)
+    callers = Callers(port, [REQUEST], 1, 0.05, lambda: 0.0)
     asyncio.run(callers.run())
     assert callers.errors > 0
     assert callers.problem

@@ -2,9 +2,10 @@
 
 from xml.etree import ElementTree
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perenne.core.clock import DAY
 from perenne.delivery.gates.model import GateReport, GateRow, combine, not_checked
 from perenne.delivery.gates.reports import junit, markdown
 from perenne.registry import Verdict
@@ -16,9 +17,7 @@ ROWS = (
     GateRow(gate="latency", title="soon", verdict=Verdict.FAIL, required=True, value=12.5, limit=10.0, unit="ms", detail="late"),
     GateRow(gate="signature", title="signed", verdict=Verdict.UNKNOWN, required=True, detail="no key"),
     GateRow(gate="gpu", title="on a GPU", verdict=Verdict.UNKNOWN, required=False, detail="no GPU here"),
-    GateRow(
-        gate="bill", title="x", verdict=Verdict.UNKNOWN, required=True, detail="no list", waived="later", until=86_400_000_000
-    ),
+    GateRow(gate="bill", title="x", verdict=Verdict.UNKNOWN, required=True, detail="no list", waived="later", until=DAY),
 )
 
 
@@ -58,6 +57,7 @@ def test_markdown_is_a_table_with_what_was_not_checked() -> None:
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
+@settings(max_examples=30)
 def test_no_text_breaks_out_of_either(detail: str, title: str) -> None:
     row = GateRow(gate="g", title=title or "t", verdict=Verdict.FAIL, required=True, detail=detail)
     root = ElementTree.fromstring(junit(report(row)))
