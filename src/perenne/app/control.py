@@ -77,6 +77,7 @@ def control_routes() -> list[Route]:
     from perenne.auth.http import routes as auth_routes
     from perenne.automation.http import routes as automation_routes
     from perenne.data.http import routes as data_routes
+    from perenne.delivery.http import routes as delivery_routes
     from perenne.labels.http import routes as label_routes
     from perenne.llm.http import routes as llm_routes
     from perenne.monitoring.http import routes as monitoring_routes
@@ -96,7 +97,7 @@ def control_routes() -> list[Route]:
         }
     )
     rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes, *comments]
-    rest += [*tracking_routes, *llm_routes, *data_routes, *label_routes, *step_routes]
+    rest += [*tracking_routes, *llm_routes, *data_routes, *label_routes, *step_routes, *delivery_routes]
     listening = guarded(web.live, BODY_LIMIT, Room(LISTENERS))
     return [*guarded([*own, *rest, *web.screens(), *web.pages], BODY_LIMIT, Room(AT_ONCE)), *listening]
 
