@@ -1,11 +1,13 @@
 """The table of revisions: what was applied where."""
 
 from collections.abc import Collection
+from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from perenne.delivery.clusters.model import Revision, RevisionState
-from perenne.storage.database import Transaction, metadata, read_struct
+from perenne.storage.database import Transaction, metadata
 
 table = sa.Table(
     "cluster_revision",
@@ -49,7 +51,7 @@ def replace(tx: Transaction, revision: Revision) -> None:
 def find(tx: Transaction, identity: str) -> Revision | None:
     """Read one revision."""
     row = tx.execute(sa.select(*_columns).where(table.c.id == identity)).one_or_none()
-    return None if row is None else read_struct(Revision, row)
+    return None if row is None else _read(row)
 
 
 def revisions(
@@ -72,4 +74,8 @@ def revisions(
         query = query.where(table.c.state.in_(list(states)))
     if before:
         query = query.where(table.c.id < before)
-    return [read_struct(Revision, row) for row in tx.execute(query)]
+    return [_read(row) for row in tx.execute(query)]
+
+
+def _read(row: "sa.Row[Any]") -> Revision:
+    return msgspec.convert(dict(zip(Revision.__struct_fields__, row, strict=True)), Revision)

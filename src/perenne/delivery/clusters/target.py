@@ -97,6 +97,7 @@ class Cluster:
         body: Object | None = None,
     ) -> Object:
         import urllib3
+        from kubernetes.client.exceptions import ApiException
 
         kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
         request = self._client.param_serialize(
@@ -110,7 +111,7 @@ class Cluster:
         try:
             answer = self._client.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
             data: bytes = answer.read()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             reason = getattr(error, "reason", None) or error
             raise Unavailable(
                 f"the cluster {self.name} cannot be reached at {self.server}: {str(reason)[:_MAX_SAID]}",

@@ -37,7 +37,8 @@ def metadata(plan: Plan, name: str = "", **annotations: str) -> Object:
     said = {
         **plan.annotations,
         DEPLOYMENT: plan.deployment,
-        **{key.replace("__", "/"): text for key, text in annotations.items()},
+        VERSION: plan.version,
+        **annotations,
     }
     return {"name": f"{plan.name}{name and '-' + name}", **placed, "labels": labels(plan), "annotations": said}
 
