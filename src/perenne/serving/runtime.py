@@ -116,6 +116,7 @@ class Runtime:
         self.counters = counters
         self.lineup: Lineup | None = None
         self.draining = False
+        self.asks_for_tokens = False
         self.in_flight = 0
         self.ids = RequestIds()
         self.explainer = Explainer()

@@ -117,6 +117,7 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     where, keyring = options.where, Keyring(Path(options.tokens)) if options.tokens else None
     limits = Limits(hosts=allowed_hosts(where.host, options.port, where.names), body=options.body_bytes)
     doorman = Doorman(keyring.verify, _refuse, options.token_rate) if keyring else None
+    runtime.asks_for_tokens = doorman is not None
     routes = [*build_routes(runtime), *metrics.routes(runtime)]
     plain = Application(routes, runtime, limits, doorman)
     application = traced(plain)
