@@ -17,13 +17,14 @@ from perenne.inference import Signature
 from perenne.net.asgi import Headers, Reply, Request
 from perenne.net.identity import identity_headers
 from perenne.serving.batching import Batched, Batcher
-from perenne.serving.counters import Counters, Outcome, SeriesKey
+from perenne.serving.counters import Counters, Gauge, Outcome, SeriesKey
 from perenne.serving.explaining import Explainer
 from perenne.serving.loading import Lineup, LoadedVersion
 from perenne.serving.messages import CONSTANT, Served, pack_answers, pack_columns
 from perenne.serving.mirror import Mirror
 from perenne.serving.model import Constant, Role, StopMode
 from perenne.serving.request_ids import RequestIds
+from perenne.serving.switches import NOTHING, Switches
 from perenne.stats.columns import Columns
 
 DEADLINE_SECONDS = 60.0
@@ -108,12 +109,16 @@ class Runtime:
         Tells the observer.
     counters : Counters
         Counts.
+    switches : Switches, optional
+        By which callers take versions out of service; without it they cannot.
     """
 
-    def __init__(self, batcher: Batcher, mirror: Mirror, counters: Counters) -> None:
+    def __init__(self, batcher: Batcher, mirror: Mirror, counters: Counters, switches: Switches | None = None) -> None:
         self.batcher = batcher
         self.mirror = mirror
         self.counters = counters
+        self.switches = switches
+        self.off = NOTHING
         self.lineup: Lineup | None = None
         self.draining = False
         self.asks_for_tokens = False
@@ -125,7 +130,7 @@ class Runtime:
     @property
     def ready(self) -> bool:
         """Tell whether requests should come here."""
-        return self.lineup is not None and not self.draining
+        return self.lineup is not None and not self.draining and not (self.off.versions and self._all_off(self.lineup))
 
     @property
     def problem(self) -> str:
@@ -138,8 +143,40 @@ class Runtime:
             raise Unavailable("the model is being loaded", code="TEMPORARILY_UNAVAILABLE")
         return self.lineup
 
+    def follow_switches(self) -> None:
+        """Take over what is switched off."""
+        if self.switches is not None:
+            self.off = self.switches.read()
+            self.counters.set(Gauge.SWITCHED, self.off.change)
+
     def find(self, model: str, version: str | None = None) -> Target:
-        """Find who answers for a model's name in a URL. Raises NotFound if it or the version is not served here."""
+        """Find who answers for a model's name in a URL.
+
+        Raises
+        ------
+        NotFound
+            If it or the version is not served here.
+        Unavailable
+            If it is out of service, and nobody can step in.
+        """
+        target = self._find(model, version)
+        return self._in_service(target) if self.off.versions else target
+
+    def _in_service(self, target: Target) -> Target:
+        """Return who answers in place of a target that is switched off: whoever was asked for by number has no substitute."""
+        if not self.off.covers(target.loaded.version):
+            return target
+        lineup = self.require_lineup()
+        for loaded, role in ((lineup.champion, Role.CHAMPION), (lineup.previous, Role.PREVIOUS)):
+            if target.reason != "explicit" and loaded is not None and not self.off.covers(loaded.version):
+                return Target(loaded, role.value, "fallback")
+        raise Unavailable("the model is unloaded", code="TEMPORARILY_UNAVAILABLE", hint="load it again, or ask another server")
+
+    def _all_off(self, lineup: Lineup) -> bool:
+        known = (lineup.champion, lineup.previous)
+        return all(self.off.covers(loaded.version) for loaded in known if loaded is not None)
+
+    def _find(self, model: str, version: str | None) -> Target:
         lineup = self.require_lineup()
         if model != lineup.deployment.name:
             raise NotFound("there is no model of that name here", code="RESOURCE_DOES_NOT_EXIST")
