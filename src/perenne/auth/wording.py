@@ -57,6 +57,8 @@ def _who(record: AuditRecord) -> str:
         return "the loop"
     if record.actor.startswith("guardrail:"):
         return "the guardrail"
+    if record.actor.startswith("rollback:"):
+        return "the roll-back rule"
     return record.actor
 
 
@@ -216,6 +218,36 @@ def _shadow(verb: str, joint: str) -> Phrase:
     return phrase
 
 
+def _canaries(state: State) -> dict[str, float]:
+    found = [variant for variant in state.get("variants") or () if variant.get("role") == "canary"]
+    return {str(variant["version"]): float(variant.get("weight") or 0) for variant in found}
+
+
+def _weights(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    now, before = _canaries(after), _canaries(_state(record.before))
+    moved = [
+        f"{version} {now.get(version, 0):.1%}" for version in sorted({*now, *before}) if now.get(version) != before.get(version)
+    ]
+    return "gave", f"{', '.join(moved) or 'canaries'} of the callers of {record.entity_id}", ""
+
+
+def _parked(verb: str) -> Phrase:
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        changed = _parked_of(after) ^ _parked_of(_state(record.before))
+        return verb, f"{', '.join(sorted(changed)) or 'a version'} in {record.entity_id}", ""
+
+    return phrase
+
+
+def _parked_of(state: State) -> set[str]:
+    return {str(variant["version"]) for variant in state.get("variants") or () if variant.get("parked")}
+
+
+def _part_of(verb: str, what: str) -> Phrase:
+    """Make the phrase of a change of one thing about a deployment."""
+    return lambda record, after: (verb, f"{what} {record.entity_id}", "")
+
+
 def _watching(record: AuditRecord, after: State) -> tuple[str, str, str]:
     did = "began to watch" if record.before is None else "changed what is asked of"
     return did, f"{after.get('version', '')} in {record.entity_id}".strip(), ""
@@ -356,6 +388,17 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.rolled_back": _rolled_back,
     "deployment.challenger_set": _shadow("put", "in shadow beside"),
     "deployment.challenger_removed": _shadow("took", "out of the shadow of"),
+    "deployment.canary_set": _weights,
+    "deployment.canary_removed": _weights,
+    "deployment.weights_set": _weights,
+    "deployment.route_set": _part_of("changed", "how callers are split between the versions of"),
+    "deployment.rules_set": _part_of("changed", "when a version is taken back by itself in"),
+    "deployment.timeout_set": _part_of("changed", "how long a version may take in"),
+    "deployment.mirror_set": _part_of("changed", "how much a version answers unseen in"),
+    "deployment.fallback_set": _part_of("changed", "who answers where another one fails in"),
+    "deployment.parked": _parked("parked"),
+    "deployment.unparked": _parked("asked again"),
+    "deployment.undone": _part_of("undid", "the last change of"),
     "deployment.stopped": _stopped,
     "deployment.resumed": _did("resumed"),
     "deployment.stop_impossible": _did("could not stop"),

@@ -33,7 +33,8 @@ from perenne.serving import metrics
 from perenne.serving.application import Application
 from perenne.serving.batching import QUEUE_ROWS, Batcher
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.loading import load_lineup, reason_of
+from perenne.serving.lineup import load_lineup
+from perenne.serving.loading import reason_of
 from perenne.serving.mirror import BACKLOG_BYTES, Mirror
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.runtime import Runtime
