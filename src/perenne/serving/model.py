@@ -11,6 +11,7 @@ import msgspec
 from perenne.core.clock import HOUR, MINUTE
 from perenne.core.errors import Conflict, NotFound
 from perenne.core.events import Event
+from perenne.serving.log_rules import LogRules
 
 Constant: TypeAlias = str | int | float | bool
 """An answer that needs no model: one of the classes, or a number."""
@@ -198,6 +199,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         When a version is taken back by itself.
     crowned : int
         When the champion became it, microseconds since 1970; 0 if that is not known.
+    log : LogRules
+        What is kept of its predictions, and where it goes.
     """
 
     name: str
@@ -210,6 +213,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     route: Route = Weighted()
     rollback: Rollback = Rollback()
     crowned: int = 0
+    log: LogRules = LogRules()
 
     @property
     def champion(self) -> Variant:

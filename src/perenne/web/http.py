@@ -51,6 +51,7 @@ def screens() -> list[Route]:
     import perenne.auth.views
     import perenne.automation.views
     import perenne.data.views
+    import perenne.delivery.views
     import perenne.labels.views
     import perenne.monitoring.views
     import perenne.pipelines.views
@@ -73,6 +74,7 @@ def screens() -> list[Route]:
         *perenne.auth.views.routes,
         *perenne.automation.views.routes,
         *perenne.data.views.routes,
+        *perenne.delivery.views.routes,
         *perenne.labels.views.routes,
         *perenne.monitoring.views.routes,
         *perenne.registry.views.routes,
