@@ -1,8 +1,9 @@
-"""The repository extension: versions are taken out of service and back, in every worker, by those who may, where it is enabled."""
+"""The repository extension: versions are taken out of service and back, in every worker, where that is enabled."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tests.serving.worker import Worker, with_worker
 from perenne.core.config import load_settings
 from perenne.core.errors import Invalid
 from perenne.serving.model import Role
-from perenne.serving.switches import EVERYTHING, Switches
+from perenne.serving.switches import Off, Switches
 
 BODY = json.dumps({"inputs": as_tensors(flights(1))})
 MODEL = "/v2/models/delays"
@@ -111,15 +112,20 @@ def test_one_version_is_switched_on_while_everything_is_off() -> None:
     switches = Switches.create()
     switches.switch(off=True)
     after = switches.switch(off=False, version="late@1", loaded=("late@1", "late@2"))
-    assert (after, switches.read()) == ((2, {"late@2"}), after) and not after.covers("late@1")
+    assert (after, switches.read()) == (Off(2, frozenset({"late@2"})), after) and not after.covers("late@1")
     assert switches.switch(off=False).versions == frozenset()
 
 
-def test_switches_that_several_turn_at_once_lose_nothing() -> None:
+def test_switches_that_several_processes_turn_at_once_lose_nothing() -> None:
     switches = Switches.create()
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda number: Switches(switches.handle).switch(off=True, version=f"late@{number}"), range(4)))
-    assert switches.read().change >= 1 and EVERYTHING not in switches.read().versions
+    program = (
+        "import sys; from perenne.serving.switches import Switches\n"
+        "for turn in range(50): Switches(int(sys.argv[1])).switch(off=True, version=f'late@{sys.argv[2]}{turn}')"
+    )
+    command = [sys.executable, "-c", program, str(switches.handle)]
+    running = [subprocess.Popen([*command, name], pass_fds=[switches.handle]) for name in "abc"]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    assert switches.read().change == len(switches.read().versions) == 150
 
 
 @pytest.fixture
