@@ -65,6 +65,7 @@ def serve(
         where=where,
         tokens=settings.keyring if needs_tokens(where, settings.auth) else None,
         token_rate=settings.token_rate,
+        repository=settings.repository,
         listening=None if before is None else before.listening,
     )
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
