@@ -84,7 +84,8 @@ class Batcher:
         if self.rows and self.rows + rows > self._limit:
             raise Unavailable("too many rows wait to be predicted", code="TEMPORARILY_UNAVAILABLE", hint="try again in a second")
         future: asyncio.Future[Batched] = self._loop.create_future()
-        queue = self._quick if loaded.cost_us(rows) <= INLINE_US else self._slow
+        inline = not loaded.predictor.waits and loaded.cost_us(rows) <= INLINE_US
+        queue = self._quick if inline else self._slow
         queue.append(_Waiting(loaded, columns, rows, deadline, future))
         self.rows += rows
         if not self._scheduled:
