@@ -24,6 +24,8 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True):
         Files of a certificate with its chain, and of its key; both or neither.
     trusted_proxies : tuple of str
         Addresses and networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    contained : bool
+        Whether it listens in a container, whose network is its own: who runs the container decides who reaches it.
     """
 
     host: str = "127.0.0.1"
@@ -31,6 +33,7 @@ class Listening(msgspec.Struct, frozen=True, kw_only=True):
     tls_cert: str = ""
     tls_key: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    contained: bool = False
 
     @property
     def loopback(self) -> bool:
@@ -94,13 +97,13 @@ def check_listening(listening: Listening, tokens: int) -> None:
     Raises
     ------
     Invalid
-        If certificate and key do not fit, a proxy is no address, or, elsewhere than on loopback, there is no token, neither a
-        certificate nor a trusted proxy, or no name by which it is reached.
+        If certificate and key do not fit, a proxy is no address, or, elsewhere than on loopback and in a container, there is no
+        token, neither a certificate nor a trusted proxy, or no name by which it is reached.
     """
     _check_certificate(listening)
     for proxy in listening.trusted_proxies:
         _check_network(proxy)
-    if listening.loopback:
+    if listening.loopback or listening.contained:
         return
     refusing = f"refusing to listen on {listening.host} without"
     if tokens == 0:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perenne.serving.calling import Calling
     from perenne.serving.handover import find_predecessor
     from perenne.serving.log import LogPart, log_parts, read_predictions
-    from perenne.serving.model import Deployment, DeploymentChanged, StopMode, Variant
+    from perenne.serving.model import Deployment, DeploymentChanged, Role, StopMode, Variant
     from perenne.serving.processes import run_process
     from perenne.serving.releases import release
     from perenne.serving.runtime import Answer, Rows, Runtime
@@ -30,6 +30,7 @@ _ROOMS = {
     "LogPart": "log",
     "DeploymentChanged": "model",
     "ModelServer": "supervisor",
+    "Role": "model",
     "Rows": "runtime",
     "Runtime": "runtime",
     "StopMode": "model",
@@ -49,6 +50,7 @@ __all__ = [
     "DeploymentChanged",
     "LogPart",
     "ModelServer",
+    "Role",
     "Rows",
     "Runtime",
     "StopMode",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from perenne.inference import Prediction, Signature
 from perenne.serving.model import Constant
 from perenne.serving.tensors import join, outputs_part, pack_outputs, pack_tensor, part_of, shape_of, unpack_outputs
-from perenne.stats.columns import Column, Columns, Field, FieldKind, Task
+from perenne.stats.columns import Column, Columns, Field, FieldKind, NumberTable, Task
 
 PackedColumn: TypeAlias = bytes | list[str | None]
 MAX_MESSAGE = 96 * 1024
@@ -37,7 +37,8 @@ class Served(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
     status : int
         200, or 500 if no model could answer.
     role, reason : str
-        Who answered (`champion`, `previous`, `constant`), and why if not as usual (`fallback`, `stopped`, `explicit`).
+        Who answered (`champion`, `canary`, `previous`, `fallback`, `constant`), and why: empty if as usual, else `weight`,
+        `sticky`, `bandit`, `mixed`, `explicit`, `fallback`, `late` or `stopped`.
     version, tree : str
         Which version, and its package.
     dropped : int
@@ -49,6 +50,12 @@ class Served(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
         answered.
     answer : str, number, bool or None
         The constant that was answered.
+    variant : str
+        The name of who answered, which tells apart several of one role.
+    propensity : float
+        The chance with which this request went to who was asked; 1 if there was no choice.
+    sticky_hash : int
+        The place of the caller's key among all keys, as 64 bits without sign; 0 without a key.
     """
 
     request_id: str
@@ -68,6 +75,9 @@ class Served(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
     predictions: bytes
     scores: bytes
     answer: Constant | None = None
+    variant: str = ""
+    propensity: float = 1.0
+    sticky_hash: int = 0
 
 
 class Flush(msgspec.Struct, frozen=True, array_like=True):
@@ -77,17 +87,23 @@ class Flush(msgspec.Struct, frozen=True, array_like=True):
 
 
 _POSITION = struct.Struct("<q")
+_COUNT = struct.Struct(">BH")
+_ARRAY = 0xDC
+MOST_AT_ONCE = 0xFFFF
 served_encoder = msgspec.msgpack.Encoder()
-served_decoder = msgspec.msgpack.Decoder(Served)
+served_decoder = msgspec.msgpack.Decoder(list[Served])
 flush_decoder = msgspec.msgpack.Decoder(Flush)
 
 
-def pack_message(position: int, data: bytes) -> bytes:
-    """Put in front of a message how many rows were sent on its wire before: what is lost on the way shows as a gap."""
-    return _POSITION.pack(position) + data
+def pack_message(position: int, *parts: bytes) -> bytes:
+    """Make one message of what was served to several requests, each encoded by itself: an array of MessagePack.
+
+    In front of it stands how many rows were sent on its wire before: what is lost on the way shows as a gap.
+    """
+    return b"".join((_POSITION.pack(position), _COUNT.pack(_ARRAY, len(parts)), *parts))
 
 
-def unpack_message(data: bytes) -> tuple[int, Served]:
+def unpack_message(data: bytes) -> tuple[int, list[Served]]:
     """Read a message and the position in front of it. Raises DecodeError if it is none."""
     if len(data) < _POSITION.size:
         raise msgspec.DecodeError("the message is too short")
@@ -108,7 +124,9 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def pack_columns(columns: Columns, fields: tuple[Field, ...]) -> list[PackedColumn]:
-    """Write columns as they travel."""
+    """Write columns as they travel; a table of numbers alone goes in one piece, row by row."""
+    if isinstance(columns, NumberTable) and columns.fields is fields:
+        return [columns.matrix.tobytes()]
     return [_pack_column(columns[field.name], field.kind) for field in fields]
 
 
@@ -128,7 +146,11 @@ def pack_answers(prediction: Prediction) -> tuple[bytes, bytes]:
 def rows_of(served: Served, signature: Signature, start: int, stop: int) -> Served:
     """Return some rows of a message; start and stop count from its first row."""
     width = len(served.scores) // served.rows
-    columns = [_part(column, field.kind, start, stop) for field, column in zip(signature.fields, served.columns, strict=True)]
+    size = 8 * len(signature.fields)
+    if _in_one_piece(served.columns, signature.fields):
+        columns = [served.columns[0][size * start : size * stop]]
+    else:
+        columns = [_part(column, field.kind, start, stop) for field, column in zip(signature.fields, served.columns, strict=True)]
     if signature.task is Task.OUTPUTS and served.predictions:
         predictions = outputs_part(served.predictions, slice(start, stop))
     else:
@@ -151,7 +173,7 @@ def _part(column: PackedColumn, kind: FieldKind, start: int, stop: int) -> Packe
 
 def shapes_of(served: Served, signature: Signature) -> tuple[tuple[int, ...] | None, ...]:
     """Return the shapes of one row of the tensors in a message: only messages of equal shapes are one table."""
-    if not served.rows:
+    if not served.rows or _in_one_piece(served.columns, signature.fields):
         return ()
     inputs = [
         shape_of(column)
@@ -165,7 +187,11 @@ def shapes_of(served: Served, signature: Signature) -> tuple[tuple[int, ...] | N
 
 def unpack_columns(parts: list[list[PackedColumn]], fields: tuple[Field, ...]) -> dict[str, NDArray[Any]]:
     """Read the columns of several messages as one table; tensors that were left out are not in it."""
+    if len(parts) and all(_in_one_piece(part, fields) for part in parts):
+        matrix = np.frombuffer(b"".join(part[0] for part in parts if isinstance(part[0], bytes))).reshape(-1, len(fields))
+        return dict(zip((field.name for field in fields), np.ascontiguousarray(matrix.T), strict=True))
     table: dict[str, NDArray[Any]] = {}
+    parts = [_apart(part, fields) for part in parts]
     for position, field in enumerate(fields):
         packed = [part[position] for part in parts]
         if field.kind is FieldKind.TENSOR:
@@ -180,6 +206,17 @@ def unpack_columns(parts: list[list[PackedColumn]], fields: tuple[Field, ...]) -
         else:
             table[field.name] = np.frombuffer(b"".join(part for part in packed if isinstance(part, bytes)), np.float64)
     return table
+
+
+def _in_one_piece(part: list[PackedColumn], fields: tuple[Field, ...]) -> bool:
+    return len(part) == 1 and len(fields) > 1
+
+
+def _apart(part: list[PackedColumn], fields: tuple[Field, ...]) -> list[PackedColumn]:
+    """Take a table that came in one piece apart into its columns."""
+    if not _in_one_piece(part, fields) or not isinstance(part[0], bytes):
+        return part
+    return [column.tobytes() for column in np.frombuffer(part[0]).reshape(-1, len(fields)).T]
 
 
 def unpack_answers(group: Sequence[Served], signature: Signature) -> Prediction:

@@ -32,7 +32,7 @@ HISTORY = "history"
 _REMEMBERED = 3
 
 
-def release(workspace: "Workspace", deployment: Deployment, *, replay: bool | None = None) -> Path:
+def release(workspace: "Workspace", deployment: Deployment, *, replay: bool | None = None, folder: Path | None = None) -> Path:
     """Write what a model server needs and let it take over; return the folder.
 
     Doing it again, or an older generation after a newer one, changes nothing.
@@ -45,8 +45,10 @@ def release(workspace: "Workspace", deployment: Deployment, *, replay: bool | No
         What is to be served.
     replay : bool
         Whether requests may say when they happened: for recorded traffic in accelerated time. As before if not given.
+    folder : Path, optional
+        Where to; if not given, where the model servers of this installation read.
     """
-    folder = workspace.settings.releases / deployment.name
+    folder = folder or workspace.settings.releases / deployment.name
     present = _present(folder)
     if replay is None:
         replay = present is not None and present.replay

@@ -47,6 +47,8 @@ class Batch(NamedTuple):
     deployment: str
     variant: str
     reasons: list[str]
+    propensities: NDArray[np.float32]
+    sticky_hashes: NDArray[np.uint64]
     statuses: NDArray[np.int16]
     latencies: NDArray[np.int32]
     batch_rows: NDArray[np.int32]
@@ -140,6 +142,8 @@ def batch_of(
         deployment=key.deployment,
         variant=key.variant,
         reasons=[served.reason for served in group for _ in range(served.rows)],
+        propensities=spread(np.array([served.propensity for served in group], np.float32)),
+        sticky_hashes=spread(np.array([served.sticky_hash for served in group], np.uint64)),
         statuses=spread(np.array([served.status for served in group], np.int16)),
         latencies=spread(np.minimum([served.latency_us for served in group], _MAX_LATENCY).astype(np.int32)),
         batch_rows=spread(np.array([served.batch_rows for served in group], np.int32)),
@@ -168,6 +172,8 @@ def to_table(batch: Batch, fields: tuple[Field, ...], task: Task) -> pa.Table:
         "version": pa.repeat(pa.scalar(batch.version), count),
         "digest": pa.repeat(pa.scalar(batch.tree), count),
         "reason": pa.array(batch.reasons, pa.string()),
+        "propensity": pa.array(batch.propensities, pa.float32()),
+        "sticky_hash": pa.array(batch.sticky_hashes, pa.uint64()),
         "prediction": pa.nulls(count, number) if batch.predictions is None else pa.array(batch.predictions, number),
         "score": pa.nulls(count, pa.float64()) if batch.score is None else pa.array(batch.score),
         "scores": _lists(batch.scores, count),
