@@ -390,6 +390,7 @@ _PHRASES: dict[str, Phrase] = {
     "logged_model.remove": _did("removed for good"),
     "version.register": _registered,
     "version.evidence": _evidence,
+    "version.package": _did("packaged"),
     "version.gate": _did("asked for the gates of"),
     "version.export": _exported,
     "version.approve": _did("approved"),

@@ -73,6 +73,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         """Where the model's file or folder lies."""
         return self.root / self.path if self.path else self.root
 
+    @property
+    def digest(self) -> str:
+        """By which it is vouched for."""
+        return digest_of(self.file)
+
 
 def find(path: Path) -> Found:
     """Find the model in a folder that MLflow logged, or in a single file.
@@ -106,7 +111,7 @@ def require_trust(found: Found, trust: Trust) -> str:
     """
     if not found.code:
         return ""
-    digest = digest_of(found.file)
+    digest = found.digest
     reason = trust.reason(digest)
     if not reason:
         raise Denied(
