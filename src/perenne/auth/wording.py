@@ -411,6 +411,7 @@ _PHRASES: dict[str, Phrase] = {
     "key.trust": _named_key("let count"),
     "key.withdraw": _named_key("withdrew"),
     "trust.state": _stated_trust,
+    "trust.file": _did("vouched for code in", "file"),
     "trust.vouch": _did("vouched for", "package"),
     "trust.doubt": _did("no longer vouches for", "package"),
     "alias.move": _moved_alias,

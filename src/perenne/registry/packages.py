@@ -1,4 +1,4 @@
-"""Packages made of what clients registered: once for each set of files, whoever asked first; a version takes that of its files."""
+"""Packages made of what clients registered: once for each set of files, whoever asked first; a version has that of its files."""
 
 from collections.abc import Iterable
 

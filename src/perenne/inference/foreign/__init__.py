@@ -16,11 +16,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from perenne.inference.foreign.finding import Found as Found
     from perenne.inference.foreign.finding import Trust as Trust
+    from perenne.inference.foreign.finding import digest_of as digest_of
     from perenne.inference.foreign.finding import find as find
+    from perenne.inference.foreign.finding import require_trust as require_trust
     from perenne.inference.foreign.packaging import package_model as package_model
     from perenne.inference.foreign.writing import Packaged as Packaged
 
-_HOMES = {"Found": "finding", "Packaged": "writing", "Trust": "finding", "find": "finding", "package_model": "packaging"}
+_HOMES = {
+    "Found": "finding",
+    "Packaged": "writing",
+    "Trust": "finding",
+    "digest_of": "finding",
+    "find": "finding",
+    "package_model": "packaging",
+    "require_trust": "finding",
+}
 
 
 def __getattr__(name: str) -> object:
