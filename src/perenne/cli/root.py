@@ -40,7 +40,7 @@ COMMANDS = {
     "gc": ("perenne.tracking.commands:gc", "Remove for good what was deleted long ago."),
     "import": ("perenne.cli.moving:import_", "Bring in what other tools keep: MLflow."),
     "export": ("perenne.cli.moving:export", "Bring what is here to other tools: MLflow."),
-    "model": ("perenne.registry.commands:model", "Models and their versions: evidence, gate, decisions, aliases."),
+    "model": ("perenne.cli.model:model", "Models and their versions: evidence, gate, decisions, aliases."),
     "review": ("perenne.registry.commands:review", "Who must look at versions, and what they said."),
     "deploy": ("perenne.cli.deploy:deploy", "What answers whom: champion, challengers, roll-back, stop."),
     "monitor": ("perenne.monitoring.commands:monitor", "Windows, drift, performance, labels."),

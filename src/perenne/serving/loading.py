@@ -5,6 +5,7 @@ from pathlib import Path
 
 from perenne.core.errors import PerenneError
 from perenne.inference import Prediction, Predictor, load
+from perenne.serving.admission import Admission
 from perenne.serving.model import Release, Variant
 from perenne.serving.releases import package_folder
 from perenne.stats.columns import Columns, absent
@@ -77,13 +78,27 @@ class Lineup:
         self.stand_in = stand_in
 
 
-def load_version(folder: Path, variant: Variant) -> LoadedVersion:
-    """Load a variant from a release folder. Raises PerenneError if its package is damaged or answers otherwise than when made."""
-    return LoadedVersion(variant.version, variant.tree, load(package_folder(folder, variant.tree)))
+class _Loading:
+    """Loads the packages of a release that may be loaded; versions that are in memory already are taken over."""
+
+    def __init__(self, folder: Path, release: Release, present: Lineup | None, admission: Admission) -> None:
+        self._folder = folder
+        self._release = release
+        self._admission = admission
+        self._at_hand = {known.tree: known for known in (present.champion, present.previous) if known} if present else {}
+
+    def load(self, variant: Variant) -> LoadedVersion:
+        """Load a variant. Raises PerenneError if its package may not be loaded, is damaged or answers otherwise than once."""
+        admitted = self._admission.admit(self._release, variant.tree)
+        known = self._at_hand.get(variant.tree)
+        if known is not None:
+            return known
+        package = load(package_folder(self._folder, variant.tree), manifest=admitted.manifest)
+        return LoadedVersion(variant.version, variant.tree, package)
 
 
-def load_lineup(folder: Path, release: Release, present: Lineup | None) -> Lineup:
-    """Load what a release needs; versions that are in memory already are taken over.
+def load_lineup(folder: Path, release: Release, present: Lineup | None, admission: Admission | None = None) -> Lineup:
+    """Load what a release needs and `admission` lets in; versions that are in memory already are taken over.
 
     A previous version that cannot be loaded is left out: it must not keep the champion from answering. If it is the champion that
     cannot be loaded, and no other release answers yet, the previous version stands in for it.
@@ -93,16 +108,16 @@ def load_lineup(folder: Path, release: Release, present: Lineup | None) -> Lineu
     PerenneError
         If the champion cannot be loaded and nobody can stand in for it.
     """
-    at_hand = {known.tree: known for known in (present.champion, present.previous) if known} if present else {}
+    loading = _Loading(folder, release, present, admission or Admission())
     deployment = release.deployment
     previous, problem = None, ""
     if deployment.previous is not None:
         try:
-            previous = at_hand.get(deployment.previous.tree) or load_version(folder, deployment.previous)
+            previous = loading.load(deployment.previous)
         except Exception as error:
             problem = f"{deployment.previous.version}, the version before, cannot be loaded: {reason_of(error)}"
     try:
-        champion = at_hand.get(deployment.champion.tree) or load_version(folder, deployment.champion)
+        champion = loading.load(deployment.champion)
     except Exception as error:
         if previous is None or (present is not None and not present.stand_in):
             raise
