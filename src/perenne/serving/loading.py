@@ -4,7 +4,8 @@ from pathlib import Path
 
 from perenne.core.errors import Invalid, PerenneError
 from perenne.inference import Prediction, Predictor, Signature, load
-from perenne.serving.model import Variant
+from perenne.serving.admission import Admission
+from perenne.serving.model import Release, Variant
 from perenne.serving.releases import package_folder
 from perenne.stats.columns import Columns
 
@@ -48,10 +49,11 @@ class LoadedVersion:
         return self.predictor.predict(columns)
 
 
-def load_version(folder: Path, variant: Variant) -> LoadedVersion:
-    """Load a variant from a release folder. Raises PerenneError if its package is damaged or answers otherwise than when made."""
+def load_version(folder: Path, release: Release, variant: Variant, admission: Admission) -> LoadedVersion:
+    """Load a variant of a release. Raises PerenneError if it may not be loaded, is damaged, or answers otherwise than once."""
+    admitted = admission.admit(release, variant.tree)
     package = package_folder(folder, variant.tree)
-    return LoadedVersion(variant.version, variant.tree, load(package), package)
+    return LoadedVersion(variant.version, variant.tree, load(package, manifest=admitted.manifest), package)
 
 
 def check_inputs(champion: Signature, other: Signature) -> None:
