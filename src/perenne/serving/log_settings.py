@@ -33,9 +33,9 @@ def change_log(tx: Transaction, actor: Principal, name: str, changes: dict[str, 
     require(actor, Action.DEPLOY, before.project)
     rules = log_rules.check(replace(before.log, **changes))
     if rules.redact != before.log.redact:
-        from perenne.data import privacy
+        from perenne import data
 
-        rules = replace(rules, redact=tuple(map(str, privacy.read_rules(rules.redact))))
+        rules = replace(rules, redact=tuple(map(str, data.privacy.read_rules(rules.redact))))
     if rules == before.log:
         raise Conflict(f"the log of {name} is kept so already", code="deployment.log_unchanged", hint="nothing is left to do")
     after = replace(before, log=rules, generation=before.generation + 1)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from perenne.core import json
 from perenne.core.errors import NotFound, PerenneError
 from perenne.serving.model import Deployment, Release
+from perenne.serving.redaction import needs_key, write_key
 from perenne.storage.files import ABANDONED_S, sweep, sync_file, sync_folder, write_atomically
 from perenne.storage.objects import ObjectStore
 from perenne.storage.trees import fetch_tree
@@ -56,11 +57,19 @@ def release(workspace: "Workspace", deployment: Deployment, *, replay: bool | No
         return folder
     for variant in deployment.variants:
         _materialise(workspace.objects, variant.tree, folder / VERSIONS / variant.tree)
+    if needs_key(deployment.log.redact):
+        _leave_key(workspace, folder)
     data = json.encode(Release(deployment=deployment, replay=replay))
     write_atomically(folder / HISTORY / f"{deployment.generation:010d}.json", data)
     write_atomically(folder / CURRENT, data)
     _prune(folder, deployment, present)
     return folder
+
+
+def _leave_key(workspace: "Workspace", folder: Path) -> None:
+    from perenne import data
+
+    write_key(folder, data.privacy.installation_key(workspace.settings.home))
 
 
 def read_release(folder: Path) -> Release:
