@@ -15,7 +15,7 @@ from perenne.serving import metrics
 from perenne.serving.application import Application
 from perenne.serving.batching import Batcher
 from perenne.serving.counters import Counters
-from perenne.serving.loading import load_lineup
+from perenne.serving.lineup import load_lineup
 from perenne.serving.messages import PackedColumn, Served, socket_pair, unpack_message
 from perenne.serving.mirror import Mirror
 from perenne.serving.releases import read_release
@@ -42,6 +42,7 @@ class Worker:
 
     def close(self) -> None:
         self.runtime.batcher.close()
+        self.runtime.explainer.close()
         self._ours.close()
         self.wire.close()
 

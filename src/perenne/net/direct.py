@@ -15,11 +15,12 @@ from urllib.parse import unquote
 
 import httptools
 
-from perenne.net.asgi import Headers, Reply, Route
+from perenne.net.asgi import HTML, Headers, Reply, Route
 from perenne.net.connections import KEEP_ALIVE_SECONDS, MAX_HEADERS, SECURITY, BoundedProtocol
-from perenne.net.inbound import STRICT_TRANSPORT
+from perenne.net.inbound import PAGE_HEADERS, STRICT_TRANSPORT
 
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_PAGE = b"".join(b"%s: %s\r\n" % header for header in PAGE_HEADERS)
 _STRICT = b"".join(b"%s: %s\r\n" % header for header in STRICT_TRANSPORT)
 _ONE_PIECE = 64 * 1024
 _REMEMBERED = 512
@@ -255,7 +256,9 @@ class DirectProtocol(BoundedProtocol):
             if b"\n" in value or b"\r" in value:
                 raise ValueError("a header holds a line break")
             lines += (name, b": ", value, b"\r\n")
-        lines.append(SECURITY if self.scheme == "http" else SECURITY + _STRICT)
+        lines.append(SECURITY if reply.content_type != HTML else _PAGE)
+        if self.scheme != "http":
+            lines.append(_STRICT)
         lines.append(b"connection: close\r\n\r\n" if closes and (b"connection", b"close") not in more else b"\r\n")
         if len(body) <= _ONE_PIECE:
             lines.append(body)

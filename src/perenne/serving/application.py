@@ -6,10 +6,25 @@ import time
 from perenne.auth.doorman import Doorman
 from perenne.auth.roles import Action, require
 from perenne.core.errors import Invalid, NotFound, PerenneError
-from perenne.net.asgi import ErrorForm, Headers, Receive, Reply, Request, Route, Router, Scope, Send, header_of, send_reply
+from perenne.net.asgi import (
+    HTML,
+    ErrorForm,
+    Headers,
+    Receive,
+    Reply,
+    Request,
+    Route,
+    Router,
+    Scope,
+    Send,
+    header_of,
+    send_reply,
+)
+from perenne.net.codings import packed
 from perenne.net.direct import Admitted, Answerer, Caller, Target
 from perenne.net.identity import identity_headers
 from perenne.net.inbound import (
+    PAGE_HEADERS,
     SECURITY_HEADERS,
     STRICT_TRANSPORT,
     Limits,
@@ -25,7 +40,7 @@ from perenne.net.inbound import (
     inflate,
     read_body,
 )
-from perenne.serving.runtime import Runtime
+from perenne.serving.runtime import Runtime, Unanswered
 from perenne.telemetry.logs import FIELDS
 
 log = logging.getLogger("perenne.serving")
@@ -77,7 +92,7 @@ class Application(Answerer):
                 reply = admitted
         except ConnectionError:  # the client went away while sending
             return
-        more = (*SECURITY_HEADERS, *self.more(headers, reply))
+        more = (*(PAGE_HEADERS if reply.content_type == HTML else SECURITY_HEADERS), *self.more(headers, reply))
         await send_reply(send, reply, (*more, *STRICT_TRANSPORT) if scope["scheme"] == "https" else more)
 
     def admit(self, method: str, target: Target, headers: Headers, caller: Caller) -> Admitted | Reply:
@@ -96,8 +111,9 @@ class Application(Answerer):
                 allow = ", ".join(sorted(match.routes))
                 return error_reply(_WrongMethod(allow))._replace(headers=((b"allow", allow.encode()),))
             form = route.error_reply
-            kind = check_type(header_of(headers, b"content-type") or "", route.accepts) if route.accepts else None
-            return Admitted(route, match.parts, kind if method == "POST" else None)
+            typed = method == "POST" and route.accepts
+            kind = check_type(header_of(headers, b"content-type") or "", route.accepts) if typed else None
+            return Admitted(route, match.parts, kind)
         except PerenneError as error:
             return _refusal(error, form)
         except Exception:
@@ -109,7 +125,12 @@ class Application(Answerer):
         try:
             body = self._body(body, headers, admitted.kind) if method == "POST" else b""
             with self._room:
-                return await route.handler(Request(method, target.path, admitted.parts, headers, body, started))
+                reply = await route.handler(Request(method, target.path, admitted.parts, headers, body, started))
+            accepts = header_of(headers, b"accept-encoding")
+            return reply if accepts is None else await packed(reply, accepts)
+        except Unanswered as failed:
+            refused = route.error_reply(failed.error)
+            return refused._replace(headers=(*failed.headers, *error_headers(failed.error)))
         except PerenneError as error:
             return _refusal(error, route.error_reply)
         except Exception:
@@ -148,7 +169,7 @@ class Application(Answerer):
     def _unexpected(self, headers: Headers, form: ErrorForm) -> Reply:
         identity = identity_headers(headers, self._runtime.ids.next())
         log.exception("a request failed", extra={FIELDS: {"http.request.id": identity[0][1].decode()}})
-        return form(_Unexpected())._replace(headers=identity)
+        return form(_Unexpected(identity[0][1].decode()))._replace(headers=identity)
 
 
 def _refusal(error: PerenneError, form: ErrorForm) -> Reply:
@@ -168,5 +189,6 @@ class _WrongMethod(PerenneError):
 
 
 class _Unexpected(PerenneError):
-    def __init__(self) -> None:
+    def __init__(self, request_id: str) -> None:
         super().__init__("something went wrong in the server", code="INTERNAL_ERROR")
+        self.request_id = request_id

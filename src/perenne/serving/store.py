@@ -11,6 +11,7 @@ from perenne.storage.database import JsonColumn, Transaction, metadata
 from perenne.storage.finding import find_names
 from perenne.storage.names import chosen
 
+REMEMBERED = 20
 table = sa.Table(
     "deployment",
     metadata,
@@ -26,7 +27,7 @@ table = sa.Table(
     sa.Column("crowned", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("log", JsonColumn(LogRules)),
 )
-past = sa.Table(
+past_table = sa.Table(
     "deployment_past",
     metadata,
     sa.Column("deployment", sa.Text, primary_key=True),
@@ -77,9 +78,24 @@ def add(tx: Transaction, deployment: Deployment) -> None:
     tx.execute(table.insert(), _values(deployment))
 
 
-def replace(tx: Transaction, deployment: Deployment) -> None:
-    """Write the next generation of a deployment."""
-    tx.execute(table.update().where(table.c.name == deployment.name).values(_values(deployment)))
+def replace(tx: Transaction, deployment: Deployment) -> bool:
+    """Write the next generation of a deployment; False if it does not follow the present one."""
+    present = (table.c.name == deployment.name, table.c.generation == deployment.generation - 1)
+    return bool(tx.execute(table.update().where(*present).values(_values(deployment))).rowcount)
+
+
+def remember(tx: Transaction, deployment: Deployment) -> None:
+    """Keep what a deployment was; of each, the last few generations."""
+    mine = (past_table.c.deployment == deployment.name, past_table.c.generation <= deployment.generation - REMEMBERED)
+    tx.execute(past_table.delete().where(*mine))
+    tx.execute(past_table.insert(), {"deployment": deployment.name, "generation": deployment.generation, "record": deployment})
+
+
+def past(tx: Transaction, name: str, generation: int) -> Deployment | None:
+    """Read what a deployment was in a generation, if it is remembered."""
+    mine = (past_table.c.deployment == name, past_table.c.generation == generation)
+    found: Deployment | None = tx.scalar(sa.select(past_table.c.record).where(*mine))
+    return found
 
 
 def _values(deployment: Deployment) -> dict[str, Any]:

@@ -33,7 +33,8 @@ from perenne.serving import metrics
 from perenne.serving.application import Application
 from perenne.serving.batching import QUEUE_ROWS, Batcher
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.loading import load_lineup, reason_of
+from perenne.serving.lineup import load_lineup
+from perenne.serving.loading import reason_of
 from perenne.serving.mirror import BACKLOG_BYTES, Mirror
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.runtime import Runtime
@@ -136,6 +137,7 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
         counters.set(Gauge.READY, 0)
         await mirror.drain(2.0)
         runtime.batcher.close()
+        runtime.explainer.close()
 
 
 def _refuse(address: str, failures: int) -> None:
