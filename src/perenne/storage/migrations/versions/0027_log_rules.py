@@ -1,10 +1,10 @@
-"""Schema 0021: log rules."""
+"""Schema 0027: log rules."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0027"
+down_revision = "0023"
 
 
 def upgrade() -> None:
