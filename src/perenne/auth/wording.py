@@ -205,6 +205,16 @@ def _rolled_back(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "rolled back", f"{record.entity_id} to {_champion(after)}", ""
 
 
+def _image(verb: str, what: str) -> Phrase:
+    """Make the phrase of what was done with an image: of which version, and its build, place or deployment."""
+    joints = {"build": "build", "reference": "to", "deployment": "in"}
+
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        return verb, f"{after.get('version', 'a version')}", f"{joints[what]} {after[what]}" if after.get(what) else ""
+
+    return phrase
+
+
 def _stopped(record: AuditRecord, after: State) -> tuple[str, str, str]:
     who = {"previous": "the previous version answers", "constant": "the constant answers"}
     return "stopped", record.entity_id, who.get(str((after.get("stop") or {}).get("mode")), "")
@@ -423,6 +433,9 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.resumed": _did("resumed"),
     "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
     "deployment.stop_impossible": _did("could not stop"),
+    "image.make": _image("made an image of", "build"),
+    "image.push": _image("pushed the image of", "reference"),
+    "image.roll_out": _image("rolled out the image of", "deployment"),
     "monitor.watch": _watching,
     "labels.accept": _labels,
     "alert.pending": _alert("noticed the first sign of"),

@@ -1,10 +1,10 @@
-"""Schema 0027: log rules."""
+"""Schema 0022: log rules."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0027"
-down_revision = "0023"
+revision = "0022"
+down_revision = "0021"
 
 
 def upgrade() -> None:
