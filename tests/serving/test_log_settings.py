@@ -19,7 +19,8 @@ from perenne.storage.workspace import Workspace
 def test_the_rules_are_changed_one_by_one_and_released_with_the_key_of_hashes(
     workspace: Workspace, actor: Principal, packages: dict[str, Path]
 ) -> None:
-    run(workspace, "version", "delays", package(workspace, actor, packages["first"], "first"))
+    made = run(workspace, "version", "delays", package(workspace, actor, packages["first"], "first"))
+    assert made.exception is None, made.exception
     folder = workspace.settings.releases / "delays"
     assert run(workspace, "log", "delays").return_value["keep"] == "for good"
     steps: list[tuple[str, ...]] = [
