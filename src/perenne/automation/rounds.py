@@ -253,6 +253,7 @@ def _keep(
         return RoundResult(known, outcome, known.run, False, len(done.steps), done.hits)
     run = recorder.open()
     policy = loaded.project.policy or RetrainPolicy()
+    signature = registry.trust.make(workspace, name, tree)
 
     def keep(tx: Transaction) -> Version:
         if fence is not None:
@@ -261,11 +262,13 @@ def _keep(
             tx, actor, run, state=RunState.FINISHED, outcome=_sentence(outcome), metrics=_metrics(outcome),
             data=[outcome.checked.snapshot], flow=done.id, parameters=_parameters(loaded, outcome), report=report,
         )  # fmt: skip
-        return registry.register(
+        version = registry.register(
             tx, actor, model=name, project=name, run=run, tree=tree, reference=reference, snapshot=outcome.checked.snapshot,
             policy=gate_policy(outcome, policy, challenged, loaded.project.gates), fallback=outcome.evaluation.fallback,
             evidence=evidence_of(outcome, policy, challenged, compared),
         )  # fmt: skip
+        registry.trust.keep_new(tx, actor, version, signature)
+        return version
 
     version = workspace.database.write(keep)
     return RoundResult(version, outcome, run, True, len(done.steps), done.hits)
