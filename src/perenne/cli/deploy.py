@@ -26,8 +26,7 @@ VERBS = {
     "render": ("perenne.delivery.clusters.commands:render", "Write manifests for Kubernetes, or a cluster as code."),
     "apply": ("perenne.delivery.clusters.cluster_commands:apply", "Apply a deployment's manifests to a cluster, and wait."),
     "status": ("perenne.delivery.clusters.cluster_commands:status", "Show what runs in a cluster, as it says itself."),
-    "undo": ("perenne.delivery.clusters.cluster_commands:undo", "Put back what was applied to a cluster before."),
-    "rollback": ("perenne.delivery.clusters.cluster_commands:undo", "The same as undo; asks for --cluster."),
+    "rollback": ("perenne.delivery.clusters.cluster_commands:undo", "Put back what was applied to a cluster before."),
 }
 """Every command: where it is, and what it does in a line."""
 
@@ -37,7 +36,7 @@ SECTIONS = {
     "Who answers": ("version", "challenger", "promote", "roll-back"),
     "Step by step": ("canary", "split", "route", "variant", "fallback", "park", "unpark", "rules", "undo"),
     "Stop": ("stop", "resume"),
-    "Clusters": ("render", "apply", "status", "undo"),
+    "Clusters": ("render", "apply", "status", "rollback"),
 }
 """Which commands stand together in the help."""
 

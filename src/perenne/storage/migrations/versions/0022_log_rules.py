@@ -1,4 +1,4 @@
-"""Schema 0021: log rules."""
+"""Schema 0022: log rules."""
 
 import sqlalchemy as sa
 from alembic import op
