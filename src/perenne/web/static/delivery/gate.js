@@ -15,7 +15,7 @@ export default function GateScreen({ params }) {
         <${Table} label=${`Gates of ${data.line.version}`} columns=${columns(data.line.version)} rows=${data.rows} rowKey=${(row) => row.gate} />
       <//>
       <${NotChecked} data=${data} />
-      ${data.images ? html`<${Images} data=${data} />` : null}`}
+      <${Images} data=${data} />`}
   <//>`;
 }
 
