@@ -156,6 +156,7 @@ class Breaking:
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+        source.close()
 
 
 def test_a_password_is_shown_where_it_is_asked_for(
