@@ -130,7 +130,7 @@ values = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", CLASSES)
 @settings(max_examples=25, deadline=None)
 @given(rows=st.lists(values, min_size=16, max_size=40))
 def test_a_row_is_encoded_alone_as_among_others(task: Task, rows: list[dict[str, object]]) -> None:
@@ -143,10 +143,10 @@ def test_a_row_is_encoded_alone_as_among_others(task: Task, rows: list[dict[str,
     assert np.array_equal(alone, encoder.transform(columns), equal_nan=True)
 
 
-ENCODERS = {task: fitted(task) for task in Task}
+ENCODERS = {task: fitted(task) for task in CLASSES}
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", CLASSES)
 def test_json_keeps_everything(task: Task) -> None:
     encoder, columns = ENCODERS[task]
     again = Encoder.from_json(encoder.to_json())

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from tests.inference.cases import make_case, make_columns
+from tests.inference.cases import CLASSES, make_case, make_columns
 
 from perenne.core.errors import Invalid
 from perenne.inference import Predictor, explain, time_predictor
@@ -30,7 +30,7 @@ ROW = {
 }
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", CLASSES)
 def test_an_effect_is_what_the_typical_value_takes_away(predictors: dict[Task, Predictor], task: Task) -> None:
     predictor = predictors[task]
     found = {attribution.name: attribution for attribution in explain(predictor, ROW, TYPICAL)}

@@ -181,6 +181,8 @@ class Log:
             deployment=DEPLOYMENT,
             variant=variant,
             reasons=[""] * count,
+            propensities=np.ones(count, np.float32),
+            sticky_hashes=np.zeros(count, np.uint64),
             statuses=np.full(count, 200, np.int16),
             latencies=np.full(count, 900, np.int32),
             batch_rows=np.ones(count, np.int32),

@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from tests.serving.packages import FIELDS, flights
 from tests.serving.worker import received
 
+from perenne.inference import Signature
 from perenne.serving.counters import Counters, Gauge
 from perenne.serving.messages import MAX_MESSAGE, Served, pack_columns, socket_pair, unpack_columns, unpack_message
 from perenne.serving.mirror import Mirror
+from perenne.stats.columns import Task
+
+SIGNATURE = Signature(FIELDS, Task.BINARY, ("on time", "late"), "late")
 
 
 def served(rows: int, seed: int = 0, name: str = "r") -> Served:
@@ -43,7 +47,8 @@ def with_mirror(work: Callable[[Mirror, Callable[[], list[Served]], Counters], A
         mirror = Mirror(ours, counters, backlog)
 
         def read() -> list[Served]:
-            return [unpack_message(data)[1] for data in received(theirs)]
+            mirror.pump()
+            return [served for data in received(theirs) for served in unpack_message(data)[1]]
 
         try:
             await work(mirror, read, counters)
@@ -62,7 +67,7 @@ def test_a_request_of_any_size_arrives_whole_in_messages_that_fit(sizes: list[in
         for number, rows in enumerate(sizes):
             sent = served(rows, number)
             parts: list[Served] = []
-            mirror.send(sent, FIELDS)
+            mirror.send(sent, SIGNATURE)
             while sum(part.rows for part in parts) < rows:
                 parts += read()
                 mirror.pump()
@@ -81,7 +86,8 @@ def test_what_finds_no_room_is_counted_and_said_once_there_is_room_again() -> No
     async def work(mirror: Mirror, read: Callable[[], list[Served]], counters: Counters) -> None:
         asked = 0
         while counters.total(Gauge.DROPPED) < 2_000:
-            mirror.send(served(500), FIELDS)
+            mirror.send(served(500), SIGNATURE)
+            mirror.pump()
             asked += 500
         assert counters.total(Gauge.BACKLOG) > 0
         arrived: list[Served] = []
@@ -100,9 +106,21 @@ def test_a_row_too_large_for_any_message_is_a_gap_in_the_next() -> None:
     async def work(mirror: Mirror, read: Callable[[], list[Served]], counters: Counters) -> None:
         huge = served(1)
         huge.columns[2] = ["x" * MAX_MESSAGE]
-        mirror.send(huge, FIELDS)
-        mirror.send(served(1), FIELDS)
+        mirror.send(huge, SIGNATURE)
+        mirror.send(served(1), SIGNATURE)
         assert [(message.rows, message.dropped) for message in read()] == [(0, 1), (1, 0)]
+
+    with_mirror(work)
+
+
+def test_what_is_answered_in_one_turn_goes_in_one_message_and_counts_as_waiting_until_then() -> None:
+    async def work(mirror: Mirror, read: Callable[[], list[Served]], counters: Counters) -> None:
+        for number in range(7):
+            mirror.send(served(2, name=f"r{number}"), SIGNATURE)
+        assert counters.total(Gauge.BACKLOG_ROWS) == 14 and counters.total(Gauge.SENT) == 0
+        await asyncio.sleep(0)
+        assert counters.total(Gauge.BACKLOG_ROWS) == 0 and counters.total(Gauge.SENT) == 1
+        assert [message.request_id for message in read()] == [f"r{number}" for number in range(7)]
 
     with_mirror(work)
 
@@ -110,7 +128,8 @@ def test_a_row_too_large_for_any_message_is_a_gap_in_the_next() -> None:
 def test_the_other_end_may_be_gone_for_good() -> None:
     async def work(mirror: Mirror, _: Callable[[], list[Served]], counters: Counters) -> None:
         mirror._wire.shutdown(1)
-        mirror.send(served(3), FIELDS)
+        mirror.send(served(3), SIGNATURE)
+        mirror.pump()
         assert counters.total(Gauge.DROPPED) == 3
 
     with_mirror(work)

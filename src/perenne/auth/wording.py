@@ -57,6 +57,8 @@ def _who(record: AuditRecord) -> str:
         return "the loop"
     if record.actor.startswith("guardrail:"):
         return "the guardrail"
+    if record.actor.startswith("rollback:"):
+        return "the roll-back rule"
     return record.actor
 
 
@@ -174,6 +176,12 @@ def _evidence(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "added evidence to", record.entity_id, ", ".join(f"{check} {verdict}" for check, verdict in list(after.items())[:3])
 
 
+def _exported(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    places = {"edge": "for the edge", "browser": "for the browser"}
+    rows = "" if after.get("rows") else "without its example rows"
+    return "packaged", f"{record.entity_id} {places.get(str(after.get('kind')), '')}".strip(), rows
+
+
 def _moved_alias(record: AuditRecord, after: State) -> tuple[str, str, str]:
     model, _, name = record.entity_id.partition("/")
     return "made", f"{after.get('value', 'another version')} {name or 'alias'} of {model}", ""
@@ -218,6 +226,36 @@ def _shadow(verb: str, joint: str) -> Phrase:
         return verb, f"{', '.join(sorted(changed)) or 'a version'} {joint} {record.entity_id}", ""
 
     return phrase
+
+
+def _canaries(state: State) -> dict[str, float]:
+    found = [variant for variant in state.get("variants") or () if variant.get("role") == "canary"]
+    return {str(variant["version"]): float(variant.get("weight") or 0) for variant in found}
+
+
+def _weights(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    now, before = _canaries(after), _canaries(_state(record.before))
+    moved = [
+        f"{version} {now.get(version, 0):.1%}" for version in sorted({*now, *before}) if now.get(version) != before.get(version)
+    ]
+    return "gave", f"{', '.join(moved) or 'canaries'} of the callers of {record.entity_id}", ""
+
+
+def _parked(verb: str) -> Phrase:
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        changed = _parked_of(after) ^ _parked_of(_state(record.before))
+        return verb, f"{', '.join(sorted(changed)) or 'a version'} in {record.entity_id}", ""
+
+    return phrase
+
+
+def _parked_of(state: State) -> set[str]:
+    return {str(variant["version"]) for variant in state.get("variants") or () if variant.get("parked")}
+
+
+def _part_of(verb: str, what: str) -> Phrase:
+    """Make the phrase of a change of one thing about a deployment."""
+    return lambda record, after: (verb, f"{what} {record.entity_id}", "")
 
 
 def _watching(record: AuditRecord, after: State) -> tuple[str, str, str]:
@@ -291,6 +329,18 @@ def _judging(did: str, what: str) -> Phrase:
     return phrase
 
 
+def _named_key(did: str) -> Phrase:
+    return lambda record, after: (
+        did, "the key of " + str(after.get("name") or _state(record.before).get("name") or _short(record.entity_id)), ""
+    )  # fmt: skip
+
+
+def _stated_trust(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    where = "" if record.entity == "installation" else f" of {record.entity_id}"
+    said = f"signatures {after.get('require', '')}, pickles {after.get('pickles', '')}"
+    return "stated", f"what is asked of packages{where}", said
+
+
 def _commented(did: str) -> Phrase:
     return lambda record, after: (did, _short(record.entity_id), str(after.get("text") or "")[:200])
 
@@ -350,17 +400,38 @@ _PHRASES: dict[str, Phrase] = {
     "logged_model.remove": _did("removed for good"),
     "version.register": _registered,
     "version.evidence": _evidence,
+    "version.gate": _did("asked for the gates of"),
+    "version.export": _exported,
     "version.approve": _did("approved"),
     "version.reject": _did("rejected"),
     "version.bar": _did("barred"),
+    "version.sign": _did("signed"),
+    "key.make": _did("made", "signing key"),
+    "key.trust": _named_key("let count"),
+    "key.withdraw": _named_key("withdrew"),
+    "trust.state": _stated_trust,
+    "trust.vouch": _did("vouched for", "package"),
+    "trust.doubt": _did("no longer vouches for", "package"),
     "alias.move": _moved_alias,
     "deployment.deployed": _served("deployed", "to"),
     "deployment.promoted": _served("promoted", "to champion of"),
     "deployment.rolled_back": _rolled_back,
     "deployment.challenger_set": _shadow("put", "in shadow beside"),
     "deployment.challenger_removed": _shadow("took", "out of the shadow of"),
+    "deployment.canary_set": _weights,
+    "deployment.canary_removed": _weights,
+    "deployment.weights_set": _weights,
+    "deployment.route_set": _part_of("changed", "how callers are split between the versions of"),
+    "deployment.rules_set": _part_of("changed", "when a version is taken back by itself in"),
+    "deployment.timeout_set": _part_of("changed", "how long a version may take in"),
+    "deployment.mirror_set": _part_of("changed", "how much a version answers unseen in"),
+    "deployment.fallback_set": _part_of("changed", "who answers where another one fails in"),
+    "deployment.parked": _parked("parked"),
+    "deployment.unparked": _parked("asked again"),
+    "deployment.undone": _part_of("undid", "the last change of"),
     "deployment.stopped": _stopped,
     "deployment.resumed": _did("resumed"),
+    "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
     "deployment.stop_impossible": _did("could not stop"),
     "image.make": _image("made an image of", "build"),
     "image.push": _image("pushed the image of", "reference"),

@@ -13,7 +13,7 @@ from perenne.core.clock import format_time
 from perenne.core.errors import NotFound
 from perenne.registry import Decision, Dossier
 from perenne.stats.cells import Reference
-from perenne.stats.columns import Column, FieldKind
+from perenne.stats.columns import Column, FieldKind, Task
 from perenne.stats.levels import level_text
 from perenne.storage.trees import fetch_tree
 from perenne.storage.workspace import Workspace
@@ -258,6 +258,8 @@ def _inputs(workspace: Workspace, row: dict[str, Any], dossier: Dossier) -> tupl
         fetch_tree(workspace.objects, dossier.version.tree, Path(folder))
         predictor = inference.load(Path(folder))
     fields = predictor.signature.fields
+    if predictor.signature.task is Task.OUTPUTS or any(field.kind is FieldKind.TENSOR for field in fields):
+        return ()  # no input of these has a typical value
     columns = {field.name: _column(field.kind, row.get(f"f_{field.name}")) for field in fields}
     typical = {field.name: reference.typical(field.name) for field in fields}
     found = inference.explain(predictor, columns, typical)

@@ -11,7 +11,7 @@ from perenne.core.errors import Invalid
 from perenne.data.model import FieldGuess, Kind, Role
 from perenne.data.sniffing import Misfit, read_texts
 from perenne.data.tables import Chunked, canonical, datatype_of, floats, pc, whole
-from perenne.stats.columns import Column, Field, FieldKind, Task
+from perenne.stats.columns import Column, Field, FieldKind, Task, dtype_of
 
 MAX_CLASSES = 100
 MAX_NUMBER_CLASSES = 20
@@ -172,6 +172,8 @@ def to_columns(table: pa.Table, fields: Sequence[Field]) -> dict[str, Column]:
 
 
 def _array(column: Chunked, field: Field) -> Column:
+    if field.kind is FieldKind.TENSOR:
+        return _tensor(column, field)
     if field.kind is FieldKind.CATEGORY:
         return _levels(column)
     if pa.types.is_string(column.type):
@@ -187,6 +189,21 @@ def _array(column: Chunked, field: Field) -> Column:
     if pa.types.is_timestamp(column.type):
         raise _not_a(field.name, "number", column.drop_null()[0].as_py(), 0)
     return floats(column)
+
+
+def _tensor(column: Chunked, field: Field) -> Column:
+    """Return lists, nested or flat, as an array of the field's shape."""
+    rows = len(column)
+    try:
+        values = np.array(column.to_pylist(), dtype_of(field))
+        return values.reshape(rows, *field.shape) if field.shape.count(-1) < 2 else values
+    except (TypeError, ValueError):
+        shape = " x ".join("?" if size < 0 else str(size) for size in field.shape) or "one value"
+        raise Invalid(
+            f"column {field.name!r} does not hold tensors of {shape}",
+            code="data.tensor",
+            hint="each row is a list, nested or flat, of as many values",
+        ) from None
 
 
 def _levels(column: Chunked) -> Column:

@@ -10,6 +10,8 @@
 `packaging`            `package`: the folder of a version, the same bytes for the same inputs; `source` the estimator in it
 `predictor`            `load`: the folder checked and read; `Predictor`: needs numpy, msgspec and ONNX Runtime only
 `timing`, `explanation` how long an answer takes; what moved one answer
+`whole`                a package as one ONNX graph, for where perenne is not
+`signing`              signatures over a package's files: made, and judged
 `describing`           what a package takes and answers, from the object store alone
 ====================== ===========================================================================================
 """
@@ -18,6 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from perenne.inference import signing as signing
     from perenne.inference.describing import Described as Described
     from perenne.inference.describing import describe as describe
     from perenne.inference.encoding import Encoder as Encoder
@@ -28,10 +31,16 @@ if TYPE_CHECKING:
     from perenne.inference.model import Signature as Signature
     from perenne.inference.model import Timing as Timing
     from perenne.inference.model import decide as decide
+    from perenne.inference.model import example_columns as example_columns
     from perenne.inference.packaging import package as package
     from perenne.inference.predictor import Predictor as Predictor
     from perenne.inference.predictor import load as load
+    from perenne.inference.signing import SignatureState as SignatureState
+    from perenne.inference.signing import Signed as Signed
+    from perenne.inference.signing import TrustedKey as TrustedKey
     from perenne.inference.timing import time_predictor as time_predictor
+    from perenne.inference.whole import WholeGraph as WholeGraph
+    from perenne.inference.whole import whole_graph as whole_graph
 
 _HOMES = {
     "Attribution": "model",
@@ -41,21 +50,29 @@ _HOMES = {
     "Prediction": "model",
     "Predictor": "predictor",
     "Signature": "model",
+    "SignatureState": "signing",
+    "Signed": "signing",
     "Timing": "model",
+    "TrustedKey": "signing",
     "decide": "model",
     "describe": "describing",
+    "example_columns": "model",
     "explain": "explanation",
     "load": "predictor",
     "package": "packaging",
     "time_predictor": "timing",
+    "WholeGraph": "whole",
+    "whole_graph": "whole",
 }
 
 
 def __getattr__(name: str) -> object:
+    if name == "signing":
+        return import_module(f"{__name__}.signing")
     if name in _HOMES:
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(_HOMES)
+    return sorted([*_HOMES, "signing"])

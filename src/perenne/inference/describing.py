@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from typing import Any
 
 import msgspec
 
@@ -22,7 +23,7 @@ class Described(msgspec.Struct, frozen=True):
     """A package's signature, its example rows by input, its form and the estimator behind it."""
 
     signature: Signature
-    example: dict[str, list[float | str | None]]
+    example: dict[str, list[Any]]
     form: str
     estimator: str
 

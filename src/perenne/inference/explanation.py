@@ -31,11 +31,17 @@ def explain(predictor: Predictor, row: Columns, typical: Mapping[str, float | st
     Raises
     ------
     Invalid
-        If there is not exactly one row.
+        If there is not exactly one row, or the model answers tensors.
     """
     if row_count(row) != 1:
         raise Invalid(f"explained is one row, here are {row_count(row)}", code="inference.one_row", hint="give one row at a time")
-    fields = [field for field in predictor.signature.fields if field.name in typical]
+    if predictor.signature.task is Task.OUTPUTS:
+        raise Invalid(
+            "what moved an answer is not told of a model that answers tensors",
+            code="inference.not_explainable",
+            hint="it is told of models that answer a class or a number",
+        )
+    fields = [field for field in predictor.signature.fields if field.name in typical and field.kind is not FieldKind.TENSOR]
     columns = {}
     for index, field in enumerate(fields, start=1):
         kind = object if field.kind is FieldKind.CATEGORY else np.float64
@@ -44,7 +50,7 @@ def explain(predictor: Predictor, row: Columns, typical: Mapping[str, float | st
         column[index] = typical[field.name]
         columns[field.name] = column
     values = {name: _plain(column[0]) for name, column in columns.items()}
-    untouched = {name: np.repeat(column, len(fields) + 1) for name, column in row.items() if name not in columns}
+    untouched = {name: np.repeat(column, len(fields) + 1, axis=0) for name, column in row.items() if name not in columns}
     answers = _answers(predictor, {**untouched, **columns})
     found = [
         Attribution(field.name, values[field.name], _plain(typical[field.name]), float(answers[0] - answers[index]))

@@ -120,7 +120,7 @@ class LinearForm:
                 # exp of the negative absolute value cannot overflow.
                 small = np.exp(-np.abs(raw))
                 return np.where(raw >= 0, 1.0, small) / (1.0 + small)
-            case Task.MULTICLASS:
+            case _:
                 powers = np.exp(raw - raw.max(axis=1, keepdims=True))
                 return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 

@@ -6,13 +6,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perenne.stats.columns import Columns, Field, FieldKind, Task
+from perenne.stats.columns import Columns, Field, FieldKind, Task, dtype_of
 
 Label: TypeAlias = str | int | float | bool
-Form: TypeAlias = Literal["linear", "onnx"]
+Form: TypeAlias = Literal["linear", "onnx", "xgboost", "lightgbm", "sklearn", "python"]
+Feed: TypeAlias = Literal["encoder", "matrix", "columns"]
 
 TIE = 1e-6
 """Scores closer than this are equal: a forest's even vote must not depend on the last bit of a sum."""
+
+
+class Output(msgspec.Struct, frozen=True):
+    """A tensor that a model answers: its name, the datatype of its values, and its shape for one row; -1 varies."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...] = ()
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -25,11 +34,14 @@ class Signature(msgspec.Struct, frozen=True):
     task : Task
         What it answers.
     classes : tuple
-        The labels, in the order of the scores; for a binary task the second one is the positive class. Empty for regression.
+        The labels, in the order of the scores; for a binary task the second one is the positive class. Empty for regression
+        and tensors.
     target : str
         The name of what is predicted.
     threshold : float
         The positive class's score from which a binary model answers with it.
+    outputs : tuple of Output
+        What a model with the task `outputs` answers, in order; empty for all others.
     """
 
     fields: tuple[Field, ...]
@@ -37,6 +49,7 @@ class Signature(msgspec.Struct, frozen=True):
     classes: tuple[Label, ...]
     target: str
     threshold: float = 0.5
+    outputs: tuple[Output, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -50,13 +63,32 @@ class Prediction(msgspec.Struct, frozen=True, eq=False):
     Attributes
     ----------
     predictions : ndarray
-        (n,) int64 indices into the signature's classes, or (n,) float64 values for regression.
+        (n,) int64 indices into the signature's classes, or (n,) float64 values for regression; (0,) if there are outputs.
     scores : ndarray or None
-        (n, classes) float64 probabilities; None for regression.
+        (n, classes) float64 probabilities; None for regression and outputs.
+    outputs : dict or None
+        The tensors by name, each (n, *shape), of a model that answers such.
     """
 
     predictions: NDArray[Any]
     scores: NDArray[np.float64] | None
+    outputs: dict[str, NDArray[Any]] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many rows are answered."""
+        return len(self.predictions) if self.outputs is None else len(next(iter(self.outputs.values()), ()))
+
+    def take(self, rows: slice) -> "Prediction":
+        """Return the answers of some rows."""
+        if self.outputs is not None:
+            return Prediction(self.predictions, None, {name: values[rows] for name, values in self.outputs.items()})
+        return Prediction(self.predictions[rows], None if self.scores is None else self.scores[rows])
+
+
+def of_outputs(outputs: dict[str, NDArray[Any]]) -> Prediction:
+    """Return tensors as a prediction."""
+    return Prediction(np.empty(0), None, outputs)
 
 
 class DroppedForm(msgspec.Struct, frozen=True):
@@ -73,9 +105,9 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     form : str
-        The form that serves: `linear` or `onnx`.
+        The form that serves; `sklearn` and `python` are the source itself.
     converter : str
-        What made it: `folding`, `trees` or `skl2onnx`.
+        What made it: `folding`, `trees`, `skl2onnx`, `onnxmltools`, `booster`, or `source` if nothing had to be made.
     rows, threshold_rows, missing_rows : int
         Real rows compared; rows placed at the trees' split thresholds; rows with values taken away.
     labels_differing : int
@@ -88,6 +120,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         Whether the estimator itself answers rows with missing values; if not, they are filled with the sample's medians.
     dropped : tuple of DroppedForm
         The forms tried before that failed.
+    others : tuple of Parity
+        The proofs of further forms that may serve as well.
     """
 
     form: Form
@@ -100,6 +134,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: float
     missing_accepted: bool
     dropped: tuple[DroppedForm, ...] = ()
+    others: tuple["Parity", ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -137,6 +172,14 @@ class PackageFile(msgspec.Struct, frozen=True):
     digest: str
 
 
+class PackedForm(msgspec.Struct, frozen=True):
+    """One of the forms in a package: its kind, its file or folder, and what replaces missing values before it is asked."""
+
+    form: Form
+    file: str
+    fill: tuple[float, ...] | None = None
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """`package.json`: everything a predictor needs to know before it reads another file.
 
@@ -145,7 +188,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     format : int
         Version of this layout.
     form : str
-        Which compiled form serves.
+        Which form serves, unless calibration finds another one to be quicker.
     estimator : str
         Full name of the source estimator's class.
     signature : Signature
@@ -156,6 +199,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         Every other file of the folder.
     libraries : dict
         Versions with which the package was made.
+    forms : tuple of PackedForm
+        Every form that may serve, `form` first; empty in packages that hold one alone.
+    feed : str
+        How the forms are asked: with the encoder's matrix, with a matrix of the inputs as they are, or by column.
     """
 
     format: int = 1
@@ -165,15 +212,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     fill: tuple[float, ...] | None
     files: dict[str, PackageFile]
     libraries: dict[str, str]
+    forms: tuple[PackedForm, ...] = ()
+    feed: Feed = "encoder"
 
 
 class Example(msgspec.Struct, frozen=True):
-    """`example.json`: rows with the answers they got when the package was made; missing values are null."""
+    """`example.json`: rows with the answers they got when the package was made; missing values are null, tensors nested."""
 
-    inputs: dict[str, list[float | str | None]]
+    inputs: dict[str, list[Any]]
     predictions: list[float]
     scores: list[list[float]] | None
-    labels: list[Label]
+    labels: list[Any]
+    outputs: dict[str, list[Any]] | None = None
 
 
 def decide(task: Task, scores: NDArray[np.float64], threshold: float = 0.5) -> NDArray[np.int64]:
@@ -199,8 +249,11 @@ def decide(task: Task, scores: NDArray[np.float64], threshold: float = 0.5) -> N
     return np.asarray(np.argmax(scores >= best - TIE, axis=1), np.int64)
 
 
-def labels(signature: Signature, prediction: Prediction) -> list[Label]:
-    """Return predictions as JSON can hold them: the signature's labels, or numbers."""
+def labels(signature: Signature, prediction: Prediction) -> list[Any]:
+    """Return predictions as JSON can hold them: the signature's labels, numbers, or an object of nested lists per row."""
+    if prediction.outputs is not None:
+        nested = {name: values.tolist() for name, values in prediction.outputs.items()}
+        return [{name: rows[row] for name, rows in nested.items()} for row in range(prediction.size)]
     answers: list[Any] = prediction.predictions.tolist()
     return answers if signature.task is Task.REGRESSION else [signature.classes[answer] for answer in answers]
 
@@ -208,7 +261,15 @@ def labels(signature: Signature, prediction: Prediction) -> list[Label]:
 def example_columns(example: Example, signature: Signature) -> Columns:
     """Return the example's rows as columns."""
     return {
-        field.name: np.array(example.inputs[field.name], object if field.kind is FieldKind.CATEGORY else np.float64)
+        field.name: _example_column(example.inputs[field.name], field)
         for field in signature.fields
         if field.name in example.inputs
     }
+
+
+def _example_column(values: list[Any], field: Field) -> NDArray[Any]:
+    if field.kind is not FieldKind.CATEGORY:
+        return np.array(values, dtype_of(field))
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column

@@ -15,7 +15,7 @@ from perenne.core.errors import Invalid, NotFound
 from perenne.core.hashing import digest_bytes
 from perenne.inference.encoding import Encoder
 from perenne.inference.forms import CompiledForm, answer, open_form
-from perenne.inference.model import Example, Label, Manifest, Parity, Prediction, Signature, example_columns, labels
+from perenne.inference.model import Example, Manifest, Parity, Prediction, Signature, example_columns, labels
 from perenne.stats.columns import Columns
 
 MANIFEST = "package.json"
@@ -75,22 +75,44 @@ class Predictor:
         """
         return answer(self.signature, self._form, self.encoder.transform(columns))
 
-    def labels(self, prediction: Prediction) -> list[Label]:
-        """Return the answers as JSON can hold them: the signature's labels, or numbers."""
+    def labels(self, prediction: Prediction) -> list[Any]:
+        """Return the answers as JSON can hold them: the signature's labels, numbers, or an object of nested lists per row."""
         return labels(self.signature, prediction)
 
     def check_example(self) -> None:
         """Answer the stored example again. Raises Invalid if an answer differs from the stored one."""
         prediction = self.predict(example_columns(self.example, self.signature))
-        stored = self.example.predictions if self.example.scores is None else self.example.scores
-        found: NDArray[Any] = prediction.predictions if prediction.scores is None else prediction.scores
-        expected = np.array(stored, np.float64).reshape(found.shape if not len(found) else (-1, *found.shape[1:]))
-        if len(found) != len(expected) or not np.allclose(found, expected, rtol=_EXAMPLE_TOLERANCE, atol=_EXAMPLE_TOLERANCE):
+        if not _as_stored(self.example, prediction):
             raise Invalid(
                 "the package answers its own example differently than when it was made",
                 code="inference.example_differs",
                 hint="package the model again on this kind of machine",
             )
+
+
+def _as_stored(example: Example, prediction: Prediction) -> bool:
+    if prediction.outputs is not None:
+        stored = example.outputs or {}
+        return prediction.outputs.keys() == stored.keys() and all(
+            _same(values, stored[name]) for name, values in prediction.outputs.items()
+        )
+    if prediction.scores is not None and example.scores is not None:
+        return _same(prediction.scores, example.scores)
+    return _same(prediction.predictions, example.predictions)
+
+
+def _same(found: NDArray[Any], stored: list[Any]) -> bool:
+    """Compare an array with what was stored of it: texts and whole numbers exactly, others with a little room."""
+    rounded = found.dtype.kind == "f"
+    expected = np.array(stored, np.float64 if rounded else found.dtype)
+    if len(found) != len(expected):
+        return False
+    expected = expected.reshape(found.shape) if expected.size == found.size else expected
+    if not rounded:
+        return np.array_equal(found, expected)
+    return found.shape == expected.shape and np.allclose(
+        found, expected, rtol=_EXAMPLE_TOLERANCE, atol=_EXAMPLE_TOLERANCE, equal_nan=True
+    )
 
 
 def load(folder: Path) -> Predictor:

@@ -18,10 +18,11 @@ from perenne.stats.metrics import METRICS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HEADLINE = {
+HEADLINE: dict[Task, tuple[str, ...]] = {
     Task.BINARY: ("roc_auc", "accuracy", "log_loss"),
     Task.MULTICLASS: ("accuracy", "f1", "log_loss"),
     Task.REGRESSION: ("mae", "rmse", "r2"),
+    Task.OUTPUTS: (),
 }
 LEVEL = 0.95
 DRAWS, GROUP_DRAWS = 200, 400

@@ -2,10 +2,11 @@
 
 import time
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from perenne.core import json
 from perenne.core.errors import Invalid
@@ -13,7 +14,7 @@ from perenne.inference import Prediction, Predictor, Signature, load
 from perenne.serving.model import Variant
 from perenne.serving.releases import package_folder
 from perenne.stats.cells import Reference
-from perenne.stats.columns import Columns, Task
+from perenne.stats.columns import Columns, FieldKind, Task
 
 Label: TypeAlias = str | int | float | bool
 
@@ -42,7 +43,9 @@ def open_package(folder: Path, tree: str) -> Package:
 
 
 def labels(signature: Signature, prediction: Prediction) -> list[Label]:
-    """Return the answers of a prediction: labels, or numbers for regression."""
+    """Return the answers of a prediction: labels, or numbers for regression; outputs have none."""
+    if prediction.outputs is not None:
+        return []
     answers = prediction.predictions.tolist()
     return answers if signature.task is Task.REGRESSION else [signature.classes[answer] for answer in answers]
 
@@ -97,6 +100,10 @@ class Challenger:
         """Tell whether it is no longer asked."""
         return self._failures >= MAX_FAILURES
 
+    def can_answer(self, columns: Columns) -> bool:
+        """Tell whether the tensors it takes have come: large ones stay with the worker."""
+        return all(field.name in columns for field in self.package.signature.fields if field.kind is FieldKind.TENSOR)
+
     def answer(self, columns: Columns, rows: int) -> ShadowAnswer | None:
         """Answer rows; None if it failed."""
         start = time.perf_counter_ns()
@@ -110,8 +117,22 @@ class Challenger:
 
 
 def agreeing(champion: Signature, ours: Prediction, challenger: Signature, theirs: Prediction) -> int:
-    """Count the rows both answer alike: with the same label, or with values that differ by at most 1 %."""
+    """Count the rows both answer alike: with the same label, or with values (of all outputs) that differ by at most 1 %."""
+    if ours.outputs is not None or theirs.outputs is not None:
+        return _agreeing_outputs(ours.outputs or {}, theirs.outputs or {})
     if champion.task is Task.REGRESSION or challenger.task is Task.REGRESSION:
         same = np.isclose(theirs.predictions, ours.predictions, rtol=_SAME_VALUE, atol=0.0)
         return int(np.count_nonzero(same))
     return sum(a == b for a, b in zip(labels(champion, ours), labels(challenger, theirs), strict=True))
+
+
+def _agreeing_outputs(ours: dict[str, NDArray[Any]], theirs: dict[str, NDArray[Any]]) -> int:
+    common = [name for name in ours if name in theirs and theirs[name].shape == ours[name].shape]
+    if not common or len(common) < len(ours):
+        return 0
+    same = np.ones(len(ours[common[0]]), np.bool_)
+    for name in common:
+        a, b = ours[name], theirs[name]
+        alike = np.isclose(b, a, rtol=_SAME_VALUE, atol=1e-6, equal_nan=True) if a.dtype.kind == "f" else np.asarray(a == b)
+        same &= alike.reshape(len(same), -1).all(axis=1)
+    return int(np.count_nonzero(same))

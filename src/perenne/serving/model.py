@@ -8,9 +8,10 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
-from perenne.core.clock import HOUR
+from perenne.core.clock import HOUR, MINUTE
 from perenne.core.errors import Conflict, NotFound
 from perenne.core.events import Event
+from perenne.serving.log_rules import LogRules
 
 Constant: TypeAlias = str | int | float | bool
 """An answer that needs no model: one of the classes, or a number."""
@@ -19,11 +20,16 @@ DEFAULT_WINDOW = HOUR
 
 
 class Role(StrEnum):
-    """What a variant does: answers, answers nobody yet, or stands by."""
+    """What a variant does: answers, answers a share of the callers, answers nobody yet, or stands by."""
 
     CHAMPION = "champion"
+    CANARY = "canary"
     CHALLENGER = "challenger"
     PREVIOUS = "previous"
+    FALLBACK = "fallback"
+
+
+STANDING_BY = (Role.PREVIOUS, Role.FALLBACK)
 
 
 class Variant(msgspec.Struct, frozen=True):
@@ -32,7 +38,7 @@ class Variant(msgspec.Struct, frozen=True):
     Attributes
     ----------
     name : str
-        `champion`, `previous`, or `challenger-<version>`.
+        `champion`, `previous`, `fallback`, `canary-<version>` or `challenger-<version>`.
     role : Role
         What it does.
     version : str
@@ -41,6 +47,16 @@ class Variant(msgspec.Struct, frozen=True):
         Digest of its package.
     reference : str
         SHA-256 of the reference in its package, by whose cells it is watched; empty if it has none.
+    weight : float
+        Of a canary, the share of callers it answers; the champion has what is left.
+    slots : bytes
+        Of a canary, which of the slots of callers are its own: a bit for each; see `routing`.
+    mirror : float
+        Of a challenger or canary, the share of the champion's requests that it answers unseen.
+    timeout_ms : int
+        How long it may take; who is later is stood in for, or not waited for in shadow. 0 for the server's own limit.
+    parked : str
+        Why it is not asked any more, after it failed; empty if it is.
     """
 
     name: str
@@ -48,6 +64,98 @@ class Variant(msgspec.Struct, frozen=True):
     version: str
     tree: str
     reference: str = ""
+    weight: float = 0.0
+    slots: bytes = b""
+    mirror: float = 1.0
+    timeout_ms: int = 0
+    parked: str = ""
+
+
+class Weighted(msgspec.Struct, frozen=True, tag="weighted", tag_field="kind"):
+    """Each request goes to a variant by chance, by their weights."""
+
+
+class Sticky(msgspec.Struct, frozen=True, tag="sticky", tag_field="kind"):
+    """A caller always gets the same variant: by a key in a header of the request, or in one of its inputs.
+
+    Attributes
+    ----------
+    header, field : str
+        Where the key is; one of the two. A request without a key goes by chance.
+    salt : str
+        Mixed with the key: another salt gives each caller another place.
+    """
+
+    header: str = ""
+    field: str = ""
+    salt: str = ""
+
+
+class BanditRule(StrEnum):
+    """How a bandit weighs what it knows against what it may learn."""
+
+    THOMPSON = "thompson"
+    EPSILON = "epsilon"
+
+
+class Bandit(msgspec.Struct, frozen=True, tag="bandit", tag_field="kind"):
+    """Requests go to the variant that earns most, as far as is known; the weights are found from rewards.
+
+    Attributes
+    ----------
+    rule : BanditRule
+        Thompson sampling: by the chance that a variant is the best; or the best one but for a share.
+    reward : str
+        What is to be large: `correct` (the answer was the label) or `label` (its number or truth), from what comes in late.
+    epsilon : float
+        The share of requests that goes to all alike, so that each is tried as long as the bandit runs.
+    """
+
+    rule: BanditRule = BanditRule.THOMPSON
+    reward: str = "correct"
+    epsilon: float = 0.1
+
+
+Route: TypeAlias = Weighted | Sticky | Bandit
+
+
+class Rollback(msgspec.Struct, frozen=True, kw_only=True):
+    """When a canary, or a champion that is new, is taken back without anybody asking.
+
+    Attributes
+    ----------
+    automatic : bool
+        Whether it is at all.
+    error_rate : float
+        Most of its requests that may fail, or be answered too late; more, beyond chance, ends it.
+    p99_ms : float
+        What all but one of a hundred requests may take; 0 for `slower` alone.
+    slower : float
+        How many times the champion's 99th percentile its own may be, where that is above 20 ms; 0 for no such limit.
+    min_requests : int
+        From how many requests on it is judged.
+    agreement : float
+        Least share of the same rows on which it answers like the champion; 0 for no such limit. Labels only, not numbers.
+    min_rows : int
+        From how many compared rows on.
+    metric_alpha : float
+        The chance that a version that is no worse by labels is ever taken back; 0 to leave labels out.
+    window : int
+        Microseconds over which requests are counted.
+    watch : int
+        Microseconds for which a new champion is watched.
+    """
+
+    automatic: bool = True
+    error_rate: float = 0.02
+    p99_ms: float = 0.0
+    slower: float = 3.0
+    min_requests: int = 50
+    agreement: float = 0.5
+    min_rows: int = 500
+    metric_alpha: float = 0.01
+    window: int = 5 * MINUTE
+    watch: int = HOUR
 
 
 class StopMode(StrEnum):
@@ -78,13 +186,21 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     generation : int
         Grows by one with every change.
     variants : tuple of Variant
-        Exactly one champion, at most one previous, any number of challengers.
+        Exactly one champion, at most one previous and one fallback, any number of canaries and challengers.
     window_length : int
         Microseconds of a monitoring window.
     answer : str, number, bool or None
         What is answered if no model can, and while the deployment is stopped; None if there is no such answer.
     stop : Stop or None
         Set while the deployment is stopped.
+    route : Route
+        By what a caller gets one of the variants that answer.
+    rollback : Rollback
+        When a version is taken back by itself.
+    crowned : int
+        When the champion became it, microseconds since 1970; 0 if that is not known.
+    log : LogRules
+        What is kept of its predictions, and where it goes.
     """
 
     name: str
@@ -94,6 +210,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     window_length: int = DEFAULT_WINDOW
     answer: Constant | None = None
     stop: Stop | None = None
+    route: Route = Weighted()
+    rollback: Rollback = Rollback()
+    crowned: int = 0
+    log: LogRules = LogRules()
 
     @property
     def champion(self) -> Variant:
@@ -119,6 +239,16 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     def challengers(self) -> tuple[Variant, ...]:
         """The variants in shadow."""
         return tuple(variant for variant in self.variants if variant.role is Role.CHALLENGER)
+
+    @property
+    def canaries(self) -> tuple[Variant, ...]:
+        """The variants that answer a share of the callers, beside the champion."""
+        return tuple(variant for variant in self.variants if variant.role is Role.CANARY)
+
+    @property
+    def fallback(self) -> Variant | None:
+        """The variant that answers where another one fails or is too late: the one named for it, else the previous one."""
+        return next((variant for variant in self.variants if variant.role is Role.FALLBACK), self.previous)
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,10 +285,21 @@ def crowned(deployment: Deployment, champion: Variant) -> Deployment:
             code="deployment.champion",
             hint="nothing is left to do",
         )
-    rest = [variant for variant in deployment.challengers if variant.version != champion.version]
     stand_by = msgspec.structs.replace(before, name=Role.PREVIOUS.value, role=Role.PREVIOUS)
-    crown = msgspec.structs.replace(champion, name=Role.CHAMPION.value, role=Role.CHAMPION)
-    return _changed(deployment, variants=(crown, stand_by, *rest), stop=None)
+    return changed(deployment, variants=(_crown(champion), stand_by, *_beside(deployment, champion.version)), stop=None)
+
+
+def _crown(variant: Variant) -> Variant:
+    """Make a variant answer everybody; what it had of the callers as a canary is nothing beside that."""
+    return msgspec.structs.replace(
+        variant, name=Role.CHAMPION.value, role=Role.CHAMPION, weight=0.0, slots=b"", mirror=1.0, parked=""
+    )
+
+
+def _beside(deployment: Deployment, version: str) -> list[Variant]:
+    """Return who stays when a version becomes champion: all but itself, the champion and the version before."""
+    staying = (Role.CANARY, Role.CHALLENGER, Role.FALLBACK)
+    return [v for v in deployment.variants if v.role in staying and (v.version != version or v.role is Role.FALLBACK)]
 
 
 def shadowed(deployment: Deployment, challenger: Variant) -> Deployment:
@@ -169,20 +310,20 @@ def shadowed(deployment: Deployment, challenger: Variant) -> Deployment:
     Conflict
         If the version answers or is in shadow already.
     """
-    if any(v.version == challenger.version and v.role is not Role.PREVIOUS for v in deployment.variants):
+    if any(v.version == challenger.version and v.role not in STANDING_BY for v in deployment.variants):
         raise Conflict(
             f"{challenger.version} is already part of {deployment.name}",
             code="deployment.challenger",
             hint="`perenne deploy show NAME` tells as what",
         )
     variant = msgspec.structs.replace(challenger, name=f"challenger-{challenger.version}", role=Role.CHALLENGER)
-    return _changed(deployment, variants=(*deployment.variants, variant))
+    return changed(deployment, variants=(*deployment.variants, variant))
 
 
 def unshadowed(deployment: Deployment, version: str) -> Deployment:
     """Remove a challenger. Raises NotFound if it is none."""
     gone = find_challenger(deployment, version)
-    return _changed(deployment, variants=tuple(variant for variant in deployment.variants if variant is not gone))
+    return changed(deployment, variants=tuple(variant for variant in deployment.variants if variant is not gone))
 
 
 def find_challenger(deployment: Deployment, version: str) -> Variant:
@@ -206,9 +347,7 @@ def rolled_back(deployment: Deployment) -> Deployment:
         If none stands by.
     """
     before = require_previous(deployment)
-    crown = msgspec.structs.replace(before, name=Role.CHAMPION.value, role=Role.CHAMPION)
-    rest = [variant for variant in deployment.challengers if variant.version != crown.version]
-    return _changed(deployment, variants=(crown, *rest), stop=None)
+    return changed(deployment, variants=(_crown(before), *_beside(deployment, before.version)), stop=None)
 
 
 def require_previous(deployment: Deployment) -> Variant:
@@ -241,7 +380,7 @@ def stopped(deployment: Deployment, stop: Stop, answer: Constant | None) -> Depl
         require_previous(deployment)
     elif answer is None:
         raise Conflict(f"{deployment.name} has no constant answer", code="deployment.no_answer", hint="give one with the stop")
-    return _changed(deployment, stop=stop, answer=answer)
+    return changed(deployment, stop=stop, answer=answer)
 
 
 def resumed(deployment: Deployment) -> Deployment:
@@ -252,8 +391,9 @@ def resumed(deployment: Deployment) -> Deployment:
             code="deployment.not_stopped",
             hint="`perenne deploy show NAME` tells how it stands",
         )
-    return _changed(deployment, stop=None)
+    return changed(deployment, stop=None)
 
 
-def _changed(deployment: Deployment, **values: object) -> Deployment:
+def changed(deployment: Deployment, **values: object) -> Deployment:
+    """Return the next generation of a deployment, in which some fields have other values."""
     return msgspec.structs.replace(deployment, generation=deployment.generation + 1, **values)

@@ -12,27 +12,34 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from perenne.core.errors import PerenneError
 from perenne.core.ids import new_id
-from perenne.inference import Prediction, Signature
+from perenne.inference import Prediction
 from perenne.serving.challengers import Challenger, Package, agreeing, open_package
 from perenne.serving.checkpoints import Checkpoints, Staged, discard
 from perenne.serving.compaction import Compactor
 from perenne.serving.counters import Account, Counters, Gauge
-from perenne.serving.messages import CONSTANT, Flush, Served, flush_decoder, unpack_columns, unpack_message
+from perenne.serving.messages import (
+    CONSTANT,
+    Flush,
+    Served,
+    flush_decoder,
+    shapes_of,
+    unpack_answers,
+    unpack_columns,
+    unpack_message,
+)
 from perenne.serving.model import Deployment, Role
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.windows import WindowKey, Windows
-from perenne.stats.columns import Column, Task
+from perenne.stats.columns import Column
 from perenne.telemetry import logs
 
 if TYPE_CHECKING:
@@ -223,9 +230,10 @@ class Observer:
                 log.error("a message of another release was dropped")  # the next one's position tells how many rows
                 continue
             self._miss(place, position)
-            self._positions[place] = position + served.rows
-            self._waiting.append(served)
-            self._waiting_rows += served.rows
+            rows = sum(part.rows for part in served)
+            self._positions[place] = position + rows
+            self._waiting += served
+            self._waiting_rows += rows
             if self._waiting_rows >= DIGEST_ROWS:
                 self._digest()
                 if self._is_full():
@@ -277,10 +285,11 @@ class Observer:
             return
         length = self._deployment.window_length
 
-        def group_of(served: Served) -> tuple[str, str, str, int, bool]:
-            return served.version, served.tree, served.role, served.event_time // length * length, bool(served.predictions)
+        def group_of(served: Served) -> tuple[str, str, str, int, bool, str]:
+            start, answered = served.event_time // length * length, bool(served.predictions)
+            return served.version, served.tree, served.role, start, answered, self._shapes(served)
 
-        for (version, tree, role, start, answered), served in groupby(sorted(waiting, key=group_of), group_of):
+        for (version, tree, role, start, answered, _), served in groupby(sorted(waiting, key=group_of), group_of):
             group = list(served)
             rows, kept = sum(served.rows for served in group), self._kept
             try:
@@ -288,6 +297,13 @@ class Observer:
             except Exception as error:  # one bad group must not cost the others
                 log.error("%d requests to %s could not be kept: %s: %s", len(group), version, type(error).__name__, error)
                 self._lose(rows - (self._kept - kept))
+
+    def _shapes(self, served: Served) -> str:
+        """Tell messages apart whose tensors do not fit together; those of a package that cannot be read fail later."""
+        try:
+            return str(shapes_of(served, self._package(served.tree).signature))
+        except Exception:
+            return ""
 
     def _digest_group(self, key: WindowKey, tree: str, group: list[Served], answered: bool) -> None:
         package = self._package(tree)
@@ -300,7 +316,7 @@ class Observer:
         if not group:
             return
         columns = unpack_columns([served.columns for served in group], package.signature.fields)
-        prediction = _prediction(group, package.signature) if answered else None
+        prediction = unpack_answers(group, package.signature) if answered else None
         self._log(package, key, tree, group, columns, prediction)
         self._kept += sum(served.rows for served in group)
         if window is not None:
@@ -320,11 +336,11 @@ class Observer:
         columns: dict[str, Column],
         ours: Prediction,
     ) -> None:
-        if challenger.parked:
+        if challenger.parked or not challenger.can_answer(columns):
             return
         variant = challenger.variant
         key = key._replace(variant=Role.CHALLENGER.value, version=variant.version)
-        rows = len(ours.predictions)
+        rows = sum(served.rows for served in group)
         theirs = challenger.answer(columns, rows)
         reference = challenger.package.reference
         window = None if reference is None else self._windows.window(key, reference)
@@ -433,15 +449,6 @@ class Observer:
     def _publish(self) -> None:
         self._counters.set(Gauge.LOGGED_ROWS, self._account.logged)
         self._counters.set(Gauge.DROPPED, self._account.dropped)
-
-
-def _prediction(group: Iterable[Served], signature: Signature) -> Prediction:
-    kind = np.float64 if signature.task is Task.REGRESSION else np.int64
-    predictions: NDArray[np.generic] = np.frombuffer(b"".join(served.predictions for served in group), kind)
-    if signature.task is Task.REGRESSION:
-        return Prediction(predictions, None)
-    scores = np.frombuffer(b"".join(served.scores for served in group), np.float64).reshape(-1, len(signature.classes))
-    return Prediction(predictions, scores)
 
 
 def _open(handle: int) -> socket.socket:

@@ -10,7 +10,7 @@ disk, and never changes.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
@@ -27,16 +27,16 @@ from perenne.serving.checkpoints import Staged, make_folder, write_durably
 from perenne.serving.messages import Served
 from perenne.serving.model import Constant
 from perenne.serving.windows import WindowKey
-from perenne.stats.columns import Column, Columns, Field, FieldKind, Task
+from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, dtype_of
 
 Floats: TypeAlias = NDArray[np.float64]
 Logged: TypeAlias = tuple[Sequence[Constant | None] | Floats | None, Floats | None, Floats | None]
-_FEATURE = "f_"
+_FEATURE, _OUTPUT = "f_", "o_"
 _MAX_LATENCY = 2**31 - 1
 
 
 class Batch(NamedTuple):
-    """Rows to log that one version answered in one role: lists and arrays hold one value per row."""
+    """Rows to log that one version answered in one role: lists and arrays hold one value per row, `outputs` one tensor."""
 
     version: str
     tree: str
@@ -47,6 +47,8 @@ class Batch(NamedTuple):
     deployment: str
     variant: str
     reasons: list[str]
+    propensities: NDArray[np.float32]
+    sticky_hashes: NDArray[np.uint64]
     statuses: NDArray[np.int16]
     latencies: NDArray[np.int32]
     batch_rows: NDArray[np.int32]
@@ -54,6 +56,7 @@ class Batch(NamedTuple):
     predictions: Sequence[Constant | None] | NDArray[np.float64] | None
     score: NDArray[np.float64] | None
     scores: NDArray[np.float64] | None
+    outputs: Mapping[str, NDArray[Any]]
 
 
 def hour_folder(logs: Path, version: str, hour: int) -> Path:
@@ -139,6 +142,8 @@ def batch_of(
         deployment=key.deployment,
         variant=key.variant,
         reasons=[served.reason for served in group for _ in range(served.rows)],
+        propensities=spread(np.array([served.propensity for served in group], np.float32)),
+        sticky_hashes=spread(np.array([served.sticky_hash for served in group], np.uint64)),
         statuses=spread(np.array([served.status for served in group], np.int16)),
         latencies=spread(np.minimum([served.latency_us for served in group], _MAX_LATENCY).astype(np.int32)),
         batch_rows=spread(np.array([served.batch_rows for served in group], np.int32)),
@@ -146,11 +151,12 @@ def batch_of(
         predictions=logged[0],
         score=logged[1],
         scores=logged[2],
+        outputs={} if prediction is None else prediction.outputs or {},
     )
 
 
 def to_table(batch: Batch, fields: tuple[Field, ...], task: Task) -> pa.Table:
-    """Return rows as an Arrow table; the inputs are called `f_<name>`."""
+    """Return rows as an Arrow table; the inputs are called `f_<name>`, outputs that are tensors `o_<name>`."""
     count = len(batch.request_ids)
     instants = pa.timestamp("us", tz="UTC")
     ids = [f"{request}-{row}" for request, row in zip(batch.request_ids, batch.row_numbers.tolist(), strict=True)]
@@ -166,6 +172,8 @@ def to_table(batch: Batch, fields: tuple[Field, ...], task: Task) -> pa.Table:
         "version": pa.repeat(pa.scalar(batch.version), count),
         "digest": pa.repeat(pa.scalar(batch.tree), count),
         "reason": pa.array(batch.reasons, pa.string()),
+        "propensity": pa.array(batch.propensities, pa.float32()),
+        "sticky_hash": pa.array(batch.sticky_hashes, pa.uint64()),
         "prediction": pa.nulls(count, number) if batch.predictions is None else pa.array(batch.predictions, number),
         "score": pa.nulls(count, pa.float64()) if batch.score is None else pa.array(batch.score),
         "scores": _lists(batch.scores, count),
@@ -174,15 +182,20 @@ def to_table(batch: Batch, fields: tuple[Field, ...], task: Task) -> pa.Table:
         "status": pa.array(batch.statuses, pa.int16()),
     }
     for field in fields:
-        columns[_FEATURE + field.name] = _feature(batch.columns[field.name], field)
+        columns[_FEATURE + field.name] = _feature(batch.columns.get(field.name), field, count)
+    for name, values in batch.outputs.items():
+        columns[_OUTPUT + name] = _flat(values)
     return pa.table(columns)
 
 
 def answers(signature: Signature, prediction: Prediction) -> Logged:
     """Return a prediction as it is logged: labels as text (or numbers), the leading score, and all scores.
 
-    The leading score is that of the positive class for a binary task and the highest one otherwise.
+    The leading score is that of the positive class for a binary task and the highest one otherwise. Tensors have columns of
+    their own.
     """
+    if signature.task is Task.OUTPUTS:
+        return None, None, None
     if signature.task is Task.REGRESSION:
         return prediction.predictions, None, None
     texts = [label_text(label) for label in labels(signature, prediction)]
@@ -204,8 +217,22 @@ def _lists(scores: NDArray[np.float64] | None, count: int) -> "pa.Array[Any]":
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(scores.ravel()))
 
 
-def _feature(column: Column, field: Field) -> "pa.Array[Any]":
+def _flat(values: NDArray[Any]) -> "pa.Array[Any]":
+    """Return a tensor as a list of its values per row; their shape is in the model's signature."""
+    width = values.size // max(len(values), 1)
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * width
+    flat: Any = pa.array(values.ravel(), pa.string() if values.dtype == object else None)
+    lists: pa.Array[Any] = pa.ListArray.from_arrays(pa.array(offsets), flat)
+    return lists
+
+
+def _feature(column: Column | None, field: Field, rows: int) -> "pa.Array[Any]":
+    if column is None:  # a tensor that was too large to be sent here
+        kind = pa.string() if field.datatype == "string" else pa.from_numpy_dtype(dtype_of(field))
+        return pa.nulls(rows, pa.list_(kind))
     match field.kind:
+        case FieldKind.TENSOR:
+            return _flat(column)
         case FieldKind.CATEGORY:
             return pa.array(column, pa.string())
         case FieldKind.TIME:

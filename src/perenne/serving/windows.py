@@ -40,7 +40,9 @@ class Window:
 
     def add(self, columns: Columns, prediction: Prediction, requests: Sequence[Served]) -> None:
         """Count rows that were answered."""
-        self.profile.add(columns, prediction.predictions, prediction.scores)
+        answers = None if prediction.outputs is not None else prediction.predictions
+        rows = sum(served.rows for served in requests)
+        self.profile.add(columns or {"": np.empty(rows)}, answers, prediction.scores)  # tensors may have stayed with the worker
         times = [served.event_time for served in requests]
         self.first = min(*times, self.first) if self.first else min(times)
         self.last = max(*times, self.last)

@@ -90,7 +90,7 @@ class Reference:
         classes: Sequence[object] = (),
         threshold: float = 0.5,
     ) -> "Reference":
-        """Fix the cells by the rows of a reference, in time order.
+        """Fix the cells by the rows of a reference, in time order. Tensors have no cells, nor have answers that are tensors.
 
         Parameters
         ----------
@@ -109,6 +109,7 @@ class Reference:
         """
         rows = row_count(columns)
         columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields}
+        fields = [field for field in fields if field.kind is not FieldKind.TENSOR]
         names = tuple(str(level_text(label)) for label in classes)
         scores = None if scores is None or task is Task.REGRESSION else score_table(scores)
         given = {**columns, **answers(task, names, predictions, scores)}

@@ -102,6 +102,8 @@ class Layout:
         Invalid
             If columns, predictions and scores differ in length.
         """
+        if self.task is Task.OUTPUTS:
+            predictions = scores = None
         rows = row_count(columns) if columns else len(predictions) if predictions is not None else 0
         lengths = {name: len(column) for name, column in columns.items()}
         lengths |= {
@@ -168,8 +170,13 @@ class Layout:
 def answers(
     task: Task, classes: tuple[str, ...], predictions: Column | None, scores: NDArray[np.floating] | None
 ) -> dict[str, Column]:
-    """Return the columns `@prediction` (labels, or numbers for regression) and `@score` (the positive or the top score)."""
+    """Return the columns `@prediction` (labels, or numbers for regression) and `@score` (the positive or the top score).
+
+    Answers that are tensors have neither.
+    """
     columns: dict[str, Column] = {}
+    if task is Task.OUTPUTS:
+        return columns
     if predictions is not None and task is Task.REGRESSION:
         columns[PREDICTION] = np.asarray(predictions, np.float64)
     elif predictions is not None:

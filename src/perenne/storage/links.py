@@ -28,6 +28,7 @@ class Kind(StrEnum):
     VERSION = "version"
     DECISION = "decision"
     DEPLOYMENT = "deployment"
+    CLUSTER_REVISION = "cluster revision"
     EPISODE = "episode"
     WINDOW = "window"
     ALERT = "alert"

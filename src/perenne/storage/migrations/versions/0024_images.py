@@ -1,10 +1,10 @@
-"""Schema 0020: images."""
+"""Schema 0024: images."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020"
-down_revision = "0019"
+revision = "0024"
+down_revision = "0023"
 
 
 def upgrade() -> None:
