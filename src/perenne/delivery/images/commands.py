@@ -27,8 +27,10 @@ IMAGE = "image"
 VERBS = {
     "image": ("perenne.delivery.images.commands:image", "Make the image of a version, and bring it where it is to be."),
     "list": ("perenne.delivery.images.commands:list_", "List the images of a model's versions."),
+    "rebuild": ("perenne.delivery.images.upkeep_commands:rebuild_command", "Make it again on a newer base or newer libraries."),
+    "outdated": ("perenne.delivery.images.upkeep_commands:outdated", "Tell which images that answer people are out of date."),
 }
-WAYS: dict[str, str] = {}
+WAYS = {"--rebuild": "rebuild", "--outdated": "outdated"}
 """Options that name another way of packaging than an image, and the verb that it is."""
 
 
