@@ -31,9 +31,13 @@ if TYPE_CHECKING:
     from perenne.inference.model import Signature as Signature
     from perenne.inference.model import Timing as Timing
     from perenne.inference.model import decide as decide
+    from perenne.inference.model import example_columns as example_columns
     from perenne.inference.packaging import package as package
     from perenne.inference.predictor import Predictor as Predictor
     from perenne.inference.predictor import load as load
+    from perenne.inference.signing import SignatureState as SignatureState
+    from perenne.inference.signing import Signed as Signed
+    from perenne.inference.signing import TrustedKey as TrustedKey
     from perenne.inference.timing import time_predictor as time_predictor
     from perenne.inference.whole import WholeGraph as WholeGraph
     from perenne.inference.whole import whole_graph as whole_graph
@@ -46,9 +50,13 @@ _HOMES = {
     "Prediction": "model",
     "Predictor": "predictor",
     "Signature": "model",
+    "SignatureState": "signing",
+    "Signed": "signing",
     "Timing": "model",
+    "TrustedKey": "signing",
     "decide": "model",
     "describe": "describing",
+    "example_columns": "model",
     "explain": "explanation",
     "load": "predictor",
     "package": "packaging",

@@ -7,7 +7,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, Invalid
-from perenne.registry import guard, model_store, naming, store, telling
+from perenne.registry import guard, model_store, naming, store, telling, trust
 from perenne.registry.guard import Deed
 from perenne.registry.model import STAGES, Target, Version, VersionForm
 from perenne.registry.service import get_version
@@ -35,6 +35,7 @@ def require_deployable(tx: Transaction, identity: str) -> Version:
             hint=f"`mlflow models serve -m models:/{version.model}/{version.number}` serves it; a round makes packages",
         )
     guard.require(tx, Deed.TAKE, version)
+    trust.require_signed(tx, version)
     return version
 
 

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     WINDOW = "window"
     ALERT = "alert"
     JOB = "job"
+    IMAGE = "image"
 
 
 READ_FROM = "read_from"

@@ -132,8 +132,8 @@ def undo(workspace: Workspace, /, name: str, namespace: str, number: int | None,
 
     \b
     Examples:
-      perenne deploy undo churn --cluster prod --namespace shop --reason "pods run out of memory"
-      perenne deploy undo churn --cluster prod --namespace shop --to 3
+      perenne deploy rollback churn --cluster prod --namespace shop --reason "pods run out of memory"
+      perenne deploy rollback churn --cluster prod --namespace shop --to 3
     """
     from perenne.delivery.clusters import revisions
     from perenne.delivery.clusters.applying import Intent
