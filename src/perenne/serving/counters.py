@@ -46,6 +46,11 @@ class Gauge(IntEnum):
     SERVED = 23
     TRIED = 24
     SWITCHED = 31
+    LEFT_OUT = 32
+    ECS_LINES = 33
+    ECS_DROPPED = 34
+    EVENTS_SENT = 35
+    EVENTS_DROPPED = 36
 
 
 class Outcome(IntEnum):
@@ -78,7 +83,7 @@ class SeriesCounts(NamedTuple):
 
 
 _OTHER = SeriesKey("", "", "", "other")
-_GAUGES = 32
+_GAUGES = 64
 _KEY_WORDS = 32
 _CELLS = len(LATENCY_EDGES_US) + 1
 _ROWS = len(Outcome)

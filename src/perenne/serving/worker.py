@@ -30,6 +30,7 @@ from perenne.net.inbound import Limits, allowed_hosts
 from perenne.net.listening import Listening
 from perenne.net.traced import traced
 from perenne.serving import metrics
+from perenne.serving.admission import Admission, Board
 from perenne.serving.application import Application
 from perenne.serving.batching import QUEUE_ROWS, Batcher
 from perenne.serving.counters import Counters, Gauge
@@ -75,6 +76,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         How long it still takes new connections after it has said that it is not ready any more.
     succeeds : bool
         Whether a predecessor answers on the same socket until this server is ready.
+    verdicts : int
+        The shared memory in which the parent says what it found of signatures; -1 if it does not.
     """
 
     folder: str
@@ -93,6 +96,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     backlog_bytes: int = BACKLOG_BYTES
     drain_seconds: float = 0.0
     succeeds: bool = False
+    verdicts: int = -1
 
 
 def run(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) -> None:
@@ -131,7 +135,7 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     protocol = BoundedProtocol if between else DirectProtocol
     config = bounded_config(application, where, protocol, timeout_graceful_shutdown=GRACE_SECONDS)
     server = _Server(config, runtime, options.drain_seconds)
-    loader = _Loader(Path(options.folder), runtime)
+    loader = _Loader(Path(options.folder), runtime, Admission(Board(options.verdicts) if options.verdicts >= 0 else None))
     watcher = asyncio.create_task(_watch(loader, server, keyring))
     try:
         await loader.settled(others=options.succeeds)
@@ -222,11 +226,14 @@ class _Loader:
         The release folder.
     runtime : Runtime
         What answers by it.
+    admission : Admission
+        Says which packages may be loaded.
     """
 
-    def __init__(self, folder: Path, runtime: Runtime) -> None:
+    def __init__(self, folder: Path, runtime: Runtime, admission: Admission) -> None:
         self._folder = folder
         self._runtime = runtime
+        self._admission = admission
         self._seen = _Seen(folder / CURRENT)
         self._again = 0.0
         self._problem = ""
@@ -255,7 +262,7 @@ class _Loader:
         try:
             release, damage = await asyncio.to_thread(find_release, self._folder)
             generation = release.deployment.generation
-            lineup = await asyncio.to_thread(load_lineup, self._folder, release, self._runtime.lineup)
+            lineup = await asyncio.to_thread(load_lineup, self._folder, release, self._runtime.lineup, self._admission)
         except Exception as error:
             self._say(f"the release cannot be loaded{self._remaining()}: {reason_of(error)}", error)
             counters.add(Gauge.LOAD_FAILURES)
