@@ -1,4 +1,4 @@
-"""Whatever comes to a model server is answered, or refused in its protocol's form: never a 500, never more memory than allowed."""
+"""Whatever comes to a model server is answered, or refused in its protocol's form: never a 500, never more memory than may be."""
 
 import asyncio
 import gzip
