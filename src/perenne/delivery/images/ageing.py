@@ -102,7 +102,7 @@ def installed() -> dict[str, str]:
 
 def read_lock(path: Path) -> dict[str, str]:
     """Read versions from a lock or a list of requirements: lines such as `numpy==2.4.6`. Raises Invalid if there is none."""
-    found = {}
+    found: dict[str, str] = {}
     for line in path.read_text().splitlines():
         name, exact, rest = line.partition("==")
         if exact and not line[:1].isspace() and not line.startswith("#"):
