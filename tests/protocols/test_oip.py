@@ -49,8 +49,8 @@ def output(response: httpx.Response, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "answer"),
     [
-        ("/v2", {"name": "perenne", "version": perenne.__version__, "extensions": []}),
-        ("/v2/", {"name": "perenne", "version": perenne.__version__, "extensions": []}),
+        ("/v2", {"name": "perenne", "version": perenne.__version__, "extensions": ["binary_tensor_data"]}),
+        ("/v2/", {"name": "perenne", "version": perenne.__version__, "extensions": ["binary_tensor_data"]}),
         ("/v2/health/live", {"live": True}),
         ("/v2/health/ready", {"ready": True}),
         ("/v2/models", {"models": ["delays"]}),
@@ -203,6 +203,10 @@ MISTAKES: list[tuple[Any, str]] = [
     (changed(shape=[1e9]), "malformed"),
     (changed(shape=["2"]), "malformed"),
     (changed(shape=[10**9, 10**9]), "expected shape"),
+    (changed(shape=[1] * 40), "more than 32 dimensions"),
+    (changed(datatype="BF16"), "BF16 is read as binary"),
+    ({**changed(), "outputs": [{"name": "prediction", "parameters": {"shared_memory_region": "x"}}]}, "shared memory"),
+    ({**changed(), "parameters": {"binary_data_output": "yes"}}, "binary_data_output: expected true or false"),
     (changed(shape=[1, 2]), "expected shape"),
     (changed(shape=[2, 1], data=[[1.0], [2.0, 3.0]]), "nested"),
     (changed(shape=[1], data=[1.0]), "another number of rows"),
@@ -220,7 +224,7 @@ MISTAKES: list[tuple[Any, str]] = [
     (changed(2, data=["AA", 3]), "value 1 is no BYTES"),
     (changed(3, data=["true", "maybe"]), "column 'weekend', row 1: expected true or false"),
     (changed(4, datatype="BYTES", data=["2013-01-01", "secret"]), "column 'scheduled', row 1: expected an ISO 8601"),
-    (changed(parameters={"binary_data_size": 16}), "binary"),
+    (changed(parameters={"binary_data_size": 16}), "binary_data_size, but there is no Inference-Header-Content-Length"),
     (changed(parameters={"shared_memory_region": "x"}), "shared memory"),
     ({**changed(), "outputs": [{"name": "nothing"}]}, "prediction, probabilities, prediction_id"),
     ({**changed(), "outputs": [{"name": "prediction", "parameters": {"classification": 1}}]}, "classification"),
@@ -295,11 +299,6 @@ def test_the_deadline_of_the_caller_is_kept(champion: Path) -> None:
 
     response = with_worker(champion, work)
     assert response.status_code == 504 and response.json()["error"]
-
-
-def test_binary_bodies_are_refused_in_words(champion: Path) -> None:
-    response = infer(champion, b"{}", headers={"inference-header-content-length": "2"})
-    assert response.status_code == 400 and "binary" in response.json()["error"]
 
 
 def test_fields_of_the_signature_are_the_inputs(champion: Path) -> None:

@@ -167,7 +167,7 @@ def test_mistakes_in_csv(champion: Path, body: bytes, says: str) -> None:
     [
         ("application/json; charset=latin-1", "The scoring server only supports UTF-8"),
         ("application/json; boundary=x", "The scoring server only supports UTF-8"),
-        ("application/vnd.apache.parquet", "Parquet"),
+        ("application/vnd.apache.parquet; charset=latin-1", "The scoring server only supports UTF-8"),
         ("text/plain", "content type"),
         ("application/x-python-pickle", "content type"),
     ],

@@ -127,6 +127,11 @@ class ReleaseFolder:
             answer=answer,
             stop=stop,
         )
+        return self.publish(deployment, replay=replay)
+
+    def publish(self, deployment: Deployment, *, replay: bool = False) -> int:
+        """Release a deployment as it is; return its generation."""
+        self.generation = deployment.generation
         write_atomically(self.folder / CURRENT, json.encode(Release(deployment=deployment, replay=replay)))
         return self.generation
 

@@ -39,6 +39,7 @@ def test_a_deployment_by_hand(workspace: Workspace, actor: Principal, packages: 
             "deployment": "delays",
             "state": "serving",
             "champion": first,
+            "canaries": "",
             "challengers": "",
             "previous": "",
             "window": "1d",

@@ -16,7 +16,7 @@ from perenne.registry import Evidence, GatePolicy, Verdict
 from perenne.registry import store as registry_store
 from perenne.serving import model, release, service, store
 from perenne.serving.challengers import REFERENCE
-from perenne.serving.loading import load_lineup
+from perenne.serving.lineup import load_lineup
 from perenne.serving.model import Deployment, Role, Stop, StopMode, Variant
 from perenne.serving.releases import read_release
 from perenne.storage import outbox

@@ -20,7 +20,7 @@ from perenne.core.clock import ManualClock, SystemClock
 from perenne.core.config import Settings, load_settings
 from perenne.inference import load
 from perenne.serving import Deployment
-from perenne.serving.loading import load_lineup
+from perenne.serving.lineup import load_lineup
 from perenne.serving.model import Release, Role, Variant
 from perenne.serving.releases import CURRENT, HISTORY, VERSIONS, find_release, package_folder, read_release, release
 from perenne.serving.status import describe, read_statuses

@@ -15,7 +15,7 @@ from perenne.serving import metrics
 from perenne.serving.application import Application
 from perenne.serving.batching import Batcher
 from perenne.serving.counters import Counters
-from perenne.serving.loading import load_lineup
+from perenne.serving.lineup import load_lineup
 from perenne.serving.messages import PackedColumn, Served, socket_pair, unpack_message
 from perenne.serving.mirror import Mirror
 from perenne.serving.releases import read_release
@@ -42,12 +42,14 @@ class Worker:
 
     def close(self) -> None:
         self.runtime.batcher.close()
+        self.runtime.explainer.close()
         self._ours.close()
         self.wire.close()
 
     def observed(self) -> list[Served]:
-        """Take what lies on the wire."""
-        return [unpack_message(data)[1] for data in received(self.wire)]
+        """Take what was sent to the observer so far."""
+        self.runtime.mirror.pump()
+        return [served for data in received(self.wire) for served in unpack_message(data)[1]]
 
 
 def numbers_of(column: PackedColumn) -> list[float]:

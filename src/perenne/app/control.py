@@ -77,12 +77,14 @@ def control_routes() -> list[Route]:
     from perenne.auth.http import routes as auth_routes
     from perenne.automation.http import routes as automation_routes
     from perenne.data.http import routes as data_routes
+    from perenne.delivery.http import routes as delivery_routes
     from perenne.labels.http import routes as label_routes
     from perenne.llm.http import routes as llm_routes
     from perenne.monitoring.http import routes as monitoring_routes
     from perenne.registry.http import project_of_review
     from perenne.registry.http import routes as registry_routes
     from perenne.serving.http import routes as serving_routes
+    from perenne.serving.step_http import routes as step_routes
     from perenne.tracking.http import routes as tracking_routes
     from perenne.web import http as web
 
@@ -95,7 +97,7 @@ def control_routes() -> list[Route]:
         }
     )
     rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes, *comments]
-    rest += [*tracking_routes, *llm_routes, *data_routes, *label_routes]
+    rest += [*tracking_routes, *llm_routes, *data_routes, *label_routes, *step_routes, *delivery_routes]
     listening = guarded(web.live, BODY_LIMIT, Room(LISTENERS))
     return [*guarded([*own, *rest, *web.screens(), *web.pages], BODY_LIMIT, Room(AT_ONCE)), *listening]
 

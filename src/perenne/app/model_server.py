@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 def build_routes(runtime: "serving.Runtime") -> "list[Route]":
     """Return the routes of every protocol a worker speaks."""
+    from perenne.protocols.kserve import routes as kserve
     from perenne.protocols.mlflow import scoring
     from perenne.protocols.oip import routes as oip
 
-    return [*oip.routes(runtime), *scoring.routes(runtime)]
+    return [*oip.routes(runtime), *scoring.routes(runtime), *kserve.routes(runtime)]
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ def _who(record: AuditRecord) -> str:
         return "the loop"
     if record.actor.startswith("guardrail:"):
         return "the guardrail"
+    if record.actor.startswith("rollback:"):
+        return "the roll-back rule"
     return record.actor
 
 
@@ -174,6 +176,12 @@ def _evidence(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "added evidence to", record.entity_id, ", ".join(f"{check} {verdict}" for check, verdict in list(after.items())[:3])
 
 
+def _exported(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    places = {"edge": "for the edge", "browser": "for the browser"}
+    rows = "" if after.get("rows") else "without its example rows"
+    return "packaged", f"{record.entity_id} {places.get(str(after.get('kind')), '')}".strip(), rows
+
+
 def _moved_alias(record: AuditRecord, after: State) -> tuple[str, str, str]:
     model, _, name = record.entity_id.partition("/")
     return "made", f"{after.get('value', 'another version')} {name or 'alias'} of {model}", ""
@@ -197,6 +205,16 @@ def _rolled_back(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "rolled back", f"{record.entity_id} to {_champion(after)}", ""
 
 
+def _image(verb: str, what: str) -> Phrase:
+    """Make the phrase of what was done with an image: of which version, and its build, place or deployment."""
+    joints = {"build": "build", "reference": "to", "deployment": "in"}
+
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        return verb, f"{after.get('version', 'a version')}", f"{joints[what]} {after[what]}" if after.get(what) else ""
+
+    return phrase
+
+
 def _stopped(record: AuditRecord, after: State) -> tuple[str, str, str]:
     who = {"previous": "the previous version answers", "constant": "the constant answers"}
     return "stopped", record.entity_id, who.get(str((after.get("stop") or {}).get("mode")), "")
@@ -208,6 +226,36 @@ def _shadow(verb: str, joint: str) -> Phrase:
         return verb, f"{', '.join(sorted(changed)) or 'a version'} {joint} {record.entity_id}", ""
 
     return phrase
+
+
+def _canaries(state: State) -> dict[str, float]:
+    found = [variant for variant in state.get("variants") or () if variant.get("role") == "canary"]
+    return {str(variant["version"]): float(variant.get("weight") or 0) for variant in found}
+
+
+def _weights(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    now, before = _canaries(after), _canaries(_state(record.before))
+    moved = [
+        f"{version} {now.get(version, 0):.1%}" for version in sorted({*now, *before}) if now.get(version) != before.get(version)
+    ]
+    return "gave", f"{', '.join(moved) or 'canaries'} of the callers of {record.entity_id}", ""
+
+
+def _parked(verb: str) -> Phrase:
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        changed = _parked_of(after) ^ _parked_of(_state(record.before))
+        return verb, f"{', '.join(sorted(changed)) or 'a version'} in {record.entity_id}", ""
+
+    return phrase
+
+
+def _parked_of(state: State) -> set[str]:
+    return {str(variant["version"]) for variant in state.get("variants") or () if variant.get("parked")}
+
+
+def _part_of(verb: str, what: str) -> Phrase:
+    """Make the phrase of a change of one thing about a deployment."""
+    return lambda record, after: (verb, f"{what} {record.entity_id}", "")
 
 
 def _watching(record: AuditRecord, after: State) -> tuple[str, str, str]:
@@ -352,6 +400,8 @@ _PHRASES: dict[str, Phrase] = {
     "logged_model.remove": _did("removed for good"),
     "version.register": _registered,
     "version.evidence": _evidence,
+    "version.gate": _did("asked for the gates of"),
+    "version.export": _exported,
     "version.approve": _did("approved"),
     "version.reject": _did("rejected"),
     "version.bar": _did("barred"),
@@ -368,9 +418,24 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.rolled_back": _rolled_back,
     "deployment.challenger_set": _shadow("put", "in shadow beside"),
     "deployment.challenger_removed": _shadow("took", "out of the shadow of"),
+    "deployment.canary_set": _weights,
+    "deployment.canary_removed": _weights,
+    "deployment.weights_set": _weights,
+    "deployment.route_set": _part_of("changed", "how callers are split between the versions of"),
+    "deployment.rules_set": _part_of("changed", "when a version is taken back by itself in"),
+    "deployment.timeout_set": _part_of("changed", "how long a version may take in"),
+    "deployment.mirror_set": _part_of("changed", "how much a version answers unseen in"),
+    "deployment.fallback_set": _part_of("changed", "who answers where another one fails in"),
+    "deployment.parked": _parked("parked"),
+    "deployment.unparked": _parked("asked again"),
+    "deployment.undone": _part_of("undid", "the last change of"),
     "deployment.stopped": _stopped,
     "deployment.resumed": _did("resumed"),
+    "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
     "deployment.stop_impossible": _did("could not stop"),
+    "image.make": _image("made an image of", "build"),
+    "image.push": _image("pushed the image of", "reference"),
+    "image.roll_out": _image("rolled out the image of", "deployment"),
     "monitor.watch": _watching,
     "labels.accept": _labels,
     "alert.pending": _alert("noticed the first sign of"),

@@ -98,8 +98,8 @@ def load_settings(folder: Path | None = None, environment: Mapping[str, str] = o
     home = Path(environment.get("PERENNE_HOME") or (folder or Path.cwd()) / ".perenne").absolute()
     return Settings(
         home=home,
-        database=environment.get("PERENNE_DATABASE", f"sqlite:///{home / 'perenne.db'}"),
-        objects=environment.get("PERENNE_OBJECTS", (home / "objects").as_uri()),
+        database=environment.get("PERENNE_DATABASE") or f"sqlite:///{home / 'perenne.db'}",
+        objects=environment.get("PERENNE_OBJECTS") or (home / "objects").as_uri(),
         executor=environment.get("PERENNE_EXECUTOR", "inline"),
         host=environment.get("PERENNE_HOST", "127.0.0.1"),
         port=_port(environment, "PERENNE_PORT", 7373),

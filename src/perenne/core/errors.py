@@ -29,11 +29,14 @@ class PerenneError(Exception):
     ----------
     retry_after : int
         Seconds after which trying again makes sense; told with a status of 429 or 503.
+    request_id : str
+        By what the request that failed is found again; empty where that is not known.
     """
 
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 1
     retry_after: int = 1
+    request_id: str = ""
 
     def __init__(self, message: str, *, code: str = "internal", hint: str = "") -> None:
         super().__init__(message)

@@ -20,6 +20,7 @@ Parameters: TypeAlias = dict[str, Any]
 INTEGERS = {f"{sign}INT{bits}": np.dtype(f"{sign.lower()}int{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)}
 FLOATS: dict[str, np.dtype[np.floating]] = {f"FP{bits}": np.dtype(f"float{bits}") for bits in (16, 32, 64)}
 DATATYPES = ("BOOL", "BYTES", *INTEGERS, *FLOATS)
+MAX_DIMENSIONS = 32
 
 
 class RequestTensor(msgspec.Struct, kw_only=True):
@@ -49,12 +50,12 @@ class InferRequest(msgspec.Struct, kw_only=True):
 
 
 class Tensor(msgspec.Struct, omit_defaults=True):
-    """A tensor of an answer; `data` is flat and row-major."""
+    """A tensor of an answer; `data` is flat and row-major, unset where it is raw (`oip_binary`)."""
 
     name: str
     datatype: str
     shape: list[int]
-    data: list[Any]
+    data: Any = msgspec.UNSET
     parameters: Parameters | None = None
 
 
@@ -133,8 +134,10 @@ def decode_values(tensor: RequestTensor) -> NDArray[Any]:
     common = _COMMON.get(tensor.datatype)
     if common is not None and tensor.parameters is None:
         try:
-            values = common[0].decode(tensor.data)
-            if len(values) == math.prod(tensor.shape) and min(tensor.shape, default=-1) >= 0:
+            values, shape = common[0].decode(tensor.data), tensor.shape
+            if shape == [len(values)] or (
+                0 < len(shape) <= MAX_DIMENSIONS and min(shape) >= 0 and math.prod(shape) == len(values)
+            ):
                 return np.array(values, common[1])
         except (msgspec.DecodeError, OverflowError):
             pass
@@ -147,9 +150,8 @@ def _decode_slowly(tensor: RequestTensor) -> NDArray[Any]:
     count = element_count(tensor.shape, what)
     kind = _kind(tensor.datatype, what)
     if "binary_data_size" in (tensor.parameters or ()):
-        raise Invalid(f"{what}: binary tensor data is not supported, send JSON data", code="BAD_REQUEST")
-    if any(name.startswith("shared_memory_") for name in tensor.parameters or ()):
-        raise Invalid(f"{what}: shared memory is not supported", code="BAD_REQUEST")
+        raise Invalid(f"{what}: has binary_data_size, but there is no Inference-Header-Content-Length", code="BAD_REQUEST")
+    refuse_shared_memory(tensor.parameters, what)
     raw = bytes(tensor.data)
     if not raw:
         raise Invalid(f"{what}: has no data", code="BAD_REQUEST")
@@ -167,9 +169,17 @@ def element_count(shape: list[int], what: str) -> int:
     """
     if not shape:
         raise Invalid(f"{what}: shape has no dimensions", code="BAD_REQUEST")
+    if len(shape) > MAX_DIMENSIONS:
+        raise Invalid(f"{what}: shape has more than {MAX_DIMENSIONS} dimensions", code="BAD_REQUEST")
     if any(size < 0 for size in shape):
         raise Invalid(f"{what}: shape has a negative dimension", code="BAD_REQUEST")
     return math.prod(shape)
+
+
+def refuse_shared_memory(parameters: Parameters | None, what: str) -> None:
+    """Refuse Triton's parameters for data that lies in the memory of its machine."""
+    if parameters and any(name.startswith("shared_memory_") for name in parameters):
+        raise Invalid(f"{what}: shared memory is not supported", code="BAD_REQUEST")
 
 
 def encode_response(response: InferResponse) -> bytes:
@@ -184,6 +194,8 @@ def _kind(datatype: str, what: str) -> str:
         return "INT"
     if datatype in ("BOOL", "BYTES"):
         return datatype
+    if datatype == "BF16":
+        raise Invalid(f"{what}: BF16 is read as binary tensor data only", code="BAD_REQUEST")
     raise Invalid(f"{what}: unknown datatype, expected one of {', '.join(DATATYPES)}", code="BAD_REQUEST")
 
 

@@ -63,25 +63,31 @@ class _Body(msgspec.Struct):
     signature_name: Any | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Instances(msgspec.Struct):
+    instances: list[Any] | msgspec.UnsetType = msgspec.UNSET
+    inputs: list[Any] | msgspec.UnsetType = msgspec.UNSET
+
+
 _decoder = msgspec.json.Decoder(_Body)
+_instances = msgspec.json.Decoder(_Instances)
 _encoder = msgspec.json.Encoder()
 _LAYOUTS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 
-def decode_json(body: bytes) -> ScoringRequest:
+def decode_json(body: bytes, *, whole: bool = False) -> ScoringRequest:
     """Read a JSON body.
+
+    Parameters
+    ----------
+    whole : bool
+        Whether a row that comes bare is one value, which is so for a model that takes tensors.
 
     Raises
     ------
     Invalid
         If it is no JSON object with exactly one of the four layouts; the message names the place, never a value.
     """
-    try:
-        read = _decoder.decode(quote_nonfinite(body))
-    except msgspec.ValidationError as error:
-        raise Invalid(f"the request is malformed: {error}", code="BAD_REQUEST") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Invalid("the body is not JSON", code="BAD_REQUEST") from None
+    read = _decode(_decoder, body)
     given = [name for name in _LAYOUTS if getattr(read, name) is not msgspec.UNSET]
     if len(given) != 1:
         raise Invalid(f"the body must be an object with exactly one of {', '.join(_LAYOUTS)}", code="BAD_REQUEST")
@@ -89,8 +95,35 @@ def decode_json(body: bytes) -> ScoringRequest:
         raise Invalid("signature_name is not supported", code="BAD_REQUEST")
     layout = given[0]
     value = getattr(read, layout)
-    table = _from_rows(value.data, value.columns, layout) if isinstance(value, _Split) else _table(value, layout)
+    table = _from_rows(value.data, value.columns, layout) if isinstance(value, _Split) else _table(value, layout, whole=whole)
     return ScoringRequest(table, read.params or {})
+
+
+def decode_instances(body: bytes, *, whole: bool = False) -> Table:
+    """Read the body of KServe's first protocol: `instances`, or `inputs` as some of its clients call them.
+
+    Raises
+    ------
+    Invalid
+        If it is no JSON object with a list of rows under one of the two names.
+    """
+    read = _decode(_instances, body)
+    given = [name for name in ("instances", "inputs") if getattr(read, name) is not msgspec.UNSET]
+    if len(given) != 1:
+        raise Invalid("the body must be an object with a list of instances", code="BAD_REQUEST")
+    rows = getattr(read, given[0])
+    if not whole and rows and not any(isinstance(row, dict | list) for row in rows):
+        rows = [[row] for row in rows]
+    return _table(rows, given[0], whole=whole)
+
+
+def _decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+    try:
+        return decoder.decode(quote_nonfinite(body))
+    except msgspec.ValidationError as error:
+        raise Invalid(f"the request is malformed: {error}", code="BAD_REQUEST") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Invalid("the body is not JSON", code="BAD_REQUEST") from None
 
 
 def decode_csv(body: bytes) -> Table:
@@ -120,13 +153,15 @@ def encode_response(response: ScoringResponse) -> bytes:
     return _encoder.encode(response)
 
 
-def _table(value: Any, layout: str) -> Table:
+def _table(value: Any, layout: str, *, whole: bool) -> Table:
     if isinstance(value, dict):
         return _from_columns(value)
     if not isinstance(value, list):
         raise Invalid(f"{layout} must be a list of rows or an object of columns", code="BAD_REQUEST")
     if all(isinstance(row, dict) for row in value):
         return _from_records(value)
+    if whole and not any(isinstance(row, dict) for row in value):
+        return Table(None, (value,), len(value))
     if all(isinstance(row, list) for row in value):
         return _from_rows(value, None, layout)
     raise Invalid(f"{layout} must hold rows: all objects, or all lists", code="BAD_REQUEST")

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from perenne.inference.model import Signature as Signature
     from perenne.inference.model import Timing as Timing
     from perenne.inference.model import decide as decide
+    from perenne.inference.model import example_columns as example_columns
     from perenne.inference.packaging import package as package
     from perenne.inference.predictor import Predictor as Predictor
     from perenne.inference.predictor import load as load
@@ -55,6 +56,7 @@ _HOMES = {
     "TrustedKey": "signing",
     "decide": "model",
     "describe": "describing",
+    "example_columns": "model",
     "explain": "explanation",
     "load": "predictor",
     "package": "packaging",

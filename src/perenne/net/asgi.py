@@ -13,6 +13,7 @@ Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
 _REMEMBERED = 512
 
 
@@ -42,10 +43,15 @@ class Request(NamedTuple):
 
     def header(self, name: bytes) -> str | None:
         """Return the first header of a name."""
-        for key, value in self.headers:
-            if key == name:
-                return value.decode("latin-1")
-        return None
+        return header_of(self.headers, name)
+
+
+def header_of(headers: Headers, name: bytes) -> str | None:
+    """Return the first header of a name."""
+    for key, value in headers:
+        if key == name:
+            return value.decode("latin-1")
+    return None
 
 
 class Reply(NamedTuple):
@@ -76,7 +82,7 @@ class Route(NamedTuple):
     Attributes
     ----------
     method, path : str
-        `{}` in the path stands for one segment.
+        `{}` in the path stands for one segment, `{}:verb` for one that ends with the verb; those come before the others.
     handler : callable
         Answers.
     error_reply : callable
@@ -111,6 +117,8 @@ class Router:
     ('flights',)
     >>> router.match("/v2/models") is None, router.match("//v2/models/flights") is None
     (True, True)
+    >>> Router([Route("POST", "/v1/models/{}:predict", show, None, "read")]).match("/v1/models/flights:predict").parts
+    ('flights',)
     """
 
     def __init__(self, routes: Sequence[Route]) -> None:
@@ -133,8 +141,16 @@ class Router:
     def _find(self, path: str) -> Match | None:
         segments = path.split("/")
         for pattern, routes in self._patterns.items():
-            if len(pattern) == len(segments) and all(p in ("{}", s) for p, s in zip(pattern, segments, strict=True)):
-                parts = tuple(s for p, s in zip(pattern, segments, strict=True) if p == "{}")
-                if all(parts):
-                    return Match(routes, parts)
+            if len(pattern) == len(segments):
+                parts = [_open_part(p, s) for p, s in zip(pattern, segments, strict=True)]
+                if None not in parts:
+                    return Match(routes, tuple(part for part in parts if part))
         return None
+
+
+def _open_part(pattern: str, segment: str) -> str | None:
+    """Return what stands in the open place of a segment, an empty text if it has none, None if it is another segment."""
+    if not pattern.startswith("{}"):
+        return "" if pattern == segment else None
+    verb = pattern[2:]
+    return segment.removesuffix(verb) or None if segment.endswith(verb) else None

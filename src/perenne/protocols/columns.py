@@ -57,7 +57,7 @@ def tensor_readers(field: Field) -> dict[str, TensorReader]:
 
     match field.kind:
         case FieldKind.NUMBER:
-            return dict.fromkeys((*INTEGERS, *FLOATS), _as_float)
+            return dict.fromkeys((*INTEGERS, *FLOATS, "BF16"), _as_float)
         case FieldKind.TIME:
             return {"INT64": _from_nanoseconds, "BYTES": read_plain}
         case FieldKind.TENSOR:
@@ -112,6 +112,7 @@ def _tensor_readers(field: Field) -> dict[str, TensorReader]:
         return {WIRE_DATATYPES[field.datatype]: _unchanged}
     known = {**INTEGERS, **FLOATS} if dtype.kind == "f" else INTEGERS
     fitting = [name for name, given in known.items() if dtype.kind == "f" or np.can_cast(given, dtype)]
+    fitting += ["BF16"] if dtype.kind == "f" else []
     return dict.fromkeys(fitting, lambda values: values.astype(dtype, copy=False))
 
 

@@ -1,13 +1,16 @@
 """Micro-batches: the requests read in one turn of the event loop share one call of the model.
 
 No timer: a lone request waits for nobody, and batches grow exactly when the worker is busy. What would hold the loop for longer
-than a millisecond is predicted in one thread beside it, where a batch grows while the one before runs.
+than a millisecond, or has a time-out, is predicted in a thread beside it, where a batch grows while the one before runs. Each
+version has a thread of its own: one that is slow, or never returns, keeps no other from answering.
 """
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +18,12 @@ import numpy as np
 from perenne.core.errors import PerenneError, Unavailable
 from perenne.inference import Prediction
 from perenne.serving.loading import LoadedVersion
-from perenne.stats.columns import Columns
+from perenne.stats.columns import Columns, NumberTable
 
 INLINE_US = 1_000.0
 THREAD_US = 50_000.0
 QUEUE_ROWS = 200_000
+IDLE_TURNS = 50
 
 
 class DeadlinePassed(PerenneError):
@@ -48,6 +52,42 @@ class _Waiting:
         self.future = future
 
 
+class _Lane:
+    """The requests that one version predicts in a thread; a daemon's, so that one that never returns lets the process end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.queue: deque[_Waiting] = deque()
+        self.running: list[_Waiting] = []
+        self.idle = 0
+        self._loop = loop
+        self._work: SimpleQueue[tuple[list[_Waiting], Callable[[list[Batched | BaseException]], None]] | None] = SimpleQueue()
+        Thread(target=self._run, name="perenne-predict", daemon=True).start()
+
+    @property
+    def stuck(self) -> bool:
+        """Tell whether nobody waits any more for what runs."""
+        return bool(self.running) and all(waiting.future.done() for waiting in self.running)
+
+    def predict(self, group: list[_Waiting], done: "Callable[[list[Batched | BaseException]], None]") -> None:
+        """Predict beside the loop, then call back in it."""
+        self.running = group
+        self._work.put((group, done))
+
+    def close(self) -> None:
+        """Let the thread end once it has nothing to do."""
+        self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            group, done = work
+            try:
+                outcomes = predict_together(group)
+            except BaseException:
+                outcomes = [RuntimeError("the model ended its thread") for _ in group]
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                self._loop.call_soon_threadsafe(done, outcomes)
+
+
 class Batcher:
     """Collects requests and predicts them together.
 
@@ -60,31 +100,41 @@ class Batcher:
     def __init__(self, queue_rows: int = QUEUE_ROWS) -> None:
         self._loop = asyncio.get_running_loop()
         self._limit = queue_rows
-        self._quick: deque[_Waiting] = deque()
-        self._slow: deque[_Waiting] = deque()
-        self._running: list[_Waiting] = []
+        self._quick: dict[LoadedVersion, deque[_Waiting]] = {}
+        self._lanes: dict[LoadedVersion, _Lane] = {}
         self._scheduled = False
-        self._thread = ThreadPoolExecutor(1, "perenne-predict")
         self.rows = 0
         self.batches = 0
 
-    def submit(self, loaded: LoadedVersion, columns: Columns, rows: int, deadline: float) -> "asyncio.Future[Batched]":
+    def submit(
+        self, loaded: LoadedVersion, columns: Columns, rows: int, deadline: float, *, beside: bool = False
+    ) -> "asyncio.Future[Batched]":
         """Queue rows; the future gets their answers.
 
         Parameters
         ----------
         deadline : float
             In the loop's time; a request that is still waiting then gets `DeadlinePassed`.
+        beside : bool
+            Whether it must not hold the loop, however little it should cost.
 
         Raises
         ------
         Unavailable
             If too many rows wait.
+        DeadlinePassed
+            If the version is busy with requests that nobody waits for any more.
         """
         if self.rows and self.rows + rows > self._limit:
             raise Unavailable("too many rows wait to be predicted", code="TEMPORARILY_UNAVAILABLE", hint="try again in a second")
         future: asyncio.Future[Batched] = self._loop.create_future()
-        queue = self._quick if loaded.cost_us(rows) <= INLINE_US else self._slow
+        if not beside and loaded.cost_us(rows) <= INLINE_US:
+            queue = self._quick.get(loaded) or self._quick.setdefault(loaded, deque())
+        else:
+            lane = self._lane(loaded)
+            if lane.stuck:
+                raise _late()
+            queue = lane.queue
         queue.append(_Waiting(loaded, columns, rows, deadline, future))
         self.rows += rows
         if not self._scheduled:
@@ -95,30 +145,41 @@ class Batcher:
     def expire(self) -> None:
         """Answer those whose time is up; called a few times a second."""
         now = self._loop.time()
-        for waiting in (*self._slow, *self._running):
-            if waiting.deadline < now and not waiting.future.done():
-                waiting.future.set_exception(_late())
+        for loaded, lane in list(self._lanes.items()):
+            lane.idle = 0 if lane.queue or lane.running else lane.idle + 1
+            if lane.idle > IDLE_TURNS:  # its version may have left long ago
+                self._lanes.pop(loaded).close()
+            for waiting in (*lane.queue, *lane.running):
+                if waiting.deadline < now and not waiting.future.done():
+                    waiting.future.set_exception(_late())
+            while lane.queue and lane.queue[0].future.done():  # behind one that does not return, nobody else would take them out
+                self.rows -= lane.queue.popleft().rows
 
     def close(self) -> None:
-        """Let go of the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Let go of the threads."""
+        for lane in self._lanes.values():
+            lane.close()
+
+    def _lane(self, loaded: LoadedVersion) -> _Lane:
+        return self._lanes.get(loaded) or self._lanes.setdefault(loaded, _Lane(self._loop))
 
     def _turn(self) -> None:
         self._scheduled = False
-        if self._quick:
-            group = self._take(self._quick, INLINE_US)
+        for loaded, queue in list(self._quick.items()):
+            group = self._take(queue, INLINE_US)
             if group:
                 self._finish(group, predict_together(group))
-        if self._slow and not self._running:
-            self._running = self._take(self._slow, THREAD_US)
-            if self._running:
-                self._loop.run_in_executor(self._thread, predict_together, self._running).add_done_callback(self._finished)
+            if not queue:
+                del self._quick[loaded]
+        for lane in self._lanes.values():
+            if lane.queue and not lane.running:
+                self._start(lane)
         if self._quick and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._turn)
 
     def _take(self, queue: "deque[_Waiting]", budget_us: float) -> list[_Waiting]:
-        """Take the first request and those after it that go to the same version, as long as they fit in the budget."""
+        """Take the first request and those after it, as long as they fit in the budget."""
         group: list[_Waiting] = []
         rows, now = 0, self._loop.time()
         while queue:
@@ -126,17 +187,22 @@ class Batcher:
             if head.future.done() or head.deadline < now:
                 self._settle(queue.popleft(), _late())
                 continue
-            if group and (head.loaded is not group[0].loaded or head.loaded.cost_us(rows + head.rows) > budget_us):
+            if group and head.loaded.cost_us(rows + head.rows) > budget_us:
                 break
             group.append(queue.popleft())
             rows += head.rows
         return group
 
-    def _finished(self, done: "asyncio.Future[list[Batched | BaseException]]") -> None:
-        group, self._running = self._running, []
-        self._finish(group, done.result())
-        if not self._scheduled:
-            self._turn()
+    def _start(self, lane: _Lane) -> None:
+        group = self._take(lane.queue, THREAD_US)
+        if group:
+            lane.predict(group, lambda outcomes: self._finished(lane, outcomes))
+
+    def _finished(self, lane: _Lane, outcomes: "list[Batched | BaseException]") -> None:
+        group, lane.running = lane.running, []
+        self._finish(group, outcomes)
+        if lane.queue:
+            self._start(lane)
 
     def _finish(self, group: list[_Waiting], outcomes: "list[Batched | BaseException]") -> None:
         self.batches += 1
@@ -157,10 +223,9 @@ def predict_together(group: Sequence[_Waiting]) -> list[Batched | BaseException]
     """Predict requests of one version in one call; if it fails, each alone, so that one cannot fail its neighbours."""
     if len(group) == 1:
         return [_predict_alone(group[0])]
-    loaded, names = group[0].loaded, group[0].columns
     total = sum(waiting.rows for waiting in group)
     try:
-        together = loaded.predict({name: np.concatenate([waiting.columns[name] for waiting in group]) for name in names})
+        together = group[0].loaded.predict(_joined([waiting.columns for waiting in group]))
     except Exception:
         return [_predict_alone(waiting) for waiting in group]
     answers: list[Batched | BaseException] = []
@@ -169,6 +234,16 @@ def predict_together(group: Sequence[_Waiting]) -> list[Batched | BaseException]
         answers.append(Batched(together.take(slice(start, start + waiting.rows)), total))
         start += waiting.rows
     return answers
+
+
+def _joined(tables: list[Columns]) -> Columns:
+    """Put the rows of several requests together."""
+    first = tables[0]
+    if isinstance(first, NumberTable):
+        matrices = [table.matrix for table in tables if isinstance(table, NumberTable) and table.fields is first.fields]
+        if len(matrices) == len(tables):
+            return NumberTable(first.fields, np.concatenate(matrices))
+    return {name: np.concatenate([table[name] for table in tables]) for name in first}
 
 
 def _predict_alone(waiting: _Waiting) -> Batched | BaseException:

@@ -39,6 +39,7 @@ def list_(workspace: Workspace, project: str | None, limit: int, after: str) -> 
             "deployment": item.name,
             "state": "stopped" if item.stop else "serving",
             "champion": item.champion.version,
+            "canaries": " ".join(f"{variant.version}={variant.weight:.1%}" for variant in item.canaries),
             "challengers": " ".join(variant.version for variant in item.challengers),
             "previous": item.previous.version if item.previous else "",
             "window": format_duration(item.window_length),
@@ -99,7 +100,7 @@ def version(workspace: Workspace, name: str, version: str, window: str, answer: 
       perenne deploy version churn-eu churn@3 --window 6h --answer 0
     """
     length, constant = parse_duration(window), _constant(answer)
-    return _change(
+    return change(
         workspace,
         lambda tx: service.deploy(tx, local_principal(), name, version, window_length=length, answer=constant, reason=reason),
     )
@@ -119,8 +120,8 @@ def challenger(workspace: Workspace, name: str, version: str, remove: bool, reas
       perenne deploy challenger churn churn@4
       perenne deploy challenger churn churn@4 --remove
     """
-    change = service.remove_challenger if remove else service.set_challenger
-    return _change(workspace, lambda tx: change(tx, local_principal(), name, version, reason=reason))
+    step = service.remove_challenger if remove else service.set_challenger
+    return change(workspace, lambda tx: step(tx, local_principal(), name, version, reason=reason))
 
 
 @click.command()
@@ -129,13 +130,13 @@ def challenger(workspace: Workspace, name: str, version: str, remove: bool, reas
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def promote(workspace: Workspace, name: str, version: str, reason: str) -> Deployment:
-    """Make a challenger the champion.
+    """Make a challenger or canary the champion.
 
     \b
     Examples:
       perenne deploy promote churn churn@4 --reason "a week in shadow"
     """
-    return _change(workspace, lambda tx: service.promote(tx, local_principal(), name, version, reason=reason))
+    return change(workspace, lambda tx: service.promote(tx, local_principal(), name, version, reason=reason))
 
 
 @click.command("roll-back")
@@ -149,7 +150,7 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> Deployment:
     Examples:
       perenne deploy roll-back churn --reason "complaints from the shop"
     """
-    return _change(workspace, lambda tx: service.roll_back(tx, local_principal(), name, reason=reason))
+    return change(workspace, lambda tx: service.roll_back(tx, local_principal(), name, reason=reason))
 
 
 @click.command()
@@ -167,7 +168,7 @@ def stop(workspace: Workspace, name: str, answer: str | None, previous: bool, re
       perenne deploy stop churn --previous --reason "wrong prices came in"
     """
     mode, constant = StopMode.PREVIOUS if previous else StopMode.CONSTANT, _constant(answer)
-    return _change(workspace, lambda tx: service.stop(tx, local_principal(), name, mode=mode, reason=reason, answer=constant))
+    return change(workspace, lambda tx: service.stop(tx, local_principal(), name, mode=mode, reason=reason, answer=constant))
 
 
 @click.command()
@@ -181,14 +182,14 @@ def resume(workspace: Workspace, name: str, reason: str) -> Deployment:
     Examples:
       perenne deploy resume churn
     """
-    return _change(workspace, lambda tx: service.resume(tx, local_principal(), name, reason=reason))
+    return change(workspace, lambda tx: service.resume(tx, local_principal(), name, reason=reason))
 
 
 def _servers(workspace: Workspace, name: str, now: int) -> list[ServerStatus]:
     return read_statuses(workspace.settings.spool, name, now)
 
 
-def _change(workspace: Workspace, work: Callable[[Transaction], Deployment]) -> Deployment:
+def change(workspace: Workspace, work: Callable[[Transaction], Deployment]) -> Deployment:
     """Commit a change, then release it, so that running model servers follow at once."""
     deployment = workspace.database.write(work)
     release(workspace, deployment)

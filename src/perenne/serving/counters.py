@@ -48,13 +48,14 @@ class Gauge(IntEnum):
 
 
 class Outcome(IntEnum):
-    """How a request ended."""
+    """How a request ended, counted for who was asked: another one answered if that is FALLBACK (it failed) or LATE."""
 
     OK = 0
     FALLBACK = 1
     INVALID = 2
     UNAVAILABLE = 3
     FAILED = 4
+    LATE = 5
 
 
 class SeriesKey(NamedTuple):

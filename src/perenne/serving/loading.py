@@ -3,10 +3,9 @@
 import time
 from pathlib import Path
 
-from perenne.core.errors import PerenneError
-from perenne.inference import Prediction, Predictor, load
-from perenne.serving.admission import Admission
-from perenne.serving.model import Release, Variant
+from perenne.core.errors import Invalid, PerenneError
+from perenne.inference import Prediction, Predictor, Signature, load
+from perenne.serving.model import Variant
 from perenne.serving.releases import package_folder
 from perenne.stats.columns import Columns, absent
 
@@ -25,14 +24,17 @@ class LoadedVersion:
         Digest of its package.
     predictor : Predictor
         Answers columns.
+    folder : Path
+        Where its package lies; it may be gone later.
     fixed_us, row_us : float
         What a call costs, and what each row adds, in microseconds on this machine.
     """
 
-    def __init__(self, version: str, tree: str, predictor: Predictor) -> None:
+    def __init__(self, version: str, tree: str, predictor: Predictor, folder: Path) -> None:
         self.version = version
         self.model, _, self.number = version.rpartition("@")
         self.tree = tree
+        self.folder = folder
         self.predictor = predictor
         self.signature = predictor.signature
         self.fixed_us, self.row_us = _cost(predictor)
@@ -50,82 +52,28 @@ class LoadedVersion:
         return self.predictor.predict(columns)
 
 
-class Lineup:
-    """Who answers now: the release, and its champion and previous version, loaded. Replaced whole, never changed.
-
-    Attributes
-    ----------
-    problem : str
-        What could not be loaded; empty if nothing.
-    stand_in : bool
-        Whether `champion` is the previous version, because the champion itself cannot be loaded.
-    """
-
-    def __init__(
-        self,
-        release: Release,
-        champion: LoadedVersion,
-        previous: LoadedVersion | None,
-        *,
-        problem: str = "",
-        stand_in: bool = False,
-    ) -> None:
-        self.release = release
-        self.deployment = release.deployment
-        self.champion = champion
-        self.previous = previous
-        self.problem = problem
-        self.stand_in = stand_in
-
-
-class _Loading:
-    """Loads the packages of a release that may be loaded; versions that are in memory already are taken over."""
-
-    def __init__(self, folder: Path, release: Release, present: Lineup | None, admission: Admission) -> None:
-        self._folder = folder
-        self._release = release
-        self._admission = admission
-        self._at_hand = {known.tree: known for known in (present.champion, present.previous) if known} if present else {}
-
-    def load(self, variant: Variant) -> LoadedVersion:
-        """Load a variant. Raises PerenneError if its package may not be loaded, is damaged or answers otherwise than once."""
-        admitted = self._admission.admit(self._release, variant.tree)
-        known = self._at_hand.get(variant.tree)
-        if known is not None:
-            return known
-        package = load(package_folder(self._folder, variant.tree), manifest=admitted.manifest)
-        return LoadedVersion(variant.version, variant.tree, package)
-
-
-def load_lineup(folder: Path, release: Release, present: Lineup | None, admission: Admission | None = None) -> Lineup:
-    """Load what a release needs and `admission` lets in; versions that are in memory already are taken over.
-
-    A previous version that cannot be loaded is left out: it must not keep the champion from answering. If it is the champion that
-    cannot be loaded, and no other release answers yet, the previous version stands in for it.
+def load_version(folder: Path, variant: Variant, manifest: str = "") -> LoadedVersion:
+    """Load a variant from a release folder; its manifest must have the digest given, if one is.
 
     Raises
     ------
     PerenneError
-        If the champion cannot be loaded and nobody can stand in for it.
+        If its package is damaged, another one, or answers otherwise than when made.
     """
-    loading = _Loading(folder, release, present, admission or Admission())
-    deployment = release.deployment
-    previous, problem = None, ""
-    if deployment.previous is not None:
-        try:
-            previous = loading.load(deployment.previous)
-        except Exception as error:
-            problem = f"{deployment.previous.version}, the version before, cannot be loaded: {reason_of(error)}"
-    try:
-        champion = loading.load(deployment.champion)
-    except Exception as error:
-        if previous is None or (present is not None and not present.stand_in):
-            raise
-        problem = (
-            f"{previous.version} answers in place of {deployment.champion.version}, which cannot be loaded: {reason_of(error)}"
+    package = package_folder(folder, variant.tree)
+    return LoadedVersion(variant.version, variant.tree, load(package, manifest=manifest), package)
+
+
+def check_inputs(champion: Signature, other: Signature) -> None:
+    """Check that a version takes nothing that callers of the champion do not send. Raises Invalid."""
+    sent = {field.name: (field.kind, field.shape) for field in champion.fields}
+    lacking = [field.name for field in other.fields if sent.get(field.name) != (field.kind, field.shape)]
+    if lacking:
+        raise Invalid(
+            f"it takes inputs the champion does not: {', '.join(lacking)}",
+            code="challenger.inputs",
+            hint="a challenger is asked what the champion is asked: train it on the same columns",
         )
-        return Lineup(release, previous, None, problem=problem, stand_in=True)
-    return Lineup(release, champion, previous, problem=problem)
 
 
 def reason_of(error: Exception) -> str:

@@ -12,6 +12,7 @@ from perenne.core.clock import HOUR, MINUTE
 from perenne.core.errors import Conflict, NotFound
 from perenne.core.events import Event
 from perenne.inference import SignatureState, Signed, TrustedKey
+from perenne.serving.log_rules import LogRules
 
 Constant: TypeAlias = str | int | float | bool
 """An answer that needs no model: one of the classes, or a number."""
@@ -30,6 +31,9 @@ class Role(StrEnum):
     CHALLENGER = "challenger"
     PREVIOUS = "previous"
     FALLBACK = "fallback"
+
+
+STANDING_BY = (Role.PREVIOUS, Role.FALLBACK)
 
 
 class Variant(msgspec.Struct, frozen=True):
@@ -199,6 +203,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         When a version is taken back by itself.
     crowned : int
         When the champion became it, microseconds since 1970; 0 if that is not known.
+    log : LogRules
+        What is kept of its predictions, and where it goes.
     """
 
     name: str
@@ -211,6 +217,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     route: Route = Weighted()
     rollback: Rollback = Rollback()
     crowned: int = 0
+    log: LogRules = LogRules()
 
     @property
     def champion(self) -> Variant:
@@ -323,10 +330,21 @@ def crowned(deployment: Deployment, champion: Variant) -> Deployment:
             code="deployment.champion",
             hint="nothing is left to do",
         )
-    rest = [variant for variant in deployment.challengers if variant.version != champion.version]
     stand_by = msgspec.structs.replace(before, name=Role.PREVIOUS.value, role=Role.PREVIOUS)
-    crown = msgspec.structs.replace(champion, name=Role.CHAMPION.value, role=Role.CHAMPION)
-    return _changed(deployment, variants=(crown, stand_by, *rest), stop=None)
+    return changed(deployment, variants=(_crown(champion), stand_by, *_beside(deployment, champion.version)), stop=None)
+
+
+def _crown(variant: Variant) -> Variant:
+    """Make a variant answer everybody; what it had of the callers as a canary is nothing beside that."""
+    return msgspec.structs.replace(
+        variant, name=Role.CHAMPION.value, role=Role.CHAMPION, weight=0.0, slots=b"", mirror=1.0, parked=""
+    )
+
+
+def _beside(deployment: Deployment, version: str) -> list[Variant]:
+    """Return who stays when a version becomes champion: all but itself, the champion and the version before."""
+    staying = (Role.CANARY, Role.CHALLENGER, Role.FALLBACK)
+    return [v for v in deployment.variants if v.role in staying and (v.version != version or v.role is Role.FALLBACK)]
 
 
 def shadowed(deployment: Deployment, challenger: Variant) -> Deployment:
@@ -337,20 +355,20 @@ def shadowed(deployment: Deployment, challenger: Variant) -> Deployment:
     Conflict
         If the version answers or is in shadow already.
     """
-    if any(v.version == challenger.version and v.role is not Role.PREVIOUS for v in deployment.variants):
+    if any(v.version == challenger.version and v.role not in STANDING_BY for v in deployment.variants):
         raise Conflict(
             f"{challenger.version} is already part of {deployment.name}",
             code="deployment.challenger",
             hint="`perenne deploy show NAME` tells as what",
         )
     variant = msgspec.structs.replace(challenger, name=f"challenger-{challenger.version}", role=Role.CHALLENGER)
-    return _changed(deployment, variants=(*deployment.variants, variant))
+    return changed(deployment, variants=(*deployment.variants, variant))
 
 
 def unshadowed(deployment: Deployment, version: str) -> Deployment:
     """Remove a challenger. Raises NotFound if it is none."""
     gone = find_challenger(deployment, version)
-    return _changed(deployment, variants=tuple(variant for variant in deployment.variants if variant is not gone))
+    return changed(deployment, variants=tuple(variant for variant in deployment.variants if variant is not gone))
 
 
 def find_challenger(deployment: Deployment, version: str) -> Variant:
@@ -374,9 +392,7 @@ def rolled_back(deployment: Deployment) -> Deployment:
         If none stands by.
     """
     before = require_previous(deployment)
-    crown = msgspec.structs.replace(before, name=Role.CHAMPION.value, role=Role.CHAMPION)
-    rest = [variant for variant in deployment.challengers if variant.version != crown.version]
-    return _changed(deployment, variants=(crown, *rest), stop=None)
+    return changed(deployment, variants=(_crown(before), *_beside(deployment, before.version)), stop=None)
 
 
 def require_previous(deployment: Deployment) -> Variant:
@@ -409,7 +425,7 @@ def stopped(deployment: Deployment, stop: Stop, answer: Constant | None) -> Depl
         require_previous(deployment)
     elif answer is None:
         raise Conflict(f"{deployment.name} has no constant answer", code="deployment.no_answer", hint="give one with the stop")
-    return _changed(deployment, stop=stop, answer=answer)
+    return changed(deployment, stop=stop, answer=answer)
 
 
 def resumed(deployment: Deployment) -> Deployment:
@@ -420,8 +436,9 @@ def resumed(deployment: Deployment) -> Deployment:
             code="deployment.not_stopped",
             hint="`perenne deploy show NAME` tells how it stands",
         )
-    return _changed(deployment, stop=None)
+    return changed(deployment, stop=None)
 
 
-def _changed(deployment: Deployment, **values: object) -> Deployment:
+def changed(deployment: Deployment, **values: object) -> Deployment:
+    """Return the next generation of a deployment, in which some fields have other values."""
     return msgspec.structs.replace(deployment, generation=deployment.generation + 1, **values)

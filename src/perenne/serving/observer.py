@@ -235,9 +235,10 @@ class Observer:
                 log.error("a message of another release was dropped")  # the next one's position tells how many rows
                 continue
             self._miss(place, position)
-            self._positions[place] = position + served.rows
-            self._waiting.append(served)
-            self._waiting_rows += served.rows
+            rows = sum(part.rows for part in served)
+            self._positions[place] = position + rows
+            self._waiting += served
+            self._waiting_rows += rows
             if self._waiting_rows >= DIGEST_ROWS:
                 self._digest()
                 if self._is_full():

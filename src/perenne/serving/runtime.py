@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from perenne.core.clock import parse_time
 from perenne.core.errors import Invalid, NotFound, PerenneError, Unavailable
 from perenne.inference import Signature
-from perenne.net.asgi import Reply, Request
+from perenne.net.asgi import Headers, Reply, Request
 from perenne.net.identity import identity_headers
-from perenne.serving.batching import Batched, Batcher
+from perenne.serving.batching import Batched, Batcher, DeadlinePassed
 from perenne.serving.counters import Counters, Outcome, SeriesKey
-from perenne.serving.loading import Lineup, LoadedVersion
+from perenne.serving.explaining import Explainer
+from perenne.serving.lineup import Lineup, Target
+from perenne.serving.loading import LoadedVersion
 from perenne.serving.messages import CONSTANT, Served, pack_answers, pack_columns
 from perenne.serving.mirror import Mirror
-from perenne.serving.model import Constant, Role, StopMode
+from perenne.serving.model import Constant
 from perenne.serving.request_ids import RequestIds
 from perenne.stats.columns import Columns
 
@@ -33,8 +35,25 @@ class ModelFailed(PerenneError):
 
     status = 500
 
-    def __init__(self) -> None:
+    def __init__(self, request_id: str) -> None:
         super().__init__("model failed", code="INTERNAL_ERROR")
+        self.request_id = request_id
+
+
+class Unanswered(Exception):
+    """Why a request for predictions got no answer, and the headers that say who was to give it."""
+
+    def __init__(self, error: PerenneError, headers: Headers) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.headers = headers
+
+
+class _TooLate(Exception):
+    """A variant took longer than it may."""
+
+
+_STOOD_IN = {"fallback": Outcome.FALLBACK, "late": Outcome.LATE}
 
 
 class Rows(NamedTuple):
@@ -60,7 +79,7 @@ class Answer(NamedTuple):
     loaded : LoadedVersion
         The version that answered, or that would have if a constant had not.
     variant, reason : str
-        `champion`, `previous` or `constant`, and why if not as usual: `fallback`, `stopped`, `explicit`.
+        The variant's name or `constant`, and why if not as usual; see `messages.Served`.
     outputs : dict or None
         The tensors of a model that answers such, each (n, *shape); its labels are None then.
     """
@@ -76,14 +95,6 @@ class Answer(NamedTuple):
     def prediction_ids(self) -> list[str]:
         """Return the id of each row's answer."""
         return [f"{self.request_id}-{row}" for row in range(len(self.labels))]
-
-
-class Target(NamedTuple):
-    """Who is to answer a request, as which variant and why."""
-
-    loaded: LoadedVersion
-    variant: str
-    reason: str = ""
 
 
 class Runtime:
@@ -107,6 +118,7 @@ class Runtime:
         self.draining = False
         self.in_flight = 0
         self.ids = RequestIds()
+        self.explainer = Explainer()
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -130,14 +142,14 @@ class Runtime:
         lineup = self.require_lineup()
         if model != lineup.deployment.name:
             raise NotFound("there is no model of that name here", code="RESOURCE_DOES_NOT_EXIST")
-        if version is None:
-            return _default_target(lineup)
-        first = Role.PREVIOUS if lineup.stand_in else Role.CHAMPION
-        for loaded, role in ((lineup.champion, first), (lineup.previous, Role.PREVIOUS)):
-            if loaded is not None and version in (loaded.number, loaded.version):
-                halted = role is Role.CHAMPION and lineup.deployment.stop is not None
-                return _default_target(lineup) if halted else Target(loaded, role.value, "explicit")
+        found = lineup.default if version is None else lineup.explicit(version)
+        if found is not None:
+            return found
         raise NotFound("that version of the model is not loaded", code="RESOURCE_DOES_NOT_EXIST")
+
+    def headers(self, request: Request, target: Target) -> Headers:
+        """Return the headers that say by what a request is found again, and who answers it."""
+        return [*identity_headers(request.headers, self.ids.next()), *_model_headers(target.loaded, target.shown)]
 
     async def score(
         self,
@@ -162,36 +174,50 @@ class Runtime:
 
         Raises
         ------
-        PerenneError
+        Unanswered
             For the caller's mistakes, a full queue, a passed deadline, or a model that failed with nobody to step in.
         """
-        outcome, rows, variant = Outcome.FAILED, 0, target.variant
+        outcome, rows = Outcome.FAILED, 0
         self.in_flight += 1
         try:
             event_time = self._event_time(request)
+            target = self._named(request, target)
             table = read(request, target.loaded.signature)
             rows = table.size
-            answer = await self._answer(request, target, table, event_time)
-            outcome, variant = Outcome.FALLBACK if answer.reason == "fallback" else Outcome.OK, answer.variant
+            lineup = self.require_lineup()
+            if target is lineup.default and lineup.chooser is not None:
+                target = lineup.choose(request.headers, table.columns)
+            answer = await self._answer(request, lineup, target, table, event_time)
+            outcome = _STOOD_IN.get(answer.reason, Outcome.OK)
             reply = write(answer, table.context)
             return reply._replace(headers=(*_headers(request, answer), *reply.headers))
         except PerenneError as error:
             outcome = Outcome.INVALID if error.status < 500 else Outcome.FAILED if error.status == 500 else Outcome.UNAVAILABLE
-            raise
+            identity = identity_headers(request.headers, error.request_id or self.ids.next())
+            raise Unanswered(error, [*identity, *_model_headers(target.loaded, target.shown)]) from error
         finally:
             self.in_flight -= 1
-            key = SeriesKey(self.deployment, target.loaded.version, variant, endpoint)
+            key = SeriesKey(self.deployment, target.loaded.version, target.variant, endpoint)
             self.counters.series(key).count(outcome, rows, (time.perf_counter_ns() - request.started) // 1_000)
+
+    def _named(self, request: Request, target: Target) -> Target:
+        """Return whom a request names in `x-variant`, else who would answer; a version in the URL goes before."""
+        word = request.header(b"x-variant")
+        if word is None or target.reason == "explicit":
+            return target
+        found = self.require_lineup().explicit(word)
+        if found is None:
+            raise NotFound("the variant that x-variant names is not loaded", code="RESOURCE_DOES_NOT_EXIST")
+        return found
 
     @property
     def deployment(self) -> str:
         """The name of what is served."""
         return self.require_lineup().deployment.name
 
-    async def _answer(self, request: Request, target: Target, table: Rows, event_time: int | None) -> Answer:
+    async def _answer(self, request: Request, lineup: Lineup, target: Target, table: Rows, event_time: int | None) -> Answer:
         arrival = time.time_ns() // 1_000 - (time.perf_counter_ns() - request.started) // 1_000
         request_id = self.ids.next(arrival)
-        lineup = self.require_lineup()
         batched, served = await self._predict(lineup, target, table)
         constant = lineup.deployment.answer if batched is None and served.variant == CONSTANT else None
         predictions, scores = (b"", b"") if batched is None else pack_answers(batched.prediction)
@@ -213,40 +239,62 @@ class Runtime:
             predictions=predictions,
             scores=scores,
             answer=constant,
+            variant=served.shown,
+            propensity=target.propensity,
+            sticky_hash=target.sticky_hash,
         )
         if table.size:
             self.mirror.send(message, served.loaded.signature)
         if batched is None:
             if constant is None:
-                raise ModelFailed
+                raise ModelFailed(request_id)
             return _constant_answer(request_id, constant, table.size, served)
         outputs = batched.prediction.outputs
         labels = served.loaded.predictor.labels(batched.prediction) if outputs is None else [None] * table.size
-        return Answer(request_id, labels, batched.prediction.scores, served.loaded, served.variant, served.reason, outputs)
+        return Answer(request_id, labels, batched.prediction.scores, served.loaded, served.shown, served.reason, outputs)
 
     async def _predict(self, lineup: Lineup, target: Target, table: Rows) -> tuple[Batched | None, Target]:
         """Ask the target, then whoever steps in; None with the constant's target if it is the constant's turn."""
         deadline = self._loop.time() + min(table.seconds, DEADLINE_SECONDS)
         if target.variant == CONSTANT:
             return None, target
+        why = "fallback"
         try:
-            return await self.batcher.submit(target.loaded, table.columns, table.size, deadline), target
+            return await self._ask(target, table, deadline), target
+        except _TooLate:
+            why = "late"
         except PerenneError as error:
             if not isinstance(error, Invalid):
                 raise
         except Exception:  # noqa: S110  the model failed: the next in line answers
             pass
         if target.reason == "explicit":
+            if why == "late":
+                raise DeadlinePassed("the variant was not ready in its time", code="DEADLINE_EXCEEDED")
             return None, target
-        if lineup.previous is not None and target.loaded is not lineup.previous and lineup.previous.accepts(table.columns):
+        for step_in in lineup.stand_ins(target, table.columns):
             try:
-                step_in = Target(lineup.previous, Role.PREVIOUS.value, "fallback")
-                return await self.batcher.submit(lineup.previous, table.columns, table.size, deadline), step_in
-            except Exception:  # noqa: S110  the previous version failed too: the constant answers
-                pass
+                return await self._ask(step_in, table, deadline), step_in._replace(reason=why)
+            except Exception:  # noqa: S112  who stands in failed too: the next one, or the constant, answers
+                continue
         if lineup.deployment.answer is not None:
-            return None, Target(target.loaded, CONSTANT, "fallback")
+            return None, Target(target.loaded, CONSTANT, why)
+        if why == "late":
+            raise DeadlinePassed("the variant was not ready in its time", code="DEADLINE_EXCEEDED")
         return None, target
+
+    async def _ask(self, target: Target, table: Rows, deadline: float) -> Batched:
+        """Ask a version; one that has a time-out is not waited for any longer. Raises _TooLate if that is over."""
+        if not target.seconds:
+            return await self.batcher.submit(target.loaded, table.columns, table.size, deadline)
+        soon = self._loop.time() + target.seconds
+        try:
+            future = self.batcher.submit(target.loaded, table.columns, table.size, min(soon, deadline), beside=True)
+            return await asyncio.wait_for(future, min(soon, deadline) - self._loop.time())
+        except (TimeoutError, DeadlinePassed):
+            if deadline <= soon:
+                raise
+            raise _TooLate from None
 
     def _event_time(self, request: Request) -> int | None:
         lineup = self.require_lineup()
@@ -261,29 +309,19 @@ class Runtime:
             raise Invalid("x-event-time is not an ISO 8601 time", code="BAD_REQUEST") from None
 
 
-def _default_target(lineup: Lineup) -> Target:
-    stop = lineup.deployment.stop
-    previous = lineup.champion if lineup.stand_in else lineup.previous
-    if stop is None and lineup.stand_in:
-        return Target(lineup.champion, Role.PREVIOUS.value, "fallback")
-    if stop is None:
-        return Target(lineup.champion, Role.CHAMPION.value)
-    if stop.mode is StopMode.PREVIOUS and previous is not None:
-        return Target(previous, Role.PREVIOUS.value, "stopped")
-    return Target(lineup.champion, CONSTANT, "stopped")
-
-
 def _constant_answer(request_id: str, constant: Constant, rows: int, served: Target) -> Answer:
     signature = served.loaded.signature
     scores = np.full((rows, len(signature.classes)), np.nan) if signature.classes else None
-    return Answer(request_id, [constant] * rows, scores, served.loaded, served.variant, served.reason)
+    return Answer(request_id, [constant] * rows, scores, served.loaded, served.shown, served.reason)
 
 
 def _headers(request: Request, answer: Answer) -> list[tuple[bytes, bytes]]:
-    loaded = answer.loaded
-    return [
-        *identity_headers(request.headers, answer.request_id),
+    return [*identity_headers(request.headers, answer.request_id), *_model_headers(answer.loaded, answer.variant)]
+
+
+def _model_headers(loaded: LoadedVersion, variant: str) -> Headers:
+    return (
         (b"x-model-name", loaded.model.encode()),
         (b"x-model-version", loaded.number.encode()),
-        (b"x-variant", answer.variant.encode()),
-    ]
+        (b"x-variant", variant.encode()),
+    )

@@ -1,20 +1,21 @@
-"""Changes of what is served. Each is one audited change that announces itself; no version goes live whose gate is not open."""
+"""Changes of what is served. Each is one audited change that announces itself; no version goes live whose gate is not open.
+
+A change that names a `generation` is made only if the deployment still has it: else somebody else was first, which is a Conflict.
+"""
 
 import re
 from collections.abc import Collection, Iterable
 
 import msgspec
 
-from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Invalid, NotFound
-from perenne.serving import model, store
-from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, DeploymentChanged, Role, Stop, StopMode, Variant
+from perenne.serving import model, rollouts, store
+from perenne.serving.keeping import changeable, keep, variant_of
+from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, Role, Stop, StopMode
 from perenne.storage.database import Transaction
-from perenne.storage.links import Kind, add_link
-from perenne.storage.outbox import emit
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -53,7 +54,7 @@ def deploy(
             code="deployment.name",
             hint="letters, digits, dot, dash and underscore; at most 100",
         )
-    champion, project = _variant(tx, version_id)
+    champion, project = variant_of(tx, version_id)
     before = store.find(tx, name)
     require(actor, Action.DEPLOY, project if before is None else before.project)
     if before is None:
@@ -64,10 +65,12 @@ def deploy(
         after = model.crowned(before, champion)
         if answer is not None:
             after = msgspec.structs.replace(after, answer=answer)
-    return _keep(tx, actor, before, after, "deployed", version_id, reason)
+    return keep(tx, actor, before, after, "deployed", version_id, reason)
 
 
-def set_challenger(tx: Transaction, actor: Principal, name: str, version_id: str, *, reason: str = "") -> Deployment:
+def set_challenger(
+    tx: Transaction, actor: Principal, name: str, version_id: str, *, reason: str = "", generation: int | None = None
+) -> Deployment:
     """Let a version answer in shadow: its answers are logged and compared, and nobody gets them.
 
     Raises
@@ -75,32 +78,36 @@ def set_challenger(tx: Transaction, actor: Principal, name: str, version_id: str
     PerenneError
         If there is no such deployment, the version's gate is not open, or it is part of the deployment already.
     """
-    before = _changeable(tx, actor, name)
-    challenger, _ = _variant(tx, version_id)
-    return _keep(tx, actor, before, model.shadowed(before, challenger), "challenger_set", version_id, reason)
+    before = changeable(tx, actor, name, generation)
+    challenger, _ = variant_of(tx, version_id)
+    return keep(tx, actor, before, model.shadowed(before, challenger), "challenger_set", version_id, reason)
 
 
-def remove_challenger(tx: Transaction, actor: Principal, name: str, version_id: str, *, reason: str = "") -> Deployment:
+def remove_challenger(
+    tx: Transaction, actor: Principal, name: str, version_id: str, *, reason: str = "", generation: int | None = None
+) -> Deployment:
     """Take a version out of the shadow. Raises NotFound if it is no challenger."""
-    before = _changeable(tx, actor, name)
-    return _keep(tx, actor, before, model.unshadowed(before, version_id), "challenger_removed", version_id, reason)
+    before = changeable(tx, actor, name, generation)
+    return keep(tx, actor, before, model.unshadowed(before, version_id), "challenger_removed", version_id, reason)
 
 
-def promote(tx: Transaction, actor: Principal, name: str, version_id: str, *, reason: str = "") -> Deployment:
-    """Make a challenger the champion; the champion stands by as previous version.
+def promote(
+    tx: Transaction, actor: Principal, name: str, version_id: str, *, reason: str = "", generation: int | None = None
+) -> Deployment:
+    """Make a challenger or canary the champion; the champion stands by as previous version.
 
     Raises
     ------
     PerenneError
-        If it is no challenger, or its gate is no longer open.
+        If it is neither, or its gate is no longer open.
     """
-    before = _changeable(tx, actor, name)
-    model.find_challenger(before, version_id)
-    champion, _ = _variant(tx, version_id)
-    return _keep(tx, actor, before, model.crowned(before, champion), "promoted", version_id, reason)
+    before = changeable(tx, actor, name, generation)
+    before_it = rollouts.find_variant(before, version_id, Role.CHALLENGER, Role.CANARY)
+    champion = msgspec.structs.replace(variant_of(tx, before_it.version)[0], timeout_ms=before_it.timeout_ms)
+    return keep(tx, actor, before, model.crowned(before, champion), "promoted", champion.version, reason)
 
 
-def roll_back(tx: Transaction, actor: Principal, name: str, *, reason: str) -> Deployment:
+def roll_back(tx: Transaction, actor: Principal, name: str, *, reason: str, generation: int | None = None) -> Deployment:
     """Make the previous version answer again; the present one leaves the deployment.
 
     Raises
@@ -108,14 +115,21 @@ def roll_back(tx: Transaction, actor: Principal, name: str, *, reason: str) -> D
     PerenneError
         If none stands by, or its gate is no longer open.
     """
-    before = _changeable(tx, actor, name)
+    before = changeable(tx, actor, name, generation)
     after = model.rolled_back(before)
-    _variant(tx, after.champion.version)
-    return _keep(tx, actor, before, after, "rolled_back", after.champion.version, reason)
+    variant_of(tx, after.champion.version)
+    return keep(tx, actor, before, after, "rolled_back", after.champion.version, reason)
 
 
 def stop(
-    tx: Transaction, actor: Principal, name: str, *, mode: StopMode, reason: str, answer: Constant | None = None
+    tx: Transaction,
+    actor: Principal,
+    name: str,
+    *,
+    mode: StopMode,
+    reason: str,
+    answer: Constant | None = None,
+    generation: int | None = None,
 ) -> Deployment:
     """Stop the champion at once: callers get a constant, or the previous version's answer, marked as such.
 
@@ -131,18 +145,18 @@ def stop(
     PerenneError
         If it is stopped already, or the one that is to answer does not exist.
     """
-    before = _changeable(tx, actor, name)
+    before = changeable(tx, actor, name, generation)
     told = Stop(mode, reason, SystemClock().now(), actor.name)
     after = model.stopped(before, told, answer)
-    return _keep(tx, actor, before, after, "stopped", after.champion.version, reason)
+    return keep(tx, actor, before, after, "stopped", after.champion.version, reason)
 
 
-def resume(tx: Transaction, actor: Principal, name: str, *, reason: str = "") -> Deployment:
+def resume(tx: Transaction, actor: Principal, name: str, *, reason: str = "", generation: int | None = None) -> Deployment:
     """Let the champion answer again. Raises Conflict if the deployment is not stopped or the champion's gate not open."""
-    before = _changeable(tx, actor, name)
+    before = changeable(tx, actor, name, generation)
     after = model.resumed(before)
-    _variant(tx, after.champion.version)
-    return _keep(tx, actor, before, after, "resumed", after.champion.version, reason)
+    variant_of(tx, after.champion.version)
+    return keep(tx, actor, before, after, "resumed", after.champion.version, reason)
 
 
 def get_deployment(tx: Transaction, name: str) -> Deployment:
@@ -180,43 +194,3 @@ def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] =
 def stopped(tx: Transaction) -> set[str]:
     """Name the deployments that are stopped."""
     return store.stopped(tx)
-
-
-def _changeable(tx: Transaction, actor: Principal, name: str) -> Deployment:
-    before = get_deployment(tx, name)
-    require(actor, Action.DEPLOY, before.project)
-    return before
-
-
-def _variant(tx: Transaction, version_id: str) -> tuple[Variant, str]:
-    from perenne import registry
-
-    version = registry.placing.require_deployable(tx, version_id)
-    variant = Variant(Role.CHAMPION.value, Role.CHAMPION, version.id, version.tree, version.reference)
-    return variant, version.project
-
-
-def _keep(
-    tx: Transaction,
-    actor: Principal,
-    before: Deployment | None,
-    after: Deployment,
-    change: str,
-    version: str,
-    reason: str,
-) -> Deployment:
-    if before is None:
-        store.add(tx, after)
-    else:
-        store.replace(tx, after)
-    for variant in after.variants:
-        relation = "shadows" if variant.role is Role.CHALLENGER else "serves"
-        add_link(tx, (Kind.DEPLOYMENT, after.name), relation, (Kind.VERSION, variant.version))
-    audit.record(tx, actor, f"deployment.{change}", "deployment", after.name, before=before, after=after, reason=reason)
-    emit(
-        tx,
-        DeploymentChanged(
-            deployment=after.name, project=after.project, generation=after.generation, change=change, version=version
-        ),
-    )
-    return after

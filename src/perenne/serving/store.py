@@ -5,11 +5,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from perenne.serving.log_rules import LogRules
 from perenne.serving.model import Constant, Deployment, Rollback, Route, Stop, Variant, Weighted
 from perenne.storage.database import JsonColumn, Transaction, metadata
 from perenne.storage.finding import find_names
 from perenne.storage.names import chosen
 
+REMEMBERED = 20
 table = sa.Table(
     "deployment",
     metadata,
@@ -23,8 +25,9 @@ table = sa.Table(
     sa.Column("route", JsonColumn(Route)),
     sa.Column("rollback", JsonColumn(Rollback)),
     sa.Column("crowned", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("log", JsonColumn(LogRules)),
 )
-past = sa.Table(
+past_table = sa.Table(
     "deployment_past",
     metadata,
     sa.Column("deployment", sa.Text, primary_key=True),
@@ -75,9 +78,24 @@ def add(tx: Transaction, deployment: Deployment) -> None:
     tx.execute(table.insert(), _values(deployment))
 
 
-def replace(tx: Transaction, deployment: Deployment) -> None:
-    """Write the next generation of a deployment."""
-    tx.execute(table.update().where(table.c.name == deployment.name).values(_values(deployment)))
+def replace(tx: Transaction, deployment: Deployment) -> bool:
+    """Write the next generation of a deployment; False if it does not follow the present one."""
+    present = (table.c.name == deployment.name, table.c.generation == deployment.generation - 1)
+    return bool(tx.execute(table.update().where(*present).values(_values(deployment))).rowcount)
+
+
+def remember(tx: Transaction, deployment: Deployment) -> None:
+    """Keep what a deployment was; of each, the last few generations."""
+    mine = (past_table.c.deployment == deployment.name, past_table.c.generation <= deployment.generation - REMEMBERED)
+    tx.execute(past_table.delete().where(*mine))
+    tx.execute(past_table.insert(), {"deployment": deployment.name, "generation": deployment.generation, "record": deployment})
+
+
+def past(tx: Transaction, name: str, generation: int) -> Deployment | None:
+    """Read what a deployment was in a generation, if it is remembered."""
+    mine = (past_table.c.deployment == name, past_table.c.generation == generation)
+    found: Deployment | None = tx.scalar(sa.select(past_table.c.record).where(*mine))
+    return found
 
 
 def _values(deployment: Deployment) -> dict[str, Any]:
@@ -85,6 +103,7 @@ def _values(deployment: Deployment) -> dict[str, Any]:
 
 
 def _read(row: "sa.Row[Any]") -> Deployment:
-    """Read a row; one of before there were routes and roll-back rules has the usual ones."""
+    """Read a row; one of before there were routes, roll-back rules and log rules has the usual ones."""
     values = dict(row._mapping)
-    return Deployment(**values | {"route": values["route"] or Weighted(), "rollback": values["rollback"] or Rollback()})
+    usual = {"route": Weighted(), "rollback": Rollback(), "log": LogRules()}
+    return Deployment(**values | {name: values[name] or given for name, given in usual.items()})

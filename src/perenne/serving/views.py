@@ -31,11 +31,30 @@ WORDS = {
     "rolled_back": "rolled back",
     "stopped": "stopped",
     "resumed": "resumed",
+    "canary_set": "share of callers",
+    "canary_removed": "canary removed",
+    "weights_set": "shares of callers",
+    "route_set": "route changed",
+    "rules_set": "rules changed",
+    "timeout_set": "time-out changed",
+    "mirror_set": "mirror changed",
+    "fallback_set": "fallback changed",
+    "parked": "parked",
+    "unparked": "asked again",
+    "undone": "change undone",
     "challenger_set": "challenger set",
     "challenger_removed": "challenger removed",
     "stop_impossible": "stop was impossible",
 }
-TONES = {"rolled_back": "crit", "stopped": "crit", "stop_impossible": "crit", "promoted": "ok", "deployed": "ok", "resumed": "ok"}
+TONES = {
+    "rolled_back": "crit",
+    "stopped": "crit",
+    "stop_impossible": "crit",
+    "parked": "crit",
+    "promoted": "ok",
+    "deployed": "ok",
+    "resumed": "ok",
+}
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

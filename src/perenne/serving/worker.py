@@ -25,6 +25,7 @@ from perenne.auth.doorman import Doorman
 from perenne.auth.keyring import Keyring
 from perenne.net.asgi import Route
 from perenne.net.connections import BoundedProtocol, BoundedServer, bounded_config
+from perenne.net.direct import DirectProtocol
 from perenne.net.inbound import Limits, allowed_hosts
 from perenne.net.listening import Listening
 from perenne.net.traced import traced
@@ -33,7 +34,8 @@ from perenne.serving.admission import Admission, Board
 from perenne.serving.application import Application
 from perenne.serving.batching import QUEUE_ROWS, Batcher
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.loading import load_lineup, reason_of
+from perenne.serving.lineup import load_lineup
+from perenne.serving.loading import reason_of
 from perenne.serving.mirror import BACKLOG_BYTES, Mirror
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.runtime import Runtime
@@ -121,8 +123,11 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     limits = Limits(hosts=allowed_hosts(where.host, options.port, where.names), body=options.body_bytes)
     doorman = Doorman(keyring.verify, _refuse, options.token_rate) if keyring else None
     routes = [*build_routes(runtime), *metrics.routes(runtime)]
-    application = traced(Application(routes, runtime, limits, doorman))
-    config = bounded_config(application, where, timeout_graceful_shutdown=GRACE_SECONDS)
+    plain = Application(routes, runtime, limits, doorman)
+    application = traced(plain)
+    between = application is not plain or bool(where.trusted_proxies)
+    protocol = BoundedProtocol if between else DirectProtocol
+    config = bounded_config(application, where, protocol, timeout_graceful_shutdown=GRACE_SECONDS)
     server = _Server(config, runtime, options.drain_seconds)
     loader = _Loader(Path(options.folder), runtime, Admission(Board(options.verdicts) if options.verdicts >= 0 else None))
     watcher = asyncio.create_task(_watch(loader, server, keyring))
@@ -136,6 +141,7 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
         counters.set(Gauge.READY, 0)
         await mirror.drain(2.0)
         runtime.batcher.close()
+        runtime.explainer.close()
 
 
 def _refuse(address: str, failures: int) -> None:

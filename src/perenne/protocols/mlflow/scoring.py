@@ -1,26 +1,35 @@
 """MLflow's scoring protocol: `/invocations`, `/ping`, `/health`, `/version`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 import perenne
 from perenne.auth.roles import Action
-from perenne.core.errors import Invalid, PerenneError
+from perenne.core.errors import PerenneError
 from perenne.formats import scoring
 from perenne.inference import Signature
 from perenne.net.asgi import JSON, TEXT, Reply, Request, Route
-from perenne.net.inbound import Unreadable, check_json
-from perenne.protocols.columns import read_values
+from perenne.net.aside import Aside
+from perenne.net.inbound import Unreadable, check_json, check_text
+from perenne.protocols.rows import predictions_of, rows_of
 from perenne.serving import Answer, Rows, Runtime
+from perenne.stats.columns import FieldKind
+
+JSON_TYPE, CSV, PARQUET = "application/json", "text/csv", "application/vnd.apache.parquet"
+MAX_PARQUET = 32 * 1024 * 1024
+"""How many bytes the columns of a Parquet file may be, decompressed."""
 
 _CODES = {400: "BAD_REQUEST", 404: "RESOURCE_DOES_NOT_EXIST", 413: "BAD_REQUEST", 503: "TEMPORARILY_UNAVAILABLE"}
+_CODES |= {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 429: "REQUEST_LIMIT_EXCEEDED"}
 _CODES |= {504: "DEADLINE_EXCEEDED", 500: "INTERNAL_ERROR"}
 _WIRE_CODES = {"BAD_REQUEST", "INVALID_PARAMETER_VALUE"}
 
 
 def routes(runtime: Runtime) -> list[Route]:
     """Return the protocol's routes for a worker."""
+    aside = Aside("perenne-parquet")
 
     async def alive(_: Request) -> Reply:
         return Reply(200 if runtime.ready else 503, b"\n")
@@ -30,7 +39,9 @@ def routes(runtime: Runtime) -> list[Route]:
 
     async def invocations(request: Request) -> Reply:
         target = runtime.find(runtime.deployment)
-        return await runtime.score(request, "invocations", target, _read, _write)
+        kind = _content_type(request)
+        read = _READERS.get(kind) or await _parquet_reader(aside, request, target.loaded.signature)
+        return await runtime.score(request, "invocations", target, read, _write)
 
     answers = {"/ping": alive, "/health": alive, "/version": version}
     return [Route("GET", path, handler, error_reply, None) for path, handler in answers.items()] + [
@@ -46,13 +57,41 @@ def error_reply(error: PerenneError) -> Reply:
     return Reply(error.status, msgspec.json.encode({"error_code": code, "message": error.message}))
 
 
-def _read(request: Request, signature: Signature) -> Rows:
-    if _content_type(request) == "text/csv":
-        table = scoring.decode_csv(request.body)
-    else:
-        check_json(request.body)
-        table = scoring.decode_json(request.body).table
-    return _rows(table, signature)
+def _read_json(request: Request, signature: Signature) -> Rows:
+    check_json(request.body)
+    check_text(request.body)
+    whole = any(field.kind is FieldKind.TENSOR for field in signature.fields)
+    return rows_of(scoring.decode_json(request.body, whole=whole).table, signature)
+
+
+def _read_csv(request: Request, signature: Signature) -> Rows:
+    check_text(request.body)
+    return rows_of(scoring.decode_csv(request.body), signature)
+
+
+_READERS = {JSON_TYPE: _read_json, CSV: _read_csv}
+
+
+async def _parquet_reader(aside: Aside, request: Request, signature: Signature) -> Callable[[Request, Signature], Rows]:
+    """Read Parquet beside the event loop; what is returned gives the rows, or the refusal, in its turn."""
+
+    def work() -> Rows:
+        from perenne.protocols.mlflow.parquet import read_rows
+
+        return read_rows(request.body, signature, MAX_PARQUET)
+
+    found: Rows | PerenneError
+    try:
+        found = await aside.run(work)
+    except PerenneError as error:
+        found = error
+
+    def read(_: Request, __: Signature) -> Rows:
+        if isinstance(found, PerenneError):
+            raise found
+        return found
+
+    return read
 
 
 def _content_type(request: Request) -> str:
@@ -63,38 +102,16 @@ def _content_type(request: Request) -> str:
     Unreadable
         For a type that is not read, or another charset than UTF-8.
     """
-    kind, *parameters = [part.strip().lower() for part in (request.header(b"content-type") or "application/json").split(";")]
+    header = request.header(b"content-type")
+    if not header or header == JSON_TYPE:
+        return JSON_TYPE
+    kind, *parameters = [part.strip().lower() for part in header.split(";")]
     if any(parameter.replace('"', "") != "charset=utf-8" for parameter in parameters if parameter):
         raise Unreadable("The scoring server only supports UTF-8", code="BAD_REQUEST")
-    if kind == "application/vnd.apache.parquet":
-        raise Unreadable("Parquet is not supported here, send application/json or text/csv", code="BAD_REQUEST")
-    if kind not in ("application/json", "text/csv"):
-        raise Unreadable("the content type must be application/json or text/csv", code="BAD_REQUEST")
+    if kind not in (JSON_TYPE, CSV, PARQUET):
+        raise Unreadable(f"the content type must be {JSON_TYPE}, {CSV} or {PARQUET}", code="BAD_REQUEST")
     return kind
 
 
-def _rows(table: scoring.Table, signature: Signature) -> Rows:
-    if table.names is None:
-        if table.rows and len(table.columns) != len(signature.fields):
-            raise Invalid(
-                f"the rows have {len(table.columns)} values, the model takes {len(signature.fields)}",
-                code="INVALID_PARAMETER_VALUE",
-            )
-        given = dict(zip(signature.names, table.columns or ((),) * len(signature.fields), strict=True))
-    else:
-        given = dict(zip(table.names, table.columns, strict=True))
-        lacking = [name for name in signature.names if name not in given]
-        if lacking and (table.rows or table.names):
-            raise Invalid(f"Model is missing inputs {lacking}.", code="INVALID_PARAMETER_VALUE")
-    return Rows({field.name: read_values(field, given.get(field.name, ())) for field in signature.fields}, table.rows)
-
-
 def _write(answer: Answer, _: Any) -> Reply:
-    return Reply(200, scoring.encode_response(scoring.ScoringResponse(_predictions(answer), answer.prediction_ids())))
-
-
-def _predictions(answer: Answer) -> list[Any]:
-    if answer.outputs is None:
-        return answer.labels
-    nested = {name: values.tolist() for name, values in answer.outputs.items()}
-    return [{name: rows[row] for name, rows in nested.items()} for row in range(len(answer.labels))]
+    return Reply(200, scoring.encode_response(scoring.ScoringResponse(predictions_of(answer), answer.prediction_ids())))

@@ -1,13 +1,23 @@
 """An inference request as the columns of a signature: one tensor per column, found by name, or one tensor of all."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from perenne.core.errors import Invalid
-from perenne.formats.oip import InferRequest, RequestTensor, decode_values, element_count
+from perenne.formats.oip import FLOATS, INTEGERS, InferRequest, RequestTensor, decode_values, element_count
+from perenne.formats.oip_binary import Attached, read_values
 from perenne.inference import Signature
 from perenne.protocols.columns import expected_datatype, fit_shape, shape_text, tensor_readers
 from perenne.serving import Rows
-from perenne.stats.columns import Column, Field, FieldKind
+from perenne.stats.columns import Column, Columns, Field, FieldKind, NumberTable
+
+MAX_EMPTY_ROWS = 10_000
+"""Rows that hold nothing at all cost no bytes to ask for, but to answer."""
+
+_NUMBERS = {*FLOATS, *INTEGERS, "BF16"}
+_NOTHING: Attached = {}
 
 
 class TensorInputs:
@@ -22,9 +32,12 @@ class TensorInputs:
     def __init__(self, signature: Signature) -> None:
         self._fields = [(field, field.name, tensor_readers(field)) for field in signature.fields]
         self._names = frozenset(signature.names)
+        self._tabular = all(field.kind is not FieldKind.TENSOR for field in signature.fields)
+        numbers = all(field.kind is FieldKind.NUMBER for field in signature.fields)
+        self._numbers = signature.fields if numbers else None
 
-    def read(self, request: InferRequest, seconds: float) -> Rows:
-        """Read a request.
+    def read(self, request: InferRequest, seconds: float, attached: Attached = _NOTHING) -> Rows:
+        """Read a request, and what raw data came with it.
 
         Raises
         ------
@@ -32,31 +45,33 @@ class TensorInputs:
             If an input is missing, given twice, or of another type or shape than the signature's.
         """
         tensors = request.inputs
+        columns: Columns
         if len(tensors) == 1 and self._is_table(tensors[0]):
-            columns, rows = self._from_table(tensors[0])
+            columns, rows = self._from_table(tensors[0], attached)
         else:
-            columns, rows = self._from_columns(tensors)
+            columns, rows = self._from_columns(tensors, attached)
         return Rows(columns, rows, seconds, request)
 
     def _is_table(self, tensor: RequestTensor) -> bool:
-        if any(field.kind is FieldKind.TENSOR for field, _, _ in self._fields):
-            return False
-        return len(tensor.shape) == 2 and (tensor.name not in self._names or tensor.shape[1] != 1)
+        return self._tabular and len(tensor.shape) == 2 and (tensor.name not in self._names or tensor.shape[1] != 1)
 
-    def _from_table(self, tensor: RequestTensor) -> tuple[dict[str, Column], int]:
+    def _from_table(self, tensor: RequestTensor, attached: Attached) -> tuple[Columns, int]:
         rows, width = tensor.shape
         if width != len(self._fields):
             raise _bad(f"input {tensor.name[:100]!r}: expected shape [n, {len(self._fields)}], got {width} columns")
-        values = decode_values(tensor).reshape(rows, width)
+        values = _values(tensor, attached).reshape(rows, width)
+        if self._numbers is not None and tensor.datatype in _NUMBERS:
+            return NumberTable(self._numbers, values.astype(np.float64, copy=False)), rows
+        by_column = np.ascontiguousarray(values.T)
         columns = {}
         for position, (field, name, readers) in enumerate(self._fields):
             reader = readers.get(tensor.datatype)
             if reader is None:
                 raise _wrong_type(field, tensor)
-            columns[name] = reader(np.ascontiguousarray(values[:, position]))
+            columns[name] = reader(by_column[position])
         return columns, rows
 
-    def _from_columns(self, tensors: list[RequestTensor]) -> tuple[dict[str, Column], int]:
+    def _from_columns(self, tensors: list[RequestTensor], attached: Attached) -> tuple[dict[str, Column], int]:
         by_name = {tensor.name: tensor for tensor in tensors}
         if len(by_name) < len(tensors):
             raise _bad("two inputs have the same name")
@@ -73,9 +88,14 @@ class TensorInputs:
             reader = readers.get(tensor.datatype)
             if reader is None:
                 raise _wrong_type(field, tensor)
-            values = reader(decode_values(tensor))
+            values = reader(_values(tensor, attached) if attached else decode_values(tensor))
             columns[name] = values.reshape(tensor.shape) if field.kind is FieldKind.TENSOR else values
         return columns, rows
+
+
+def _values(tensor: RequestTensor, attached: Attached) -> NDArray[Any]:
+    data = attached.get(tensor.name)
+    return decode_values(tensor) if data is None else read_values(tensor, data)
 
 
 def _count(field: Field, tensor: RequestTensor) -> int:
@@ -83,6 +103,8 @@ def _count(field: Field, tensor: RequestTensor) -> int:
         return tensor.shape[0] if len(tensor.shape) == 1 else _rows(tensor)
     if not fit_shape(field, tensor.shape):
         raise _bad(f"input {field.name!r}: expected shape {shape_text(field)}")
+    if not element_count(tensor.shape, f"input {field.name!r}") and tensor.shape[0] > MAX_EMPTY_ROWS:
+        raise _bad(f"input {field.name!r}: has more than {MAX_EMPTY_ROWS:,} rows of nothing")
     return tensor.shape[0]
 
 

@@ -1,27 +1,24 @@
 """The routes of the Open Inference Protocol, version 2."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 import perenne
 from perenne.auth.roles import Action
 from perenne.core.errors import Invalid
-from perenne.formats import oip
+from perenne.formats import oip, oip_binary
 from perenne.inference import Signature
 from perenne.net.asgi import Handler, Reply, Request, Route
-from perenne.net.inbound import error_reply
-from perenne.protocols.columns import WIRE_DATATYPES, expected_datatype
+from perenne.net.inbound import check_json, check_text, error_reply
+from perenne.protocols.columns import expected_datatype
 from perenne.protocols.oip.inputs import TensorInputs
+from perenne.protocols.oip.outputs import TensorOutputs
 from perenne.serving import Answer, Rows, Runtime
-from perenne.stats.columns import Task
 
-PREDICTION, PROBABILITIES, PREDICTION_ID = "prediction", "probabilities", "prediction_id"
-CONSTANT = "constant"
 MAX_SECONDS = 60.0
-INFER_TYPES = ("", "application/json", "application/octet-stream")
-"""tritonclient sends no type with JSON, and the last one with the binary data that is refused."""
-
+OCTETS = b"application/octet-stream"
+_LENGTH = oip_binary.HEADER.encode()
 _REMEMBERED = 8
 
 
@@ -42,7 +39,7 @@ def routes(runtime: Runtime) -> list[Route]:
     return [
         *(Route("GET", path, handler, error_reply, None) for path, handler in public),
         *(Route("GET", path, handler, error_reply, Action.DESCRIBE) for path, handler in get),
-        *(Route("POST", path, models.infer, error_reply, Action.PREDICT, INFER_TYPES) for path in infer),
+        *(Route("POST", path, models.infer, error_reply, Action.PREDICT, accepts=()) for path in infer),
         Route("POST", "/v2/repository/index", models.index, error_reply, Action.DESCRIBE),
     ]
 
@@ -62,7 +59,7 @@ class Models:
 
     async def server(self, _: Request) -> Reply:
         """Say who this is."""
-        return _json({"name": "perenne", "version": perenne.__version__, "extensions": []})
+        return _json({"name": "perenne", "version": perenne.__version__, "extensions": ["binary_tensor_data"]})
 
     async def live(self, _: Request) -> Reply:
         """Say that the process lives."""
@@ -83,9 +80,8 @@ class Models:
         if request.body:
             _decode_object(request.body)
         lineup = self._runtime.require_lineup()
-        loaded = [lineup.champion, *([lineup.previous] if lineup.previous else [])]
         name = lineup.deployment.name
-        return _json([{"name": name, "version": version.number, "state": "READY", "reason": ""} for version in loaded])
+        return _json([{"name": name, "version": version.number, "state": "READY", "reason": ""} for version in lineup.loaded])
 
     async def model_ready(self, request: Request) -> Reply:
         """Say whether a model, or one version of it, answers."""
@@ -96,103 +92,71 @@ class Models:
         """Describe a model's inputs and outputs."""
         loaded = self._runtime.find(*request.parts).loaded
         lineup = self._runtime.require_lineup()
-        versions = [lineup.champion.number] + ([lineup.previous.number] if lineup.previous else [])
+        versions = [version.number for version in lineup.loaded]
         signature = loaded.signature
         described = oip.ModelMetadata(
             name=request.parts[0],
             versions=versions,
             platform="onnx_onnxv1" if loaded.predictor.manifest.form == "onnx" else "perenne_linear",
             inputs=[oip.TensorMetadata(field.name, expected_datatype(field), [-1, *field.shape]) for field in signature.fields],
-            outputs=_outputs(signature),
+            outputs=self._model(signature).outputs.described,
         )
         return _json(described)
 
     async def infer(self, request: Request) -> Reply:
-        """Answer a request for inference."""
+        """Answer a request for inference. Whether raw data follows the JSON is told by a header alone, never by the type."""
         target = self._runtime.find(*request.parts)
-        if request.header(b"inference-header-content-length") is not None:
-            raise Invalid("binary tensor data is not supported, send JSON data", code="BAD_REQUEST")
         return await self._runtime.score(request, "infer", target, self._read, self._write)
 
     def _read(self, request: Request, signature: Signature) -> Rows:
-        return self._model(signature).read(request.body)
+        text, data = request.body, None
+        length = request.header(_LENGTH)
+        if length is not None:
+            text, data = oip_binary.split_body(request.body, length)
+        check_json(text)
+        check_text(text)
+        asked = oip.decode_request(text)
+        model = self._model(signature)
+        model.outputs.check(asked)
+        seconds = _seconds(asked.parameters)
+        return (
+            model.inputs.read(asked, seconds)
+            if data is None
+            else model.inputs.read(asked, seconds, oip_binary.attach(asked, data))
+        )
 
-    def _write(self, answer: Answer, context: oip.InferRequest) -> Reply:
-        model = self._model(answer.loaded.signature)
+    def _write(self, answer: Answer, asked: oip.InferRequest) -> Reply:
         parameters: dict[str, Any] = {"variant": answer.variant}
-        if answer.reason in ("fallback", "stopped"):
-            parameters[answer.reason] = True
+        if answer.reason in ("fallback", "stopped", "late"):
+            parameters |= {answer.reason: True} | ({"fallback": True} if answer.reason == "late" else {})
+        tensors, raw = self._model(answer.loaded.signature).outputs.write(answer, asked)
         response = oip.InferResponse(
             model_name=self._runtime.deployment,
             model_version=answer.loaded.number,
-            id=context.id,
+            id=asked.id,
             parameters=parameters,
-            outputs=model.tensors(answer, [output.name for output in context.outputs] if context.outputs else model.names),
+            outputs=tensors,
         )
-        return Reply(200, oip.encode_response(response))
+        if not raw:
+            return Reply(200, oip.encode_response(response))
+        body, length = oip_binary.encode_binary(response, raw)
+        return Reply(200, body, OCTETS, ((_LENGTH, b"%d" % length),))
 
     def _model(self, signature: Signature) -> "_Model":
         known = self._known.get(id(signature))
         if known is None or known.signature is not signature:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            known = self._known[id(signature)] = _Model(signature)
+            known = self._known[id(signature)] = _Model(signature, TensorInputs(signature), TensorOutputs(signature))
         return known
 
 
-class _Model:
-    """What answering for one signature needs, worked out once."""
+class _Model(NamedTuple):
+    """What reading and writing for one signature needs, worked out once."""
 
-    def __init__(self, signature: Signature) -> None:
-        self.signature = signature
-        self.inputs = TensorInputs(signature)
-        self.outputs = _outputs(signature)
-        self.names = [output.name for output in self.outputs]
-
-    def read(self, body: bytes) -> Rows:
-        request = oip.decode_request(body)
-        for output in request.outputs or ():
-            if output.name not in self.names:
-                raise Invalid(f"unknown output, this model has {', '.join(self.names)}", code="INVALID_PARAMETER_VALUE")
-            if "classification" in (output.parameters or ()):
-                raise Invalid(f"output {output.name!r}: classification is not supported", code="INVALID_PARAMETER_VALUE")
-        return self.inputs.read(request, _seconds(request.parameters))
-
-    def tensors(self, answer: Answer, asked: list[str]) -> list[oip.Tensor]:
-        return [self._tensor(answer, self.outputs[self.names.index(name)]) for name in asked]
-
-    def _tensor(self, answer: Answer, output: oip.TensorMetadata) -> oip.Tensor:
-        rows = len(answer.labels)
-        if output.name == PREDICTION_ID:
-            return oip.Tensor(PREDICTION_ID, "BYTES", [rows], answer.prediction_ids())
-        if answer.outputs is not None and output.name in answer.outputs:
-            values = answer.outputs[output.name]
-            return oip.Tensor(output.name, output.datatype, list(values.shape), values.ravel().tolist())
-        if output.name == PROBABILITIES and answer.scores is not None:
-            return oip.Tensor(PROBABILITIES, "FP64", [rows, answer.scores.shape[1]], answer.scores.ravel().tolist())
-        datatype = _datatype(answer.labels) if answer.variant == CONSTANT and rows else output.datatype
-        labels = [str(label) for label in answer.labels] if datatype == "BYTES" else answer.labels
-        return oip.Tensor(PREDICTION, datatype, [rows], labels)
-
-
-def _outputs(signature: Signature) -> list[oip.TensorMetadata]:
-    if signature.task is Task.OUTPUTS:
-        named = [oip.TensorMetadata(out.name, WIRE_DATATYPES[out.datatype], [-1, *out.shape]) for out in signature.outputs]
-        return [*named, oip.TensorMetadata(PREDICTION_ID, "BYTES", [-1])]
-    prediction = "FP64" if signature.task is Task.REGRESSION else _datatype(signature.classes)
-    outputs = [oip.TensorMetadata(PREDICTION, prediction, [-1])]
-    if signature.task is not Task.REGRESSION:
-        outputs.append(oip.TensorMetadata(PROBABILITIES, "FP64", [-1, len(signature.classes)]))
-    return [*outputs, oip.TensorMetadata(PREDICTION_ID, "BYTES", [-1])]
-
-
-def _datatype(labels: "list[Any] | tuple[Any, ...]") -> str:
-    kinds = set(map(type, labels))
-    if kinds == {bool}:
-        return "BOOL"
-    if kinds == {int}:
-        return "INT64"
-    return "FP64" if kinds <= {int, float} else "BYTES"
+    signature: Signature
+    inputs: TensorInputs
+    outputs: TensorOutputs
 
 
 def _seconds(parameters: oip.Parameters | None) -> float:
