@@ -35,6 +35,7 @@ from perenne.serving.mirror import BACKLOG_BYTES
 from perenne.serving.observer import ObserverOptions
 from perenne.serving.releases import find_release
 from perenne.serving.status import ServerStatus, remove_status, write_status
+from perenne.serving.switches import Switches
 from perenne.serving.worker import BODY_BYTES, GRACE_SECONDS, WorkerOptions
 
 log = logging.getLogger("perenne.serving")
@@ -67,6 +68,8 @@ class ModelServer:
         The file of the tokens that callers must show one of; without it, everybody may call, and only this machine can.
     token_rate : float
         How often a token may be used in a second, in each worker; 0 for no limit.
+    repository : bool
+        Whether callers who may deploy can take versions out of service, by the repository extension of the inference protocol.
     body_bytes : int
         The largest body.
     backlog_bytes : int
@@ -89,6 +92,7 @@ class ModelServer:
         where: Listening | None = None,
         tokens: Path | None = None,
         token_rate: float = 0.0,
+        repository: bool = False,
         body_bytes: int = BODY_BYTES,
         backlog_bytes: int = BACKLOG_BYTES,
         drain_seconds: float = 0.0,
@@ -106,6 +110,7 @@ class ModelServer:
         self._board = Board.create()
         self._verifier = Verifier(folder, self._board)
         self._drain_seconds = drain_seconds
+        self._switches = Switches.create() if repository else None
         self._wires = [socket_pair() for _ in range(places)]
         self._control, self._observer_control = socket_pair()
         self._options = WorkerOptions(
@@ -117,6 +122,7 @@ class ModelServer:
             counters=self.counters.handle,
             where=where,
             port=self.port,
+            switches=-1 if self._switches is None else self._switches.handle,
             tokens="" if tokens is None else str(tokens.absolute()),
             token_rate=token_rate,
             body_bytes=body_bytes,
@@ -250,6 +256,8 @@ class ModelServer:
             remove_status(self._spool, self._status.deployment, self._id)
         self._board.close()
         os.close(self.counters.handle)
+        if self._switches is not None:
+            os.close(self._switches.handle)
 
     def __enter__(self) -> "ModelServer":
         self.start()
@@ -278,7 +286,8 @@ class ModelServer:
         place = self._free.pop(0)
         options = replace(self._options, index=place, wire=self._wires[place][0].fileno())
         arguments = ["worker", msgspec.json.encode(options).decode()]
-        child = Child(arguments, (options.listening, options.wire, options.counters, options.verdicts), place)
+        handles = (options.listening, options.wire, options.counters, options.verdicts)
+        child = Child(arguments, handles if options.switches < 0 else (*handles, options.switches), place)
         self.counters.mark_running(place, True)
         self._workers.append(child)
         self._revive(child)

@@ -39,6 +39,7 @@ from perenne.serving.loading import reason_of
 from perenne.serving.mirror import BACKLOG_BYTES, Mirror
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.runtime import Runtime
+from perenne.serving.switches import Switches
 from perenne.telemetry import logs, tracing
 
 log = logging.getLogger("perenne.serving")
@@ -63,6 +64,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         Inherited file descriptors: the listening socket, the wire to the observer, the shared counters.
     where, port : Listening, int
         Where it listens, and the names it is reached by.
+    switches : int
+        Inherited file descriptor of what is switched off; -1 if callers may not switch anything.
     tokens : str
         The file of the tokens that count; empty if callers show none.
     token_rate : float
@@ -85,6 +88,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     counters: int
     where: Listening
     port: int
+    switches: int = -1
     tokens: str = ""
     token_rate: float = 0.0
     body_bytes: int = BODY_BYTES
@@ -118,10 +122,12 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     wire = socket.socket(fileno=options.wire)
     wire.setblocking(False)
     mirror = Mirror(wire, counters, options.backlog_bytes)
-    runtime = Runtime(Batcher(options.queue_rows), mirror, counters)
+    switches = Switches(options.switches) if options.switches >= 0 else None
+    runtime = Runtime(Batcher(options.queue_rows), mirror, counters, switches)
     where, keyring = options.where, Keyring(Path(options.tokens)) if options.tokens else None
     limits = Limits(hosts=allowed_hosts(where.host, options.port, where.names), body=options.body_bytes)
     doorman = Doorman(keyring.verify, _refuse, options.token_rate) if keyring else None
+    runtime.asks_for_tokens = doorman is not None
     routes = [*build_routes(runtime), *metrics.routes(runtime)]
     plain = Application(routes, runtime, limits, doorman)
     application = traced(plain)
@@ -296,6 +302,7 @@ async def _watch(loader: _Loader, server: _Server, keyring: Keyring | None) -> N
         runtime.counters.beat()
         if keyring is not None:
             keyring.refresh()
+        runtime.follow_switches()
         await loader.follow()
         _gauge(runtime)
         runtime.batcher.expire()
