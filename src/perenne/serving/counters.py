@@ -45,6 +45,7 @@ class Gauge(IntEnum):
     STANDS_IN = 22
     SERVED = 23
     TRIED = 24
+    SWITCHED = 31
     LEFT_OUT = 32
     ECS_LINES = 33
     ECS_DROPPED = 34
@@ -104,6 +105,7 @@ _ENDED = (
     Gauge.DRAINING,
     Gauge.STANDS_IN,
     Gauge.TRIED,
+    Gauge.SWITCHED,
     Gauge.BEAT_US,
     Gauge.RESIDENT_BYTES,
 )

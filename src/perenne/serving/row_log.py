@@ -219,9 +219,9 @@ def _lists(scores: NDArray[np.float64] | None, count: int) -> "pa.Array[Any]":
 def _flat(values: NDArray[Any]) -> "pa.Array[Any]":
     """Return a tensor as a list of its values per row; their shape is in the model's signature."""
     width = values.size // max(len(values), 1)
-    offsets = np.arange(len(values) + 1, dtype=np.int32) * width
+    offsets: Any = pa.array(np.arange(len(values) + 1, dtype=np.int32) * width)
     flat: Any = pa.array(values.ravel(), pa.string() if values.dtype == object else None)
-    lists: pa.Array[Any] = pa.ListArray.from_arrays(pa.array(offsets), flat)
+    lists: pa.Array[Any] = pa.ListArray.from_arrays(offsets, flat)
     return lists
 
 

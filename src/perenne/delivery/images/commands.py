@@ -26,9 +26,13 @@ from perenne.storage.workspace import Workspace
 IMAGE = "image"
 VERBS = {
     "image": ("perenne.delivery.images.commands:image", "Make the image of a version, and bring it where it is to be."),
+    "edge": ("perenne.delivery.portable.commands:edge", "Write a folder that answers without perenne."),
+    "browser": ("perenne.delivery.portable.commands:browser", "Write a page that answers in a browser."),
     "list": ("perenne.delivery.images.commands:list_", "List the images of a model's versions."),
+    "rebuild": ("perenne.delivery.images.upkeep_commands:rebuild_command", "Make it again on a newer base or newer libraries."),
+    "outdated": ("perenne.delivery.images.upkeep_commands:outdated", "Tell which images that answer people are out of date."),
 }
-WAYS: dict[str, str] = {}
+WAYS = {"--edge": "edge", "--browser": "browser", "--rebuild": "rebuild", "--outdated": "outdated"}
 """Options that name another way of packaging than an image, and the verb that it is."""
 
 
@@ -49,10 +53,17 @@ class PackageGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the verb in front, where a version or an option stands first."""
-        if args and args[0] not in VERBS and args[0] not in ctx.help_option_names:
-            way = next((WAYS[word.partition("=")[0]] for word in args if word.partition("=")[0] in WAYS), IMAGE)
-            args = [way, *args]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, args if args[:1] and args[0] in ctx.help_option_names else _with_verb(args))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb, said or meant, and what is left for it."""
+        return super().resolve_command(ctx, _with_verb(args))
+
+
+def _with_verb(args: list[str]) -> list[str]:
+    if not args or args[0] in VERBS:
+        return args
+    return [next((WAYS[word.partition("=")[0]] for word in args if word.partition("=")[0] in WAYS), IMAGE), *args]
 
 
 @click.group(cls=PackageGroup)
@@ -110,8 +121,8 @@ def image(workspace: Workspace, /, version: str, **options: Any) -> dict[str, An
 
     \b
     Examples:
-      perenne package churn@3 --to churn.tar
-      perenne package churn@3 --base python-root.tar --to registry.example.org/models/churn:3
+      perenne package image churn@3 --to churn.tar
+      perenne package image churn@3 --base python-root.tar --to registry.example.org/models/churn:3
     """
     with workspace.database.read() as tx:
         found = get_version(tx, version)
