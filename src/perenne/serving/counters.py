@@ -51,6 +51,7 @@ class Gauge(IntEnum):
     ECS_DROPPED = 34
     EVENTS_SENT = 35
     EVENTS_DROPPED = 36
+    OVER_MEMORY = 37
 
 
 class Outcome(IntEnum):
@@ -292,6 +293,10 @@ class Counters:
         """Note whether a process is meant to be in a block, and that there was one; for the parent."""
         self._words[block * _BLOCK_WORDS + Gauge.RUNS] = int(runs)
         self._words[block * _BLOCK_WORDS + Gauge.SERVED] = 1
+
+    def mark_over(self, block: int) -> None:
+        """Count that a process held more memory than it may; for the parent."""
+        self._words[block * _BLOCK_WORDS + Gauge.OVER_MEMORY] += 1
 
     def mark_gone(self, block: int, died: bool = True) -> None:
         """Take back what a process that has ended can no longer take back itself; what it counted stays.

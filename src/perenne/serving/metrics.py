@@ -55,6 +55,13 @@ _OF_PROCESSES = (
         1e6,
     ),
     ("perenne_process_restarts_total", "counter", "How often each process died and was started again.", Gauge.RESTARTS, 1),
+    (
+        "perenne_process_over_memory_total",
+        "counter",
+        "How often each process was replaced because it held more than its memory.",
+        Gauge.OVER_MEMORY,
+        1,
+    ),
     ("perenne_process_cpu_seconds_total", "counter", "CPU time each process has spent.", Gauge.CPU_US, 1e6),
     ("perenne_process_resident_memory_bytes", "gauge", "Resident memory of each process.", Gauge.RESIDENT_BYTES, 1),
 )
