@@ -52,6 +52,7 @@ def write_wheel(folder: Path, name: str, version: str = "1.0", tag: str = "py3-n
         f"{name}-{version}.data/scripts/{name}": "",
         f"{info}/METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\nLicense-Expression: MIT\n",
     }
+    files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"
     files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD") if ".data/" not in path)
     with zipfile.ZipFile(folder / f"{name}-{version}-{tag}.whl", "w") as wheel:
         for path, text in files.items():
