@@ -50,14 +50,15 @@ def invoke(workspace: Workspace, *arguments: str) -> Any:
 
 @on_sqlite
 def test_a_newer_library_is_one_changed_layer_and_a_further_build(
-    workspace: Workspace, register: Register, root: Path, tmp_path: Path, actor: Principal
+    workspace: Workspace, register: Register, root: Path, wheels: Path, tmp_path: Path, actor: Principal
 ) -> None:
     version = register("first")
-    first = invoke(workspace, version.id, "--base", str(root), "--uncompressed")
+    packing = ("--base", str(root), "--wheels", str(wheels))
+    first = invoke(workspace, version.id, *packing)
     workspace.database.write(lambda tx: service.deploy(tx, actor, "delays", version.id))
-    wheels = newer_click(tmp_path / "wheels")
-    options = ("--base", str(root), "--uncompressed", "--no-gate", "--reason", "a fix in click", "--roll-out", "delays")
-    made = invoke(workspace, "--rebuild", version.id, "--upgrade", "click=99.0", "--upgrade-from", str(wheels), *options)
+    newer = newer_click(tmp_path / "newer")
+    options = (*packing, "--no-gate", "--reason", "a fix in click", "--roll-out", "delays")
+    made = invoke(workspace, "--rebuild", version.id, "--upgrade", "click=99.0", "--upgrade-from", str(newer), *options)
     assert isinstance(made, Result) and made.exit_code == 0
     value = made.value
     assert value["build"] == 2 and value["before"] == first["digest"] and value["deployment"] == "delays"
