@@ -1,4 +1,4 @@
-"""`perenne deploy apply`, `status` and `undo`, as people type them, against the stand-in of an API server."""
+"""`perenne deploy apply`, `status` and `rollback`, as people type them, against the stand-in of an API server."""
 
 import base64
 import ssl
@@ -68,7 +68,7 @@ def test_apply_change_undo(workspace: Workspace, deployed: str, api: StandIn, wh
     changed = done(workspace, "apply", "churn", *where, *second, "--prune")
     assert {"object": "HorizontalPodAutoscaler churn", "change": "remove"} in changed.value
     assert "horizontalpodautoscalers/churn" not in api.names("shop") and image_there(api) == OTHER_IMAGE
-    undone = done(workspace, "undo", "churn", *where, "--namespace", "shop")
+    undone = done(workspace, "rollback", "churn", *where, "--namespace", "shop")
     assert image_there(api) == IMAGE and "horizontalpodautoscalers/churn" in api.names("shop")
     assert "revision 3 runs" in undone.note
     assert recorded(workspace) == [(3, "applied", 2), (2, "applied", 0), (1, "applied", 0)]
@@ -267,17 +267,17 @@ def test_an_apply_that_fails_half_way_is_recorded_as_failed(
 
 
 def test_undo_without_anything_before_is_said(workspace: Workspace, deployed: str, where: tuple[str, ...]) -> None:
-    assert refused(workspace, "undo", "churn", *where, "--namespace", "shop").code == "cluster.no_revision"
+    assert refused(workspace, "rollback", "churn", *where, "--namespace", "shop").code == "cluster.no_revision"
     done(workspace, "apply", "churn", *where, *RENDERED)
-    assert refused(workspace, "undo", "churn", *where, "--namespace", "shop").code == "cluster.no_previous"
-    assert refused(workspace, "undo", "churn", *where, "--namespace", "shop", "--to", "9").code == "cluster.no_previous"
+    assert refused(workspace, "rollback", "churn", *where, "--namespace", "shop").code == "cluster.no_previous"
+    assert refused(workspace, "rollback", "churn", *where, "--namespace", "shop", "--to", "9").code == "cluster.no_previous"
 
 
 def test_undo_goes_further_back_each_time(workspace: Workspace, deployed: str, api: StandIn, where: tuple[str, ...]) -> None:
     for most in ("3", "4", "5"):
         done(workspace, "apply", "churn", *where, *RENDERED, "--replicas", f"2:{most}")
     for before in (4, 3):
-        done(workspace, "undo", "churn", *where, "--namespace", "shop")
+        done(workspace, "rollback", "churn", *where, "--namespace", "shop")
         assert api.object("horizontalpodautoscalers", "shop", "churn")["spec"]["maxReplicas"] == before
 
 

@@ -1,4 +1,4 @@
-"""`perenne deploy apply`, `status` and `undo`: what runs in a cluster."""
+"""`perenne deploy apply`, `status` and `rollback`: what runs in a cluster."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -125,7 +125,7 @@ def status(workspace: Workspace, /, name: str, namespace: str, **options: Any) -
 @_with(_REACHING)
 @_with(_CHANGING)
 @click.pass_obj
-def undo(workspace: Workspace, /, name: str, namespace: str, number: int | None, **options: Any) -> Result:
+def rollback(workspace: Workspace, /, name: str, namespace: str, number: int | None, **options: Any) -> Result:
     """Put back what was applied to a cluster before: the revision before, or another one. It becomes a revision of its own.
 
     This is about what runs in a cluster. `perenne deploy roll-back` is about which version answers.

@@ -237,7 +237,7 @@ def check_image(image: str, allow_tag: bool = False) -> None:
         raise Invalid(
             f"the image {image[:200]!r} has no digest",
             code="cluster.image",
-            hint="REF@sha256:… says exactly what runs; `perenne package --push` prints it. --allow-tag takes a tag all the same",
+            hint="REF@sha256:… says exactly what runs; `perenne package … --to` prints it. --allow-tag takes a tag all the same",
         )
 
 
