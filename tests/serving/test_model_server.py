@@ -230,7 +230,7 @@ def is_zombie(pid: int) -> bool:
         return True
 
 
-FORBIDDEN = {"obstore", "sqlalchemy", "duckdb", "pyarrow", "sklearn", "starlette", "pandas"}
+FORBIDDEN = {"cryptography", "obstore", "sqlalchemy", "duckdb", "pyarrow", "sklearn", "starlette", "pandas"}
 REMEMBER = """
 import atexit, os, sys
 atexit.register(lambda: open(os.path.join(os.environ["MODULES"], f"{sys.argv[1]}"), "w").write("\\n".join(sys.modules)))

@@ -219,6 +219,11 @@ def may_unpickle(workspace: Workspace, tree: str, project: str = EVERYWHERE) -> 
     return Permission(False, f"{found.signed.state.value}: {why}")
 
 
+def is_vouched(tx: Transaction, digest: str) -> bool:
+    """Tell whether somebody vouched for code of this digest."""
+    return digest in trust_store.find_trusted(tx, [digest])
+
+
 def vouch(tx: Transaction, actor: Principal, tree: str, *, reason: str) -> TrustedTree:
     """Vouch for a package by its digest: pickles in it may be loaded. Raises Invalid if it is no digest."""
     require(actor, Action.ADMINISTER)

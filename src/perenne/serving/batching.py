@@ -128,7 +128,7 @@ class Batcher:
         if self.rows and self.rows + rows > self._limit:
             raise Unavailable("too many rows wait to be predicted", code="TEMPORARILY_UNAVAILABLE", hint="try again in a second")
         future: asyncio.Future[Batched] = self._loop.create_future()
-        if not beside and loaded.cost_us(rows) <= INLINE_US:
+        if not (beside or loaded.predictor.waits) and loaded.cost_us(rows) <= INLINE_US:
             queue = self._quick.get(loaded) or self._quick.setdefault(loaded, deque())
         else:
             lane = self._lane(loaded)

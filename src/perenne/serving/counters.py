@@ -45,6 +45,12 @@ class Gauge(IntEnum):
     STANDS_IN = 22
     SERVED = 23
     TRIED = 24
+    SWITCHED = 31
+    LEFT_OUT = 32
+    ECS_LINES = 33
+    ECS_DROPPED = 34
+    EVENTS_SENT = 35
+    EVENTS_DROPPED = 36
 
 
 class Outcome(IntEnum):
@@ -77,7 +83,7 @@ class SeriesCounts(NamedTuple):
 
 
 _OTHER = SeriesKey("", "", "", "other")
-_GAUGES = 32
+_GAUGES = 64
 _KEY_WORDS = 32
 _CELLS = len(LATENCY_EDGES_US) + 1
 _ROWS = len(Outcome)
@@ -99,6 +105,7 @@ _ENDED = (
     Gauge.DRAINING,
     Gauge.STANDS_IN,
     Gauge.TRIED,
+    Gauge.SWITCHED,
     Gauge.BEAT_US,
     Gauge.RESIDENT_BYTES,
 )

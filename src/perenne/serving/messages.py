@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.inference import Prediction, Signature
-from perenne.inference.model import of_outputs
 from perenne.serving.model import Constant
 from perenne.serving.tensors import join, outputs_part, pack_outputs, pack_tensor, part_of, shape_of, unpack_outputs
 from perenne.stats.columns import Column, Columns, Field, FieldKind, NumberTable, Task
@@ -225,7 +224,7 @@ def unpack_answers(group: Sequence[Served], signature: Signature) -> Prediction:
     if signature.task is Task.OUTPUTS:
         packed = [unpack_outputs(served.predictions) for served in group]
         joined = {output.name: join([part[output.name] for part in packed]) for output in signature.outputs}
-        return of_outputs({name: values for name, values in joined.items() if values is not None})
+        return Prediction(np.empty(0), None, {name: values for name, values in joined.items() if values is not None})
     kind = np.float64 if signature.task is Task.REGRESSION else np.int64
     predictions: NDArray[Any] = np.frombuffer(b"".join(served.predictions for served in group), kind)
     if signature.task is Task.REGRESSION:

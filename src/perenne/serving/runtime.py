@@ -17,14 +17,15 @@ from perenne.inference import Signature
 from perenne.net.asgi import Headers, Reply, Request
 from perenne.net.identity import identity_headers
 from perenne.serving.batching import Batched, Batcher, DeadlinePassed
-from perenne.serving.counters import Counters, Outcome, SeriesKey
+from perenne.serving.counters import Counters, Gauge, Outcome, SeriesKey
 from perenne.serving.explaining import Explainer
 from perenne.serving.lineup import Lineup, Target
 from perenne.serving.loading import LoadedVersion
 from perenne.serving.messages import CONSTANT, Served, pack_answers, pack_columns
 from perenne.serving.mirror import Mirror
-from perenne.serving.model import Constant
+from perenne.serving.model import Constant, Role
 from perenne.serving.request_ids import RequestIds
+from perenne.serving.switches import NOTHING, Switches
 from perenne.stats.columns import Columns
 
 DEADLINE_SECONDS = 60.0
@@ -108,14 +109,19 @@ class Runtime:
         Tells the observer.
     counters : Counters
         Counts.
+    switches : Switches, optional
+        By which callers take versions out of service; without it they cannot.
     """
 
-    def __init__(self, batcher: Batcher, mirror: Mirror, counters: Counters) -> None:
+    def __init__(self, batcher: Batcher, mirror: Mirror, counters: Counters, switches: Switches | None = None) -> None:
         self.batcher = batcher
         self.mirror = mirror
         self.counters = counters
+        self.switches = switches
+        self.off = NOTHING
         self.lineup: Lineup | None = None
         self.draining = False
+        self.asks_for_tokens = False
         self.in_flight = 0
         self.ids = RequestIds()
         self.explainer = Explainer()
@@ -124,7 +130,9 @@ class Runtime:
     @property
     def ready(self) -> bool:
         """Tell whether requests should come here."""
-        return self.lineup is not None and not self.draining
+        if self.lineup is None or self.draining:
+            return False
+        return not self.off.versions or not all(self.off.covers(loaded.version) for loaded in self.lineup.loaded)
 
     @property
     def problem(self) -> str:
@@ -137,6 +145,18 @@ class Runtime:
             raise Unavailable("the model is being loaded", code="TEMPORARILY_UNAVAILABLE")
         return self.lineup
 
+    def follow_switches(self) -> None:
+        """Take over what is switched off."""
+        if self.switches is not None:
+            self.off = self.switches.read()
+            self.counters.set(Gauge.SWITCHED, self.off.change)
+
+    def behind(self, change: int) -> bool:
+        """Tell whether a worker that answers does not yet do as the switches say."""
+        counters = self.counters
+        answering = [block for block in range(counters.blocks - 1) if counters.get(Gauge.GENERATION, block)]
+        return any(counters.get(Gauge.SWITCHED, block) < change for block in answering)
+
     def find(self, model: str, version: str | None = None) -> Target:
         """Find who answers for a model's name in a URL. Raises NotFound if it or the version is not served here."""
         lineup = self.require_lineup()
@@ -146,6 +166,16 @@ class Runtime:
         if found is not None:
             return found
         raise NotFound("that version of the model is not loaded", code="RESOURCE_DOES_NOT_EXIST")
+
+    def in_service(self, target: Target) -> Target:
+        """Return who answers in place of a target that is switched off. Raises Unavailable if nobody does."""
+        if not self.off.covers(target.loaded.version):
+            return target
+        lineup = self.require_lineup()
+        for loaded, role in ((lineup.champion, Role.CHAMPION), (lineup.fallback, Role.PREVIOUS)):
+            if target.reason != "explicit" and loaded is not None and not self.off.covers(loaded.version):
+                return Target(loaded, role.value, "fallback")
+        raise Unavailable("the model is unloaded", code="TEMPORARILY_UNAVAILABLE", hint="load it again, or ask another server")
 
     def headers(self, request: Request, target: Target) -> Headers:
         """Return the headers that say by what a request is found again, and who answers it."""
@@ -182,11 +212,13 @@ class Runtime:
         try:
             event_time = self._event_time(request)
             target = self._named(request, target)
+            target = self.in_service(target) if self.off.versions else target
             table = read(request, target.loaded.signature)
             rows = table.size
             lineup = self.require_lineup()
             if target is lineup.default and lineup.chooser is not None:
                 target = lineup.choose(request.headers, table.columns)
+                target = self.in_service(target) if self.off.versions else target
             answer = await self._answer(request, lineup, target, table, event_time)
             outcome = _STOOD_IN.get(answer.reason, Outcome.OK)
             reply = write(answer, table.context)

@@ -29,8 +29,10 @@ VERBS = {
     "edge": ("perenne.delivery.portable.commands:edge", "Write a folder that answers without perenne."),
     "browser": ("perenne.delivery.portable.commands:browser", "Write a page that answers in a browser."),
     "list": ("perenne.delivery.images.commands:list_", "List the images of a model's versions."),
+    "rebuild": ("perenne.delivery.images.upkeep_commands:rebuild_command", "Make it again on a newer base or newer libraries."),
+    "outdated": ("perenne.delivery.images.upkeep_commands:outdated", "Tell which images that answer people are out of date."),
 }
-WAYS = {"--edge": "edge", "--browser": "browser"}
+WAYS = {"--edge": "edge", "--browser": "browser", "--rebuild": "rebuild", "--outdated": "outdated"}
 """Options that name another way of packaging than an image, and the verb that it is."""
 
 
