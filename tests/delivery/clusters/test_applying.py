@@ -131,6 +131,15 @@ def test_a_missing_right_is_named_and_nothing_is_changed(
     assert api.names("shop") == set() and recorded(workspace) == []
 
 
+def test_what_may_not_be_listed_is_unknown_and_no_hindrance(
+    workspace: Workspace, deployed: str, api: StandIn, where: tuple[str, ...]
+) -> None:
+    api.forbidden.add(("list", "rollouts"))
+    done(workspace, "apply", "churn", *where, *RENDERED)
+    unknown = done(workspace, "status", "churn", *where, "--namespace", "shop").value.unknown
+    assert any("rollouts.argoproj.io" in text for text in unknown)
+
+
 def test_fields_of_another_manager_are_kept_unless_taken(
     workspace: Workspace, deployed: str, api: StandIn, where: tuple[str, ...]
 ) -> None:

@@ -215,11 +215,17 @@ def _apply(workspace: Workspace, target: "Cluster", intent: "Intent", options: d
         intent,
         changes,
         prune=options["prune"] or _asked(changes),
-        hear=lambda words: click.echo(words, err=True),
+        hear=_hear,
         wait_seconds=parse_duration(options["timeout"]) / SECOND,
     )
     note = _note(outcome)
     return Result([_change(one) for one in outcome.changes], exit_code=EXIT_FINDINGS if outcome.problem else 0, note=note)
+
+
+def _hear(words: str) -> None:
+    """Show how far it is, to whoever watches."""
+    if click.get_current_context().meta.get("perenne.progress"):
+        click.echo(words, err=True)
 
 
 def _asked(changes: "Sequence[Change]") -> bool:

@@ -15,6 +15,9 @@ Object: TypeAlias = dict[str, Any]
 MANAGER = "perenne"
 """The field manager, and what `app.kubernetes.io/managed-by` says."""
 
+FORBIDDEN = "cluster.forbidden"
+"""The code of the error that names a missing right."""
+
 LEAVE_SECONDS = 10
 """How long a pod that is to end says that it is not ready, and still takes connections: until every node knows."""
 
