@@ -21,8 +21,8 @@ def rows():
 
 def sklearn_skops(folder):
     import mlflow
-    from sklearn.ensemble import RandomForestClassifier
     from mlflow.models import infer_signature
+    from sklearn.ensemble import RandomForestClassifier
 
     table, labels = rows()
     model = RandomForestClassifier(2, max_depth=2, random_state=0).fit(table, labels)
@@ -75,7 +75,7 @@ def onnx(folder):
     mlflow.onnx.save_model(model, folder, input_example=matrix[:4])
 
 
-CODE = '''
+CODE = """
 import mlflow.pyfunc
 import pandas as pd
 
@@ -94,7 +94,7 @@ class Doubling(mlflow.pyfunc.PythonModel):
 
 
 mlflow.models.set_model(Doubling())
-'''
+"""
 
 
 def python_model(folder):
