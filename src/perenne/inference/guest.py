@@ -96,6 +96,13 @@ def confine(memory: int, cpu_seconds: int = 0) -> dict[str, bool]:
     return done
 
 
+def landlock_version() -> int:
+    """Return the version of Landlock that the kernel has; 0 for none."""
+    if sys.platform != "linux":
+        return 0
+    return max(0, int(ctypes.CDLL(None).syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)))
+
+
 def _write_nowhere_but(library: Any, folder: str) -> bool:
     """Let this process write below one folder and nowhere else, by Landlock; tell whether the kernel has it."""
     handled = struct.pack("<Q", _WRITES)
