@@ -215,16 +215,19 @@ def check_command(words: list[str], where: str) -> None:
     command: click.Command = root
     context = click.Context(root, info_name="perenne")
     known = {"--json", "--quiet", "--no-color", "--help", "-h", "--version"}
-    for word in words:
+    for place, word in enumerate(words):
         if command.context_settings.get("ignore_unknown_options"):  # it has a command line of its own, as `perenne dvc`
             return
         if word.startswith("-") and word != "-":
             known |= {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
             assert word.split("=")[0] in known, f"{where}: `{' '.join(words)}` has an unknown option {word}"
         elif isinstance(command, click.Group):
-            found = command.get_command(context, word)
+            try:
+                name, found, _ = command.resolve_command(context, words[place:])
+            except click.UsageError:
+                found = None
             assert found is not None, f"{where}: there is no command `{' '.join(words)}`"
-            command, context = found, click.Context(found, parent=context, info_name=word)
+            command, context = found, click.Context(found, parent=context, info_name=name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -436,6 +436,7 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
     "deployment.stop_impossible": _did("could not stop"),
     "image.make": _image("made an image of", "build"),
+    "image.rebuild": _image("made again, on something newer, the image of", "build"),
     "image.push": _image("pushed the image of", "reference"),
     "image.roll_out": _image("rolled out the image of", "deployment"),
     "monitor.watch": _watching,

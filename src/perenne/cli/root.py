@@ -40,7 +40,7 @@ COMMANDS = {
     "gc": ("perenne.tracking.commands:gc", "Remove for good what was deleted long ago."),
     "import": ("perenne.cli.moving:import_", "Bring in what other tools keep: MLflow."),
     "export": ("perenne.cli.moving:export", "Bring what is here to other tools: MLflow."),
-    "model": ("perenne.registry.commands:model", "Models and their versions: evidence, gate, decisions, aliases."),
+    "model": ("perenne.cli.model:model", "Models and their versions: evidence, gate, decisions, aliases."),
     "gate": ("perenne.delivery.commands:gate", "What a version must show before it is delivered."),
     "ci": ("perenne.delivery.ci_commands:ci", "Write the pipeline of a forge, which calls the gates."),
     "review": ("perenne.registry.commands:review", "Who must look at versions, and what they said."),

@@ -191,8 +191,13 @@ def _same(found: NDArray[Any], stored: list[Any]) -> bool:
     )
 
 
-def load(folder: Path) -> Predictor:
+def load(folder: Path, *, manifest: str = "") -> Predictor:
     """Load the package in a folder, check every file against the manifest and answer the example again.
+
+    Parameters
+    ----------
+    manifest : str
+        SHA-256 that `package.json` must have, if that is known: it makes sure of every file, for the manifest names them so.
 
     Raises
     ------
@@ -201,18 +206,18 @@ def load(folder: Path) -> Predictor:
     Invalid
         If a file is missing or damaged, holds something else, or the example's answers differ from the stored ones.
     """
-    manifest = read_manifest(folder)
-    files = {name: _read_checked(folder, name, manifest) for name in sorted(manifest.files) if not name.startswith(SOURCES)}
-    for name in manifest.files:
+    found = read_manifest(folder, manifest)
+    files = {name: _read_checked(folder, name, found) for name in sorted(found.files) if not name.startswith(SOURCES)}
+    for name in found.files:
         if name.startswith(SOURCES):
-            _check_digest(folder, name, manifest)
-    predictor = _open(Path(folder), manifest, files)
+            _check_digest(folder, name, found)
+    predictor = _open(Path(folder), found, files)
     predictor.check_example()
     return predictor
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read `package.json`. Raises NotFound without one, Invalid if it is damaged or of another format."""
+def read_manifest(folder: Path, digest: str = "") -> Manifest:
+    """Read `package.json`. Raises NotFound without one, Invalid if it is damaged, of another format or digest."""
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise NotFound(
@@ -220,7 +225,12 @@ def read_manifest(folder: Path) -> Manifest:
             code="inference.package_not_found",
             hint=f"a package is a folder with {MANIFEST}",
         )
-    manifest = json.decode(_read(path, _MAX_MANIFEST), Manifest, what=MANIFEST)
+    data = _read(path, _MAX_MANIFEST)
+    if digest and digest_bytes(data) != digest:
+        raise Invalid(
+            f"{MANIFEST} is not the one that was released", code="inference.package_corrupted", hint="fetch the package again"
+        )
+    manifest = json.decode(data, Manifest, what=MANIFEST)
     if manifest.format != 1:
         raise Invalid(
             f"{MANIFEST} has format {manifest.format}, known is 1",

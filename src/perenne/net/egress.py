@@ -211,7 +211,14 @@ class Egress:
             connection.close()
 
     def download(
-        self, url: str, write: Callable[[bytes], object], *, headers: Mapping[str, str] = {}, limit: int, seconds: float
+        self,
+        url: str,
+        write: Callable[[bytes], object],
+        *,
+        headers: Mapping[str, str] = {},
+        body: bytes | None = None,
+        limit: int,
+        seconds: float,
     ) -> Download:
         """Get what is at a URL, in pieces, without following a redirect; what an error says of itself is not handed on.
 
@@ -221,6 +228,8 @@ class Egress:
             Is given the pieces of a body whose status is 200.
         headers : mapping
             Sent along, such as `If-None-Match`.
+        body : bytes, optional
+            Posted, to ask for something.
         limit : int
             Bytes that the body may have.
         seconds : float
@@ -233,7 +242,8 @@ class Egress:
         """
         target, connection = self._connect(url, seconds)
         try:
-            connection.request("GET", target.path, headers={**_own_headers(target), **headers})
+            method = "GET" if body is None else "POST"
+            connection.request(method, target.path, body, {**_own_headers(target), **headers})
             with connection.getresponse() as answer:
                 found = Download(answer.status, {name.lower(): value for name, value in answer.getheaders()})
                 if answer.status == http.HTTPStatus.OK:

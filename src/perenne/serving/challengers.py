@@ -77,8 +77,8 @@ class Challenger:
         self._failures = 0
 
     @classmethod
-    def load(cls, folder: Path, variant: Variant, package: Package, champion: Package) -> "Challenger":
-        """Load a challenger from a release folder.
+    def load(cls, folder: Path, variant: Variant, package: Package, champion: Package, *, manifest: str = "") -> "Challenger":
+        """Load a challenger from a release folder, if its manifest has the digest given.
 
         Raises
         ------
@@ -93,7 +93,7 @@ class Challenger:
                 code="challenger.inputs",
                 hint="a challenger is asked what the champion is asked: train it on the same columns",
             )
-        return cls(variant, package, load(package_folder(folder, variant.tree)))
+        return cls(variant, package, load(package_folder(folder, variant.tree), manifest=manifest))
 
     @property
     def parked(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from msgspec import to_builtins
 
+from perenne import registry
 from perenne.auth.principals import local_principal
 from perenne.core.clock import SystemClock, format_duration, parse_duration
 from perenne.core.errors import Invalid
@@ -62,13 +63,26 @@ def show(workspace: Workspace, name: str) -> dict[str, Any]:
     """
     with workspace.database.read() as tx:
         deployment = service.get_deployment(tx, name)
+        signed = registry.trust.recorded(tx, [variant.tree for variant in deployment.variants])
     now = SystemClock().now()
     servers = [
-        {"url": status.url, "server": status.server, "state": describe(status, now), "dropped": status.dropped}
+        {
+            "url": status.url,
+            "server": status.server,
+            "state": describe(status, now),
+            "dropped": status.dropped,
+            "signatures": _by_version(deployment, status.signatures),
+        }
         for status in _servers(workspace, name, now)
     ]
+    said = {tree: f"{found.state.value}: {found.detail}" for tree, found in signed.items()}
     shown: dict[str, Any] = to_builtins(deployment)
-    return shown | {"servers": servers}
+    return shown | {"signatures": _by_version(deployment, said), "servers": servers}
+
+
+def _by_version(deployment: Deployment, said: dict[str, str]) -> dict[str, str]:
+    """Return what is said of packages by the versions they are of."""
+    return {variant.version: said[variant.tree] for variant in deployment.variants if variant.tree in said}
 
 
 @click.command()

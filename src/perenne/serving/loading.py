@@ -48,10 +48,16 @@ class LoadedVersion:
         return self.predictor.predict(columns)
 
 
-def load_version(folder: Path, variant: Variant) -> LoadedVersion:
-    """Load a variant from a release folder. Raises PerenneError if its package is damaged or answers otherwise than when made."""
+def load_version(folder: Path, variant: Variant, manifest: str = "") -> LoadedVersion:
+    """Load a variant from a release folder; its manifest must have the digest given, if one is.
+
+    Raises
+    ------
+    PerenneError
+        If its package is damaged, another one, or answers otherwise than when made.
+    """
     package = package_folder(folder, variant.tree)
-    return LoadedVersion(variant.version, variant.tree, load(package), package)
+    return LoadedVersion(variant.version, variant.tree, load(package, manifest=manifest), package)
 
 
 def check_inputs(champion: Signature, other: Signature) -> None:

@@ -22,6 +22,7 @@ import msgspec
 from perenne.core.errors import PerenneError
 from perenne.core.ids import new_id
 from perenne.inference import Prediction
+from perenne.serving.admission import Admission, Board
 from perenne.serving.challengers import Challenger, Package, agreeing, open_package
 from perenne.serving.checkpoints import Checkpoints, Staged, discard
 from perenne.serving.compaction import Compactor
@@ -36,7 +37,8 @@ from perenne.serving.messages import (
     unpack_columns,
     unpack_message,
 )
-from perenne.serving.model import Deployment, Role
+from perenne.serving.model import Deployment, Release, Role
+from perenne.serving.outlets import Outlets
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.windows import WindowKey, Windows
 from perenne.stats.columns import Column
@@ -72,6 +74,8 @@ class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
         The wire to the parent, and the shared counters.
     server : str
         Which server this is, in the names of its files; the same for each life of the observer.
+    verdicts : int
+        The shared memory in which the parent says what it found of signatures; -1 if it does not.
     """
 
     folder: str
@@ -81,6 +85,7 @@ class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
     control: int
     counters: int
     server: str = ""
+    verdicts: int = -1
 
 
 def run(options: ObserverOptions) -> None:
@@ -112,10 +117,12 @@ class Observer:
         self._folder = Path(options.folder)
         self._logs = Path(options.logs)
         self._server = options.server or new_id()
+        self._admission = Admission(Board(options.verdicts) if options.verdicts >= 0 else None)
         self._wires = [_open(handle) for handle in options.wires]
         self._control = _open(options.control)
         self._counters = Counters(options.counters, len(options.wires) + 1, len(options.wires))
         self._windows = Windows(Path(options.spool), socket.gethostname(), self._server, new_id())
+        self._outlets = Outlets(self._folder, self._logs, self._server, self._counters)
         self._row_log: RowLog | None = None
         self._waiting: list[Served] = []
         self._waiting_rows = 0
@@ -161,7 +168,8 @@ class Observer:
         return all(key.fileobj is not self._control for key in ready) or self._answer_parent()
 
     def close(self) -> None:
-        """Let go of the wires."""
+        """Let go of the wires and of what is open."""
+        self._outlets.close()
         self._selector.close()
         for end in (*self._wires, self._control):
             end.close()
@@ -249,20 +257,24 @@ class Observer:
             return
         self._stat = (stat.st_ino, stat.st_mtime_ns)
         try:
-            deployment = find_release(self._folder)[0].deployment
+            release, _ = find_release(self._folder)
         except PerenneError as error:
             log.error("the release cannot be read: %s", error)
             return
         self._digest()  # what came before belongs to the release before
-        self._deployment = deployment
-        self.challengers = list(self._load_challengers(deployment))
-        self._counters.set(Gauge.GENERATION, deployment.generation)
+        self._deployment = release.deployment
+        self._outlets.follow(release.deployment)
+        self.challengers = list(self._load_challengers(release))
+        self._counters.set(Gauge.GENERATION, release.deployment.generation)
         self._counters.set(Gauge.READY, 1)
 
-    def _load_challengers(self, deployment: Deployment) -> Iterator[Challenger]:
-        for variant in deployment.challengers:
+    def _load_challengers(self, release: Release) -> Iterator[Challenger]:
+        champion = release.deployment.champion
+        for variant in release.deployment.challengers:
             try:
-                yield Challenger.load(self._folder, variant, self._package(variant.tree), self._package(deployment.champion.tree))
+                manifest = self._admission.admit(release, variant.tree).manifest
+                package, compared = self._package(variant.tree), self._package(champion.tree)
+                yield Challenger.load(self._folder, variant, package, compared, manifest=manifest)
             except Exception as error:  # it is not in shadow then; nobody's answer depends on it
                 self._counters.add(Gauge.CHALLENGER_ERRORS)
                 log.error("challenger %s cannot be loaded: %s", variant.version, error)
@@ -373,7 +385,9 @@ class Observer:
             self._row_log = row_log.RowLog(self._logs, self._server)
         signature = package.signature
         batch = row_log.batch_of(signature, key, tree, group, columns, prediction)
-        self._row_log.add(batch, signature.fields, signature.task)
+        table = self._outlets.put(row_log.to_table(batch, signature.fields, signature.task), key.variant)
+        if table.num_rows:
+            self._row_log.add(key.version, table)
 
     def _is_full(self) -> bool:
         """Tell whether so much waits that it is not to wait for its time."""

@@ -276,9 +276,9 @@ def test_undo_without_anything_before_is_said(workspace: Workspace, deployed: st
 def test_undo_goes_further_back_each_time(workspace: Workspace, deployed: str, api: StandIn, where: tuple[str, ...]) -> None:
     for most in ("3", "4", "5"):
         done(workspace, "apply", "churn", *where, *RENDERED, "--replicas", f"2:{most}")
-    for most in (4, 3):
+    for before in (4, 3):
         done(workspace, "undo", "churn", *where, "--namespace", "shop")
-        assert api.object("horizontalpodautoscalers", "shop", "churn")["spec"]["maxReplicas"] == most
+        assert api.object("horizontalpodautoscalers", "shop", "churn")["spec"]["maxReplicas"] == before
 
 
 def test_without_a_cluster_nobody_rolls_back_the_wrong_thing(workspace: Workspace, deployed: str) -> None:

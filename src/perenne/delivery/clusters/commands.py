@@ -47,7 +47,7 @@ def plan_options(command: C) -> C:
     "--kubernetes", is_flag=True, help="Manifests of the deployment NAME; this is what is rendered if nothing else is said."
 )
 @click.option("--control-plane", is_flag=True, help="Manifests of `perenne up` itself, with PostgreSQL by a URL from a Secret.")
-@click.option("--cluster", metavar="KIND", help="A cluster as code: gke, aks, eks, kind or k3s.")
+@click.option("--cluster", metavar="KIND", help="A cluster as code: gke, aks, kind or k3s.")
 @click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), help="Write files here: a base and overlays.")
 @click.option("--diff", "shows_diff", is_flag=True, help="Show what differs from what was applied last.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 6 if the files in --to are out of date.")

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from perenne.auth.principals import local_principal
-from perenne.delivery.images import records
+from perenne.delivery.images import recipe, records
 from perenne.delivery.images.bases import HOST
 from perenne.delivery.images.delivering import deliver
 from perenne.delivery.images.layout import Hear
@@ -26,9 +26,14 @@ from perenne.storage.workspace import Workspace
 IMAGE = "image"
 VERBS = {
     "image": ("perenne.delivery.images.commands:image", "Make the image of a version, and bring it where it is to be."),
+    "edge": ("perenne.delivery.portable.commands:edge", "Write a folder that answers without perenne."),
+    "browser": ("perenne.delivery.portable.commands:browser", "Write a page that answers in a browser."),
     "list": ("perenne.delivery.images.commands:list_", "List the images of a model's versions."),
+    "dockerfile": ("perenne.delivery.images.commands:dockerfile", "Write a Dockerfile that gives the same service."),
+    "rebuild": ("perenne.delivery.images.upkeep_commands:rebuild_command", "Make it again on a newer base or newer libraries."),
+    "outdated": ("perenne.delivery.images.upkeep_commands:outdated", "Tell which images that answer people are out of date."),
 }
-WAYS: dict[str, str] = {}
+WAYS = {"--dockerfile": "dockerfile", "--edge": "edge", "--browser": "browser", "--rebuild": "rebuild", "--outdated": "outdated"}
 """Options that name another way of packaging than an image, and the verb that it is."""
 
 
@@ -49,10 +54,17 @@ class PackageGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the verb in front, where a version or an option stands first."""
-        if args and args[0] not in VERBS and args[0] not in ctx.help_option_names:
-            way = next((WAYS[word.partition("=")[0]] for word in args if word.partition("=")[0] in WAYS), IMAGE)
-            args = [way, *args]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, args if args[:1] and args[0] in ctx.help_option_names else _with_verb(args))
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb, said or meant, and what is left for it."""
+        return super().resolve_command(ctx, _with_verb(args))
+
+
+def _with_verb(args: list[str]) -> list[str]:
+    if not args or args[0] in VERBS:
+        return args
+    return [next((WAYS[word.partition("=")[0]] for word in args if word.partition("=")[0] in WAYS), IMAGE), *args]
 
 
 @click.group(cls=PackageGroup)
@@ -110,8 +122,8 @@ def image(workspace: Workspace, /, version: str, **options: Any) -> dict[str, An
 
     \b
     Examples:
-      perenne package churn@3 --to churn.tar
-      perenne package churn@3 --base python-root.tar --to registry.example.org/models/churn:3
+      perenne package image churn@3 --to churn.tar
+      perenne package image churn@3 --base python-root.tar --to registry.example.org/models/churn:3
     """
     with workspace.database.read() as tx:
         found = get_version(tx, version)
@@ -131,6 +143,29 @@ def taken(options: dict[str, Any]) -> tuple[str, str, Way, Choice]:
         compressed=not options["uncompressed"],
     )
     return options["to"], options["tag"], Way(options["plain_http"], options["ca"]), choice
+
+
+@click.command("dockerfile")
+@click.argument("version")
+@click.option("--dockerfile", "folder", required=True, type=click.Path(path_type=Path), help="The folder, which is made.")
+@click.option("--base", "bases", multiple=True, default=(), metavar="IMAGE", help="What its stages begin with.")
+@click.option("--name", default="", help="What callers call the model; the project's name if not given.")
+@click.option("--wheels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Wheels to install from.")
+@click.pass_obj
+def dockerfile(
+    workspace: Workspace, version: str, folder: Path, bases: tuple[str, ...], name: str, wheels: Path | None
+) -> dict[str, Any]:
+    """Write a Dockerfile with all it copies into a folder: the same service, built by other tools.
+
+    \b
+    Examples:
+      perenne package churn@3 --dockerfile churn-image
+      perenne package churn@3 --dockerfile churn-image --base registry.example.org/python@sha256:4f…
+    """
+    with workspace.database.read() as tx:
+        found = get_version(tx, version)
+    written = recipe.write(workspace, found, folder.absolute(), Choice(bases, wheels, name=name))
+    return {"version": version, "folder": str(folder), "files": written}
 
 
 @click.command("list")
