@@ -109,13 +109,14 @@ def _write_nowhere_but(library: Any, folder: str) -> bool:
     rules = library.syscall(_LANDLOCK_CREATE, handled, ctypes.c_size_t(len(handled)), 0)
     if rules < 0:
         return False
-    done = True
+    done: bool = True
     for path in (folder, "/dev/null"):
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rights = _WRITES if path == folder else 1 << 1
-        done &= library.syscall(_LANDLOCK_ADD, rules, _LANDLOCK_PATH_BENEATH, struct.pack("<Qi", rights, place), 0) == 0
+        failed = library.syscall(_LANDLOCK_ADD, rules, _LANDLOCK_PATH_BENEATH, struct.pack("<Qi", rights, place), 0)
+        done = done and not failed
         os.close(place)
-    done &= library.syscall(_LANDLOCK_RESTRICT, rules, 0) == 0
+    done = done and not library.syscall(_LANDLOCK_RESTRICT, rules, 0)
     os.close(rules)
     return done
 
