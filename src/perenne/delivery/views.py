@@ -17,6 +17,7 @@ from perenne.delivery.gates.jobs import open_job
 from perenne.delivery.gates.model import GateRow, combine, not_checked
 from perenne.delivery.gates.order import all_gates
 from perenne.delivery.gates.running import known_rows
+from perenne.delivery.images import Image, images_of
 from perenne.registry import Dossier, Verdict, VersionForm
 from perenne.storage.transaction import Transaction
 
@@ -70,6 +71,20 @@ class UnderWay(msgspec.Struct, frozen=True):
     message: str
 
 
+class ImageLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An image of a version: where it was pushed to, what it stands on, and how many libraries are in it."""
+
+    digest: str
+    build: int
+    reference: str
+    platforms: tuple[str, ...]
+    base: str
+    components: int
+    size: int
+    created: int
+    created_by: str
+
+
 class GateView(msgspec.Struct, frozen=True, kw_only=True):
     """A version and its gates in order of cost; those nobody ran are unknown.
 
@@ -81,6 +96,8 @@ class GateView(msgspec.Struct, frozen=True, kw_only=True):
         Every gate.
     not_checked : tuple of str
         What nobody looked at, and why.
+    images : tuple of ImageLine
+        The images that were made of it, the newest first.
     under_way : UnderWay or None
         The job that runs them now.
     may_run : bool
@@ -90,6 +107,7 @@ class GateView(msgspec.Struct, frozen=True, kw_only=True):
     line: VersionLine
     rows: tuple[GateRow, ...]
     not_checked: tuple[str, ...]
+    images: tuple[ImageLine, ...]
     under_way: UnderWay | None
     may_run: bool
 
@@ -113,9 +131,17 @@ def gate_view(tx: Transaction, actor: Principal, identity: str) -> GateView:
         line=_line(dossier, found),
         rows=(*found, *_never_run(found)),
         not_checked=not_checked(found),
+        images=tuple(_image(made) for made in images_of(tx, [identity])),
         under_way=None if job is None else UnderWay(job.id, job.state, job.share, job.message or ""),
         may_run=allowed(actor, Action.LOG) and dossier.version.form is not VersionForm.PROMPT,
     )
+
+
+def _image(made: Image) -> ImageLine:
+    return ImageLine(
+        digest=made.digest, build=made.build, reference=made.reference, platforms=made.platforms, base=made.base,
+        components=len(made.components), size=made.size, created=made.created, created_by=made.created_by,
+    )  # fmt: skip
 
 
 def _never_run(found: Sequence[GateRow]) -> tuple[GateRow, ...]:

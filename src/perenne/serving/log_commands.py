@@ -24,7 +24,7 @@ from perenne.storage.workspace import Workspace
 @click.option("--keep", metavar="DURATION", help="Remove rows after so long, such as 30d; 0 keeps them for good.")
 @click.option("--ecs/--no-ecs", default=None, help="Also write each row as a line of ECS JSON, for Filebeat.")
 @click.option("--cloudevents", metavar="URL", help="Send requests and answers there as CloudEvents; an empty text ends it.")
-@click.option("--mode", type=click.Choice(("binary", "structured")), help="The form of CloudEvents.")
+@click.option("--mode", type=click.Choice(("binary", "structured", "batch")), help="The form of CloudEvents.")
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
 @click.pass_obj
 def log(

@@ -7,7 +7,7 @@ import msgspec
 from perenne.core.clock import DAY
 from perenne.core.errors import Invalid
 
-Mode = Literal["binary", "structured"]
+Mode = Literal["binary", "structured", "batch"]
 LONGEST = 100 * 366 * DAY
 
 
@@ -27,7 +27,7 @@ class LogRules(msgspec.Struct, frozen=True, kw_only=True):
     cloudevents_url : str
         Where requests and answers are sent as CloudEvents, in the form of KServe's logger; empty for nowhere.
     cloudevents_mode : str
-        `binary`: attributes as headers; `structured`: the whole event as JSON.
+        `binary`: attributes as headers; `structured`: the whole event as JSON; `batch`: up to a hundred in a list.
     """
 
     sample: float = 1.0

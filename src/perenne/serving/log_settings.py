@@ -4,23 +4,25 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from perenne.auth import audit
 from perenne.auth.principals import Principal
-from perenne.auth.roles import Action, require
 from perenne.core.errors import Conflict
-from perenne.serving import log_rules, service, store
-from perenne.serving.model import Deployment, DeploymentChanged
+from perenne.serving import log_rules
+from perenne.serving.keeping import changeable, keep
+from perenne.serving.model import Deployment
 from perenne.storage.database import Transaction
-from perenne.storage.outbox import emit
 
 
-def change_log(tx: Transaction, actor: Principal, name: str, changes: dict[str, Any], *, reason: str = "") -> Deployment:
+def change_log(
+    tx: Transaction, actor: Principal, name: str, changes: dict[str, Any], *, reason: str = "", generation: int | None = None
+) -> Deployment:
     """Change some of a deployment's log rules; those that are not named stay.
 
     Parameters
     ----------
     changes : dict
         By the names of `LogRules`.
+    generation : int, optional
+        The one that the change is meant for.
 
     Raises
     ------
@@ -29,26 +31,13 @@ def change_log(tx: Transaction, actor: Principal, name: str, changes: dict[str, 
     Conflict
         If nothing would change.
     """
-    before = service.get_deployment(tx, name)
-    require(actor, Action.DEPLOY, before.project)
+    before = changeable(tx, actor, name, generation)
     rules = log_rules.check(replace(before.log, **changes))
     if rules.redact != before.log.redact:
-        from perenne.data import privacy
+        from perenne import data
 
-        rules = replace(rules, redact=tuple(map(str, privacy.read_rules(rules.redact))))
+        rules = replace(rules, redact=tuple(map(str, data.privacy.read_rules(rules.redact))))
     if rules == before.log:
         raise Conflict(f"the log of {name} is kept so already", code="deployment.log_unchanged", hint="nothing is left to do")
     after = replace(before, log=rules, generation=before.generation + 1)
-    store.replace(tx, after)
-    audit.record(tx, actor, "deployment.log_changed", "deployment", name, before=before, after=after, reason=reason)
-    emit(
-        tx,
-        DeploymentChanged(
-            deployment=name,
-            project=after.project,
-            generation=after.generation,
-            change="log_changed",
-            version=after.champion.version,
-        ),
-    )
-    return after
+    return keep(tx, actor, before, after, "log_changed", after.champion.version, reason)

@@ -38,6 +38,7 @@ from perenne.serving.messages import (
     unpack_message,
 )
 from perenne.serving.model import Deployment, Release, Role
+from perenne.serving.outlets import Outlets
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.windows import WindowKey, Windows
 from perenne.stats.columns import Column
@@ -121,6 +122,7 @@ class Observer:
         self._control = _open(options.control)
         self._counters = Counters(options.counters, len(options.wires) + 1, len(options.wires))
         self._windows = Windows(Path(options.spool), socket.gethostname(), self._server, new_id())
+        self._outlets = Outlets(self._folder, self._logs, self._server, self._counters)
         self._row_log: RowLog | None = None
         self._waiting: list[Served] = []
         self._waiting_rows = 0
@@ -166,7 +168,8 @@ class Observer:
         return all(key.fileobj is not self._control for key in ready) or self._answer_parent()
 
     def close(self) -> None:
-        """Let go of the wires."""
+        """Let go of the wires and of what is open."""
+        self._outlets.close()
         self._selector.close()
         for end in (*self._wires, self._control):
             end.close()
@@ -260,6 +263,7 @@ class Observer:
             return
         self._digest()  # what came before belongs to the release before
         self._deployment = release.deployment
+        self._outlets.follow(release.deployment)
         self.challengers = list(self._load_challengers(release))
         self._counters.set(Gauge.GENERATION, release.deployment.generation)
         self._counters.set(Gauge.READY, 1)
@@ -381,7 +385,9 @@ class Observer:
             self._row_log = row_log.RowLog(self._logs, self._server)
         signature = package.signature
         batch = row_log.batch_of(signature, key, tree, group, columns, prediction)
-        self._row_log.add(batch, signature.fields, signature.task)
+        table = self._outlets.put(row_log.to_table(batch, signature.fields, signature.task), key.variant)
+        if table.num_rows:
+            self._row_log.add(key.version, table)
 
     def _is_full(self) -> bool:
         """Tell whether so much waits that it is not to wait for its time."""

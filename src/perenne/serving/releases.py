@@ -23,6 +23,7 @@ from perenne.core import json
 from perenne.core.errors import NotFound, PerenneError
 from perenne.core.hashing import digest_bytes
 from perenne.serving.model import Deployment, Release, ReleasedPackage, ReleasedTrust
+from perenne.serving.redaction import needs_key, write_key
 from perenne.storage.files import ABANDONED_S, sweep, sync_file, sync_folder, write_atomically
 from perenne.storage.objects import ObjectStore
 from perenne.storage.trees import fetch_tree
@@ -64,6 +65,8 @@ def release(workspace: "Workspace", deployment: Deployment, *, replay: bool | No
         _materialise(workspace.objects, variant.tree, folder / VERSIONS / variant.tree)
     for tree, bundle in bundles.items():
         write_atomically(signature_file(folder, tree), bundle)
+    if needs_key(deployment.log.redact):
+        _leave_key(workspace, folder)
     data = json.encode(Release(deployment=deployment, replay=replay, trust=trust))
     write_atomically(folder / HISTORY / f"{deployment.generation:010d}.json", data)
     write_atomically(folder / CURRENT, data)
@@ -92,6 +95,12 @@ def _trust(workspace: "Workspace", deployment: Deployment) -> tuple[ReleasedTrus
     bundles = {tree: seal.bundle for tree, seal in seals.items() if seal.bundle is not None}
     trust = ReleasedTrust(asked.require, keys, packages)
     return msgspec.structs.replace(trust, mark=digest_bytes(json.canonical(trust))), bundles
+
+
+def _leave_key(workspace: "Workspace", folder: Path) -> None:
+    from perenne import data
+
+    write_key(folder, data.privacy.installation_key(workspace.settings.home))
 
 
 def read_release(folder: Path) -> Release:

@@ -93,14 +93,13 @@ class RowLog:
         self._waiting: dict[tuple[str, int], list[pa.Table]] = {}
         self.rows = self.bytes = 0
 
-    def add(self, batch: Batch, fields: tuple[Field, ...], task: Task) -> None:
-        """Take rows."""
-        table = to_table(batch, fields, task)
-        hours = batch.arrivals // HOUR * HOUR
+    def add(self, version: str, table: pa.Table) -> None:
+        """Take rows that a version answered."""
+        hours = table.column("arrival").cast(pa.int64()).to_numpy() // HOUR * HOUR
         present = np.unique(hours).tolist()
         for hour in present:
             part = table if len(present) == 1 else table.filter(pa.array(hours == hour))
-            self._waiting.setdefault((batch.version, hour), []).append(part)
+            self._waiting.setdefault((version, hour), []).append(part)
         self.rows += table.num_rows
         self.bytes += table.nbytes
 

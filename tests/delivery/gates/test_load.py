@@ -13,6 +13,7 @@ from perenne.core import json
 from perenne.delivery.gates.checks.budgets import Memory, Start
 from perenne.delivery.gates.checks.speed import Latency, Throughput, refused
 from perenne.delivery.gates.load import LEAST, Callers, bodies
+from perenne.delivery.gates.port import Setting
 from perenne.delivery.gates.running import look
 from perenne.delivery.gates.subject import Rules, Subject
 from perenne.inference import Signature
@@ -20,7 +21,7 @@ from perenne.projects import Gate, Objective
 from perenne.registry import Verdict
 from perenne.stats.columns import Field, FieldKind, Task
 
-QUICK = {"concurrency": 2, "seconds": 1}
+QUICK: dict[str, Setting] = {"concurrency": 2, "seconds": 1}
 
 
 def rules(*objectives: Objective, **limits: Gate) -> Rules:

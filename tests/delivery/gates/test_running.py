@@ -1,6 +1,7 @@
 """Running gates: nothing unknown becomes a pass, what was found is kept and counts, and what is required holds back."""
 
 import threading
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from perenne.auth.roles import Role
 from perenne.core.clock import DAY, SystemClock, format_time
 from perenne.core.errors import Conflict, Denied, Invalid, NotFound
 from perenne.delivery.gates.model import Finding, GateRow, combine, not_checked, passed, worst
-from perenne.delivery.gates.port import Untold
+from perenne.delivery.gates.port import Setting, Untold
 from perenne.delivery.gates.running import Wish, evidence_of, known_rows, look, run_gates
 from perenne.delivery.gates.subject import Subject
 from perenne.projects import load_project
@@ -78,8 +79,9 @@ def test_the_registry_lets_nothing_through_that_the_gates_hold_back(said: list[t
 class Odd:
     """A gate that does what it is told."""
 
-    name, title, rests_on = "odd", "it does what it is told", ("moment",)
-    settings: dict[str, str] = {}
+    name, title = "odd", "it does what it is told"
+    rests_on: tuple[str, ...] = ("moment",)
+    settings: Mapping[str, Setting] = {}
 
     def __init__(self, work: object) -> None:
         self._work = work

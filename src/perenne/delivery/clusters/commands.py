@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from perenne.core.errors import Invalid
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.storage.workspace import Workspace
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.option("--image", metavar="REF@sha256:…", default="", help="The image, by its digest, as `perenne package` prints."),
+    click.option("--image", metavar="REF@sha256:…", default="", help="The image by its digest; else the newest that was pushed."),
     click.option("--allow-tag", is_flag=True, help="Take an image named by a tag: what runs may then change unseen."),
     click.option("--namespace", default="", help="Where it runs."),
     click.option("--replicas", default="2:10", show_default=True, metavar="N|MIN:MAX", help="How many pods."),
@@ -47,7 +46,7 @@ def plan_options(command: C) -> C:
     "--kubernetes", is_flag=True, help="Manifests of the deployment NAME; this is what is rendered if nothing else is said."
 )
 @click.option("--control-plane", is_flag=True, help="Manifests of `perenne up` itself, with PostgreSQL by a URL from a Secret.")
-@click.option("--cluster", metavar="KIND", help="A cluster as code: gke, aks, eks, kind or k3s.")
+@click.option("--cluster", metavar="KIND", help="A cluster as code: gke, aks, kind or k3s.")
 @click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), help="Write files here: a base and overlays.")
 @click.option("--diff", "shows_diff", is_flag=True, help="Show what differs from what was applied last.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 6 if the files in --to are out of date.")
@@ -93,10 +92,6 @@ def make_plan(workspace: Workspace, name: str, options: Mapping[str, Any]) -> "P
 
     if options["kserve"] and options["argo"]:
         raise click.UsageError("one of --kserve and --argo")
-    if not options["image"]:
-        raise Invalid(
-            "no image is named", code="cluster.image", hint="--image REF@sha256:…; `perenne package --push` makes and prints one"
-        )
     shape = Shape.KSERVE if options["kserve"] else Shape.ARGO if options["argo"] else Shape.DEPLOYMENT
     same = ("allow_tag", "tls_secret", "proxies", "token_secret", "names", "callers", "telemetry", "monitor", "prometheus")
     wishes = Wishes(
@@ -108,7 +103,7 @@ def make_plan(workspace: Workspace, name: str, options: Mapping[str, Any]) -> "P
         rest={key: options[key] for key in same},
     )
     with workspace.database.read() as tx:
-        return plan_deployment(tx, name, wishes)
+        return plan_deployment(tx, workspace.objects, name, wishes)
 
 
 def _named(name: str | None) -> str:

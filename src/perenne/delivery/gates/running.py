@@ -210,6 +210,7 @@ def _row(subject: Subject, gate: GateCheck, wish: Wish) -> GateRow:
         finding = unknown(unasked)
     else:
         finding = look(subject, gate, _timeout(subject, gate))
+    seconds = time.monotonic() - began if before is None else before.seconds
     waived = finding.verdict is Verdict.UNKNOWN and said.waived(subject.now)
     return GateRow(
         gate=gate.name,
@@ -227,7 +228,7 @@ def _row(subject: Subject, gate: GateCheck, wish: Wish) -> GateRow:
         digest=_kept(subject, gate, finding, terms) if before is None else before.digest,
         terms=terms,
         started=started if before is None else before.started,
-        seconds=time.monotonic() - began if before is None else before.seconds,
+        seconds=seconds,
         taken_over=before is not None,
     )
 

@@ -192,8 +192,9 @@ class Registry:
     def _token(self, parameters: Mapping[str, str], method: str, also: str) -> str:
         """Get a token from where the registry says; who we are goes there by TLS, or to the registry itself."""
         realm, known = parameters.get("realm", ""), self._credentials
-        scopes = [parameters.get("scope") or f"repository:{self.reference.name}:{'pull' if method == 'GET' else 'pull,push'}"]
-        scopes += [f"repository:{also}:pull"] if also else []
+        own = f"repository:{self.reference.name}:{'pull' if method == 'GET' else 'pull,push'}"
+        wanted = [*(parameters.get("scope") or own).split(), *([f"repository:{also}:pull"] if also else [])]
+        scopes = list(dict.fromkeys(wanted))
         asked = [("service", parameters.get("service", "")), *(("scope", scope) for scope in scopes)]
         url = self._absolute(realm)
         if known is not None and known.identity_token:

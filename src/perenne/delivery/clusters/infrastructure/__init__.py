@@ -1,6 +1,6 @@
 """Clusters as code: files to look at, change and run, one folder for each kind of cluster.
 
-`kind` and `k3s` are a cluster on this machine, by a script; `gke`, `aks` and `eks` are modules for OpenTofu: network, cluster,
+`kind` and `k3s` are a cluster on this machine, by a script; `gke` and `aks` are modules for OpenTofu: network, cluster,
 nodes that scale, registry, PostgreSQL, bucket, and an account with the least rights that the control plane needs.
 """
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from perenne.core.errors import Invalid
 
-KINDS = ("gke", "aks", "eks", "kind", "k3s")
+KINDS = ("gke", "aks", "kind", "k3s")
 
 
 def files_of(kind: str) -> dict[str, str]:

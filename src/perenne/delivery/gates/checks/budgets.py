@@ -28,7 +28,7 @@ class Size:
         """Add up its files, in megabytes."""
         files = [path for path in subject.package.rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files) / 1e6
-        detail = f"{len(files)} files" + (f"; {why}" if (why := self.unasked(subject)) else "")
+        detail = f"{size:.4g} MB in {len(files)} files" + (f"; {why}" if (why := self.unasked(subject)) else "")
         return passed(size, at_most=subject.rules.of(self.name).at_most, unit="MB", detail=detail)
 
 

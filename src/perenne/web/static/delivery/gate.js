@@ -15,7 +15,7 @@ export default function GateScreen({ params }) {
         <${Table} label=${`Gates of ${data.line.version}`} columns=${columns(data.line.version)} rows=${data.rows} rowKey=${(row) => row.gate} />
       <//>
       <${NotChecked} data=${data} />
-      ${data.images ? html`<${Images} data=${data} />` : null}`}
+      <${Images} data=${data} />`}
   <//>`;
 }
 
@@ -49,13 +49,13 @@ function Standing({ data }) {
 }
 
 const columns = (version) => [
-  { title: "gate", cell: (row) => html`<span class="two">${row.gate}<small>${row.title}</small></span>` },
+  { title: "gate", cell: (row) => html`<span class="two delivery-gate">${row.gate}<small>${row.title}</small></span>` },
   { title: "verdict", cell: (row) => html`<span class="delivery-verdict"><${Verdict} ...${row} title=${row.waived} />${row.required ? html`<${Chip}>required<//>` : null}</span>` },
   { title: "value", num: true, cell: (row) => figure(row.value, row.unit) },
-  { title: "limit", num: true, cell: (row) => (row.limit === null ? "–" : number(row.limit, 4)) },
-  { title: "seconds", num: true, cell: (row) => (row.seconds === null ? "–" : number(row.seconds, 3)) },
+  { title: "limit", num: true, cell: (row) => (row.limit === null ? "–" : number(row.limit)) },
+  { title: "seconds", num: true, cell: (row) => (row.seconds ? number(row.seconds, 2) : "–") },
   { title: "found", cell: (row) => html`<span class="delivery-found dim">${row.detail}${row.waived ? html` <b>Let go until ${day(row.until - 1)}: ${row.waived}</b>` : null}</span>` },
-  { title: "evidence", cell: (row) => (row.digest ? html`<a href=${`/api/gate/${encodeURIComponent(version)}/evidence/${encodeURIComponent(row.gate)}`} aria-label=${`Evidence of ${row.gate}`} title=${row.digest}>${row.digest.slice(0, 8)}</a>` : html`<span class="faint">none</span>`) },
+  { title: "evidence", cell: (row) => (row.digest ? html`<a href=${`/api/gate/${encodeURIComponent(version)}/evidence/${encodeURIComponent(row.gate)}`} title=${`All that ${row.gate} found: ${row.digest}`}>${row.digest.slice(0, 8)}<span class="sr-only"> evidence of ${row.gate}</span></a>` : html`<span class="faint">none</span>`) },
 ];
 
 function NotChecked({ data }) {

@@ -18,4 +18,4 @@ export const Outcome = ({ line }) => {
   return html`<${State} tone=${tone} word=${word} />`;
 };
 
-export const figure = (value, unit) => (value === null ? "–" : `${number(value, 4)}${unit ? ` ${unit}` : ""}`);
+export const figure = (value, unit) => (value === null ? "–" : `${number(value)}${unit ? ` ${unit}` : ""}`);
