@@ -205,7 +205,7 @@ class _Beside:
     def require(self, variant: Variant) -> LoadedVersion:
         admitted = self._admission.admit(self._release, variant.tree)
         if variant.tree not in self._at_hand:
-            self._at_hand[variant.tree] = load_version(self._folder, variant, admitted.manifest)
+            self._at_hand[variant.tree] = load_version(self._folder, variant, admitted)
         return self._at_hand[variant.tree]
 
     def load(self, variant: Variant | None, words: str, champion: LoadedVersion | None = None) -> LoadedVersion | None:
