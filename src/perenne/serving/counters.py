@@ -45,6 +45,7 @@ class Gauge(IntEnum):
     STANDS_IN = 22
     SERVED = 23
     TRIED = 24
+    MIRRORS_DROPPED = 25
 
 
 class Outcome(IntEnum):
