@@ -3,9 +3,6 @@
 A change is committed here; the loop brings the release folder to the new generation and running model servers follow.
 """
 
-from collections.abc import Mapping
-from typing import Annotated
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,13 +13,10 @@ from perenne.auth.access import needs
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.paging import page_of
-from perenne.serving import service
+from perenne.serving import service, step_http
+from perenne.serving.bodies import Given, Reason, VersionId, project_of_deployment
 from perenne.serving.model import Constant, Deployment, StopMode
 from perenne.storage.transaction import Transaction
-
-Reason = Annotated[str, msgspec.Meta(max_length=2_000)]
-Given = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
-VersionId = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 
 
 class ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,11 +44,6 @@ class StopBody(msgspec.Struct, forbid_unknown_fields=True):
     mode: StopMode
     reason: Given
     answer: Constant | None = None
-
-
-def project_of_deployment(tx: Transaction, path: Mapping[str, str]) -> str:
-    """Find the project of a deployment."""
-    return service.get_deployment(tx, path["deployment"]).project
 
 
 @needs(Action.READ, filters=True, returns=list[Deployment])
@@ -139,4 +128,5 @@ routes = [
     Route("/api/deploy/{deployment}/resume", resume, methods=["POST"]),
     Route("/api/deploy/{deployment}/challenger", set_challenger, methods=["POST"]),
     Route("/api/deploy/{deployment}/challenger/remove", remove_challenger, methods=["POST"]),
+    *step_http.routes,
 ]

@@ -75,17 +75,13 @@ def forget(path: Path) -> None:
 
 
 def still_stands(verdict: Verdict, deployment: Deployment) -> Variant | None:
-    """Return the variant that a verdict is about, if it is still asked as it was; None if nothing is left to do."""
+    """Return the variant that a verdict is about; None if it is asked no more, or was let answer again since."""
     for variant in deployment.variants:
         same = (variant.version, variant.tree, variant.role) == (verdict.version, verdict.tree, verdict.role)
-        if same and not variant.parked and not _answered_since(verdict, deployment):
+        again = variant.since > verdict.generation or (variant.role is Role.CHAMPION and deployment.crowned > verdict.time)
+        if same and not variant.parked and not again:
             return variant
     return None
-
-
-def _answered_since(verdict: Verdict, deployment: Deployment) -> bool:
-    """Tell whether a person let the version answer again after the verdict: crowned, or stopped and resumed."""
-    return verdict.role is Role.CHAMPION and (deployment.crowned > verdict.time or deployment.stop is not None)
 
 
 def _path(spool: Path, verdict: Verdict) -> Path:
