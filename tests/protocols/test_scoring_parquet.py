@@ -19,6 +19,8 @@ from tests.protocols.test_scoring import NAMES, RECORDS
 from tests.serving.packages import ReleaseFolder, made_packages
 from tests.serving.worker import numbers_of
 
+from perenne.protocols.mlflow.reader import ParquetReader
+
 TYPE = {"content-type": "application/vnd.apache.parquet"}
 
 
@@ -153,7 +155,9 @@ def test_what_grows_when_it_is_read_is_refused_by_its_footer(champion: Target) -
 
 def test_a_body_that_ends_whoever_reads_it_costs_one_answer(champion: Target) -> None:
     assert ask(champion, parquet(table())).status_code == 200
-    reader = champion.worker.runtime.at_end[-1].__self__  # type: ignore[attr-defined]
+    held = [getattr(leave, "__self__", None) for leave in champion.worker.runtime.at_end]
+    (reader,) = [each for each in held if isinstance(each, ParquetReader)]
+    assert reader._process is not None
     os.kill(reader._process.pid, signal.SIGKILL)
     lost = ask(champion, parquet(table()))
     assert lost.status_code == 400 and "not Parquet that can be read" in lost.json()["message"]
