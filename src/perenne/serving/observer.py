@@ -40,6 +40,7 @@ from perenne.serving.messages import (
 from perenne.serving.model import Deployment, Release, Role
 from perenne.serving.outlets import Outlets
 from perenne.serving.releases import CURRENT, find_release
+from perenne.serving.retention import Retention
 from perenne.serving.windows import WindowKey, Windows
 from perenne.stats.columns import Column
 from perenne.telemetry import logs
@@ -92,7 +93,8 @@ def run(options: ObserverOptions) -> None:
     """Be the observer until the parent goes."""
     logs.configure("perenne-observer")
     os.nice(NICENESS)
-    observer, compactor = Observer(options), Compactor(Path(options.logs))
+    observer = Observer(options)
+    compactor = Compactor(Path(options.logs), Retention(Path(options.logs), observer.kept).work)
     compactor.start()
     signal.signal(signal.SIGTERM, lambda *_: observer.leave())
     observer.run()
@@ -157,6 +159,11 @@ class Observer:
     def leave(self) -> None:
         """Write everything and end after what is being done now."""
         self._leaving = True
+
+    def kept(self) -> tuple[str, int]:
+        """Tell the deployment, and for how many microseconds its rows are kept; 0 for good."""
+        deployment = self._deployment
+        return ("", 0) if deployment is None else (deployment.name, deployment.log.keep)
 
     def step(self, seconds: float) -> bool:
         """Wait for messages, at most so long, and do what is due; False once the parent is gone."""
