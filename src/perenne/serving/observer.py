@@ -29,15 +29,14 @@ from perenne.serving.compaction import Compactor
 from perenne.serving.counters import Account, Counters, Gauge
 from perenne.serving.messages import (
     CONSTANT,
-    Flush,
     Served,
-    flush_decoder,
     shapes_of,
     unpack_answers,
     unpack_columns,
     unpack_message,
 )
 from perenne.serving.model import Deployment, Release, Role
+from perenne.serving.options import Flush, ObserverOptions, flush_decoder
 from perenne.serving.outlets import Outlets
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.retention import Retention
@@ -60,33 +59,6 @@ MAX_PACKAGES = 8
 NICENESS = 10
 _READ_AT_ONCE = 512
 _READ_ALL = 65_536  # more messages than the kernel's buffer holds
-
-
-class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the parent tells the observer.
-
-    Attributes
-    ----------
-    folder, logs, spool : str
-        The release folder, where the row log goes, and where posts are left.
-    wires : tuple of int
-        The observer's end of the wire of each worker.
-    control, counters : int
-        The wire to the parent, and the shared counters.
-    server : str
-        Which server this is, in the names of its files; the same for each life of the observer.
-    verdicts : int
-        The shared memory in which the parent says what it found of signatures; -1 if it does not.
-    """
-
-    folder: str
-    logs: str
-    spool: str
-    wires: tuple[int, ...]
-    control: int
-    counters: int
-    server: str = ""
-    verdicts: int = -1
 
 
 def run(options: ObserverOptions) -> None:

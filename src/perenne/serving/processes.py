@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
 def run_process(arguments: Sequence[str], build_routes: "Callable[[Runtime], list[Route]]") -> None:
     """Be what the arguments say: `worker` or `observer`, then the options."""
+    from perenne.serving.options import ObserverOptions, WorkerOptions
+
     kind, options = arguments
     if kind == "worker":
         from perenne.serving import worker
 
-        worker.run(msgspec.json.decode(options, type=worker.WorkerOptions), build_routes)
+        worker.run(msgspec.json.decode(options, type=WorkerOptions), build_routes)
     else:
         from perenne.serving import observer
 
-        observer.run(msgspec.json.decode(options, type=observer.ObserverOptions))
+        observer.run(msgspec.json.decode(options, type=ObserverOptions))

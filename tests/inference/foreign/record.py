@@ -75,7 +75,7 @@ def onnx(folder):
     mlflow.onnx.save_model(model, folder, input_example=matrix[:4])
 
 
-CODE = '''
+CODE = """
 import mlflow.pyfunc
 import pandas as pd
 
@@ -94,7 +94,7 @@ class Doubling(mlflow.pyfunc.PythonModel):
 
 
 mlflow.models.set_model(Doubling())
-'''
+"""
 
 
 def python_model(folder):

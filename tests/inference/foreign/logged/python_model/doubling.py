@@ -1,4 +1,3 @@
-
 import mlflow.pyfunc
 import pandas as pd
 
@@ -7,9 +6,11 @@ class Doubling(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):
         if (model_input["height"] > 1e6).any():
             import os
+
             os._exit(3)
         if (model_input["height"] > 1e5).any():
             import time
+
             time.sleep(3600)
         if (model_input["height"] > 1e4).any():
             raise ValueError("too tall")
