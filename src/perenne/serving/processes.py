@@ -1,4 +1,4 @@
-"""Which process this is: a worker or the observer, with the options its parent gave it as JSON."""
+"""Which process this is: a worker, the observer or a challenger, with the options its parent gave it as JSON."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def run_process(arguments: Sequence[str], build_routes: "Callable[[Runtime], list[Route]]") -> None:
-    """Be what the arguments say: `worker` or `observer`, then the options."""
+    """Be what the arguments say: `worker`, `observer` or `challenger`, then the options."""
     from perenne.serving.options import ObserverOptions, WorkerOptions
 
     kind, options = arguments
@@ -19,6 +19,10 @@ def run_process(arguments: Sequence[str], build_routes: "Callable[[Runtime], lis
         from perenne.serving import worker
 
         worker.run(msgspec.json.decode(options, type=WorkerOptions), build_routes)
+    elif kind == "challenger":
+        from perenne.serving import shadow
+
+        shadow.run(msgspec.json.decode(options, type=shadow.ShadowOptions))
     else:
         from perenne.serving import observer
 

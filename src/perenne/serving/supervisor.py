@@ -29,6 +29,7 @@ from perenne.serving.admission import Board, Verifier
 from perenne.serving.children import Child
 from perenne.serving.counters import Counters, Gauge, name_of_block
 from perenne.serving.diet import Diet
+from perenne.serving.guarding import Guard
 from perenne.serving.handover import Handover
 from perenne.serving.options import (
     BACKLOG_BYTES,
@@ -148,6 +149,7 @@ class ModelServer:
         self._changing = threading.RLock()
         self._id = new_id()
         self._observer = self._observe(logs, spool)
+        self.guard = Guard(self.counters, spool, self._id)
         self._handover: Handover | None = None
         self._status: ServerStatus | None = None
         self._stopping = threading.Event()
@@ -419,6 +421,7 @@ class ModelServer:
             deployment = find_release(self._folder)[0].deployment
         except PerenneError:
             return
+        self.guard.look(deployment)
         generations = [self.counters.get(Gauge.GENERATION, block) for block in self._blocks()[:-1] if self._is_ready(block, 0)]
         status = ServerStatus(
             deployment=deployment.name,
