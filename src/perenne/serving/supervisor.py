@@ -27,18 +27,23 @@ from perenne.core.ids import new_id
 from perenne.net.listening import Listening, check_listening
 from perenne.serving.admission import Board, Verifier
 from perenne.serving.children import Child
-from perenne.serving.counters import Counters, Gauge
+from perenne.serving.counters import Counters, Gauge, name_of_block
 from perenne.serving.diet import Diet
 from perenne.serving.guarding import Guard
 from perenne.serving.handover import Handover
-from perenne.serving.messages import Flush, flush_decoder, socket_pair
-from perenne.serving.metrics import name_of_block
-from perenne.serving.mirror import BACKLOG_BYTES
-from perenne.serving.observer import ObserverOptions
+from perenne.serving.options import (
+    BACKLOG_BYTES,
+    BODY_BYTES,
+    GRACE_SECONDS,
+    Flush,
+    ObserverOptions,
+    WorkerOptions,
+    flush_decoder,
+    socket_pair,
+)
 from perenne.serving.releases import find_release
 from perenne.serving.status import ServerStatus, remove_status, write_status
 from perenne.serving.switches import Switches
-from perenne.serving.worker import BODY_BYTES, GRACE_SECONDS, WorkerOptions
 
 log = logging.getLogger("perenne.serving")
 

@@ -14,7 +14,7 @@ from perenne.delivery.clusters.manifests.marking import selector
 from perenne.delivery.clusters.manifests.pods import GRACE_SECONDS
 from perenne.delivery.clusters.model import DRAIN_SECONDS, LEAVE_SECONDS, Object, Plan, Shape, checked, object_name
 from perenne.delivery.clusters.writing import from_yaml, to_yaml
-from perenne.serving.worker import GRACE_SECONDS as WORKER_GRACE_SECONDS
+from perenne.serving.options import GRACE_SECONDS as WORKER_GRACE_SECONDS
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "shape": tuple(Shape),
