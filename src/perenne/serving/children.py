@@ -1,41 +1,52 @@
 """The processes of a model server, as their parent holds them."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 _MAX_PAUSE = 10.0
 _STEADY_SECONDS = 30.0
 _PACKAGE_ROOT = str(Path(__file__).parents[2])
+COMMAND = (sys.executable, "-P", "-m", "perenne.app.model_server")
+
+
+def start_process(
+    arguments: Sequence[str], handles: tuple[int, ...], command: Sequence[str] = COMMAND
+) -> "subprocess.Popen[bytes]":
+    """Start a process of the model server, which inherits some descriptors."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": _with_package(os.environ.get("PYTHONPATH"))}
+    return subprocess.Popen(
+        [*command, *arguments],
+        pass_fds=handles,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 class Child:
     """A process that is started again when it dies, after a pause that grows with each early death."""
 
     def __init__(self, arguments: list[str], handles: tuple[int, ...], block: int) -> None:
-        self.command = [sys.executable, "-P", "-m", "perenne.app.model_server"]
+        self.command = COMMAND
         self._arguments = arguments
         self._handles = handles
         self.block = block
         self.process: subprocess.Popen[bytes] | None = None
         self.told = False
+        self.status: int | None = None
         self._started = 0.0
         self._pause = 0.0
         self._again = 0.0
 
     def start(self) -> None:
         """Start the process."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": _with_package(os.environ.get("PYTHONPATH"))}
-        self.process = subprocess.Popen(
-            [*self.command, *self._arguments],
-            pass_fds=self._handles,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self.process = start_process(self._arguments, self._handles, self.command)
         self._started = time.monotonic()
 
     def gone(self) -> bool:
@@ -47,8 +58,17 @@ class Child:
         early = time.monotonic() - self._started < _STEADY_SECONDS
         self._pause = min(_MAX_PAUSE, max(0.2, 2 * self._pause)) if early else 0.0
         self._again = time.monotonic() + self._pause
+        self.status = self.process.returncode
         self.process = None
         return True
+
+    @property
+    def end(self) -> str:
+        """How it ended the last time, in a few words."""
+        if self.status is None or self.status >= 0:
+            return f"ended with status {self.status}"
+        name = signal.Signals(-self.status).name
+        return f"was killed by {name}" + (", as the kernel does where memory runs out" if name == "SIGKILL" else "")
 
     @property
     def running(self) -> bool:

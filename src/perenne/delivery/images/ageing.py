@@ -1,4 +1,4 @@
-"""Which images that answer people are out of date: older libraries or another base than there are now, or something known wrong."""
+"""Which images that answer people are out of date: older libraries or another base than there are, or something known wrong."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -97,7 +97,7 @@ def installed() -> dict[str, str]:
     from importlib.metadata import distributions
 
     places = [str(path) for path in libraries.here().folders]
-    return {canonicalize_name(one.name): one.version for one in reversed(list(distributions(path=places)))}
+    return {str(canonicalize_name(one.name)): one.version for one in reversed(list(distributions(path=places)))}
 
 
 def read_lock(path: Path) -> dict[str, str]:
