@@ -341,6 +341,17 @@ def _stated_trust(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "stated", f"what is asked of packages{where}", said
 
 
+def _applied(did: str) -> Phrase:
+    """Tell of an apply to a cluster: its number, of what and where; and what went wrong, if anything did."""
+
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        where = f"{after.get('cluster', 'a cluster')}/{after.get('namespace', '')}"
+        what = f"revision {after.get('number', '')} of {after.get('deployment', _short(record.entity_id))} in {where}"
+        return did, what, str(after.get("problem") or "")[:200]
+
+    return phrase
+
+
 def _commented(did: str) -> Phrase:
     return lambda record, after: (did, _short(record.entity_id), str(after.get("text") or "")[:200])
 
@@ -434,6 +445,11 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.stopped": _stopped,
     "deployment.resumed": _did("resumed"),
     "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
+    "cluster.begin": _applied("began to apply"),
+    "cluster.apply": _applied("applied"),
+    "cluster.settle": _applied("saw every pod run"),
+    "cluster.stall": _applied("waited in vain for"),
+    "cluster.fail": _applied("could not apply"),
     "deployment.stop_impossible": _did("could not stop"),
     "image.make": _image("made an image of", "build"),
     "image.rebuild": _image("made again, on something newer, the image of", "build"),

@@ -26,7 +26,7 @@ VERBS = {
     "render": ("perenne.delivery.clusters.commands:render", "Write manifests for Kubernetes, or a cluster as code."),
     "apply": ("perenne.delivery.clusters.cluster_commands:apply", "Apply a deployment's manifests to a cluster, and wait."),
     "status": ("perenne.delivery.clusters.cluster_commands:status", "Show what runs in a cluster, as it says itself."),
-    "rollback": ("perenne.delivery.clusters.cluster_commands:undo", "Put back what was applied to a cluster before."),
+    "rollback": ("perenne.delivery.clusters.cluster_commands:rollback", "Put back what was applied to a cluster before."),
 }
 """Every command: where it is, and what it does in a line."""
 

@@ -14,6 +14,7 @@ from perenne.auth.access import needs
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import NotFound
+from perenne.delivery.clusters.http import routes as cluster_routes
 from perenne.delivery.gates.jobs import GateWish, ask
 from perenne.delivery.gates.model import PREFIX, GateReport
 from perenne.delivery.gates.running import known_report
@@ -72,4 +73,5 @@ routes = [
     Route("/api/gate/{version}", get_gates, methods=["GET"]),
     Route("/api/gate/{version}", post_gates, methods=["POST"]),
     Route("/api/gate/{version}/evidence/{gate}", get_evidence, methods=["GET"]),
+    *cluster_routes,
 ]

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.delivery.clusters.api.server import StandIn
-from tests.serving.packages import made_packages
-from tests.serving.test_deployments import package
+from tests.serving.test_deployments import register
 
 from perenne.auth.principals import Principal
 from perenne.serving import service
@@ -25,14 +24,9 @@ def kubeconfig(api: StandIn, tmp_path: Path) -> Path:
     return api.kubeconfig(tmp_path / "kubeconfig")
 
 
-@pytest.fixture(scope="session")
-def packages() -> dict[str, Path]:
-    return made_packages()
-
-
 @pytest.fixture
-def deployed(workspace: Workspace, actor: Principal, packages: dict[str, Path]) -> str:
-    """A deployment `churn`, and the version that answers."""
-    version = package(workspace, actor, packages["first"], "first")
+def deployed(workspace: Workspace, actor: Principal) -> str:
+    """Make a deployment `churn`; give the version that answers."""
+    version = register(workspace.database, actor, "a")
     workspace.database.write(lambda tx: service.deploy(tx, actor, "churn", version))
     return version

@@ -1,4 +1,4 @@
-"""`perenne deploy apply`, `status` and `undo`, as people type them, against the stand-in of an API server."""
+"""`perenne deploy apply`, `status` and `rollback`, as people type them, against the stand-in of an API server."""
 
 import base64
 import ssl
@@ -68,7 +68,7 @@ def test_apply_change_undo(workspace: Workspace, deployed: str, api: StandIn, wh
     changed = done(workspace, "apply", "churn", *where, *second, "--prune")
     assert {"object": "HorizontalPodAutoscaler churn", "change": "remove"} in changed.value
     assert "horizontalpodautoscalers/churn" not in api.names("shop") and image_there(api) == OTHER_IMAGE
-    undone = done(workspace, "undo", "churn", *where, "--namespace", "shop")
+    undone = done(workspace, "rollback", "churn", *where, "--namespace", "shop")
     assert image_there(api) == IMAGE and "horizontalpodautoscalers/churn" in api.names("shop")
     assert "revision 3 runs" in undone.note
     assert recorded(workspace) == [(3, "applied", 2), (2, "applied", 0), (1, "applied", 0)]
@@ -129,6 +129,15 @@ def test_a_missing_right_is_named_and_nothing_is_changed(
     assert isinstance(error, Denied) and error.code == "cluster.forbidden"
     assert "change networkpolicies.networking.k8s.io in namespace shop" in error.hint
     assert api.names("shop") == set() and recorded(workspace) == []
+
+
+def test_what_may_not_be_listed_is_unknown_and_no_hindrance(
+    workspace: Workspace, deployed: str, api: StandIn, where: tuple[str, ...]
+) -> None:
+    api.forbidden.add(("list", "rollouts"))
+    done(workspace, "apply", "churn", *where, *RENDERED)
+    unknown = done(workspace, "status", "churn", *where, "--namespace", "shop").value.unknown
+    assert any("rollouts.argoproj.io" in text for text in unknown)
 
 
 def test_fields_of_another_manager_are_kept_unless_taken(
@@ -267,17 +276,17 @@ def test_an_apply_that_fails_half_way_is_recorded_as_failed(
 
 
 def test_undo_without_anything_before_is_said(workspace: Workspace, deployed: str, where: tuple[str, ...]) -> None:
-    assert refused(workspace, "undo", "churn", *where, "--namespace", "shop").code == "cluster.no_revision"
+    assert refused(workspace, "rollback", "churn", *where, "--namespace", "shop").code == "cluster.no_revision"
     done(workspace, "apply", "churn", *where, *RENDERED)
-    assert refused(workspace, "undo", "churn", *where, "--namespace", "shop").code == "cluster.no_previous"
-    assert refused(workspace, "undo", "churn", *where, "--namespace", "shop", "--to", "9").code == "cluster.no_previous"
+    assert refused(workspace, "rollback", "churn", *where, "--namespace", "shop").code == "cluster.no_previous"
+    assert refused(workspace, "rollback", "churn", *where, "--namespace", "shop", "--to", "9").code == "cluster.no_previous"
 
 
 def test_undo_goes_further_back_each_time(workspace: Workspace, deployed: str, api: StandIn, where: tuple[str, ...]) -> None:
     for most in ("3", "4", "5"):
         done(workspace, "apply", "churn", *where, *RENDERED, "--replicas", f"2:{most}")
     for before in (4, 3):
-        done(workspace, "undo", "churn", *where, "--namespace", "shop")
+        done(workspace, "rollback", "churn", *where, "--namespace", "shop")
         assert api.object("horizontalpodautoscalers", "shop", "churn")["spec"]["maxReplicas"] == before
 
 

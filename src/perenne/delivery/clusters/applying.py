@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from perenne.auth.principals import Principal
-from perenne.core.errors import Invalid, PerenneError
+from perenne.core.errors import Denied, Invalid, PerenneError
 from perenne.delivery.clusters import revisions
 from perenne.delivery.clusters.kinds import RESOURCES, named, progress_of, resource_of
 from perenne.delivery.clusters.manifests.marking import DEPLOYMENT, MANIFESTS, OWNER, REVISION, VERSION
-from perenne.delivery.clusters.model import Object, Revision, RevisionState, object_name
+from perenne.delivery.clusters.model import FORBIDDEN, MANAGER, Object, Revision, RevisionState, object_name
 
 if TYPE_CHECKING:
     from perenne.delivery.clusters.target import Cluster
@@ -75,11 +75,22 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-def owned_objects(target: "Cluster", deployment: str, namespace: str) -> list[Object]:
-    """List what is in a namespace of a deployment, in the order in which it is applied."""
-    labels = {OWNER: object_name(deployment), "app.kubernetes.io/managed-by": "perenne"}
-    found = [item for place in RESOURCES for item in target.listed(place, namespace, labels)]
-    return [item for item in found if annotation(item, DEPLOYMENT) == deployment]
+def owned_objects(target: "Cluster", deployment: str, namespace: str) -> tuple[list[Object], tuple[str, ...]]:
+    """List what is in a namespace of a deployment, in the order in which it is applied; and say which kinds may not be listed."""
+    labels = {OWNER: object_name(deployment), "app.kubernetes.io/managed-by": MANAGER}
+    known = target.groups()
+    found: list[Object] = []
+    untold: list[str] = []
+    for place in RESOURCES:
+        if place.group not in known:
+            continue
+        try:
+            found += target.listed(place, namespace, labels)
+        except Denied as error:
+            if error.code != FORBIDDEN:
+                raise
+            untold.append(f"whether there are {place.noun} of it: you may not list them")
+    return [item for item in found if annotation(item, DEPLOYMENT) == deployment], tuple(untold)
 
 
 def annotation(item: Object, key: str) -> str:
@@ -95,7 +106,7 @@ def look(workspace: "Workspace", target: "Cluster", intent: Intent) -> tuple[Cha
     number = present.number if present is not None and present.manifests == digest else 0
     changes = [_look_at(target, intent, item, number, digest) for item in _ordered(intent.items)]
     rendered = {(resource_of(item), item["metadata"]["name"]) for item in intent.items}
-    for item in reversed(owned_objects(target, intent.deployment, intent.namespace)):
+    for item in reversed(owned_objects(target, intent.deployment, intent.namespace)[0]):
         if (resource_of(item), item["metadata"]["name"]) not in rendered:
             changes.append(Change("remove", item, item))
     return tuple(changes)

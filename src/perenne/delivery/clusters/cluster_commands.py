@@ -1,4 +1,4 @@
-"""`perenne deploy apply`, `status` and `undo`: what runs in a cluster."""
+"""`perenne deploy apply`, `status` and `rollback`: what runs in a cluster."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -125,7 +125,7 @@ def status(workspace: Workspace, /, name: str, namespace: str, **options: Any) -
 @_with(_REACHING)
 @_with(_CHANGING)
 @click.pass_obj
-def undo(workspace: Workspace, /, name: str, namespace: str, number: int | None, **options: Any) -> Result:
+def rollback(workspace: Workspace, /, name: str, namespace: str, number: int | None, **options: Any) -> Result:
     """Put back what was applied to a cluster before: the revision before, or another one. It becomes a revision of its own.
 
     This is about what runs in a cluster. `perenne deploy roll-back` is about which version answers.
@@ -215,11 +215,17 @@ def _apply(workspace: Workspace, target: "Cluster", intent: "Intent", options: d
         intent,
         changes,
         prune=options["prune"] or _asked(changes),
-        hear=lambda words: click.echo(words, err=True),
+        hear=_hear,
         wait_seconds=parse_duration(options["timeout"]) / SECOND,
     )
     note = _note(outcome)
     return Result([_change(one) for one in outcome.changes], exit_code=EXIT_FINDINGS if outcome.problem else 0, note=note)
+
+
+def _hear(words: str) -> None:
+    """Show how far it is, to whoever watches."""
+    if click.get_current_context().meta.get("perenne.progress"):
+        click.echo(words, err=True)
 
 
 def _asked(changes: "Sequence[Change]") -> bool:

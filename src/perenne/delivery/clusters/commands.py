@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from perenne.core.errors import Invalid
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.storage.workspace import Workspace
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.option("--image", metavar="REF@sha256:…", default="", help="The image, by its digest, as `perenne package` prints."),
+    click.option("--image", metavar="REF@sha256:…", default="", help="The image by its digest; else the newest that was pushed."),
     click.option("--allow-tag", is_flag=True, help="Take an image named by a tag: what runs may then change unseen."),
     click.option("--namespace", default="", help="Where it runs."),
     click.option("--replicas", default="2:10", show_default=True, metavar="N|MIN:MAX", help="How many pods."),
@@ -93,10 +92,6 @@ def make_plan(workspace: Workspace, name: str, options: Mapping[str, Any]) -> "P
 
     if options["kserve"] and options["argo"]:
         raise click.UsageError("one of --kserve and --argo")
-    if not options["image"]:
-        raise Invalid(
-            "no image is named", code="cluster.image", hint="--image REF@sha256:…; `perenne package --push` makes and prints one"
-        )
     shape = Shape.KSERVE if options["kserve"] else Shape.ARGO if options["argo"] else Shape.DEPLOYMENT
     same = ("allow_tag", "tls_secret", "proxies", "token_secret", "names", "callers", "telemetry", "monitor", "prometheus")
     wishes = Wishes(
@@ -108,7 +103,7 @@ def make_plan(workspace: Workspace, name: str, options: Mapping[str, Any]) -> "P
         rest={key: options[key] for key in same},
     )
     with workspace.database.read() as tx:
-        return plan_deployment(tx, name, wishes)
+        return plan_deployment(tx, workspace.objects, name, wishes)
 
 
 def _named(name: str | None) -> str:

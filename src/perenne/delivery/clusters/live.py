@@ -63,9 +63,9 @@ def live_status(workspace: "Workspace", target: "Cluster", deployment: str, name
     """Ask a cluster how a deployment does. Raises PerenneError if it cannot be asked at all."""
     with workspace.database.read() as tx:
         recorded = revisions.revisions(tx, deployment, cluster=target.name, namespace=namespace, limit=5)
-    unknown: list[str] = []
     version = target.version()
-    items = owned_objects(target, deployment, namespace)
+    items, untold = owned_objects(target, deployment, namespace)
+    unknown = list(untold)
     selector = {"app.kubernetes.io/instance": object_name(deployment)}
     none: list[Object] = []
     pods = _if_allowed(lambda: target.listed(PODS, namespace, selector), none, unknown)

@@ -15,6 +15,9 @@ Object: TypeAlias = dict[str, Any]
 MANAGER = "perenne"
 """The field manager, and what `app.kubernetes.io/managed-by` says."""
 
+FORBIDDEN = "cluster.forbidden"
+"""The code of the error that names a missing right."""
+
 LEAVE_SECONDS = 10
 """How long a pod that is to end says that it is not ready, and still takes connections: until every node knows."""
 
@@ -237,7 +240,7 @@ def check_image(image: str, allow_tag: bool = False) -> None:
         raise Invalid(
             f"the image {image[:200]!r} has no digest",
             code="cluster.image",
-            hint="REF@sha256:… says exactly what runs; `perenne package --push` prints it. --allow-tag takes a tag all the same",
+            hint="REF@sha256:… says exactly what runs; `perenne package … --to` prints it. --allow-tag takes a tag all the same",
         )
 
 

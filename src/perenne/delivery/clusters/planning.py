@@ -1,15 +1,18 @@
 """From a deployment's record, the evidence about its champion and what a person asks for to a plan."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from perenne import registry, serving
-from perenne.core.errors import Invalid
+from perenne.core import json
+from perenne.core.errors import Invalid, PerenneError
+from perenne.delivery import images
 from perenne.delivery.clusters.model import Plan, Shape, checked
 from perenne.delivery.clusters.sizing import Measured, measured, sizes
 from perenne.serving import Deployment
+from perenne.storage.objects import ObjectStore
 from perenne.storage.transaction import Transaction
 
 
@@ -51,19 +54,24 @@ SETTINGS = {
 }
 """What `--set` takes."""
 
+_GATE = "gate: "
+_MEASURING = ("latency", "throughput", "start", "memory")
 _PREFIXES = {"env": "environment", "label": "labels", "annotation": "annotations"}
 _SIZES = ("cpu", "cpu-limit", "memory", "memory-limit")
 
 
-def plan_deployment(tx: Transaction, name: str, wishes: Wishes) -> Plan:
+def plan_deployment(tx: Transaction, objects: ObjectStore, name: str, wishes: Wishes) -> Plan:
     """Return the plan of a deployment.
 
     Parameters
     ----------
+    objects : ObjectStore
+        Where gates keep what they measured.
     name : str
         The deployment.
     wishes : Wishes
-        What is asked for.
+        What is asked for. Without an image it is the one that the deployment is to run, or the newest of its version that was
+        pushed.
 
     Raises
     ------
@@ -71,10 +79,37 @@ def plan_deployment(tx: Transaction, name: str, wishes: Wishes) -> Plan:
         If there is no such deployment, or the wishes cannot be read or rendered.
     """
     deployment = serving.service.get_deployment(tx, name)
-    version = deployment.champion.version
-    evidence = registry.dossier(tx, version).evidence
-    found = measured((item.check, item.value) for item in evidence)
+    evidence = registry.dossier(tx, deployment.champion.version).evidence
+    found = measured(_facts(objects, evidence))
+    if not wishes.image:
+        wishes = msgspec.structs.replace(wishes, image=known_image(tx, deployment))
     return planned(deployment, found, wishes)
+
+
+def known_image(tx: Transaction, deployment: Deployment) -> str:
+    """Return the image that a deployment is to run, or the newest of its champion that was pushed. Raises Invalid if none is."""
+    version = deployment.champion.version
+    known = [one for one in images.rolled_out(tx, deployment.name) if one.version == version]
+    pushed = [one for one in (*known, *images.images_of(tx, [version])) if one.reference]
+    if not pushed:
+        raise Invalid(
+            f"no image of {version} is known that was pushed",
+            code="cluster.image",
+            hint=f"`perenne package {version} --to REGISTRY/NAME:TAG` makes and pushes one; or name it: --image REF@sha256:…",
+        )
+    return f"{pushed[0].reference.partition('@')[0]}@{pushed[0].digest}"
+
+
+def _facts(objects: ObjectStore, evidence: Iterable[registry.Evidence]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Go through what gates measured that ask a real server; what cannot be read was not measured."""
+    for item in evidence:
+        gate = item.check.removeprefix(_GATE)
+        if gate in _MEASURING and item.digest:
+            try:
+                kept = json.decode(objects.get(item.digest), dict[str, Any], what="evidence")
+            except PerenneError:
+                continue
+            yield gate, kept.get("facts") or {}
 
 
 def planned(deployment: Deployment, found: Measured, wishes: Wishes) -> Plan:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from perenne.storage.workspace import Workspace
 
 
+_RECENT = 200
+
+
 class ClusterChanged(Event, frozen=True):
     """An apply has begun, was accepted, has settled, or failed; `state` says which."""
 
@@ -98,6 +101,14 @@ def revisions(
 ) -> list[Revision]:
     """List the revisions of a deployment, newest first; `before` is the id of the last one of the page before."""
     return store.revisions(tx, deployment, cluster=cluster, namespace=namespace, before=before, limit=limit)
+
+
+def latest(tx: Transaction, deployment: str) -> list[Revision]:
+    """Return the newest revision of a deployment in each cluster and namespace, newest first: where it runs, in a few lines."""
+    found: dict[tuple[str, str], Revision] = {}
+    for item in store.revisions(tx, deployment, limit=_RECENT):
+        found.setdefault((item.cluster, item.namespace), item)
+    return list(found.values())
 
 
 def current(tx: Transaction, deployment: str, cluster: str, namespace: str) -> Revision | None:

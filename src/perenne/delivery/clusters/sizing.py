@@ -1,8 +1,8 @@
 """From what was measured of a version to what a pod of it asks for; without figures there are defaults, and it says so."""
 
 import math
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -14,8 +14,6 @@ SPARE_MB = 64
 LEAST_MILLIS = 100
 UTILISATION = 0.7
 _STEP_MB = 16
-_MEMORY = re.compile(r"(?i)memory|resident|\brss\b")
-_CPU = re.compile(r"(?i)\bcpu\b")
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,22 +24,21 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
 
 
-def measured(evidence: Iterable[tuple[str, float | None]]) -> Measured:
-    """Find the figures among a version's evidence, rows of check and value; of several, the latest counts.
+def measured(facts: Iterable[tuple[str, Mapping[str, Any]]]) -> Measured:
+    """Find the figures among what gates measured of a version: pairs of a gate and its facts, the newest last.
 
-    >>> measured([("memory of the server, MB", 92.0), ("cpu per request, µs", 40.0), ("accuracy", 0.9)])
-    Measured(memory_mb=92.0, cpu_us=40.0, source='memory of the server, MB; cpu per request, µs')
+    >>> measured([("memory", {"resident_mb": 92.0, "cpu_us": 40.0})])
+    Measured(memory_mb=92.0, cpu_us=40.0, source='gate memory')
     """
-    memory = cpu = None
-    said: dict[str, str] = {}
-    for check, value in evidence:
-        if value is None or value <= 0:
-            continue
-        if _MEMORY.search(check):
-            memory, said["memory"] = value, check
-        elif _CPU.search(check):
-            cpu, said["cpu"] = value, check
-    return Measured(memory_mb=memory, cpu_us=cpu, source="; ".join(said[key] for key in ("memory", "cpu") if key in said))
+    found: dict[str, tuple[float, str]] = {}
+    for gate, said in facts:
+        for key in ("resident_mb", "cpu_us"):
+            value = said.get(key)
+            if isinstance(value, int | float) and value > 0:
+                found[key] = (float(value), f"gate {gate}")
+    sources = dict.fromkeys(source for _, source in found.values())
+    none = (None, "")
+    return Measured(memory_mb=found.get("resident_mb", none)[0], cpu_us=found.get("cpu_us", none)[0], source=", ".join(sources))
 
 
 def sizes(found: Measured, *, workers: int, rate: float = 0.0, replicas: int = 1) -> Sizes:
@@ -65,7 +62,7 @@ def sizes(found: Measured, *, workers: int, rate: float = 0.0, replicas: int = 1
     memory = _steps(one * workers * HEADROOM + SPARE_MB)
     millis = 1_000 * workers
     if found.cpu_us and rate:
-        millis = max(LEAST_MILLIS, min(millis, math.ceil(rate / replicas * found.cpu_us / 1_000 / UTILISATION)))
+        millis = max(LEAST_MILLIS, min(millis, math.ceil(round(rate / replicas * found.cpu_us / 1_000 / UTILISATION, 6))))
     return Sizes(
         cpu=f"{millis}m",
         cpu_limit=f"{1_000 * workers + 500}m",

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 from perenne.core import json
 from perenne.core.errors import Conflict, Denied, Invalid, NotFound, PerenneError, Unavailable
 from perenne.delivery.clusters.kinds import Resource, named, resource_of
-from perenne.delivery.clusters.model import MANAGER, Object
+from perenne.delivery.clusters.model import FORBIDDEN, MANAGER, Object
 
 IN_CLUSTER = "in-cluster"
 TIMEOUT_SECONDS = (5.0, 30.0)
@@ -39,6 +39,11 @@ class Cluster:
     def version(self) -> str:
         """Return the version of Kubernetes, which also tells whether the cluster can be reached."""
         return str(self._ask("GET", "/version", "its version").get("gitVersion", ""))
+
+    def groups(self) -> frozenset[str]:
+        """Return the groups of kinds that the cluster knows; the core's is empty."""
+        found = self._ask("GET", "/apis", "its groups of kinds").get("groups") or ()
+        return frozenset({"", *(str(group["name"]) for group in found)})
 
     def get(self, item: Object, namespace: str) -> Object | None:
         """Read an object; None if there is none, or none of its kind."""
@@ -209,7 +214,7 @@ def _refusal(status: int, data: bytes, what: str, cluster: str, namespace: str) 
         case 403:
             return Denied(
                 f"the cluster {cluster} does not let you {what}{where}: {said}",
-                code="cluster.forbidden",
+                code=FORBIDDEN,
                 hint=f"the right that is missing: {what}{where}; `kubectl auth can-i --list` shows those there are",
             )
         case 404:

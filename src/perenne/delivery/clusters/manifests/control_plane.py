@@ -16,12 +16,14 @@ from perenne.delivery.clusters.model import MANAGER, Object, check_image, check_
 PORT = 7373
 OWNED_KINDS = (
     ("", ("services", "configmaps", "serviceaccounts")),
+    (GROUP, ("roles", "rolebindings")),
     ("apps", ("deployments",)),
     ("autoscaling", ("horizontalpodautoscalers",)),
     ("policy", ("poddisruptionbudgets",)),
     ("networking.k8s.io", ("networkpolicies",)),
 )
-"""What the control plane's own account may change in its namespace: what a deployment consists of, roles apart."""
+"""What the control plane's account may change in its namespace: what a deployment consists of. Rights that it has not itself it cannot
+give away: Kubernetes sees to that."""
 
 
 class ControlPlan(msgspec.Struct, frozen=True, kw_only=True):
