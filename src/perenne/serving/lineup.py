@@ -87,6 +87,7 @@ class Lineup:
         self.problem = problem
         self.stand_in = stand_in
         self.ruled_out: frozenset[str] = frozenset()
+        self.shares: Mapping[str, float] | None = None
         self.chooser: Chooser | None = None
         self.rule_out(frozenset(), None)
 
@@ -98,7 +99,7 @@ class Lineup:
 
     def rule_out(self, trees: frozenset[str], shares: Mapping[str, float] | None) -> None:
         """Ask some versions no more, which failed on this server, and take over a bandit's shares."""
-        self.ruled_out = trees
+        self.ruled_out, self.shares = trees, shares
         deployment = self.deployment
         self.default = self._default()
         missing = {variant.tree for variant in deployment.canaries} - self.canaries.keys()
@@ -205,7 +206,7 @@ class _Beside:
     def require(self, variant: Variant) -> LoadedVersion:
         admitted = self._admission.admit(self._release, variant.tree)
         if variant.tree not in self._at_hand:
-            self._at_hand[variant.tree] = load_version(self._folder, variant, admitted.manifest)
+            self._at_hand[variant.tree] = load_version(self._folder, variant, admitted)
         return self._at_hand[variant.tree]
 
     def load(self, variant: Variant | None, words: str, champion: LoadedVersion | None = None) -> LoadedVersion | None:

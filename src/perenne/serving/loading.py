@@ -4,7 +4,7 @@ from pathlib import Path
 
 from perenne.core.errors import Invalid, PerenneError
 from perenne.inference import Prediction, Predictor, Signature, load
-from perenne.serving.model import Variant
+from perenne.serving.model import ReleasedPackage, Variant
 from perenne.serving.releases import package_folder
 from perenne.stats.columns import Columns
 
@@ -48,8 +48,8 @@ class LoadedVersion:
         return self.predictor.predict(columns)
 
 
-def load_version(folder: Path, variant: Variant, manifest: str = "") -> LoadedVersion:
-    """Load a variant from a release folder; its manifest must have the digest given, if one is.
+def load_version(folder: Path, variant: Variant, admitted: ReleasedPackage) -> LoadedVersion:
+    """Load a variant from a release folder as it was admitted: by its manifest, and pickles only if they may be loaded.
 
     Raises
     ------
@@ -57,7 +57,9 @@ def load_version(folder: Path, variant: Variant, manifest: str = "") -> LoadedVe
         If its package is damaged, another one, or answers otherwise than when made.
     """
     package = package_folder(folder, variant.tree)
-    return LoadedVersion(variant.version, variant.tree, load(package, manifest=manifest), package)
+    return LoadedVersion(
+        variant.version, variant.tree, load(package, manifest=admitted.manifest, code=admitted.unpickle), package
+    )
 
 
 def check_inputs(champion: Signature, other: Signature) -> None:
