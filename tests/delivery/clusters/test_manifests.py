@@ -26,6 +26,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "callers": ((), ("web", "shop"), ("*",)),
     "canary": (0, 10),
     "namespace": ("", "shop"),
+    "pull_secret": ("", "pull"),
 }
 """Every option that changes what is rendered, with its values."""
 
@@ -165,6 +166,7 @@ def test_kserve_splits_callers_by_the_canary_weight() -> None:
         ({"least": 3, "most": 2}, "cluster.replicas"),
         ({"canary": 101}, "cluster.canary"),
         ({"proxies": ("10.0.0.0/8",), "tls_secret": "both"}, "cluster.tls"),
+        ({"proxies": ("ingress",)}, "cluster.proxy"),
     ],
 )
 def test_what_cannot_run_is_not_rendered(values: dict[str, Any], code: str) -> None:
@@ -193,7 +195,14 @@ def control(**values: Any) -> list[Object]:
     "values",
     [
         {},
-        {"claim": "5Gi", "objects_secret": "keys", "workers": 3},
+        {
+            "claim": "5Gi",
+            "objects_secret": "keys",
+            "workers": 3,
+            "annotations": {"a/b": "c"},
+            "labels": {"d": "e"},
+            "pull_secret": "p",
+        },
         {"tls_secret": "", "proxies": ("10.0.0.0/8",), "names": ("ml.example.org",)},
     ],
 )

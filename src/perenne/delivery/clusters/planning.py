@@ -114,7 +114,7 @@ def _facts(objects: ObjectStore, evidence: Iterable[registry.Evidence]) -> Itera
 
 def planned(deployment: Deployment, found: Measured, wishes: Wishes) -> Plan:
     """Return the plan of a deployment whose figures are known. Raises Invalid."""
-    said, named = _split(wishes.settings)
+    said, named = split_settings(wishes.settings)
     least, most = _replicas(wishes.replicas)
     workers = _number(said, "workers", 1, 1, 64)
     size = sizes(found, workers=workers, rate=_fraction(said, "rate", 0.0), replicas=least)
@@ -148,7 +148,7 @@ def canary_share(deployment: Deployment) -> int:
     return round(100 * sum(variant.weight for variant in deployment.variants if variant.role.value == "canary"))
 
 
-def _split(settings: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
+def split_settings(settings: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
     """Return what was set: plain settings, and those of environment, labels and annotations. Raises Invalid."""
     plain: dict[str, str] = {}
     named: dict[str, Any] = {}
