@@ -20,7 +20,7 @@ from perenne.registry import Evidence, GatePolicy, Verdict, Version, trust
 from perenne.registry.service import register
 from perenne.serving import Deployment, ModelServer, read_statuses, release, service
 from perenne.serving.admission import KEYS, REQUIRE, Admission, Board, Pinned, Verdicts, Verifier
-from perenne.serving.loading import Lineup, load_lineup
+from perenne.serving.lineup import Lineup, load_lineup
 from perenne.serving.releases import package_folder, read_release, signature_file
 from perenne.storage.trees import put_tree
 from perenne.storage.workspace import Workspace

@@ -8,6 +8,7 @@ VERBS = {
     "list": ("perenne.serving.commands:list_", "List deployments, of one project if named."),
     "show": ("perenne.serving.commands:show", "Show a deployment with its variants, and how its servers do."),
     "log": ("perenne.serving.log_commands:log", "What is kept of predictions, and where it goes."),
+    "score": ("perenne.serving.scoring_commands:score_", "Score a file, a folder, a snapshot or a query into a file."),
     "version": ("perenne.serving.commands:version", "Let a version answer."),
     "challenger": ("perenne.serving.commands:challenger", "Let a version answer in shadow, or no more."),
     "canary": ("perenne.serving.step_commands:canary", "Let a version answer a share of the callers."),
@@ -33,6 +34,7 @@ VERBS = {
 SECTIONS = {
     "Look": ("list", "show"),
     "Keep": ("log",),
+    "In batches": ("score",),
     "Who answers": ("version", "challenger", "promote", "roll-back"),
     "Step by step": ("canary", "split", "route", "variant", "fallback", "park", "unpark", "rules", "undo"),
     "Stop": ("stop", "resume"),

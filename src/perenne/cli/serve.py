@@ -1,6 +1,7 @@
 """`perenne serve`: a model server on its own, from the release folder alone."""
 
 import logging
+import os
 import queue
 import signal
 import threading
@@ -24,7 +25,10 @@ log = logging.getLogger("perenne.serving")
 @click.command()
 @click.argument("name")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Where to listen; 7374 if not given, 0 takes a free one.")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Worker processes.")
+@click.option("--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="Worker processes; 0 for one a core.")
+@click.option(
+    "--memory", type=click.IntRange(64, 1 << 20), metavar="MB", help="Replace a process that holds more, before it fails."
+)
 @click.option("--offline", is_flag=True, help="Serve what was released last; open neither database nor object store.")
 @click.option("--take-over", is_flag=True, help="Replace the server that runs at the port, without a lost request.")
 @click.option("--name", "called", default="", help="Of a file: what callers call it; its own name if not given.")
@@ -38,6 +42,7 @@ def serve(
     name: str,
     port: int | None,
     workers: int,
+    memory: int | None,
     offline: bool,
     take_over: bool,
     called: str,
@@ -84,11 +89,12 @@ def serve(
         folder / "logs" if is_file else settings.logs,
         folder / "spool" if is_file else settings.spool,
         port=port,
-        workers=workers,
+        workers=workers or len(os.sched_getaffinity(0)),
         where=where,
         tokens=settings.keyring if needs_tokens(where, settings.auth) else None,
         token_rate=settings.token_rate,
         repository=settings.repository,
+        memory_bytes=(memory or 0) * 1_000_000,
         listening=None if before is None else before.listening,
     )
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()

@@ -24,6 +24,10 @@ import numpy as np
 _LENGTHS = struct.Struct("<IQ")
 _MOST = 1 << 30
 _PR_SET_NO_NEW_PRIVS = 38
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+_LANDLOCK_PATH_BENEATH = 1
+_WRITES = 1 << 1 | sum(1 << bit for bit in range(4, 13))
+"""Landlock's rights to write, remove and make files and folders."""
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 
 
@@ -76,7 +80,7 @@ def _exactly(wire: socket.socket, size: int) -> bytes:
 
 def confine(memory: int, cpu_seconds: int = 0) -> dict[str, bool]:
     """Give up what a model does not need; tell what was given up."""
-    done = {"network": False}
+    done = {"network": False, "files": False}
     for kind, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, cpu_seconds)):
         if most or kind == resource.RLIMIT_CORE:
             with contextlib.suppress(ValueError, OSError):
@@ -88,6 +92,32 @@ def confine(memory: int, cpu_seconds: int = 0) -> dict[str, bool]:
     # A network of its own has no way out. As root no user namespace is needed; it would only hide who owns the files.
     flags = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
     done["network"] = library.unshare(flags) == 0 or library.unshare(_CLONE_NEWNET | _CLONE_NEWUSER) == 0
+    done["files"] = _write_nowhere_but(library, os.getcwd())
+    return done
+
+
+def landlock_version() -> int:
+    """Return the version of Landlock that the kernel has; 0 for none."""
+    if sys.platform != "linux":
+        return 0
+    return max(0, int(ctypes.CDLL(None).syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)))
+
+
+def _write_nowhere_but(library: Any, folder: str) -> bool:
+    """Let this process write below one folder and nowhere else, by Landlock; tell whether the kernel has it."""
+    handled = struct.pack("<Q", _WRITES)
+    rules = library.syscall(_LANDLOCK_CREATE, handled, ctypes.c_size_t(len(handled)), 0)
+    if rules < 0:
+        return False
+    done: bool = True
+    for path in (folder, "/dev/null"):
+        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        rights = _WRITES if path == folder else 1 << 1
+        failed = library.syscall(_LANDLOCK_ADD, rules, _LANDLOCK_PATH_BENEATH, struct.pack("<Qi", rights, place), 0)
+        done = done and not failed
+        os.close(place)
+    done = done and not library.syscall(_LANDLOCK_RESTRICT, rules, 0)
+    os.close(rules)
     return done
 
 

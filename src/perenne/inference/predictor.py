@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +37,7 @@ ENCODER = "encoder.json"
 EXAMPLE = "example.json"
 SOURCE = "source.skops"
 PARITY = "parity.json"
+GUEST_FILE = "guest.json"
 FORM_FILES: dict[Form, str] = {
     "linear": "linear.npz",
     "onnx": "model.onnx",
@@ -52,6 +54,10 @@ SOURCES = "source/"
 _MAX_MANIFEST = 4 << 20
 _MAX_FILE = 2 << 30
 _EXAMPLE_TOLERANCE = 1e-5
+
+
+class _Guest(msgspec.Struct):
+    trust: str = ""
 
 
 class Predictor:
@@ -191,13 +197,15 @@ def _same(found: NDArray[Any], stored: list[Any]) -> bool:
     )
 
 
-def load(folder: Path, *, manifest: str = "") -> Predictor:
+def load(folder: Path, *, manifest: str = "", code: bool = True) -> Predictor:
     """Load the package in a folder, check every file against the manifest and answer the example again.
 
     Parameters
     ----------
     manifest : str
         SHA-256 that `package.json` must have, if that is known: it makes sure of every file, for the manifest names them so.
+    code : bool
+        Whether what runs code when it is loaded, such as a pickle, may be loaded.
 
     Raises
     ------
@@ -211,6 +219,12 @@ def load(folder: Path, *, manifest: str = "") -> Predictor:
     for name in found.files:
         if name.startswith(SOURCES):
             _check_digest(folder, name, found)
+    if not code and GUEST_FILE in files and json.decode(files[GUEST_FILE], _Guest, what=GUEST_FILE).trust:
+        raise Invalid(
+            "it holds code, such as a pickle, that nobody allows here",
+            code="inference.untrusted",
+            hint="`perenne model trust` says who may allow it",
+        )
     predictor = _open(Path(folder), found, files)
     predictor.check_example()
     return predictor

@@ -1,7 +1,8 @@
 """Models that are code, each in a process of its own: started with nothing of ours, asked over a socket pair, ended when late.
 
-What is in `guest` runs there. The process gets a private folder, no variables of this one, no network where the system allows it,
-and a time in which to answer; one that dies or is ended is started again for the next request.
+What is in `guest` runs there. The process gets a private folder, no variables of this one, no network and no
+place to write but that folder where the system allows it, and a time in which to answer; one that dies or is ended is started
+again for the next request.
 """
 
 import contextlib
@@ -128,7 +129,7 @@ class Guest:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._started: Started | None = None
-        self.isolated = False
+        self.isolated: dict[str, bool] = {}
 
     def ask(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Let the model answer.
@@ -165,7 +166,7 @@ class Guest:
         self._end()
 
     def _start(self) -> socket.socket:
-        started = start([python_for(self._setting.kind), "-I", str(Path(guest.__file__))])
+        started = start([python_for(self._setting.kind), "-I", "-B", str(Path(guest.__file__))])
         self._started, ours = started, started.wire
         ours.settimeout(LOAD_SECONDS)
         try:
@@ -180,7 +181,7 @@ class Guest:
                 code="inference.source_unloadable",
                 hint="its libraries must be installed here, in the versions it was made with",
             )
-        self.isolated = bool(head.get("network"))
+        self.isolated = {name: bool(head.get(name)) for name in ("network", "files")}
         return ours
 
     def _head(self) -> dict[str, Any]:
@@ -295,7 +296,7 @@ def python_for(kind: str) -> str:
 def bare_environment(home: str) -> dict[str, str]:
     """Return the variables a model's process gets: how to find programs, and its own folder; none of ours."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return {**kept, "HOME": home, "TMPDIR": home, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**kept, "HOME": home, "TMPDIR": home, "OMP_NUM_THREADS": "1"}
 
 
 def _failed(message: str) -> SourceFailed:

@@ -210,7 +210,7 @@ class Admission:
         Conflict
             If it is not signed as it should be, or nobody has verified that.
         """
-        known = release.trust.packages.get(tree) or ReleasedPackage()
+        known = release.trust.packages.get(tree) or ReleasedPackage(unpickle=True)
         told = None if self._board is None else self._board.read()
         if stricter(release.trust.require, told.require if told else "off") != "on":
             return known

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from perenne.core import json
 from perenne.core.errors import Invalid
 from perenne.inference import Prediction, Predictor, Signature, load
-from perenne.serving.model import Variant
+from perenne.serving.model import ReleasedPackage, Variant
 from perenne.serving.releases import package_folder
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns, FieldKind, Task
@@ -77,8 +77,10 @@ class Challenger:
         self._failures = 0
 
     @classmethod
-    def load(cls, folder: Path, variant: Variant, package: Package, champion: Package, *, manifest: str = "") -> "Challenger":
-        """Load a challenger from a release folder, if its manifest has the digest given.
+    def load(
+        cls, folder: Path, variant: Variant, package: Package, champion: Package, *, admitted: ReleasedPackage | None = None
+    ) -> "Challenger":
+        """Load a challenger from a release folder, as it was admitted.
 
         Raises
         ------
@@ -93,7 +95,8 @@ class Challenger:
                 code="challenger.inputs",
                 hint="a challenger is asked what the champion is asked: train it on the same columns",
             )
-        return cls(variant, package, load(package_folder(folder, variant.tree), manifest=manifest))
+        known = admitted or ReleasedPackage(unpickle=True)
+        return cls(variant, package, load(package_folder(folder, variant.tree), manifest=known.manifest, code=known.unpickle))
 
     @property
     def parked(self) -> bool:

@@ -203,10 +203,9 @@ class _Beside:
         self.problems: list[str] = []
 
     def require(self, variant: Variant) -> LoadedVersion:
-        if variant.tree in self._at_hand:
-            self._admission.admit(self._release, variant.tree)
-        else:
-            self._at_hand[variant.tree] = load_version(self._folder, self._release, variant, self._admission)
+        admitted = self._admission.admit(self._release, variant.tree)
+        if variant.tree not in self._at_hand:
+            self._at_hand[variant.tree] = load_version(self._folder, variant, admitted)
         return self._at_hand[variant.tree]
 
     def load(self, variant: Variant | None, words: str, champion: LoadedVersion | None = None) -> LoadedVersion | None:

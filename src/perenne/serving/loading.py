@@ -4,8 +4,7 @@ from pathlib import Path
 
 from perenne.core.errors import Invalid, PerenneError
 from perenne.inference import Prediction, Predictor, Signature, load
-from perenne.serving.admission import Admission
-from perenne.serving.model import Release, Variant
+from perenne.serving.model import ReleasedPackage, Variant
 from perenne.serving.releases import package_folder
 from perenne.stats.columns import Columns
 
@@ -49,11 +48,18 @@ class LoadedVersion:
         return self.predictor.predict(columns)
 
 
-def load_version(folder: Path, release: Release, variant: Variant, admission: Admission) -> LoadedVersion:
-    """Load a variant of a release. Raises PerenneError if it may not be loaded, is damaged, or answers otherwise than once."""
-    admitted = admission.admit(release, variant.tree)
+def load_version(folder: Path, variant: Variant, admitted: ReleasedPackage) -> LoadedVersion:
+    """Load a variant from a release folder as it was admitted: by its manifest, and pickles only if they may be loaded.
+
+    Raises
+    ------
+    PerenneError
+        If its package is damaged, another one, or answers otherwise than when made.
+    """
     package = package_folder(folder, variant.tree)
-    return LoadedVersion(variant.version, variant.tree, load(package, manifest=admitted.manifest), package)
+    return LoadedVersion(
+        variant.version, variant.tree, load(package, manifest=admitted.manifest, code=admitted.unpickle), package
+    )
 
 
 def check_inputs(champion: Signature, other: Signature) -> None:

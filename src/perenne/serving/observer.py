@@ -272,9 +272,9 @@ class Observer:
         champion = release.deployment.champion
         for variant in release.deployment.challengers:
             try:
-                manifest = self._admission.admit(release, variant.tree).manifest
+                admitted = self._admission.admit(release, variant.tree)
                 package, compared = self._package(variant.tree), self._package(champion.tree)
-                yield Challenger.load(self._folder, variant, package, compared, manifest=manifest)
+                yield Challenger.load(self._folder, variant, package, compared, admitted=admitted)
             except Exception as error:  # it is not in shadow then; nobody's answer depends on it
                 self._counters.add(Gauge.CHALLENGER_ERRORS)
                 log.error("challenger %s cannot be loaded: %s", variant.version, error)

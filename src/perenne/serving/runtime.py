@@ -4,8 +4,9 @@ A protocol gives two functions, one that reads its body as columns and one that 
 """
 
 import asyncio
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from perenne.inference import Signature
 from perenne.net.asgi import Headers, Reply, Request
 from perenne.net.identity import identity_headers
 from perenne.serving.batching import Batched, Batcher, DeadlinePassed
-from perenne.serving.counters import Counters, Gauge, Outcome, SeriesKey
+from perenne.serving.counters import Counters, Gauge, Outcome, SeriesKey, Stages
 from perenne.serving.explaining import Explainer
 from perenne.serving.lineup import Lineup, Target
 from perenne.serving.loading import LoadedVersion
@@ -83,6 +84,8 @@ class Answer(NamedTuple):
         The variant's name or `constant`, and why if not as usual; see `messages.Served`.
     outputs : dict or None
         The tensors of a model that answers such, each (n, *shape); its labels are None then.
+    batched : Batched or None
+        How it was predicted; None for a constant.
     """
 
     request_id: str
@@ -92,6 +95,7 @@ class Answer(NamedTuple):
     variant: str
     reason: str
     outputs: dict[str, NDArray[Any]] | None = None
+    batched: Batched | None = None
 
     def prediction_ids(self) -> list[str]:
         """Return the id of each row's answer."""
@@ -123,6 +127,8 @@ class Runtime:
         self.draining = False
         self.asks_for_tokens = False
         self.in_flight = 0
+        self.times_stages = times_stages()
+        batcher.sizes = counters.own_batch_sizes()
         self.ids = RequestIds()
         self.explainer = Explainer()
         self._loop = asyncio.get_running_loop()
@@ -208,20 +214,24 @@ class Runtime:
             For the caller's mistakes, a full queue, a passed deadline, or a model that failed with nobody to step in.
         """
         outcome, rows = Outcome.FAILED, 0
+        stages: Stages | None = None
         self.in_flight += 1
         try:
             event_time = self._event_time(request)
             target = self._named(request, target)
             target = self.in_service(target) if self.off.versions else target
             table = read(request, target.loaded.signature)
-            rows = table.size
+            rows, read_at = table.size, time.perf_counter_ns()
             lineup = self.require_lineup()
             if target is lineup.default and lineup.chooser is not None:
                 target = lineup.choose(request.headers, table.columns)
                 target = self.in_service(target) if self.off.versions else target
             answer = await self._answer(request, lineup, target, table, event_time)
             outcome = _STOOD_IN.get(answer.reason, Outcome.OK)
+            answered_at = time.perf_counter_ns()
             reply = write(answer, table.context)
+            if self.times_stages and answer.batched is not None:
+                stages = _stages(request.started, read_at, answer.batched, answered_at)
             return reply._replace(headers=(*_headers(request, answer), *reply.headers))
         except PerenneError as error:
             outcome = Outcome.INVALID if error.status < 500 else Outcome.FAILED if error.status == 500 else Outcome.UNAVAILABLE
@@ -230,7 +240,7 @@ class Runtime:
         finally:
             self.in_flight -= 1
             key = SeriesKey(self.deployment, target.loaded.version, target.variant, endpoint)
-            self.counters.series(key).count(outcome, rows, (time.perf_counter_ns() - request.started) // 1_000)
+            self.counters.series(key).count(outcome, rows, (time.perf_counter_ns() - request.started) // 1_000, stages)
 
     def _named(self, request: Request, target: Target) -> Target:
         """Return whom a request names in `x-variant`, else who would answer; a version in the URL goes before."""
@@ -283,7 +293,8 @@ class Runtime:
             return _constant_answer(request_id, constant, table.size, served)
         outputs = batched.prediction.outputs
         labels = served.loaded.predictor.labels(batched.prediction) if outputs is None else [None] * table.size
-        return Answer(request_id, labels, batched.prediction.scores, served.loaded, served.shown, served.reason, outputs)
+        loaded, scores_of = served.loaded, batched.prediction.scores
+        return Answer(request_id, labels, scores_of, loaded, served.shown, served.reason, outputs, batched)
 
     async def _predict(self, lineup: Lineup, target: Target, table: Rows) -> tuple[Batched | None, Target]:
         """Ask the target, then whoever steps in; None with the constant's target if it is the constant's turn."""
@@ -339,6 +350,16 @@ class Runtime:
             return parse_time(text)
         except PerenneError:
             raise Invalid("x-event-time is not an ISO 8601 time", code="BAD_REQUEST") from None
+
+
+def times_stages(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether the parts of each request are timed, and shown under others' names too; `PERENNE_PEER_METRICS=0` ends it."""
+    return environment.get("PERENNE_PEER_METRICS", "1") != "0"
+
+
+def _stages(started: int, read_at: int, batched: Batched, answered_at: int) -> Stages:
+    now = time.perf_counter_ns()
+    return Stages((read_at - started) // 1_000, batched.queue_us, batched.took_us, (now - answered_at) // 1_000, batched.leads)
 
 
 def _constant_answer(request_id: str, constant: Constant, rows: int, served: Target) -> Answer:

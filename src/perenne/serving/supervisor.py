@@ -28,6 +28,7 @@ from perenne.net.listening import Listening, check_listening
 from perenne.serving.admission import Board, Verifier
 from perenne.serving.children import Child
 from perenne.serving.counters import Counters, Gauge
+from perenne.serving.diet import Diet
 from perenne.serving.handover import Handover
 from perenne.serving.messages import Flush, flush_decoder, socket_pair
 from perenne.serving.metrics import name_of_block
@@ -76,6 +77,8 @@ class ModelServer:
         How much may wait in a worker for a slow observer before rows are dropped.
     drain_seconds : float
         How long, once told to stop, it says that it is not ready before it stops accepting.
+    memory_bytes : int
+        A process that holds more is replaced, a worker by one that answers before it goes; 0 for no such limit.
     listening : socket, optional
         A socket that listens already, from a predecessor; see `handover`.
     """
@@ -96,6 +99,7 @@ class ModelServer:
         body_bytes: int = BODY_BYTES,
         backlog_bytes: int = BACKLOG_BYTES,
         drain_seconds: float = 0.0,
+        memory_bytes: int = 0,
         listening: socket.socket | None = None,
     ) -> None:
         self._where = where = where or Listening(host=host)
@@ -110,6 +114,7 @@ class ModelServer:
         self._board = Board.create()
         self._verifier = Verifier(folder, self._board)
         self._drain_seconds = drain_seconds
+        self._diet = Diet(memory_bytes)
         self._switches = Switches.create() if repository else None
         self._wires = [socket_pair() for _ in range(places)]
         self._control, self._observer_control = socket_pair()
@@ -380,6 +385,28 @@ class ModelServer:
             self._revive(self._observer)
             if turn % _REPORT_TURNS == 0:
                 self._report()
+                self._relieve()
+
+    def _relieve(self) -> None:
+        """Replace a process that holds more memory than it may, and say so."""
+        for child in (*list(self._workers), self._observer):
+            held = self.counters.get(Gauge.RESIDENT_BYTES, child.block)
+            if not child.running or not self._diet.is_due(child.block, held):
+                continue
+            self.counters.mark_over(child.block)
+            log.warning("%s holds %s and is replaced", name_of_block(self.counters, child.block), self._diet.describe(held))
+            if child is self._observer:
+                child.tell(signal.SIGTERM)  # it writes what it has, and comes back
+            else:
+                threading.Thread(target=self._replace_heavy, args=(child,), name="perenne-relieve", daemon=True).start()
+
+    def _replace_heavy(self, child: Child) -> None:
+        try:
+            with self._changing:
+                if child in self._workers:
+                    self._replace(child, time.monotonic() + 60.0)
+        except Unavailable as error:
+            log.warning("%s", error.message)
 
     def _report(self) -> None:
         """Leave word of what is served when it changes, and now and then."""
@@ -430,6 +457,8 @@ class ModelServer:
 
     def _revive(self, child: Child) -> None:
         if child.process is not None and child.gone():
+            held = self.counters.get(Gauge.RESIDENT_BYTES, child.block)
+            log.warning("%s %s, holding %.0f MB", name_of_block(self.counters, child.block), child.end, held / 1e6)
             self.counters.mark_gone(child.block)
         if child.process is None and child.due():
             try:

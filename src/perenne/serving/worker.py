@@ -317,3 +317,4 @@ def _gauge(runtime: Runtime) -> None:
     counters.set(Gauge.IN_FLIGHT, runtime.in_flight)
     counters.set(Gauge.QUEUE_ROWS, runtime.batcher.rows)
     counters.set(Gauge.BATCHES, runtime.batcher.batches)
+    counters.set_batch_sizes(runtime.batcher.sizes)

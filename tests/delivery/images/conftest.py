@@ -39,19 +39,22 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Wheels with the names of the libraries and next to nothing in them: what is packed is not run."""
     folder = tmp_path_factory.mktemp("wheels")
-    for name in ("httptools", "msgspec", "numpy", "onnxruntime", "pyarrow", "uvicorn", "uvloop"):
+    for name in ("click", "httptools", "msgspec", "numpy", "onnxruntime", "pyarrow", "uvloop"):
         write_wheel(folder, name)
+    write_wheel(folder, "uvicorn", requires="click")
     return folder
 
 
-def write_wheel(folder: Path, name: str, version: str = "1.0", tag: str = "py3-none-any") -> None:
+def write_wheel(folder: Path, name: str, version: str = "1.0", tag: str = "py3-none-any", requires: str = "") -> None:
     info = f"{name}-{version}.dist-info"
     files = {
         f"{name}/__init__.py": f"version = {version!r}\n",
         f"{name}/tests/test_it.py": "",
         f"{name}-{version}.data/scripts/{name}": "",
-        f"{info}/METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\nLicense-Expression: MIT\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\nLicense-Expression: MIT\n"
+        + (f"Requires-Dist: {requires}\n" if requires else ""),
     }
+    files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"
     files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD") if ".data/" not in path)
     with zipfile.ZipFile(folder / f"{name}-{version}-{tag}.whl", "w") as wheel:
         for path, text in files.items():

@@ -199,7 +199,8 @@ def test_wheels_are_chosen_for_a_machine_and_unpacked(tmp_path: Path) -> None:
     place = libraries.unpack_wheels(wheels, tmp_path / "out", "3.11", "arm64")
     (found,) = libraries.closure(["tiny"], place)
     contents = libraries.contents([found], "lib")
-    assert sorted(content.entry.path for content in contents) == ["lib/tiny-1.dist-info/METADATA", "lib/tiny/__init__.py"]
+    paths = sorted(content.entry.path for content in contents)
+    assert paths == ["lib/tiny-1.dist-info/METADATA", "lib/tiny-1.dist-info/WHEEL", "lib/tiny/__init__.py"]
     assert libraries.component(found) == Component("tiny", "1", "pypi", "MIT")
     with pytest.raises(NotFound):
         libraries.unpack_wheels(wheels, tmp_path / "other", "3.12", "amd64")

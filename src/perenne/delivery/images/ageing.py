@@ -1,4 +1,4 @@
-"""Which images that answer people are out of date: older libraries or another base than there are now, or something known wrong."""
+"""Which images that answer people are out of date: older libraries or another base than there are, or something known wrong."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -97,12 +97,12 @@ def installed() -> dict[str, str]:
     from importlib.metadata import distributions
 
     places = [str(path) for path in libraries.here().folders]
-    return {canonicalize_name(one.name): one.version for one in reversed(list(distributions(path=places)))}
+    return {str(canonicalize_name(one.name)): one.version for one in reversed(list(distributions(path=places)))}
 
 
 def read_lock(path: Path) -> dict[str, str]:
     """Read versions from a lock or a list of requirements: lines such as `numpy==2.4.6`. Raises Invalid if there is none."""
-    found = {}
+    found: dict[str, str] = {}
     for line in path.read_text().splitlines():
         name, exact, rest = line.partition("==")
         if exact and not line[:1].isspace() and not line.startswith("#"):

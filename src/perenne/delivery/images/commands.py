@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from perenne.auth.principals import local_principal
-from perenne.delivery.images import records
+from perenne.delivery.images import recipe, records
 from perenne.delivery.images.bases import HOST
 from perenne.delivery.images.delivering import deliver
 from perenne.delivery.images.layout import Hear
@@ -29,10 +29,11 @@ VERBS = {
     "edge": ("perenne.delivery.portable.commands:edge", "Write a folder that answers without perenne."),
     "browser": ("perenne.delivery.portable.commands:browser", "Write a page that answers in a browser."),
     "list": ("perenne.delivery.images.commands:list_", "List the images of a model's versions."),
+    "dockerfile": ("perenne.delivery.images.commands:dockerfile", "Write a Dockerfile that gives the same service."),
     "rebuild": ("perenne.delivery.images.upkeep_commands:rebuild_command", "Make it again on a newer base or newer libraries."),
     "outdated": ("perenne.delivery.images.upkeep_commands:outdated", "Tell which images that answer people are out of date."),
 }
-WAYS = {"--edge": "edge", "--browser": "browser", "--rebuild": "rebuild", "--outdated": "outdated"}
+WAYS = {"--dockerfile": "dockerfile", "--edge": "edge", "--browser": "browser", "--rebuild": "rebuild", "--outdated": "outdated"}
 """Options that name another way of packaging than an image, and the verb that it is."""
 
 
@@ -142,6 +143,29 @@ def taken(options: dict[str, Any]) -> tuple[str, str, Way, Choice]:
         compressed=not options["uncompressed"],
     )
     return options["to"], options["tag"], Way(options["plain_http"], options["ca"]), choice
+
+
+@click.command("dockerfile")
+@click.argument("version")
+@click.option("--dockerfile", "folder", required=True, type=click.Path(path_type=Path), help="The folder, which is made.")
+@click.option("--base", "bases", multiple=True, default=(), metavar="IMAGE", help="What its stages begin with.")
+@click.option("--name", default="", help="What callers call the model; the project's name if not given.")
+@click.option("--wheels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Wheels to install from.")
+@click.pass_obj
+def dockerfile(
+    workspace: Workspace, version: str, folder: Path, bases: tuple[str, ...], name: str, wheels: Path | None
+) -> dict[str, Any]:
+    """Write a Dockerfile with all it copies into a folder: the same service, built by other tools.
+
+    \b
+    Examples:
+      perenne package churn@3 --dockerfile churn-image
+      perenne package churn@3 --dockerfile churn-image --base registry.example.org/python@sha256:4f…
+    """
+    with workspace.database.read() as tx:
+        found = get_version(tx, version)
+    written = recipe.write(workspace, found, folder.absolute(), Choice(bases, wheels, name=name))
+    return {"version": version, "folder": str(folder), "files": written}
 
 
 @click.command("list")

@@ -54,12 +54,7 @@ def make(workspace: "Workspace", version: registry.Version, choice: Choice, pull
     Invalid
         If the version has no files here, or cannot be served from an image.
     """
-    if not version.tree:
-        raise Invalid(
-            f"{version.id} has no files in this installation's store",
-            code="image.package",
-            hint="only versions whose files are here can be put into an image",
-        )
+    require_files(version)
     layout = kept_images(workspace)
     with tempfile.TemporaryDirectory(prefix="perenne-image-") as temporary:
         folder = Path(temporary)
@@ -77,6 +72,16 @@ def make(workspace: "Workspace", version: registry.Version, choice: Choice, pull
         libraries.roots(libraries.forms_of(wish.package))  # refused before a base is fetched
         runtimes = _runtimes(layout, choice, pull, hear)
         return building.build(layout, wish, runtimes, _places(choice, folder), hear, compressed=choice.compressed)
+
+
+def require_files(version: registry.Version) -> None:
+    """Refuse a version whose files are elsewhere. Raises Invalid."""
+    if not version.tree:
+        raise Invalid(
+            f"{version.id} has no files in this installation's store",
+            code="image.package",
+            hint="only versions whose files are here can be put into an image",
+        )
 
 
 def deployment_of(version: registry.Version, name: str) -> serving.Deployment:
@@ -117,7 +122,8 @@ def _places(choice: Choice, folder: Path) -> Places:
     def place(base: Base) -> Place:
         machine = base.platform.architecture
         if choice.wheels is not None:
-            return libraries.unpack_wheels(choice.wheels, folder / "wheels" / machine, base.python, machine)
+            unpacked = libraries.unpack_wheels(choice.wheels, folder / "wheels" / machine, base.python, machine)
+            return unpacked._replace(folders=(*choice.overlay, *unpacked.folders))
         here = libraries.here()
         if machine != here.machine:
             raise Invalid(

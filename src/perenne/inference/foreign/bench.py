@@ -46,7 +46,7 @@ class Bench:
     """The process in which a model is looked at; see `workbench`."""
 
     def __init__(self, found: Found) -> None:
-        self._started = sandbox.start([sys.executable, "-I", "-m", "perenne.inference.foreign.workbench"])
+        self._started = sandbox.start([sys.executable, "-I", "-B", "-m", "perenne.inference.foreign.workbench"])
         self._started.wire.settimeout(600.0)
         self._setting = {"kind": found.kind, "path": str(found.file.absolute()), "form": found.form}
 

@@ -161,7 +161,7 @@ def _notes(found: Found, used: Rows) -> tuple[str, ...]:
         if here and here != recorded:
             notes.append(f"made with {_PACKAGES.get(name, name)} {recorded}, read with {here}")
     if used.drawn:
-        notes.append("no real rows are known: forms were compared on drawn ones; give some with --example")
+        notes.append("no real rows are known: its example, and what forms were compared on, is drawn; give some with --example")
     return tuple(notes)
 
 
