@@ -84,7 +84,6 @@ def control_routes() -> list[Route]:
     from perenne.registry.http import project_of_review
     from perenne.registry.http import routes as registry_routes
     from perenne.serving.http import routes as serving_routes
-    from perenne.serving.step_http import routes as step_routes
     from perenne.tracking.http import routes as tracking_routes
     from perenne.web import http as web
 
@@ -97,7 +96,7 @@ def control_routes() -> list[Route]:
         }
     )
     rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes, *comments]
-    rest += [*tracking_routes, *llm_routes, *data_routes, *label_routes, *step_routes, *delivery_routes]
+    rest += [*tracking_routes, *llm_routes, *data_routes, *label_routes, *delivery_routes]
     listening = guarded(web.live, BODY_LIMIT, Room(LISTENERS))
     return [*guarded([*own, *rest, *web.screens(), *web.pages], BODY_LIMIT, Room(AT_ONCE)), *listening]
 

@@ -106,6 +106,10 @@ def families(counters: Counters) -> Iterator[Family]:
     seconds = [Sample({"worker": str(block)}, counters.get(Gauge.LOAD_US, block) / 1e6) for block in _workers(counters, "gauge")]
     yield Family("perenne_model_load_seconds", "gauge", "How long the last load took.", seconds)
     yield from _processes(counters)
+    mirrors = counters.get(Gauge.MIRRORS_DROPPED, counters.blocks - 1)
+    yield Family(
+        "perenne_mirrors_dropped_total", "counter", "Rows that challengers could not keep up with.", [Sample({}, mirrors)]
+    )
     logged = counters.get(Gauge.LOGGED_ROWS, counters.blocks - 1)
     for name, description, gauge in _OF_OBSERVER:
         yield Family(name, "counter", description, [Sample({}, counters.get(gauge, counters.blocks - 1))])

@@ -29,6 +29,7 @@ from perenne.serving.admission import Board, Verifier
 from perenne.serving.children import Child
 from perenne.serving.counters import Counters, Gauge
 from perenne.serving.diet import Diet
+from perenne.serving.guarding import Guard
 from perenne.serving.handover import Handover
 from perenne.serving.messages import Flush, flush_decoder, socket_pair
 from perenne.serving.metrics import name_of_block
@@ -143,6 +144,7 @@ class ModelServer:
         self._changing = threading.RLock()
         self._id = new_id()
         self._observer = self._observe(logs, spool)
+        self.guard = Guard(self.counters, spool, self._id)
         self._handover: Handover | None = None
         self._status: ServerStatus | None = None
         self._stopping = threading.Event()
@@ -414,6 +416,7 @@ class ModelServer:
             deployment = find_release(self._folder)[0].deployment
         except PerenneError:
             return
+        self.guard.look(deployment)
         generations = [self.counters.get(Gauge.GENERATION, block) for block in self._blocks()[:-1] if self._is_ready(block, 0)]
         status = ServerStatus(
             deployment=deployment.name,

@@ -39,6 +39,7 @@ from perenne.serving.loading import reason_of
 from perenne.serving.mirror import BACKLOG_BYTES, Mirror
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.runtime import Runtime
+from perenne.serving.shares import SHARES, Shares, read_shares
 from perenne.serving.switches import Switches
 from perenne.telemetry import logs, tracing
 
@@ -235,6 +236,8 @@ class _Loader:
         self._runtime = runtime
         self._admission = admission
         self._seen = _Seen(folder / CURRENT)
+        self._shares_seen = _Seen(folder / SHARES)
+        self._shares: Shares | None = None
         self._again = 0.0
         self._problem = ""
 
@@ -253,6 +256,19 @@ class _Loader:
         if self._seen.changed() or due:
             await self._reload()
             self._again = time.monotonic() + RETRY_SECONDS
+        self._rule_out()
+
+    def _rule_out(self) -> None:
+        """Ask those no more who failed on this server, and take over what a bandit has learnt."""
+        lineup = self._runtime.lineup
+        if lineup is None:
+            return
+        trees = self._runtime.counters.ruled_out(version.tree for version in lineup.loaded)
+        if self._shares_seen.changed():
+            self._shares = read_shares(self._folder)
+        shares = None if self._shares is None else self._shares.of(lineup.deployment)
+        if trees != lineup.ruled_out or shares != lineup.shares:
+            lineup.rule_out(trees, shares)
 
     async def _reload(self) -> None:
         """Load the release beside the loop and take it over between two turns; what cannot be loaded changes nothing."""
