@@ -1,6 +1,7 @@
 """Manifests: held against the schemas of three versions of Kubernetes, and against what the model server really does."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from perenne.delivery.clusters.manifests.marking import selector
 from perenne.delivery.clusters.manifests.pods import GRACE_SECONDS
 from perenne.delivery.clusters.model import DRAIN_SECONDS, LEAVE_SECONDS, Object, Plan, Shape, checked, object_name
 from perenne.delivery.clusters.writing import from_yaml, to_yaml
+from perenne.serving.counters import Counters, Outcome
+from perenne.serving.metrics import families
 from perenne.serving.worker import GRACE_SECONDS as WORKER_GRACE_SECONDS
 
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -147,6 +150,18 @@ def test_argo_goes_by_the_canary_weight_and_our_figures() -> None:
     metrics = one(made, "AnalysisTemplate")["spec"]["metrics"]
     assert [metric["successCondition"].rpartition("<= ")[2] for metric in metrics] == ["0.01", "0.08"]
     assert one(made, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["kind"] == "Rollout"
+
+
+def test_the_figures_that_argo_asks_for_are_those_the_server_shows() -> None:
+    queries = " ".join(
+        metric["provider"]["prometheus"]["query"]
+        for metric in one(objects(plan(shape=Shape.ARGO)), "AnalysisTemplate")["spec"]["metrics"]
+    )
+    shown = {family.name: family.kind for family in families(Counters.create(2))}
+    assert shown["perenne_requests_total"] == "counter" and shown["perenne_predict_seconds"] == "histogram"
+    assert {"perenne_requests_total", "perenne_predict_seconds_bucket"} == set(re.findall(r"perenne_\w+", queries))
+    asked = re.search(r'outcome=~"([a-z|]+)"', queries)
+    assert asked and set(asked[1].split("|")) <= {outcome.name.lower() for outcome in Outcome}
 
 
 def test_kserve_splits_callers_by_the_canary_weight() -> None:

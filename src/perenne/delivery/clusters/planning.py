@@ -54,6 +54,9 @@ SETTINGS = {
 }
 """What `--set` takes."""
 
+P99_MS = 250.0
+"""What an Argo Rollout may take where the deployment's rules name no latency."""
+
 _GATE = "gate: "
 _MEASURING = ("latency", "throughput", "start", "memory")
 _PREFIXES = {"env": "environment", "label": "labels", "annotation": "annotations"}
@@ -134,8 +137,8 @@ def planned(deployment: Deployment, found: Measured, wishes: Wishes) -> Plan:
         port=_number(said, "port", 8080, 1, 65_535),
         sizes=size,
         target_cpu=_number(said, "target-cpu", 70, 1, 100),
-        error_rate=_fraction(said, "error-rate", 0.02),
-        p99_ms=_fraction(said, "p99-ms", 250.0),
+        error_rate=_fraction(said, "error-rate", deployment.rollback.error_rate),
+        p99_ms=_fraction(said, "p99-ms", deployment.rollback.p99_ms or P99_MS),
         canary=canary_share(deployment),
         **named,
         **wishes.rest,

@@ -188,7 +188,7 @@ def _migration(plan: ControlPlan) -> Object:
 
 
 def _server(plan: ControlPlan) -> Object:
-    pod = _pod(plan, ["up", "--no-worker"], "server")
+    pod = _pod(plan, ["up", "--no-worker", "--no-serve"], "server")
     served = pod["containers"][0]
     served["ports"] = [{"name": "http", "containerPort": PORT, "protocol": "TCP"}]
     served["startupProbe"] = {**_probe(plan, "/ready"), "periodSeconds": 2, "failureThreshold": 150}
