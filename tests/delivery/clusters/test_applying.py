@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 from tests.delivery.clusters.api import discovery
 from tests.delivery.clusters.api.server import StandIn
-from tests.delivery.clusters.certificates import Authority
 from tests.delivery.clusters.plans import IMAGE, OTHER_IMAGE, plan
 
 from perenne.auth import audit
@@ -363,16 +363,13 @@ def test_a_token_and_a_program_that_gives_one(tmp_path: Path) -> None:
 
 
 def test_a_client_certificate_over_tls(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.issue("127.0.0.1"))
-    context.load_verify_locations(authority.file)
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
-    certificate, key = authority.issue("ada")
-    encoded = {
-        name: base64.b64encode(path.read_bytes()).decode()
-        for name, path in (("ca", authority.file), ("c", certificate), ("k", key))
-    }
+    ada = authority.issue_cert("ada@example.org")
+    blobs = {"ca": authority.cert_pem, "c": ada.cert_chain_pems[0], "k": ada.private_key_pem}
+    encoded = {name: base64.b64encode(blob.bytes()).decode() for name, blob in blobs.items()}
     user = {"client-certificate-data": encoded["c"], "client-key-data": encoded["k"]}
     with StandIn(tls=context) as api:
         known = api.kubeconfig(tmp_path / "known", user=user, cluster={"certificate-authority-data": encoded["ca"]})

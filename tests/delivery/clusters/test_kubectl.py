@@ -11,6 +11,7 @@ import yaml
 from tests.delivery.clusters.api.server import StandIn
 from tests.delivery.clusters.plans import OTHER_IMAGE, VERSIONS, plan, problems
 
+from perenne.core.errors import Invalid
 from perenne.delivery.clusters.kustomize import OVERLAYS, kustomization, namespace_of
 from perenne.delivery.clusters.manifests import objects
 from perenne.delivery.clusters.manifests.control_plane import ControlPlan, control_objects
@@ -51,6 +52,11 @@ def test_kustomize_builds_every_overlay(tmp_path: Path, shape: Shape) -> None:
         binding = next(item for item in items if item["kind"] == "RoleBinding")
         assert binding["subjects"][0]["namespace"] == namespace_of(of, overlay)
     assert {item["kind"] for item in made["production"]} == {item["kind"] for item in objects(of)}
+
+
+def test_a_namespace_that_gets_too_long_is_refused() -> None:
+    with pytest.raises(Invalid, match="no namespace"):
+        kustomization(plan(namespace="x" * 60))
 
 
 def test_an_overlay_says_what_differs(tmp_path: Path) -> None:

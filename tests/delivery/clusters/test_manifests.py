@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.delivery.clusters.plans import IMAGE, VERSIONS, plan, problems
 
 from perenne.core.errors import Invalid
 from perenne.delivery.clusters.manifests import objects
 from perenne.delivery.clusters.manifests.control_plane import ControlPlan, control_objects
-from perenne.delivery.clusters.manifests.marking import selector
+from perenne.delivery.clusters.manifests.marking import label_value, selector
 from perenne.delivery.clusters.manifests.pods import GRACE_SECONDS
 from perenne.delivery.clusters.model import DRAIN_SECONDS, LEAVE_SECONDS, Object, Plan, Shape, checked, object_name
 from perenne.delivery.clusters.writing import from_yaml, to_yaml
@@ -195,10 +197,23 @@ def test_a_tag_is_taken_when_told_and_then_pulled_each_time() -> None:
     assert one(made, "Deployment")["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] == "Always"
 
 
-def test_names_that_differ_stay_different() -> None:
+@given(st.lists(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", fullmatch=True), min_size=2, max_size=4, unique=True))
+@settings(max_examples=50)
+def test_names_that_differ_stay_different_and_fit(names: list[str]) -> None:
+    made = [object_name(name) for name in names]
+    assert len(set(made)) == len(names)
+    for name in made:
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name) and len(f"{name}-predictor-00001") <= 63
+
+
+@given(st.text(max_size=120))
+@settings(max_examples=50)
+def test_any_text_becomes_a_label(text: str) -> None:
+    assert re.fullmatch(r"|[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]{0,61}[A-Za-z0-9]", label_value(text))
+
+
+def test_a_plain_name_stays_as_it_is() -> None:
     assert object_name("churn-eu") == "churn-eu"
-    assert len({object_name(name) for name in ("churn.eu", "churn_eu", "Churn-eu", "churn-eu", "x" * 100, "x" * 99)}) == 6
-    assert all(len(object_name(name)) <= 57 for name in ("x" * 100, "-", "Ä" * 40))
 
 
 def control(**values: Any) -> list[Object]:

@@ -27,7 +27,9 @@ DRAIN_SECONDS = 95
 """The longest that a model server takes to end once told: its workers' last answers, then what the observer has to write."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_LONGEST = 50
+_LONGEST = 38
+"""So that what Knative and KServe put behind a name (`-predictor-00001`) still fits a DNS label."""
+
 _IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,400}@sha256:[0-9a-f]{64}")
 _TAGGED = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,400}(@sha256:[0-9a-f]{64})?")
 _QUANTITY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
