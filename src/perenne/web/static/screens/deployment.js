@@ -4,6 +4,7 @@ import { count, duration, number, percent, plural } from "../core/format.js";
 import { Card, Copy, State, Table, Tabs, Time } from "../core/parts.js";
 import { Screen, useView } from "../core/screen.js";
 import { Lines } from "../core/charts/lines.js";
+import { Places } from "../delivery/clusters.js";
 import { WindowState, figure } from "../monitoring/words.js";
 import { ChallengerChanges, Changes } from "../serving/actions.js";
 import { LiveServers } from "../serving/live.js";
@@ -18,6 +19,7 @@ export default function DeploymentScreen({ params, query }) {
       ${data.stop ? html`<${Stopped} stop=${data.stop} answer=${data.answer} />` : null}
       <${Variants} deployment=${data} reload=${view.reload} />
       <${LiveServers} name=${data.name} />
+      <${Places} rows=${data.places} />
       <${Traffic} traffic=${data.traffic} />
       <div class="half">
         <${Calling} calling=${data.calling} shown=${query.call || "curl"} />
