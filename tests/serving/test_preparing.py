@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.registry.people import ADA, ADMIN, VIEWER, logged
+from tests.registry.people import ADA, ADMIN, VIEWER, logged, write
 
 from perenne import registry, serving, tracking
 from perenne.auth import audit
@@ -31,9 +31,7 @@ def register(workspace: Workspace) -> Register:
             lambda tx: tracking.service.start_run(tx, ADMIN, project="fraud", kind="", parameters={}, provenance=Provenance())
         )
         for path in sorted(LOGGED.joinpath(name).iterdir()):
-            place = workspace.database.write(
-                lambda tx, path=path: tracking.artifacts.place_of_run(tx, ADMIN, run.id, f"model/{path.name}", writes=True)
-            )
+            place = write(workspace, tracking.artifacts.place_of_run, ADMIN, run.id, f"model/{path.name}", writes=True)
             replaced = model and path.suffix == ".pkl"
             tracking.artifacts.save(workspace, ADMIN, place, [model if replaced else path.read_bytes()])
         return logged(workspace, who=ADMIN, source=f"runs:/{run.id}/model", run=run.id)
@@ -80,6 +78,7 @@ def test_files_that_lie_elsewhere_are_not_packaged(workspace: Workspace) -> None
         service.prepare(workspace, ADMIN, version.id)
 
 
+@pytest.mark.long
 def test_code_that_serves_is_vouched_for_in_its_package(workspace: Workspace, register: Register, tmp_path: Path) -> None:
     import pickle
 
