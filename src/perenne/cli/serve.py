@@ -73,7 +73,7 @@ def serve(
     tracing.require()
     settings = workspace.settings
     where = listening(settings, where_options)
-    is_file = serving.service.is_model_file(name)
+    is_file = _may_be_file(name) and serving.service.is_model_file(name)
     check_listening(where, _valid_tokens(workspace, offline or (is_file and not _is_there(workspace))))
     if is_file:
         folder = _release_file(workspace, Path(name), called, example, trust)
@@ -132,16 +132,22 @@ def _restart(server: "ModelServer") -> None:
 def _valid_tokens(workspace: Workspace, offline: bool) -> int:
     """Write the tokens where the server reads them, and count those that are valid; without a database, those of last time."""
     from perenne.auth.keyring import count_valid
-    from perenne.auth.publishing import publish
 
     keyring = workspace.settings.keyring
     if offline:
         return count_valid(keyring)
+    from perenne.auth.publishing import publish
+
     try:
         return publish(workspace.database, keyring, workspace.clock.now())
     except Unavailable as error:
         log.warning("%s; the tokens of last time are valid", error.message)
         return count_valid(keyring)
+
+
+def _may_be_file(name: str) -> bool:
+    """Tell whether it is worth a closer look, which costs half a second: what loads a release folder is spared it."""
+    return os.sep in name or bool(Path(name).suffix) or Path(name).exists()
 
 
 def _is_there(workspace: Workspace) -> bool:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from perenne import inference, registry, training
 from perenne.core.errors import Conflict, Invalid, PerenneError
+from perenne.delivery import bill
+from perenne.delivery.bill.subject import Billed
 from perenne.delivery.gates.load import Load, measure
 from perenne.delivery.gates.port import GateCheck, Setting, Untold
 from perenne.inference import Predictor, Signature
@@ -154,6 +156,11 @@ class Subject:
         except (Untold, PerenneError):
             columns = inference.example_columns(self.predictor.example, self.signature)
         return take(columns, slice(0, MOST_ROWS))
+
+    @cached_property
+    def parts(self) -> Billed:
+        """What it is made of."""
+        return bill.of_version(self.workspace, self.version.id)
 
     def load(self, concurrency: int, workers: int, seconds: float) -> Load:
         """Ask the real model server, once for all gates that want the same."""
