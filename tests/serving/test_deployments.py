@@ -74,7 +74,7 @@ def test_a_life_of_a_deployment_and_what_each_step_leaves_behind(database: Datab
     assert steps[6].stop is not None and (steps[6].stop.reason, steps[6].stop.by) == ("unfair", "ada")
     assert steps[7].stop is None
     assert steps[1].challengers[0] == Variant(
-        "challenger-late@2", Role.CHALLENGER, second, steps[1].challengers[0].tree, hashlib.sha256(b"b").hexdigest()
+        "challenger-late@2", Role.CHALLENGER, second, steps[1].challengers[0].tree, hashlib.sha256(b"b").hexdigest(), since=2
     )
     with database.read() as tx:
         assert service.get_deployment(tx, "delays") == steps[-1] and service.deployments(tx, "flights") == [steps[-1]]

@@ -15,9 +15,10 @@ from perenne.formats.windows import WindowPost, decode_window
 from perenne.inference import load
 from perenne.serving import read_predictions
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.messages import Flush, Served, flush_decoder, pack_columns, pack_message, served_encoder, socket_pair
+from perenne.serving.messages import Served, pack_columns, pack_message, served_encoder
 from perenne.serving.model import Role
-from perenne.serving.observer import Observer, ObserverOptions
+from perenne.serving.observer import Observer
+from perenne.serving.options import Flush, ObserverOptions, flush_decoder, socket_pair
 
 
 class Observed:
@@ -113,40 +114,13 @@ def test_a_constants_rows_are_logged_and_in_no_profile(
 def test_a_challenger_that_takes_inputs_nobody_sends_is_not_in_shadow(
     observed: Observed, packages: dict[str, Path], release: ReleaseFolder
 ) -> None:
-    assert [challenger.variant.version for challenger in observed.observer.challengers] == ["late@2"]
+    assert [challenger.variant.version for challenger in observed.observer.shadows.challengers] == ["late@2"]
     assert observed.counters.total(Gauge.CHALLENGER_ERRORS) == 1
     observed.send(answered(packages, release, 5))
     assert {(post.variant, post.version, post.rows) for post in observed.flush()} == {
         ("champion", "late@1", 5),
         ("challenger", "late@2", 5),
     }
-
-
-def test_a_challenger_that_fails_is_parked_until_the_deployment_changes(
-    observed: Observed, packages: dict[str, Path], release: ReleaseFolder
-) -> None:
-    message = answered(packages, release, 2)
-    challenger = observed.observer.challengers[0]
-
-    class Broken:
-        calls = 0
-
-        def predict(self, columns: object) -> None:
-            Broken.calls += 1
-            raise RuntimeError
-
-    challenger._predictor = Broken()  # type: ignore[assignment]
-    for _ in range(5):
-        observed.send(message)
-        posts = observed.flush()
-    assert challenger.parked and Broken.calls == 3
-    assert observed.counters.total(Gauge.CHALLENGER_ERRORS) == 1 + 3
-    assert sum(post.errors for post in posts if post.version == "late@2") == 3
-    assert sum(post.rows for post in posts if post.variant == "champion") == 10
-    variants = [release.add(packages["first"], 1), release.add(packages["second"], 2, Role.CHALLENGER)]
-    release.write(*variants)
-    observed.flush()
-    assert len(observed.observer.challengers) == 1 and not observed.observer.challengers[0].parked
 
 
 def test_what_cannot_be_kept_costs_only_itself(observed: Observed, packages: dict[str, Path], release: ReleaseFolder) -> None:

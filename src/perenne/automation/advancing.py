@@ -131,6 +131,12 @@ def _leave_shadow(step: Advance) -> None:
     """Promote a challenger that has answered enough rows without failing; go on watching one that has not."""
     name, challenger = step.project.name, step.episode.challenger
     seen = monitoring.tallies.shadow_report(step.tx, name, challenger)
+    shadows = serving.service.get_deployment(step.tx, name).challengers
+    parked = next((variant.parked for variant in shadows if variant.version == challenger), "")
+    if parked:
+        serving.service.remove_challenger(step.tx, step.actor, name, challenger, reason=parked)
+        step.move(EpisodeState.REJECTED, f"parked in shadow: {parked}")
+        return
     if seen.rows < step.policy.shadow_rows:
         postpone(step.tx, step.episode, step.now + LOOK_AGAIN)
         return

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from perenne import data, monitoring, registry, serving, tracking
 from perenne.automation.advancing import advance_due
+from perenne.automation.rollbacks import hear_verdicts
 from perenne.automation.schedules import PolicyMemory, trigger_scheduled
 from perenne.storage.outbox import Outbox
 from perenne.storage.retention import prune
@@ -57,7 +58,7 @@ class Loop:
             Whether to do what one process does for all.
         """
         shared = (self._close_lost, self._judge, self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
-        parts = (self._collect, self._realise, *(shared if leads else ()), self._release)
+        parts = (self._collect, self._hear, self._realise, *(shared if leads else ()), self._release)
         with self.pulse.turn():
             return sum(self._guarded(part) for part in parts)
 
@@ -83,6 +84,9 @@ class Loop:
 
     def _collect(self) -> int:
         return monitoring.collect(self._workspace)
+
+    def _hear(self) -> int:
+        return hear_verdicts(self._workspace)
 
     def _realise(self) -> int:
         return monitoring.realise(self._workspace, self._workspace.clock.now())

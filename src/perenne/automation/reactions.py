@@ -10,6 +10,7 @@ from perenne.automation import advancing
 from perenne.automation.advancing import Advance, watch_version
 from perenne.automation.episodes import get_episode, open_episode, open_episode_of
 from perenne.automation.model import EpisodeState
+from perenne.automation.rollbacks import roll_back_soaking
 from perenne.core.clock import Clock
 from perenne.core.errors import NotFound
 from perenne.projects import Drift, Missed, ProjectRecord, RetrainPolicy, Trigger, get_project
@@ -85,7 +86,7 @@ class Reactions:
             return
         actor = policy_principal(project.name, project.owner)
         deployment = serving.service.get_deployment(tx, event.deployment)
-        for variant in (deployment.champion, *deployment.challengers):
+        for variant in (deployment.champion, *deployment.canaries, *deployment.challengers):
             watch_version(tx, actor, project, variant.version)
         model = registry.get_version(tx, deployment.champion.version).model
         present = registry.placing.aliased(tx, model, "champion")
@@ -115,11 +116,7 @@ class Reactions:
         )
 
     def _roll_back(self, tx: Transaction, deployment: str, version: str, reason: str) -> bool:
-        episode = open_episode_of(tx, deployment)
-        if episode is None or episode.state is not EpisodeState.SOAKING or episode.challenger != version:
-            return False
-        advancing.roll_back(self._step(tx, episode.project, episode.id), reason)
-        return True
+        return roll_back_soaking(tx, deployment, version, reason, self._clock.now())
 
     def _step(self, tx: Transaction, name: str, identity: str) -> Advance:
         project = get_project(tx, name)

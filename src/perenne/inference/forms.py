@@ -15,7 +15,7 @@ from perenne.core.errors import Invalid
 from perenne.inference.model import Form, Prediction, Signature, decide
 from perenne.stats.columns import Columns, Task, row_count
 
-Matrix: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+Matrix: TypeAlias = NDArray[np.floating[Any]]
 Outputs: TypeAlias = NDArray[np.float64]
 
 _PLAIN = frozenset("fiub")

@@ -96,19 +96,27 @@ def confine(memory: int, cpu_seconds: int = 0) -> dict[str, bool]:
     return done
 
 
+def landlock_version() -> int:
+    """Return the version of Landlock that the kernel has; 0 for none."""
+    if sys.platform != "linux":
+        return 0
+    return max(0, int(ctypes.CDLL(None).syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)))
+
+
 def _write_nowhere_but(library: Any, folder: str) -> bool:
     """Let this process write below one folder and nowhere else, by Landlock; tell whether the kernel has it."""
     handled = struct.pack("<Q", _WRITES)
     rules = library.syscall(_LANDLOCK_CREATE, handled, ctypes.c_size_t(len(handled)), 0)
     if rules < 0:
         return False
-    done = True
+    done: bool = True
     for path in (folder, "/dev/null"):
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rights = _WRITES if path == folder else 1 << 1
-        done &= library.syscall(_LANDLOCK_ADD, rules, _LANDLOCK_PATH_BENEATH, struct.pack("<Qi", rights, place), 0) == 0
+        failed = library.syscall(_LANDLOCK_ADD, rules, _LANDLOCK_PATH_BENEATH, struct.pack("<Qi", rights, place), 0)
+        done = done and not failed
         os.close(place)
-    done &= library.syscall(_LANDLOCK_RESTRICT, rules, 0) == 0
+    done = done and not library.syscall(_LANDLOCK_RESTRICT, rules, 0)
     os.close(rules)
     return done
 

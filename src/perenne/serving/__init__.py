@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.serving import service
+    from perenne.serving import service, shares, steps, verdicts
     from perenne.serving.background import Background
     from perenne.serving.calling import Calling
     from perenne.serving.handover import find_predecessor
@@ -45,6 +45,7 @@ _ROOMS = {
     "release": "releases",
     "run_process": "processes",
 }
+_WHOLE_ROOMS = ("service", "shares", "steps", "verdicts")
 
 __all__ = [
     "Answer",
@@ -66,12 +67,15 @@ __all__ = [
     "release",
     "run_process",
     "service",
+    "shares",
+    "steps",
+    "verdicts",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "service":
-        return import_module(f"{__name__}.service")
+    if name in _WHOLE_ROOMS:
+        return import_module(f"{__name__}.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

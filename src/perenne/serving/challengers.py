@@ -1,7 +1,15 @@
-"""Challengers in shadow: they answer the same rows as the champion, in the observer's time, and nobody waits for them."""
+"""Challengers in shadow: they answer the same rows as the champion, in processes of their own, and nobody waits for them."""
 
+import contextlib
+import socket
+import subprocess
+import threading
 import time
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
+from random import random
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -9,18 +17,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.core import json
-from perenne.core.errors import Invalid
-from perenne.inference import Prediction, Predictor, Signature, load
+from perenne.inference import Prediction, Signature
+from perenne.serving.children import start_process
+from perenne.serving.loading import check_inputs
+from perenne.serving.messages import Served, pack_columns, unpack_answers
 from perenne.serving.model import ReleasedPackage, Variant
 from perenne.serving.releases import package_folder
+from perenne.serving.shadow import Question, Reply, ShadowOptions, receive, send
+from perenne.serving.windows import WindowKey
 from perenne.stats.cells import Reference
-from perenne.stats.columns import Columns, FieldKind, Task
+from perenne.stats.columns import Column, Columns, FieldKind, Task
 
 Label: TypeAlias = str | int | float | bool
 
 REFERENCE = "monitor/reference.npz"
 MAX_FAILURES = 3
+DEATHS_SECONDS = 600.0
+MAX_WAITING_BYTES = 32 * 1024 * 1024
+ANSWER_SECONDS = 10.0
+START_SECONDS = 20.0
 _SAME_VALUE = 0.01
+_reply = msgspec.msgpack.Decoder(Reply)
 
 
 class Package(NamedTuple):
@@ -50,73 +67,238 @@ def labels(signature: Signature, prediction: Prediction) -> list[Label]:
     return answers if signature.task is Task.REGRESSION else [signature.classes[answer] for answer in answers]
 
 
-class ShadowAnswer(NamedTuple):
-    """What a challenger answered, and microseconds per row."""
+class Asked(NamedTuple):
+    """Rows that the champion answered, for a challenger to answer as well.
 
-    prediction: Prediction
+    Attributes
+    ----------
+    key : WindowKey
+        Of the champion's window.
+    champion : Package
+        Who answered.
+    group : list of Served
+        The requests.
+    columns : dict
+        Their inputs.
+    ours : Prediction
+        What the champion answered.
+    """
+
+    key: WindowKey
+    champion: Package
+    group: list[Served]
+    columns: dict[str, Column]
+    ours: Prediction
+
+    @property
+    def rows(self) -> int:
+        """How many rows these are."""
+        return sum(served.rows for served in self.group)
+
+    @property
+    def bytes(self) -> int:
+        """How much memory they hold, but for texts."""
+        return sum(int(column.nbytes) for column in self.columns.values())
+
+
+class Shadowed(NamedTuple):
+    """What became of rows: the challenger's answers and microseconds per row, or None if it failed on them."""
+
+    asked: Asked
+    theirs: Prediction | None
     row_us: int
 
 
 class Challenger:
-    """A version in shadow. After three failures in a row it is parked until the deployment changes.
+    """A version in shadow, in a process of its own, asked by a thread of the observer that nobody waits for.
+
+    It has as long for a request as its time-out says, or ten seconds for what is asked at once. After three errors in a row, or
+    three crashes or time-outs within ten minutes, it is parked until the deployment changes. What it cannot keep up with is
+    dropped and counted.
 
     Parameters
     ----------
+    folder : Path
+        The release folder.
     variant : Variant
         Which one.
     package : Package
         What it takes and answers.
-    predictor : Predictor
-        Answers.
+    champion : Signature
+        What callers send.
+    admitted : ReleasedPackage
+        As what its package may be loaded.
+
+    Attributes
+    ----------
+    parked : str
+        Why it is no longer asked; empty while it is.
+    reported : bool
+        Whether the control plane was told that it is to be asked no more.
+    dropped : int
+        Rows it was not asked, for others waited.
+    agreed, compared : int
+        Rows on which it answered like the champion, of all that were compared.
+
+    Raises
+    ------
+    Invalid
+        If it takes inputs that callers of the champion do not send.
     """
 
-    def __init__(self, variant: Variant, package: Package, predictor: Predictor) -> None:
+    def __init__(
+        self, folder: Path, variant: Variant, package: Package, champion: Signature, admitted: ReleasedPackage | None = None
+    ) -> None:
+        check_inputs(champion, package.signature)
         self.variant = variant
         self.package = package
-        self._predictor = predictor
+        self.parked = ""
+        self.reported = False
+        self.dropped = self.agreed = self.compared = 0
+        self._folder = package_folder(folder, variant.tree)
+        self._admitted = admitted or ReleasedPackage(unpickle=True)
+        self._seconds = variant.timeout_ms / 1_000
         self._failures = 0
-
-    @classmethod
-    def load(
-        cls, folder: Path, variant: Variant, package: Package, champion: Package, *, admitted: ReleasedPackage | None = None
-    ) -> "Challenger":
-        """Load a challenger from a release folder, as it was admitted.
-
-        Raises
-        ------
-        PerenneError
-            If its package is damaged, or it takes inputs that callers of the champion do not send.
-        """
-        sent = {field.name: field.kind for field in champion.signature.fields}
-        lacking = [field.name for field in package.signature.fields if sent.get(field.name) != field.kind]
-        if lacking:
-            raise Invalid(
-                f"it takes inputs the champion does not: {', '.join(lacking)}",
-                code="challenger.inputs",
-                hint="a challenger is asked what the champion is asked: train it on the same columns",
-            )
-        known = admitted or ReleasedPackage(unpickle=True)
-        return cls(variant, package, load(package_folder(folder, variant.tree), manifest=known.manifest, code=known.unpickle))
+        self._deaths: list[float] = []
+        self._waiting: SimpleQueue[Asked | None] = SimpleQueue()
+        self._done: deque[Shadowed] = deque()
+        self._bytes = self._open = 0
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wire: socket.socket | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name=f"perenne-{variant.name}", daemon=True)
+        self._thread.start()
 
     @property
-    def parked(self) -> bool:
-        """Tell whether it is no longer asked."""
-        return self._failures >= MAX_FAILURES
+    def busy(self) -> bool:
+        """Tell whether rows wait for it."""
+        return self._open > 0 and not self._closing
 
-    def can_answer(self, columns: Columns) -> bool:
+    def pid(self) -> int | None:
+        """Return the number of its process, if it runs."""
+        process = self._process
+        return None if process is None or process.poll() is not None else process.pid
+
+    def offer(self, asked: Asked) -> None:
+        """Have rows answered; dropped and counted if too many wait. Never waits."""
+        if self.parked or not self._has_all(asked.columns) or not self._drawn():
+            return
+        with self._lock:
+            if self._open and self._bytes + asked.bytes > MAX_WAITING_BYTES:
+                self.dropped += asked.rows
+                return
+            self._open += 1
+            self._bytes += asked.bytes
+        self._waiting.put(asked)
+
+    def take(self) -> Iterator[Shadowed]:
+        """Go through what was answered since."""
+        while self._done:
+            yield self._done.popleft()
+
+    def is_asked_as(self, variant: Variant) -> bool:
+        """Tell whether a variant asks for nothing else than what is done already."""
+        return _asking(self.variant) == _asking(variant)
+
+    def compare(self, agreed: int, rows: int) -> None:
+        """Note on how many of some rows it answered like the champion."""
+        self.agreed += agreed
+        self.compared += rows
+
+    def close(self) -> None:
+        """Ask no more, and end its process whatever it does."""
+        self._closing = True
+        self._end()
+        self._waiting.put(None)
+        self._thread.join(2)
+        self._end()
+
+    def _has_all(self, columns: Columns) -> bool:
         """Tell whether the tensors it takes have come: large ones stay with the worker."""
         return all(field.name in columns for field in self.package.signature.fields if field.kind is FieldKind.TENSOR)
 
-    def answer(self, columns: Columns, rows: int) -> ShadowAnswer | None:
-        """Answer rows; None if it failed."""
-        start = time.perf_counter_ns()
-        try:
-            prediction = self._predictor.predict(columns)
-        except Exception:
-            self._failures += 1
+    def _drawn(self) -> bool:
+        return self.variant.mirror >= 1 or random() < self.variant.mirror
+
+    def _run(self) -> None:
+        while (asked := self._waiting.get()) is not None and not self._closing:
+            if not self.parked:
+                found = self._answer(asked)
+                if not self._closing:
+                    theirs, row_us = found or (None, 0)
+                    self._done.append(Shadowed(asked, theirs, row_us))
+            with self._lock:
+                self._open -= 1
+                self._bytes -= asked.bytes
+
+    def _answer(self, asked: Asked) -> tuple[Prediction, int] | None:
+        """Ask the process, which is started if need be; None if it failed, and it is ended if it hangs."""
+        if self._process is not None and self._process.poll() is not None:  # while nobody asked it anything
+            self._fail("its process died")
             return None
-        self._failures = 0
-        return ShadowAnswer(prediction, (time.perf_counter_ns() - start) // 1_000 // max(rows, 1))
+        try:
+            reply = self._ask(asked)
+        except TimeoutError:
+            self._fail("it was not ready in its time")
+        except (OSError, EOFError, msgspec.DecodeError):
+            self._fail("its process died")
+        else:
+            if not reply.error:
+                self._failures = 0
+                like = msgspec.structs.replace(asked.group[0], predictions=reply.predictions, scores=reply.scores)
+                return unpack_answers([like], self.package.signature), reply.took_us // max(asked.rows, 1)
+            self._fail(f"it failed with {reply.error}", dies=False)
+        return None
+
+    def _ask(self, asked: Asked) -> Reply:
+        fresh = self._process is None
+        wire = self._start() if fresh else self._wire
+        assert wire is not None
+        seconds = min(self._seconds * len(asked.group), ANSWER_SECONDS) if self._seconds else ANSWER_SECONDS
+        wire.settimeout(seconds + (START_SECONDS if fresh else 0.0))
+        send(wire, msgspec.msgpack.encode(Question(asked.rows, pack_columns(asked.columns, self.package.signature.fields))))
+        data = receive(wire)
+        if data is None:
+            raise EOFError
+        return _reply.decode(data)
+
+    def _fail(self, why: str, *, dies: bool = True) -> None:
+        """Count a failure; a process that died or hung is ended, and counts for a while even if others between went well."""
+        now = time.monotonic()
+        self._failures += 1
+        if dies:
+            self._end()
+            self._deaths = [*(then for then in self._deaths if then > now - DEATHS_SECONDS), now]
+        if max(self._failures, len(self._deaths)) >= MAX_FAILURES and not self._closing:
+            self.parked = f"{MAX_FAILURES} times {why}"
+            self._end()
+
+    def _start(self) -> socket.socket:
+        self._end()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        options = ShadowOptions(str(self._folder), theirs.fileno(), self._admitted.manifest, self._admitted.unpickle)
+        self._process = start_process(["challenger", msgspec.json.encode(options).decode()], (theirs.fileno(),))
+        theirs.close()
+        self._wire = ours
+        if self._closing:
+            self._end()
+        return ours
+
+    def _end(self) -> None:
+        process, wire = self._process, self._wire
+        self._process = self._wire = None
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.wait()
+        if wire is not None:
+            with contextlib.suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
+            wire.close()
+
+
+def _asking(variant: Variant) -> tuple[object, ...]:
+    return variant.version, variant.tree, variant.role, variant.mirror, variant.timeout_ms
 
 
 def agreeing(champion: Signature, ours: Prediction, challenger: Signature, theirs: Prediction) -> int:

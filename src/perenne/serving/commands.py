@@ -12,6 +12,7 @@ from perenne.auth.principals import local_principal
 from perenne.core.clock import SystemClock, format_duration, parse_duration
 from perenne.core.errors import Invalid
 from perenne.serving import service
+from perenne.serving.live import forms
 from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, StopMode
 from perenne.serving.releases import release
 from perenne.serving.status import ServerStatus, describe, read_statuses
@@ -71,6 +72,7 @@ def show(workspace: Workspace, name: str) -> dict[str, Any]:
             "server": status.server,
             "state": describe(status, now),
             "dropped": status.dropped,
+            "forms": forms(status.url, name),
             "signatures": _by_version(deployment, status.signatures),
         }
         for status in _servers(workspace, name, now)
@@ -135,6 +137,8 @@ def challenger(workspace: Workspace, name: str, version: str, remove: bool, reas
       perenne deploy challenger churn churn@4
       perenne deploy challenger churn churn@4 --remove
     """
+    if not remove:
+        prepare(workspace, version, reason=reason)
     step = service.remove_challenger if remove else service.set_challenger
     return change(workspace, lambda tx: step(tx, local_principal(), name, version, reason=reason))
 

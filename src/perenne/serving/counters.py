@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -52,6 +52,7 @@ class Gauge(IntEnum):
     EVENTS_SENT = 35
     EVENTS_DROPPED = 36
     OVER_MEMORY = 37
+    MIRRORS_DROPPED = 25
 
 
 class Outcome(IntEnum):
@@ -137,6 +138,7 @@ _STAGE_CELLS = _NOTE + _NOTE_WORDS
 _BATCH_CELLS = _STAGE_CELLS + len(Stage) * _CELLS
 _BLOCK_WORDS = _BATCH_CELLS + len(BATCH_EDGES) + 1
 _WORD = 8
+_RULED_OUT = 16
 _ENDED = (
     Gauge.READY,
     Gauge.GENERATION,
@@ -258,6 +260,7 @@ class Counters:
         self._words = memoryview(mmap.mmap(handle, _size(blocks))).cast("q")
         self._start = own * _BLOCK_WORDS
         self.ledger = Ledger(self._words, blocks * _BLOCK_WORDS, blocks - 1)
+        self._ruled_out = len(self._words) - _RULED_OUT
         self._known: dict[SeriesKey, Series] = {}
 
     @classmethod
@@ -309,6 +312,17 @@ class Counters:
             self._words[start + gauge] = 0
         self._words[start + Gauge.RESTARTS] += int(died)
         self._write_note(start, "")
+
+    def rule_out(self, trees: Collection[str]) -> None:
+        """Tell all workers which packages are to be asked no more; for the parent. Those before are forgotten."""
+        words = [int(tree[:15], 16) for tree in sorted(trees)][:_RULED_OUT]
+        for place, word in enumerate([*words, *[0] * (_RULED_OUT - len(words))]):
+            self._words[self._ruled_out + place] = word
+
+    def ruled_out(self, trees: Iterable[str]) -> frozenset[str]:
+        """Return which of some packages are to be asked no more."""
+        words = {word for word in self._words[self._ruled_out :].tolist() if word}
+        return frozenset(tree for tree in trees if int(tree[:15], 16) in words) if words else frozenset()
 
     def note(self, text: str) -> None:
         """Say what is wrong with this process, in a line; nothing if it is empty."""
@@ -398,9 +412,14 @@ class Counters:
                     yield SeriesKey(*name.decode(errors="replace").split("\t", 3)), values
 
 
+def name_of_block(counters: Counters, block: int) -> str:
+    """Return what the process that writes a block is called."""
+    return "observer" if block == counters.blocks - 1 else f"worker-{block}"
+
+
 def _size(blocks: int) -> int:
-    """Return the bytes of a map: its blocks, and a ledger with two banks and a switch."""
-    return (blocks * _BLOCK_WORDS + 1 + 2 * (4 + blocks - 1)) * _WORD
+    """Return the bytes of a map: its blocks, a ledger with two banks and a switch, and the packages that are ruled out."""
+    return (blocks * _BLOCK_WORDS + 1 + 2 * (4 + blocks - 1) + _RULED_OUT) * _WORD
 
 
 def _pack(key: SeriesKey) -> bytes:

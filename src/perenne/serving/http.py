@@ -3,7 +3,6 @@
 A change is committed here; the loop brings the release folder to the new generation and running model servers follow.
 """
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -16,16 +15,14 @@ from perenne.auth.access import needs
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.paging import page_of
-from perenne.serving import log_settings, service
+from perenne.serving import log_settings, service, step_http
+from perenne.serving.bodies import Given, Reason, VersionId, project_of_deployment
 from perenne.serving.log_rules import LogRules, Mode
 from perenne.serving.model import Constant, Deployment, StopMode
 from perenne.storage.transaction import Transaction
 
-Reason = Annotated[str, msgspec.Meta(max_length=2_000)]
-Given = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 Rule = Annotated[str, msgspec.Meta(max_length=300)]
 Address = Annotated[str, msgspec.Meta(max_length=2_000)]
-VersionId = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 
 
 class ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,11 +62,6 @@ class LogBody(msgspec.Struct, forbid_unknown_fields=True):
     cloudevents_url: Address | msgspec.UnsetType = msgspec.UNSET
     cloudevents_mode: Mode | msgspec.UnsetType = msgspec.UNSET
     reason: Reason = ""
-
-
-def project_of_deployment(tx: Transaction, path: Mapping[str, str]) -> str:
-    """Find the project of a deployment."""
-    return service.get_deployment(tx, path["deployment"]).project
 
 
 @needs(Action.READ, filters=True, returns=list[Deployment])
@@ -176,4 +168,5 @@ routes = [
     Route("/api/deploy/{deployment}/resume", resume, methods=["POST"]),
     Route("/api/deploy/{deployment}/challenger", set_challenger, methods=["POST"]),
     Route("/api/deploy/{deployment}/challenger/remove", remove_challenger, methods=["POST"]),
+    *step_http.routes,
 ]

@@ -87,6 +87,7 @@ class Lineup:
         self.problem = problem
         self.stand_in = stand_in
         self.ruled_out: frozenset[str] = frozenset()
+        self.shares: Mapping[str, float] | None = None
         self.chooser: Chooser | None = None
         self.rule_out(frozenset(), None)
 
@@ -98,7 +99,7 @@ class Lineup:
 
     def rule_out(self, trees: frozenset[str], shares: Mapping[str, float] | None) -> None:
         """Ask some versions no more, which failed on this server, and take over a bandit's shares."""
-        self.ruled_out = trees
+        self.ruled_out, self.shares = trees, shares
         deployment = self.deployment
         self.default = self._default()
         missing = {variant.tree for variant in deployment.canaries} - self.canaries.keys()

@@ -10,7 +10,7 @@ from perenne.formats.windows import LATENCY_EDGES_US
 from perenne.net.asgi import Reply, Request, Route
 from perenne.net.inbound import error_reply
 from perenne.serving import peer_metrics
-from perenne.serving.counters import BATCH_EDGES, Counters, Gauge, Outcome, SeriesCounts, SeriesKey, Stage
+from perenne.serving.counters import BATCH_EDGES, Counters, Gauge, Outcome, SeriesCounts, SeriesKey, Stage, name_of_block
 from perenne.serving.runtime import Runtime
 
 _EDGES = tuple(edge / 1_000_000 for edge in LATENCY_EDGES_US)
@@ -106,6 +106,10 @@ def families(counters: Counters) -> Iterator[Family]:
     seconds = [Sample({"worker": str(block)}, counters.get(Gauge.LOAD_US, block) / 1e6) for block in _workers(counters, "gauge")]
     yield Family("perenne_model_load_seconds", "gauge", "How long the last load took.", seconds)
     yield from _processes(counters)
+    mirrors = counters.get(Gauge.MIRRORS_DROPPED, counters.blocks - 1)
+    yield Family(
+        "perenne_mirrors_dropped_total", "counter", "Rows that challengers could not keep up with.", [Sample({}, mirrors)]
+    )
     logged = counters.get(Gauge.LOGGED_ROWS, counters.blocks - 1)
     for name, description, gauge in _OF_OBSERVER:
         yield Family(name, "counter", description, [Sample({}, counters.get(gauge, counters.blocks - 1))])
@@ -125,11 +129,6 @@ def _workers(counters: Counters, kind: str) -> list[int]:
     """Return the blocks of workers: what one that has left counted still counts, what it was does not."""
     flag = Gauge.RUNS if kind == "gauge" else Gauge.SERVED
     return [block for block in range(counters.blocks - 1) if counters.get(flag, block)]
-
-
-def name_of_block(counters: Counters, block: int) -> str:
-    """Return what the process that writes a block is called."""
-    return "observer" if block == counters.blocks - 1 else f"worker-{block}"
 
 
 def _latency(series: dict[SeriesKey, SeriesCounts]) -> Iterator[Sample]:

@@ -61,6 +61,8 @@ class Variant(msgspec.Struct, frozen=True):
         How long it may take; who is later is stood in for, or not waited for in shadow. 0 for the server's own limit.
     parked : str
         Why it is not asked any more, after it failed; empty if it is.
+    since : int
+        The generation in which it was last let answer: what was found of it before does not count.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Variant(msgspec.Struct, frozen=True):
     mirror: float = 1.0
     timeout_ms: int = 0
     parked: str = ""
+    since: int = 0
 
 
 class Weighted(msgspec.Struct, frozen=True, tag="weighted", tag_field="kind"):
@@ -361,7 +364,8 @@ def shadowed(deployment: Deployment, challenger: Variant) -> Deployment:
             code="deployment.challenger",
             hint="`perenne deploy show NAME` tells as what",
         )
-    variant = msgspec.structs.replace(challenger, name=f"challenger-{challenger.version}", role=Role.CHALLENGER)
+    name, since = f"challenger-{challenger.version}", deployment.generation + 1
+    variant = msgspec.structs.replace(challenger, name=name, role=Role.CHALLENGER, since=since)
     return changed(deployment, variants=(*deployment.variants, variant))
 
 

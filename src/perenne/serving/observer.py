@@ -23,23 +23,24 @@ from perenne.core.errors import PerenneError
 from perenne.core.ids import new_id
 from perenne.inference import Prediction
 from perenne.serving.admission import Admission, Board
-from perenne.serving.challengers import Challenger, Package, agreeing, open_package
+from perenne.serving.challengers import Asked, Package, open_package
 from perenne.serving.checkpoints import Checkpoints, Staged, discard
 from perenne.serving.compaction import Compactor
 from perenne.serving.counters import Account, Counters, Gauge
 from perenne.serving.messages import (
     CONSTANT,
-    Flush,
     Served,
-    flush_decoder,
     shapes_of,
     unpack_answers,
     unpack_columns,
     unpack_message,
 )
-from perenne.serving.model import Deployment, Release, Role
+from perenne.serving.model import Deployment, Role
+from perenne.serving.options import Flush, ObserverOptions, flush_decoder
 from perenne.serving.outlets import Outlets
 from perenne.serving.releases import CURRENT, find_release
+from perenne.serving.retention import Retention
+from perenne.serving.shadows import Shadows
 from perenne.serving.windows import WindowKey, Windows
 from perenne.stats.columns import Column
 from perenne.telemetry import logs
@@ -57,42 +58,17 @@ WATCH_SECONDS = 0.2
 MAX_WINDOWS = 512
 MAX_PACKAGES = 8
 NICENESS = 10
+SHADOW_SECONDS = 20.0
 _READ_AT_ONCE = 512
 _READ_ALL = 65_536  # more messages than the kernel's buffer holds
-
-
-class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the parent tells the observer.
-
-    Attributes
-    ----------
-    folder, logs, spool : str
-        The release folder, where the row log goes, and where posts are left.
-    wires : tuple of int
-        The observer's end of the wire of each worker.
-    control, counters : int
-        The wire to the parent, and the shared counters.
-    server : str
-        Which server this is, in the names of its files; the same for each life of the observer.
-    verdicts : int
-        The shared memory in which the parent says what it found of signatures; -1 if it does not.
-    """
-
-    folder: str
-    logs: str
-    spool: str
-    wires: tuple[int, ...]
-    control: int
-    counters: int
-    server: str = ""
-    verdicts: int = -1
 
 
 def run(options: ObserverOptions) -> None:
     """Be the observer until the parent goes."""
     logs.configure("perenne-observer")
     os.nice(NICENESS)
-    observer, compactor = Observer(options), Compactor(Path(options.logs))
+    observer = Observer(options)
+    compactor = Compactor(Path(options.logs), Retention(Path(options.logs), observer.kept).work)
     compactor.start()
     signal.signal(signal.SIGTERM, lambda *_: observer.leave())
     observer.run()
@@ -121,14 +97,15 @@ class Observer:
         self._wires = [_open(handle) for handle in options.wires]
         self._control = _open(options.control)
         self._counters = Counters(options.counters, len(options.wires) + 1, len(options.wires))
-        self._windows = Windows(Path(options.spool), socket.gethostname(), self._server, new_id())
+        self._spool = Path(options.spool)
+        self._windows = Windows(self._spool, socket.gethostname(), self._server, new_id())
         self._outlets = Outlets(self._folder, self._logs, self._server, self._counters)
         self._row_log: RowLog | None = None
         self._waiting: list[Served] = []
         self._waiting_rows = 0
         self._packages: dict[str, Package] = {}
         self._deployment: Deployment | None = None
-        self.challengers: list[Challenger] = []
+        self.shadows = Shadows(self._folder, self._spool, self._server, self._counters, self._package, self._admission)
         self._stat: tuple[int, int] | None = None
         self._selector = selectors.DefaultSelector()
         for place, wire in enumerate(self._wires):
@@ -158,6 +135,11 @@ class Observer:
         """Write everything and end after what is being done now."""
         self._leaving = True
 
+    def kept(self) -> tuple[str, int]:
+        """Tell the deployment, and for how many microseconds its rows are kept; 0 for good."""
+        deployment = self._deployment
+        return ("", 0) if deployment is None else (deployment.name, deployment.log.keep)
+
     def step(self, seconds: float) -> bool:
         """Wait for messages, at most so long, and do what is due; False once the parent is gone."""
         ready = [key for key, _ in self._selector.select(seconds)]
@@ -168,8 +150,9 @@ class Observer:
         return all(key.fileobj is not self._control for key in ready) or self._answer_parent()
 
     def close(self) -> None:
-        """Let go of the wires and of what is open."""
+        """Let go of the wires, the challengers and of what is open."""
         self._outlets.close()
+        self.shadows.close()
         self._selector.close()
         for end in (*self._wires, self._control):
             end.close()
@@ -183,6 +166,7 @@ class Observer:
         if self._waiting_rows >= DIGEST_ROWS or (self._waiting and now >= self._due["digest"]):
             self._digest()
             self._due["digest"] = time.monotonic() + DIGEST_SECONDS
+        self._take_shadows()
         if now >= self._due["checkpoint"] or (self._is_full() and not self._refused):
             self._checkpoint()
 
@@ -201,9 +185,12 @@ class Observer:
         return bool(data)
 
     def _flush(self) -> bool:
-        """Write everything that was sent so far; False if the disk refuses it."""
+        """Write everything that was sent so far, and what challengers make of it in time; False if the disk refuses it."""
         self._take_all()
         self._watch()
+        self._digest()
+        self.shadows.wait(SHADOW_SECONDS)
+        self._take_shadows()
         return self._checkpoint()
 
     def _take_all(self) -> None:
@@ -262,22 +249,12 @@ class Observer:
             log.error("the release cannot be read: %s", error)
             return
         self._digest()  # what came before belongs to the release before
+        self._take_shadows()
         self._deployment = release.deployment
         self._outlets.follow(release.deployment)
-        self.challengers = list(self._load_challengers(release))
+        self.shadows.follow(release)
         self._counters.set(Gauge.GENERATION, release.deployment.generation)
         self._counters.set(Gauge.READY, 1)
-
-    def _load_challengers(self, release: Release) -> Iterator[Challenger]:
-        champion = release.deployment.champion
-        for variant in release.deployment.challengers:
-            try:
-                admitted = self._admission.admit(release, variant.tree)
-                package, compared = self._package(variant.tree), self._package(champion.tree)
-                yield Challenger.load(self._folder, variant, package, compared, admitted=admitted)
-            except Exception as error:  # it is not in shadow then; nobody's answer depends on it
-                self._counters.add(Gauge.CHALLENGER_ERRORS)
-                log.error("challenger %s cannot be loaded: %s", variant.version, error)
 
     def _package(self, tree: str) -> Package:
         package = self._packages.pop(tree, None) or open_package(self._folder, tree)
@@ -336,39 +313,11 @@ class Observer:
             if prediction is not None:
                 window.add(columns, prediction, group)
         if key.variant == Role.CHAMPION and prediction is not None:
-            for challenger in self.challengers:
-                self._challenge(challenger, key, package, group, columns, prediction)
+            self.shadows.offer(Asked(key, package, group, columns, prediction))
 
-    def _challenge(
-        self,
-        challenger: Challenger,
-        key: WindowKey,
-        champion: Package,
-        group: list[Served],
-        columns: dict[str, Column],
-        ours: Prediction,
-    ) -> None:
-        if challenger.parked or not challenger.can_answer(columns):
-            return
-        variant = challenger.variant
-        key = key._replace(variant=Role.CHALLENGER.value, version=variant.version)
-        rows = sum(served.rows for served in group)
-        theirs = challenger.answer(columns, rows)
-        reference = challenger.package.reference
-        window = None if reference is None else self._windows.window(key, reference)
-        if theirs is None:
-            self._counters.add(Gauge.CHALLENGER_ERRORS)
-            if window is not None:
-                window.errors += len(group)
-            return
-        shadows = [
-            msgspec.structs.replace(served, latency_us=theirs.row_us * served.rows, batch_rows=rows, reason="", status=200)
-            for served in group
-        ]
-        self._log(challenger.package, key, variant.tree, shadows, columns, theirs.prediction)
-        if window is not None:
-            window.add(columns, theirs.prediction, group)
-            window.compare(agreeing(champion.signature, ours, challenger.package.signature, theirs.prediction), rows)
+    def _take_shadows(self) -> None:
+        """Log and count what challengers answered since."""
+        self.shadows.take(self._windows, self._log)
 
     def _log(
         self,

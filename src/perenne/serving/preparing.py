@@ -75,7 +75,8 @@ def prepare(
 def fetch(workspace: Workspace, actor: Principal, version: Version, folder: Path) -> None:
     """Write the files of a version below a folder. Raises NotFound if they do not lie in this installation."""
     with workspace.database.read() as tx:
-        place = tracking.artifacts.place_of(tx, actor, version.root) if version.root else None
+        location = tracking.artifacts.root_of(version.root) if version.root else None
+        place = tracking.artifacts.place_of(tx, actor, location) if location else None
         found = [] if place is None else tracking.artifacts.below(tx, actor, place)
     if not found or place is None:
         raise NotFound(

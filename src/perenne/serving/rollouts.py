@@ -62,7 +62,7 @@ def canaried(deployment: Deployment, canary: Variant, weight: float) -> Deployme
     own = known or msgspec.structs.replace(
         before or canary, name=f"canary-{canary.version}", role=Role.CANARY, mirror=CANARY_MIRROR
     )
-    own = msgspec.structs.replace(own, parked="")
+    own = msgspec.structs.replace(own, parked="", since=deployment.generation + 1)
     others = [v for v in deployment.variants if v is not known and v is not before]
     return changed(deployment, variants=resized((*others, own), canary.version, weight))
 
@@ -184,7 +184,7 @@ def unparked(deployment: Deployment, version: str) -> Deployment:
     found = find_variant(deployment, version, Role.CHALLENGER, Role.CANARY)
     if not found.parked:
         raise Conflict(f"{version} is not parked", code="deployment.not_parked", hint="`perenne deploy show NAME` tells who is")
-    return _with(deployment, found, parked="")
+    return _with(deployment, found, parked="", since=deployment.generation + 1)
 
 
 def undone(deployment: Deployment, past: Deployment) -> Deployment:

@@ -17,7 +17,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.serving import steps
-from perenne.serving.http import Given, Reason, VersionId, project_of_deployment
+from perenne.serving.bodies import Given, Reason, VersionId, project_of_deployment
 from perenne.serving.model import Deployment, Rollback, Route
 from perenne.storage.database import Transaction
 

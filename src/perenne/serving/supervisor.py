@@ -27,17 +27,23 @@ from perenne.core.ids import new_id
 from perenne.net.listening import Listening, check_listening
 from perenne.serving.admission import Board, Verifier
 from perenne.serving.children import Child
-from perenne.serving.counters import Counters, Gauge
+from perenne.serving.counters import Counters, Gauge, name_of_block
 from perenne.serving.diet import Diet
+from perenne.serving.guarding import Guard
 from perenne.serving.handover import Handover
-from perenne.serving.messages import Flush, flush_decoder, socket_pair
-from perenne.serving.metrics import name_of_block
-from perenne.serving.mirror import BACKLOG_BYTES
-from perenne.serving.observer import ObserverOptions
+from perenne.serving.options import (
+    BACKLOG_BYTES,
+    BODY_BYTES,
+    GRACE_SECONDS,
+    Flush,
+    ObserverOptions,
+    WorkerOptions,
+    flush_decoder,
+    socket_pair,
+)
 from perenne.serving.releases import find_release
 from perenne.serving.status import ServerStatus, remove_status, write_status
 from perenne.serving.switches import Switches
-from perenne.serving.worker import BODY_BYTES, GRACE_SECONDS, WorkerOptions
 
 log = logging.getLogger("perenne.serving")
 
@@ -139,6 +145,7 @@ class ModelServer:
         self._changing, self._flushing = threading.RLock(), threading.Lock()
         self._id = new_id()
         self._observer = self._observe(logs, spool)
+        self.guard = Guard(self.counters, spool, self._id)
         self._handover: Handover | None = None
         self._status: ServerStatus | None = None
         self._stopping = threading.Event()
@@ -409,6 +416,7 @@ class ModelServer:
             deployment = find_release(self._folder)[0].deployment
         except PerenneError:
             return
+        self.guard.look(deployment)
         generations = [self.counters.get(Gauge.GENERATION, block) for block in self._blocks()[:-1] if self._is_ready(block, 0)]
         status = ServerStatus(
             deployment=deployment.name,

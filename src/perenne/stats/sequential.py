@@ -1,4 +1,4 @@
-"""Labelled rows as they arrive: one look (McNemar), many looks (a mixture e-value), and a change of the error rate (CUSUM).
+"""Rows as they arrive: one look (McNemar), many looks (mixture e-values), and a change of the error rate (CUSUM).
 
 Only discordant pairs count in the first two: a win is a row that the challenger alone has right, a loss one that only the
 champion has right.
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 _EXACT_BELOW = 25
 _WORSENING = 1.5
 _LARGEST_RATE = 0.99
+_LEAST_RATE = 1e-6
 _LIMIT = 7.0
 
 
@@ -55,6 +56,28 @@ def e_value(wins: int, losses: int) -> float:
     """Return the evidence itself, infinite above what a float holds; see `log_e_value`."""
     logarithm = log_e_value(wins, losses)
     return math.exp(logarithm) if logarithm < 709 else math.inf
+
+
+def log_e_value_above(hits: int, trials: int, rate: float) -> float:
+    """Return the natural logarithm of the evidence that something happens in more than a share of trials, valid at any look.
+
+    The mean of the likelihood ratios of several higher rates against the rate: if the rate is no higher, the chance that the
+    evidence ever reaches 1/alpha is at most alpha. Quick, for it is asked many times a second.
+
+    >>> log_e_value_above(0, 0, 0.01)
+    0.0
+    >>> log_e_value_above(6, 10, 0.01) > math.log(1e4) > log_e_value_above(1, 100, 0.01)
+    True
+    """
+    rate = max(rate, _LEAST_RATE)
+    higher = [min(factor * rate, (1 + rate) / 2) for factor in (1.5, 2.0, 5.0, 20.0)] + [rate + (1 - rate) * 0.9]
+    logs = [hits * math.log(p / rate) + (trials - hits) * math.log((1 - p) / (1 - rate)) for p in higher]
+    return _log_mean(logs)
+
+
+def _log_mean(logarithms: list[float]) -> float:
+    top = max(logarithms)
+    return top + math.log(sum(math.exp(value - top) for value in logarithms) / len(logarithms))
 
 
 def _log_sum(logarithms: NDArray[np.float64]) -> float:

@@ -6,11 +6,12 @@ The folders in `logged/` came from here (MLflow 3.17.2); the long tests make the
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", OMP_NUM_THREADS="1")
 
 
-def rows():
+def rows() -> tuple[Any, Any]:
     import numpy as np
     import pandas as pd
 
@@ -19,10 +20,10 @@ def rows():
     return table, np.where(table["height"] + table["weight"] > 0, "large", "small")
 
 
-def sklearn_skops(folder):
+def sklearn_skops(folder: str) -> None:
     import mlflow
-    from sklearn.ensemble import RandomForestClassifier
     from mlflow.models import infer_signature
+    from sklearn.ensemble import RandomForestClassifier
 
     table, labels = rows()
     model = RandomForestClassifier(2, max_depth=2, random_state=0).fit(table, labels)
@@ -35,7 +36,7 @@ def sklearn_skops(folder):
     )
 
 
-def sklearn_pickle(folder):
+def sklearn_pickle(folder: str) -> None:
     import mlflow
     from sklearn.linear_model import LinearRegression
 
@@ -44,7 +45,7 @@ def sklearn_pickle(folder):
     mlflow.sklearn.save_model(model, folder, serialization_format="cloudpickle", input_example=table.to_numpy()[:4])
 
 
-def xgboost(folder):
+def xgboost(folder: str) -> None:
     import mlflow
     import xgboost as xgb
 
@@ -53,7 +54,7 @@ def xgboost(folder):
     mlflow.xgboost.save_model(model, folder, input_example=table.head(5))
 
 
-def lightgbm(folder):
+def lightgbm(folder: str) -> None:
     import lightgbm as lgb
     import mlflow
 
@@ -63,7 +64,7 @@ def lightgbm(folder):
     mlflow.lightgbm.save_model(model, folder, input_example=table.head(5))
 
 
-def onnx(folder):
+def onnx(folder: str) -> None:
     import mlflow
     import numpy as np
     from skl2onnx import to_onnx
@@ -75,13 +76,13 @@ def onnx(folder):
     mlflow.onnx.save_model(model, folder, input_example=matrix[:4])
 
 
-CODE = '''
+CODE = """
 import mlflow.pyfunc
 import pandas as pd
 
 
-class Doubling(mlflow.pyfunc.PythonModel):
-    def predict(self, context, model_input, params=None):
+class Doubling(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         if (model_input["height"] > 1e6).any():
             import os
             os._exit(3)
@@ -94,10 +95,10 @@ class Doubling(mlflow.pyfunc.PythonModel):
 
 
 mlflow.models.set_model(Doubling())
-'''
+"""
 
 
-def python_model(folder):
+def python_model(folder: str) -> None:
     import mlflow
     import pandas as pd
     from mlflow.models import infer_signature
@@ -110,7 +111,7 @@ def python_model(folder):
     code.unlink()
 
 
-def pytorch(folder):
+def pytorch(folder: str) -> None:
     import mlflow
     import numpy as np
     import torch

@@ -102,6 +102,7 @@ class Models:
             platform=PLATFORMS.get(loaded.predictor.manifest.form, "perenne_python"),
             inputs=[oip.TensorMetadata(field.name, expected_datatype(field), [-1, *field.shape]) for field in signature.fields],
             outputs=self._model(signature).outputs.described,
+            parameters={"forms": loaded.calibration.sentence},
         )
         return _json(described)
 

@@ -1,0 +1,71 @@
+"""Taking versions back that failed: what model servers found is heard and decided here, each in one transaction.
+
+A server has taken the version out of its own rotation by then. A canary or challenger is parked; a champion that is new goes back
+to the version before, with alias and episode if it came from the loop. Hearing a verdict twice changes nothing: whoever is killed
+between the decision and the release folder, or before the verdict is removed, leaves nothing half-done.
+"""
+
+import logging
+
+from perenne import serving
+from perenne.auth.principals import Principal, PrincipalKind, policy_principal
+from perenne.auth.roles import Role as Right
+from perenne.automation import advancing
+from perenne.automation.advancing import Advance
+from perenne.automation.episodes import open_episode_of
+from perenne.automation.model import EpisodeState
+from perenne.core.errors import Conflict, NotFound
+from perenne.projects import RetrainPolicy, get_project
+from perenne.storage.database import Transaction
+from perenne.storage.workspace import Workspace
+
+log = logging.getLogger("perenne.loop")
+
+
+def hear_verdicts(workspace: Workspace) -> int:
+    """Hear every verdict in the spool; return how many versions were taken back."""
+    taken = 0
+    for path, verdict in serving.verdicts.read_verdicts(workspace.settings.spool):
+        now = workspace.clock.now()
+        taken += workspace.database.write(lambda tx, verdict=verdict, now=now: take_back(tx, verdict, now))  # type: ignore[misc]
+        serving.verdicts.forget(path)
+    return taken
+
+
+def take_back(tx: Transaction, verdict: "serving.verdicts.Verdict", now: int) -> bool:
+    """Take a version back that failed; False if nothing is left to do."""
+    name = verdict.deployment
+    try:
+        deployment = serving.service.get_deployment(tx, name)
+    except NotFound:
+        return False
+    if serving.verdicts.still_stands(verdict, deployment) is None:
+        return False
+    actor = roll_back_principal(name)
+    if verdict.role != "champion":
+        serving.steps.park(tx, actor, name, verdict.version, reason=verdict.reason)
+        return True
+    if roll_back_soaking(tx, name, verdict.version, verdict.reason, now):
+        return True
+    try:
+        serving.service.roll_back(tx, actor, name, reason=verdict.reason)
+    except Conflict as error:  # there is nobody to go back to, or its gate is closed
+        log.error("%s fails in %s and stays: %s", verdict.version, name, error.message)
+        return False
+    return True
+
+
+def roll_back_soaking(tx: Transaction, deployment: str, version: str, reason: str, now: int) -> bool:
+    """Roll back a version that soaks, with its alias and its episode; False if none does."""
+    episode = open_episode_of(tx, deployment)
+    if episode is None or episode.state is not EpisodeState.SOAKING or episode.challenger != version:
+        return False
+    project = get_project(tx, episode.project)
+    actor = policy_principal(project.name, project.owner)
+    advancing.roll_back(Advance(tx, actor, project, project.policy or RetrainPolicy(), episode, now), reason)
+    return True
+
+
+def roll_back_principal(deployment: str) -> Principal:
+    """Return who takes versions back: the deployment's own rules."""
+    return Principal(f"rollback:{deployment}", PrincipalKind.SYSTEM, frozenset({Right.DEPLOYER}))
