@@ -348,10 +348,10 @@ def _keep(
     workspace.database.write(keep)
 
 
-def known_rows(dossier: Dossier) -> list[GateRow]:
+def known_rows(dossier: Dossier, gates: Sequence[GateCheck] = ()) -> list[GateRow]:
     """Read back what the gates of a version found last, in their order; those nobody ran are left out."""
     newest = {item.check: item for item in dossier.evidence if item.check.startswith(PREFIX)}
-    titles = {gate.name: gate.title for gate in all_gates()}
+    titles = {gate.name: gate.title for gate in gates or all_gates()}
     names = [*titles, *(check[len(PREFIX) :] for check in newest if check[len(PREFIX) :] not in titles)]
     return [_known(name, titles.get(name, ""), newest[PREFIX + name]) for name in names if PREFIX + name in newest]
 
