@@ -201,16 +201,16 @@ def _row(subject: Subject, gate: GateCheck, wish: Wish) -> GateRow:
     said, terms, unasked = subject.rules.of(gate.name), terms_of(subject, gate), _unasked(subject, gate)
     skipped = wish.skips(gate.name)
     before = _before(subject, gate, terms, failures=skipped) if skipped or not wish.fresh else None
-    started, began = SystemClock().now(), time.monotonic()
+    started, began, seconds = SystemClock().now(), time.monotonic(), None
     if before is not None:
-        finding = _finding(before)
+        finding, seconds = _finding(before), before.seconds
     elif skipped:
         finding = unknown("skipped")
     elif unasked and gate.name not in wish.only and not _stated(said):
         finding = unknown(unasked)
     else:
         finding = look(subject, gate, _timeout(subject, gate))
-    seconds = time.monotonic() - began if before is None else before.seconds
+        seconds = time.monotonic() - began
     waived = finding.verdict is Verdict.UNKNOWN and said.waived(subject.now)
     return GateRow(
         gate=gate.name,
