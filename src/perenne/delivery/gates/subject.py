@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from perenne import inference, training
-from perenne.core.errors import Invalid, PerenneError
+from perenne import inference, registry, training
+from perenne.core.errors import Conflict, Invalid, PerenneError
 from perenne.delivery import bill
 from perenne.delivery.bill.subject import Billed
 from perenne.delivery.gates.load import Load, measure
@@ -101,8 +101,13 @@ class Subject:
     def _fetch(self, version: Version, name: str) -> Path:
         if not version.tree:
             raise Untold(f"the files of {version.id} do not lie in this installation's store")
+        try:
+            with self.workspace.database.read() as tx:
+                served = registry.placing.as_served(tx, version)
+        except Conflict as error:  # a client registered it, and nobody has packaged it yet
+            raise Untold(error.message) from None
         folder = self.scratch / name
-        fetch_tree(self.workspace.objects, version.tree, folder)
+        fetch_tree(self.workspace.objects, served.tree, folder)
         return folder
 
     @cached_property
