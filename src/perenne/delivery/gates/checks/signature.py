@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from perenne import registry
 from perenne.delivery.gates.model import Finding
-from perenne.delivery.gates.port import Setting, Untold
+from perenne.delivery.gates.port import Setting
 from perenne.delivery.gates.subject import Subject
 from perenne.inference import SignatureState
 from perenne.registry import Verdict, VersionForm
@@ -32,9 +32,7 @@ class Signature:
 
     def look(self, subject: Subject) -> Finding:
         """Judge the signature over the files in the object store."""
-        version = subject.version
-        if not version.tree:
-            raise Untold("its files do not lie in this installation's store")
+        version = subject.as_served(subject.version)
         found = registry.trust.seals(subject.workspace, [version.tree], version.project)[version.tree].signed
         facts = {"state": found.state.value, "key": found.key, "signer": found.signer, "own": found.own}
         detail = found.detail or found.state.value
