@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
-from perenne import __version__, registry
+from perenne import __version__, registry, serving
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require, sees
 from perenne.core import json
@@ -95,7 +96,10 @@ def run_gates(
     gates = all_gates()
     began = time.monotonic()
     with workspace.database.read() as tx:
-        dossier = registry.dossier(tx, find_version(tx, actor, identity).id)
+        version = find_version(tx, actor, identity)
+    _prepare(workspace, actor, version)
+    with workspace.database.read() as tx:
+        dossier = registry.dossier(tx, version.id)
         champion = _champion(tx, dossier.version, wish.against)
         rules = rules_of(project, _record(tx, dossier.version))
     require(actor, Action.LOG, dossier.version.project)
@@ -110,6 +114,13 @@ def run_gates(
                 hear(rows[-1], number, len(gates))
     _keep(workspace, actor, dossier.version, rows, fence)
     return report_of(dossier.version, champion, rows, time.monotonic() - began)
+
+
+def _prepare(workspace: Workspace, actor: Principal, version: Version) -> None:
+    """Package what a client registered, as it would be to serve it; where that cannot be, the gates say what is missing."""
+    if version.form is VersionForm.LOGGED:
+        with suppress(PerenneError):
+            serving.service.prepare(workspace, actor, version.id, reason="its gates are run")
 
 
 def report_of(version: Version, champion: Version | None, rows: Sequence[GateRow], seconds: float) -> GateReport:

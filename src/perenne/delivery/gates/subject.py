@@ -108,6 +108,15 @@ class Subject:
         except Conflict as error:  # a client registered it, and nobody has packaged it yet
             raise Untold(error.message) from None
 
+    @property
+    def unpackaged(self) -> str:
+        """Why there is no package to look at; an empty text if there is one."""
+        try:
+            self.as_served(self.version)
+        except Untold as words:
+            return str(words)
+        return ""
+
     def _fetch(self, version: Version, name: str) -> Path:
         folder = self.scratch / name
         fetch_tree(self.workspace.objects, self.as_served(version).tree, folder)
