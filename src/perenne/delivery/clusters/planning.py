@@ -54,6 +54,9 @@ SETTINGS = {
 }
 """What `--set` takes."""
 
+P99_MS = 250.0
+"""What an Argo Rollout may take where the deployment's rules name no latency."""
+
 _GATE = "gate: "
 _MEASURING = ("latency", "throughput", "start", "memory")
 _PREFIXES = {"env": "environment", "label": "labels", "annotation": "annotations"}
@@ -114,7 +117,7 @@ def _facts(objects: ObjectStore, evidence: Iterable[registry.Evidence]) -> Itera
 
 def planned(deployment: Deployment, found: Measured, wishes: Wishes) -> Plan:
     """Return the plan of a deployment whose figures are known. Raises Invalid."""
-    said, named = _split(wishes.settings)
+    said, named = split_settings(wishes.settings)
     least, most = _replicas(wishes.replicas)
     workers = _number(said, "workers", 1, 1, 64)
     size = sizes(found, workers=workers, rate=_fraction(said, "rate", 0.0), replicas=least)
@@ -134,8 +137,8 @@ def planned(deployment: Deployment, found: Measured, wishes: Wishes) -> Plan:
         port=_number(said, "port", 8080, 1, 65_535),
         sizes=size,
         target_cpu=_number(said, "target-cpu", 70, 1, 100),
-        error_rate=_fraction(said, "error-rate", 0.02),
-        p99_ms=_fraction(said, "p99-ms", 250.0),
+        error_rate=_fraction(said, "error-rate", deployment.rollback.error_rate),
+        p99_ms=_fraction(said, "p99-ms", deployment.rollback.p99_ms or P99_MS),
         canary=canary_share(deployment),
         **named,
         **wishes.rest,
@@ -148,7 +151,7 @@ def canary_share(deployment: Deployment) -> int:
     return round(100 * sum(variant.weight for variant in deployment.variants if variant.role.value == "canary"))
 
 
-def _split(settings: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
+def split_settings(settings: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
     """Return what was set: plain settings, and those of environment, labels and annotations. Raises Invalid."""
     plain: dict[str, str] = {}
     named: dict[str, Any] = {}

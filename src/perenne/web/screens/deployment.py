@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne import monitoring, registry, serving
+from perenne import delivery, monitoring, registry, serving
 from perenne.auth import answers
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
@@ -100,7 +100,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
-    """One deployment."""
+    """One deployment; `places` has what was applied last in each cluster and namespace."""
 
     name: str
     project: str
@@ -114,6 +114,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[Change, ...]
     traffic: Traffic
     calling: Calling | None
+    places: tuple[delivery.clusters.Revision, ...]
     may_change: bool
 
 
@@ -175,6 +176,7 @@ def deployment_view(tx: Transaction, actor: Principal, name: str, call: Calling 
         history=changes(tx, name),
         traffic=_traffic(tx, item),
         calling=call,
+        places=tuple(delivery.clusters.latest(tx, name)),
         may_change=allowed(actor, Action.DEPLOY),
     )
 

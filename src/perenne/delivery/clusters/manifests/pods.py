@@ -46,9 +46,15 @@ def pod_spec(plan: Plan) -> Object:
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": POD_SECURITY,
         "topologySpreadConstraints": [_spread(plan, key) for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")],
+        **pull_secrets(plan.pull_secret),
         "containers": [container(plan, "server")],
         "volumes": volumes(plan),
     }
+
+
+def pull_secrets(name: str) -> Object:
+    """Return what pulls images, if that needs a secret."""
+    return {"imagePullSecrets": [{"name": name}]} if name else {}
 
 
 def container(plan: Plan, name: str) -> Object:
