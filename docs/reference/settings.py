@@ -25,6 +25,7 @@ OTHERS = {
     "PERENNE_ARTIFACT_GIB": ("how large an artifact may be, in GiB", "no limit"),
     "PERENNE_WEBHOOK_ALLOW": ("`host:port`, with commas between, that webhooks may tell though it is private", "none"),
     "PERENNE_SECRET_KEY": ("with what secrets of webhooks are sealed: 32 characters or more", "`.perenne/secret.key`"),
+    "PERENNE_MLFLOW_PYTHON": ("the Python of an environment with mlflow, for models that are code", "this one"),
     "PERENNE_ALERT_WEBHOOK": ("https address to which alerts are posted", "the log only"),
     "PERENNE_ALERT_SECRET": ("with what these posts are signed (HMAC-SHA256)", "no signature"),
     "PERENNE_ALERT_ALLOW": ("`host:port`, with commas between, that may be private or plain http", "none"),

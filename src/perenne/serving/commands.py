@@ -137,6 +137,8 @@ def challenger(workspace: Workspace, name: str, version: str, remove: bool, reas
       perenne deploy challenger churn churn@4
       perenne deploy challenger churn churn@4 --remove
     """
+    if not remove:
+        prepare(workspace, version, reason=reason)
     step = service.remove_challenger if remove else service.set_challenger
     return change(workspace, lambda tx: step(tx, local_principal(), name, version, reason=reason))
 

@@ -90,6 +90,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Namespaces that may call, besides its own; `*` for every one.
     telemetry : str
         URL to which traces go, as OTLP over HTTP; empty for none.
+    events : str
+        URL to which the observer sends requests and answers as CloudEvents, by the deployment's own rules; empty for none.
     monitor : bool
         Whether to write a ServiceMonitor.
     canary : int
@@ -122,6 +124,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
     callers: tuple[str, ...] = ()
     telemetry: str = ""
+    events: str = ""
     monitor: bool = False
     canary: int = 0
     prometheus: str = "http://prometheus.monitoring.svc:9090"

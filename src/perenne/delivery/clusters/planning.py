@@ -140,6 +140,7 @@ def planned(deployment: Deployment, found: Measured, wishes: Wishes) -> Plan:
         error_rate=_fraction(said, "error-rate", deployment.rollback.error_rate),
         p99_ms=_fraction(said, "p99-ms", deployment.rollback.p99_ms or P99_MS),
         canary=canary_share(deployment),
+        events=deployment.log.cloudevents_url,
         **named,
         **wishes.rest,
     )

@@ -234,8 +234,8 @@ def _row(subject: Subject, gate: GateCheck, wish: Wish) -> GateRow:
 
 
 def _stated(said: Gate) -> bool:
-    """Tell whether a project asks for a gate, and does not only let it go."""
-    return said.required is True or not (said.at_least is None and said.at_most is None and not said.settings)
+    """Tell whether a project says something of a gate beside letting it go: then it is looked at, required or not."""
+    return said.required is not None or not (said.at_least is None and said.at_most is None and not said.settings)
 
 
 def _unasked(subject: Subject, gate: GateCheck) -> str:

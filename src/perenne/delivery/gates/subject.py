@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from perenne import inference, training
-from perenne.core.errors import Invalid, PerenneError
+from perenne import inference, registry, training
+from perenne.core.errors import Conflict, Invalid, PerenneError
+from perenne.delivery import bill
+from perenne.delivery.bill.subject import Billed
 from perenne.delivery.gates.load import Load, measure
 from perenne.delivery.gates.port import GateCheck, Setting, Untold
 from perenne.inference import Predictor, Signature
@@ -99,8 +101,13 @@ class Subject:
     def _fetch(self, version: Version, name: str) -> Path:
         if not version.tree:
             raise Untold(f"the files of {version.id} do not lie in this installation's store")
+        try:
+            with self.workspace.database.read() as tx:
+                served = registry.placing.as_served(tx, version)
+        except Conflict as error:  # a client registered it, and nobody has packaged it yet
+            raise Untold(error.message) from None
         folder = self.scratch / name
-        fetch_tree(self.workspace.objects, version.tree, folder)
+        fetch_tree(self.workspace.objects, served.tree, folder)
         return folder
 
     @cached_property
@@ -149,6 +156,11 @@ class Subject:
         except (Untold, PerenneError):
             columns = inference.example_columns(self.predictor.example, self.signature)
         return take(columns, slice(0, MOST_ROWS))
+
+    @cached_property
+    def parts(self) -> Billed:
+        """What it is made of."""
+        return bill.of_version(self.workspace, self.version.id)
 
     def load(self, concurrency: int, workers: int, seconds: float) -> Load:
         """Ask the real model server, once for all gates that want the same."""

@@ -85,6 +85,7 @@ function Calling({ calling, shown }) {
   return html`<${Card} title="How to call it" note=${calling.classes.length ? `answers ${calling.target}: ${calling.classes.join(" or ")}` : `answers ${calling.target}, a number`} tools=${html`<${Tabs} name="call" label="Language" value=${shown} options=${[["curl", "curl"], ["python", "Python"]]} />`}>
     <div class="serving-call">
       <${Copy} block text=${shown === "python" ? calling.python : calling.curl} />
+      ${calling.page ? html`<p class="dim">Or try it on <a href=${calling.page} target="_blank" rel="noopener noreferrer">the model server's own page</a>, which has a form for it.</p>` : null}
       <details><summary>Inputs and their types</summary><${Table} dense label="Inputs" columns=${columns} rows=${calling.inputs} rowKey=${(row) => row.name} />${calling.more_inputs ? html`<p class="small faint">and ${calling.more_inputs} more</p>` : null}</details>
     </div>
   <//>`;
