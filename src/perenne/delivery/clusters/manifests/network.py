@@ -18,7 +18,7 @@ def service(plan: Plan) -> Object:
 
 
 def network_policy(plan: Plan) -> Object:
-    """Return the NetworkPolicy: callers of allowed namespaces come in; names are resolved, traces and events sent, and that is all."""
+    """Return the NetworkPolicy: allowed namespaces come in; names are resolved, traces and events sent, that is all."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
