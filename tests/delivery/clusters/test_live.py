@@ -1,7 +1,7 @@
 """A real cluster, where somebody names one: what the API server there takes, and what it says of it.
 
-`PERENNE_TEST_CONTEXT` names a context of the kubeconfig, `PERENNE_TEST_NAMESPACE` a namespace that is there, `perenne-test` if not
-given. No pod needs to start: the image is nowhere.
+`PERENNE_TEST_CONTEXT` names a context of the kubeconfig, `PERENNE_TEST_NAMESPACE` a namespace that is there, `perenne-test` if
+not given. No pod needs to start: the image is nowhere.
 """
 
 import os

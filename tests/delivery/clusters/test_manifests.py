@@ -32,6 +32,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "canary": (0, 10),
     "namespace": ("", "shop"),
     "pull_secret": ("", "pull"),
+    "env_secret": ("", "more"),
 }
 """Every option that changes what is rendered, with its values."""
 

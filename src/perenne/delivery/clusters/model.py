@@ -82,6 +82,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Networks of the proxies that have a certificate in its place, and are believed who the caller is.
     token_secret : str
         The Secret whose key `tokens.json` holds the digests of the tokens that callers may show.
+    env_secret : str
+        The Secret whose keys are further environment variables.
     pull_secret : str
         The Secret by which images are pulled, of type `kubernetes.io/dockerconfigjson`.
     names : tuple of str
@@ -120,6 +122,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tls_secret: str = ""
     proxies: tuple[str, ...] = ()
     token_secret: str = ""
+    env_secret: str = ""
     pull_secret: str = ""
     names: tuple[str, ...] = ()
     callers: tuple[str, ...] = ()
