@@ -40,6 +40,10 @@ OTHERS = {
     "PERENNE_EXPERIMENT": ("the experiment of a run that names none", "`MLFLOW_EXPERIMENT_NAME`, else `Default`"),
     "PERENNE_RUN_ID": ("the id of the next run that is started; `runs reproduce` sets it", "a new id"),
     "PERENNE_REPRODUCES": ("the run that is made again; `runs reproduce` sets it", "none"),
+    "PERENNE_RELEASE": ("the release folder that an [image](../images.md#running-it) serves", "`/model`"),
+    "PERENNE_WORKERS": ("processes that answer, in an image", "1"),
+    "PERENNE_TOKENS": ("a file of tokens, one of which callers of an image must show", "anybody may call"),
+    "PERENNE_DRAIN": ("seconds for which an image, told to stop, says so before it stops accepting", "0"),
     "PERENNE_DEBUG": ("show the traceback of an unexpected error", "one line"),
 }
 """Variables that are read where they are used; `tests/docs/test_site.py` holds this list against the code."""

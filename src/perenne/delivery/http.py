@@ -18,6 +18,7 @@ from perenne.delivery.clusters.http import routes as cluster_routes
 from perenne.delivery.gates.jobs import GateWish, ask
 from perenne.delivery.gates.model import PREFIX, GateReport
 from perenne.delivery.gates.running import known_report
+from perenne.delivery.images.http import routes as image_routes
 from perenne.storage.jobs import Job
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
@@ -68,6 +69,7 @@ def _evidence(workspace: Workspace, version: str, gate: str) -> Any:
 
 
 routes = [
+    *image_routes,
     Route("/api/gate/{version}", get_gates, methods=["GET"]),
     Route("/api/gate/{version}", post_gates, methods=["POST"]),
     Route("/api/gate/{version}/evidence/{gate}", get_evidence, methods=["GET"]),

@@ -15,7 +15,7 @@ import click
 from perenne.auth.principals import local_principal
 from perenne.delivery.images import recipe, records
 from perenne.delivery.images.bases import HOST
-from perenne.delivery.images.delivering import deliver
+from perenne.delivery.images.delivering import Target, deliver
 from perenne.delivery.images.layout import Hear
 from perenne.delivery.images.making import Choice
 from perenne.delivery.images.model import Image
@@ -127,14 +127,14 @@ def image(workspace: Workspace, /, version: str, **options: Any) -> dict[str, An
     """
     with workspace.database.read() as tx:
         found = placing.as_served(tx, get_version(tx, version))
-    to, tag, way, choice = taken(options)
+    target, choice = taken(options)
     with told() as hear:
-        made = deliver(workspace, local_principal(), found, choice, to=to, tag=tag, way=way, hear=hear)
+        made = deliver(workspace, local_principal(), found, choice, target, hear)
     return shown(made.image) | {"place": made.place}
 
 
-def taken(options: dict[str, Any]) -> tuple[str, str, Way, Choice]:
-    """Take `making_options` and `base_option` apart: where to, under which tag, by which way, and how it is made."""
+def taken(options: dict[str, Any]) -> tuple[Target, Choice]:
+    """Take `making_options` and `base_option` apart: where it goes, and how it is made."""
     wheels = options["wheels"]
     choice = Choice(
         bases=options["bases"],
@@ -142,7 +142,7 @@ def taken(options: dict[str, Any]) -> tuple[str, str, Way, Choice]:
         name=options["name"],
         compressed=not options["uncompressed"],
     )
-    return options["to"], options["tag"], Way(options["plain_http"], options["ca"]), choice
+    return Target(options["to"], options["tag"], Way(options["plain_http"], options["ca"])), choice
 
 
 @click.command("dockerfile")

@@ -20,10 +20,10 @@ from perenne.auth.principals import Principal
 from perenne.core.errors import Invalid, Unavailable
 from perenne.core.hashing import key_of
 from perenne.delivery.images import delivering, making, proving, records
+from perenne.delivery.images.delivering import Target
 from perenne.delivery.images.layout import Hear
 from perenne.delivery.images.making import Choice
 from perenne.delivery.images.model import Change, Image, changes
-from perenne.delivery.images.registries import Way
 from perenne.registry import Evidence, Verdict, Version
 from perenne.storage.trees import fetch_tree
 
@@ -85,13 +85,11 @@ def rebuild(
     version: Version,
     choice: Choice,
     upgrade: Upgrade,
+    target: Target,
+    hear: Hear,
     *,
-    to: str = "",
-    tag: str = "",
-    way: Way = Way(),  # noqa: B008
     deployment: str = "",
     gates: bool = True,
-    hear: Hear,
     reason: str = "",
 ) -> Rebuilt:
     """Make a further image of a version, if the model answers as before with what is newer and its gates let it through.
@@ -121,17 +119,8 @@ def rebuild(
         code, gate = run_gates(workspace, version.id, overlay)
     if code:
         return Rebuilt(None, "", before, [], evidence, gate, code)
-    made = delivering.deliver(
-        workspace,
-        actor,
-        version,
-        choice._replace(overlay=overlay),
-        to=to,
-        tag=tag,
-        way=way,
-        hear=hear,
-        reason=reason or "rebuilt",
-    )
+    choice = choice._replace(overlay=overlay)
+    made = delivering.deliver(workspace, actor, version, choice, target, hear, reason=reason or "rebuilt")
     found = changes(before.components if before else (), made.image.components)
     if before is None or before.digest != made.image.digest:
         _note(workspace, actor, made.image, before, found, reason)

@@ -41,14 +41,22 @@ def rebuild_command(workspace: Workspace, /, version: str, **options: Any) -> Re
     """
     with workspace.database.read() as tx:
         found = placing.as_served(tx, get_version(tx, version))
-    to, tag, way, choice = taken(options)
+    target, choice = taken(options)
     source = options["upgrade_from"]
     upgrade = Upgrade(options["libraries"], source and source.absolute())
     with told() as hear:
         made = rebuild(
-            workspace, local_principal(), found, choice, upgrade, to=to, tag=tag, way=way, deployment=options["deployment"],
-            gates=not options["no_gate"], hear=hear, reason=options["reason"],
-        )  # fmt: skip
+            workspace,
+            local_principal(),
+            found,
+            choice,
+            upgrade,
+            target,
+            hear,
+            deployment=options["deployment"],
+            gates=not options["no_gate"],
+            reason=options["reason"],
+        )
     return Result(_value(made), made.code, _said(made))
 
 

@@ -23,9 +23,9 @@ from perenne.serving.messages import (
     rows_of,
     served_decoder,
     served_encoder,
-    socket_pair,
 )
-from perenne.serving.observer import Observer, ObserverOptions
+from perenne.serving.observer import Observer
+from perenne.serving.options import ObserverOptions, socket_pair
 from perenne.stats.columns import Columns
 
 _LENGTH = 4
