@@ -14,6 +14,7 @@ import click
 
 from perenne import registry
 from perenne.auth.principals import local_principal
+from perenne.core.clock import format_time
 from perenne.delivery.images import recipe, records
 from perenne.delivery.images.bases import HOST
 from perenne.delivery.images.delivering import Target, deliver
@@ -193,7 +194,7 @@ def list_(workspace: Workspace, model: str, limit: int) -> list[dict[str, Any]]:
             "base": one.base,
             "place": one.reference,
             "deployment": one.deployment,
-            "created": one.created,
+            "created": format_time(one.created),
             "by": one.created_by,
         }
         for one in found

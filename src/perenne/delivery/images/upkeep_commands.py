@@ -68,15 +68,15 @@ def _value(made: Rebuilt) -> dict[str, Any]:
         "before": made.before and made.before.digest,
         "changes": plain(made.changes),
         "evidence": plain(made.evidence),
-        "gate": made.gate,
+        "gate": made.gated.verdict,
+        "held_by": list(made.gated.held_by),
     }
 
 
 def _said(made: Rebuilt) -> str:
     if made.code:
-        return "no image was made: " + (
-            "a gate holds it back" if made.gate else "it does not answer as before, or nobody can tell"
-        )
+        held = ", ".join(made.gated.held_by)
+        return f"no image was made: {f'held back by {held}' if held else 'it does not answer as before, or nobody can tell'}"
     if made.before is not None and made.image is not None and made.before.digest == made.image.digest:
         return "nothing is newer: it is the same image"
     return f"{len(made.changes)} components differ from the build before" if made.before else "it is the first build"
