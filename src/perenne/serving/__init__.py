@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perenne.serving.calling import Calling
     from perenne.serving.handover import find_predecessor
     from perenne.serving.log import LogPart, log_parts, read_predictions
-    from perenne.serving.model import Deployment, DeploymentChanged, Role, StopMode, Variant
+    from perenne.serving.model import Bandit, Deployment, DeploymentChanged, Role, StopMode, Variant
     from perenne.serving.processes import run_process
     from perenne.serving.releases import release
     from perenne.serving.runtime import Answer, Rows, Runtime
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "Answer": "runtime",
+    "Bandit": "model",
     "Calling": "calling",
     "Deployment": "model",
     "LogPart": "log",
@@ -46,6 +47,7 @@ _WHOLE_ROOMS = ("service", "shares", "steps", "verdicts")
 
 __all__ = [
     "Answer",
+    "Bandit",
     "Calling",
     "Deployment",
     "DeploymentChanged",

@@ -191,6 +191,11 @@ def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] =
     return [found[name] for name in names]
 
 
+def in_rollout(tx: Transaction, *, bandits: bool = False) -> list[Deployment]:
+    """Read the deployments that have canaries; or those only whose callers a bandit splits."""
+    return store.with_bandit(tx) if bandits else store.with_canaries(tx)
+
+
 def stopped(tx: Transaction) -> set[str]:
     """Name the deployments that are stopped."""
     return store.stopped(tx)
