@@ -22,8 +22,8 @@ from tests.app.servers import Answered, RouteAsked
 from tests.serving.packages import ReleaseFolder, as_tensors, flights, made_packages
 
 from perenne.core.ids import is_id
+from perenne.net.inbound import PAGE_POLICY as POLICY
 from perenne.net.inbound import SECURITY_HEADERS
-from perenne.web.http import POLICY
 
 LIMIT = 32 * 1024 * 1024
 INSIDE = re.compile(rb"Traceback|site-packages|/tmp/|/home/|/usr/|\.py\b|SELECT |sqlite|psycopg|sqlalchemy|Error\(|0x[0-9a-f]{8}")

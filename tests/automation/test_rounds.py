@@ -38,11 +38,12 @@ def test_a_round_registers_a_version_with_all_that_made_it(workspace: Workspace,
         lineage = {(link.source_kind, link.relation, link.target_kind) for link in walk(tx, [(Kind.VERSION, done.version.id)])}
         actions = [record.action for record in reversed(audit.trail(tx))]
     assert found.gate.state is GateState.OPEN
-    assert {item.check.split(":")[0] for item in found.evidence} == {"parity", "data", "objective", "guardrail"}
+    assert {item.check.split(":")[0] for item in found.evidence} == {"parity", "data", "objective", "guardrail", "signature"}
     assert (run.state, run.data) == (RunState.FINISHED, (done.version.snapshot,))
     assert run.metrics["roc_auc"] == pytest.approx(0.98, abs=0.03)
     assert {("version", "made_by", "run"), ("version", "trained_on", "snapshot"), ("run", "used", "snapshot")} <= lineage
-    assert actions == ["project.state", "snapshot.take", "run.start", "snapshot.examine", "run.finished", "version.register"]
+    made = ["version.register", "key.make", "version.sign"]
+    assert actions == ["project.state", "snapshot.take", "run.start", "snapshot.examine", "run.finished", *made]
     files = {file.path for file in get_tree(workspace.objects, done.version.tree).files}
     assert {"package.json", "monitor/reference.npz", "parity.json"} <= files
     assert not [path for path in files if path.endswith((".pkl", ".pickle", ".joblib"))]

@@ -19,7 +19,6 @@ import shlex
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any, NamedTuple
 
 import click
 import pytest
+from tests.docs.prestarted import prestarted, write_launcher, write_plain_launcher
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path for folder in ("docs", "examples") for path in (ROOT / folder).rglob("*.md"))
@@ -77,8 +77,9 @@ def name_of(page: Path) -> str:
 class Folder:
     """Where the blocks of one page run: a folder, an environment with ports of its own, and what runs in the background."""
 
-    def __init__(self, path: Path, ports: Mapping[str, str]) -> None:
+    def __init__(self, path: Path, ports: Mapping[str, str], address: str) -> None:
         self.path = path
+        self._address = address
         self.ports = ports
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **ports}
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
@@ -95,8 +96,10 @@ class Folder:
         for words in commands(block.text):
             check_command(words, where)
         if "background" in block.marks:
+            write_plain_launcher(self.path / "perenne")
             self._start(block, where)
             return
+        write_launcher(self.path / "perenne", self._address)
         done = self._call(block)
         while block.until and block.until not in done.stdout and time.monotonic() < self._deadline:
             time.sleep(0.5)
@@ -140,14 +143,21 @@ class Folder:
         assert not ended, f"{ended}\n{self._said()}"
 
 
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start what becomes `perenne` whenever it is called."""
+    with prestarted(tmp_path_factory.mktemp("prestarted")) as address:
+        yield address
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> Iterator[Folder]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{write_launcher(tmp_path)}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     ports = free_ports(len(PORTS))
     for name, port in zip(PORTS, ports, strict=True):
         monkeypatch.setenv(name, str(port))
-    opened = Folder(tmp_path, dict(zip(PORTS, map(str, ports), strict=True)))
+    opened = Folder(tmp_path, dict(zip(PORTS, map(str, ports), strict=True)), address)
     yield opened
     opened.stop()
 
@@ -181,14 +191,6 @@ def test_snippets_run(page: Path, folder: Folder) -> None:
             folder.run(block, where)
 
 
-def write_launcher(folder: Path) -> Path:
-    """Make `perenne` and `./perenne` in the snippet's folder this very code."""
-    launcher = folder / "perenne"
-    launcher.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m perenne "$@"\n')
-    launcher.chmod(0o755)
-    return folder
-
-
 def commands(script: str) -> Iterator[list[str]]:
     """Find the words after each `perenne` that is called in a script."""
     bare = COMMENT.sub("", HEREDOC.sub("\n", script.replace("\\\n", " ")))
@@ -213,16 +215,19 @@ def check_command(words: list[str], where: str) -> None:
     command: click.Command = root
     context = click.Context(root, info_name="perenne")
     known = {"--json", "--quiet", "--no-color", "--help", "-h", "--version"}
-    for word in words:
+    for place, word in enumerate(words):
         if command.context_settings.get("ignore_unknown_options"):  # it has a command line of its own, as `perenne dvc`
             return
         if word.startswith("-") and word != "-":
             known |= {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
             assert word.split("=")[0] in known, f"{where}: `{' '.join(words)}` has an unknown option {word}"
         elif isinstance(command, click.Group):
-            found = command.get_command(context, word)
+            try:
+                name, found, _ = command.resolve_command(context, words[place:])
+            except click.UsageError:
+                found = None
             assert found is not None, f"{where}: there is no command `{' '.join(words)}`"
-            command, context = found, click.Context(found, parent=context, info_name=word)
+            command, context = found, click.Context(found, parent=context, info_name=name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

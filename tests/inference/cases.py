@@ -47,7 +47,7 @@ def make_target(columns: dict[str, Column], task: Task, seed: int = 1) -> NDArra
             return np.asarray(minutes > 5.0, np.int64)
         case Task.MULTICLASS:
             return np.asarray(np.digitize(minutes, [-8.0, 15.0]))
-        case Task.REGRESSION:
+        case _:
             return np.asarray(minutes + 10_000.0, np.float64)
 
 

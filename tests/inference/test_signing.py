@@ -139,7 +139,9 @@ def test_a_certificate_for_something_else_does_not_count(folder: Path, tmp_path:
     signing.Config().use_certificate_signer(
         private_key=tmp_path / "key.pem", signing_certificate=tmp_path / "leaf.pem", certificate_chain=[tmp_path / "root.pem"]
     ).sign(folder, tmp_path / "late.sig")
-    found = verify((tmp_path / "late.sig").read_bytes(), folder_files(folder), [read_public(root.public_bytes(Encoding.PEM), "o")])
+    found = verify(
+        (tmp_path / "late.sig").read_bytes(), folder_files(folder), [read_public(root.public_bytes(Encoding.PEM), "o")]
+    )
     assert found.state is SignatureState.BROKEN and "not meant for signing" in found.detail
 
 

@@ -97,7 +97,9 @@ def test_rows_stand_on_both_sides_of_a_split() -> None:
     splits = split_points(ensemble, 100)
     rows = parity_rows(estimator, matrix)
     pairs = rows.matrix[rows.real : rows.real + rows.at_thresholds].reshape(len(splits), 2, 4)
-    for (column, threshold), (left, right) in zip(splits, pairs, strict=True):
+    assert len(pairs) == len(splits)
+    for place, (column, threshold) in enumerate(splits):
+        left, right = pairs[place]
         assert left[column] <= threshold < right[column]
         assert np.nextafter(left[column], np.float32(np.inf)) == right[column]
 

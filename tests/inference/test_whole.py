@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
@@ -15,8 +16,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tests.inference.cases import make_case, make_columns
 
-from perenne.inference import whole_graph
+from perenne.core.errors import Invalid
+from perenne.inference import foreign, load, whole_graph
 from perenne.inference.encodings import LARGEST, LATEST
+from perenne.inference.model import example_columns
 from perenne.inference.whole import WholeGraph
 from perenne.stats.columns import Column, FieldKind, Task
 
@@ -97,3 +100,36 @@ def test_an_input_is_text_only_where_it_is_a_category(tmp_path: Path) -> None:
     session = onnxruntime.InferenceSession(whole_graph(case.folder).data, providers=["CPUExecutionProvider"])
     kinds = {field.name: "string" if field.kind is FieldKind.CATEGORY else "double" for field in case.signature.fields}
     assert {put.name: put.type for put in session.get_inputs()} == {name: f"tensor({kind})" for name, kind in kinds.items()}
+
+
+LOGGED = Path(__file__).parent / "foreign" / "logged"
+
+
+@pytest.mark.parametrize("name", ["onnx", "xgboost", "lightgbm", "sklearn_skops"])
+def test_a_model_that_a_client_logged_answers_like_its_package(name: str, tmp_path: Path) -> None:
+    foreign.package_model(LOGGED / name, tmp_path / "package")
+    predictor = load(tmp_path / "package")
+    rows = {
+        name: np.resize(column, 40).copy() for name, column in example_columns(predictor.example, predictor.signature).items()
+    }
+    for place, column in enumerate(rows.values()):
+        if column.dtype.kind == "f":
+            column[20:] += np.linspace(-1.0, 1.0, 20) * (1 + place)
+    expected, found = predictor.predict(rows), ask(whole_graph(tmp_path / "package"), rows)
+    if expected.scores is None:
+        assert np.allclose(found["prediction"], expected.predictions, rtol=1e-5)
+    else:
+        assert np.allclose(found["probabilities"], expected.scores, rtol=0, atol=1e-5)
+        assert found["prediction"].tolist() == predictor.labels(expected)
+
+
+def test_tensors_are_no_columns(tmp_path: Path) -> None:
+    given = onnx.helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["n", 2, 2])
+    taken = onnx.helper.make_tensor_value_info("twice", onnx.TensorProto.FLOAT, ["n", 2, 2])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Add", ["image", "image"], ["twice"])], "g", [given], [taken])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    (tmp_path / "double.onnx").write_bytes(model.SerializeToString())
+    foreign.package_model(tmp_path / "double.onnx", tmp_path / "package")
+    assert load(tmp_path / "package").signature.task is Task.OUTPUTS
+    with pytest.raises(Invalid, match="a model of tensors"):
+        whole_graph(tmp_path / "package")

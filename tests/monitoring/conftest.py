@@ -16,7 +16,7 @@ from perenne.monitoring.model import Watch
 from perenne.monitoring.service import watch
 from perenne.projects import Guardrail, Objective
 from perenne.serving.request_ids import RequestIds
-from perenne.serving.row_log import Batch, RowLog
+from perenne.serving.row_log import Batch, RowLog, to_table
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Column, Field, FieldKind, Task
 from perenne.stats.profile import Profile
@@ -190,8 +190,9 @@ class Log:
             predictions=[CLASSES[place] for place in rows.predictions.tolist()],
             score=rows.scores[:, 1],
             scores=rows.scores,
+            outputs={},
         )
-        self.row_log.add(batch, FIELDS, Task.BINARY)
+        self.row_log.add(VERSION, to_table(batch, FIELDS, Task.BINARY))
         if roll:
             self.roll()
         return [f"{request}-0" for request in requests]

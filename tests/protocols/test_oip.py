@@ -289,12 +289,12 @@ def test_a_version_in_the_url_is_answered_by_that_version(packages: dict[str, Pa
     assert default.json()["outputs"][1] == explicit.json()["outputs"][1] != old.json()["outputs"][1]
 
 
-def test_the_deadline_of_the_caller_is_kept(champion: Path) -> None:
+def test_the_deadline_of_the_caller_is_kept(champion: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(worker: Worker) -> httpx.Response:
         body = json.dumps({"inputs": as_tensors(flights(2)), "parameters": {"timeout": 1}})
         asyncio.get_running_loop().slow_callback_duration = 9.0
-        champion_ = worker.runtime.require_lineup().champion
-        champion_.fixed_us = 1e6  # as if predicting took a second: it is queued for the thread
+        # As if predicting took a second: it is queued for the thread.
+        monkeypatch.setattr(type(worker.runtime.require_lineup().champion), "cost_us", lambda _, rows: 1e6)
         return await worker.client.post(INFER, content=body)
 
     response = with_worker(champion, work)

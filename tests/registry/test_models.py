@@ -181,7 +181,7 @@ def test_a_clients_version_among_those_of_rounds_needs_what_these_need(workspace
     logged(workspace, "late")
     with pytest.raises(Conflict, match="no evidence"):
         write(workspace, placing.set_alias, DEPLOYER, "late", "champion", "late@2")
-    with pytest.raises(Conflict, match="is no package"):
+    with pytest.raises(Conflict, match="is not packaged yet"):
         write(workspace, placing.require_deployable, "late@2")
     assert packaged(workspace).id == "late@1", "the same files are the same version still"
     assert packaged(workspace, tree="d").id == "late@3"

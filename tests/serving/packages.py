@@ -12,6 +12,7 @@ import numpy as np
 from perenne.core import json
 from perenne.core.hashing import digest_bytes
 from perenne.inference import Encoder, Signature, load, package
+from perenne.serving.log_rules import LogRules
 from perenne.serving.model import Constant, Deployment, Release, Role, Stop, Variant
 from perenne.serving.releases import CURRENT, VERSIONS
 from perenne.stats.cells import Reference
@@ -95,6 +96,9 @@ def made_packages() -> dict[str, Path]:
     }
 
 
+ALL = LogRules()
+
+
 class ReleaseFolder:
     """A release folder of one deployment, written without a registry."""
 
@@ -114,7 +118,13 @@ class ReleaseFolder:
         return Variant(role.value, role, f"late@{number}", tree, reference)
 
     def write(
-        self, *variants: Variant, answer: Constant | None = None, stop: Stop | None = None, replay: bool = False, window: int = 0
+        self,
+        *variants: Variant,
+        answer: Constant | None = None,
+        stop: Stop | None = None,
+        replay: bool = False,
+        window: int = 0,
+        log: LogRules = ALL,
     ) -> int:
         """Release these variants; return the generation."""
         self.generation += 1
@@ -126,6 +136,7 @@ class ReleaseFolder:
             window_length=window or 3_600_000_000,
             answer=answer,
             stop=stop,
+            log=log,
         )
         return self.publish(deployment, replay=replay)
 

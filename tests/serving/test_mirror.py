@@ -47,7 +47,8 @@ def with_mirror(work: Callable[[Mirror, Callable[[], list[Served]], Counters], A
         mirror = Mirror(ours, counters, backlog)
 
         def read() -> list[Served]:
-            return [unpack_message(data)[1] for data in received(theirs)]
+            mirror.pump()
+            return [served for data in received(theirs) for served in unpack_message(data)[1]]
 
         try:
             await work(mirror, read, counters)
@@ -86,6 +87,7 @@ def test_what_finds_no_room_is_counted_and_said_once_there_is_room_again() -> No
         asked = 0
         while counters.total(Gauge.DROPPED) < 2_000:
             mirror.send(served(500), SIGNATURE)
+            mirror.pump()
             asked += 500
         assert counters.total(Gauge.BACKLOG) > 0
         arrived: list[Served] = []
@@ -111,10 +113,23 @@ def test_a_row_too_large_for_any_message_is_a_gap_in_the_next() -> None:
     with_mirror(work)
 
 
+def test_what_is_answered_in_one_turn_goes_in_one_message_and_counts_as_waiting_until_then() -> None:
+    async def work(mirror: Mirror, read: Callable[[], list[Served]], counters: Counters) -> None:
+        for number in range(7):
+            mirror.send(served(2, name=f"r{number}"), SIGNATURE)
+        assert counters.total(Gauge.BACKLOG_ROWS) == 14 and counters.total(Gauge.SENT) == 0
+        await asyncio.sleep(0)
+        assert counters.total(Gauge.BACKLOG_ROWS) == 0 and counters.total(Gauge.SENT) == 1
+        assert [message.request_id for message in read()] == [f"r{number}" for number in range(7)]
+
+    with_mirror(work)
+
+
 def test_the_other_end_may_be_gone_for_good() -> None:
     async def work(mirror: Mirror, _: Callable[[], list[Served]], counters: Counters) -> None:
         mirror._wire.shutdown(1)
         mirror.send(served(3), SIGNATURE)
+        mirror.pump()
         assert counters.total(Gauge.DROPPED) == 3
 
     with_mirror(work)

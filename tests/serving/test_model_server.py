@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -230,7 +231,7 @@ def is_zombie(pid: int) -> bool:
         return True
 
 
-FORBIDDEN = {"obstore", "sqlalchemy", "duckdb", "pyarrow", "sklearn", "starlette", "pandas"}
+FORBIDDEN = {"cryptography", "obstore", "sqlalchemy", "duckdb", "pyarrow", "sklearn", "starlette", "pandas"}
 REMEMBER = """
 import atexit, os, sys
 atexit.register(lambda: open(os.path.join(os.environ["MODULES"], f"{sys.argv[1]}"), "w").write("\\n".join(sys.modules)))
@@ -320,3 +321,33 @@ def test_it_listens_on_this_machine_only_and_says_if_the_port_is_taken(small: Mo
         ModelServer(tmp_path, tmp_path, tmp_path, host="0.0.0.0")
     with pytest.raises(Unavailable, match="cannot be listened on"):
         ModelServer(tmp_path, tmp_path, tmp_path, port=small.port)
+
+
+def test_a_worker_that_holds_more_than_it_may_is_replaced_and_no_answer_is_lost(
+    packages: dict[str, Path], release: ReleaseFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    release.write(release.add(packages["first"], 1))
+    with ModelServer(release.folder, tmp_path / "logs", tmp_path / "spool", memory_bytes=1) as running:
+        running.wait_ready()
+        before = running.pids()["worker-0"]
+        with Traffic(running.port, callers=2) as traffic:
+            while before in running.pids().values() or len(running.pids()) < 2:
+                traffic.wait_for(5)
+        assert not traffic.lost and {status for status, _ in traffic.answers} == {200}
+        assert running.counters.total(Gauge.OVER_MEMORY) >= 1
+    assert "MB of 0 and is replaced" in caplog.text
+
+
+def test_a_killed_process_is_told_of_with_what_it_held(
+    packages: dict[str, Path], release: ReleaseFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    release.write(release.add(packages["first"], 1))
+    with ModelServer(release.folder, tmp_path / "logs", tmp_path / "spool") as running:
+        running.wait_ready()
+        before = running.pids()["worker-0"]
+        os.kill(before, signal.SIGKILL)
+        while running.pids().get("worker-0", before) == before:
+            time.sleep(0.01)
+        running.wait_ready()
+        assert ask(running.port, infer_body(1))[0] == 200
+    assert re.search(r"worker-0 was killed by SIGKILL, as the kernel does where memory runs out, holding \d+ MB", caplog.text)

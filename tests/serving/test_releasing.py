@@ -79,7 +79,7 @@ def write_and_kill(workspace: Workspace, trees: dict[int, str], rounds: int, see
         champion, previous = dice.sample(range(1, VERSIONS_MADE + 1), 2)
         pid = os.fork()
         if pid == 0:
-            die_after(dice.randint(1, 6_000))
+            die_after(dice.randint(1, 25_000))
             try:
                 release(workspace, deployment(generation + 1, champion, previous, trees))
             finally:

@@ -14,7 +14,7 @@ from perenne.core.errors import Invalid
 from perenne.core.ids import encode_id
 from perenne.inference import Prediction, Signature, load
 from perenne.serving import read_predictions
-from perenne.serving.row_log import RowLog, batch_of, hour_folder
+from perenne.serving.row_log import RowLog, batch_of, hour_folder, to_table
 from perenne.serving.windows import WindowKey
 from perenne.stats.columns import Task
 
@@ -43,7 +43,8 @@ def log(
     key = WindowKey("delays", role, version, 0, HOUR)
     signature = predictor.signature
     writer = RowLog(folder, f"server-{role}-{time.perf_counter_ns()}")
-    writer.add(batch_of(signature, key, "t", group, table, prediction), signature.fields, signature.task)
+    batch = batch_of(signature, key, "t", group, table, prediction)
+    writer.add(key.version, to_table(batch, signature.fields, signature.task))
     assert writer.rows == rows * len(arrivals)
     write(writer)
     return [f"{item.request_id}-{row}" for item in group for row in range(rows)]
@@ -92,7 +93,7 @@ def test_missing_numbers_and_times_are_null(packages: dict[str, Path], tmp_path:
     key = WindowKey("delays", "champion", "late@1", 0, HOUR)
     writer = RowLog(tmp_path, "boot")
     one = msgspec.structs.replace(served(1), arrival=NOON)
-    writer.add(batch_of(signature, key, "t", [one], table, None), FIELDS, Task.BINARY)
+    writer.add(key.version, to_table(batch_of(signature, key, "t", [one], table, None), FIELDS, Task.BINARY))
     write(writer)
     (row,) = read_predictions(tmp_path).to_pylist()
     assert row["f_distance"] is row["f_scheduled"] is row["prediction"] is row["score"] is row["scores"] is None

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from tests.formats import exposition
 from tests.serving.packages import NUMBERS, ReleaseFolder, as_tensors, flights, numbers
 from tests.serving.worker import Worker, numbers_of, with_worker
 
@@ -243,6 +244,45 @@ def test_metrics_count_requests_rows_and_outcomes(packages: dict[str, Path], rel
     assert f'perenne_requests_total{{{labels},outcome="invalid"}} 1' in text
     assert f"perenne_predictions_total{{{labels}}} 3" in text
     assert f'perenne_predict_seconds_bucket{{{labels},le="+Inf"}} 2' in text
+
+
+def test_the_figures_have_the_names_of_other_servers_too_unless_they_are_not_wanted(
+    packages: dict[str, Path], release: ReleaseFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release.write(release.add(packages["first"], 1))
+
+    async def work(worker: Worker) -> bytes:
+        await asyncio.gather(*(ask(worker, rows=3) for _ in range(4)))
+        await worker.client.post(INFER, content=b"{}")
+        worker.counters.set_batch_sizes(worker.runtime.batcher.sizes)
+        return (await worker.client.get("/metrics")).content
+
+    page = exposition.read(with_worker(release.folder, work))
+    model = (("model", "delays"), ("version", "1"))
+    for name, value in {
+        "nv_inference_request_success": 4,
+        "nv_inference_count": 12,
+        "nv_inference_exec_count": 1,
+        "model_infer_request_success_total": 4,
+        "model_infer_request_failure_total": 1,
+    }.items():
+        assert page[name].samples[name, model] == value, name
+    assert (
+        page["nv_inference_request_failure"].samples["nv_inference_request_failure", (model[0], ("reason", "OTHER"), model[1])]
+        == 1
+    )
+    whole = page["nv_inference_request_duration_us"].samples["nv_inference_request_duration_us", model]
+    parts = [sum(page[f"nv_inference_{part}_duration_us"].samples.values()) for part in ("queue", "compute_infer")]
+    assert 0 < sum(parts) <= whole
+    for name in ("request_preprocess_seconds", "request_predict_seconds", "request_postprocess_seconds"):
+        assert page[name].samples[f"{name}_count", (("model_name", "delays"),)] == 4
+    assert page["perenne_batch_rows"].samples["perenne_batch_rows_bucket", (("le", "16"),)] == 1
+    assert sum(page["bentoml_service_request_total"].samples.values()) == 5
+    assert sum(page["rest_server_requests_total"].samples.values()) == 5
+
+    monkeypatch.setenv("PERENNE_PEER_METRICS", "0")
+    page = exposition.read(with_worker(release.folder, work))
+    assert all(name.startswith("perenne_") for name in page)
 
 
 def test_request_ids_sort_are_valid_and_differ_between_processes() -> None:

@@ -22,7 +22,7 @@ from perenne.serving.challengers import agreeing
 from perenne.serving.counters import Counters
 from perenne.serving.messages import Served, pack_answers, pack_columns, rows_of, shapes_of, unpack_answers, unpack_columns
 from perenne.serving.mirror import Mirror
-from perenne.serving.row_log import RowLog, batch_of
+from perenne.serving.row_log import RowLog, batch_of, to_table
 from perenne.serving.tensors import LARGEST_ROW
 from perenne.serving.windows import Window, WindowKey
 from perenne.stats.cells import Reference
@@ -86,9 +86,9 @@ def test_rows_are_logged_and_counted(tmp_path: Path) -> None:
     prediction = unpack_answers(group, SIGNATURE)
     writer = RowLog(tmp_path, "server")
     key = WindowKey("pictures", "champion", "embed@1", 0, HOUR)
-    writer.add(batch_of(SIGNATURE, key, "t", group, columns, prediction), FIELDS, SIGNATURE.task)
+    writer.add(key.version, to_table(batch_of(SIGNATURE, key, "t", group, columns, prediction), FIELDS, SIGNATURE.task))
     del columns["pixels"]
-    writer.add(batch_of(SIGNATURE, key, "t", group, columns, prediction), FIELDS, SIGNATURE.task)
+    writer.add(key.version, to_table(batch_of(SIGNATURE, key, "t", group, columns, prediction), FIELDS, SIGNATURE.task))
     write(writer)
     rows = read_predictions(tmp_path).to_pylist()
     assert {tuple(row["f_pixels"]) if row["f_pixels"] else None for row in rows[:2]} == {

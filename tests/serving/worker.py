@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
@@ -20,6 +20,7 @@ from perenne.serving.messages import PackedColumn, Served, socket_pair, unpack_m
 from perenne.serving.mirror import Mirror
 from perenne.serving.releases import read_release
 from perenne.serving.runtime import Runtime
+from perenne.serving.switches import Switches
 
 T = TypeVar("T")
 
@@ -27,10 +28,11 @@ T = TypeVar("T")
 class Worker:
     """What a test asks, and what the observer would have read."""
 
-    def __init__(self, folder: Path, queue_rows: int = 100_000, body: int = 1 << 25) -> None:
+    def __init__(self, folder: Path, queue_rows: int = 100_000, body: int = 1 << 25, *, repository: bool = False) -> None:
         self._ours, self.wire = socket_pair()
         self.counters = Counters.create(2)
-        self.runtime = Runtime(Batcher(queue_rows), Mirror(self._ours, self.counters), self.counters)
+        switches = Switches.create() if repository else None
+        self.runtime = Runtime(Batcher(queue_rows), Mirror(self._ours, self.counters), self.counters, switches)
         self.folder = folder
         self.reload()
         routes = [*build_routes(self.runtime), *metrics.routes(self.runtime)]
@@ -47,8 +49,9 @@ class Worker:
         self.wire.close()
 
     def observed(self) -> list[Served]:
-        """Take what lies on the wire."""
-        return [unpack_message(data)[1] for data in received(self.wire)]
+        """Take what was sent to the observer so far."""
+        self.runtime.mirror.pump()
+        return [served for data in received(self.wire) for served in unpack_message(data)[1]]
 
 
 def numbers_of(column: PackedColumn) -> list[float]:
@@ -66,11 +69,11 @@ def received(wire: socket.socket) -> list[bytes]:
             return messages
 
 
-def with_worker(folder: Path, work: Callable[[Worker], Awaitable[T]], queue_rows: int = 100_000) -> T:
+def with_worker(folder: Path, work: Callable[[Worker], Awaitable[T]], queue_rows: int = 100_000, **more: Any) -> T:
     """Run a coroutine with a worker of a release folder."""
 
     async def run() -> T:
-        worker = Worker(folder, queue_rows)
+        worker = Worker(folder, queue_rows, **more)
         try:
             return await work(worker)
         finally:

@@ -1,5 +1,6 @@
 """Schema versions: written from the declared tables, run in one transaction, forwards only, and without losing a row."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -236,3 +237,15 @@ def test_opening_a_current_database_imports_no_migration_tool(first: Path, tmp_p
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"
+
+
+def test_every_schema_follows_the_one_before() -> None:
+    """Two that follow the same one, or a number that is skipped, would leave databases without what lies between."""
+    follows = {
+        match["revision"]: match["before"]
+        for path in sorted(VERSIONS.glob("[0-9]*.py"))
+        if (match := re.search(r'revision = "(?P<revision>\d+)"\ndown_revision = "?(?P<before>\w+)', path.read_text()))
+        and path.name.startswith(match["revision"])
+    }
+    assert list(follows) == revisions()
+    assert list(follows.values())[1:] == revisions()[:-1]

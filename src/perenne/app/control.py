@@ -19,7 +19,6 @@ from perenne.app.serving import DeployedServers
 from perenne.app.wiring import Platform
 from perenne.auth.access import needs
 from perenne.auth.entrance import Entrance
-from perenne.auth.principals import Principal
 from perenne.core import json
 from perenne.core.errors import PerenneError
 from perenne.net.asgi import Application, Reply, Scope
@@ -78,9 +77,11 @@ def control_routes() -> list[Route]:
     from perenne.auth.http import routes as auth_routes
     from perenne.automation.http import routes as automation_routes
     from perenne.data.http import routes as data_routes
+    from perenne.delivery.http import routes as delivery_routes
     from perenne.labels.http import routes as label_routes
     from perenne.llm.http import routes as llm_routes
     from perenne.monitoring.http import routes as monitoring_routes
+    from perenne.registry.http import project_of_review
     from perenne.registry.http import routes as registry_routes
     from perenne.serving.http import routes as serving_routes
     from perenne.tracking.http import routes as tracking_routes
@@ -91,11 +92,11 @@ def control_routes() -> list[Route]:
         {
             "run": lambda tx, identity: tracking.service.get_run(tx, identity).project,
             "version": lambda tx, identity: registry.get_version(tx, identity).project,
-            "review": lambda tx, identity: registry.reviews.get(tx, Principal("anybody"), identity).project,
+            "review": lambda tx, identity: project_of_review(tx, {"review": identity}),
         }
     )
     rest = [*auth_routes, *job_routes, *automation_routes, *monitoring_routes, *serving_routes, *registry_routes, *comments]
-    rest += [*tracking_routes, *llm_routes, *data_routes, *label_routes]
+    rest += [*tracking_routes, *llm_routes, *data_routes, *label_routes, *delivery_routes]
     listening = guarded(web.live, BODY_LIMIT, Room(LISTENERS))
     return [*guarded([*own, *rest, *web.screens(), *web.pages], BODY_LIMIT, Room(AT_ONCE)), *listening]
 

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
 
 def build_routes(runtime: "serving.Runtime") -> "list[Route]":
     """Return the routes of every protocol a worker speaks."""
+    from perenne.app.model_docs import routes as docs
     from perenne.protocols.kserve import routes as kserve
     from perenne.protocols.mlflow import scoring
     from perenne.protocols.oip import routes as oip
 
-    return [*oip.routes(runtime), *scoring.routes(runtime), *kserve.routes(runtime)]
+    spoken = [*oip.routes(runtime), *scoring.routes(runtime), *kserve.routes(runtime)]
+    return [*spoken, *docs.routes(runtime, spoken)]
 
 
 if __name__ == "__main__":

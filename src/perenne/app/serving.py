@@ -66,6 +66,7 @@ class DeployedServers:
             where=self._where,
             tokens=self._tokens,
             token_rate=settings.token_rate,
+            repository=settings.repository,
         )
         server.start()
         self._beats.enter_context(Heartbeat(settings.home, "model-server", deployment.name, server.url, server.state))

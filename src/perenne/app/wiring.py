@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from perenne import automation, data, labels, llm, monitoring, registry, serving, tracking
+from perenne import automation, data, delivery, labels, llm, monitoring, registry, serving, tracking
 from perenne.automation import Loop, Reactions, Worker, Workforce
 from perenne.core.errors import Invalid
 from perenne.core.events import Event
@@ -16,7 +16,7 @@ from perenne.storage.outbox import Outbox, Subscriber
 from perenne.storage.workspace import Workspace
 
 
-def subscribers(reactions: Reactions, delivery: monitoring.notify.AlertDelivery) -> Mapping[type[Event], Sequence[Subscriber]]:
+def subscribers(reactions: Reactions, alerts: monitoring.notify.AlertDelivery) -> Mapping[type[Event], Sequence[Subscriber]]:
     """Return who hears of which event."""
     return {
         registry.VersionRegistered: [reactions.on_registered],
@@ -26,12 +26,13 @@ def subscribers(reactions: Reactions, delivery: monitoring.notify.AlertDelivery)
         monitoring.events.DriftFound: [reactions.on_drift],
         monitoring.events.ObjectiveMissed: [reactions.on_objective],
         monitoring.events.GuardrailBreached: [reactions.on_guardrail],
-        monitoring.events.AlertsChanged: [delivery.queue],
+        monitoring.events.AlertsChanged: [alerts.queue],
         jobs.JobFailed: [reactions.on_job_failed],
         tracking.Removed: [llm.on_removed],
         data.ingest.events.SourceFailed: [monitoring.notify.on_source_failed],
         data.ingest.events.SourceRecovered: [monitoring.notify.on_source_recovered],
         data.privacy.RowsErased: [labels.erasing.on_erased],
+        delivery.events.GatesPassed: [reactions.on_gates_passed],
     }
 
 
@@ -68,7 +69,11 @@ class Platform:
             tracking.artifacts.SCAN: tracking.artifacts.scan,
             tracking.sealing.SEAL: tracking.sealing.seal,
         }
-        self.heavy = {automation.ROUND_JOB: automation.run_round_job, data.ingest.REFRESH_JOB: data.ingest.refresh_job}
+        self.heavy = {
+            automation.ROUND_JOB: automation.run_round_job,
+            data.ingest.REFRESH_JOB: data.ingest.refresh_job,
+            delivery.gates.GATE_JOB: delivery.gates.run_gate_job,
+        }
         self.errands = Worker(workspace, self.quick)
         self.trainer = Worker(workspace, self.heavy)
 

@@ -205,6 +205,16 @@ def _rolled_back(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "rolled back", f"{record.entity_id} to {_champion(after)}", ""
 
 
+def _image(verb: str, what: str) -> Phrase:
+    """Make the phrase of what was done with an image: of which version, and its build, place or deployment."""
+    joints = {"build": "build", "reference": "to", "deployment": "in"}
+
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        return verb, f"{after.get('version', 'a version')}", f"{joints[what]} {after[what]}" if after.get(what) else ""
+
+    return phrase
+
+
 def _stopped(record: AuditRecord, after: State) -> tuple[str, str, str]:
     who = {"previous": "the previous version answers", "constant": "the constant answers"}
     return "stopped", record.entity_id, who.get(str((after.get("stop") or {}).get("mode")), "")
@@ -319,6 +329,29 @@ def _judging(did: str, what: str) -> Phrase:
     return phrase
 
 
+def _named_key(did: str) -> Phrase:
+    return lambda record, after: (
+        did, "the key of " + str(after.get("name") or _state(record.before).get("name") or _short(record.entity_id)), ""
+    )  # fmt: skip
+
+
+def _stated_trust(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    where = "" if record.entity == "installation" else f" of {record.entity_id}"
+    said = f"signatures {after.get('require', '')}, pickles {after.get('pickles', '')}"
+    return "stated", f"what is asked of packages{where}", said
+
+
+def _applied(did: str) -> Phrase:
+    """Tell of an apply to a cluster: its number, of what and where; and what went wrong, if anything did."""
+
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        where = f"{after.get('cluster', 'a cluster')}/{after.get('namespace', '')}"
+        what = f"revision {after.get('number', '')} of {after.get('deployment', _short(record.entity_id))} in {where}"
+        return did, what, str(after.get("problem") or "")[:200]
+
+    return phrase
+
+
 def _commented(did: str) -> Phrase:
     return lambda record, after: (did, _short(record.entity_id), str(after.get("text") or "")[:200])
 
@@ -378,10 +411,20 @@ _PHRASES: dict[str, Phrase] = {
     "logged_model.remove": _did("removed for good"),
     "version.register": _registered,
     "version.evidence": _evidence,
+    "version.package": _did("packaged"),
+    "version.gate": _did("asked for the gates of"),
     "version.export": _exported,
     "version.approve": _did("approved"),
     "version.reject": _did("rejected"),
     "version.bar": _did("barred"),
+    "version.sign": _did("signed"),
+    "key.make": _did("made", "signing key"),
+    "key.trust": _named_key("let count"),
+    "key.withdraw": _named_key("withdrew"),
+    "trust.state": _stated_trust,
+    "trust.file": _did("vouched for code in", "file"),
+    "trust.vouch": _did("vouched for", "package"),
+    "trust.doubt": _did("no longer vouches for", "package"),
     "alias.move": _moved_alias,
     "deployment.deployed": _served("deployed", "to"),
     "deployment.promoted": _served("promoted", "to champion of"),
@@ -401,7 +444,17 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.undone": _part_of("undid", "the last change of"),
     "deployment.stopped": _stopped,
     "deployment.resumed": _did("resumed"),
+    "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
+    "cluster.begin": _applied("began to apply"),
+    "cluster.apply": _applied("applied"),
+    "cluster.settle": _applied("saw every pod run"),
+    "cluster.stall": _applied("waited in vain for"),
+    "cluster.fail": _applied("could not apply"),
     "deployment.stop_impossible": _did("could not stop"),
+    "image.make": _image("made an image of", "build"),
+    "image.rebuild": _image("made again, on something newer, the image of", "build"),
+    "image.push": _image("pushed the image of", "reference"),
+    "image.roll_out": _image("rolled out the image of", "deployment"),
     "monitor.watch": _watching,
     "labels.accept": _labels,
     "alert.pending": _alert("noticed the first sign of"),

@@ -1,7 +1,10 @@
 """A round's findings as evidence rows, and which of them the gate asks for."""
 
+from collections.abc import Sequence
+
+from perenne import delivery
 from perenne.automation.round import Outcome
-from perenne.projects import RetrainPolicy
+from perenne.projects import Gate, RetrainPolicy
 from perenne.registry import Evidence, GatePolicy, Verdict, Version
 from perenne.training import BoundCheck, Compared
 
@@ -14,9 +17,15 @@ def superiority_check(policy: RetrainPolicy, champion: Version) -> str:
     return f"compare: better than {champion.id} at alpha {policy.promote.alpha:g}"
 
 
-def gate_policy(outcome: Outcome, policy: RetrainPolicy, champion: Version | None) -> GatePolicy:
-    """Return what a version needs: parity, sound data, every bound measurable now, and to beat the champion if there is one."""
+def required_gates(gates: Sequence[Gate]) -> tuple[str, ...]:
+    """Name the gates without which a project lets no version go on; the registry itself waits for people."""
+    return tuple(gate.name for gate in gates if gate.required and gate.name != "review")
+
+
+def gate_policy(outcome: Outcome, policy: RetrainPolicy, champion: Version | None, gates: Sequence[Gate] = ()) -> GatePolicy:
+    """Return what a version needs: parity, sound data, every bound measurable now, to beat the champion, and required gates."""
     required = [PARITY, DATA, *(check.check for check in outcome.evaluation.checks)]
+    required += [delivery.gates.PREFIX + name for name in required_gates(gates)]
     if champion is not None:
         required.append(superiority_check(policy, champion))
     return GatePolicy(tuple(required), policy.approve_by)

@@ -88,6 +88,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_rows: int
     trained_until: str
     gate: str
+    signature: str
     approvals: tuple[str, ...]
     drift: Drifted | None
     inputs: tuple[Input, ...]
@@ -212,6 +213,7 @@ def _tell(row: dict[str, Any], behind: _Behind, inputs: tuple[Input, ...]) -> Wh
         snapshot_rows=snapshot.rows,
         trained_until=format_time(snapshot.end) if snapshot.end else "",
         gate="; ".join([dossier.gate.state.value, *dossier.gate.reasons]),
+        signature=_signature(dossier),
         approvals=tuple(_approval(decision) for decision in dossier.decisions),
         drift=None if verdict is None else _drifted(verdict),
         inputs=inputs,
@@ -233,6 +235,12 @@ def _tell(row: dict[str, Any], behind: _Behind, inputs: tuple[Input, ...]) -> Wh
         source=snapshot.source,
         snapshot_taken=snapshot.created,
     )
+
+
+def _signature(dossier: Dossier) -> str:
+    """Say by whom the version is signed, as the newest evidence has it."""
+    found = [item for item in dossier.evidence if item.check == registry.trust.CHECK]
+    return found[-1].detail if found else "nobody has signed it"
 
 
 def _microseconds(instant: datetime) -> int:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from perenne import data, monitoring, serving, tracking
+from perenne import data, monitoring, registry, serving, tracking
 from perenne.automation.advancing import advance_due
 from perenne.automation.learning import judge_canaries, learn
 from perenne.automation.rollbacks import hear_verdicts
@@ -45,7 +45,7 @@ class Loop:
         self._workspace = workspace
         self._outbox = outbox
         self._replay = replay
-        self._released: dict[str, int] = {}
+        self._released: dict[str, tuple[int, object]] = {}
         self._prune_at = 0.0
         self._policies = PolicyMemory()
         self.pulse = Pulse()
@@ -112,14 +112,17 @@ class Loop:
         return advance_due(self._workspace)
 
     def _release(self) -> int:
-        """Bring every release folder to its deployment's generation: compared, not announced, so that no crash can miss one."""
+        """Bring every release folder to its deployment's generation: compared, not announced, so that no crash can miss one.
+
+        Likewise when signatures, keys or what is asked of packages have changed.
+        """
         with self._workspace.database.read() as tx:
-            generations = serving.service.generations(tx)
-            changed = [name for name, generation in generations.items() if self._released.get(name) != generation]
+            generations, trust = serving.service.generations(tx), registry.trust.mark(tx)
+            changed = [name for name, generation in generations.items() if self._released.get(name) != (generation, trust)]
             stale = serving.service.named(tx, changed) if changed else {}
         for _, deployment in sorted(stale.items()):
             serving.release(self._workspace, deployment, replay=self._replay)
-            self._released[deployment.name] = deployment.generation
+            self._released[deployment.name] = (deployment.generation, trust)
         return len(stale)
 
     def _guarded(self, part: Callable[[], int]) -> int:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from perenne import monitoring, registry, serving
+from perenne import delivery, monitoring, registry, serving
 from perenne.auth import audit
 from perenne.auth.principals import Principal, PrincipalKind, policy_principal
 from perenne.auth.roles import Role
@@ -34,6 +34,10 @@ class Reactions:
 
     def on_registered(self, tx: Transaction, event: VersionRegistered) -> None:
         """Put the first version of a project in service, if nobody needs to approve it."""
+        self._launch(tx, event.version)
+
+    def on_gates_passed(self, tx: Transaction, event: delivery.events.GatesPassed) -> None:
+        """Put the first version of a project in service that waited for its gates."""
         self._launch(tx, event.version)
 
     def on_decided(self, tx: Transaction, event: VersionDecided) -> None:

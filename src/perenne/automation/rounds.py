@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from perenne import data, labels, registry, tracking
+from perenne import data, delivery, labels, registry, tracking
 from perenne.auth.principals import Principal
-from perenne.automation.evidence import evidence_of, gate_policy
+from perenne.automation.evidence import evidence_of, gate_policy, required_gates
 from perenne.automation.round import Bounds, Outcome, Rules, compare, standard_round
 from perenne.compute import open_executor
 from perenne.core import json
@@ -73,8 +73,13 @@ def run_round(
         If a step fails. The run is kept as failed with the reason; nothing else is.
     """
     now = workspace.clock.now() if now is None else now
+    delivery.gates.check_stated(loaded.project.gates)
     with _engine(workspace, loaded) as engine, _Recorder(workspace, actor, loaded, on_event) as recorder:
-        return _run_round(workspace, actor, loaded, engine, recorder, now, fence)
+        done = _run_round(workspace, actor, loaded, engine, recorder, now, fence)
+    if done.changed and (wanted := required_gates(loaded.project.gates)):
+        wish = delivery.gates.Wish(just=wanted)
+        delivery.gates.run_gates(workspace, actor, done.version.id, wish, project=loaded)
+    return done
 
 
 @contextmanager
@@ -248,6 +253,7 @@ def _keep(
         return RoundResult(known, outcome, known.run, False, len(done.steps), done.hits)
     run = recorder.open()
     policy = loaded.project.policy or RetrainPolicy()
+    signature = registry.trust.make(workspace, name, tree)
 
     def keep(tx: Transaction) -> Version:
         if fence is not None:
@@ -256,11 +262,13 @@ def _keep(
             tx, actor, run, state=RunState.FINISHED, outcome=_sentence(outcome), metrics=_metrics(outcome),
             data=[outcome.checked.snapshot], flow=done.id, parameters=_parameters(loaded, outcome), report=report,
         )  # fmt: skip
-        return registry.register(
+        version = registry.register(
             tx, actor, model=name, project=name, run=run, tree=tree, reference=reference, snapshot=outcome.checked.snapshot,
-            policy=gate_policy(outcome, policy, challenged), fallback=outcome.evaluation.fallback,
+            policy=gate_policy(outcome, policy, challenged, loaded.project.gates), fallback=outcome.evaluation.fallback,
             evidence=evidence_of(outcome, policy, challenged, compared),
         )  # fmt: skip
+        registry.trust.keep_new(tx, actor, version, signature)
+        return version
 
     version = workspace.database.write(keep)
     return RoundResult(version, outcome, run, True, len(done.steps), done.hits)

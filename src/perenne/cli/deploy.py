@@ -7,6 +7,8 @@ from perenne.cli.lazy import LazyGroup
 VERBS = {
     "list": ("perenne.serving.commands:list_", "List deployments, of one project if named."),
     "show": ("perenne.serving.commands:show", "Show a deployment with its variants, and how its servers do."),
+    "log": ("perenne.serving.log_commands:log", "What is kept of predictions, and where it goes."),
+    "score": ("perenne.serving.scoring_commands:score_", "Score a file, a folder, a snapshot or a query into a file."),
     "version": ("perenne.serving.commands:version", "Let a version answer."),
     "challenger": ("perenne.serving.commands:challenger", "Let a version answer in shadow, or no more."),
     "canary": ("perenne.serving.step_commands:canary", "Let a version answer a share of the callers."),
@@ -22,14 +24,21 @@ VERBS = {
     "roll-back": ("perenne.serving.commands:roll_back", "Let the previous champion answer again."),
     "stop": ("perenne.serving.commands:stop", "Stop a champion's answers: a constant or the previous version answers."),
     "resume": ("perenne.serving.commands:resume", "Let a stopped champion answer again."),
+    "render": ("perenne.delivery.clusters.commands:render", "Write manifests for Kubernetes, or a cluster as code."),
+    "apply": ("perenne.delivery.clusters.cluster_commands:apply", "Apply a deployment's manifests to a cluster, and wait."),
+    "status": ("perenne.delivery.clusters.cluster_commands:status", "Show what runs in a cluster, as it says itself."),
+    "rollback": ("perenne.delivery.clusters.cluster_commands:rollback", "Put back what was applied to a cluster before."),
 }
 """Every command: where it is, and what it does in a line."""
 
 SECTIONS = {
     "Look": ("list", "show"),
+    "Keep": ("log",),
+    "In batches": ("score",),
     "Who answers": ("version", "challenger", "promote", "roll-back"),
     "Step by step": ("canary", "split", "route", "variant", "fallback", "park", "unpark", "rules", "undo"),
     "Stop": ("stop", "resume"),
+    "Clusters": ("render", "apply", "status", "rollback"),
 }
 """Which commands stand together in the help."""
 

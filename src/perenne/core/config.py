@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         `tokens` if callers must show a token also on loopback; elsewhere they always must.
     token_rate : float
         How often a token may be used in a second, in each process; 0 for no limit.
+    repository : bool
+        Whether callers who may deploy can load and unload what a model server serves.
     names : tuple of str
         Names, beside its address, by which a server is reached.
     tls_cert, tls_key : str
@@ -52,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     serve_port: int = 7374
     auth: str = ""
     token_rate: float = 0.0
+    repository: bool = False
     names: tuple[str, ...] = ()
     tls_cert: str = ""
     tls_key: str = ""
@@ -98,14 +101,15 @@ def load_settings(folder: Path | None = None, environment: Mapping[str, str] = o
     home = Path(environment.get("PERENNE_HOME") or (folder or Path.cwd()) / ".perenne").absolute()
     return Settings(
         home=home,
-        database=environment.get("PERENNE_DATABASE", f"sqlite:///{home / 'perenne.db'}"),
-        objects=environment.get("PERENNE_OBJECTS", (home / "objects").as_uri()),
+        database=environment.get("PERENNE_DATABASE") or f"sqlite:///{home / 'perenne.db'}",
+        objects=environment.get("PERENNE_OBJECTS") or (home / "objects").as_uri(),
         executor=environment.get("PERENNE_EXECUTOR", "inline"),
         host=environment.get("PERENNE_HOST", "127.0.0.1"),
         port=_port(environment, "PERENNE_PORT", 7373),
         serve_port=_port(environment, "PERENNE_SERVE_PORT", 7374),
         auth=_auth(environment),
         token_rate=_rate(environment),
+        repository=_repository(environment),
         names=_list(environment, "PERENNE_NAMES"),
         tls_cert=environment.get("PERENNE_TLS_CERT", ""),
         tls_key=environment.get("PERENNE_TLS_KEY", ""),
@@ -119,6 +123,13 @@ def _auth(environment: Mapping[str, str]) -> str:
     if text not in ("", "tokens"):
         raise Invalid(f"PERENNE_AUTH is {text[:40]!r}, which is not known", code="config.auth", hint="`tokens`, or leave it out")
     return text
+
+
+def _repository(environment: Mapping[str, str]) -> bool:
+    text = environment.get("PERENNE_REPOSITORY", "off")
+    if text not in ("on", "off"):
+        raise Invalid(f"PERENNE_REPOSITORY is {text[:40]!r}, which is not known", code="config.repository", hint="`on` or `off`")
+    return text == "on"
 
 
 def _rate(environment: Mapping[str, str]) -> float:

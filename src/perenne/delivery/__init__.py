@@ -7,6 +7,8 @@
 `clusters` Kubernetes manifests, clusters as code, what is applied there
 `portable` packages without perenne: edge and browser
 ========== ==============================================================================
+
+`events` says what the others hear of.
 """
 
 from importlib import import_module
@@ -15,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.delivery import bill as bill
     from perenne.delivery import clusters as clusters
+    from perenne.delivery import events as events
     from perenne.delivery import gates as gates
     from perenne.delivery import images as images
     from perenne.delivery import portable as portable
 
-_ROOMS = frozenset({"bill", "clusters", "gates", "images", "portable"})
+_ROOMS = frozenset({"bill", "clusters", "events", "gates", "images", "portable"})
 
 
 def __getattr__(name: str) -> Any:

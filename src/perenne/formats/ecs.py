@@ -113,7 +113,10 @@ def cut(text: str, length: int) -> str:
 
 def _line(fields: Mapping[str, Any]) -> bytes:
     try:
-        text = _encoder.encode(fields).decode()
+        data = _encoder.encode(fields)
+        if data.isascii() and b"\x7f" not in data:
+            return data + b"\n"
+        text = data.decode()
     except (UnicodeEncodeError, TypeError, ValueError, RecursionError):  # a lone surrogate, or a value JSON has no words for
         text = _encoder.encode({name: _encodable(str(value)) for name, value in fields.items()}).decode()
     return text.translate(_INVISIBLE).encode() + b"\n"

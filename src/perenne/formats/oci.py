@@ -261,3 +261,28 @@ def artifact(kind: str, subject: Descriptor, data: bytes, media_type: str, annot
         layers=(describe(media_type, data, annotations=dict(annotations)),),
         subject=Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size),
     )
+
+
+class Challenge(msgspec.Struct, frozen=True):
+    """How a registry wants to know who asks: `basic`, or `bearer` with where a token is given out, and for what."""
+
+    scheme: str
+    parameters: dict[str, str]
+
+
+_PARAMETERS = re.compile(r'([A-Za-z_]+)="([^"]*)"')
+_SCHEME = re.compile(r"\s*([A-Za-z]+)(?:\s+(.*))?", re.DOTALL)
+
+
+def parse_challenge(header: str) -> Challenge | None:
+    """Read the header `WWW-Authenticate`; None if it says nothing that is understood.
+
+    >>> parse_challenge('Bearer realm="https://a.example/token",service="r",scope="repository:x:pull,push"').parameters["scope"]
+    'repository:x:pull,push'
+    >>> parse_challenge('Basic realm="r"').scheme
+    'basic'
+    """
+    match = _SCHEME.fullmatch(header[:4_096])
+    if match is None or match[1].lower() not in ("basic", "bearer"):
+        return None
+    return Challenge(match[1].lower(), dict(_PARAMETERS.findall(match[2] or "")))

@@ -78,13 +78,14 @@ class TensorMetadata(msgspec.Struct):
 
 
 class ModelMetadata(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What a model takes and gives."""
+    """What a model takes and gives; parameters say how it is answered here."""
 
     name: str
     versions: list[str]
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
+    parameters: Parameters | None = None
 
 
 _request = msgspec.json.Decoder(InferRequest)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from perenne.core import json
 from perenne.core.errors import Invalid
-from perenne.inference.encodings import LATEST, CategoryEncoding, EncoderState, Encoding, NumberEncoding, TimeEncoding
+from perenne.inference.encodings import LARGEST, LATEST, CategoryEncoding, EncoderState, Encoding, NumberEncoding, TimeEncoding
 from perenne.inference.target_encoding import Targets, fit_category
-from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count
+from perenne.stats.columns import Column, Columns, Field, FieldKind, NumberTable, Task, row_count
 
 Matrix: TypeAlias = NDArray[np.float32]
 
@@ -46,6 +46,8 @@ class Encoder:
         self.state = state
         self.names: list[str] = [name for encoding in state.columns for name in encoding.outputs]
         self._plan = [(encoding, encoding.name, _ACCEPTED[type(encoding)], encoding.append) for encoding in state.columns]
+        plain = all(isinstance(encoding, NumberEncoding) for encoding in state.columns)
+        self._numbers = tuple(self.names) if plain else None
 
     @classmethod
     def fit(cls, columns: Columns, y: NDArray[Any], fields: Sequence[Field], task: Task, n_classes: int = 0) -> "Encoder":
@@ -133,6 +135,8 @@ class Encoder:
         Invalid
             If a column has another type or length; the message names it.
         """
+        if isinstance(columns, NumberTable) and columns.names == self._numbers:
+            return np.where(np.abs(columns.matrix) <= LARGEST, columns.matrix, np.nan).astype(np.float32)
         rows = row_count(columns)
         if not rows:
             return np.empty((0, len(self.names)), np.float32)

@@ -1,22 +1,24 @@
-"""The compiled forms at predict time: a folded linear model, and an ONNX graph. numpy, and ONNX Runtime for the latter.
+"""The compiled forms at predict time: a folded linear model, an ONNX graph, a booster's own. numpy, and each one's runtime.
 
-Both take the (n, columns) float32 matrix and give (n, outputs) float64: values for regression, one probability per class
-otherwise, or for a binary task the positive class's alone.
+All take the (n, columns) matrix and give (n, outputs) float64: values for regression, one probability per class otherwise, or for
+a binary task the positive class's alone.
 """
 
 import io
 import zipfile
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perenne.core.errors import Invalid
 from perenne.inference.model import Form, Prediction, Signature, decide
-from perenne.stats.columns import Task
+from perenne.stats.columns import Columns, Task, row_count
 
-Matrix: TypeAlias = NDArray[np.float32]
+Matrix: TypeAlias = NDArray[np.floating[Any]]
 Outputs: TypeAlias = NDArray[np.float64]
+
+_PLAIN = frozenset("fiub")
 
 
 class CompiledForm(Protocol):
@@ -33,7 +35,7 @@ def open_form(form: Form, data: bytes, columns: int, signature: Signature, fill:
     Parameters
     ----------
     form : str
-        `linear` or `onnx`.
+        `linear`, `onnx`, `xgboost` or `lightgbm`.
     data : bytes
         What its file holds.
     columns : int
@@ -48,7 +50,7 @@ def open_form(form: Form, data: bytes, columns: int, signature: Signature, fill:
     Invalid
         If the bytes are not such a form, or for other numbers of columns and answers.
     """
-    opened: CompiledForm = LinearForm.read(data, signature.task) if form == "linear" else OnnxForm(data)
+    opened = _open(form, data, signature)
     try:
         width = opened.outputs(np.zeros((2, columns), np.float32)).shape[1]
     except Exception as error:
@@ -57,14 +59,36 @@ def open_form(form: Form, data: bytes, columns: int, signature: Signature, fill:
             code="inference.form_invalid",
             hint="package the version again: `perenne run` makes a new one",
         ) from None
-    widths = {Task.REGRESSION: {1}, Task.BINARY: {1, 2}, Task.MULTICLASS: {len(signature.classes)}}
-    if width not in widths[signature.task]:
+    widths: dict[Task, set[int]] = {Task.REGRESSION: {1}, Task.BINARY: {1, 2}, Task.MULTICLASS: {len(signature.classes)}}
+    if width not in widths.get(signature.task, set()):
         raise Invalid(
             f"the {form} form has {width} answers a row",
             code="inference.form_invalid",
             hint="package the version again: `perenne run` makes a new one",
         )
     return opened if fill is None else FilledForm(opened, fill)
+
+
+def _open(form: Form, data: bytes, signature: Signature) -> CompiledForm:
+    match form:
+        case "linear":
+            return LinearForm.read(data, signature.task)
+        case "onnx":
+            return OnnxForm(data)
+        case "xgboost":
+            from perenne.inference.boosters import XGBoostForm
+
+            return XGBoostForm(data)
+        case "lightgbm":
+            from perenne.inference.boosters import LightGBMForm
+
+            return LightGBMForm(data)
+        case _:
+            raise Invalid(
+                f"{form} is no compiled form",
+                code="inference.form_invalid",
+                hint="load the package with `perenne.inference.load`",
+            )
 
 
 def answer(signature: Signature, form: CompiledForm, matrix: Matrix) -> Prediction:
@@ -78,6 +102,30 @@ def answer(signature: Signature, form: CompiledForm, matrix: Matrix) -> Predicti
     if scores.shape[1] == 1:
         scores = np.concatenate((1.0 - scores, scores), axis=1)
     return Prediction(decide(signature.task, scores, signature.threshold), scores)
+
+
+def matrix_of(signature: Signature, columns: Columns) -> NDArray[np.float64]:
+    """Return numeric columns side by side, (n, inputs); one that is not there is all missing.
+
+    Raises
+    ------
+    Invalid
+        If one has another type or length.
+    """
+    rows = row_count(columns)
+    matrix = np.full((rows, len(signature.fields)), np.nan)
+    for place, field in enumerate(signature.fields):
+        column = columns.get(field.name)
+        if column is None:
+            continue
+        if column.dtype.kind not in _PLAIN or column.shape != (rows,):
+            raise Invalid(
+                f"column {field.name!r} holds something else than {rows} numbers",
+                code="inference.column_type",
+                hint="numbers are float64 arrays, one value a row",
+            )
+        matrix[:, place] = column
+    return matrix
 
 
 class FilledForm:
@@ -163,7 +211,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, most: int) -> NDArray[np.fl
 
 
 class OnnxForm:
-    """`model.onnx`: input `x`, (n, columns) float32; the last output answers. One thread, one CPU provider, no spinning.
+    """`model.onnx`: input `x`, (n, columns) of floats; the last output answers. One thread, one CPU provider, no spinning.
 
     Parameters
     ----------
@@ -172,28 +220,50 @@ class OnnxForm:
     """
 
     def __init__(self, data: bytes) -> None:
-        import onnxruntime
-
-        # A tensor kept elsewhere names its file under the key "location"; nothing else in our graphs has that text.
-        if b"location" in data:
-            raise Invalid("model.onnx refers to data in other files", code="inference.external_data", hint="save it in one file")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise Invalid(
-                f"model.onnx cannot be read: {error}",
-                code="inference.form_invalid",
-                hint="package the version again: `perenne run` makes a new one",
-            ) from None
+        self._session = open_session(data)
         self._output = [self._session.get_outputs()[-1].name]
+        self._dtype = np.float64 if self._session.get_inputs()[0].type == "tensor(double)" else np.float32
 
     def outputs(self, matrix: Matrix) -> Outputs:
         """Answer rows."""
-        answer = self._session.run(self._output, {"x": matrix})[0]
+        answer = self._session.run(self._output, {"x": matrix.astype(self._dtype, copy=False)})[0]
         return np.asarray(answer, np.float64).reshape(len(matrix), -1)
+
+
+def open_session(data: bytes) -> Any:
+    """Open an ONNX graph in ONNX Runtime. Raises Invalid if it is none, or keeps tensors in other files."""
+    import onnxruntime
+
+    # A tensor kept elsewhere names its file under the key "location".
+    if b"location" in data and _refers_elsewhere(data):
+        raise Invalid("the ONNX model refers to data in other files", code="inference.external_data", hint="save it in one file")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise Invalid(
+            f"the ONNX model cannot be read: {error}",
+            code="inference.form_invalid",
+            hint="package the version again: `perenne run` makes a new one",
+        ) from None
+
+
+def _refers_elsewhere(data: bytes) -> bool:
+    """Tell whether a tensor anywhere in a graph is kept in another file. Only asked if the key's text occurs at all."""
+    import onnx
+
+    def elsewhere(message: Any) -> bool:
+        if isinstance(message, onnx.TensorProto):
+            return bool(message.external_data) or message.data_location == onnx.TensorProto.EXTERNAL
+        nested = [value for field, value in message.ListFields() if field.message_type is not None]
+        return any(elsewhere(part) for value in nested for part in (value if hasattr(value, "__len__") else [value]))
+
+    try:
+        return elsewhere(onnx.ModelProto.FromString(data))
+    except Exception:  # what cannot be read is not trusted either
+        return True

@@ -110,6 +110,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         What made it: `folding`, `trees`, `skl2onnx`, `onnxmltools`, `booster`, or `source` if nothing had to be made.
     rows, threshold_rows, missing_rows : int
         Real rows compared; rows placed at the trees' split thresholds; rows with values taken away.
+    drawn : bool
+        Whether there were no real rows, and those compared were drawn at random instead.
     labels_differing : int
         Rows answered with another label; a form that serves has none.
     largest_difference : float
@@ -135,15 +137,18 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     missing_accepted: bool
     dropped: tuple[DroppedForm, ...] = ()
     others: tuple["Parity", ...] = ()
+    drawn: bool = False
 
     @property
     def sentence(self) -> str:
         """The proof in one line, for people and for evidence rows."""
+        if self.converter == "source":
+            return f"the original answers itself ({self.form}): there is nothing to compare"
         placed = f" ({self.threshold_rows} at split thresholds, {self.missing_rows} with values missing)"
         rows = self.rows + self.threshold_rows + self.missing_rows
         return (
-            f"{self.form} form by {self.converter}: {rows} rows{placed} answered like the source, "
-            f"largest difference {self.largest_difference:.1e} (below {self.tolerance:.0e})"
+            f"{self.form} form by {self.converter}: {rows} {'drawn ' if self.drawn else ''}rows{placed} answered like the "
+            f"source, largest difference {self.largest_difference:.1e} (below {self.tolerance:.0e})"
         )
 
 

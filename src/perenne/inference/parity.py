@@ -55,12 +55,17 @@ def parity_rows(estimator: Any, sample: Matrix) -> ParityRows:
     nothing at all.
     """
     real = sample[np.unique(np.linspace(0, len(sample) - 1, min(len(sample), MAX_ROWS)).astype(int))]
-    at_thresholds = _at_thresholds(_splits(estimator, real.shape[1]), real)
+    placed, missing = at_thresholds(_splits(estimator, real.shape[1]), real), with_missing(real)
+    return ParityRows(np.concatenate([real, placed, missing]), len(real), len(placed), len(missing))
+
+
+def with_missing(real: Matrix) -> Matrix:
+    """Return one real row per column with that column missing, and one that has nothing at all."""
     columns = real.shape[1]
-    missing = real[np.arange(columns + 1) % len(real)].copy()
+    missing: Matrix = real[np.arange(columns + 1) % len(real)].copy()
     missing[np.arange(columns), np.arange(columns)] = np.nan
     missing[columns] = np.nan
-    return ParityRows(np.concatenate([real, at_thresholds, missing]), len(real), len(at_thresholds), len(missing))
+    return missing
 
 
 def _splits(estimator: Any, columns: int) -> list[tuple[int, float]]:
@@ -74,7 +79,8 @@ def _splits(estimator: Any, columns: int) -> list[tuple[int, float]]:
     return [(column, float((threshold - line.b[column]) / line.a[column])) for column, threshold in found]
 
 
-def _at_thresholds(splits: list[tuple[int, float]], real: Matrix) -> Matrix:
+def at_thresholds(splits: list[tuple[int, float]], real: Matrix) -> Matrix:
+    """Return two real rows per (column, threshold): with the largest float32 that goes left there, and with the next one."""
     rows = real[np.repeat(np.arange(len(splits)) % len(real), 2)].copy()
     for index, (column, threshold) in enumerate(splits):
         nearest = np.float32(threshold)

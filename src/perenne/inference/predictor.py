@@ -1,59 +1,128 @@
 """A package, loaded: every file checked before it is read, then columns in and predictions out.
 
-Needs numpy, msgspec and, for an ONNX form, ONNX Runtime; no scikit-learn, and no pickle ever.
+Needs numpy, msgspec and, for an ONNX form, ONNX Runtime; no scikit-learn, and no pickle ever: what is code runs in `guest`.
 """
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound
 from perenne.core.hashing import digest_bytes
+from perenne.core.paths import confined
+from perenne.inference.calibration import Calibration, Predict, calibrate
 from perenne.inference.encoding import Encoder
-from perenne.inference.forms import CompiledForm, answer, open_form
-from perenne.inference.model import Example, Manifest, Parity, Prediction, Signature, example_columns, labels
-from perenne.stats.columns import Columns
+from perenne.inference.forms import answer, matrix_of, open_form
+from perenne.inference.model import (
+    Example,
+    Form,
+    Manifest,
+    PackedForm,
+    Parity,
+    Prediction,
+    Signature,
+    example_columns,
+    labels,
+)
+from perenne.stats.columns import Columns, absent, row_count
 
 MANIFEST = "package.json"
 ENCODER = "encoder.json"
 EXAMPLE = "example.json"
 SOURCE = "source.skops"
 PARITY = "parity.json"
-FORM_FILES = {"linear": "linear.npz", "onnx": "model.onnx"}
+GUEST_FILE = "guest.json"
+FORM_FILES: dict[Form, str] = {
+    "linear": "linear.npz",
+    "onnx": "model.onnx",
+    "xgboost": "model.ubj",
+    "lightgbm": "model.txt",
+    "sklearn": "source",
+    "python": "source",
+}
+SOURCE_FORMS = frozenset({"sklearn", "python"})
+"""The original model, which answers in a process of its own."""
+SOURCES = "source/"
+"""Where a package keeps the original files of a model that perenne did not train."""
 
 _MAX_MANIFEST = 4 << 20
 _MAX_FILE = 2 << 30
 _EXAMPLE_TOLERANCE = 1e-5
 
 
+class _Guest(msgspec.Struct):
+    trust: str = ""
+
+
 class Predictor:
-    """Answers rows. Immutable; threads may share it. `load` makes one from a folder.
+    """Answers rows. Threads may share it. `load` makes one from a folder.
 
     Parameters
     ----------
     manifest : Manifest
         What the package says of itself.
-    encoder : Encoder
-        Columns to matrix.
-    form : CompiledForm
-        Matrix to outputs.
+    forms : dict
+        How each form is asked, the one that serves first.
     parity : Parity
-        What the form has proven.
+        What the forms have proven.
     example : Example
         Rows with the answers they got when the package was made.
+    encoder : Encoder, optional
+        Columns to matrix, of models that perenne trained; others take their inputs as they are.
+
+    Attributes
+    ----------
+    calibration : Calibration or None
+        Which form is asked for how many rows; without it, always the first.
     """
 
-    def __init__(self, manifest: Manifest, encoder: Encoder, form: CompiledForm, parity: Parity, example: Example) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        forms: dict[Form, Predict],
+        parity: Parity,
+        example: Example,
+        encoder: Encoder | None = None,
+    ) -> None:
         self.manifest = manifest
         self.signature: Signature = manifest.signature
-        self.encoder = encoder
+        self._encoder = encoder
         self.parity = parity
         self.example = example
-        self._form = form
+        self.forms = forms
+        self.calibration: Calibration | None = None
+        self._first = forms[manifest.form]
+
+    @property
+    def encoder(self) -> Encoder:
+        """What makes the matrix of a model that perenne trained. Raises Invalid for all others."""
+        if self._encoder is None:
+            raise Invalid(
+                "the model takes its inputs as they are: there is no encoder",
+                code="inference.no_encoder",
+                hint="only what perenne trained has one",
+            )
+        return self._encoder
+
+    @property
+    def waits(self) -> bool:
+        """Whether an answer is waited for, because a process of its own gives it: never in an event loop's own thread."""
+        return self.manifest.form in SOURCE_FORMS
+
+    def calibrate(self) -> Calibration:
+        """Time every form with the example's rows, and ask the cheapest one for so many rows from now on."""
+        if self.calibration is None:
+            rows = example_columns(self.example, self.signature)
+            if not row_count(rows):
+                rows = {field.name: absent(field, 1) for field in self.signature.fields}
+            self.calibration = calibrate(self.forms, rows)
+        return self.calibration
 
     def predict(self, columns: Columns) -> Prediction:
         """Answer rows.
@@ -66,28 +135,41 @@ class Predictor:
         Returns
         -------
         Prediction
-            One answer per row, also for no rows at all; a row's answer does not depend on the rows beside it.
+            One answer per row, also for no rows at all; a row's answer does not depend on the rows beside it, but for what the
+            forms' parity allows where another one is asked for more rows.
 
         Raises
         ------
         Invalid
             If a column has another type or length; the message names it.
         """
-        return answer(self.signature, self._form, self.encoder.transform(columns))
+        if self.calibration is None or len(self.forms) == 1:
+            return self._first(columns)
+        return self.forms[self.calibration.form_for(row_count(columns))](columns)
+
+    def close(self) -> None:
+        """End the process of a model that answers in one."""
+        for form in self.forms.values():
+            close = getattr(getattr(form, "__self__", None), "close", None)
+            if close is not None:
+                close()
 
     def labels(self, prediction: Prediction) -> list[Any]:
         """Return the answers as JSON can hold them: the signature's labels, numbers, or an object of nested lists per row."""
         return labels(self.signature, prediction)
 
     def check_example(self) -> None:
-        """Answer the stored example again. Raises Invalid if an answer differs from the stored one."""
-        prediction = self.predict(example_columns(self.example, self.signature))
-        if not _as_stored(self.example, prediction):
-            raise Invalid(
-                "the package answers its own example differently than when it was made",
-                code="inference.example_differs",
-                hint="package the model again on this kind of machine",
-            )
+        """Let every form answer the stored example again. Raises Invalid if an answer differs from the stored one."""
+        rows = example_columns(self.example, self.signature)
+        if not row_count(rows):
+            return
+        for predict in self.forms.values():
+            if not _as_stored(self.example, predict(rows)):
+                raise Invalid(
+                    "the package answers its own example differently than when it was made",
+                    code="inference.example_differs",
+                    hint="package the model again on this kind of machine",
+                )
 
 
 def _as_stored(example: Example, prediction: Prediction) -> bool:
@@ -115,8 +197,15 @@ def _same(found: NDArray[Any], stored: list[Any]) -> bool:
     )
 
 
-def load(folder: Path) -> Predictor:
+def load(folder: Path, *, manifest: str = "", code: bool = True) -> Predictor:
     """Load the package in a folder, check every file against the manifest and answer the example again.
+
+    Parameters
+    ----------
+    manifest : str
+        SHA-256 that `package.json` must have, if that is known: it makes sure of every file, for the manifest names them so.
+    code : bool
+        Whether what runs code when it is loaded, such as a pickle, may be loaded.
 
     Raises
     ------
@@ -125,15 +214,24 @@ def load(folder: Path) -> Predictor:
     Invalid
         If a file is missing or damaged, holds something else, or the example's answers differ from the stored ones.
     """
-    manifest = read_manifest(folder)
-    files = {name: _read_checked(folder, name, manifest) for name in sorted(manifest.files)}
-    predictor = _open(manifest, files)
+    found = read_manifest(folder, manifest)
+    files = {name: _read_checked(folder, name, found) for name in sorted(found.files) if not name.startswith(SOURCES)}
+    for name in found.files:
+        if name.startswith(SOURCES):
+            _check_digest(folder, name, found)
+    if not code and GUEST_FILE in files and json.decode(files[GUEST_FILE], _Guest, what=GUEST_FILE).trust:
+        raise Invalid(
+            "it holds code, such as a pickle, that nobody allows here",
+            code="inference.untrusted",
+            hint="`perenne model trust` says who may allow it",
+        )
+    predictor = _open(Path(folder), found, files)
     predictor.check_example()
     return predictor
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read `package.json`. Raises NotFound without one, Invalid if it is damaged or of another format."""
+def read_manifest(folder: Path, digest: str = "") -> Manifest:
+    """Read `package.json`. Raises NotFound without one, Invalid if it is damaged, of another format or digest."""
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise NotFound(
@@ -141,7 +239,12 @@ def read_manifest(folder: Path) -> Manifest:
             code="inference.package_not_found",
             hint=f"a package is a folder with {MANIFEST}",
         )
-    manifest = json.decode(_read(path, _MAX_MANIFEST), Manifest, what=MANIFEST)
+    data = _read(path, _MAX_MANIFEST)
+    if digest and digest_bytes(data) != digest:
+        raise Invalid(
+            f"{MANIFEST} is not the one that was released", code="inference.package_corrupted", hint="fetch the package again"
+        )
+    manifest = json.decode(data, Manifest, what=MANIFEST)
     if manifest.format != 1:
         raise Invalid(
             f"{MANIFEST} has format {manifest.format}, known is 1",
@@ -151,65 +254,101 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _open(manifest: Manifest, files: Mapping[str, bytes]) -> Predictor:
-    form_file = FORM_FILES[manifest.form]
-    for needed in (ENCODER, form_file, PARITY, EXAMPLE):
-        if needed not in files:
-            raise Invalid(
-                f"the package has no {needed}",
-                code="inference.package_corrupted",
-                hint="package the version again: `perenne run` makes a new one",
-            )
-    encoder = Encoder.from_json(files[ENCODER])
-    if tuple(encoding.name for encoding in encoder.state.columns) != manifest.signature.names:
-        raise Invalid(
-            f"{ENCODER} has other inputs than the signature",
-            code="inference.package_corrupted",
-            hint="package the version again: `perenne run` makes a new one",
-        )
-    if manifest.fill is not None and len(manifest.fill) != len(encoder.names):
-        raise Invalid(
-            f"{MANIFEST} fills another number of columns than there are",
-            code="inference.package_corrupted",
-            hint="package the version again: `perenne run` makes a new one",
-        )
-    fill = None if manifest.fill is None else np.array(manifest.fill)
-    form = open_form(manifest.form, files[form_file], len(encoder.names), manifest.signature, fill)
+def _open(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Predictor:
+    for needed in (PARITY, EXAMPLE):
+        _present(files, needed)
     parity = json.decode(files[PARITY], Parity, what=PARITY)
-    return Predictor(manifest, encoder, form, parity, json.decode(files[EXAMPLE], Example, what=EXAMPLE))
+    example = json.decode(files[EXAMPLE], Example, what=EXAMPLE)
+    packed = manifest.forms or (PackedForm(manifest.form, FORM_FILES[manifest.form], manifest.fill),)
+    if all(item.form != manifest.form for item in packed):
+        raise _corrupted(f"{MANIFEST} names a form that is not among its forms")
+    encoder = _read_encoder(manifest, files) if manifest.feed == "encoder" else None
+    forms = {item.form: _wire(folder, manifest, item, files, encoder) for item in packed}
+    return Predictor(manifest, forms, parity, example, encoder)
+
+
+def _wire(folder: Path, manifest: Manifest, packed: PackedForm, files: Mapping[str, bytes], encoder: Encoder | None) -> Predict:
+    """Return how a form is asked, from the signature's columns on."""
+    signature = manifest.signature
+    if packed.form in SOURCE_FORMS:
+        from perenne.inference.sandbox import GUEST, GuestSetting, SourceForm
+
+        setting = json.decode(_present(files, GUEST), GuestSetting, what=GUEST)
+        return SourceForm(folder, setting, signature).predict
+    data = _present(files, packed.file)
+    if packed.form == "onnx" and manifest.feed == "columns":
+        from perenne.inference.graphs import GRAPH, GraphForm, GraphMap
+
+        return GraphForm(data, json.decode(_present(files, GRAPH), GraphMap, what=GRAPH), signature).predict
+    width = len(encoder.names) if encoder else len(signature.fields)
+    if packed.fill is not None and len(packed.fill) != width:
+        raise _corrupted(f"{MANIFEST} fills another number of columns than there are")
+    form = open_form(packed.form, data, width, signature, None if packed.fill is None else np.array(packed.fill))
+    if encoder is not None:
+        return lambda columns: answer(signature, form, encoder.transform(columns))
+    return lambda columns: answer(signature, form, matrix_of(signature, columns))
+
+
+def _read_encoder(manifest: Manifest, files: Mapping[str, bytes]) -> Encoder:
+    encoder = Encoder.from_json(_present(files, ENCODER))
+    if tuple(encoding.name for encoding in encoder.state.columns) != manifest.signature.names:
+        raise _corrupted(f"{ENCODER} has other inputs than the signature")
+    return encoder
+
+
+def _present(files: Mapping[str, bytes], name: str) -> bytes:
+    if name not in files:
+        raise _corrupted(f"the package has no {name}")
+    return files[name]
+
+
+def _corrupted(message: str) -> Invalid:
+    return Invalid(
+        message,
+        code="inference.package_corrupted",
+        hint="package the version again: `perenne run` makes a new one",
+    )
 
 
 def _read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
     expected = manifest.files[name]
-    if name != Path(name).name or name in {"", ".", ".."}:
-        raise Invalid(
-            f"{MANIFEST} names a file outside the package",
-            code="inference.package_corrupted",
-            hint="package the version again: `perenne run` makes a new one",
-        )
-    data = _read(Path(folder) / name, min(expected.size, _MAX_FILE))
+    data = _read(_place(folder, name), min(expected.size, _MAX_FILE))
     if digest_bytes(data) != expected.digest:
-        raise Invalid(
-            f"{name} is not the file that was packaged",
-            code="inference.package_corrupted",
-            hint="fetch the package again",
-        )
+        raise _other_file(name)
     return data
+
+
+def _check_digest(folder: Path, name: str, manifest: Manifest) -> None:
+    """Check a file that is not read here but by a process of its own."""
+    path = _place(folder, name)
+    if path.is_symlink() or not path.is_file():
+        raise _corrupted(f"the package has no {name}")
+    with path.open("rb") as stream:
+        if hashlib.file_digest(stream, "sha256").hexdigest() != manifest.files[name].digest:
+            raise _other_file(name)
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Return where a file of the package lies. Raises Invalid if its name leads elsewhere."""
+    try:
+        return confined(Path(folder), name)
+    except Invalid:
+        raise _corrupted(f"{MANIFEST} names a file outside the package") from None
+
+
+def _other_file(name: str) -> Invalid:
+    return Invalid(
+        f"{name} is not the file that was packaged",
+        code="inference.package_corrupted",
+        hint="fetch the package again",
+    )
 
 
 def _read(path: Path, most: int) -> bytes:
     if path.is_symlink() or not path.is_file():
-        raise Invalid(
-            f"the package has no {path.name}",
-            code="inference.package_corrupted",
-            hint="package the version again: `perenne run` makes a new one",
-        )
+        raise _corrupted(f"the package has no {path.name}")
     with path.open("rb") as stream:
         data = stream.read(most + 1)
     if len(data) > most:
-        raise Invalid(
-            f"{path.name} is larger than it may be",
-            code="inference.package_corrupted",
-            hint="package the version again: `perenne run` makes a new one",
-        )
+        raise _corrupted(f"{path.name} is larger than it may be")
     return data

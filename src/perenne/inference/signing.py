@@ -1,8 +1,8 @@
 """Signing what is packaged, and telling whose signature it is: elliptic curve keys, and certificates.
 
-Cryptography is that of the `cryptography` library (the extra `sign`; pyOpenSSL of the same extra walks chains of certificates). It
-costs 25 ms and 12 MB, so nothing here is imported by a process that answers: whoever starts it verifies, and the verdict is bound
-to the digest of the package's manifest, which the process checks with hashes alone.
+Cryptography is that of the `cryptography` library (the extra `sign`; pyOpenSSL of the same extra walks chains of
+certificates). It costs 25 ms and 12 MB, so a process that answers imports none of it: whoever starts the process verifies, and
+the verdict is bound to the digest of the package's manifest, which the process checks with hashes alone.
 """
 
 import os
@@ -187,7 +187,7 @@ def verify(data: bytes | None, files: Mapping[str, str], trusted: Sequence[Trust
 
 def folder_files(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file below a folder by its path. Raises Invalid for links and whatever is no plain file."""
-    found = {}
+    found: dict[str, str] = {}
     for root, folders, names in os.walk(folder):
         for name in (*names, *folders):
             path = Path(root, name)

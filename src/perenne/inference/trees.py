@@ -163,8 +163,11 @@ OPERATORS: dict[Link, str] = {"identity": "Identity", "logistic": "Sigmoid", "so
 """The ONNX operator of each link."""
 
 
-def to_onnx(ensemble: Ensemble) -> bytes:
-    """Write an ensemble as ONNX: float32 input `x`, float64 output `outputs`; equal ensembles give equal bytes."""
+def to_onnx(ensemble: Ensemble, *, wide: bool = False) -> bytes:
+    """Write an ensemble as ONNX: float32 input `x`, float64 output `outputs`; equal ensembles give equal bytes.
+
+    `wide` takes float64 input: for ensembles whose library compares inputs unrounded.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
     nodes = [
@@ -177,7 +180,7 @@ def to_onnx(ensemble: Ensemble) -> bytes:
     graph = helper.make_graph(
         nodes,
         "trees",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", ensemble.columns])],
+        [helper.make_tensor_value_info("x", TensorProto.DOUBLE if wide else TensorProto.FLOAT, ["rows", ensemble.columns])],
         [helper.make_tensor_value_info("outputs", TensorProto.DOUBLE, ["rows", len(ensemble.base)])],
         [numpy_helper.from_array(ensemble.base, "base")],
     )

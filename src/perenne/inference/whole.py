@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from perenne.core import json
 from perenne.core.errors import Invalid
 from perenne.inference.encodings import LARGEST, LATEST, CategoryEncoding, Encoding, NumberEncoding, TimeEncoding
 from perenne.inference.forms import LinearForm
-from perenne.inference.model import TIE, Signature
+from perenne.inference.graphs import GRAPH, GraphInput, GraphMap
+from perenne.inference.model import TIE, PackedForm, Signature
 from perenne.inference.predictor import FORM_FILES, Predictor, load
 from perenne.inference.trees import IR_VERSION, OPSETS
-from perenne.stats.columns import Task
+from perenne.stats.columns import FieldKind, Task
 
 PREDICTION, PROBABILITIES = "prediction", "probabilities"
 _DAY = 86_400.0
@@ -41,17 +43,54 @@ def whole_graph(folder: Path) -> WholeGraph:
     Invalid
         If the package is damaged, or answers by a form that is no graph.
     """
-    predictor = load(folder)
+    predictor, place = load(folder), Path(folder)
+    _check(predictor)
     graph = _Graph()
-    missing = {
-        encoding.name: _missing_text(encoding)
-        for encoding in predictor.encoder.state.columns
-        if isinstance(encoding, CategoryEncoding)
-    }
-    matrix = _matrix(graph, predictor, missing)
-    scores = _scores(graph, predictor, Path(folder), matrix)
-    outputs = _answers(graph, predictor.signature, scores)
-    return WholeGraph(graph.model(_inputs(predictor), outputs), missing)
+    if predictor.manifest.feed == "columns":
+        missing = {field.name: "" for field in predictor.signature.fields if field.kind is FieldKind.CATEGORY}
+        scores = _mapped(graph, predictor, place)
+    else:
+        missing = _missing_texts(predictor)
+        packed = _packed(predictor)
+        scores = _scores(
+            graph, predictor, packed.form, (place / packed.file).read_bytes(), _matrix(graph, predictor, packed, missing)
+        )
+    return WholeGraph(graph.model(_inputs(predictor), _answers(graph, predictor.signature, scores)), missing)
+
+
+def _check(predictor: Predictor) -> None:
+    """Refuse what is answered with tensors, or asked with them. Raises Invalid."""
+    tensors = [field.name for field in predictor.signature.fields if field.kind is FieldKind.TENSOR]
+    if tensors or predictor.signature.task is Task.OUTPUTS:
+        raise Invalid(
+            "a model of tensors is not made portable: it is a graph by itself",
+            code="inference.no_graph",
+            hint="take model.onnx from its package as it is",
+        )
+
+
+def _packed(predictor: Predictor) -> PackedForm:
+    """Return the form that becomes the graph: a linear one before an ONNX one. Raises Invalid if there is neither."""
+    manifest = predictor.manifest
+    forms = manifest.forms or (PackedForm(manifest.form, FORM_FILES[manifest.form], manifest.fill),)
+    for wanted in ("linear", "onnx"):
+        found = next((item for item in forms if item.form == wanted), None)
+        if found is not None:
+            return found
+    raise Invalid(
+        f"a model in the form {manifest.form} is no graph",
+        code="inference.no_graph",
+        hint="package it in a form that ONNX knows",
+    )
+
+
+def _missing_texts(predictor: Predictor) -> dict[str, str]:
+    columns = predictor.encoder.state.columns if predictor.manifest.feed == "encoder" else ()
+    return {encoding.name: _missing_text(encoding) for encoding in columns if isinstance(encoding, CategoryEncoding)}
+
+
+def _no_graph(message: str) -> Invalid:
+    return Invalid(message, code="inference.no_graph", hint=f"export it with ONNX's own operators, opset {OPSETS['']} or newer")
 
 
 class _Graph:
@@ -61,6 +100,7 @@ class _Graph:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self._known: dict[tuple[Any, ...], str] = {}
+        self._opsets = dict(OPSETS)
 
     def step(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output."""
@@ -81,12 +121,33 @@ class _Graph:
             self.constants.append(numpy_helper.from_array(array, self._known[key]))
         return self._known[key]
 
+    def agree(self, inner: Any) -> Any:
+        """Bring the operators of another graph and of this one to the same versions: the newer of both.
+
+        Raises
+        ------
+        Invalid
+            If the other graph cannot be brought forward, or has operators that are not ONNX's.
+        """
+        from onnx import version_converter
+
+        found = {"" if entry.domain == "ai.onnx" else entry.domain: entry.version for entry in inner.opset_import}
+        if inner.functions or found.keys() - OPSETS.keys():
+            raise _no_graph("the model's graph has operators of its own")
+        if found.get("", OPSETS[""]) < OPSETS[""]:
+            try:
+                inner = version_converter.convert_version(inner, OPSETS[""])
+            except Exception as error:  # (what it raises depends on the operator)
+                raise _no_graph(f"the model's graph cannot be brought to opset {OPSETS['']}") from error
+        self._opsets = {domain: max(version, found.get(domain, 0)) for domain, version in self._opsets.items()}
+        return inner
+
     def model(self, inputs: list[Any], outputs: list[Any]) -> bytes:
         """Write the graph."""
         from onnx import helper
 
         graph = helper.make_graph(self.nodes, "model", inputs, outputs, self.constants)
-        opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
+        opsets = [helper.make_opsetid(domain, version) for domain, version in self._opsets.items()]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="perenne")
         return bytes(model.SerializeToString(deterministic=True))
 
@@ -94,10 +155,10 @@ class _Graph:
 def _inputs(predictor: Predictor) -> list[Any]:
     from onnx import TensorProto, helper
 
-    kinds = [(e.name, isinstance(e, CategoryEncoding)) for e in predictor.encoder.state.columns]
+    texts = {field.name: field.kind is FieldKind.CATEGORY for field in predictor.signature.fields}
     return [
-        helper.make_tensor_value_info(name, TensorProto.STRING if category else TensorProto.DOUBLE, ["rows"])
-        for name, category in kinds
+        helper.make_tensor_value_info(name, TensorProto.STRING if text else TensorProto.DOUBLE, ["rows"])
+        for name, text in texts.items()
     ]
 
 
@@ -106,14 +167,56 @@ def _missing_text(encoding: CategoryEncoding) -> str:
     return _SUBSTITUTE * (1 + max((len(level) for level in encoding.levels if not level.strip(_SUBSTITUTE)), default=0))
 
 
-def _matrix(graph: _Graph, predictor: Predictor, missing: dict[str, str]) -> str:
-    """Encode the columns; what is missing is filled where the form needs it."""
-    blocks = [_encoded(graph, encoding, missing) for encoding in predictor.encoder.state.columns]
-    matrix = graph.step("Concat", *blocks, axis=1)
-    fill = predictor.manifest.fill
-    if fill is None:
+def _matrix(graph: _Graph, predictor: Predictor, packed: PackedForm, missing: dict[str, str]) -> str:
+    """Encode the columns, or put them side by side; what is missing is filled where the form needs it."""
+    if predictor.manifest.feed == "matrix":
+        matrix, kind = _side_by_side(graph, [field.name for field in predictor.signature.fields]), "float64"
+    else:
+        blocks = [_encoded(graph, encoding, missing) for encoding in predictor.encoder.state.columns]
+        matrix, kind = graph.step("Concat", *blocks, axis=1), "float32"
+    if packed.fill is None:
         return matrix
-    return graph.step("Where", graph.step("IsNaN", matrix), graph.constant([fill], np.float32), matrix)
+    return graph.step("Where", graph.step("IsNaN", matrix), graph.constant([packed.fill], kind), matrix)
+
+
+def _side_by_side(graph: _Graph, values: list[str]) -> str:
+    axis = graph.constant([1], np.int64)
+    wide = [graph.step("Unsqueeze", value, axis) for value in values]
+    return wide[0] if len(wide) == 1 else graph.step("Concat", *wide, axis=1)
+
+
+def _mapped(graph: _Graph, predictor: Predictor, folder: Path) -> str:
+    """Ask a graph that has inputs of its own, as its map says: [n, m] float64."""
+    packed = _packed(predictor)
+    plan = json.decode((folder / GRAPH).read_bytes(), GraphMap, what=GRAPH)
+    if plan.rows != "together":
+        raise Invalid(
+            "the graph of this model takes one row at a time", code="inference.no_graph", hint="export it with rows that vary"
+        )
+    kinds = {field.name: field.kind for field in predictor.signature.fields}
+    feeds = {given.name: _filled(graph, given, kinds) for given in plan.inputs}
+    return _inlined(graph, (folder / packed.file).read_bytes(), feeds, plan.scores or plan.value)
+
+
+def _filled(graph: _Graph, given: GraphInput, kinds: dict[str, FieldKind]) -> str:
+    """Fill an input of a graph from columns, as `graphs.GraphForm` does."""
+    from onnx import TensorProto, helper
+
+    if given.layout == "matrix":
+        return graph.step(
+            "Cast", _side_by_side(graph, list(given.fields)), to=helper.np_dtype_to_tensor_dtype(np.dtype(given.dtype))
+        )
+    value = given.fields[0]
+    if given.dtype != "object":
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(given.dtype))
+        if kinds[value] is FieldKind.CATEGORY:
+            value = graph.step(
+                "LabelEncoder", value, domain="ai.onnx.ml", keys_strings=["true"], values_int64s=[1], default_int64=0
+            )
+        elif kind not in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16):
+            value = graph.step("Where", graph.step("IsNaN", value), graph.constant(0.0), value)
+        value = graph.step("Cast", value, to=kind)
+    return value if given.layout == "flat" else graph.step("Unsqueeze", value, graph.constant([1], np.int64))
 
 
 def _encoded(graph: _Graph, encoding: Encoding, missing: dict[str, str]) -> str:
@@ -177,9 +280,7 @@ def _bounded(graph: _Graph, bounds: str, value: str, most: float) -> str:
 
 def _as_columns(graph: _Graph, values: list[str]) -> str:
     """Put float64 [n] values beside each other as [n, m] float32."""
-    axis = graph.constant([1], np.int64)
-    wide = [graph.step("Unsqueeze", value, axis) for value in values]
-    return _cast(graph, wide[0] if len(wide) == 1 else graph.step("Concat", *wide, axis=1), "FLOAT")
+    return _cast(graph, _side_by_side(graph, values), "FLOAT")
 
 
 def _cast(graph: _Graph, value: str, kind: str) -> str:
@@ -208,19 +309,12 @@ def _remainder(graph: _Graph, value: str, divisor: float) -> str:
     return graph.step("Sub", value, _times(graph, _quotient(graph, value, divisor), divisor))
 
 
-def _scores(graph: _Graph, predictor: Predictor, folder: Path, matrix: str) -> str:
-    """Answer the matrix with the compiled form: [n, m] float64."""
-    form = predictor.manifest.form
-    if form not in ("linear", "onnx"):
-        raise Invalid(
-            f"a model in the form {form} is no graph", code="inference.no_graph", hint="package it in a form that ONNX knows"
-        )
-    data = (folder / FORM_FILES[form]).read_bytes()
+def _scores(graph: _Graph, predictor: Predictor, form: str, data: bytes, matrix: str) -> str:
+    """Answer the matrix with the form: [n, m] float64."""
     if form == "onnx":
-        return _inlined(graph, data, matrix)
+        return _inlined(graph, data, {"x": matrix}, "")
     linear = LinearForm.read(data, predictor.signature.task)
-    wide = _cast(graph, matrix, "DOUBLE")
-    product = graph.step("MatMul", wide, graph.constant(linear.coefficients))
+    product = graph.step("MatMul", _cast(graph, matrix, "DOUBLE"), graph.constant(linear.coefficients))
     raw = graph.step("Add", product, graph.constant(linear.intercept))
     match predictor.signature.task:
         case Task.BINARY:
@@ -231,18 +325,21 @@ def _scores(graph: _Graph, predictor: Predictor, folder: Path, matrix: str) -> s
             return raw
 
 
-def _inlined(graph: _Graph, data: bytes, matrix: str) -> str:
-    """Put a graph's nodes behind the matrix."""
+def _inlined(graph: _Graph, data: bytes, feeds: dict[str, str], output: str) -> str:
+    """Put a graph's nodes behind what its inputs are fed with; the output named, or its last one, as [n, m] float64."""
     import onnx
     from onnx import compose
 
-    inner = compose.add_prefix_graph(onnx.load_model_from_string(data).graph, "/form/")
+    model = graph.agree(onnx.load_model_from_string(data))
+    inner = compose.add_prefix_graph(model.graph, "/form/")
+    kinds = {put.name: put.type.tensor_type.elem_type for put in inner.input}
+    fed = {f"/form/{name}": graph.step("Cast", value, to=kinds[f"/form/{name}"]) for name, value in feeds.items()}
     for node in inner.node:
-        node.input[:] = [matrix if name == "/form/x" else name for name in node.input]
+        node.input[:] = [fed.get(name, name) for name in node.input]
     graph.nodes.extend(inner.node)
     graph.constants.extend(inner.initializer)
-    shape = graph.constant([0, -1], np.int64)
-    return graph.step("Reshape", _cast(graph, inner.output[-1].name, "DOUBLE"), shape)
+    last = f"/form/{output}" if output else inner.output[-1].name
+    return graph.step("Reshape", _cast(graph, last, "DOUBLE"), graph.constant([0, -1], np.int64))
 
 
 def _answers(graph: _Graph, signature: Signature, scores: str) -> list[Any]:

@@ -13,6 +13,7 @@ Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 TEXT = b"text/plain; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
 _REMEMBERED = 512
 
 
@@ -42,10 +43,15 @@ class Request(NamedTuple):
 
     def header(self, name: bytes) -> str | None:
         """Return the first header of a name."""
-        for key, value in self.headers:
-            if key == name:
-                return value.decode("latin-1")
-        return None
+        return header_of(self.headers, name)
+
+
+def header_of(headers: Headers, name: bytes) -> str | None:
+    """Return the first header of a name."""
+    for key, value in headers:
+        if key == name:
+            return value.decode("latin-1")
+    return None
 
 
 class Reply(NamedTuple):

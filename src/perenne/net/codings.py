@@ -35,7 +35,12 @@ def coding_for(accepts: str, size: int) -> str | None:
 async def packed(reply: Reply, accepts: str) -> Reply:
     """Return an answer compressed as the caller takes it; one that is compressed already stays as it is."""
     coding = coding_for(accepts, len(reply.body))
-    if coding is None or not reply.body or any(name == b"content-encoding" for name, _ in reply.headers):
+    if (
+        coding is None
+        or not reply.body
+        or reply.content_type.startswith(b"font/")
+        or any(name == b"content-encoding" for name, _ in reply.headers)
+    ):
         return reply
     aside = len(reply.body) >= ASIDE
     body = await asyncio.to_thread(_pack, reply.body, coding) if aside else _pack(reply.body, coding)

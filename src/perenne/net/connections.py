@@ -20,6 +20,9 @@ MAX_HEAD = 64 * 1024
 MAX_URL = 16 * 1024
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0
+READ_SECONDS = 30.0
+"""A client that reads nothing of its answer for so long is cut off."""
+
 KEEP_ALIVE_SECONDS = 75
 LINGER_SECONDS = 2.0
 MAX_UNREAD = 64 * 1024 * 1024
@@ -27,7 +30,9 @@ CHUNK = 256 * 1024
 DIRECT = "perenne.rest_of_body"
 """The extension of a request whose body can be read past the event loop: `BoundedProtocol.take_rest`."""
 
-_SECURITY = b"".join(b"%s: %s\r\n" % header for header in SECURITY_HEADERS)
+SECURITY = b"".join(b"%s: %s\r\n" % header for header in SECURITY_HEADERS)
+"""The security headers as they are written."""
+
 _REASONS = {400: b"Bad Request", 414: b"URI Too Long", 431: b"Request Header Fields Too Large"}
 
 
@@ -50,6 +55,7 @@ class _Lingering:
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
         self.get_extra_info = transport.get_extra_info
+        self.get_write_buffer_size = transport.get_write_buffer_size
 
     def is_closing(self) -> bool:
         """Tell whether nothing more is to be sent."""
@@ -81,6 +87,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._arrived = 0
         self._announced: int | None = None
         self._refusal: tuple[int, str] | None = None
+        self._left, self._left_since = 0, self.heard
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
@@ -120,22 +127,30 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Check what frames the request, then start it."""
-        self.head_since, self._begun = None, False
-        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD:
-            self._refuse(431, "the headers are too large")
-        names = [name for name, _ in self.headers]
-        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
-        if codings and (codings != [b"chunked"] or b"content-length" in names):
-            self._refuse(400, "Transfer-Encoding must be chunked, and alone")
-        if names.count(b"content-length") > 1:
-            self._refuse(400, "there are two Content-Length headers")
-        if not self.url.startswith(b"/"):
-            self._refuse(400, "the target must be a path")
-        length = next((value for name, value in self.headers if name == b"content-length"), b"")
-        self._arrived, self._announced = 0, int(length) if length.isdigit() else None
+        self.check_framing()
         super().on_headers_complete()
         if self._announced is not None and self.scheme == "http":
             self.scope["extensions"] = {DIRECT: self.take_rest}  # type: ignore[dict-item]
+
+    def check_framing(self) -> None:
+        """Refuse a head that is too large, or says two things about where its body ends."""
+        self.head_since, self._begun = None, False
+        size, codings, lengths = 0, [], []
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            if name == b"content-length":
+                lengths.append(value)
+            elif name == b"transfer-encoding":
+                codings.append(value.lower())
+        if size > MAX_HEAD:
+            self._refuse(431, "the headers are too large")
+        if codings and (codings != [b"chunked"] or lengths):
+            self._refuse(400, "Transfer-Encoding must be chunked, and alone")
+        if len(lengths) > 1:
+            self._refuse(400, "there are two Content-Length headers")
+        if not self.url.startswith(b"/"):
+            self._refuse(400, "the target must be a path")
+        self._arrived, self._announced = 0, int(lengths[0]) if lengths and lengths[0].isdigit() else None
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body; what nobody will read is let go of, up to a limit."""
@@ -182,6 +197,17 @@ class BoundedProtocol(HttpToolsProtocol):
         waiting = self.cycle is not None and self.cycle.more_body and not self.flow.read_paused
         return waiting and now - self.heard > BODY_SECONDS
 
+    def unread(self, now: float) -> bool:
+        """Tell whether the client has read nothing of its answer for too long; asked now and then."""
+        left = self.transport.get_write_buffer_size() if self.flow is not None and self.flow.write_paused else 0
+        if not left or left != self._left:
+            self._left, self._left_since = left, now
+        return bool(left) and now - self._left_since > READ_SECONDS
+
+    def cut(self) -> None:
+        """Break the connection off; what was not read is let go of."""
+        self._lingering.inner.abort()
+
     def answering(self) -> bool:
         """Tell whether a request has begun that has no whole answer yet."""
         return self._begun or (self.cycle is not None and not self.cycle.response_complete)
@@ -204,7 +230,7 @@ class BoundedProtocol(HttpToolsProtocol):
         status, message = self._refusal = self._refusal or (400, "the request is not valid HTTP")
         body = msgspec.json.encode({"error": message, "error_code": "BAD_REQUEST", "message": message})
         head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n%s\r\n"
-        self.transport.write(head % (status, _REASONS[status], len(body), _SECURITY) + body)
+        self.transport.write(head % (status, _REASONS[status], len(body), SECURITY) + body)
         self.transport.close()
 
     def _refuse(self, status: int, message: str) -> None:
@@ -244,17 +270,23 @@ class BoundedServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     def close_overdue(self, now: float) -> None:
-        """Close connections whose clients have been silent for too long in the middle of a request."""
+        """Close connections whose clients have been silent for too long, or do not read what they get."""
         for connection in list(self.server_state.connections):
-            if isinstance(connection, BoundedProtocol) and connection.overdue(now):
+            if not isinstance(connection, BoundedProtocol):
+                continue
+            if connection.unread(now):
+                connection.cut()
+            elif connection.overdue(now):
                 connection.transport.close()
 
 
-def bounded_config(application: Any, listening: Listening = LOOPBACK, **more: Any) -> uvicorn.Config:
+def bounded_config(
+    application: Any, listening: Listening = LOOPBACK, protocol: type[BoundedProtocol] = BoundedProtocol, **more: Any
+) -> uvicorn.Config:
     """Return uvicorn's configuration of a server with these limits: no access log, no server name, no unknown proxy's headers."""
     return uvicorn.Config(
         application,
-        http=BoundedProtocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         **listening.options(),

@@ -15,7 +15,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
@@ -170,22 +171,8 @@ class Egress:
 
     def request(self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] = {}) -> Answer:
         """Send a request and return the status and the beginning of what came back; raises as `post_json`, but for the status."""
-        for name, text in headers.items():
-            if not _HEADER.fullmatch(f"{name}: {text}"):
-                raise Invalid(
-                    f"{name[:100]!r} is not a header that may be sent",
-                    code="egress.header",
-                    hint="leave it out: it is set by the client itself, or holds a control character",
-                )
-        target, connection = self._connect(url, SECONDS)
-        try:
-            connection.request(method, target.path, body, {**_own_headers(target), **headers})
-            with connection.getresponse() as answer:
-                data = answer.read(MAX_ANSWER + 1)
-        except (OSError, http.client.HTTPException) as error:
-            raise _unavailable(target, error) from error
-        finally:
-            connection.close()
+        with self.exchange(method, url, body, headers, seconds=SECONDS) as (target, answer):
+            data = answer.read(MAX_ANSWER + 1)
         if len(data) > MAX_ANSWER:
             raise Unavailable(
                 f"{target.host} answered with more than {MAX_ANSWER >> 20} MiB",
@@ -194,8 +181,44 @@ class Egress:
             )
         return Answer(answer.status, _escaped(data))
 
+    @contextmanager
+    def exchange(
+        self, method: str, url: str, body: bytes | Iterable[bytes] = b"", headers: Mapping[str, str] = {}, *, seconds: float
+    ) -> Iterator[tuple[_Target, http.client.HTTPResponse]]:
+        """Send a request and give the answer to read; no redirect is followed, and nobody but the reader bounds the body.
+
+        Parameters
+        ----------
+        body : bytes or iterable of bytes
+            In pieces it needs the header `Content-Length`.
+        seconds : float
+            For all of it, reading the answer included.
+
+        Raises
+        ------
+        Invalid, Denied, Unavailable
+            As `post_json`, but for the status.
+        """
+        _check_headers(headers)
+        target, connection = self._connect(url, seconds)
+        try:
+            connection.request(method, target.path, body, {**_own_headers(target), **headers})
+            with connection.getresponse() as answer:
+                yield target, answer
+        except (OSError, http.client.HTTPException) as error:
+            raise _unavailable(target, error) from error
+        finally:
+            connection.close()
+
     def download(
-        self, url: str, write: Callable[[bytes], object], *, headers: Mapping[str, str] = {}, limit: int, seconds: float
+        self,
+        url: str,
+        write: Callable[[bytes], object],
+        *,
+        headers: Mapping[str, str] = {},
+        body: bytes | None = None,
+        limit: int,
+        seconds: float,
     ) -> Download:
         """Get what is at a URL, in pieces, without following a redirect; what an error says of itself is not handed on.
 
@@ -205,6 +228,8 @@ class Egress:
             Is given the pieces of a body whose status is 200.
         headers : mapping
             Sent along, such as `If-None-Match`.
+        body : bytes, optional
+            Posted, to ask for something.
         limit : int
             Bytes that the body may have.
         seconds : float
@@ -217,7 +242,8 @@ class Egress:
         """
         target, connection = self._connect(url, seconds)
         try:
-            connection.request("GET", target.path, headers={**_own_headers(target), **headers})
+            method = "GET" if body is None else "POST"
+            connection.request(method, target.path, body, {**_own_headers(target), **headers})
             with connection.getresponse() as answer:
                 found = Download(answer.status, {name.lower(): value for name, value in answer.getheaders()})
                 if answer.status == http.HTTPStatus.OK:
@@ -245,6 +271,16 @@ class Egress:
         if private is not None and not target.allowed:
             raise NotPublic(target.host, private)
         return addresses
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, text in headers.items():
+        if not _HEADER.fullmatch(f"{name}: {text}"):
+            raise Invalid(
+                f"{name[:100]!r} is not a header that may be sent",
+                code="egress.header",
+                hint="leave it out: it is set by the client itself, or holds a control character",
+            )
 
 
 def _copy(answer: http.client.HTTPResponse, write: Callable[[bytes], object], limit: int, host: str) -> None:

@@ -24,7 +24,14 @@ SECURITY_HEADERS: Headers = (
     (b"referrer-policy", b"same-origin"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-"""What every answer says to a browser; a page brings a policy of its own."""
+"""What every answer says to a browser, but for a page."""
+
+PAGE_POLICY = (
+    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+PAGE_HEADERS: Headers = (*SECURITY_HEADERS[:2], (b"content-security-policy", PAGE_POLICY.encode()))
+"""What a page says: nothing from elsewhere, no script within it."""
 
 STRICT_TRANSPORT: Headers = ((b"strict-transport-security", b"max-age=31536000"),)
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -1,9 +1,9 @@
 """The vocabulary in which a project is stated: purpose, data, model, what it must reach and what must not get worse.
 
-`model` holds the words (Objective, Guardrail, triggers, policies, Window), `declarations` the `Project` that collects what a
-`project.py` declares, `expect` expectations of data, `loading` reads a project from its folder, `bundles` keeps the folder for
-workers elsewhere, `service` keeps what it said and tells what it leaves unsaid, `plan` holds its milestones against what
-happened.
+`model` holds the words (Objective, Guardrail, triggers, policies, Window), `gates` those of delivery, `declarations` the
+`Project` that collects what a `project.py` declares, `expect` expectations of data, `loading` reads a project from its folder,
+`bundles` keeps the folder for workers elsewhere, `service` keeps what it said and tells what it leaves unsaid, `plan` holds its
+milestones against what happened.
 """
 
 from importlib import import_module
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from perenne.projects.bundles import fetch_bundle, put_bundle
     from perenne.projects.declarations import Dataset, Model, Project
     from perenne.projects.expect import Expectation
+    from perenne.projects.gates import Gate
     from perenne.projects.loading import LoadedProject, load_project
     from perenne.projects.model import (
         Cron,
@@ -42,6 +43,7 @@ _ROOMS = {
     "Dataset": "declarations",
     "Drift": "model",
     "Expectation": "expect",
+    "Gate": "gates",
     "Guardrail": "model",
     "Labels": "model",
     "LoadedProject": "loading",
@@ -75,6 +77,7 @@ __all__ = [
     "Dataset",
     "Drift",
     "Expectation",
+    "Gate",
     "Guardrail",
     "Labels",
     "LoadedProject",

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from perenne.core.clock import DAY, parse_duration
 from perenne.core.errors import Invalid
 from perenne.projects.expect import Expectation
+from perenne.projects.gates import Gate, merged
 from perenne.projects.model import Guardrail, Labels, Milestone, Objective, Person, Proof, RetrainPolicy, Window
 
 T = TypeVar("T")
@@ -102,6 +103,8 @@ class Project:
         Who takes part, and as what.
     window : str
         The length of a monitoring window.
+    gates : sequence of Gate
+        What a version must show before it is delivered, beside what objectives and guardrails say.
 
     >>> project = Project("churn", problem="Call in time.", owner="crm", objectives=[Objective("roc_auc", at_least=0.7)])
     >>> project.name
@@ -120,6 +123,7 @@ class Project:
         plan: Sequence[Milestone] = (),
         people: Sequence[Person] = (),
         window: str = "1d",
+        gates: Sequence[Gate] = (),
     ) -> None:
         if not _NAME.fullmatch(name):
             raise Invalid(
@@ -138,6 +142,7 @@ class Project:
         self.window = parse_duration(window)
         if DAY % self.window and self.window % DAY:
             raise Invalid(f"window {window!r} does not fit into days", code="project.window", hint="for example 1h, 6h, 1d, 7d")
+        self.gates = merged(gates, ())
         self.datasets: dict[str, Dataset] = {}
         self.models: dict[str, Model] = {}
         self.policy: RetrainPolicy | None = None

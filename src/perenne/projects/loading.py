@@ -9,6 +9,8 @@ from pathlib import Path
 
 from perenne.core.errors import Invalid, NotFound, PerenneError
 from perenne.projects.declarations import Project
+from perenne.projects.gates import FILE as GATES
+from perenne.projects.gates import merged, read_gates
 
 FILE = "project.py"
 
@@ -71,6 +73,8 @@ def load_project(folder: Path, *, origin: str = "") -> LoadedProject:
     found = [value for value in vars(module).values() if isinstance(value, Project)]
     if len(found) != 1:
         raise Invalid(f"{FILE} makes {len(found)} projects", code="project.count", hint="one: project = perenne.Project(…)")
+    if (root / GATES).is_file():
+        found[0].gates = merged(found[0].gates, read_gates((root / GATES).read_text()))
     return LoadedProject(found[0], root, origin)
 
 

@@ -15,7 +15,7 @@ from perenne.projects.loading import LoadedProject
 from perenne.projects.store import ProjectRecord
 from perenne.storage.database import Transaction
 
-_PROMISES = ("owner", "problem", "scope", "objectives", "guardrails", "policy", "window")
+_PROMISES = ("owner", "problem", "scope", "objectives", "guardrails", "policy", "window", "gates")
 
 
 def record_project(
@@ -24,7 +24,7 @@ def record_project(
     """Keep what a project's file says now, and the digest of its bundle; nothing is written if both are what they were.
 
     Code and data may change under whoever runs the project: automation takes them as they are. What the project promises (owner,
-    objectives, guardrails, policy, window) only a person takes over who may edit it.
+    objectives, guardrails, policy, window, gates) only a person takes over who may edit it.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def record_project(
         If the promises changed, or the project is new, and the actor may not edit projects.
     """
     known = store.find(tx, loaded.project.name)
-    if known is not None and (known.source, known.folder) == (source, loaded.home):
+    if known is not None and (known.source, known.folder, known.gates) == (source, loaded.home, loaded.project.gates):
         return known if bundle in (None, known.bundle) else _keep_bundle(tx, actor, known, bundle)
     now = SystemClock().now()
     record = _record(loaded, source, bundle, created=known.created if known else now, updated=now)
@@ -87,6 +87,7 @@ def _record(loaded: LoadedProject, source: str, bundle: str | None, *, created: 
         created=created,
         updated=updated,
         people=project.people,
+        gates=project.gates,
     )
 
 

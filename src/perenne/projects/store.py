@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 import sqlalchemy as sa
 
+from perenne.projects.gates import Gate
 from perenne.projects.model import Guardrail, Milestone, Objective, Person, RetrainPolicy
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
 from perenne.storage.finding import find_names
@@ -29,6 +30,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     created: int
     updated: int
     people: tuple[Person, ...] = ()
+    gates: tuple[Gate, ...] = ()
 
 
 table = sa.Table(
@@ -49,6 +51,7 @@ table = sa.Table(
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("updated", sa.BigInteger, nullable=False),
     sa.Column("people", JsonColumn(tuple[Person, ...]), nullable=False, server_default="[]"),
+    sa.Column("gates", JsonColumn(tuple[Gate, ...]), nullable=False, server_default="[]"),
 )
 _columns = [table.c[name] for name in ProjectRecord.__struct_fields__]
 

@@ -3,14 +3,15 @@
 `model` holds the Structs and the gate (a pure function over evidence and decisions), `guard` asks it whenever a version is to
 take a place, leave one or go. `service` registers what rounds make, `registrations` what clients register; `models` holds the
 names they share, `placing` moves aliases and stages. `approvals` takes evidence and decisions, `policies` and `reviews` say and
-ask what is needed, `card` writes a version up, `summary` answers for many at once, and `events` tells the others.
+ask what is needed, `trust` signs packages and judges signatures (`keys` has the private one), `card` writes a version up,
+`summary` answers for many at once, and `events` tells the others.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.registry import approvals, card, models, placing, registrations, reviews, summary, webhooks
+    from perenne.registry import approvals, card, models, placing, registrations, summary, trust, webhooks
     from perenne.registry.card import Card
     from perenne.registry.events import RegistryChanged, VersionDecided, VersionRegistered
     from perenne.registry.model import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from perenne.registry.review_store import Review, ReviewState
     from perenne.registry.service import dossier, get_version, register, versions
 
-_MODULES = frozenset({"approvals", "card", "models", "placing", "registrations", "reviews", "summary", "webhooks"})
+_MODULES = frozenset({"approvals", "card", "models", "placing", "registrations", "summary", "trust", "webhooks"})
 _ROOMS = {
     "Card": "card",
     "Decision": "model",
@@ -86,8 +87,8 @@ __all__ = [
     "placing",
     "register",
     "registrations",
-    "reviews",
     "summary",
+    "trust",
     "versions",
     "webhooks",
 ]

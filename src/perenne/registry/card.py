@@ -4,7 +4,7 @@ The headings follow Mitchell et al., "Model Cards for Model Reporting", FAT* 201
 recorded; what was not is said to be unknown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -13,7 +13,7 @@ from perenne.core.clock import format_duration
 from perenne.core.errors import NotFound
 from perenne.projects import ProjectRecord, get_project
 from perenne.registry import model_store
-from perenne.registry.model import STAGES, Decision, Dossier, GateState, Version, VersionForm
+from perenne.registry.model import STAGES, Decision, Dossier, Evidence, GateState, Verdict, Version, VersionForm
 from perenne.registry.service import dossier, get_version
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
@@ -21,6 +21,9 @@ from perenne.tracking import Run
 from perenne.training import Compared, Report, SliceMetric, Told
 
 MOST_LEFT_OUT = 12
+GATE = "gate: "
+"""How evidence begins that a gate of delivery left."""
+
 OUTSIDE = (
     "Inputs beyond what was seen in training are answered all the same: a level never seen counts as the overall mean, a missing "
     "value as a value of its own. Monitoring and perenne why mark such inputs."
@@ -70,6 +73,19 @@ class CardCheck(msgspec.Struct, frozen=True):
     detail: str
 
 
+class CardGate(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate of delivery, and what it said last."""
+
+    gate: str
+    verdict: str
+    required: bool
+    value: float | None
+    limit: float | None
+    unit: str
+    detail: str
+    waived: str = ""
+
+
 class Card(msgspec.Struct, frozen=True, kw_only=True):
     """A model card.
 
@@ -89,6 +105,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         What the version is made of, what a client registered it from, and what somebody wrote about it.
     aliases, stage, tags : tuple of str, str, dict
         What it stands for, and what it is tagged with.
+    gates, not_checked : tuple of CardGate, tuple of str
+        What stood between it and the world, in order of cost; and what nobody checked, with the reason.
     """
 
     version: str
@@ -126,6 +144,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
     stage: str = STAGES[0]
     tags: dict[str, str] = {}
+    gates: tuple[CardGate, ...] = ()
+    not_checked: tuple[str, ...] = ()
 
 
 def card(workspace: Workspace, identity: str) -> Card:
@@ -146,6 +166,7 @@ def write_card(tx: Transaction, identity: str, told: Told) -> Card:
     said = made.provenance if made else None
     newest = {item.check: item for item in found.evidence}
     best = report.trials[report.best] if report else None
+    gates = tuple(_gates(newest.values()))
     return Card(
         version=version.id,
         model=version.model,
@@ -167,7 +188,7 @@ def write_card(tx: Transaction, identity: str, told: Told) -> Card:
         slices=report.evaluation.slices if report else (),
         compared=msgspec.structs.replace(report.compared, curves=None) if report and report.compared else None,
         champion=report.champion if report else "",
-        checks=tuple(CardCheck(e.check, e.verdict.value, e.value, e.limit, e.detail) for e in newest.values()),
+        checks=tuple(CardCheck(e.check, e.verdict.value, e.value, e.limit, e.detail) for e in newest.values() if not _gate(e)),
         limits=tuple(_limits(found, project, report)),
         approvals=found.decisions,
         commit=said.commit if said else "",
@@ -182,7 +203,31 @@ def write_card(tx: Transaction, identity: str, told: Told) -> Card:
         aliases=found.aliases,
         stage=version.stage,
         tags=model_store.tags_of(tx, model_store.version_tag, [version.id])[version.id],
+        gates=gates,
+        not_checked=tuple(_not_checked(gates)),
     )
+
+
+def _gate(item: Evidence) -> str:
+    """Return the name of the gate that left a piece of evidence; an empty text if none did."""
+    return item.check.removeprefix(GATE) if item.check.startswith(GATE) else ""
+
+
+def _gates(newest: Iterable[Evidence]) -> Iterator[CardGate]:
+    for item in newest:
+        if name := _gate(item):
+            yield CardGate(
+                gate=name, verdict=item.verdict.value, required=item.required, value=item.value, limit=item.limit, unit=item.unit,
+                detail=item.detail, waived=item.waived,
+            )  # fmt: skip
+
+
+def _not_checked(gates: Sequence[CardGate]) -> Iterator[str]:
+    if not gates:
+        yield "No gate was run: neither its latency nor its parts, signature or budgets were looked at."
+    for gate in gates:
+        if gate.verdict == Verdict.UNKNOWN:
+            yield f"{gate.gate}: {gate.detail or 'unknown'}" + (f" (let go: {gate.waived})" if gate.waived else "")
 
 
 def _parameters(given: Mapping[str, object]) -> dict[str, str]:

@@ -19,6 +19,8 @@ def markdown(card: Card) -> str:
         _section("Model", _model(card)),
         _section("Evaluation", _evaluation(card)),
         _section("Objectives, guardrails and other checks", _checks(card)),
+        _section("Gates", _gates(card)),
+        _section("Not checked", _list(card.not_checked)),
         _section("Known limits", _list(card.limits)),
         _section("Approvals", _approvals(card)),
         _section("How to call it", _calling(card)),
@@ -109,6 +111,23 @@ def _checks(card: Card) -> Iterator[str]:
         (_text(item.check), item.verdict, _number(item.value), _number(item.limit), _text(item.detail)) for item in card.checks
     ]
     yield from _table(("check", "verdict", "value", "limit", "detail"), rows)
+
+
+def _gates(card: Card) -> Iterator[str]:
+    rows = [
+        (_text(item.gate), item.verdict, "yes" if item.required else "no", _figure(item.value, item.unit), _limit(item.limit),
+         _text(item.detail))
+        for item in card.gates
+    ]  # fmt: skip
+    yield from _table(("gate", "verdict", "required", "value", "limit", "found"), rows)
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{_number(value)} {_text(unit)}".strip()
+
+
+def _limit(value: float | None) -> str:
+    return "" if value is None else _number(value)
 
 
 def _slice(item: SliceMetric) -> tuple[str, ...]:

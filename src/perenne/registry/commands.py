@@ -6,6 +6,7 @@ from perenne.registry.change_commands import alias, approve, archive, comment, p
 from perenne.registry.impact_commands import impact
 from perenne.registry.lookup_commands import card_, diff, list_, search, show
 from perenne.registry.review_commands import review
+from perenne.registry.trust_commands import keys, sign, trust_, verify
 
 __all__ = ["model", "review"]
 
@@ -16,4 +17,6 @@ def model() -> None:
 
 
 for _command in (list_, show, search, diff, card_, impact, approve, reject, promote, alias, archive, restore, tag, comment):
+    model.add_command(_command)
+for _command in (sign, verify, keys, trust_):
     model.add_command(_command)

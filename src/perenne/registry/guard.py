@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from perenne import tracking
+from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, PerenneError
 from perenne.registry import files, review_store, store
 from perenne.registry.model import (
@@ -84,6 +85,7 @@ def judged(
     asked = {version.id: demands_of(stated, version.model, target) for version in versions}
     bounded = [version.run for version in versions if any(policy.metrics for policy in asked[version.id])]
     runs = tracking.summary.some(tx, bounded) if bounded else {}
+    now = SystemClock().now()
     return [
         gate(
             version,
@@ -91,6 +93,7 @@ def judged(
             decisions[version.id],
             asked[version.id],
             runs[version.run].metrics if version.run in runs else {},
+            now,
         )
         for version in versions
     ]
@@ -143,9 +146,10 @@ def _take(tx: Transaction, version: Version, target: Target) -> None:
 
 
 def _own_gate(tx: Transaction, version: Version) -> Gate:
-    """Ask what the version itself asks for, review policies apart."""
+    """Ask what the version itself asks for, apart from review policies and from what it was held against later."""
     evidence, decisions = store.list_evidence(tx, [version]), store.list_decisions(tx, [version.id])
-    return gate(version, evidence[version.id], decisions[version.id])
+    own = [item for item in evidence[version.id] if item.check in version.policy.required]
+    return gate(version, own, decisions[version.id], now=SystemClock().now())
 
 
 def refused(version: Version, target: Target, found: Gate) -> PerenneError:

@@ -16,11 +16,12 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound
-from perenne.registry import approvals, card, card_html, card_text, model_store, service, webhook_http
+from perenne.registry import approvals, card, card_html, card_text, model_store, review_http, service, webhook_http
 from perenne.registry.model import Decision, Dossier, Version
-from perenne.registry.review_http import routes as review_routes
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
+
+project_of_review = review_http.project_of_review
 
 
 class DecisionBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -141,5 +142,5 @@ routes = [
     Route("/api/model/version/{version}/decision", post_decision, methods=["POST"]),
     Route("/api/model/version/{version}/bar", post_bar, methods=["POST"]),
     Route("/api/model/version/{version}/card", get_card, methods=["GET"]),
-    *review_routes,
+    *review_http.routes,
 ]

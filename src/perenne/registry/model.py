@@ -164,6 +164,18 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         What it was held against.
     detail : str
         One sentence for people.
+    unit : str
+        Of value and limit, such as ms; may be empty.
+    digest : str
+        Of the object that holds all that was found, if there is one.
+    terms : str
+        Digest of what it was held against and how: the same files under the same terms need not be looked at again.
+    started, seconds : int, float, optional
+        When it was begun, and how long it took.
+    required : bool
+        Whether it holds the version back unless it passes, though the version itself does not ask for it.
+    waived, until : str, int, optional
+        Why it may stay unknown, and up to which instant.
     """
 
     check: str
@@ -173,6 +185,20 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None = None
     limit: float | None = None
     detail: str = ""
+    unit: str = ""
+    digest: str = ""
+    terms: str = ""
+    started: int | None = None
+    seconds: float | None = None
+    required: bool = False
+    waived: str = ""
+    until: int | None = None
+
+    def lets_through(self, now: int | None = None) -> bool:
+        """Tell whether it stands in nobody's way: it passed, or is unknown and may be so now. A failure is never let go."""
+        if self.verdict is Verdict.PASS:
+            return True
+        return self.verdict is Verdict.UNKNOWN and bool(self.waived) and None not in (now, self.until) and now < self.until  # type: ignore[operator]
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -308,6 +334,7 @@ def gate(
     decisions: Sequence[Decision],
     demands: Sequence[ReviewPolicy] = (),
     measured: Mapping[str, float | None] | None = None,
+    now: int | None = None,
 ) -> Gate:
     """Decide whether a version may go through.
 
@@ -323,6 +350,8 @@ def gate(
         The review policies of the place it is to take.
     measured : mapping, optional
         The metrics of its run, for bounds of policies.
+    now : int, optional
+        For checks that may stay unknown until some time; without it none may.
 
     Returns
     -------
@@ -332,7 +361,8 @@ def gate(
     if version.state is VersionState.BARRED:
         return Gate(GateState.CLOSED, ("barred after it was rolled back or stopped",))
     newest = {item.check: item for item in evidence}
-    reasons = [_reason(check, newest.get(check)) for check in version.policy.required]
+    asked = dict.fromkeys((*version.policy.required, *(check for check, item in newest.items() if item.required)))
+    reasons = [_reason(check, newest.get(check), now) for check in asked]
     for policy in demands:
         unmet = _unmet(version, newest, policy, measured or {})
         reasons += [f"{reason} (policy {policy.name})" for reason in unmet if reason]
@@ -345,10 +375,10 @@ def gate(
     return Gate(GateState.WAITING, waits) if waits else Gate(GateState.OPEN)
 
 
-def _reason(check: str, item: Evidence | None) -> str:
+def _reason(check: str, item: Evidence | None, now: int | None = None) -> str:
     if item is None:
         return f"{check}: no evidence"
-    if item.verdict is Verdict.PASS:
+    if item.lets_through(now):
         return ""
     return f"{check}: {item.verdict.value}" + (f" ({item.detail})" if item.detail else "")
 

@@ -7,9 +7,9 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, Invalid
-from perenne.registry import guard, model_store, naming, store, telling
+from perenne.registry import guard, model_store, naming, packages, store, telling, trust
 from perenne.registry.guard import Deed
-from perenne.registry.model import STAGES, Target, Version, VersionForm
+from perenne.registry.model import STAGES, Target, Version
 from perenne.registry.service import get_version
 from perenne.storage.transaction import Transaction
 
@@ -17,25 +17,23 @@ ACTIVE = ("Staging", "Production")
 """The stages that others are archived for."""
 
 check_alias = naming.check_alias
+package_of = packages.find
+keep_package = packages.keep
 
 
 def require_deployable(tx: Transaction, identity: str) -> Version:
-    """Return a version that may answer people: what may be champion, and is a package.
+    """Return a version that may answer people, with the package that is served: what may be champion.
 
     Raises
     ------
     Conflict
-        If the gate is closed or waits for somebody, with every reason; or if it is no package of a round.
+        If the gate is closed or waits for somebody, with every reason; or if it is not packaged.
     """
     version = get_version(tx, identity)
-    if version.form is not VersionForm.PACKAGE:
-        raise Conflict(
-            f"{identity} is no package: a client registered it",
-            code="model.form",
-            hint=f"`mlflow models serve -m models:/{version.model}/{version.number}` serves it; a round makes packages",
-        )
+    served = packages.as_served(tx, version)
     guard.require(tx, Deed.TAKE, version)
-    return version
+    trust.require_signed(tx, served)
+    return served
 
 
 def set_alias(tx: Transaction, actor: Principal, model: str, name: str, identity: str, *, reason: str = "") -> None:

@@ -5,7 +5,8 @@ which model servers run. The server's side, which reads nothing but that folder:
 answers (`application`, `runtime`, `batching`, `loading`, `counters`, `metrics`); the `observer` keeps the `row_log` and the
 `windows`, makes `checkpoints` of both and runs the `challengers` in shadow; `mirror` and `messages` are the wire between them.
 `handover` replaces a server by another one, `status` tells the control plane how it does and `live` asks it for its figures,
-`calling` says how it is called. `log` reads the row log back. The protocols spoken are in `perenne.protocols`.
+`calling` says how it is called; `background` and `explaining` what a version knows of its inputs, and what each did to an answer.
+`log` reads the row log back. The protocols spoken are in `perenne.protocols`.
 """
 
 from importlib import import_module
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.serving import service, shares, steps, verdicts
+    from perenne.serving.background import Background
     from perenne.serving.calling import Calling
     from perenne.serving.handover import find_predecessor
     from perenne.serving.log import LogPart, log_parts, read_predictions
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "Answer": "runtime",
+    "Background": "background",
     "Bandit": "model",
     "Calling": "calling",
     "Deployment": "model",
@@ -47,6 +50,7 @@ _WHOLE_ROOMS = ("service", "shares", "steps", "verdicts")
 
 __all__ = [
     "Answer",
+    "Background",
     "Bandit",
     "Calling",
     "Deployment",

@@ -6,14 +6,30 @@ import time
 from perenne.auth.doorman import Doorman
 from perenne.auth.roles import Action, require
 from perenne.core.errors import Invalid, NotFound, PerenneError
-from perenne.net.asgi import ErrorForm, Headers, Receive, Reply, Request, Route, Router, Scope, Send, send_reply
+from perenne.net.asgi import (
+    HTML,
+    ErrorForm,
+    Headers,
+    Receive,
+    Reply,
+    Request,
+    Route,
+    Router,
+    Scope,
+    Send,
+    header_of,
+    send_reply,
+)
 from perenne.net.codings import packed
+from perenne.net.direct import Admitted, Answerer, Caller, Target
 from perenne.net.identity import identity_headers
 from perenne.net.inbound import (
+    PAGE_HEADERS,
     SECURITY_HEADERS,
     STRICT_TRANSPORT,
     Limits,
     Room,
+    TooLarge,
     check_head,
     check_json,
     check_target,
@@ -31,11 +47,12 @@ log = logging.getLogger("perenne.serving")
 AT_ONCE = 4_096
 """Requests at work: beside the queue of rows, which is bounded by itself."""
 
+_REQUEST_ID = b"x-request-id"
 _CLOSE = ((b"connection", b"close"),)
 
 
-class Application:
-    """Answers HTTP requests.
+class Application(Answerer):
+    """Answers HTTP requests: of `net.direct` by its parts, and as an ASGI application where something stands between.
 
     Parameters
     ----------
@@ -55,85 +72,113 @@ class Application:
         self._limits = limits
         self._doorman = doorman
         self._room = Room(AT_ONCE)
+        self.body_limit = limits.body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        request = Request(scope["method"], scope["path"], (), scope["headers"], b"", time.perf_counter_ns())
+        started, headers, method = time.perf_counter_ns(), scope["headers"], scope["method"]
+        target = Target(scope["path"], scope["raw_path"], scope["query_string"])
+        admitted = self.admit(method, target, headers, Caller(scope["scheme"], (scope.get("client") or ("",))[0]))
         try:
-            reply = await self._reply(request, scope, receive)
+            if isinstance(admitted, Admitted):
+                try:
+                    body = await read_body(receive, self.body_limit) if admitted.route.method == "POST" else b""
+                    reply = await self.answer(admitted, method, target, headers, body, started)
+                except TooLarge:
+                    reply = self.too_large(admitted)
+            else:
+                reply = admitted
         except ConnectionError:  # the client went away while sending
             return
-        accepts = request.header(b"accept-encoding")
-        if accepts is not None:
-            reply = await packed(reply, accepts)
-        headers = self._headers(request, reply)
-        await send_reply(send, reply, (*headers, *STRICT_TRANSPORT) if scope["scheme"] == "https" else headers)
+        more = (*(PAGE_HEADERS if reply.content_type == HTML else SECURITY_HEADERS), *self.more(headers, reply))
+        await send_reply(send, reply, (*more, *STRICT_TRANSPORT) if scope["scheme"] == "https" else more)
 
-    async def _reply(self, request: Request, scope: Scope, receive: Receive) -> Reply:
+    def admit(self, method: str, target: Target, headers: Headers, caller: Caller) -> Admitted | Reply:
+        """Let a request in by its head, or refuse it; nothing of its body is read before."""
         form: ErrorForm = error_reply
         try:
-            check_head(request.headers, scope["raw_path"], self._limits, request.method, scope["scheme"])
-            check_target(scope["raw_path"], scope["query_string"])
-            match = self._router.match(request.path)
+            check_head(headers, target.raw_path, self._limits, method, caller.scheme)
+            check_target(target.raw_path, target.query)
+            match = self._router.match(target.path)
+            route = match.routes.get(method) if match else None
             if self._doorman is not None:
-                self._check_caller(self._doorman, request, scope, match.routes.get(request.method) if match else None)
+                self._check_caller(self._doorman, headers, caller, route)
             if match is None:
                 raise NotFound("there is nothing at this path", code="ENDPOINT_NOT_FOUND")
-            route = match.routes.get(request.method)
             if route is None:
                 allow = ", ".join(sorted(match.routes))
                 return error_reply(_WrongMethod(allow))._replace(headers=((b"allow", allow.encode()),))
             form = route.error_reply
-            if route.method == "POST":
-                request = request._replace(parts=match.parts, body=await self._body(request, route, receive))
-            elif match.parts:
-                request = request._replace(parts=match.parts)
-            with self._room:
-                return await route.handler(request)
-        except Unanswered as failed:
-            return form(failed.error)._replace(headers=(*failed.headers, *error_headers(failed.error)))
+            typed = method == "POST" and route.accepts
+            kind = check_type(header_of(headers, b"content-type") or "", route.accepts) if typed else None
+            return Admitted(route, match.parts, kind)
         except PerenneError as error:
-            reply = form(error)
-            return reply if reply.headers else reply._replace(headers=error_headers(error))
-        except ConnectionError:
-            raise
+            return _refusal(error, form)
         except Exception:
-            identity = identity_headers(request.headers, self._runtime.ids.next())
-            log.exception("a request failed", extra={FIELDS: {"http.request.id": identity[0][1].decode()}})
-            return form(_Unexpected(identity[0][1].decode()))._replace(headers=identity)
+            return self._unexpected(headers, form)
 
-    async def _body(self, request: Request, route: Route, receive: Receive) -> bytes:
-        kind = check_type(request.header(b"content-type") or "", route.accepts) if route.accepts else None
-        body = await read_body(receive, self._limits.body)
-        encoding = request.header(b"content-encoding")
+    async def answer(self, admitted: Admitted, method: str, target: Target, headers: Headers, body: bytes, started: int) -> Reply:
+        """Answer a request; whatever happens, there is a reply."""
+        route = admitted.route
+        try:
+            body = self._body(body, headers, admitted.kind) if method == "POST" else b""
+            with self._room:
+                reply = await route.handler(Request(method, target.path, admitted.parts, headers, body, started))
+            accepts = header_of(headers, b"accept-encoding")
+            return reply if accepts is None else await packed(reply, accepts)
+        except Unanswered as failed:
+            refused = route.error_reply(failed.error)
+            return refused._replace(headers=(*failed.headers, *error_headers(failed.error)))
+        except PerenneError as error:
+            return _refusal(error, route.error_reply)
+        except Exception:
+            return self._unexpected(headers, route.error_reply)
+
+    def too_large(self, admitted: Admitted) -> Reply:
+        """Refuse a body that turned out to be longer than the limit."""
+        return _refusal(TooLarge(self.body_limit), admitted.route.error_reply)
+
+    def more(self, headers: Headers, reply: Reply) -> Headers:
+        """Return what is said with every answer beside the security headers."""
+        named = reply.headers and reply.headers[0][0] == _REQUEST_ID
+        found: Headers = () if named or _names_request(reply) else identity_headers(headers, self._runtime.ids.next())
+        return (*found, *_CLOSE) if self._runtime.draining else found
+
+    def _body(self, body: bytes, headers: Headers, kind: str | None) -> bytes:
+        encoding = header_of(headers, b"content-encoding")
         if encoding:
-            body = inflate(body, encoding.strip().lower(), self._limits.body)
+            body = inflate(body, encoding.strip().lower(), self.body_limit)
         if kind in ("", "application/json"):
             check_json(body)
             check_text(body)
         return body
 
-    def _check_caller(self, doorman: Doorman, request: Request, scope: Scope, route: Route | None) -> None:
+    def _check_caller(self, doorman: Doorman, headers: Headers, caller: Caller, route: Route | None) -> None:
         """Ask for a token, also where there is no route: who is not known learns nothing."""
         if route is not None and route.action is None:
             return
-        shown = [value.decode("latin-1") for name, value in request.headers if name == b"authorization"]
+        shown = [value.decode("latin-1") for name, value in headers if name == b"authorization"]
         if len(shown) > 1:
             raise Invalid("there are two Authorization headers", code="BAD_REQUEST")
-        principal = doorman.admit(shown[0] if shown else None, (scope.get("client") or ("",))[0])
+        principal = doorman.admit(shown[0] if shown else None, caller.address)
         if route is not None and route.action is not None:
             require(principal, Action(route.action), self._runtime.require_lineup().deployment.project)
 
-    def _headers(self, request: Request, reply: Reply) -> Headers:
-        given = {name for name, _ in reply.headers}
-        headers = [header for header in SECURITY_HEADERS if header[0] not in given]
-        if b"x-request-id" not in given:
-            headers += identity_headers(request.headers, self._runtime.ids.next())
-        if self._runtime.draining:
-            headers += _CLOSE
-        return headers
+    def _unexpected(self, headers: Headers, form: ErrorForm) -> Reply:
+        identity = identity_headers(headers, self._runtime.ids.next())
+        log.exception("a request failed", extra={FIELDS: {"http.request.id": identity[0][1].decode()}})
+        return form(_Unexpected(identity[0][1].decode()))._replace(headers=identity)
+
+
+def _refusal(error: PerenneError, form: ErrorForm) -> Reply:
+    reply = form(error)
+    return reply if reply.headers else reply._replace(headers=error_headers(error))
+
+
+def _names_request(reply: Reply) -> bool:
+    return any(name == _REQUEST_ID for name, _ in reply.headers)
 
 
 class _WrongMethod(PerenneError):

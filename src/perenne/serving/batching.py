@@ -7,6 +7,7 @@ version has a thread of its own: one that is slow, or never returns, keeps no ot
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
@@ -17,8 +18,9 @@ import numpy as np
 
 from perenne.core.errors import PerenneError, Unavailable
 from perenne.inference import Prediction
+from perenne.serving.counters import BATCH_EDGES
 from perenne.serving.loading import LoadedVersion
-from perenne.stats.columns import Columns
+from perenne.stats.columns import Columns, NumberTable
 
 INLINE_US = 1_000.0
 THREAD_US = 50_000.0
@@ -33,14 +35,25 @@ class DeadlinePassed(PerenneError):
 
 
 class Batched(NamedTuple):
-    """A request's own answers, and how many rows were predicted together."""
+    """A request's own answers, and how many rows were predicted together.
+
+    Attributes
+    ----------
+    queue_us, took_us : int
+        Microseconds it waited, and those of the call that answered it.
+    leads : bool
+        Whether it was the first of those predicted together.
+    """
 
     prediction: Prediction
     rows: int
+    queue_us: int = 0
+    took_us: int = 0
+    leads: bool = True
 
 
 class _Waiting:
-    __slots__ = ("columns", "deadline", "future", "loaded", "rows")
+    __slots__ = ("columns", "deadline", "future", "loaded", "rows", "since")
 
     def __init__(
         self, loaded: LoadedVersion, columns: Columns, rows: int, deadline: float, future: "asyncio.Future[Batched]"
@@ -50,6 +63,7 @@ class _Waiting:
         self.rows = rows
         self.deadline = deadline
         self.future = future
+        self.since = time.perf_counter_ns()
 
 
 class _Lane:
@@ -105,6 +119,7 @@ class Batcher:
         self._scheduled = False
         self.rows = 0
         self.batches = 0
+        self.sizes = [0] * (len(BATCH_EDGES) + 1)
 
     def submit(
         self, loaded: LoadedVersion, columns: Columns, rows: int, deadline: float, *, beside: bool = False
@@ -128,7 +143,7 @@ class Batcher:
         if self.rows and self.rows + rows > self._limit:
             raise Unavailable("too many rows wait to be predicted", code="TEMPORARILY_UNAVAILABLE", hint="try again in a second")
         future: asyncio.Future[Batched] = self._loop.create_future()
-        if not beside and loaded.cost_us(rows) <= INLINE_US:
+        if not (beside or loaded.predictor.waits) and loaded.cost_us(rows) <= INLINE_US:
             queue = self._quick.get(loaded) or self._quick.setdefault(loaded, deque())
         else:
             lane = self._lane(loaded)
@@ -206,6 +221,7 @@ class Batcher:
 
     def _finish(self, group: list[_Waiting], outcomes: "list[Batched | BaseException]") -> None:
         self.batches += 1
+        self.sizes[min((sum(waiting.rows for waiting in group) - 1).bit_length(), len(BATCH_EDGES))] += 1
         for waiting, outcome in zip(group, outcomes, strict=True):
             self._settle(waiting, outcome)
 
@@ -223,23 +239,38 @@ def predict_together(group: Sequence[_Waiting]) -> list[Batched | BaseException]
     """Predict requests of one version in one call; if it fails, each alone, so that one cannot fail its neighbours."""
     if len(group) == 1:
         return [_predict_alone(group[0])]
-    loaded, names = group[0].loaded, group[0].columns
     total = sum(waiting.rows for waiting in group)
+    began = time.perf_counter_ns()
     try:
-        together = loaded.predict({name: np.concatenate([waiting.columns[name] for waiting in group]) for name in names})
+        together = group[0].loaded.predict(_joined([waiting.columns for waiting in group]))
     except Exception:
         return [_predict_alone(waiting) for waiting in group]
+    took = (time.perf_counter_ns() - began) // 1_000
     answers: list[Batched | BaseException] = []
     start = 0
     for waiting in group:
-        answers.append(Batched(together.take(slice(start, start + waiting.rows)), total))
+        own = together.take(slice(start, start + waiting.rows))
+        answers.append(Batched(own, total, (began - waiting.since) // 1_000, took, not start))
         start += waiting.rows
     return answers
 
 
+def _joined(tables: list[Columns]) -> Columns:
+    """Put the rows of several requests together."""
+    first = tables[0]
+    if isinstance(first, NumberTable):
+        matrices = [table.matrix for table in tables if isinstance(table, NumberTable) and table.fields is first.fields]
+        if len(matrices) == len(tables):
+            return NumberTable(first.fields, np.concatenate(matrices))
+    return {name: np.concatenate([table[name] for table in tables]) for name in first}
+
+
 def _predict_alone(waiting: _Waiting) -> Batched | BaseException:
+    began = time.perf_counter_ns()
     try:
-        return Batched(waiting.loaded.predict(waiting.columns), waiting.rows)
+        prediction = waiting.loaded.predict(waiting.columns)
+        took = (time.perf_counter_ns() - began) // 1_000
+        return Batched(prediction, waiting.rows, (began - waiting.since) // 1_000, took)
     except Exception as error:
         return error
 

@@ -21,7 +21,7 @@ from perenne.inference import Prediction, Signature
 from perenne.serving.children import start_process
 from perenne.serving.loading import check_inputs
 from perenne.serving.messages import Served, pack_columns, unpack_answers
-from perenne.serving.model import Variant
+from perenne.serving.model import ReleasedPackage, Variant
 from perenne.serving.releases import package_folder
 from perenne.serving.shadow import Question, Reply, ShadowOptions, receive, send
 from perenne.serving.windows import WindowKey
@@ -126,6 +126,8 @@ class Challenger:
         What it takes and answers.
     champion : Signature
         What callers send.
+    admitted : ReleasedPackage, optional
+        How its package was admitted.
 
     Attributes
     ----------
@@ -144,7 +146,9 @@ class Challenger:
         If it takes inputs that callers of the champion do not send.
     """
 
-    def __init__(self, folder: Path, variant: Variant, package: Package, champion: Signature) -> None:
+    def __init__(
+        self, folder: Path, variant: Variant, package: Package, champion: Signature, admitted: ReleasedPackage | None = None
+    ) -> None:
         check_inputs(champion, package.signature)
         self.variant = variant
         self.package = package
@@ -152,6 +156,7 @@ class Challenger:
         self.reported = False
         self.dropped = self.agreed = self.compared = 0
         self._folder = package_folder(folder, variant.tree)
+        self._admitted = admitted or ReleasedPackage(unpickle=True)
         self._seconds = variant.timeout_ms / 1_000
         self._failures = 0
         self._deaths: list[float] = []
@@ -272,7 +277,8 @@ class Challenger:
     def _start(self) -> socket.socket:
         self._end()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        options = ShadowOptions(str(self._folder), theirs.fileno())
+        known = self._admitted
+        options = ShadowOptions(str(self._folder), theirs.fileno(), known.manifest, known.unpickle)
         self._process = start_process(["challenger", msgspec.json.encode(options).decode()], (theirs.fileno(),))
         theirs.close()
         self._wire = ours

@@ -1,6 +1,7 @@
 """The processes of a model server, as their parent holds them."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -38,6 +39,7 @@ class Child:
         self.block = block
         self.process: subprocess.Popen[bytes] | None = None
         self.told = False
+        self.status: int | None = None
         self._started = 0.0
         self._pause = 0.0
         self._again = 0.0
@@ -56,8 +58,17 @@ class Child:
         early = time.monotonic() - self._started < _STEADY_SECONDS
         self._pause = min(_MAX_PAUSE, max(0.2, 2 * self._pause)) if early else 0.0
         self._again = time.monotonic() + self._pause
+        self.status = self.process.returncode
         self.process = None
         return True
+
+    @property
+    def end(self) -> str:
+        """How it ended the last time, in a few words."""
+        if self.status is None or self.status >= 0:
+            return f"ended with status {self.status}"
+        name = signal.Signals(-self.status).name
+        return f"was killed by {name}" + (", as the kernel does where memory runs out" if name == "SIGKILL" else "")
 
     @property
     def running(self) -> bool:

@@ -1,15 +1,18 @@
 """The verbs of `perenne deploy` that change who answers, and show it: `perenne.cli.deploy` puts them together."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 from msgspec import to_builtins
 
+from perenne import registry
 from perenne.auth.principals import local_principal
 from perenne.core.clock import SystemClock, format_duration, parse_duration
 from perenne.core.errors import Invalid
 from perenne.serving import service
+from perenne.serving.live import forms
 from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, StopMode
 from perenne.serving.releases import release
 from perenne.serving.status import ServerStatus, describe, read_statuses
@@ -61,13 +64,27 @@ def show(workspace: Workspace, name: str) -> dict[str, Any]:
     """
     with workspace.database.read() as tx:
         deployment = service.get_deployment(tx, name)
+        signed = registry.trust.recorded(tx, [variant.tree for variant in deployment.variants])
     now = SystemClock().now()
     servers = [
-        {"url": status.url, "server": status.server, "state": describe(status, now), "dropped": status.dropped}
+        {
+            "url": status.url,
+            "server": status.server,
+            "state": describe(status, now),
+            "dropped": status.dropped,
+            "forms": forms(status.url, name),
+            "signatures": _by_version(deployment, status.signatures),
+        }
         for status in _servers(workspace, name, now)
     ]
+    said = {tree: f"{found.state.value}: {found.detail}" for tree, found in signed.items()}
     shown: dict[str, Any] = to_builtins(deployment)
-    return shown | {"servers": servers}
+    return shown | {"signatures": _by_version(deployment, said), "servers": servers}
+
+
+def _by_version(deployment: Deployment, said: dict[str, str]) -> dict[str, str]:
+    """Return what is said of packages by the versions they are of."""
+    return {variant.version: said[variant.tree] for variant in deployment.variants if variant.tree in said}
 
 
 @click.command()
@@ -76,9 +93,22 @@ def show(workspace: Workspace, name: str) -> dict[str, Any]:
 @click.option("--window", default=format_duration(DEFAULT_WINDOW), show_default=True, help="Length of a monitoring window.")
 @click.option("--answer", help="What to answer if no model can: JSON, such as 0 or '\"on time\"'.")
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
+@click.option("--example", type=click.Path(path_type=Path), help="Real rows on which forms of a logged model are compared.")
+@click.option("--trust", multiple=True, metavar="DIGEST", help="Vouch for code in a logged model: a pickle, a Python model.")
 @click.pass_obj
-def version(workspace: Workspace, name: str, version: str, window: str, answer: str | None, reason: str) -> Deployment:
+def version(
+    workspace: Workspace,
+    name: str,
+    version: str,
+    window: str,
+    answer: str | None,
+    reason: str,
+    example: Path | None,
+    trust: tuple[str, ...],
+) -> Deployment:
     """Make a version the champion; the deployment is made if there is none of that name.
+
+    A version that a client of MLflow registered is packaged first: compiled where that is proven to answer alike.
 
     \b
     Examples:
@@ -86,6 +116,7 @@ def version(workspace: Workspace, name: str, version: str, window: str, answer: 
       perenne deploy version churn-eu churn@3 --window 6h --answer 0
     """
     length, constant = parse_duration(window), _constant(answer)
+    prepare(workspace, version, example=example, trust=trust, reason=reason)
     return change(
         workspace,
         lambda tx: service.deploy(tx, local_principal(), name, version, window_length=length, answer=constant, reason=reason),
@@ -180,6 +211,22 @@ def change(workspace: Workspace, work: Callable[[Transaction], Deployment]) -> D
     deployment = workspace.database.write(work)
     release(workspace, deployment)
     return deployment
+
+
+def prepare(
+    workspace: Workspace, identity: str, *, example: Path | None = None, trust: tuple[str, ...] = (), reason: str = ""
+) -> None:
+    """Package a version that a client registered, telling the steps on stderr; what is a package is left."""
+    packaged = service.prepare(
+        workspace, local_principal(), identity, trusted=frozenset(trust), rows=example, reason=reason, on_progress=tell
+    )
+    for note in packaged.notes if packaged else ():
+        tell(note)
+
+
+def tell(text: str) -> None:
+    """Say a step or a note on stderr."""
+    click.echo(text, err=True)
 
 
 def _constant(text: str | None) -> Constant | None:

@@ -46,6 +46,13 @@ class Gauge(IntEnum):
     SERVED = 23
     TRIED = 24
     MIRRORS_DROPPED = 25
+    SWITCHED = 31
+    LEFT_OUT = 32
+    ECS_LINES = 33
+    ECS_DROPPED = 34
+    EVENTS_SENT = 35
+    EVENTS_DROPPED = 36
+    OVER_MEMORY = 37
 
 
 class Outcome(IntEnum):
@@ -68,27 +75,68 @@ class SeriesKey(NamedTuple):
     endpoint: str
 
 
+class Stage(IntEnum):
+    """The parts of answering: reading the body, waiting for the model, being predicted, writing the answer."""
+
+    READ = 0
+    QUEUE = 1
+    PREDICT = 2
+    WRITE = 3
+
+
+class Stages(NamedTuple):
+    """How long each part of a request took, in microseconds, and whether it was the first of its batch."""
+
+    read: int
+    queue: int
+    predict: int
+    write: int
+    leads: bool
+
+
 class SeriesCounts(NamedTuple):
-    """A series as read: requests by outcome, rows, microseconds in all, and requests per latency cell."""
+    """A series as read.
+
+    Attributes
+    ----------
+    outcomes : tuple of int
+        Requests by outcome.
+    rows, latency_us : int
+        Rows, and microseconds in all.
+    cells : tuple of int
+        Requests per latency cell.
+    stages : tuple of int
+        Microseconds in each stage.
+    batches : int
+        Calls of the model.
+    """
 
     outcomes: tuple[int, ...]
     rows: int
     latency_us: int
     cells: tuple[int, ...]
+    stages: tuple[int, ...]
+    batches: int
 
 
 _OTHER = SeriesKey("", "", "", "other")
-_GAUGES = 32
+_GAUGES = 64
 _KEY_WORDS = 32
 _CELLS = len(LATENCY_EDGES_US) + 1
 _ROWS = len(Outcome)
 _LATENCY = _ROWS + 1
 _FIRST_CELL = _LATENCY + 1
-_SERIES_WORDS = _KEY_WORDS + _FIRST_CELL + _CELLS
+_FIRST_STAGE = _FIRST_CELL + _CELLS
+_BATCHES = _FIRST_STAGE + len(Stage)
+_SERIES_WORDS = _KEY_WORDS + _BATCHES + 1
+BATCH_EDGES = tuple(2**step for step in range(14))
+"""Upper edges of the cells of batch sizes, in rows; one more cell holds what is larger."""
 _SERIES = 32
 _NOTE_WORDS = 64
 _NOTE = _GAUGES + _SERIES * _SERIES_WORDS
-_BLOCK_WORDS = _NOTE + _NOTE_WORDS
+_STAGE_CELLS = _NOTE + _NOTE_WORDS
+_BATCH_CELLS = _STAGE_CELLS + len(Stage) * _CELLS
+_BLOCK_WORDS = _BATCH_CELLS + len(BATCH_EDGES) + 1
 _WORD = 8
 _RULED_OUT = 16
 _ENDED = (
@@ -101,6 +149,7 @@ _ENDED = (
     Gauge.DRAINING,
     Gauge.STANDS_IN,
     Gauge.TRIED,
+    Gauge.SWITCHED,
     Gauge.BEAT_US,
     Gauge.RESIDENT_BYTES,
 )
@@ -109,19 +158,28 @@ _ENDED = (
 class Series:
     """One series of a block, to count in."""
 
-    __slots__ = ("_at", "_words")
+    __slots__ = ("_at", "_stages", "_words")
 
-    def __init__(self, words: "memoryview[int]", at: int) -> None:
+    def __init__(self, words: "memoryview[int]", at: int, stages: int) -> None:
         self._words = words
         self._at = at
+        self._stages = stages
 
-    def count(self, outcome: Outcome, rows: int, latency_us: int) -> None:
-        """Count a request."""
+    def count(self, outcome: Outcome, rows: int, latency_us: int, stages: Stages | None = None) -> None:
+        """Count a request; how long its parts took, if it was answered."""
         words, at = self._words, self._at
         words[at + outcome] += 1
         words[at + _ROWS] += rows
         words[at + _LATENCY] += latency_us
         words[at + _FIRST_CELL + bisect_left(LATENCY_EDGES_US, latency_us)] += 1
+        if stages is None:
+            return
+        cells = self._stages
+        for place, took in enumerate(stages[:-1]):
+            words[at + _FIRST_STAGE + place] += took
+            words[cells + bisect_left(LATENCY_EDGES_US, took)] += 1
+            cells += _CELLS
+        words[at + _BATCHES] += stages.leads
 
 
 class Account(NamedTuple):
@@ -239,6 +297,10 @@ class Counters:
         self._words[block * _BLOCK_WORDS + Gauge.RUNS] = int(runs)
         self._words[block * _BLOCK_WORDS + Gauge.SERVED] = 1
 
+    def mark_over(self, block: int) -> None:
+        """Count that a process held more memory than it may; for the parent."""
+        self._words[block * _BLOCK_WORDS + Gauge.OVER_MEMORY] += 1
+
     def mark_gone(self, block: int, died: bool = True) -> None:
         """Take back what a process that has ended can no longer take back itself; what it counted stays.
 
@@ -275,7 +337,7 @@ class Counters:
     def _write_note(self, start: int, text: str) -> None:
         size = _NOTE_WORDS * _WORD
         data = text.encode()[:size].ljust(size, b"\0")
-        self._words[start + _NOTE : start + _BLOCK_WORDS] = memoryview(data).cast("q")
+        self._words[start + _NOTE : start + _STAGE_CELLS] = memoryview(data).cast("q")
 
     def total(self, gauge: Gauge) -> int:
         """Add a figure up over all processes."""
@@ -295,8 +357,37 @@ class Counters:
             total = sums.setdefault(key, [0] * len(values))
             sums[key] = [a + b for a, b in zip(total, values, strict=True)]
         return {
-            key: SeriesCounts(tuple(v[:_ROWS]), v[_ROWS], v[_LATENCY], tuple(v[_FIRST_CELL:])) for key, v in sorted(sums.items())
+            key: SeriesCounts(
+                tuple(v[:_ROWS]),
+                v[_ROWS],
+                v[_LATENCY],
+                tuple(v[_FIRST_CELL:_FIRST_STAGE]),
+                tuple(v[_FIRST_STAGE:_BATCHES]),
+                v[_BATCHES],
+            )
+            for key, v in sorted(sums.items())
         }
+
+    def stage(self, stage: Stage) -> list[int]:
+        """Return requests by how long a stage took, over all processes, in the latency cells."""
+        return self._added(_STAGE_CELLS + stage * _CELLS, _CELLS)
+
+    def set_batch_sizes(self, cells: list[int]) -> None:
+        """Say how many calls of the model had how many rows, by the cells of `BATCH_EDGES`."""
+        for place, count in enumerate(cells):
+            self._words[self._start + _BATCH_CELLS + place] = count
+
+    def own_batch_sizes(self) -> list[int]:
+        """Return what this process's block says of batch sizes: of the process before, if it has just begun."""
+        return self._words[self._start + _BATCH_CELLS : self._start + _BLOCK_WORDS].tolist()
+
+    def batch_sizes(self) -> list[int]:
+        """Return calls of the model by their rows, over all processes."""
+        return self._added(_BATCH_CELLS, len(BATCH_EDGES) + 1)
+
+    def _added(self, at: int, size: int) -> list[int]:
+        starts = [block * _BLOCK_WORDS + at for block in range(self.blocks)]
+        return [sum(column) for column in zip(*(self._words[start : start + size].tolist() for start in starts), strict=True)]
 
     def _open(self, key: SeriesKey) -> Series:
         """Find a key's place, or a free one, or else the last, which all others share."""
@@ -309,7 +400,7 @@ class Counters:
         else:
             at, name = self._start + _GAUGES + (_SERIES - 1) * _SERIES_WORDS, _pack(_OTHER)
         self._words[at : at + _KEY_WORDS] = memoryview(name).cast("q")
-        return Series(self._words, at + _KEY_WORDS)
+        return Series(self._words, at + _KEY_WORDS, self._start + _STAGE_CELLS)
 
     def _stored(self) -> Iterator[tuple[SeriesKey, list[int]]]:
         for block in range(self.blocks):

@@ -3,6 +3,8 @@
 A change is committed here; the loop brings the release folder to the new generation and running model servers follow.
 """
 
+from typing import Annotated
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,10 +15,14 @@ from perenne.auth.access import needs
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.paging import page_of
-from perenne.serving import service, step_http
+from perenne.serving import log_settings, service, step_http
 from perenne.serving.bodies import Given, Reason, VersionId, project_of_deployment
+from perenne.serving.log_rules import LogRules, Mode
 from perenne.serving.model import Constant, Deployment, StopMode
 from perenne.storage.transaction import Transaction
+
+Rule = Annotated[str, msgspec.Meta(max_length=300)]
+Address = Annotated[str, msgspec.Meta(max_length=2_000)]
 
 
 class ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,6 +50,18 @@ class StopBody(msgspec.Struct, forbid_unknown_fields=True):
     mode: StopMode
     reason: Given
     answer: Constant | None = None
+
+
+class LogBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The rules of a deployment's log that are to change; `sample` is a share, `keep` microseconds."""
+
+    sample: float | msgspec.UnsetType = msgspec.UNSET
+    redact: tuple[Rule, ...] | msgspec.UnsetType = msgspec.UNSET
+    keep: int | msgspec.UnsetType = msgspec.UNSET
+    ecs: bool | msgspec.UnsetType = msgspec.UNSET
+    cloudevents_url: Address | msgspec.UnsetType = msgspec.UNSET
+    cloudevents_mode: Mode | msgspec.UnsetType = msgspec.UNSET
+    reason: Reason = ""
 
 
 @needs(Action.READ, filters=True, returns=list[Deployment])
@@ -119,9 +137,31 @@ async def remove_challenger(request: Request) -> Response:
     )
 
 
+@needs(Action.READ, project=project_of_deployment, returns=LogRules)
+async def get_log(request: Request) -> Response:
+    """Show what is kept of a deployment's predictions, and where it goes."""
+    return await answers.read(request, lambda tx, _: service.get_deployment(tx, request.path_params["deployment"]).log)
+
+
+@needs(
+    Action.DEPLOY,
+    project=project_of_deployment,
+    body=LogBody,
+    example={"sample": 0.1, "redact": ["mail=hash"], "reason": "a tenth is enough"},
+    returns=Deployment,
+)
+async def change_log(request: Request) -> Response:
+    """Change what is kept of a deployment's predictions; what is not named stays."""
+    body, name = json.decode(await request.body(), LogBody, what="log rules"), request.path_params["deployment"]
+    changes = {rule: getattr(body, rule) for rule in LogRules.__struct_fields__ if getattr(body, rule) is not msgspec.UNSET}
+    return await answers.write(request, lambda tx, actor: log_settings.change_log(tx, actor, name, changes, reason=body.reason))
+
+
 routes = [
     Route("/api/deploy", get_deployments, methods=["GET"]),
     Route("/api/deploy/{deployment}", get_deployment, methods=["GET"]),
+    Route("/api/deploy/{deployment}/log", get_log, methods=["GET"]),
+    Route("/api/deploy/{deployment}/log", change_log, methods=["POST"]),
     Route("/api/deploy/{deployment}/roll-back", roll_back, methods=["POST"]),
     Route("/api/deploy/{deployment}/promote", promote, methods=["POST"]),
     Route("/api/deploy/{deployment}/stop", stop, methods=["POST"]),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from perenne.serving.admission import Admission
 from perenne.serving.loading import LoadedVersion, check_inputs, load_version, reason_of
 from perenne.serving.messages import CONSTANT
 from perenne.serving.model import Release, Role, StopMode, Variant
@@ -162,8 +163,8 @@ class Lineup:
         return Target(loaded, variant.role.value, name=variant.name, seconds=variant.timeout_ms / 1_000)
 
 
-def load_lineup(folder: Path, release: Release, present: Lineup | None) -> Lineup:
-    """Load what a release needs; versions that are in memory already are taken over.
+def load_lineup(folder: Path, release: Release, present: Lineup | None, admission: Admission | None = None) -> Lineup:
+    """Load what a release needs and `admission` lets in; versions that are in memory already are taken over.
 
     A version beside the champion that cannot be loaded is left out: it must not keep the champion from answering. If it is the
     champion that cannot be loaded, and no other release answers yet, the previous version stands in for it.
@@ -173,7 +174,8 @@ def load_lineup(folder: Path, release: Release, present: Lineup | None) -> Lineu
     PerenneError
         If the champion cannot be loaded and nobody can stand in for it.
     """
-    beside = _Beside(folder, {known.tree: known for known in present.loaded} if present else {})
+    at_hand = {known.tree: known for known in present.loaded} if present else {}
+    beside = _Beside(folder, release, at_hand, admission or Admission())
     deployment = release.deployment
     previous = beside.load(deployment.previous, "the version before")
     try:
@@ -194,14 +196,17 @@ def load_lineup(folder: Path, release: Release, present: Lineup | None) -> Lineu
 class _Beside:
     """Loads versions, each once, and remembers what is wrong with those that can be done without."""
 
-    def __init__(self, folder: Path, at_hand: dict[str, LoadedVersion]) -> None:
+    def __init__(self, folder: Path, release: Release, at_hand: dict[str, LoadedVersion], admission: Admission) -> None:
         self._folder = folder
+        self._release = release
         self._at_hand = at_hand
+        self._admission = admission
         self.problems: list[str] = []
 
     def require(self, variant: Variant) -> LoadedVersion:
+        admitted = self._admission.admit(self._release, variant.tree)
         if variant.tree not in self._at_hand:
-            self._at_hand[variant.tree] = load_version(self._folder, variant)
+            self._at_hand[variant.tree] = load_version(self._folder, variant, admitted)
         return self._at_hand[variant.tree]
 
     def load(self, variant: Variant | None, words: str, champion: LoadedVersion | None = None) -> LoadedVersion | None:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -68,6 +69,10 @@ class LiveServer(msgspec.Struct, frozen=True, kw_only=True):
     silent_because: str
 
 
+class _Metadata(msgspec.Struct):
+    parameters: dict[str, str] = {}
+
+
 class LiveView(msgspec.Struct, frozen=True):
     """The model servers of a deployment, and when they were asked."""
 
@@ -82,6 +87,16 @@ def live(home: Path, spool: Path, deployment: str) -> LiveView:
     alive = {address: sign for address, sign in beating.items() if state_of(sign, now) is not State.GONE}
     statuses = {status.url: status for status in read_statuses(spool, deployment, now)}
     return LiveView(tuple(_server(url, alive.get(url), statuses.get(url), now) for url in sorted(alive | statuses)), now)
+
+
+def forms(url: str, deployment: str) -> str:
+    """Ask a model server which forms answer how many rows; empty if it does not say."""
+    try:
+        status, body = ask(url, f"/v2/models/{quote(deployment, safe='')}", ANSWER_SECONDS)
+        said = msgspec.json.decode(body, type=_Metadata) if status == 200 else _Metadata()
+    except (OSError, msgspec.DecodeError):
+        return ""
+    return said.parameters.get("forms", "")
 
 
 def _server(url: str, sign: Sign | None, status: ServerStatus | None, now: int) -> LiveServer:

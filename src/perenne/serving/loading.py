@@ -1,16 +1,12 @@
 """A version in memory: loaded, checked against its own example, warmed, and its cost known."""
 
-import time
 from pathlib import Path
 
 from perenne.core.errors import Invalid, PerenneError
 from perenne.inference import Prediction, Predictor, Signature, load
-from perenne.serving.model import Variant
+from perenne.serving.model import ReleasedPackage, Variant
 from perenne.serving.releases import package_folder
-from perenne.stats.columns import Columns, absent
-
-_PROBE_ROWS = 64
-_PROBES = 5
+from perenne.stats.columns import Columns
 
 
 class LoadedVersion:
@@ -26,8 +22,8 @@ class LoadedVersion:
         Answers columns.
     folder : Path
         Where its package lies; it may be gone later.
-    fixed_us, row_us : float
-        What a call costs, and what each row adds, in microseconds on this machine.
+    calibration : Calibration
+        Which of its forms answers how many rows, and what that costs on this machine.
     """
 
     def __init__(self, version: str, tree: str, predictor: Predictor, folder: Path) -> None:
@@ -37,11 +33,11 @@ class LoadedVersion:
         self.folder = folder
         self.predictor = predictor
         self.signature = predictor.signature
-        self.fixed_us, self.row_us = _cost(predictor)
+        self.calibration = predictor.calibrate()
 
     def cost_us(self, rows: int) -> float:
         """Estimate what predicting some rows costs, in microseconds."""
-        return self.fixed_us + rows * self.row_us
+        return self.calibration.cost_us(rows)
 
     def accepts(self, columns: Columns) -> bool:
         """Tell whether the columns, read for another version, hold all this one takes."""
@@ -52,10 +48,18 @@ class LoadedVersion:
         return self.predictor.predict(columns)
 
 
-def load_version(folder: Path, variant: Variant) -> LoadedVersion:
-    """Load a variant from a release folder. Raises PerenneError if its package is damaged or answers otherwise than when made."""
+def load_version(folder: Path, variant: Variant, admitted: ReleasedPackage) -> LoadedVersion:
+    """Load a variant from a release folder as it was admitted: by its manifest, and pickles only if they may be loaded.
+
+    Raises
+    ------
+    PerenneError
+        If its package is damaged, another one, or answers otherwise than when made.
+    """
     package = package_folder(folder, variant.tree)
-    return LoadedVersion(variant.version, variant.tree, load(package), package)
+    return LoadedVersion(
+        variant.version, variant.tree, load(package, manifest=admitted.manifest, code=admitted.unpickle), package
+    )
 
 
 def check_inputs(champion: Signature, other: Signature) -> None:
@@ -73,19 +77,3 @@ def check_inputs(champion: Signature, other: Signature) -> None:
 def reason_of(error: Exception) -> str:
     """Say in a line why something could not be loaded; others' errors by their kind alone, for their text may hold a path."""
     return error.message if isinstance(error, PerenneError) else type(error).__name__
-
-
-def _cost(predictor: Predictor) -> tuple[float, float]:
-    one, many = (_fastest(predictor, rows) for rows in (1, _PROBE_ROWS))
-    row = max(0.0, (many - one) / (_PROBE_ROWS - 1))
-    return max(one - row, 0.1), row
-
-
-def _fastest(predictor: Predictor, rows: int) -> float:
-    columns = {field.name: absent(field, rows) for field in predictor.signature.fields}
-    best = float("inf")
-    for _ in range(_PROBES):
-        start = time.perf_counter_ns()
-        predictor.predict(columns)
-        best = min(best, (time.perf_counter_ns() - start) / 1_000)
-    return best

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.inference import Prediction, Signature
-from perenne.inference.model import of_outputs
 from perenne.serving.model import Constant
 from perenne.serving.tensors import join, outputs_part, pack_outputs, pack_tensor, part_of, shape_of, unpack_outputs
-from perenne.stats.columns import Column, Columns, Field, FieldKind, Task
+from perenne.stats.columns import Column, Columns, Field, FieldKind, NumberTable, Task
 
 PackedColumn: TypeAlias = bytes | list[str | None]
 MAX_MESSAGE = 96 * 1024
@@ -88,17 +87,23 @@ class Flush(msgspec.Struct, frozen=True, array_like=True):
 
 
 _POSITION = struct.Struct("<q")
+_COUNT = struct.Struct(">BH")
+_ARRAY = 0xDC
+MOST_AT_ONCE = 0xFFFF
 served_encoder = msgspec.msgpack.Encoder()
-served_decoder = msgspec.msgpack.Decoder(Served)
+served_decoder = msgspec.msgpack.Decoder(list[Served])
 flush_decoder = msgspec.msgpack.Decoder(Flush)
 
 
-def pack_message(position: int, data: bytes) -> bytes:
-    """Put in front of a message how many rows were sent on its wire before: what is lost on the way shows as a gap."""
-    return _POSITION.pack(position) + data
+def pack_message(position: int, *parts: bytes) -> bytes:
+    """Make one message of what was served to several requests, each encoded by itself: an array of MessagePack.
+
+    In front of it stands how many rows were sent on its wire before: what is lost on the way shows as a gap.
+    """
+    return b"".join((_POSITION.pack(position), _COUNT.pack(_ARRAY, len(parts)), *parts))
 
 
-def unpack_message(data: bytes) -> tuple[int, Served]:
+def unpack_message(data: bytes) -> tuple[int, list[Served]]:
     """Read a message and the position in front of it. Raises DecodeError if it is none."""
     if len(data) < _POSITION.size:
         raise msgspec.DecodeError("the message is too short")
@@ -119,7 +124,9 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def pack_columns(columns: Columns, fields: tuple[Field, ...]) -> list[PackedColumn]:
-    """Write columns as they travel."""
+    """Write columns as they travel; a table of numbers alone goes in one piece, row by row."""
+    if isinstance(columns, NumberTable) and columns.fields is fields:
+        return [columns.matrix.tobytes()]
     return [_pack_column(columns[field.name], field.kind) for field in fields]
 
 
@@ -139,7 +146,11 @@ def pack_answers(prediction: Prediction) -> tuple[bytes, bytes]:
 def rows_of(served: Served, signature: Signature, start: int, stop: int) -> Served:
     """Return some rows of a message; start and stop count from its first row."""
     width = len(served.scores) // served.rows
-    columns = [_part(column, field.kind, start, stop) for field, column in zip(signature.fields, served.columns, strict=True)]
+    size = 8 * len(signature.fields)
+    if _in_one_piece(served.columns, signature.fields):
+        columns = [served.columns[0][size * start : size * stop]]
+    else:
+        columns = [_part(column, field.kind, start, stop) for field, column in zip(signature.fields, served.columns, strict=True)]
     if signature.task is Task.OUTPUTS and served.predictions:
         predictions = outputs_part(served.predictions, slice(start, stop))
     else:
@@ -162,7 +173,7 @@ def _part(column: PackedColumn, kind: FieldKind, start: int, stop: int) -> Packe
 
 def shapes_of(served: Served, signature: Signature) -> tuple[tuple[int, ...] | None, ...]:
     """Return the shapes of one row of the tensors in a message: only messages of equal shapes are one table."""
-    if not served.rows:
+    if not served.rows or _in_one_piece(served.columns, signature.fields):
         return ()
     inputs = [
         shape_of(column)
@@ -176,7 +187,11 @@ def shapes_of(served: Served, signature: Signature) -> tuple[tuple[int, ...] | N
 
 def unpack_columns(parts: list[list[PackedColumn]], fields: tuple[Field, ...]) -> dict[str, NDArray[Any]]:
     """Read the columns of several messages as one table; tensors that were left out are not in it."""
+    if len(parts) and all(_in_one_piece(part, fields) for part in parts):
+        matrix = np.frombuffer(b"".join(part[0] for part in parts if isinstance(part[0], bytes))).reshape(-1, len(fields))
+        return dict(zip((field.name for field in fields), np.ascontiguousarray(matrix.T), strict=True))
     table: dict[str, NDArray[Any]] = {}
+    parts = [_apart(part, fields) for part in parts]
     for position, field in enumerate(fields):
         packed = [part[position] for part in parts]
         if field.kind is FieldKind.TENSOR:
@@ -193,12 +208,23 @@ def unpack_columns(parts: list[list[PackedColumn]], fields: tuple[Field, ...]) -
     return table
 
 
+def _in_one_piece(part: list[PackedColumn], fields: tuple[Field, ...]) -> bool:
+    return len(part) == 1 and len(fields) > 1
+
+
+def _apart(part: list[PackedColumn], fields: tuple[Field, ...]) -> list[PackedColumn]:
+    """Take a table that came in one piece apart into its columns."""
+    if not _in_one_piece(part, fields) or not isinstance(part[0], bytes):
+        return part
+    return [column.tobytes() for column in np.frombuffer(part[0]).reshape(-1, len(fields)).T]
+
+
 def unpack_answers(group: Sequence[Served], signature: Signature) -> Prediction:
     """Read the answers of several messages as one; outputs that were left out are not in it."""
     if signature.task is Task.OUTPUTS:
         packed = [unpack_outputs(served.predictions) for served in group]
         joined = {output.name: join([part[output.name] for part in packed]) for output in signature.outputs}
-        return of_outputs({name: values for name, values in joined.items() if values is not None})
+        return Prediction(np.empty(0), None, {name: values for name, values in joined.items() if values is not None})
     kind = np.float64 if signature.task is Task.REGRESSION else np.int64
     predictions: NDArray[Any] = np.frombuffer(b"".join(served.predictions for served in group), kind)
     if signature.task is Task.REGRESSION:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
+import perenne
 from perenne.auth.roles import Action
 from perenne.formats import prometheus
 from perenne.formats.prometheus import Family, Sample, histogram
 from perenne.formats.windows import LATENCY_EDGES_US
 from perenne.net.asgi import Reply, Request, Route
 from perenne.net.inbound import error_reply
-from perenne.serving.counters import Counters, Gauge, Outcome, SeriesCounts, SeriesKey
+from perenne.serving import peer_metrics
+from perenne.serving.counters import BATCH_EDGES, Counters, Gauge, Outcome, SeriesCounts, SeriesKey, Stage
 from perenne.serving.runtime import Runtime
 
 _EDGES = tuple(edge / 1_000_000 for edge in LATENCY_EDGES_US)
@@ -31,6 +33,19 @@ _SINGLE = (
     ("perenne_model_load_failures_total", "counter", "Releases that could not be loaded.", Gauge.LOAD_FAILURES),
 )
 
+_OF_STAGES = (
+    (Stage.QUEUE, "perenne_queue_seconds", "From having read a request to the call of the model."),
+    (Stage.PREDICT, "perenne_model_seconds", "How long the calls of the model took, by request."),
+)
+
+_OF_OBSERVER = (
+    ("perenne_rows_left_out_total", "Rows that sampling leaves out of the log.", Gauge.LEFT_OUT),
+    ("perenne_ecs_lines_total", "Rows written as lines of ECS.", Gauge.ECS_LINES),
+    ("perenne_ecs_dropped_total", "Rows that could not be written as lines of ECS.", Gauge.ECS_DROPPED),
+    ("perenne_events_sent_total", "CloudEvents that were taken.", Gauge.EVENTS_SENT),
+    ("perenne_events_dropped_total", "CloudEvents that found no room, or were not taken.", Gauge.EVENTS_DROPPED),
+)
+
 _OF_PROCESSES = (
     (
         "perenne_heartbeat_timestamp_seconds",
@@ -40,6 +55,13 @@ _OF_PROCESSES = (
         1e6,
     ),
     ("perenne_process_restarts_total", "counter", "How often each process died and was started again.", Gauge.RESTARTS, 1),
+    (
+        "perenne_process_over_memory_total",
+        "counter",
+        "How often each process was replaced because it held more than its memory.",
+        Gauge.OVER_MEMORY,
+        1,
+    ),
     ("perenne_process_cpu_seconds_total", "counter", "CPU time each process has spent.", Gauge.CPU_US, 1e6),
     ("perenne_process_resident_memory_bytes", "gauge", "Resident memory of each process.", Gauge.RESIDENT_BYTES, 1),
 )
@@ -49,7 +71,10 @@ def routes(runtime: Runtime) -> list[Route]:
     """Return the native routes of a worker; those of others' protocols are in `perenne.protocols`."""
 
     async def metrics(_: Request) -> Reply:
-        return Reply(200, prometheus.render(families(runtime.counters)), prometheus.CONTENT_TYPE)
+        found = [*families(runtime.counters)]
+        if runtime.times_stages:
+            found += peer_metrics.families(runtime.counters, runtime.counters.read(), perenne.__version__)
+        return Reply(200, prometheus.render(found), prometheus.CONTENT_TYPE)
 
     return [Route("GET", "/metrics", metrics, error_reply, Action.READ)]
 
@@ -66,6 +91,12 @@ def families(counters: Counters) -> Iterator[Family]:
     rows = [Sample(_labels(key), counts.rows) for key, counts in series.items()]
     yield Family("perenne_predictions_total", "counter", "Rows asked for.", rows)
     yield Family("perenne_predict_seconds", "histogram", "From arrival to answer.", list(_latency(series)))
+    for stage, name, description in _OF_STAGES:
+        total = sum(counts.stages[stage] for counts in series.values()) / 1e6
+        yield Family(name, "histogram", description, histogram({}, _EDGES, counters.stage(stage), total))
+    asked = sum(counts.rows for counts in series.values())
+    sizes = histogram({}, BATCH_EDGES, counters.batch_sizes(), asked)
+    yield Family("perenne_batch_rows", "histogram", "Rows that were predicted together.", sizes)
     observer = counters.blocks - 1
     for name, kind, description, gauge in _SINGLE:
         samples = [Sample({"worker": str(block)}, counters.get(gauge, block)) for block in _workers(counters, kind)]
@@ -80,6 +111,8 @@ def families(counters: Counters) -> Iterator[Family]:
         "perenne_mirrors_dropped_total", "counter", "Rows that challengers could not keep up with.", [Sample({}, mirrors)]
     )
     logged = counters.get(Gauge.LOGGED_ROWS, counters.blocks - 1)
+    for name, description, gauge in _OF_OBSERVER:
+        yield Family(name, "counter", description, [Sample({}, counters.get(gauge, counters.blocks - 1))])
     yield Family("perenne_logged_rows_total", "counter", "Rows the observer has written.", [Sample({}, logged)])
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from perenne.inference import Signature
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.messages import MAX_MESSAGE, Served, pack_message, rows_of, served_encoder
+from perenne.serving.messages import MAX_MESSAGE, MOST_AT_ONCE, Served, pack_message, rows_of, served_encoder
 
 BACKLOG_BYTES = 8 * 1024 * 1024
 
@@ -17,7 +17,8 @@ BACKLOG_BYTES = 8 * 1024 * 1024
 class Mirror:
     """Sends what was answered; what does not fit is counted, and reported as a gap as soon as there is room again.
 
-    The kernel's buffer is the queue; a burst beyond it waits in this process up to a limit, and is sent when there is room.
+    What is answered in one turn of the event loop goes in one message, right after it. The kernel's buffer is the queue; a burst
+    beyond it waits in this process up to a limit, and is sent when there is room.
 
     Parameters
     ----------
@@ -36,9 +37,10 @@ class Mirror:
         self._waiting: deque[tuple[bytes, Served]] = deque()
         self._bytes = self._rows = 0
         self._gap: Served | None = None
+        self._scheduled = self._blocked = False
 
     def send(self, served: Served, signature: Signature) -> None:
-        """Send the rows of a request, in as many messages as they need."""
+        """Send the rows of a request, in as many parts as they need."""
         data = served_encoder.encode(served)
         if len(data) <= MAX_MESSAGE:
             self._put(data, served)
@@ -51,14 +53,17 @@ class Mirror:
 
     def pump(self) -> None:
         """Send what waits, as far as there is room."""
+        self._scheduled = False
+        if self._gap is not None and not self._blocked:
+            self._report()
         while self._waiting:
-            data, served = self._waiting[0]
-            if not self._try(data, served):
-                break
-            self._waiting.popleft()
-            self._bytes -= len(data)
-            self._wait(-served.rows)
-        if not self._waiting:
+            if not self._try():
+                if not self._blocked:
+                    self._blocked = True
+                    asyncio.get_running_loop().add_writer(self._wire, self.pump)
+                return
+        if self._blocked:
+            self._blocked = False
             asyncio.get_running_loop().remove_writer(self._wire)
             self._report()
 
@@ -69,36 +74,52 @@ class Mirror:
             await asyncio.sleep(0.02)
 
     def _put(self, data: bytes, served: Served) -> None:
-        if self._gap is not None and not self._waiting:
-            self._report()
-        if not self._waiting:
-            if self._try(data, served):
+        if self._bytes + len(data) > self._limit and self._waiting:
+            if not self._blocked:
+                self.pump()
+            if self._waiting:
+                self._drop(served)
                 return
-            asyncio.get_running_loop().add_writer(self._wire, self.pump)
-        elif self._bytes + len(data) > self._limit:
-            self._drop(served)
-            return
         self._waiting.append((data, served))
         self._bytes += len(data)
-        self._wait(served.rows)
+        self._rows += served.rows
+        self._note()
+        if not (self._scheduled or self._blocked):
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self.pump)
 
-    def _wait(self, rows: int) -> None:
-        """Note that so many rows more wait, so that they are counted if this process is killed."""
-        self._rows += rows
+    def _note(self) -> None:
+        """Note how many rows wait, so that they are counted if this process is killed."""
         self._counters.set(Gauge.BACKLOG_ROWS, self._rows)
         self._counters.set(Gauge.BACKLOG, len(self._waiting))
 
-    def _try(self, data: bytes, served: Served) -> bool:
-        """Send a message; False if there is no room just now."""
+    def _try(self) -> bool:
+        """Send as much of what waits as fits in a message; False if there is no room just now."""
+        parts: list[bytes] = []
+        rows = size = 0
+        for data, served in self._waiting:
+            if parts and (size + len(data) > MAX_MESSAGE or len(parts) == MOST_AT_ONCE):
+                break
+            parts.append(data)
+            rows += served.rows
+            size += len(data)
         try:
-            self._wire.send(pack_message(self._counters.own(Gauge.SENT_ROWS), data))
+            self._wire.send(pack_message(self._counters.own(Gauge.SENT_ROWS), *parts))
+            sent = True
         except BlockingIOError:
             return False
-        except OSError:  # this message can never be sent: it is lost, the answer is not
-            self._drop(served)
-            return True
-        self._counters.add(Gauge.SENT_ROWS, served.rows)
-        self._counters.add(Gauge.SENT)
+        except OSError:  # this message can never be sent: it is lost, the answers are not
+            sent = False
+        gone = [self._waiting.popleft()[1] for _ in parts]
+        self._bytes -= size
+        self._rows -= rows
+        self._note()
+        if sent:
+            self._counters.add(Gauge.SENT_ROWS, rows)
+            self._counters.add(Gauge.SENT)
+        else:
+            for served in gone:
+                self._drop(served)
         return True
 
     def _drop(self, served: Served) -> None:

@@ -4,16 +4,21 @@ Each rule returns the deployment after the change, one generation later, or refu
 """
 
 from enum import StrEnum
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import msgspec
 
 from perenne.core.clock import HOUR, MINUTE
 from perenne.core.errors import Conflict, NotFound
 from perenne.core.events import Event
+from perenne.inference import SignatureState, Signed, TrustedKey
+from perenne.serving.log_rules import LogRules
 
 Constant: TypeAlias = str | int | float | bool
 """An answer that needs no model: one of the classes, or a number."""
+
+Requirement: TypeAlias = Literal["off", "warn", "on"]
+"""Whether a valid signature is needed."""
 
 DEFAULT_WINDOW = HOUR
 
@@ -201,6 +206,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         When a version is taken back by itself.
     crowned : int
         When the champion became it, microseconds since 1970; 0 if that is not known.
+    log : LogRules
+        What is kept of its predictions, and where it goes.
     """
 
     name: str
@@ -213,6 +220,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     route: Route = Weighted()
     rollback: Rollback = Rollback()
     crowned: int = 0
+    log: LogRules = LogRules()
 
     @property
     def champion(self) -> Variant:
@@ -250,11 +258,52 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         return next((variant for variant in self.variants if variant.role is Role.FALLBACK), self.previous)
 
 
+class ReleasedPackage(msgspec.Struct, frozen=True):
+    """What is known of a package that is served.
+
+    Attributes
+    ----------
+    manifest : str
+        SHA-256 of its `package.json`, which names every other file that is loaded; empty if that is not known.
+    signed : Signed
+        The verdict on its signature.
+    unpickle : bool
+        Whether pickles in it may be loaded.
+    """
+
+    manifest: str = ""
+    signed: Signed = Signed(state=SignatureState.UNKNOWN, detail="it was released before signatures were looked at")
+    unpickle: bool = False
+
+
+class ReleasedTrust(msgspec.Struct, frozen=True):
+    """What is asked of the packages of a release, whose signatures count, and what was found when it was written.
+
+    Attributes
+    ----------
+    require : str
+        `off`, `warn` or `on`.
+    packages : dict
+        By digest of the package.
+    mark : str
+        Another one whenever any of this is another.
+    """
+
+    require: Requirement = "off"
+    keys: tuple[TrustedKey, ...] = ()
+    packages: dict[str, ReleasedPackage] = {}
+    mark: str = ""
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model server reads: a deployment, and whether requests may say when they happened (`x-event-time`)."""
+    """What a model server reads: a deployment, and whether requests may say when they happened (`x-event-time`).
+
+    `trust` says whose packages may be loaded.
+    """
 
     deployment: Deployment
     replay: bool = False
+    trust: ReleasedTrust = ReleasedTrust()
 
 
 class DeploymentChanged(Event, frozen=True):

@@ -22,6 +22,7 @@ import msgspec
 from perenne.core.errors import PerenneError
 from perenne.core.ids import new_id
 from perenne.inference import Prediction
+from perenne.serving.admission import Admission, Board
 from perenne.serving.challengers import Asked, Package, open_package
 from perenne.serving.checkpoints import Checkpoints, Staged, discard
 from perenne.serving.compaction import Compactor
@@ -37,6 +38,7 @@ from perenne.serving.messages import (
     unpack_message,
 )
 from perenne.serving.model import Deployment, Role
+from perenne.serving.outlets import Outlets
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.shadows import Shadows
 from perenne.serving.windows import WindowKey, Windows
@@ -74,6 +76,8 @@ class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
         The wire to the parent, and the shared counters.
     server : str
         Which server this is, in the names of its files; the same for each life of the observer.
+    verdicts : int
+        The shared memory in which the parent says what it found of signatures; -1 if it does not.
     """
 
     folder: str
@@ -83,6 +87,7 @@ class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
     control: int
     counters: int
     server: str = ""
+    verdicts: int = -1
 
 
 def run(options: ObserverOptions) -> None:
@@ -106,7 +111,7 @@ class Observer:
 
     Attributes
     ----------
-    challengers : list of Challenger
+    shadows : Shadows
         The versions in shadow.
     """
 
@@ -114,17 +119,19 @@ class Observer:
         self._folder = Path(options.folder)
         self._logs = Path(options.logs)
         self._server = options.server or new_id()
+        self._admission = Admission(Board(options.verdicts) if options.verdicts >= 0 else None)
         self._wires = [_open(handle) for handle in options.wires]
         self._control = _open(options.control)
         self._counters = Counters(options.counters, len(options.wires) + 1, len(options.wires))
         self._spool = Path(options.spool)
         self._windows = Windows(self._spool, socket.gethostname(), self._server, new_id())
+        self._outlets = Outlets(self._folder, self._logs, self._server, self._counters)
         self._row_log: RowLog | None = None
         self._waiting: list[Served] = []
         self._waiting_rows = 0
         self._packages: dict[str, Package] = {}
         self._deployment: Deployment | None = None
-        self.shadows = Shadows(self._folder, self._spool, self._server, self._counters, self._package)
+        self.shadows = Shadows(self._folder, self._spool, self._server, self._counters, self._package, self._admission)
         self._stat: tuple[int, int] | None = None
         self._selector = selectors.DefaultSelector()
         for place, wire in enumerate(self._wires):
@@ -164,8 +171,9 @@ class Observer:
         return all(key.fileobj is not self._control for key in ready) or self._answer_parent()
 
     def close(self) -> None:
-        """Let go of the wires and the challengers."""
+        """Let go of the challengers, the wires and of what is open."""
         self.shadows.close()
+        self._outlets.close()
         self._selector.close()
         for end in (*self._wires, self._control):
             end.close()
@@ -238,9 +246,10 @@ class Observer:
                 log.error("a message of another release was dropped")  # the next one's position tells how many rows
                 continue
             self._miss(place, position)
-            self._positions[place] = position + served.rows
-            self._waiting.append(served)
-            self._waiting_rows += served.rows
+            rows = sum(part.rows for part in served)
+            self._positions[place] = position + rows
+            self._waiting += served
+            self._waiting_rows += rows
             if self._waiting_rows >= DIGEST_ROWS:
                 self._digest()
                 if self._is_full():
@@ -256,15 +265,16 @@ class Observer:
             return
         self._stat = (stat.st_ino, stat.st_mtime_ns)
         try:
-            deployment = find_release(self._folder)[0].deployment
+            release, _ = find_release(self._folder)
         except PerenneError as error:
             log.error("the release cannot be read: %s", error)
             return
         self._digest()  # what came before belongs to the release before
         self._take_shadows()
-        self._deployment = deployment
-        self.shadows.follow(deployment)
-        self._counters.set(Gauge.GENERATION, deployment.generation)
+        self._deployment = release.deployment
+        self._outlets.follow(release.deployment)
+        self.shadows.follow(release)
+        self._counters.set(Gauge.GENERATION, release.deployment.generation)
         self._counters.set(Gauge.READY, 1)
 
     def _package(self, tree: str) -> Package:
@@ -345,7 +355,9 @@ class Observer:
             self._row_log = row_log.RowLog(self._logs, self._server)
         signature = package.signature
         batch = row_log.batch_of(signature, key, tree, group, columns, prediction)
-        self._row_log.add(batch, signature.fields, signature.task)
+        table = self._outlets.put(row_log.to_table(batch, signature.fields, signature.task), key.variant)
+        if table.num_rows:
+            self._row_log.add(key.version, table)
 
     def _is_full(self) -> bool:
         """Tell whether so much waits that it is not to wait for its time."""

@@ -5,6 +5,7 @@
     releases/<deployment>/current.json                 the `Release`; replaced whole, last
     releases/<deployment>/history/<generation>.json    the last few, the present one among them: read if `current.json` is damaged
     releases/<deployment>/versions/<tree digest>/…     one package per variant
+    releases/<deployment>/signatures/<tree>.json       the signature over it, if it has one
 
 Whoever writes it may be killed at any point: what can be seen under its own name is whole and on the disk.
 """
@@ -16,9 +17,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from perenne.core import json
 from perenne.core.errors import NotFound, PerenneError
-from perenne.serving.model import Deployment, Release
+from perenne.core.hashing import digest_bytes
+from perenne.serving.model import Deployment, Release, ReleasedPackage, ReleasedTrust
+from perenne.serving.redaction import needs_key, write_key
 from perenne.storage.files import ABANDONED_S, sweep, sync_file, sync_folder, write_atomically
 from perenne.storage.objects import ObjectStore
 from perenne.storage.trees import fetch_tree
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 CURRENT = "current.json"
 VERSIONS = "versions"
 HISTORY = "history"
+SIGNATURES = "signatures"
 _REMEMBERED = 3
 
 
@@ -52,15 +58,49 @@ def release(workspace: "Workspace", deployment: Deployment, *, replay: bool | No
     present = _present(folder)
     if replay is None:
         replay = present is not None and present.replay
-    if present is not None and present.deployment.generation >= deployment.generation and present.replay == replay:
+    trust, bundles = _trust(workspace, deployment)
+    if present is not None and _is_no_older(present, deployment, replay, trust):
         return folder
     for variant in deployment.variants:
         _materialise(workspace.objects, variant.tree, folder / VERSIONS / variant.tree)
-    data = json.encode(Release(deployment=deployment, replay=replay))
+    for tree, bundle in bundles.items():
+        write_atomically(signature_file(folder, tree), bundle)
+    if needs_key(deployment.log.redact):
+        _leave_key(workspace, folder)
+    data = json.encode(Release(deployment=deployment, replay=replay, trust=trust))
     write_atomically(folder / HISTORY / f"{deployment.generation:010d}.json", data)
     write_atomically(folder / CURRENT, data)
     _prune(folder, deployment, present)
     return folder
+
+
+def _is_no_older(present: Release, deployment: Deployment, replay: bool, trust: ReleasedTrust) -> bool:
+    """Tell whether what is released says what it should, or more."""
+    ours, theirs = deployment.generation, present.deployment.generation
+    return theirs > ours or (theirs == ours and (present.replay, present.trust) == (replay, trust))
+
+
+def _trust(workspace: "Workspace", deployment: Deployment) -> tuple[ReleasedTrust, dict[str, bytes]]:
+    """Judge the signatures of what is to be served; return what the release says of it, and the signatures themselves.
+
+    Where signatures are required, a version that was let through before and is no longer validly signed is released all the same:
+    the servers refuse it, and say so.
+    """
+    from perenne import registry
+
+    seals = registry.trust.seals(workspace, [variant.tree for variant in deployment.variants], deployment.project)
+    with workspace.database.read() as tx:
+        asked, keys = registry.trust.policy(tx, deployment.project), tuple(registry.trust.trusted_keys(tx))
+    packages = {tree: ReleasedPackage(seal.manifest, seal.signed, seal.unpickle) for tree, seal in seals.items()}
+    bundles = {tree: seal.bundle for tree, seal in seals.items() if seal.bundle is not None}
+    trust = ReleasedTrust(asked.require, keys, packages)
+    return msgspec.structs.replace(trust, mark=digest_bytes(json.canonical(trust))), bundles
+
+
+def _leave_key(workspace: "Workspace", folder: Path) -> None:
+    from perenne import data
+
+    write_key(folder, data.privacy.installation_key(workspace.settings.home))
 
 
 def read_release(folder: Path) -> Release:
@@ -99,6 +139,11 @@ def find_release(folder: Path) -> tuple[Release, str]:
 def package_folder(folder: Path, tree: str) -> Path:
     """Return where the package of a variant lies in a release folder."""
     return folder / VERSIONS / tree
+
+
+def signature_file(folder: Path, tree: str) -> Path:
+    """Return where the signature over a package lies in a release folder."""
+    return folder / SIGNATURES / f"{tree}.json"
 
 
 def _present(folder: Path) -> Release | None:
@@ -145,6 +190,9 @@ def _prune(folder: Path, deployment: Deployment, present: Release | None) -> Non
             _remove_abandoned(path)
         elif path.name not in needed:
             shutil.rmtree(path, ignore_errors=True)
+    for path in (folder / SIGNATURES).glob("[!.]*.json"):
+        if path.stem not in needed:
+            path.unlink(missing_ok=True)
     sweep(folder)
     sweep(folder / HISTORY)
     for path in sorted((folder / HISTORY).glob("[0-9]*.json"))[:-_REMEMBERED]:

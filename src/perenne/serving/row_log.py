@@ -93,14 +93,13 @@ class RowLog:
         self._waiting: dict[tuple[str, int], list[pa.Table]] = {}
         self.rows = self.bytes = 0
 
-    def add(self, batch: Batch, fields: tuple[Field, ...], task: Task) -> None:
-        """Take rows."""
-        table = to_table(batch, fields, task)
-        hours = batch.arrivals // HOUR * HOUR
+    def add(self, version: str, table: pa.Table) -> None:
+        """Take rows that a version answered."""
+        hours = table.column("arrival").cast(pa.int64()).to_numpy() // HOUR * HOUR
         present = np.unique(hours).tolist()
         for hour in present:
             part = table if len(present) == 1 else table.filter(pa.array(hours == hour))
-            self._waiting.setdefault((batch.version, hour), []).append(part)
+            self._waiting.setdefault((version, hour), []).append(part)
         self.rows += table.num_rows
         self.bytes += table.nbytes
 
@@ -220,9 +219,9 @@ def _lists(scores: NDArray[np.float64] | None, count: int) -> "pa.Array[Any]":
 def _flat(values: NDArray[Any]) -> "pa.Array[Any]":
     """Return a tensor as a list of its values per row; their shape is in the model's signature."""
     width = values.size // max(len(values), 1)
-    offsets = np.arange(len(values) + 1, dtype=np.int32) * width
+    offsets: Any = pa.array(np.arange(len(values) + 1, dtype=np.int32) * width)
     flat: Any = pa.array(values.ravel(), pa.string() if values.dtype == object else None)
-    lists: pa.Array[Any] = pa.ListArray.from_arrays(pa.array(offsets), flat)
+    lists: pa.Array[Any] = pa.ListArray.from_arrays(offsets, flat)
     return lists
 
 

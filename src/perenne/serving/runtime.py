@@ -4,8 +4,9 @@ A protocol gives two functions, one that reads its body as columns and one that 
 """
 
 import asyncio
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,14 +18,15 @@ from perenne.inference import Signature
 from perenne.net.asgi import Headers, Reply, Request
 from perenne.net.identity import identity_headers
 from perenne.serving.batching import Batched, Batcher, DeadlinePassed
-from perenne.serving.counters import Counters, Outcome, SeriesKey
+from perenne.serving.counters import Counters, Gauge, Outcome, SeriesKey, Stages
 from perenne.serving.explaining import Explainer
 from perenne.serving.lineup import Lineup, Target
 from perenne.serving.loading import LoadedVersion
 from perenne.serving.messages import CONSTANT, Served, pack_answers, pack_columns
 from perenne.serving.mirror import Mirror
-from perenne.serving.model import Constant
+from perenne.serving.model import Constant, Role
 from perenne.serving.request_ids import RequestIds
+from perenne.serving.switches import NOTHING, Switches
 from perenne.stats.columns import Columns
 
 DEADLINE_SECONDS = 60.0
@@ -82,6 +84,8 @@ class Answer(NamedTuple):
         The variant's name or `constant`, and why if not as usual; see `messages.Served`.
     outputs : dict or None
         The tensors of a model that answers such, each (n, *shape); its labels are None then.
+    batched : Batched or None
+        How it was predicted; None for a constant.
     """
 
     request_id: str
@@ -91,6 +95,7 @@ class Answer(NamedTuple):
     variant: str
     reason: str
     outputs: dict[str, NDArray[Any]] | None = None
+    batched: Batched | None = None
 
     def prediction_ids(self) -> list[str]:
         """Return the id of each row's answer."""
@@ -108,15 +113,22 @@ class Runtime:
         Tells the observer.
     counters : Counters
         Counts.
+    switches : Switches, optional
+        By which callers take versions out of service; without it they cannot.
     """
 
-    def __init__(self, batcher: Batcher, mirror: Mirror, counters: Counters) -> None:
+    def __init__(self, batcher: Batcher, mirror: Mirror, counters: Counters, switches: Switches | None = None) -> None:
         self.batcher = batcher
         self.mirror = mirror
         self.counters = counters
+        self.switches = switches
+        self.off = NOTHING
         self.lineup: Lineup | None = None
         self.draining = False
+        self.asks_for_tokens = False
         self.in_flight = 0
+        self.times_stages = times_stages()
+        batcher.sizes = counters.own_batch_sizes()
         self.ids = RequestIds()
         self.explainer = Explainer()
         self._loop = asyncio.get_running_loop()
@@ -124,7 +136,9 @@ class Runtime:
     @property
     def ready(self) -> bool:
         """Tell whether requests should come here."""
-        return self.lineup is not None and not self.draining
+        if self.lineup is None or self.draining:
+            return False
+        return not self.off.versions or not all(self.off.covers(loaded.version) for loaded in self.lineup.loaded)
 
     @property
     def problem(self) -> str:
@@ -137,6 +151,18 @@ class Runtime:
             raise Unavailable("the model is being loaded", code="TEMPORARILY_UNAVAILABLE")
         return self.lineup
 
+    def follow_switches(self) -> None:
+        """Take over what is switched off."""
+        if self.switches is not None:
+            self.off = self.switches.read()
+            self.counters.set(Gauge.SWITCHED, self.off.change)
+
+    def behind(self, change: int) -> bool:
+        """Tell whether a worker that answers does not yet do as the switches say."""
+        counters = self.counters
+        answering = [block for block in range(counters.blocks - 1) if counters.get(Gauge.GENERATION, block)]
+        return any(counters.get(Gauge.SWITCHED, block) < change for block in answering)
+
     def find(self, model: str, version: str | None = None) -> Target:
         """Find who answers for a model's name in a URL. Raises NotFound if it or the version is not served here."""
         lineup = self.require_lineup()
@@ -146,6 +172,16 @@ class Runtime:
         if found is not None:
             return found
         raise NotFound("that version of the model is not loaded", code="RESOURCE_DOES_NOT_EXIST")
+
+    def in_service(self, target: Target) -> Target:
+        """Return who answers in place of a target that is switched off. Raises Unavailable if nobody does."""
+        if not self.off.covers(target.loaded.version):
+            return target
+        lineup = self.require_lineup()
+        for loaded, role in ((lineup.champion, Role.CHAMPION), (lineup.fallback, Role.PREVIOUS)):
+            if target.reason != "explicit" and loaded is not None and not self.off.covers(loaded.version):
+                return Target(loaded, role.value, "fallback")
+        raise Unavailable("the model is unloaded", code="TEMPORARILY_UNAVAILABLE", hint="load it again, or ask another server")
 
     def headers(self, request: Request, target: Target) -> Headers:
         """Return the headers that say by what a request is found again, and who answers it."""
@@ -178,18 +214,24 @@ class Runtime:
             For the caller's mistakes, a full queue, a passed deadline, or a model that failed with nobody to step in.
         """
         outcome, rows = Outcome.FAILED, 0
+        stages: Stages | None = None
         self.in_flight += 1
         try:
             event_time = self._event_time(request)
             target = self._named(request, target)
+            target = self.in_service(target) if self.off.versions else target
             table = read(request, target.loaded.signature)
-            rows = table.size
+            rows, read_at = table.size, time.perf_counter_ns()
             lineup = self.require_lineup()
             if target is lineup.default and lineup.chooser is not None:
                 target = lineup.choose(request.headers, table.columns)
+                target = self.in_service(target) if self.off.versions else target
             answer = await self._answer(request, lineup, target, table, event_time)
             outcome = _STOOD_IN.get(answer.reason, Outcome.OK)
+            answered_at = time.perf_counter_ns()
             reply = write(answer, table.context)
+            if self.times_stages and answer.batched is not None:
+                stages = _stages(request.started, read_at, answer.batched, answered_at)
             return reply._replace(headers=(*_headers(request, answer), *reply.headers))
         except PerenneError as error:
             outcome = Outcome.INVALID if error.status < 500 else Outcome.FAILED if error.status == 500 else Outcome.UNAVAILABLE
@@ -198,7 +240,7 @@ class Runtime:
         finally:
             self.in_flight -= 1
             key = SeriesKey(self.deployment, target.loaded.version, target.variant, endpoint)
-            self.counters.series(key).count(outcome, rows, (time.perf_counter_ns() - request.started) // 1_000)
+            self.counters.series(key).count(outcome, rows, (time.perf_counter_ns() - request.started) // 1_000, stages)
 
     def _named(self, request: Request, target: Target) -> Target:
         """Return whom a request names in `x-variant`, else who would answer; a version in the URL goes before."""
@@ -251,7 +293,8 @@ class Runtime:
             return _constant_answer(request_id, constant, table.size, served)
         outputs = batched.prediction.outputs
         labels = served.loaded.predictor.labels(batched.prediction) if outputs is None else [None] * table.size
-        return Answer(request_id, labels, batched.prediction.scores, served.loaded, served.shown, served.reason, outputs)
+        loaded, scores_of = served.loaded, batched.prediction.scores
+        return Answer(request_id, labels, scores_of, loaded, served.shown, served.reason, outputs, batched)
 
     async def _predict(self, lineup: Lineup, target: Target, table: Rows) -> tuple[Batched | None, Target]:
         """Ask the target, then whoever steps in; None with the constant's target if it is the constant's turn."""
@@ -307,6 +350,16 @@ class Runtime:
             return parse_time(text)
         except PerenneError:
             raise Invalid("x-event-time is not an ISO 8601 time", code="BAD_REQUEST") from None
+
+
+def times_stages(environment: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether the parts of each request are timed, and shown under others' names too; `PERENNE_PEER_METRICS=0` ends it."""
+    return environment.get("PERENNE_PEER_METRICS", "1") != "0"
+
+
+def _stages(started: int, read_at: int, batched: Batched, answered_at: int) -> Stages:
+    now = time.perf_counter_ns()
+    return Stages((read_at - started) // 1_000, batched.queue_us, batched.took_us, (now - answered_at) // 1_000, batched.leads)
 
 
 def _constant_answer(request_id: str, constant: Constant, rows: int, served: Target) -> Answer:

@@ -12,12 +12,17 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Invalid, NotFound
-from perenne.serving import model, rollouts, store
+from perenne.serving import files, model, preparing, rollouts, store
 from perenne.serving.keeping import changeable, keep, variant_of
 from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, Role, Stop, StopMode
 from perenne.storage.database import Transaction
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+prepare = preparing.prepare
+release_file = files.release_file
+is_model_file = files.is_model_file
 
 
 def deploy(

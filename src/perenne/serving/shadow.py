@@ -30,10 +30,12 @@ _LOOK_SECONDS = 1.0
 
 
 class ShadowOptions(msgspec.Struct, frozen=True):
-    """What the observer tells the process: the folder of the package, and the descriptor of the wire."""
+    """What the observer tells the process: the folder of the package, the wire, and as what the package was admitted."""
 
     package: str
     wire: int
+    manifest: str = ""
+    unpickle: bool = False
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
@@ -61,7 +63,7 @@ def run(options: ShadowOptions) -> None:
     os.nice(NICENESS)
     _go_with_the_observer()
     wire = socket.socket(fileno=options.wire)
-    predictor = load(Path(options.package))
+    predictor = load(Path(options.package), manifest=options.manifest, code=options.unpickle)
     fields = predictor.signature.fields
     while (data := receive(wire)) is not None:
         question = _question.decode(data)

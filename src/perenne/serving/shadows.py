@@ -10,10 +10,11 @@ import msgspec
 
 from perenne.core.clock import SystemClock
 from perenne.inference import Prediction
+from perenne.serving.admission import Admission
 from perenne.serving.challengers import Asked, Challenger, Package, Shadowed, agreeing
 from perenne.serving.counters import Counters, Gauge, Outcome, SeriesKey
 from perenne.serving.messages import Served
-from perenne.serving.model import Deployment, Role, Variant
+from perenne.serving.model import Deployment, Release, Role, Variant
 from perenne.serving.verdicts import Verdict, leave_verdict
 from perenne.serving.watching import disagrees
 from perenne.serving.windows import WindowKey, Windows
@@ -36,14 +37,25 @@ class Shadows:
         Where they are counted.
     package_of : callable
         Reads what a version takes and answers.
+    admission : Admission
+        Says which packages may be loaded.
     """
 
-    def __init__(self, folder: Path, spool: Path, server: str, counters: Counters, package_of: Callable[[str], Package]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        spool: Path,
+        server: str,
+        counters: Counters,
+        package_of: Callable[[str], Package],
+        admission: Admission,
+    ) -> None:
         self._folder = folder
         self._spool = spool
         self._server = server
         self._counters = counters
         self._package = package_of
+        self._admission = admission
         self._deployment: Deployment | None = None
         self.challengers: list[Challenger] = []
 
@@ -63,8 +75,9 @@ class Shadows:
         for challenger in self.challengers:
             challenger.close()
 
-    def follow(self, deployment: Deployment) -> None:
-        """Have those in shadow that the deployment names; one that is the same as before goes on."""
+    def follow(self, release: Release) -> None:
+        """Have those in shadow that a release names; one that is the same as before goes on."""
+        deployment = release.deployment
         champion = deployment.champion.tree
         same = self._deployment is not None and self._deployment.champion.tree == champion
         self._deployment = deployment
@@ -76,14 +89,15 @@ class Shadows:
                 going.remove(found)
                 self.challengers.append(found)
             else:
-                self.challengers += self._start(variant, champion)
+                self.challengers += self._start(release, variant)
         for challenger in going:
             challenger.close()
 
-    def _start(self, variant: Variant, champion: str) -> list[Challenger]:
+    def _start(self, release: Release, variant: Variant) -> list[Challenger]:
         try:
-            package = self._package(variant.tree)
-            return [Challenger(self._folder, variant, package, self._package(champion).signature)]
+            admitted = self._admission.admit(release, variant.tree)
+            package, champion = self._package(variant.tree), self._package(release.deployment.champion.tree)
+            return [Challenger(self._folder, variant, package, champion.signature, admitted)]
         except Exception as error:  # it is not in shadow then; nobody's answer depends on it
             self._counters.add(Gauge.CHALLENGER_ERRORS)
             log.error("challenger %s cannot be loaded: %s", variant.version, error)

@@ -38,6 +38,8 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
         What could not be loaded; empty if nothing.
     seen : int
         When it said so, microseconds since 1970.
+    signatures : dict
+        What it found of the signature of each package, by digest; empty where signatures are not looked at.
     """
 
     deployment: str
@@ -50,6 +52,7 @@ class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int
     problem: str
     seen: int
+    signatures: dict[str, str] = {}
 
 
 def write_status(spool: Path, status: ServerStatus) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from perenne.serving.log_rules import LogRules
 from perenne.serving.model import Constant, Deployment, Rollback, Route, Stop, Variant, Weighted
 from perenne.storage.database import JsonColumn, Transaction, metadata
 from perenne.storage.finding import find_names
@@ -24,6 +25,7 @@ table = sa.Table(
     sa.Column("route", JsonColumn(Route)),
     sa.Column("rollback", JsonColumn(Rollback)),
     sa.Column("crowned", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("log", JsonColumn(LogRules)),
 )
 past_table = sa.Table(
     "deployment_past",
@@ -116,6 +118,7 @@ def _values(deployment: Deployment) -> dict[str, Any]:
 
 
 def _read(row: "sa.Row[Any]") -> Deployment:
-    """Read a row; one of before there were routes and roll-back rules has the usual ones."""
+    """Read a row; one of before there were routes, roll-back rules and log rules has the usual ones."""
     values = dict(row._mapping)
-    return Deployment(**values | {"route": values["route"] or Weighted(), "rollback": values["rollback"] or Rollback()})
+    usual = {"route": Weighted(), "rollback": Rollback(), "log": LogRules()}
+    return Deployment(**values | {name: values[name] or given for name, given in usual.items()})

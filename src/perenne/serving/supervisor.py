@@ -25,8 +25,10 @@ from perenne.core.clock import SECOND, SystemClock
 from perenne.core.errors import PerenneError, Unavailable
 from perenne.core.ids import new_id
 from perenne.net.listening import Listening, check_listening
+from perenne.serving.admission import Board, Verifier
 from perenne.serving.children import Child
 from perenne.serving.counters import Counters, Gauge
+from perenne.serving.diet import Diet
 from perenne.serving.guarding import Guard
 from perenne.serving.handover import Handover
 from perenne.serving.messages import Flush, flush_decoder, socket_pair
@@ -35,6 +37,7 @@ from perenne.serving.mirror import BACKLOG_BYTES
 from perenne.serving.observer import ObserverOptions
 from perenne.serving.releases import find_release
 from perenne.serving.status import ServerStatus, remove_status, write_status
+from perenne.serving.switches import Switches
 from perenne.serving.worker import BODY_BYTES, GRACE_SECONDS, WorkerOptions
 
 log = logging.getLogger("perenne.serving")
@@ -67,12 +70,16 @@ class ModelServer:
         The file of the tokens that callers must show one of; without it, everybody may call, and only this machine can.
     token_rate : float
         How often a token may be used in a second, in each worker; 0 for no limit.
+    repository : bool
+        Whether callers who may deploy can take versions out of service, by the repository extension of the inference protocol.
     body_bytes : int
         The largest body.
     backlog_bytes : int
         How much may wait in a worker for a slow observer before rows are dropped.
     drain_seconds : float
         How long, once told to stop, it says that it is not ready before it stops accepting.
+    memory_bytes : int
+        A process that holds more is replaced, a worker by one that answers before it goes; 0 for no such limit.
     listening : socket, optional
         A socket that listens already, from a predecessor; see `handover`.
     """
@@ -89,9 +96,11 @@ class ModelServer:
         where: Listening | None = None,
         tokens: Path | None = None,
         token_rate: float = 0.0,
+        repository: bool = False,
         body_bytes: int = BODY_BYTES,
         backlog_bytes: int = BACKLOG_BYTES,
         drain_seconds: float = 0.0,
+        memory_bytes: int = 0,
         listening: socket.socket | None = None,
     ) -> None:
         self._where = where = where or Listening(host=host)
@@ -103,7 +112,11 @@ class ModelServer:
         self.port: int = self._listening.getsockname()[1]
         places = 2 * workers
         self.counters = Counters.create(places + 1)
+        self._board = Board.create()
+        self._verifier = Verifier(folder, self._board)
         self._drain_seconds = drain_seconds
+        self._diet = Diet(memory_bytes)
+        self._switches = Switches.create() if repository else None
         self._wires = [socket_pair() for _ in range(places)]
         self._control, self._observer_control = socket_pair()
         self._options = WorkerOptions(
@@ -115,12 +128,14 @@ class ModelServer:
             counters=self.counters.handle,
             where=where,
             port=self.port,
+            switches=-1 if self._switches is None else self._switches.handle,
             tokens="" if tokens is None else str(tokens.absolute()),
             token_rate=token_rate,
             body_bytes=body_bytes,
             backlog_bytes=backlog_bytes,
             drain_seconds=drain_seconds,
             succeeds=listening is not None,
+            verdicts=self._board.handle,
         )
         self._wanted = workers
         self._free = list(range(places))
@@ -246,7 +261,10 @@ class ModelServer:
             end.close()
         if self._status is not None:
             remove_status(self._spool, self._status.deployment, self._id)
+        self._board.close()
         os.close(self.counters.handle)
+        if self._switches is not None:
+            os.close(self._switches.handle)
 
     def __enter__(self) -> "ModelServer":
         self.start()
@@ -275,7 +293,8 @@ class ModelServer:
         place = self._free.pop(0)
         options = replace(self._options, index=place, wire=self._wires[place][0].fileno())
         arguments = ["worker", msgspec.json.encode(options).decode()]
-        child = Child(arguments, (options.listening, options.wire, options.counters), place)
+        handles = (options.listening, options.wire, options.counters, options.verdicts)
+        child = Child(arguments, handles if options.switches < 0 else (*handles, options.switches), place)
         self.counters.mark_running(place, True)
         self._workers.append(child)
         self._revive(child)
@@ -331,8 +350,9 @@ class ModelServer:
             control=self._observer_control.fileno(),
             counters=self.counters.handle,
             server=self._id,
+            verdicts=self._board.handle,
         )
-        handles = (*options.wires, options.control, options.counters)
+        handles = (*options.wires, options.control, options.counters, options.verdicts)
         return Child(["observer", msgspec.json.encode(options).decode()], handles, len(self._wires))
 
     def _blocks(self) -> list[int]:
@@ -355,8 +375,10 @@ class ModelServer:
 
     def _keep_alive(self) -> None:
         turn = 0
+        self._verifier.refresh()
         while not self._stopping.wait(_POLL_SECONDS):
             turn += 1
+            self._verifier.refresh()
             if self._changing.acquire(blocking=False):  # whoever replaces workers looks after them
                 try:
                     self._look_after()
@@ -365,6 +387,28 @@ class ModelServer:
             self._revive(self._observer)
             if turn % _REPORT_TURNS == 0:
                 self._report()
+                self._relieve()
+
+    def _relieve(self) -> None:
+        """Replace a process that holds more memory than it may, and say so."""
+        for child in (*list(self._workers), self._observer):
+            held = self.counters.get(Gauge.RESIDENT_BYTES, child.block)
+            if not child.running or not self._diet.is_due(child.block, held):
+                continue
+            self.counters.mark_over(child.block)
+            log.warning("%s holds %s and is replaced", name_of_block(self.counters, child.block), self._diet.describe(held))
+            if child is self._observer:
+                child.tell(signal.SIGTERM)  # it writes what it has, and comes back
+            else:
+                threading.Thread(target=self._replace_heavy, args=(child,), name="perenne-relieve", daemon=True).start()
+
+    def _replace_heavy(self, child: Child) -> None:
+        try:
+            with self._changing:
+                if child in self._workers:
+                    self._replace(child, time.monotonic() + 60.0)
+        except Unavailable as error:
+            log.warning("%s", error.message)
 
     def _report(self) -> None:
         """Leave word of what is served when it changes, and now and then."""
@@ -385,6 +429,7 @@ class ModelServer:
             dropped=self.counters.total(Gauge.DROPPED),
             problem=self.problem(),
             seen=SystemClock().now(),
+            signatures={tree: found.signed.detail for tree, found in self._verifier.verdicts.packages.items()},
         )
         before = self._status
         if before and status == replace(before, seen=status.seen, dropped=status.dropped) and status.seen < before.seen + _REPORT:
@@ -415,6 +460,8 @@ class ModelServer:
 
     def _revive(self, child: Child) -> None:
         if child.process is not None and child.gone():
+            held = self.counters.get(Gauge.RESIDENT_BYTES, child.block)
+            log.warning("%s %s, holding %.0f MB", name_of_block(self.counters, child.block), child.end, held / 1e6)
             self.counters.mark_gone(child.block)
         if child.process is None and child.due():
             try:

@@ -25,10 +25,12 @@ from perenne.auth.doorman import Doorman
 from perenne.auth.keyring import Keyring
 from perenne.net.asgi import Route
 from perenne.net.connections import BoundedProtocol, BoundedServer, bounded_config
+from perenne.net.direct import DirectProtocol
 from perenne.net.inbound import Limits, allowed_hosts
 from perenne.net.listening import Listening
 from perenne.net.traced import traced
 from perenne.serving import metrics
+from perenne.serving.admission import Admission, Board
 from perenne.serving.application import Application
 from perenne.serving.batching import QUEUE_ROWS, Batcher
 from perenne.serving.counters import Counters, Gauge
@@ -38,6 +40,7 @@ from perenne.serving.mirror import BACKLOG_BYTES, Mirror
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.runtime import Runtime
 from perenne.serving.shares import SHARES, Shares, read_shares
+from perenne.serving.switches import Switches
 from perenne.telemetry import logs, tracing
 
 log = logging.getLogger("perenne.serving")
@@ -62,6 +65,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         Inherited file descriptors: the listening socket, the wire to the observer, the shared counters.
     where, port : Listening, int
         Where it listens, and the names it is reached by.
+    switches : int
+        Inherited file descriptor of what is switched off; -1 if callers may not switch anything.
     tokens : str
         The file of the tokens that count; empty if callers show none.
     token_rate : float
@@ -72,6 +77,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         How long it still takes new connections after it has said that it is not ready any more.
     succeeds : bool
         Whether a predecessor answers on the same socket until this server is ready.
+    verdicts : int
+        The shared memory in which the parent says what it found of signatures; -1 if it does not.
     """
 
     folder: str
@@ -82,6 +89,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     counters: int
     where: Listening
     port: int
+    switches: int = -1
     tokens: str = ""
     token_rate: float = 0.0
     body_bytes: int = BODY_BYTES
@@ -89,6 +97,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     backlog_bytes: int = BACKLOG_BYTES
     drain_seconds: float = 0.0
     succeeds: bool = False
+    verdicts: int = -1
 
 
 def run(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) -> None:
@@ -114,15 +123,20 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     wire = socket.socket(fileno=options.wire)
     wire.setblocking(False)
     mirror = Mirror(wire, counters, options.backlog_bytes)
-    runtime = Runtime(Batcher(options.queue_rows), mirror, counters)
+    switches = Switches(options.switches) if options.switches >= 0 else None
+    runtime = Runtime(Batcher(options.queue_rows), mirror, counters, switches)
     where, keyring = options.where, Keyring(Path(options.tokens)) if options.tokens else None
     limits = Limits(hosts=allowed_hosts(where.host, options.port, where.names), body=options.body_bytes)
     doorman = Doorman(keyring.verify, _refuse, options.token_rate) if keyring else None
+    runtime.asks_for_tokens = doorman is not None
     routes = [*build_routes(runtime), *metrics.routes(runtime)]
-    application = traced(Application(routes, runtime, limits, doorman))
-    config = bounded_config(application, where, timeout_graceful_shutdown=GRACE_SECONDS)
+    plain = Application(routes, runtime, limits, doorman)
+    application = traced(plain)
+    between = application is not plain or bool(where.trusted_proxies)
+    protocol = BoundedProtocol if between else DirectProtocol
+    config = bounded_config(application, where, protocol, timeout_graceful_shutdown=GRACE_SECONDS)
     server = _Server(config, runtime, options.drain_seconds)
-    loader = _Loader(Path(options.folder), runtime)
+    loader = _Loader(Path(options.folder), runtime, Admission(Board(options.verdicts) if options.verdicts >= 0 else None))
     watcher = asyncio.create_task(_watch(loader, server, keyring))
     try:
         await loader.settled(others=options.succeeds)
@@ -213,11 +227,14 @@ class _Loader:
         The release folder.
     runtime : Runtime
         What answers by it.
+    admission : Admission
+        Says which packages may be loaded.
     """
 
-    def __init__(self, folder: Path, runtime: Runtime) -> None:
+    def __init__(self, folder: Path, runtime: Runtime, admission: Admission) -> None:
         self._folder = folder
         self._runtime = runtime
+        self._admission = admission
         self._seen = _Seen(folder / CURRENT)
         self._shares_seen = _Seen(folder / SHARES)
         self._shares: Shares | None = None
@@ -261,7 +278,7 @@ class _Loader:
         try:
             release, damage = await asyncio.to_thread(find_release, self._folder)
             generation = release.deployment.generation
-            lineup = await asyncio.to_thread(load_lineup, self._folder, release, self._runtime.lineup)
+            lineup = await asyncio.to_thread(load_lineup, self._folder, release, self._runtime.lineup, self._admission)
         except Exception as error:
             self._say(f"the release cannot be loaded{self._remaining()}: {reason_of(error)}", error)
             counters.add(Gauge.LOAD_FAILURES)
@@ -301,6 +318,7 @@ async def _watch(loader: _Loader, server: _Server, keyring: Keyring | None) -> N
         runtime.counters.beat()
         if keyring is not None:
             keyring.refresh()
+        runtime.follow_switches()
         await loader.follow()
         _gauge(runtime)
         runtime.batcher.expire()
@@ -315,3 +333,4 @@ def _gauge(runtime: Runtime) -> None:
     counters.set(Gauge.IN_FLIGHT, runtime.in_flight)
     counters.set(Gauge.QUEUE_ROWS, runtime.batcher.rows)
     counters.set(Gauge.BATCHES, runtime.batcher.batches)
+    counters.set_batch_sizes(runtime.batcher.sizes)

@@ -12,7 +12,7 @@ tensor   as named   nothing is: an array of (rows, *shape)
 Booleans are categories with the levels ``"true"`` and ``"false"``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -53,6 +53,48 @@ class Task(StrEnum):
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
     OUTPUTS = "outputs"
+
+
+class NumberTable(Mapping[str, Column]):
+    """Columns that are all numbers, as one matrix: they are read, joined and passed on in one piece.
+
+    Parameters
+    ----------
+    fields : tuple of Field
+        What the columns are.
+    matrix : ndarray
+        (n, columns) float64, row by row.
+
+    Examples
+    --------
+    >>> fields = Field("a", FieldKind.NUMBER), Field("b", FieldKind.NUMBER)
+    >>> table = NumberTable(fields, np.array([[1.0, 2.0], [3.0, 4.0]]))
+    >>> table["b"].tolist(), list(table), row_count(table)
+    ([2.0, 4.0], ['a', 'b'], 2)
+    """
+
+    __slots__ = ("fields", "matrix")
+
+    def __init__(self, fields: tuple[Field, ...], matrix: NDArray[np.float64]) -> None:
+        self.fields = fields
+        self.matrix = matrix
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the columns are called."""
+        return tuple([field.name for field in self.fields])
+
+    def __getitem__(self, name: str) -> Column:
+        try:
+            return self.matrix[:, self.names.index(name)]
+        except ValueError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.fields)
 
 
 def row_count(columns: Columns) -> int:

@@ -28,10 +28,12 @@ class Kind(StrEnum):
     VERSION = "version"
     DECISION = "decision"
     DEPLOYMENT = "deployment"
+    CLUSTER_REVISION = "cluster revision"
     EPISODE = "episode"
     WINDOW = "window"
     ALERT = "alert"
     JOB = "job"
+    IMAGE = "image"
 
 
 READ_FROM = "read_from"

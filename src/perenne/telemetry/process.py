@@ -36,6 +36,18 @@ def resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def cpu_seconds_of(pid: int) -> float | None:
+    """Return the CPU time another process has spent; None if it does not run or the system does not tell."""
+    fields = _read(_PROC / str(pid) / "stat").rpartition(")")[2].split()
+    return None if len(fields) < 13 else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes_of(pid: int) -> int | None:
+    """Return the resident memory of another process; None if it does not run or the system does not tell."""
+    statm = _read(_PROC / str(pid) / "statm").split()
+    return int(statm[1]) * os.sysconf("SC_PAGE_SIZE") if len(statm) >= 2 else None
+
+
 def start_time(pid: int) -> float | None:
     """Return when a process of this machine started, in seconds since 1970; None if it does not run or the system does not tell.
 

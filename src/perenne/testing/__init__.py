@@ -14,6 +14,7 @@ Whoever writes an adapter subclasses the contract in a test module and gives it 
 from perenne.testing.blobs import BlobsContract
 from perenne.testing.database import DatabaseContract
 from perenne.testing.executors import ExecutorContract
+from perenne.testing.gates import GateCheckContract
 from perenne.testing.objects import ObjectStoreContract, RemoteObjectStoreContract
 from perenne.testing.queue import JobQueueContract, LockContract, ScheduleContract
 from perenne.testing.remotes import ReadableRemoteContract, ReadOnlyRemoteContract, RemoteContract
@@ -23,6 +24,7 @@ __all__ = [
     "BlobsContract",
     "DatabaseContract",
     "ExecutorContract",
+    "GateCheckContract",
     "JobQueueContract",
     "LockContract",
     "ObjectStoreContract",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.training.building import build
-    from perenne.training.evaluation import compare_packages, evaluate
+    from perenne.training.evaluation import compare_packages, evaluate, holdout
     from perenne.training.fitting import best_trial, fit_trial, search_metric
     from perenne.training.model import BoundCheck, Compared, Evaluation, Plan, Recipe, Report, SliceMetric, Trial
     from perenne.training.planning import make_plan, recipe_of
@@ -33,6 +33,7 @@ _ROOMS = {
     "compare_packages": "evaluation",
     "evaluate": "evaluation",
     "fit_trial": "fitting",
+    "holdout": "evaluation",
     "make_plan": "planning",
     "recipe_of": "planning",
     "study_impact": "studies",
@@ -59,6 +60,7 @@ __all__ = [
     "compare_packages",
     "evaluate",
     "fit_trial",
+    "holdout",
     "make_plan",
     "propose",
     "recipe_of",

@@ -9,7 +9,7 @@ from perenne import inference
 from perenne.core.errors import PerenneError
 from perenne.projects import Guardrail, Objective
 from perenne.stats.bootstrap import compare, interval
-from perenne.stats.columns import Column, Task, take
+from perenne.stats.columns import Column, Columns, Task, take
 from perenne.stats.curves import Curves, curves
 from perenne.stats.metrics import METRICS
 from perenne.storage.objects import ObjectStore
@@ -71,6 +71,11 @@ def evaluate(
         slices=measure_slices(answers, (*objectives, *guardrails), seed=plan.seed),
         curves=_draw(plan, rows.y, answer),
     )
+
+
+def holdout(objects: ObjectStore, snapshot: str, plan: Plan) -> Columns:
+    """Read the inputs of the rows nobody has learned from."""
+    return load_rows(objects, snapshot, plan).part(plan.validation, plan.rows).columns
 
 
 def _draw(plan: Plan, y: Column, answer: "inference.Prediction") -> Curves:

@@ -73,6 +73,10 @@ class Assets:
         """
         return next((page for pattern, page in self._screens if pattern.fullmatch(path)), self._plain)
 
+    def page(self, main: str) -> bytes:
+        """Return a page of its own, which begins with another module than the shell."""
+        return self._shell(self._needed(main), main)
+
     def _modules(self) -> list[tuple[str, str]]:
         """Return the address of every screen, and its module."""
         if SCREENS not in self.files:
@@ -91,7 +95,7 @@ class Assets:
                 ahead += [_beside(name, path) for path in _IMPORT.findall(self.files[name].body.decode())]
         return found
 
-    def _shell(self, modules: Iterable[str]) -> bytes:
+    def _shell(self, modules: Iterable[str], main: str = MAIN) -> bytes:
         lines = [
             "<!doctype html>",
             '<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -102,7 +106,7 @@ class Assets:
             f'<link rel="preload" href="{self.prefix}{FONT}" as="font" type="font/woff2" crossorigin>',
             *(f'<link rel="modulepreload" href="{self.prefix}{name}">' for name in modules),
             '<body><div id="app"></div><noscript>This page needs JavaScript; `perenne status` tells the same.</noscript>',
-            f'<script type="module" src="{self.prefix}{MAIN}"></script>',
+            f'<script type="module" src="{self.prefix}{main}"></script>',
         ]
         return ("\n".join(lines) + "\n").encode()
 

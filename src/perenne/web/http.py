@@ -7,14 +7,11 @@ from starlette.routing import Route
 from perenne.auth.access import needs
 from perenne.auth.roles import Action
 from perenne.core.errors import NotFound
+from perenne.net.inbound import PAGE_POLICY
 from perenne.web.assets import Assets
 from perenne.web.live import Live
 from perenne.web.pages import PAGES
 
-POLICY = (
-    "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
-)
 FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -22,7 +19,7 @@ FOREVER = "public, max-age=31536000, immutable"
 async def get_page(request: Request) -> Response:
     """Give the shell; the address tells it which screen to show."""
     assets: Assets = request.app.state.assets
-    headers = {"content-security-policy": POLICY, "cache-control": "no-cache"}
+    headers = {"content-security-policy": PAGE_POLICY, "cache-control": "no-cache"}
     return Response(assets.shell(request.url.path), media_type="text/html", headers=headers)
 
 
@@ -54,6 +51,7 @@ def screens() -> list[Route]:
     import perenne.auth.views
     import perenne.automation.views
     import perenne.data.views
+    import perenne.delivery.views
     import perenne.labels.views
     import perenne.monitoring.views
     import perenne.pipelines.views
@@ -76,6 +74,7 @@ def screens() -> list[Route]:
         *perenne.auth.views.routes,
         *perenne.automation.views.routes,
         *perenne.data.views.routes,
+        *perenne.delivery.views.routes,
         *perenne.labels.views.routes,
         *perenne.monitoring.views.routes,
         *perenne.registry.views.routes,

@@ -8,6 +8,7 @@ PAGES = (
     "runs",
     "experiments",
     "model",
+    "gate",
     "deploy",
     "monitor",
     "alert",

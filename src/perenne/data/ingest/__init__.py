@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.data.ingest import events
+    from perenne.data.ingest.databases import fetch_query
     from perenne.data.ingest.declared import REFRESH_JOB, queue_due
     from perenne.data.ingest.refreshing import ingest, refresh, refresh_job
     from perenne.data.ingest.writing import write
 
 _ROOMS = {
     "REFRESH_JOB": "declared",
+    "fetch_query": "databases",
     "ingest": "refreshing",
     "queue_due": "declared",
     "refresh": "refreshing",
@@ -24,7 +26,7 @@ _ROOMS = {
     "write": "writing",
 }
 
-__all__ = ["REFRESH_JOB", "events", "ingest", "queue_due", "refresh", "refresh_job", "write"]
+__all__ = ["REFRESH_JOB", "events", "fetch_query", "ingest", "queue_due", "refresh", "refresh_job", "write"]
 
 
 def __getattr__(name: str) -> Any:

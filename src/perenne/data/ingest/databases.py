@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound, Unavailable
-from perenne.data.origins.places import Kind, Place
+from perenne.data.origins.places import Kind, Place, place_of
 from perenne.data.spooling import Spool
 from perenne.data.tables import Values
 
@@ -52,6 +52,28 @@ def ask(place: Place, query: str, *, watermark: str = "", state: Mapping[str, st
         highest = _Highest(watermark, last)
         table = _table(highest.watch(batches), place.kind)
         return Asked(table, {WATERMARK: json.encode(highest.value).decode()} if highest.value is not None else {}, earlier)
+
+
+def fetch_query(uri: str, query: str, target: Path) -> int:
+    """Write the rows of a query to a file of Parquet, and return how many there are; what is held in memory has a bound.
+
+    Raises
+    ------
+    NotFound, Invalid, Unavailable
+        As `ask`; Invalid also if the address is that of no database.
+    """
+    import pyarrow.parquet as pq
+
+    place = place_of(uri, query)
+    if place.kind not in (Kind.SQLITE, Kind.POSTGRESQL, Kind.DUCKDB):
+        raise Invalid(
+            "a query needs the address of a database", code="ingest.query", hint="sqlite:PATH, duckdb:PATH or postgresql://…"
+        )
+    rows = ask(place, query).table
+    with pq.ParquetWriter(target, rows.schema, compression="zstd") as writer:
+        for start in range(0, rows.num_rows, BATCH) or [0]:
+            writer.write_table(rows.slice(start, BATCH))
+    return int(rows.num_rows)
 
 
 class _Highest:

@@ -13,11 +13,20 @@ if TYPE_CHECKING:
     from perenne.data.privacy.detecting import find_personal
     from perenne.data.privacy.erasing import erase
     from perenne.data.privacy.events import RowsErased
-    from perenne.data.privacy.masking import mask_table
+    from perenne.data.privacy.keys import installation_key
+    from perenne.data.privacy.masking import MaskRule, mask_table, read_rules
 
-_ROOMS = {"RowsErased": "events", "erase": "erasing", "find_personal": "detecting", "mask_table": "masking"}
+_ROOMS = {
+    "MaskRule": "masking",
+    "RowsErased": "events",
+    "erase": "erasing",
+    "find_personal": "detecting",
+    "installation_key": "keys",
+    "mask_table": "masking",
+    "read_rules": "masking",
+}
 
-__all__ = ["RowsErased", "erase", "find_personal", "mask_table"]
+__all__ = ["MaskRule", "RowsErased", "erase", "find_personal", "installation_key", "mask_table", "read_rules"]
 
 
 def __getattr__(name: str) -> Any:

@@ -132,24 +132,31 @@ def _for_platform(
     bases.require_python(base, place.python)
     chosen = libraries.closure(libraries.roots(libraries.forms_of(wish.package)), place)
     hear(f"packing {len(chosen)} libraries for {base.platform}")
-    needed = write_layer(layout, LayerRole.DEPENDENCIES, libraries.contents(chosen, LIBRARIES), compressed=compressed)
-    components = (*base.components, *(libraries.component(one) for one in chosen))
-    own = (needed, shared[LayerRole.APPLICATION], shared[LayerRole.MODEL])
-    bill = facts.to_bytes(facts.bill(wish.name, wish.version, wish.tree, components))
+    mine = tuple(libraries.component(one) for one in chosen)
+    listed = from_bytes(facts.LIBRARIES_PATH, facts.to_bytes(facts.libraries_bill(mine)))
+    files = [*libraries.contents(chosen, LIBRARIES), listed]
+    own = (
+        write_layer(layout, LayerRole.DEPENDENCIES, files, compressed=compressed),
+        shared[LayerRole.APPLICATION],
+        shared[LayerRole.MODEL],
+    )
+    components, layers = (*base.components, *mine), (*base.layers, *own)
     labels = facts.labels(
         name=wish.name, version=wish.version, tree=wish.tree, created=wish.created, commit=wish.commit,
-        signature=_signature(wish.package), base=base.name if base.name == bases.HOST or "/" in base.name else "",
-        base_digest=base.digest, layers=own,
+        signature=_signature(wish.package), base=_public_name(base), base_digest=base.digest, layers=own,
     )  # fmt: skip
-    told = [from_bytes(facts.BOM_PATH, bill), from_bytes(facts.FACTS_PATH, facts.to_bytes(dict(labels)))]
-    layers = (*base.layers, *own, write_layer(layout, LayerRole.FACTS, told, compressed=compressed))
     config = oci.write(_config(wish, base, layers, labels))
     layout.put(config)
     manifest = oci.write(_manifest(config, layers, labels))
     found = oci.describe(oci.MANIFEST, manifest, platform=base.platform)
     layout.put(manifest)
-    _refer(layout, found, bill)
+    _refer(layout, found, facts.to_bytes(facts.bill(wish.name, wish.version, wish.tree, components)))
     return _Made(found, layers, components)
+
+
+def _public_name(base: Base) -> str:
+    """Return how a base is called in a label: a path of this machine says nothing to others, and would change the digest."""
+    return base.name if base.name == bases.HOST or not Path(base.name).exists() else ""
 
 
 def _signature(package: Path) -> str:

@@ -7,8 +7,9 @@ from perenne.core import json
 from perenne.core.clock import SECOND
 from perenne.delivery.images.model import Component, Layer
 
-BOM_PATH = "usr/share/perenne/bom.cdx.json"
-FACTS_PATH = "usr/share/perenne/image.json"
+LIBRARIES_PATH = "usr/share/perenne/libraries.cdx.json"
+"""Where the bill of materials of the libraries lies in an image, in the layer that they are in."""
+
 _TITLE = "org.opencontainers.image"
 
 
@@ -39,6 +40,12 @@ def bill(name: str, version: str, tree: str, components: tuple[Component, ...]) 
             }
         ],
     }
+
+
+def libraries_bill(components: tuple[Component, ...]) -> dict[str, Any]:
+    """Return the bill of materials of the libraries alone: it is the same whatever model they answer for."""
+    parts = [_part(one) for one in sorted(set(components), key=lambda one: (one.kind, one.name, one.version))]
+    return {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": parts}
 
 
 def _ref(one: Component) -> str:

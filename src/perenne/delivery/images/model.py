@@ -15,7 +15,6 @@ class LayerRole(StrEnum):
     DEPENDENCIES = "dependencies"
     APPLICATION = "application"
     MODEL = "model"
-    FACTS = "facts"
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -73,7 +72,7 @@ class Component(msgspec.Struct, frozen=True):
         return f"pkg:{space}/{self.name}@{self.version}"
 
 
-class Image(msgspec.Struct, frozen=True, kw_only=True):
+class Image(msgspec.Struct, frozen=True):
     """An image of a version.
 
     Attributes

@@ -105,7 +105,8 @@ def _chosen(whole: WholeGraph, rows: Columns, expected: GraphAnswer, limits: Lim
 
 def _about(source: Source, predictor: Predictor, whole: WholeGraph, precision: str, data: bytes) -> PortableModel:
     signature = predictor.signature
-    levels = {encoding.name: tuple(getattr(encoding, "levels", ())) for encoding in predictor.encoder.state.columns}
+    encodings = predictor.encoder.state.columns if predictor.manifest.feed == "encoder" else ()
+    levels = {encoding.name: tuple(getattr(encoding, "levels", ())) for encoding in encodings}
     return PortableModel(
         name=source.model,
         version=source.number,
@@ -121,7 +122,7 @@ def _about(source: Source, predictor: Predictor, whole: WholeGraph, precision: s
                 datatype=field.datatype,
                 protocol=_protocol(field),
                 missing=whole.missing.get(field.name, ""),
-                levels=levels[field.name][:SHOWN_LEVELS],
+                levels=levels.get(field.name, ())[:SHOWN_LEVELS],
             )
             for field in signature.fields
         ),

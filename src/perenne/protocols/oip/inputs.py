@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.core.errors import Invalid
-from perenne.formats.oip import InferRequest, RequestTensor, decode_values, element_count
+from perenne.formats.oip import FLOATS, INTEGERS, InferRequest, RequestTensor, decode_values, element_count
 from perenne.formats.oip_binary import Attached, read_values
 from perenne.inference import Signature
 from perenne.protocols.columns import expected_datatype, fit_shape, shape_text, tensor_readers
 from perenne.serving import Rows
-from perenne.stats.columns import Column, Field, FieldKind
+from perenne.stats.columns import Column, Columns, Field, FieldKind, NumberTable
 
 MAX_EMPTY_ROWS = 10_000
 """Rows that hold nothing at all cost no bytes to ask for, but to answer."""
 
+_NUMBERS = {*FLOATS, *INTEGERS, "BF16"}
 _NOTHING: Attached = {}
 
 
@@ -32,6 +33,8 @@ class TensorInputs:
         self._fields = [(field, field.name, tensor_readers(field)) for field in signature.fields]
         self._names = frozenset(signature.names)
         self._tabular = all(field.kind is not FieldKind.TENSOR for field in signature.fields)
+        numbers = all(field.kind is FieldKind.NUMBER for field in signature.fields)
+        self._numbers = signature.fields if numbers else None
 
     def read(self, request: InferRequest, seconds: float, attached: Attached = _NOTHING) -> Rows:
         """Read a request, and what raw data came with it.
@@ -42,6 +45,7 @@ class TensorInputs:
             If an input is missing, given twice, or of another type or shape than the signature's.
         """
         tensors = request.inputs
+        columns: Columns
         if len(tensors) == 1 and self._is_table(tensors[0]):
             columns, rows = self._from_table(tensors[0], attached)
         else:
@@ -51,12 +55,14 @@ class TensorInputs:
     def _is_table(self, tensor: RequestTensor) -> bool:
         return self._tabular and len(tensor.shape) == 2 and (tensor.name not in self._names or tensor.shape[1] != 1)
 
-    def _from_table(self, tensor: RequestTensor, attached: Attached) -> tuple[dict[str, Column], int]:
+    def _from_table(self, tensor: RequestTensor, attached: Attached) -> tuple[Columns, int]:
         rows, width = tensor.shape
         if width != len(self._fields):
             raise _bad(f"input {tensor.name[:100]!r}: expected shape [n, {len(self._fields)}], got {width} columns")
-        values = _values(tensor, attached).reshape(rows, width).T
-        by_column = values.astype(np.float64, "C") if values.dtype.kind == "f" else np.ascontiguousarray(values)
+        values = _values(tensor, attached).reshape(rows, width)
+        if self._numbers is not None and tensor.datatype in _NUMBERS:
+            return NumberTable(self._numbers, values.astype(np.float64, copy=False)), rows
+        by_column = np.ascontiguousarray(values.T)
         columns = {}
         for position, (field, name, readers) in enumerate(self._fields):
             reader = readers.get(tensor.datatype)

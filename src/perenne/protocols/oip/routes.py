@@ -12,11 +12,19 @@ from perenne.inference import Signature
 from perenne.net.asgi import Handler, Reply, Request, Route
 from perenne.net.inbound import check_json, check_text, error_reply
 from perenne.protocols.columns import expected_datatype
+from perenne.protocols.oip import repository
 from perenne.protocols.oip.inputs import TensorInputs
 from perenne.protocols.oip.outputs import TensorOutputs
 from perenne.serving import Answer, Rows, Runtime
 
 MAX_SECONDS = 60.0
+PLATFORMS = {
+    "linear": "perenne_linear",
+    "onnx": "onnx_onnxv1",
+    "xgboost": "xgboost_ubj",
+    "lightgbm": "lightgbm_txt",
+    "sklearn": "sklearn_skops",
+}
 OCTETS = b"application/octet-stream"
 _LENGTH = oip_binary.HEADER.encode()
 _REMEMBERED = 8
@@ -40,7 +48,7 @@ def routes(runtime: Runtime) -> list[Route]:
         *(Route("GET", path, handler, error_reply, None) for path, handler in public),
         *(Route("GET", path, handler, error_reply, Action.DESCRIBE) for path, handler in get),
         *(Route("POST", path, models.infer, error_reply, Action.PREDICT, accepts=()) for path in infer),
-        Route("POST", "/v2/repository/index", models.index, error_reply, Action.DESCRIBE),
+        *repository.routes(runtime),
     ]
 
 
@@ -59,7 +67,8 @@ class Models:
 
     async def server(self, _: Request) -> Reply:
         """Say who this is."""
-        return _json({"name": "perenne", "version": perenne.__version__, "extensions": ["binary_tensor_data"]})
+        extensions = ["binary_tensor_data", *(["model_repository"] if self._runtime.switches else [])]
+        return _json({"name": "perenne", "version": perenne.__version__, "extensions": extensions})
 
     async def live(self, _: Request) -> Reply:
         """Say that the process lives."""
@@ -75,18 +84,11 @@ class Models:
         """List the models: one."""
         return _json({"models": [self._runtime.deployment]})
 
-    async def index(self, request: Request) -> Reply:
-        """List the models with their versions and states."""
-        if request.body:
-            _decode_object(request.body)
-        lineup = self._runtime.require_lineup()
-        name = lineup.deployment.name
-        return _json([{"name": name, "version": version.number, "state": "READY", "reason": ""} for version in lineup.loaded])
-
     async def model_ready(self, request: Request) -> Reply:
         """Say whether a model, or one version of it, answers."""
-        self._runtime.find(*request.parts)
-        return _json({"name": request.parts[0], "ready": self._runtime.ready}, 200 if self._runtime.ready else 503)
+        target = self._runtime.find(*request.parts)
+        ready = self._runtime.ready and not self._runtime.off.covers(target.loaded.version)
+        return _json({"name": request.parts[0], "ready": ready}, 200 if ready else 503)
 
     async def metadata(self, request: Request) -> Reply:
         """Describe a model's inputs and outputs."""
@@ -97,9 +99,10 @@ class Models:
         described = oip.ModelMetadata(
             name=request.parts[0],
             versions=versions,
-            platform="onnx_onnxv1" if loaded.predictor.manifest.form == "onnx" else "perenne_linear",
+            platform=PLATFORMS.get(loaded.predictor.manifest.form, "perenne_python"),
             inputs=[oip.TensorMetadata(field.name, expected_datatype(field), [-1, *field.shape]) for field in signature.fields],
             outputs=self._model(signature).outputs.described,
+            parameters={"forms": loaded.calibration.sentence},
         )
         return _json(described)
 
@@ -166,13 +169,6 @@ def _seconds(parameters: oip.Parameters | None) -> float:
     if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 0:
         raise Invalid("parameter timeout: expected microseconds", code="INVALID_PARAMETER_VALUE")
     return min(timeout / 1e6, MAX_SECONDS) if timeout else MAX_SECONDS
-
-
-def _decode_object(body: bytes) -> None:
-    try:
-        msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Invalid("the body must be empty or a JSON object", code="BAD_REQUEST") from None
 
 
 def _json(value: Any, status: int = 200) -> Reply:

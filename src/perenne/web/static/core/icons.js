@@ -10,6 +10,7 @@ const PATHS = {
   experiment: "M9 3h6M10 3v6l-5.5 9.5A1.7 1.7 0 0 0 6 21h12a1.7 1.7 0 0 0 1.5-2.5L14 9V3M7.5 15h9",
   runs: "M4 20V10M10 20V4M16 20v-7M21 20H3",
   model: "M12 3 4 7.5v9L12 21l8-4.5v-9zM4 7.5 12 12l8-4.5M12 12v9",
+  gate: "M4 21V5M20 21V5M4 9h16M9 9v12M15 9v12M4 5l8-2 8 2",
   deploy: "M4 5h16v6H4zM4 13h16v6H4zM8 8h.01M8 16h.01",
   monitor: "M3 12h4l3-8 4 16 3-8h4",
   alert: "M6 16V11a6 6 0 1 1 12 0v5l2 2H4zM10 21h4",

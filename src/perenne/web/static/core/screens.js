@@ -11,6 +11,8 @@ export const screens = [
   ["/runs/:run", () => import("../tracking/run.js")],
   ["/model", () => import("../registry/models.js")],
   ["/model/:model", () => import("../screens/model.js")],
+  ["/gate", () => import("../delivery/versions.js")],
+  ["/gate/:version", () => import("../delivery/gate.js")],
   ["/deploy", () => import("../screens/deployments.js")],
   ["/deploy/:deployment", () => import("../screens/deployment.js")],
   ["/monitor", () => import("../monitoring/monitors.js")],
@@ -52,6 +54,7 @@ const MENU = [
   [
     "Operate",
     [
+      ["/gate", "gate", "Deliver"],
       ["/deploy", "deploy", "Deployments"],
       ["/monitor", "monitor", "Monitors"],
       ["/alert", "alert", "Alerts"],

@@ -14,6 +14,7 @@ export function ModelCard({ card }) {
       <${Part} title="Evaluation" wide=${true}><${Table} dense=${true} label="Figures of the model card" columns=${FIGURES} rows=${card.figures} empty="Not recorded." />
         ${card.slices.length ? html`<${Table} dense=${true} label="Groups of the model card" columns=${GROUPS} rows=${card.slices} />` : null}
         ${card.compared && card.compared.difference !== null ? html`<p class="card-compared">Against ${card.champion} on the same ${count(card.compared.rows)} rows: ${signed(card.compared.difference)} ${card.compared.metric} (${signed(card.compared.low)} to ${signed(card.compared.high)}), p ${number(card.compared.p_superior)}.</p>` : null}<//>
+      <${Part} title="Not checked" wide=${true}>${card.not_checked.length ? html`<ul>${card.not_checked.map((line) => html`<li>${line}</li>`)}</ul>` : html`<p class="dim">Every gate had something to look at.</p>`}<p><a href=${`/gate/${encodeURIComponent(card.version)}`}>Its gates</a></p><//>
       <${Part} title="Known limits" wide=${true}>${card.limits.length ? html`<ul>${card.limits.map((line) => html`<li>${line}</li>`)}</ul>` : html`<p class="dim">None are recorded.</p>`}<//>
       <${Part} title="How to call it" wide=${true}><p class="dim">Once it is deployed, by the Open Inference Protocol; all ${card.inputs.length || "its"} inputs are needed.</p><${Copy} block text=${call} /><//>
     </div>

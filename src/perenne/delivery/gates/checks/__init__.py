@@ -1,0 +1,1 @@
+"""The gates themselves, a module each."""
