@@ -1,15 +1,12 @@
 """Records of the audit trail in words: the one place that puts them so, for pages, the story of the demo and whoever asks."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
-
 import msgspec
 
 from perenne.auth.chain import AuditRecord
+from perenne.auth.deployment_wording import DEPLOYMENT_PHRASES, Phrase, State, state_of
 from perenne.auth.principals import PrincipalKind
 from perenne.core.addresses import address_of
 
-State: TypeAlias = Mapping[str, Any]
 SHORT_ID = 12
 
 
@@ -46,7 +43,7 @@ def told(record: AuditRecord) -> Told:
     'ada approved churn@3: good'
     """
     phrase = _PHRASES.get(record.action)
-    did, what, more = phrase(record, _state(record.after)) if phrase else _plainly(record)
+    did, what, more = phrase(record, state_of(record.after)) if phrase else _plainly(record)
     said = "; ".join(part for part in (more, _reason(record, more)) if part)
     kind = "monitor" if record.action == "monitor.watch" else record.entity
     return Told(_who(record), did, what, said, address_of(kind, record.entity_id))
@@ -62,16 +59,8 @@ def _who(record: AuditRecord) -> str:
     return record.actor
 
 
-def _state(text: str | None) -> State:
-    value = {} if text is None else msgspec.json.decode(text)
-    return value if isinstance(value, dict) else {"value": value}
-
-
 def _reason(record: AuditRecord, more: str) -> str:
     return "" if record.reason == more else record.reason
-
-
-Phrase: TypeAlias = Callable[[AuditRecord, State], tuple[str, str, str]]
 
 
 def _plainly(record: AuditRecord) -> tuple[str, str, str]:
@@ -144,7 +133,7 @@ def _ended(verb: str) -> Phrase:
 
 def _experiment(verb: str) -> Phrase:
     def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
-        before = _state(record.before).get("name")
+        before = state_of(record.before).get("name")
         name = after.get("name")
         return verb, f"experiment {before or name or record.entity_id}", f"to {name}" if before and name else ""
 
@@ -153,7 +142,7 @@ def _experiment(verb: str) -> Phrase:
 
 def _kept_view(verb: str) -> Phrase:
     def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
-        name = after.get("name") or _state(record.before).get("name") or record.entity_id
+        name = after.get("name") or state_of(record.before).get("name") or record.entity_id
         return verb, f"the view {name}", "shared with others" if after.get("shared") else ""
 
     return phrase
@@ -161,7 +150,7 @@ def _kept_view(verb: str) -> Phrase:
 
 def _logged_model(verb: str) -> Phrase:
     def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
-        name = after.get("name") or _state(record.before).get("name")
+        name = after.get("name") or state_of(record.before).get("name")
         return verb, f"model {name or record.entity_id}", ""
 
     return phrase
@@ -187,24 +176,6 @@ def _moved_alias(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "made", f"{after.get('value', 'another version')} {name or 'alias'} of {model}", ""
 
 
-def _champion(after: State) -> str:
-    variants = after.get("variants") or ()
-    return next((str(variant["version"]) for variant in variants if variant.get("role") == "champion"), "")
-
-
-def _challengers(state: State) -> set[str]:
-    return {str(variant["version"]) for variant in state.get("variants") or () if variant.get("role") == "challenger"}
-
-
-def _served(verb: str, joint: str) -> Phrase:
-    """Make the phrase of a change that ends with another champion."""
-    return lambda record, after: (verb, f"{_champion(after)} {joint} {record.entity_id}".strip(), "")
-
-
-def _rolled_back(record: AuditRecord, after: State) -> tuple[str, str, str]:
-    return "rolled back", f"{record.entity_id} to {_champion(after)}", ""
-
-
 def _image(verb: str, what: str) -> Phrase:
     """Make the phrase of what was done with an image: of which version, and its build, place or deployment."""
     joints = {"build": "build", "reference": "to", "deployment": "in"}
@@ -213,49 +184,6 @@ def _image(verb: str, what: str) -> Phrase:
         return verb, f"{after.get('version', 'a version')}", f"{joints[what]} {after[what]}" if after.get(what) else ""
 
     return phrase
-
-
-def _stopped(record: AuditRecord, after: State) -> tuple[str, str, str]:
-    who = {"previous": "the previous version answers", "constant": "the constant answers"}
-    return "stopped", record.entity_id, who.get(str((after.get("stop") or {}).get("mode")), "")
-
-
-def _shadow(verb: str, joint: str) -> Phrase:
-    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
-        changed = _challengers(after) ^ _challengers(_state(record.before))
-        return verb, f"{', '.join(sorted(changed)) or 'a version'} {joint} {record.entity_id}", ""
-
-    return phrase
-
-
-def _canaries(state: State) -> dict[str, float]:
-    found = [variant for variant in state.get("variants") or () if variant.get("role") == "canary"]
-    return {str(variant["version"]): float(variant.get("weight") or 0) for variant in found}
-
-
-def _weights(record: AuditRecord, after: State) -> tuple[str, str, str]:
-    now, before = _canaries(after), _canaries(_state(record.before))
-    moved = [
-        f"{version} {now.get(version, 0):.1%}" for version in sorted({*now, *before}) if now.get(version) != before.get(version)
-    ]
-    return "gave", f"{', '.join(moved) or 'canaries'} of the callers of {record.entity_id}", ""
-
-
-def _parked(verb: str) -> Phrase:
-    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
-        changed = _parked_of(after) ^ _parked_of(_state(record.before))
-        return verb, f"{', '.join(sorted(changed)) or 'a version'} in {record.entity_id}", ""
-
-    return phrase
-
-
-def _parked_of(state: State) -> set[str]:
-    return {str(variant["version"]) for variant in state.get("variants") or () if variant.get("parked")}
-
-
-def _part_of(verb: str, what: str) -> Phrase:
-    """Make the phrase of a change of one thing about a deployment."""
-    return lambda record, after: (verb, f"{what} {record.entity_id}", "")
 
 
 def _watching(record: AuditRecord, after: State) -> tuple[str, str, str]:
@@ -303,11 +231,11 @@ def _staged(record: AuditRecord, after: State) -> tuple[str, str, str]:
 
 
 def _renamed(record: AuditRecord, after: State) -> tuple[str, str, str]:
-    return "renamed", f"{_state(record.before).get('value', 'a model')} to {record.entity_id}", ""
+    return "renamed", f"{state_of(record.before).get('value', 'a model')} to {record.entity_id}", ""
 
 
 def _tagged(did: str) -> Phrase:
-    return lambda record, after: (did, record.entity_id, str((after or _state(record.before)).get("key") or ""))
+    return lambda record, after: (did, record.entity_id, str((after or state_of(record.before)).get("key") or ""))
 
 
 def _reviewed(did: str) -> Phrase:
@@ -315,7 +243,7 @@ def _reviewed(did: str) -> Phrase:
 
 
 def _deleted_version(record: AuditRecord, _: State) -> tuple[str, str, str]:
-    aliases = _state(record.before).get("aliases") or ()
+    aliases = state_of(record.before).get("aliases") or ()
     return "deleted", record.entity_id, f"aliases {', '.join(map(str, aliases))} went with it" if aliases else ""
 
 
@@ -323,7 +251,7 @@ def _judging(did: str, what: str) -> Phrase:
     """Tell of what traces are judged by: its name, if it has one, or its id."""
 
     def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
-        name = after.get("name") or _state(record.before).get("name") or _short(record.entity_id)
+        name = after.get("name") or state_of(record.before).get("name") or _short(record.entity_id)
         return did, f"{what} {name}", ""
 
     return phrase
@@ -331,7 +259,7 @@ def _judging(did: str, what: str) -> Phrase:
 
 def _named_key(did: str) -> Phrase:
     return lambda record, after: (
-        did, "the key of " + str(after.get("name") or _state(record.before).get("name") or _short(record.entity_id)), ""
+        did, "the key of " + str(after.get("name") or state_of(record.before).get("name") or _short(record.entity_id)), ""
     )  # fmt: skip
 
 
@@ -426,23 +354,7 @@ _PHRASES: dict[str, Phrase] = {
     "trust.vouch": _did("vouched for", "package"),
     "trust.doubt": _did("no longer vouches for", "package"),
     "alias.move": _moved_alias,
-    "deployment.deployed": _served("deployed", "to"),
-    "deployment.promoted": _served("promoted", "to champion of"),
-    "deployment.rolled_back": _rolled_back,
-    "deployment.challenger_set": _shadow("put", "in shadow beside"),
-    "deployment.challenger_removed": _shadow("took", "out of the shadow of"),
-    "deployment.canary_set": _weights,
-    "deployment.canary_removed": _weights,
-    "deployment.weights_set": _weights,
-    "deployment.route_set": _part_of("changed", "how callers are split between the versions of"),
-    "deployment.rules_set": _part_of("changed", "when a version is taken back by itself in"),
-    "deployment.timeout_set": _part_of("changed", "how long a version may take in"),
-    "deployment.mirror_set": _part_of("changed", "how much a version answers unseen in"),
-    "deployment.fallback_set": _part_of("changed", "who answers where another one fails in"),
-    "deployment.parked": _parked("parked"),
-    "deployment.unparked": _parked("asked again"),
-    "deployment.undone": _part_of("undid", "the last change of"),
-    "deployment.stopped": _stopped,
+    **DEPLOYMENT_PHRASES,
     "deployment.resumed": _did("resumed"),
     "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
     "cluster.begin": _applied("began to apply"),

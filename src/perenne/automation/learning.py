@@ -22,27 +22,27 @@ def learn(workspace: Workspace) -> int:
     changed = 0
     for deployment, shares in found:
         folder = workspace.settings.releases / deployment.name
-        before = serving.shares.read_shares(folder)
+        before = serving.service.shares.read_shares(folder)
         same = before is not None and (before.route, before.shares) == (shares.route, shares.shares)
         if not same and folder.is_dir():
-            serving.shares.write_shares(folder, shares)
+            serving.service.shares.write_shares(folder, shares)
             changed += 1
     return changed
 
 
-def shares_of(tx: Transaction, workspace: Workspace, deployment: Deployment) -> "serving.shares.Shares":
+def shares_of(tx: Transaction, workspace: Workspace, deployment: Deployment) -> "serving.service.shares.Shares":
     """Find what share of the callers each version is to get, by what is known of their rewards."""
     route = deployment.route
     assert isinstance(route, serving.Bandit)
-    earned = monitoring.experiments.earned(tx, workspace.objects, deployment.name, route.reward)
+    earned = monitoring.tallies.earned(tx, workspace.objects, deployment.name, route.reward)
     versions = [variant.version for variant in (deployment.champion, *deployment.canaries) if not variant.parked]
     arms = [earned[version].rewards if version in earned else Rewards() for version in versions]
     rule = thompson_shares if route.rule == "thompson" else epsilon_shares
-    return serving.shares.Shares(
+    return serving.service.shares.Shares(
         route=route,
         shares=dict(zip(versions, rule(arms, route.epsilon), strict=True)),
         posterior={
-            version: serving.shares.Posterior(arm.count, arm.mean, arm.deviation)
+            version: serving.service.shares.Posterior(arm.count, arm.mean, arm.deviation)
             for version, arm in zip(versions, arms, strict=True)
         },
         time=workspace.clock.now(),
@@ -57,7 +57,7 @@ def judge_canaries(workspace: Workspace) -> int:
         actor, name, generation = roll_back_principal(deployment.name), deployment.name, deployment.generation
 
         def park(tx: Transaction, actor=actor, name=name, version=version, why=why, generation=generation) -> Deployment:  # type: ignore[no-untyped-def]
-            return serving.steps.park(tx, actor, name, version, reason=why, generation=generation)
+            return serving.service.steps.park(tx, actor, name, version, reason=why, generation=generation)
 
         try:
             workspace.database.write(park)
@@ -72,12 +72,12 @@ def worse(tx: Transaction, workspace: Workspace, deployment: Deployment) -> list
     if not (rules.automatic and rules.metric_alpha):
         return []
     found = []
-    earned = monitoring.experiments.earned(tx, workspace.objects, deployment.name, "correct")
+    earned = monitoring.tallies.earned(tx, workspace.objects, deployment.name, "correct")
     for variant in deployment.canaries:
         if variant.parked:
             continue
-        both = monitoring.experiments.paired(tx, workspace.objects, deployment.name, champion, variant.version)
-        apart = monitoring.experiments.difference(earned, champion, variant.version, rules.metric_alpha)
+        both = monitoring.tallies.paired(tx, workspace.objects, deployment.name, champion, variant.version)
+        apart = monitoring.tallies.difference(earned, champion, variant.version, rules.metric_alpha)
         if both.log_evidence >= -math.log(rules.metric_alpha):
             why = (
                 f"worse by labels: alone right on {both.wins:,} of {both.rows:,} same rows, the champion alone on {both.losses:,}"

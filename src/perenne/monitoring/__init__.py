@@ -5,14 +5,14 @@ One turn of the loop: `intake` collects what observers left and `servers` hears 
 computes); `judge` compares windows with their reference and holds them against objectives and guardrails (`bounds`, `disparity`,
 `operational`), and what it finds (`findings`) moves the `alerts`, which `events` announce and `notify` tells people. `service`
 says who is watched and how one deployment stands (`showing` in lines), `summary` how many do, `tallies` sums windows up for
-others, `experiments` hold variants against each other by labels; `discarding` lets go of objects that nothing refers to any more.
+others and `experiments` hold variants against each other by labels; `discarding` lets go of objects that nothing refers to any more.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.monitoring import discarding, events, experiments, labels, notify, summary, tallies
+    from perenne.monitoring import discarding, events, labels, notify, summary, tallies
     from perenne.monitoring.intake import collect
     from perenne.monitoring.judge import judge_due
     from perenne.monitoring.model import Alert, AlertLine, BoundState, WindowVerdict
@@ -31,7 +31,7 @@ _ROOMS = {
     "realise": "realising",
     "watch": "service",
 }
-_WHOLE_ROOMS = ("discarding", "events", "experiments", "labels", "notify", "summary", "tallies")
+_WHOLE_ROOMS = ("discarding", "events", "labels", "notify", "summary", "tallies")
 
 __all__ = [
     "Alert",
@@ -43,7 +43,6 @@ __all__ = [
     "discarding",
     "drift_at",
     "events",
-    "experiments",
     "judge_due",
     "labels",
     "notify",

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 import msgspec
 import sqlalchemy as sa
 
+from perenne.monitoring.experiments import difference as difference
+from perenne.monitoring.experiments import earned as earned
+from perenne.monitoring.experiments import paired as paired
 from perenne.monitoring.model import CHAMPION
 from perenne.monitoring.store import metric, window, window_labels
 from perenne.storage.database import Transaction, read_struct

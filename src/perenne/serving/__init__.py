@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.serving import service, shares, steps, verdicts
+    from perenne.serving import service
     from perenne.serving.background import Background
     from perenne.serving.calling import Calling
     from perenne.serving.handover import find_predecessor
@@ -46,8 +46,6 @@ _ROOMS = {
     "release": "releases",
     "run_process": "processes",
 }
-_WHOLE_ROOMS = ("service", "shares", "steps", "verdicts")
-
 __all__ = [
     "Answer",
     "Background",
@@ -69,14 +67,11 @@ __all__ = [
     "release",
     "run_process",
     "service",
-    "shares",
-    "steps",
-    "verdicts",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WHOLE_ROOMS:
+    if name == "service":
         return import_module(f"{__name__}.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

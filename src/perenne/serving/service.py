@@ -1,5 +1,6 @@
 """Changes of what is served. Each is one audited change that announces itself; no version goes live whose gate is not open.
 
+`steps` are the changes of a rollout, `verdicts` what model servers found of versions that fail, `shares` what a bandit has learnt.
 A change that names a `generation` is made only if the deployment still has it: else somebody else was first, which is a Conflict.
 """
 

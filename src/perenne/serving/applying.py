@@ -1,0 +1,31 @@
+"""A change made by hand on the machine of the control plane: committed, then released at once."""
+
+from collections.abc import Callable
+
+from perenne.serving.model import Deployment
+from perenne.serving.releases import release
+from perenne.storage.database import Transaction
+from perenne.storage.workspace import Workspace
+
+
+def change(workspace: Workspace, work: Callable[[Transaction], Deployment]) -> Deployment:
+    """Commit a change, then release it, so that running model servers follow at once."""
+    deployment = workspace.database.write(work)
+    release(workspace, deployment)
+    return deployment
+
+
+def prepare(
+    workspace: Workspace, identity: str, *, example: Path | None = None, trust: tuple[str, ...] = (), reason: str = ""
+) -> None:
+    """Package a version that a client registered, telling the steps on stderr; what is a package is left."""
+    packaged = service.prepare(
+        workspace, local_principal(), identity, trusted=frozenset(trust), rows=example, reason=reason, on_progress=tell
+    )
+    for note in packaged.notes if packaged else ():
+        tell(note)
+
+
+def tell(text: str) -> None:
+    """Say a step or a note on stderr."""
+    click.echo(text, err=True)
