@@ -5,13 +5,15 @@ from collections.abc import Iterable
 import msgspec
 import sqlalchemy as sa
 
-from perenne.monitoring.experiments import difference as difference
-from perenne.monitoring.experiments import earned as earned
-from perenne.monitoring.experiments import paired as paired
+from perenne.monitoring import experiments
 from perenne.monitoring.model import CHAMPION
 from perenne.monitoring.store import metric, window, window_labels
 from perenne.storage.database import Transaction, read_struct
 from perenne.storage.names import chosen
+
+earned = experiments.earned
+difference = experiments.difference
+paired = experiments.paired
 
 
 class ShadowReport(msgspec.Struct, frozen=True):

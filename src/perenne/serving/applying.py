@@ -13,19 +13,3 @@ def change(workspace: Workspace, work: Callable[[Transaction], Deployment]) -> D
     deployment = workspace.database.write(work)
     release(workspace, deployment)
     return deployment
-
-
-def prepare(
-    workspace: Workspace, identity: str, *, example: Path | None = None, trust: tuple[str, ...] = (), reason: str = ""
-) -> None:
-    """Package a version that a client registered, telling the steps on stderr; what is a package is left."""
-    packaged = service.prepare(
-        workspace, local_principal(), identity, trusted=frozenset(trust), rows=example, reason=reason, on_progress=tell
-    )
-    for note in packaged.notes if packaged else ():
-        tell(note)
-
-
-def tell(text: str) -> None:
-    """Say a step or a note on stderr."""
-    click.echo(text, err=True)

@@ -126,8 +126,8 @@ class Challenger:
         What it takes and answers.
     champion : Signature
         What callers send.
-    admitted : ReleasedPackage, optional
-        How its package was admitted.
+    admitted : ReleasedPackage
+        As what its package may be loaded.
 
     Attributes
     ----------
@@ -277,8 +277,7 @@ class Challenger:
     def _start(self) -> socket.socket:
         self._end()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        known = self._admitted
-        options = ShadowOptions(str(self._folder), theirs.fileno(), known.manifest, known.unpickle)
+        options = ShadowOptions(str(self._folder), theirs.fileno(), self._admitted.manifest, self._admitted.unpickle)
         self._process = start_process(["challenger", msgspec.json.encode(options).decode()], (theirs.fileno(),))
         theirs.close()
         self._wire = ours

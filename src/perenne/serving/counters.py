@@ -45,7 +45,6 @@ class Gauge(IntEnum):
     STANDS_IN = 22
     SERVED = 23
     TRIED = 24
-    MIRRORS_DROPPED = 25
     SWITCHED = 31
     LEFT_OUT = 32
     ECS_LINES = 33
@@ -53,6 +52,7 @@ class Gauge(IntEnum):
     EVENTS_SENT = 35
     EVENTS_DROPPED = 36
     OVER_MEMORY = 37
+    MIRRORS_DROPPED = 25
 
 
 class Outcome(IntEnum):

@@ -111,7 +111,7 @@ class Observer:
 
     Attributes
     ----------
-    shadows : Shadows
+    challengers : list of Challenger
         The versions in shadow.
     """
 
@@ -171,9 +171,9 @@ class Observer:
         return all(key.fileobj is not self._control for key in ready) or self._answer_parent()
 
     def close(self) -> None:
-        """Let go of the challengers, the wires and of what is open."""
-        self.shadows.close()
+        """Let go of the wires, the challengers and of what is open."""
         self._outlets.close()
+        self.shadows.close()
         self._selector.close()
         for end in (*self._wires, self._control):
             end.close()

@@ -1,6 +1,6 @@
 """Changes of what is served. Each is one audited change that announces itself; no version goes live whose gate is not open.
 
-`steps` are the changes of a rollout, `verdicts` what model servers found of versions that fail, `shares` what a bandit has learnt.
+`steps` are the changes of a rollout, `verdicts` what servers found of versions that fail, `shares` what a bandit has learnt.
 A change that names a `generation` is made only if the deployment still has it: else somebody else was first, which is a Conflict.
 """
 
@@ -14,6 +14,9 @@ from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Invalid, NotFound
 from perenne.serving import files, model, preparing, rollouts, store
+from perenne.serving import shares as _shares
+from perenne.serving import steps as _steps
+from perenne.serving import verdicts as _verdicts
 from perenne.serving.keeping import changeable, keep, variant_of
 from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, Role, Stop, StopMode
 from perenne.storage.database import Transaction
@@ -24,6 +27,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 prepare = preparing.prepare
 release_file = files.release_file
 is_model_file = files.is_model_file
+shares = _shares
+steps = _steps
+verdicts = _verdicts
 
 
 def deploy(

@@ -30,12 +30,12 @@ _LOOK_SECONDS = 1.0
 
 
 class ShadowOptions(msgspec.Struct, frozen=True):
-    """What the observer tells the process: the folder of the package, the wire, and as what the package was admitted."""
+    """What the observer tells the process: the folder of the package and the wire's descriptor, and as what it may be loaded."""
 
     package: str
     wire: int
     manifest: str = ""
-    unpickle: bool = False
+    code: bool = True
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
@@ -63,7 +63,7 @@ def run(options: ShadowOptions) -> None:
     os.nice(NICENESS)
     _go_with_the_observer()
     wire = socket.socket(fileno=options.wire)
-    predictor = load(Path(options.package), manifest=options.manifest, code=options.unpickle)
+    predictor = load(Path(options.package), manifest=options.manifest, code=options.code)
     fields = predictor.signature.fields
     while (data := receive(wire)) is not None:
         question = _question.decode(data)

@@ -76,7 +76,7 @@ class Shadows:
             challenger.close()
 
     def follow(self, release: Release) -> None:
-        """Have those in shadow that a release names; one that is the same as before goes on."""
+        """Have those in shadow that the deployment names; one that is the same as before goes on."""
         deployment = release.deployment
         champion = deployment.champion.tree
         same = self._deployment is not None and self._deployment.champion.tree == champion
@@ -96,8 +96,8 @@ class Shadows:
     def _start(self, release: Release, variant: Variant) -> list[Challenger]:
         try:
             admitted = self._admission.admit(release, variant.tree)
-            package, champion = self._package(variant.tree), self._package(release.deployment.champion.tree)
-            return [Challenger(self._folder, variant, package, champion.signature, admitted)]
+            champion = self._package(release.deployment.champion.tree).signature
+            return [Challenger(self._folder, variant, self._package(variant.tree), champion, admitted)]
         except Exception as error:  # it is not in shadow then; nobody's answer depends on it
             self._counters.add(Gauge.CHALLENGER_ERRORS)
             log.error("challenger %s cannot be loaded: %s", variant.version, error)

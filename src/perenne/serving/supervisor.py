@@ -84,6 +84,9 @@ class ModelServer:
         A socket that listens already, from a predecessor; see `handover`.
     """
 
+    _handover: Handover | None = None
+    _status: ServerStatus | None = None
+
     def __init__(
         self,
         folder: Path,
@@ -104,17 +107,15 @@ class ModelServer:
         listening: socket.socket | None = None,
     ) -> None:
         self._where = where = where or Listening(host=host)
-        host = where.host
         check_listening(where, count_valid(tokens))
         self._folder = folder
         self._spool = spool
-        self._listening = _listen(host, port) if listening is None else listening
+        self._listening = _listen(where.host, port) if listening is None else listening
         self.port: int = self._listening.getsockname()[1]
         places = 2 * workers
         self.counters = Counters.create(places + 1)
         self._board = Board.create()
         self._verifier = Verifier(folder, self._board)
-        self._drain_seconds = drain_seconds
         self._diet = Diet(memory_bytes)
         self._switches = Switches.create() if repository else None
         self._wires = [socket_pair() for _ in range(places)]
@@ -139,17 +140,13 @@ class ModelServer:
         )
         self._wanted = workers
         self._free = list(range(places))
-        self._workers: list[Child] = []
-        self._leaving: list[Child] = []
-        self._changing = threading.RLock()
+        self._workers, self._leaving = list[Child](), list[Child]()
+        self._changing, self._flushing = threading.RLock(), threading.Lock()
         self._id = new_id()
         self._observer = self._observe(logs, spool)
         self.guard = Guard(self.counters, spool, self._id)
-        self._handover: Handover | None = None
-        self._status: ServerStatus | None = None
         self._stopping = threading.Event()
         self._guard = threading.Thread(target=self._keep_alive, name="perenne-serve", daemon=True)
-        self._flushing = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -253,7 +250,7 @@ class ModelServer:
             if not child.told:
                 child.tell(signal.SIGTERM)
         for child in children:
-            child.wait(self._drain_seconds + 2 * GRACE_SECONDS + 5)
+            child.wait(self._options.drain_seconds + 2 * GRACE_SECONDS + 5)
         self._control.close()
         self._observer.tell(signal.SIGCONT)
         self._observer.wait(30)
