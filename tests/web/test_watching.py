@@ -1,12 +1,18 @@
 """What runs and how it is watched, in a real browser: deployments, monitors, alerts, episodes."""
 
 import re
+from collections.abc import Callable
 
 from playwright.sync_api import expect
 from tests.web.conftest import Browse, Inspect, World
 
+from perenne import registry, serving
+from perenne.auth.principals import Principal, local_principal
 from perenne.automation import list_episodes
-from perenne.serving import ModelServer
+from perenne.serving import Deployment, ModelServer, Variant, rollouts
+from perenne.serving.keeping import keep
+from perenne.serving.model import Role as ServedAs
+from perenne.storage.database import Database, Transaction
 from perenne.telemetry.heartbeats import Heartbeat
 
 
@@ -136,3 +142,49 @@ def test_a_person_approves_and_the_page_follows(browse: Browse, inspect: Inspect
     page.get_by_role("dialog").get_by_role("button", name="Approve").click()
     expect(page.get_by_text("the new price list is in it")).to_be_visible()
     expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+
+
+def test_a_rollout_step_by_step(browse: Browse, inspect: Inspect, world: World) -> None:
+    """A canary on the page: its share is changed with a reason, it is parked by the rules, compared by labels, and taken out."""
+    database, person = world.workspace.database, local_principal()
+    with database.read() as tx:
+        versions = [version.id for version in registry.versions(tx, "churn", limit=10)]
+        champion = serving.service.get_deployment(tx, "churn").champion.version
+    other = next(version for version in versions if version != champion)
+    canary = Variant(f"canary-{other}", ServedAs.CANARY, other, "a" * 64)
+    before = change_deployment(database, person, lambda made: rollouts.canaried(made, canary, 0.1), other)
+    try:
+        page = browse("/deploy/churn")
+        row = page.get_by_role("table", name="Versions of this deployment").get_by_role("row").filter(has_text="answers a share")
+        expect(row).to_contain_text("10%")
+        expect(page.get_by_text("each request by weight")).to_be_visible()
+        expect(page.get_by_text("Taken back by itself from 50 requests on")).to_be_visible()
+        inspect(page, "deployment-canary")
+        row.get_by_label(f"Share of callers for {other}").select_option("0.25")
+        row.get_by_role("button", name="Set").click()
+        page.get_by_role("dialog").get_by_role("textbox").fill("a quiet day")
+        page.get_by_role("dialog").get_by_role("button", name="Set").click()
+        expect(page.get_by_text(re.compile("gate"))).not_to_have_count(0)
+        change_deployment(database, person, lambda made: rollouts.parked(made, other, "60 of 60 requests failed"), other)
+        page = browse("/deploy/churn")
+        expect(page.get_by_text("60 of 60 requests failed").first).to_be_visible()
+        inspect(page, "deployment-parked")
+        page.get_by_role("table", name="Versions of this deployment").get_by_role("button", name="Remove").click()
+        page.get_by_role("dialog").get_by_role("textbox").fill("it failed")
+        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        expect(page.get_by_text("answers a share of the callers")).to_have_count(0)
+    finally:
+        change_deployment(database, person, lambda made: rollouts.undone(made, before), champion)
+
+
+def change_deployment(
+    database: Database, person: Principal, rule: Callable[[Deployment], Deployment], version: str
+) -> Deployment:
+    """Change the deployment by a rule; return what it was."""
+
+    def work(tx: Transaction) -> Deployment:
+        present = serving.service.get_deployment(tx, "churn")
+        keep(tx, person, present, rule(present), "canary_set", version, "for the test")
+        return present
+
+    return database.write(work)

@@ -49,9 +49,16 @@ class Paired(msgspec.Struct, frozen=True):
     losses: int
     log_evidence: float
 
+    def difference(self, alpha: float = 0.05) -> "Difference | None":
+        """Return by how much oftener it is right, with an interval that may be looked at always; None without any row."""
+        if not self.rows:
+            return None
+        low, high = mean_interval(self.rows, self.wins - self.losses, self.wins + self.losses, alpha)
+        return Difference(self.rows, (self.wins - self.losses) / self.rows, low, high)
+
 
 class Difference(msgspec.Struct, frozen=True):
-    """By how much a version earns more than the champion on randomised traffic, with an interval that may be looked at always."""
+    """By how much a version earns more than the champion, with an interval that may be looked at always."""
 
     rows: int
     value: float

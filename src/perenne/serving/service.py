@@ -30,6 +30,7 @@ is_model_file = files.is_model_file
 shares = _shares
 steps = _steps
 verdicts = _verdicts
+share_of_champion = rollouts.share_of_champion
 
 
 def deploy(
