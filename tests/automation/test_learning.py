@@ -27,7 +27,7 @@ _windows = count()
 
 def keep(
     workspace: Workspace, version: str, variant: str, right: list[bool], *, propensity: float = 0.5, reason: str = "weight",
-    window: int | None = None,
+    window: int | None = None, deployment: str = "delays",
 ) -> None:  # fmt: skip
     """Keep labelled rows of a window, as the join leaves them."""
     rows = len(right)
@@ -41,7 +41,8 @@ def keep(
         }
     )
     row = WindowLabels(
-        deployment="delays", variant=variant, version=version, window_start=(next(_windows) if window is None else window) * HOUR,
+        deployment=deployment, variant=variant, version=version,
+        window_start=(next(_windows) if window is None else window) * HOUR,
         window_length=HOUR, labels=workspace.objects.put(write_labels(table)), rows=rows, revision=1,
     )  # fmt: skip
     workspace.database.write(lambda tx: row_store.save_labels(tx, row))

@@ -65,11 +65,12 @@ class VariantReport(msgspec.Struct, frozen=True):
         return latency_quantile(self.latency, share) if self.requests else None
 
 
-def variant_reports(tx: Transaction, deployment: str, since: int) -> dict[tuple[str, str], VariantReport]:
-    """Sum up by role and version what was counted in the windows from an instant on."""
+def variant_reports(tx: Transaction, deployment: str, span: int) -> dict[tuple[str, str], VariantReport]:
+    """Sum up by role and version what was counted in the windows of a span that ends with the newest one."""
+    newest = tx.scalar(sa.select(sa.func.max(window.c.window_start)).where(window.c.deployment == deployment)) or 0
     columns = [window.c[name] for name in ("variant", "version", "rows", "errors", "latency", "agreed", "compared")]
     found: dict[tuple[str, str], VariantReport] = {}
-    mine = (window.c.deployment == deployment, window.c.window_start >= since)
+    mine = (window.c.deployment == deployment, window.c.window_start > newest - span)
     for row in tx.execute(sa.select(*columns).where(*mine)):
         role, version, rows, errors, latency, agreed, compared = tuple(row)
         before = found.get((role, version)) or VariantReport(0, 0, (0,) * len(latency), 0, 0)

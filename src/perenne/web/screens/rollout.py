@@ -5,7 +5,7 @@ import math
 import msgspec
 
 from perenne import monitoring, serving
-from perenne.core.clock import DAY, SystemClock
+from perenne.core.clock import DAY
 from perenne.serving import Deployment, Variant
 from perenne.serving.views import route_line, rules_line
 from perenne.stats.bandits import Rewards
@@ -17,7 +17,7 @@ SAME_ROWS, OWN_CALLERS = "same rows", "own callers"
 
 
 class RolloutLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A version in a rollout; figures are of the last seven days, None where unknown.
+    """A version in a rollout; figures are of the last seven days with traffic, None where unknown.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ def rollout_view(tx: Transaction, objects: ObjectStore | None, item: Deployment,
     learnt : dict
         A bandit's shares by version, empty without one.
     """
-    reports = monitoring.tallies.variant_reports(tx, item.name, SystemClock().now() - SHOWN if not learnt else 0)
+    reports = monitoring.tallies.variant_reports(tx, item.name, SHOWN)
     earned: dict[str, Rewards] = {}
     compared: list[Compared] = []
     others = [variant for variant in item.variants if variant.role in ("canary", "challenger")]

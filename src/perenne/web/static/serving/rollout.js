@@ -27,7 +27,7 @@ export function Rollout({ deployment, reload }) {
     { title: "reward", num: true, cell: (row) => (row.reward === null ? "–" : html`<span class="two">${percent(row.reward, 1)}<small>of ${count(row.rewarded)} labels</small></span>`) },
     { title: "", num: true, cell: (row) => html`<${VariantChanges} deployment=${deployment} row=${row} reload=${reload} />` },
   ];
-  return html`<${Card} flush title="Versions" note=${`${rollout.route}; figures of the last seven days`}>
+  return html`<${Card} flush title="Versions" note=${`${rollout.route}; figures of the last seven days with traffic`}>
     <${Table} label="Versions of this deployment" columns=${columns} rows=${rollout.lines} rowKey=${(row) => row.name} />
     <p class="serving-rules small dim">Taken back by itself ${rollout.rules}.${deployment.answer === null ? "" : ` If no model can, ${JSON.stringify(deployment.answer)} is answered.`}</p>
   <//>`;
