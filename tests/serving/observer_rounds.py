@@ -29,9 +29,10 @@ from perenne.core.ids import encode_id
 from perenne.formats.windows import decode_window
 from perenne.serving.checkpoints import Checkpoints
 from perenne.serving.counters import Counters, Gauge, Ledger
-from perenne.serving.messages import Flush, Served, flush_decoder, pack_columns, pack_message, served_encoder, socket_pair
+from perenne.serving.messages import Served, pack_columns, pack_message, served_encoder
 from perenne.serving.model import Role
-from perenne.serving.observer import Observer, ObserverOptions
+from perenne.serving.observer import Observer
+from perenne.serving.options import Flush, ObserverOptions, flush_decoder, socket_pair
 
 WIRES = 3
 POINTS: list[tuple[Callable[..., Any] | None, int]] = [

@@ -9,16 +9,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.dying import die_after
 from tests.serving.test_row_log import NOON, log
 
-from perenne.core.clock import HOUR
+from perenne.core.clock import DAY, HOUR
 from perenne.serving import compaction as compacting
 from perenne.serving import log as reading
 from perenne.serving import log_parts, read_predictions
 from perenne.serving.compaction import CLOSED_AFTER, Compactor, compact
+from perenne.serving.retention import Retention
 from perenne.serving.row_log import hour_folder
 
 
@@ -205,3 +207,25 @@ def test_rows_are_read_whole_while_they_are_compacted(packages: dict[str, Path],
     done.set()
     reader.join()
     assert not seen
+
+
+def test_rows_that_are_kept_no_longer_go_and_those_of_others_stay(packages: dict[str, Path], tmp_path: Path) -> None:
+    old, new = (log(tmp_path, packages["first"], [NOON + shift]) for shift in (0, 2 * DAY))
+    others = log(tmp_path, packages["regression"], [NOON], version="cost@1")
+    (folder,) = (tmp_path / "inference").glob("model=cost/*/*/*")
+    table = pq.read_table(next(folder.glob("*.parquet")), partitioning=None)
+    pq.write_table(
+        table.set_column(table.column_names.index("deployment"), "deployment", pa.array(["other"] * table.num_rows)),
+        next(folder.glob("*.parquet")),
+    )
+    retention = Retention(tmp_path, lambda: ("delays", DAY))
+    retention.work(NOON + DAY)
+    left = {"old": (old, "late@1"), "new": (new, "late@1"), "others": (others, "cost@1")}
+
+    def rows() -> dict[str, int]:
+        return {name: read_predictions(tmp_path, ids, version=version).num_rows for name, (ids, version) in left.items()}
+
+    assert rows() == {"old": 2, "new": 2, "others": 2}, "its hour is over for less than a day"
+    retention.work(NOON + 2 * DAY)
+    assert rows() == {"old": 0, "new": 2, "others": 2}
+    assert not list((tmp_path / "inference").glob("model=late/*/date=2013-05-01")), "nor is an empty folder left"

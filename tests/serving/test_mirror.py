@@ -11,8 +11,9 @@ from tests.serving.worker import received
 
 from perenne.inference import Signature
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.messages import MAX_MESSAGE, Served, pack_columns, socket_pair, unpack_columns, unpack_message
+from perenne.serving.messages import MAX_MESSAGE, Served, pack_columns, unpack_columns, unpack_message
 from perenne.serving.mirror import Mirror
+from perenne.serving.options import socket_pair
 from perenne.stats.columns import Task
 
 SIGNATURE = Signature(FIELDS, Task.BINARY, ("on time", "late"), "late")

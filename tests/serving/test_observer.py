@@ -15,9 +15,10 @@ from perenne.formats.windows import WindowPost, decode_window
 from perenne.inference import load
 from perenne.serving import read_predictions
 from perenne.serving.counters import Counters, Gauge
-from perenne.serving.messages import Flush, Served, flush_decoder, pack_columns, pack_message, served_encoder, socket_pair
+from perenne.serving.messages import Served, pack_columns, pack_message, served_encoder
 from perenne.serving.model import Role
-from perenne.serving.observer import Observer, ObserverOptions
+from perenne.serving.observer import Observer
+from perenne.serving.options import Flush, ObserverOptions, flush_decoder, socket_pair
 
 
 class Observed:

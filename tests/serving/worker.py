@@ -16,8 +16,9 @@ from perenne.serving.application import Application
 from perenne.serving.batching import Batcher
 from perenne.serving.counters import Counters
 from perenne.serving.lineup import load_lineup
-from perenne.serving.messages import PackedColumn, Served, socket_pair, unpack_message
+from perenne.serving.messages import PackedColumn, Served, unpack_message
 from perenne.serving.mirror import Mirror
+from perenne.serving.options import socket_pair
 from perenne.serving.releases import read_release
 from perenne.serving.runtime import Runtime
 from perenne.serving.switches import Switches
@@ -43,8 +44,7 @@ class Worker:
         self.runtime.lineup = load_lineup(self.folder, read_release(self.folder), self.runtime.lineup)
 
     def close(self) -> None:
-        self.runtime.batcher.close()
-        self.runtime.explainer.close()
+        self.runtime.close()
         self._ours.close()
         self.wire.close()
 

@@ -54,6 +54,7 @@ def test_a_running_model_server_gives_live_figures(browse: Browse, inspect: Insp
         row = page.get_by_role("row").filter(has_text=server.url)
         expect(row).to_contain_text("alive")
         expect(page.locator(".copy.block code")).to_contain_text(server.url)
+        expect(page.get_by_role("link", name="the model server's own page")).to_have_attribute("href", f"{server.url}/docs")
         body = {"dataframe_records": [{"plan": "pro", "monthly_fee": 20.0, "calls": 3, "tenure_months": 9}]}
         assert page.request.post(f"{server.url}/invocations", data=body).status == 200
         expect(row).to_contain_text("1 answered")

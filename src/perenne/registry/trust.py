@@ -235,6 +235,23 @@ def vouch(tx: Transaction, actor: Principal, tree: str, *, reason: str) -> Trust
     return row
 
 
+def carry_over(tx: Transaction, actor: Principal, source: str, tree: str, *, made_of: str) -> None:
+    """Let what somebody vouched for as it was registered be vouched for as the package that was made of it.
+
+    Raises
+    ------
+    Denied
+        If nobody vouched for the source yet, and the actor may not.
+    """
+    known = trust_store.find_trusted(tx, [source]).get(source)
+    if known is None:
+        vouch(tx, actor, tree, reason=f"made of {made_of}, digest {source}")
+        return
+    row = TrustedTree(tree, f"made of {made_of}: {known.reason}", SystemClock().now(), known.given_by)
+    trust_store.keep_trusted(tx, row)
+    audit.record(tx, actor, "trust.vouch", "package", tree, after={"tree": tree, "source": source}, reason=row.reason)
+
+
 def doubt(tx: Transaction, actor: Principal, tree: str, *, reason: str = "") -> None:
     """Take back that somebody vouched for a package. Raises NotFound if nobody did."""
     require(actor, Action.ADMINISTER)

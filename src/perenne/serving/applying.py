@@ -1,7 +1,12 @@
-"""A change made by hand on the machine of the control plane: committed, then released at once."""
+"""A change by a command, on the machine of the control plane: committed, then released at once."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import click
+
+from perenne.auth.principals import local_principal
+from perenne.serving import service
 from perenne.serving.model import Deployment
 from perenne.serving.releases import release
 from perenne.storage.database import Transaction
@@ -13,3 +18,19 @@ def change(workspace: Workspace, work: Callable[[Transaction], Deployment]) -> D
     deployment = workspace.database.write(work)
     release(workspace, deployment)
     return deployment
+
+
+def prepare(
+    workspace: Workspace, identity: str, *, example: Path | None = None, trust: tuple[str, ...] = (), reason: str = ""
+) -> None:
+    """Package a version that a client registered, telling the steps on stderr; what is a package is left."""
+    packaged = service.prepare(
+        workspace, local_principal(), identity, trusted=frozenset(trust), rows=example, reason=reason, on_progress=tell
+    )
+    for note in packaged.notes if packaged else ():
+        tell(note)
+
+
+def tell(text: str) -> None:
+    """Say a step or a note on stderr."""
+    click.echo(text, err=True)

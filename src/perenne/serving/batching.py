@@ -20,11 +20,11 @@ from perenne.core.errors import PerenneError, Unavailable
 from perenne.inference import Prediction
 from perenne.serving.counters import BATCH_EDGES
 from perenne.serving.loading import LoadedVersion
+from perenne.serving.options import QUEUE_ROWS
 from perenne.stats.columns import Columns, NumberTable
 
 INLINE_US = 1_000.0
 THREAD_US = 50_000.0
-QUEUE_ROWS = 200_000
 IDLE_TURNS = 50
 
 

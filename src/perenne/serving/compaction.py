@@ -15,7 +15,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -46,10 +46,13 @@ class Compactor:
     ----------
     logs : Path
         The folder of logs.
+    also : callable, optional
+        Called after each pass, with the time (microseconds since 1970).
     """
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, also: Callable[[int], object] = lambda now: None) -> None:
         self._logs = logs
+        self._also = also
         self._settled: dict[Path, int] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="perenne-compactor", daemon=True)
@@ -65,7 +68,9 @@ class Compactor:
 
     def _run(self) -> None:
         while not self._stop.wait(PASS_SECONDS):
-            self.work(SystemClock().now())
+            now = SystemClock().now()
+            self.work(now)
+            self._also(now)
 
     def work(self, now: int) -> None:
         """Go through the hours that are over by `now` (microseconds since 1970), newest first."""
@@ -99,7 +104,7 @@ def compact(folder: Path, stop: threading.Event | None = None) -> bool:
     """
     from perenne.serving import log as reading
 
-    with _locked(folder) as mine:
+    with locked(folder) as mine:
         if not mine:
             return False
         _sweep(folder)
@@ -194,7 +199,7 @@ def _sweep(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
+def locked(folder: Path) -> Iterator[bool]:
     """Hold a folder's lock; it goes with the process that holds it. False if another one does."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -412,6 +412,11 @@ class Counters:
                     yield SeriesKey(*name.decode(errors="replace").split("\t", 3)), values
 
 
+def name_of_block(counters: Counters, block: int) -> str:
+    """Return what the process that writes a block is called."""
+    return "observer" if block == counters.blocks - 1 else f"worker-{block}"
+
+
 def _size(blocks: int) -> int:
     """Return the bytes of a map: its blocks, a ledger with two banks and a switch, and the packages that are ruled out."""
     return (blocks * _BLOCK_WORDS + 1 + 2 * (4 + blocks - 1) + _RULED_OUT) * _WORD

@@ -1,6 +1,5 @@
 """The wire between a worker, the observer and their parent: MessagePack datagrams over a pair of AF_UNIX sockets."""
 
-import socket
 import struct
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -16,7 +15,6 @@ from perenne.stats.columns import Column, Columns, Field, FieldKind, NumberTable
 
 PackedColumn: TypeAlias = bytes | list[str | None]
 MAX_MESSAGE = 96 * 1024
-BUFFER = 1024 * 1024
 CONSTANT = "constant"
 """The role of an answer that no model gave."""
 
@@ -80,19 +78,12 @@ class Served(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
     sticky_hash: int = 0
 
 
-class Flush(msgspec.Struct, frozen=True, array_like=True):
-    """From the parent: write everything you have, then send the same back."""
-
-    token: str
-
-
 _POSITION = struct.Struct("<q")
 _COUNT = struct.Struct(">BH")
 _ARRAY = 0xDC
 MOST_AT_ONCE = 0xFFFF
 served_encoder = msgspec.msgpack.Encoder()
 served_decoder = msgspec.msgpack.Decoder(list[Served])
-flush_decoder = msgspec.msgpack.Decoder(Flush)
 
 
 def pack_message(position: int, *parts: bytes) -> bytes:
@@ -108,19 +99,6 @@ def unpack_message(data: bytes) -> tuple[int, list[Served]]:
     if len(data) < _POSITION.size:
         raise msgspec.DecodeError("the message is too short")
     return _POSITION.unpack_from(data)[0], served_decoder.decode(memoryview(data)[_POSITION.size :])
-
-
-def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """Make the two ends of a wire; messages stay whole, and each end outlives the process that used it."""
-    kind = getattr(socket, "SOCK_SEQPACKET", socket.SOCK_DGRAM)
-    try:
-        ends = socket.socketpair(socket.AF_UNIX, kind)
-    except OSError:  # no SOCK_SEQPACKET for AF_UNIX on macOS
-        ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    for end in ends:
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        end.setblocking(False)
-    return ends
 
 
 def pack_columns(columns: Columns, fields: tuple[Field, ...]) -> list[PackedColumn]:

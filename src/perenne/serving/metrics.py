@@ -10,7 +10,7 @@ from perenne.formats.windows import LATENCY_EDGES_US
 from perenne.net.asgi import Reply, Request, Route
 from perenne.net.inbound import error_reply
 from perenne.serving import peer_metrics
-from perenne.serving.counters import BATCH_EDGES, Counters, Gauge, Outcome, SeriesCounts, SeriesKey, Stage
+from perenne.serving.counters import BATCH_EDGES, Counters, Gauge, Outcome, SeriesCounts, SeriesKey, Stage, name_of_block
 from perenne.serving.runtime import Runtime
 
 _EDGES = tuple(edge / 1_000_000 for edge in LATENCY_EDGES_US)
@@ -129,11 +129,6 @@ def _workers(counters: Counters, kind: str) -> list[int]:
     """Return the blocks of workers: what one that has left counted still counts, what it was does not."""
     flag = Gauge.RUNS if kind == "gauge" else Gauge.SERVED
     return [block for block in range(counters.blocks - 1) if counters.get(flag, block)]
-
-
-def name_of_block(counters: Counters, block: int) -> str:
-    """Return what the process that writes a block is called."""
-    return "observer" if block == counters.blocks - 1 else f"worker-{block}"
 
 
 def _latency(series: dict[SeriesKey, SeriesCounts]) -> Iterator[Sample]:

@@ -10,8 +10,7 @@ import msgspec
 from perenne.inference import Signature
 from perenne.serving.counters import Counters, Gauge
 from perenne.serving.messages import MAX_MESSAGE, MOST_AT_ONCE, Served, pack_message, rows_of, served_encoder
-
-BACKLOG_BYTES = 8 * 1024 * 1024
+from perenne.serving.options import BACKLOG_BYTES
 
 
 class Mirror:

@@ -29,17 +29,17 @@ from perenne.serving.compaction import Compactor
 from perenne.serving.counters import Account, Counters, Gauge
 from perenne.serving.messages import (
     CONSTANT,
-    Flush,
     Served,
-    flush_decoder,
     shapes_of,
     unpack_answers,
     unpack_columns,
     unpack_message,
 )
 from perenne.serving.model import Deployment, Role
+from perenne.serving.options import Flush, ObserverOptions, flush_decoder
 from perenne.serving.outlets import Outlets
 from perenne.serving.releases import CURRENT, find_release
+from perenne.serving.retention import Retention
 from perenne.serving.shadows import Shadows
 from perenne.serving.windows import WindowKey, Windows
 from perenne.stats.columns import Column
@@ -63,38 +63,12 @@ _READ_AT_ONCE = 512
 _READ_ALL = 65_536  # more messages than the kernel's buffer holds
 
 
-class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the parent tells the observer.
-
-    Attributes
-    ----------
-    folder, logs, spool : str
-        The release folder, where the row log goes, and where posts are left.
-    wires : tuple of int
-        The observer's end of the wire of each worker.
-    control, counters : int
-        The wire to the parent, and the shared counters.
-    server : str
-        Which server this is, in the names of its files; the same for each life of the observer.
-    verdicts : int
-        The shared memory in which the parent says what it found of signatures; -1 if it does not.
-    """
-
-    folder: str
-    logs: str
-    spool: str
-    wires: tuple[int, ...]
-    control: int
-    counters: int
-    server: str = ""
-    verdicts: int = -1
-
-
 def run(options: ObserverOptions) -> None:
     """Be the observer until the parent goes."""
     logs.configure("perenne-observer")
     os.nice(NICENESS)
-    observer, compactor = Observer(options), Compactor(Path(options.logs))
+    observer = Observer(options)
+    compactor = Compactor(Path(options.logs), Retention(Path(options.logs), observer.kept).work)
     compactor.start()
     signal.signal(signal.SIGTERM, lambda *_: observer.leave())
     observer.run()
@@ -160,6 +134,11 @@ class Observer:
     def leave(self) -> None:
         """Write everything and end after what is being done now."""
         self._leaving = True
+
+    def kept(self) -> tuple[str, int]:
+        """Tell the deployment, and for how many microseconds its rows are kept; 0 for good."""
+        deployment = self._deployment
+        return ("", 0) if deployment is None else (deployment.name, deployment.log.keep)
 
     def step(self, seconds: float) -> bool:
         """Wait for messages, at most so long, and do what is due; False once the parent is gone."""

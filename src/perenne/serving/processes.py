@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 def run_process(arguments: Sequence[str], build_routes: "Callable[[Runtime], list[Route]]") -> None:
     """Be what the arguments say: `worker`, `observer` or `challenger`, then the options."""
+    from perenne.serving.options import ObserverOptions, WorkerOptions
+
     kind, options = arguments
     if kind == "worker":
         from perenne.serving import worker
 
-        worker.run(msgspec.json.decode(options, type=worker.WorkerOptions), build_routes)
+        worker.run(msgspec.json.decode(options, type=WorkerOptions), build_routes)
     elif kind == "challenger":
         from perenne.serving import shadow
 
@@ -24,4 +26,4 @@ def run_process(arguments: Sequence[str], build_routes: "Callable[[Runtime], lis
     else:
         from perenne.serving import observer
 
-        observer.run(msgspec.json.decode(options, type=observer.ObserverOptions))
+        observer.run(msgspec.json.decode(options, type=ObserverOptions))

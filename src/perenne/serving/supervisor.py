@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -27,18 +28,23 @@ from perenne.core.ids import new_id
 from perenne.net.listening import Listening, check_listening
 from perenne.serving.admission import Board, Verifier
 from perenne.serving.children import Child
-from perenne.serving.counters import Counters, Gauge
+from perenne.serving.counters import Counters, Gauge, name_of_block
 from perenne.serving.diet import Diet
 from perenne.serving.guarding import Guard
 from perenne.serving.handover import Handover
-from perenne.serving.messages import Flush, flush_decoder, socket_pair
-from perenne.serving.metrics import name_of_block
-from perenne.serving.mirror import BACKLOG_BYTES
-from perenne.serving.observer import ObserverOptions
+from perenne.serving.options import (
+    BACKLOG_BYTES,
+    BODY_BYTES,
+    GRACE_SECONDS,
+    Flush,
+    ObserverOptions,
+    WorkerOptions,
+    flush_decoder,
+    socket_pair,
+)
 from perenne.serving.releases import find_release
 from perenne.serving.status import ServerStatus, remove_status, write_status
 from perenne.serving.switches import Switches
-from perenne.serving.worker import BODY_BYTES, GRACE_SECONDS, WorkerOptions
 
 log = logging.getLogger("perenne.serving")
 
@@ -108,45 +114,51 @@ class ModelServer:
     ) -> None:
         self._where = where = where or Listening(host=host)
         check_listening(where, count_valid(tokens))
-        self._folder = folder
-        self._spool = spool
+        self._folder, self._spool = folder, spool
         self._listening = _listen(where.host, port) if listening is None else listening
         self.port: int = self._listening.getsockname()[1]
         places = 2 * workers
         self.counters = Counters.create(places + 1)
-        self._board = Board.create()
-        self._verifier = Verifier(folder, self._board)
-        self._diet = Diet(memory_bytes)
+        self._verifier = Verifier(folder, Board.create())
+        self._drain_seconds, self._diet = drain_seconds, Diet(memory_bytes)
         self._switches = Switches.create() if repository else None
         self._wires = [socket_pair() for _ in range(places)]
         self._control, self._observer_control = socket_pair()
-        self._options = WorkerOptions(
-            folder=str(folder.absolute()),
-            index=0,
-            workers=places,
-            listening=self._listening.fileno(),
-            wire=-1,
-            counters=self.counters.handle,
-            where=where,
-            port=self.port,
-            switches=-1 if self._switches is None else self._switches.handle,
-            tokens="" if tokens is None else str(tokens.absolute()),
+        self._options = self._worker_options(
+            places,
+            tokens,
             token_rate=token_rate,
             body_bytes=body_bytes,
             backlog_bytes=backlog_bytes,
             drain_seconds=drain_seconds,
             succeeds=listening is not None,
-            verdicts=self._board.handle,
         )
-        self._wanted = workers
-        self._free = list(range(places))
-        self._workers, self._leaving = list[Child](), list[Child]()
+        self._wanted, self._free = workers, list(range(places))
+        self._workers: list[Child] = []
+        self._leaving: list[Child] = []
         self._changing, self._flushing = threading.RLock(), threading.Lock()
         self._id = new_id()
         self._observer = self._observe(logs, spool)
         self.guard = Guard(self.counters, spool, self._id)
         self._stopping = threading.Event()
         self._guard = threading.Thread(target=self._keep_alive, name="perenne-serve", daemon=True)
+
+    def _worker_options(self, places: int, tokens: Path | None, **limits: Any) -> WorkerOptions:
+        """Return what workers are told: what they inherit, where they listen, and limits."""
+        return WorkerOptions(
+            folder=str(self._folder.absolute()),
+            index=0,
+            workers=places,
+            listening=self._listening.fileno(),
+            wire=-1,
+            counters=self.counters.handle,
+            where=self._where,
+            port=self.port,
+            switches=-1 if self._switches is None else self._switches.handle,
+            tokens="" if tokens is None else str(tokens.absolute()),
+            verdicts=self._verifier.board.handle,
+            **limits,
+        )
 
     @property
     def url(self) -> str:
@@ -250,7 +262,7 @@ class ModelServer:
             if not child.told:
                 child.tell(signal.SIGTERM)
         for child in children:
-            child.wait(self._options.drain_seconds + 2 * GRACE_SECONDS + 5)
+            child.wait(self._drain_seconds + 2 * GRACE_SECONDS + 5)
         self._control.close()
         self._observer.tell(signal.SIGCONT)
         self._observer.wait(30)
@@ -258,7 +270,7 @@ class ModelServer:
             end.close()
         if self._status is not None:
             remove_status(self._spool, self._status.deployment, self._id)
-        self._board.close()
+        self._verifier.board.close()
         os.close(self.counters.handle)
         if self._switches is not None:
             os.close(self._switches.handle)
@@ -347,7 +359,7 @@ class ModelServer:
             control=self._observer_control.fileno(),
             counters=self.counters.handle,
             server=self._id,
-            verdicts=self._board.handle,
+            verdicts=self._verifier.board.handle,
         )
         handles = (*options.wires, options.control, options.counters, options.verdicts)
         return Child(["observer", msgspec.json.encode(options).decode()], handles, len(self._wires))

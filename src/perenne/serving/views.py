@@ -153,7 +153,8 @@ def how_to_call(workspace: Workspace, deployment: Deployment) -> Calling | None:
         described = inference.describe(workspace.objects, deployment.champion.tree)
     except PerenneError:
         return None
-    return calling(url, described.signature, described.example, token=token)
+    found = calling(url, described.signature, described.example, token=token)
+    return msgspec.structs.replace(found, page=f"{url}/docs" if urls else "")
 
 
 def project_of_deployment(tx: Transaction, path: Mapping[str, str]) -> str:

@@ -19,24 +19,22 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-import msgspec
-
 from perenne.auth.doorman import Doorman
 from perenne.auth.keyring import Keyring
 from perenne.net.asgi import Route
 from perenne.net.connections import BoundedProtocol, BoundedServer, bounded_config
 from perenne.net.direct import DirectProtocol
 from perenne.net.inbound import Limits, allowed_hosts
-from perenne.net.listening import Listening
 from perenne.net.traced import traced
 from perenne.serving import metrics
 from perenne.serving.admission import Admission, Board
 from perenne.serving.application import Application
-from perenne.serving.batching import QUEUE_ROWS, Batcher
+from perenne.serving.batching import Batcher
 from perenne.serving.counters import Counters, Gauge
 from perenne.serving.lineup import load_lineup
 from perenne.serving.loading import reason_of
-from perenne.serving.mirror import BACKLOG_BYTES, Mirror
+from perenne.serving.mirror import Mirror
+from perenne.serving.options import GRACE_SECONDS, WorkerOptions
 from perenne.serving.releases import CURRENT, find_release
 from perenne.serving.runtime import Runtime
 from perenne.serving.shares import SHARES, Shares, read_shares
@@ -45,59 +43,9 @@ from perenne.telemetry import logs, tracing
 
 log = logging.getLogger("perenne.serving")
 WATCH_SECONDS = 0.2
-GRACE_SECONDS = 30
 IDLE_SECONDS = 2.0
 PATIENCE_SECONDS = 10.0
 RETRY_SECONDS = 10.0
-BODY_BYTES = 32 * 1024 * 1024
-
-
-class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the parent tells a worker.
-
-    Attributes
-    ----------
-    folder : str
-        The release folder.
-    index, workers : int
-        Which of how many.
-    listening, wire, counters : int
-        Inherited file descriptors: the listening socket, the wire to the observer, the shared counters.
-    where, port : Listening, int
-        Where it listens, and the names it is reached by.
-    switches : int
-        Inherited file descriptor of what is switched off; -1 if callers may not switch anything.
-    tokens : str
-        The file of the tokens that count; empty if callers show none.
-    token_rate : float
-        How often a token may be used in a second; 0 for no limit.
-    body_bytes, queue_rows, backlog_bytes : int
-        Limits.
-    drain_seconds : float
-        How long it still takes new connections after it has said that it is not ready any more.
-    succeeds : bool
-        Whether a predecessor answers on the same socket until this server is ready.
-    verdicts : int
-        The shared memory in which the parent says what it found of signatures; -1 if it does not.
-    """
-
-    folder: str
-    index: int
-    workers: int
-    listening: int
-    wire: int
-    counters: int
-    where: Listening
-    port: int
-    switches: int = -1
-    tokens: str = ""
-    token_rate: float = 0.0
-    body_bytes: int = BODY_BYTES
-    queue_rows: int = QUEUE_ROWS
-    backlog_bytes: int = BACKLOG_BYTES
-    drain_seconds: float = 0.0
-    succeeds: bool = False
-    verdicts: int = -1
 
 
 def run(options: WorkerOptions, build_routes: Callable[[Runtime], list[Route]]) -> None:
@@ -147,8 +95,7 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
             await watcher
         counters.set(Gauge.READY, 0)
         await mirror.drain(2.0)
-        runtime.batcher.close()
-        runtime.explainer.close()
+        runtime.close()
 
 
 def _refuse(address: str, failures: int) -> None:

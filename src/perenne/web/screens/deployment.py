@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne import monitoring, registry, serving
+from perenne import delivery, monitoring, registry, serving
 from perenne.auth import answers
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
@@ -102,7 +102,7 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
-    """One deployment."""
+    """One deployment; `places` has what was applied last in each cluster and namespace."""
 
     name: str
     project: str
@@ -116,6 +116,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[Change, ...]
     traffic: Traffic
     calling: Calling | None
+    places: tuple[delivery.clusters.Revision, ...]
     may_change: bool
     rollout: RolloutView
 
@@ -189,6 +190,7 @@ def deployment_view(
         history=changes(tx, name),
         traffic=_traffic(tx, item),
         calling=call,
+        places=tuple(delivery.clusters.latest(tx, name)),
         may_change=allowed(actor, Action.DEPLOY),
         rollout=rollout_view(tx, objects, item, learnt or {}),
     )

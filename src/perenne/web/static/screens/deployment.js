@@ -4,6 +4,7 @@ import { count, number, percent, plural } from "../core/format.js";
 import { Card, Copy, State, Table, Tabs, Time } from "../core/parts.js";
 import { Screen, useView } from "../core/screen.js";
 import { Lines } from "../core/charts/lines.js";
+import { Places } from "../delivery/clusters.js";
 import { WindowState, figure } from "../monitoring/words.js";
 import { Changes } from "../serving/actions.js";
 import { LiveServers } from "../serving/live.js";
@@ -18,6 +19,7 @@ export default function DeploymentScreen({ params, query }) {
       <${Rollout} deployment=${data} reload=${view.reload} />
       <${Comparison} compared=${data.rollout.compared} />
       <${LiveServers} name=${data.name} />
+      <${Places} rows=${data.places} />
       <${Traffic} traffic=${data.traffic} />
       <div class="half">
         <${Calling} calling=${data.calling} shown=${query.call || "curl"} />
@@ -61,6 +63,7 @@ function Calling({ calling, shown }) {
   return html`<${Card} title="How to call it" note=${calling.classes.length ? `answers ${calling.target}: ${calling.classes.join(" or ")}` : `answers ${calling.target}, a number`} tools=${html`<${Tabs} name="call" label="Language" value=${shown} options=${[["curl", "curl"], ["python", "Python"]]} />`}>
     <div class="serving-call">
       <${Copy} block text=${shown === "python" ? calling.python : calling.curl} />
+      ${calling.page ? html`<p class="dim">Or try it on <a href=${calling.page} target="_blank" rel="noopener noreferrer">the model server's own page</a>, which has a form for it.</p>` : null}
       <details><summary>Inputs and their types</summary><${Table} dense label="Inputs" columns=${columns} rows=${calling.inputs} rowKey=${(row) => row.name} />${calling.more_inputs ? html`<p class="small faint">and ${calling.more_inputs} more</p>` : null}</details>
     </div>
   <//>`;
