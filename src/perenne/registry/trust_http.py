@@ -16,9 +16,11 @@ from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import Invalid
 from perenne.inference import Signed
-from perenne.registry import service, trust
+from perenne.registry import placing, service, trust
+from perenne.registry.model import Version
 from perenne.registry.trust_store import EVERYWHERE, KeptKey, Pickles, Requirement, TrustPolicy
 from perenne.storage.transaction import Transaction
+from perenne.storage.workspace import Workspace
 
 
 class PolicyBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,16 +65,26 @@ async def get_signature(request: Request) -> Response:
     if form not in ("", "bundle"):
         raise Invalid(f"a signature has no form {form[:40]!r}", code="request.query", hint="bundle, or none for the verdict")
     if form == "bundle":
-        return await answers.read(request, lambda tx, _: msgspec.Raw(trust.bundle_of(tx, version)))
-    return Response(json.encode(await asyncio.to_thread(trust.verify, workspace, version)), media_type="application/json")
+        return await answers.read(request, lambda tx, _: msgspec.Raw(trust.bundle_of(tx, _served(tx, version))))
+    found = await asyncio.to_thread(lambda: trust.verify(workspace, _read(workspace, version)))
+    return answers.answer(found)
 
 
 @needs(Action.LOG, project=project_of_version, returns=Signed, status=201)
 async def post_signature(request: Request) -> Response:
     """Sign a version with this installation's key: 201 when kept."""
     workspace, actor = request.app.state.workspace, request.state.actor
-    found = await asyncio.to_thread(trust.sign, workspace, actor, request.path_params["version"])
-    return Response(json.encode(found), 201, media_type="application/json")
+    version = request.path_params["version"]
+    return answers.answer(await asyncio.to_thread(lambda: trust.sign(workspace, actor, _read(workspace, version))), 201)
+
+
+def _served(tx: Transaction, identity: str) -> Version:
+    return placing.as_served(tx, service.get_version(tx, identity))
+
+
+def _read(workspace: Workspace, identity: str) -> Version:
+    with workspace.database.read() as tx:
+        return _served(tx, identity)
 
 
 @needs(Action.READ, returns=list[KeptKey])

@@ -110,10 +110,9 @@ class ModelServer:
         listening: socket.socket | None = None,
     ) -> None:
         self._where = where = where or Listening(host=host)
-        host = where.host
         check_listening(where, count_valid(tokens))
         self._folder, self._spool = folder, spool
-        self._listening = _listen(host, port) if listening is None else listening
+        self._listening = _listen(where.host, port) if listening is None else listening
         self.port: int = self._listening.getsockname()[1]
         places = 2 * workers
         self.counters = Counters.create(places + 1)
