@@ -12,7 +12,7 @@ from perenne.storage.workspace import Workspace
 
 @pytest.mark.waits
 @pytest.mark.parametrize("workspace", ["sqlite"], indirect=True)
-def test_a_logged_model_is_packaged_asked_and_measured(workspace: Workspace, register: Register) -> None:
+def test_a_logged_model_is_packaged_asked_and_measured(workspace: Workspace, register: Register) -> None:  # noqa: F811
     version = register("xgboost")
     wanted = {"example", "parity", "objectives", "not-worse", "bill", "signature", "latency", "memory"}
     report = run_gates(workspace, ADMIN, version.id, Wish(just=wanted, only={*wanted} - {"objectives"}))
