@@ -25,6 +25,16 @@ OTHERS = {
     "PERENNE_ARTIFACT_GIB": ("how large an artifact may be, in GiB", "no limit"),
     "PERENNE_WEBHOOK_ALLOW": ("`host:port`, with commas between, that webhooks may tell though it is private", "none"),
     "PERENNE_SECRET_KEY": ("with what secrets of webhooks are sealed: 32 characters or more", "`.perenne/secret.key`"),
+    "PERENNE_SIGNING_KEY": ("the key that versions are signed with: a file, or the PEM text itself", "`.perenne/signing.pem`"),
+    "PERENNE_SIGNING_KEY_PASSWORD": ("the password of that key, if it has one", "none"),
+    "PERENNE_REQUIRE_SIGNATURE": (
+        "what a model server asks of signatures at least: `off`, `warn` or `on`",
+        "as the release says",
+    ),
+    "PERENNE_TRUSTED_KEYS": ("files of public keys, with commas between, that count", "the release's"),
+    "PERENNE_ADVISORIES": ("where advisories come from: a folder or zip of OSV records, or an API", "nowhere"),
+    "PERENNE_BILL_POLICY": ("a file that says how the parts of versions are judged", "none"),
+    "PERENNE_MLFLOW_PYTHON": ("the Python of an environment with mlflow, for models that are code", "this one"),
     "PERENNE_ALERT_WEBHOOK": ("https address to which alerts are posted", "the log only"),
     "PERENNE_ALERT_SECRET": ("with what these posts are signed (HMAC-SHA256)", "no signature"),
     "PERENNE_ALERT_ALLOW": ("`host:port`, with commas between, that may be private or plain http", "none"),
@@ -39,6 +49,10 @@ OTHERS = {
     "PERENNE_EXPERIMENT": ("the experiment of a run that names none", "`MLFLOW_EXPERIMENT_NAME`, else `Default`"),
     "PERENNE_RUN_ID": ("the id of the next run that is started; `runs reproduce` sets it", "a new id"),
     "PERENNE_REPRODUCES": ("the run that is made again; `runs reproduce` sets it", "none"),
+    "PERENNE_RELEASE": ("the release folder that an [image](../images.md#running-it) serves", "`/model`"),
+    "PERENNE_WORKERS": ("processes that answer, in an image", "1"),
+    "PERENNE_TOKENS": ("a file of tokens, one of which callers of an image must show", "anybody may call"),
+    "PERENNE_DRAIN": ("seconds for which an image, told to stop, says so before it stops accepting", "0"),
     "PERENNE_DEBUG": ("show the traceback of an unexpected error", "one line"),
 }
 """Variables that are read where they are used; `tests/docs/test_site.py` holds this list against the code."""

@@ -1,7 +1,11 @@
 """Parquet bodies of MLflow's scoring protocol: what has a type is not guessed at, and nothing is read before it was measured."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +14,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.protocols.target import Target
 from tests.protocols.test_scoring import NAMES, RECORDS
-from tests.serving.packages import ReleaseFolder
-from tests.serving.worker import Worker, numbers_of, with_worker
+from tests.serving.packages import ReleaseFolder, made_packages
+from tests.serving.worker import numbers_of
+
+from perenne.protocols.mlflow.reader import ParquetReader
 
 TYPE = {"content-type": "application/vnd.apache.parquet"}
 
 
-@pytest.fixture
-def champion(packages: dict[str, Path], release: ReleaseFolder) -> Path:
-    release.write(release.add(packages["first"], 1))
-    return release.folder
+@pytest.fixture(scope="module")
+def champion(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    release = ReleaseFolder(tmp_path_factory.mktemp("parquet") / "release")
+    release.write(release.add(made_packages()["first"], 1))
+    found = Target(release.folder)
+    yield found
+    found.close()
 
 
 def table(rows: int = 3, **columns: Any) -> pa.Table:
@@ -41,27 +51,21 @@ def parquet(content: pa.Table, **options: Any) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def ask(folder: Path, body: bytes) -> httpx.Response:
-    async def work(worker: Worker) -> httpx.Response:
-        return await worker.client.post("/invocations", content=body, headers=TYPE)
-
-    return with_worker(folder, work)
+def ask(champion: Target, body: bytes) -> httpx.Response:
+    return champion.post("/invocations", body, TYPE)
 
 
-def test_parquet_gives_the_same_answer_as_json(champion: Path) -> None:
+def test_parquet_gives_the_same_answer_as_json(champion: Target) -> None:
     extra = table().add_column(0, "other", pa.array([1, 2, 3])).select([*reversed(NAMES), "other"])
     bodies = [parquet(table()), parquet(table(), compression="zstd", row_group_size=1), parquet(extra, use_dictionary=False)]
 
-    async def work(worker: Worker) -> list[bytes]:
-        found = []
-        for body in bodies:
-            reply = await worker.client.post("/invocations", content=body, headers=TYPE)
-            assert reply.status_code == 200, reply.text
-            found.append(worker.observed()[0].scores)
-        assert (await worker.client.post("/invocations", json={"dataframe_records": RECORDS})).status_code == 200
-        return [*found, worker.observed()[0].scores]
-
-    scores = with_worker(champion, work)
+    scores = []
+    for body in bodies:
+        reply = ask(champion, body)
+        assert reply.status_code == 200, reply.text
+        scores.append(champion.worker.observed()[0].scores)
+    champion.post("/invocations", json.dumps({"dataframe_records": RECORDS}).encode())
+    scores.append(champion.worker.observed()[0].scores)
     assert len(scores[0]) == 3 * 2 * 8 and all(score == scores[3] for score in scores)
 
 
@@ -78,16 +82,14 @@ ACCEPTED: list[tuple[str, Any, list[Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "column", "expected"), ACCEPTED)
-def test_types_that_lose_nothing_are_taken(champion: Path, name: str, column: Any, expected: list[float]) -> None:
-    async def work(worker: Worker) -> list[float]:
-        reply = await worker.client.post("/invocations", content=parquet(table(**{name: column})), headers=TYPE)
-        assert reply.status_code == 200, reply.text
-        return numbers_of(worker.observed()[0].columns[NAMES.index(name)])
-
-    np.testing.assert_equal(with_worker(champion, work), expected)
+def test_types_that_lose_nothing_are_taken(champion: Target, name: str, column: Any, expected: list[float]) -> None:
+    champion.worker.observed()
+    reply = ask(champion, parquet(table(**{name: column})))
+    assert reply.status_code == 200, reply.text
+    np.testing.assert_equal(numbers_of(champion.worker.observed()[0].columns[NAMES.index(name)]), expected)
 
 
-def test_texts_may_be_packed_and_missing(champion: Path) -> None:
+def test_texts_may_be_packed_and_missing(champion: Target) -> None:
     columns: list[Any] = [pa.array(["AA", None, "UA"], kind) for kind in (pa.string(), pa.large_string())]
     columns.append(pa.array(["AA", None, "UA"]).dictionary_encode())
     columns.append(pa.nulls(3))
@@ -110,18 +112,18 @@ REFUSED: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("name", "column", "says"), REFUSED)
-def test_other_types_are_refused_by_name(champion: Path, name: str, column: Any, says: str) -> None:
+def test_other_types_are_refused_by_name(champion: Target, name: str, column: Any, says: str) -> None:
     response = ask(champion, parquet(table(**{name: column})))
     assert response.status_code == 400 and response.json()["error_code"] == "INVALID_PARAMETER_VALUE"
     assert f"column '{name}': {says}" in response.json()["message"]
 
 
-def test_no_rows_get_no_predictions(champion: Path) -> None:
+def test_no_rows_get_no_predictions(champion: Target) -> None:
     response = ask(champion, parquet(table().slice(0, 0)))
     assert (response.status_code, response.json()) == (200, {"predictions": []})
 
 
-def test_damage_is_a_400(champion: Path) -> None:
+def test_damage_is_a_400(champion: Target) -> None:
     whole = parquet(table())
     bodies = [
         b"",
@@ -139,7 +141,7 @@ def test_damage_is_a_400(champion: Path) -> None:
     assert lacking.status_code == 400 and "Model is missing inputs ['seats']" in lacking.json()["message"]
 
 
-def test_what_grows_when_it_is_read_is_refused_by_its_footer(champion: Path) -> None:
+def test_what_grows_when_it_is_read_is_refused_by_its_footer(champion: Target) -> None:
     rows = 900_000
     repeated = pa.table({name: pa.nulls(rows, pa.float64()) for name in NAMES})
     many = ask(champion, parquet(repeated))
@@ -151,19 +153,29 @@ def test_what_grows_when_it_is_read_is_refused_by_its_footer(champion: Path) -> 
     assert large.status_code == 413 and large.json()["error_code"] == "BAD_REQUEST"
 
 
-def test_a_worker_has_no_arrow_until_it_is_asked(champion: Path) -> None:
+def test_a_body_that_ends_whoever_reads_it_costs_one_answer(champion: Target) -> None:
+    assert ask(champion, parquet(table())).status_code == 200
+    held = [getattr(leave, "__self__", None) for leave in champion.worker.runtime.at_end]
+    (reader,) = [each for each in held if isinstance(each, ParquetReader)]
+    assert reader._process is not None
+    os.kill(reader._process.pid, signal.SIGKILL)
+    lost = ask(champion, parquet(table()))
+    assert lost.status_code == 400 and "not Parquet that can be read" in lost.json()["message"]
+    assert ask(champion, parquet(table())).status_code == 200
+
+
+def test_a_worker_never_has_arrow(tmp_path: Path) -> None:
     program = (
-        "import sys, asyncio; from pathlib import Path; from tests.serving.worker import with_worker\n"
+        "import sys; from pathlib import Path; from tests.serving.worker import with_worker\n"
         "async def work(worker):\n"
-        "    before = 'pyarrow' in sys.modules\n"
         f"    reply = await worker.client.post('/invocations', content=Path(sys.argv[2]).read_bytes(), headers={TYPE!r})\n"
-        "    return before, reply.status_code, 'pyarrow' in sys.modules\n"
+        "    return reply.status_code, 'pyarrow' in sys.modules\n"
         "print(with_worker(Path(sys.argv[1]), work))"
     )
-    body = champion.parent / "body.parquet"
+    release = ReleaseFolder(tmp_path / "release")
+    release.write(release.add(made_packages()["first"], 1))
+    body = tmp_path / "body.parquet"
     body.write_bytes(parquet(table()))
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(champion), str(body)], cwd=root, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "(False, 200, True)"
+    command = [sys.executable, "-c", program, str(release.folder), str(body)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(200, False)"

@@ -1,6 +1,5 @@
 """Whatever comes to a model server is answered, or refused in its protocol's form: never a 500, never more memory than may be."""
 
-import asyncio
 import gzip
 import json
 import tracemalloc
@@ -16,35 +15,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.app import servers
+from tests.protocols.target import Target
 from tests.protocols.test_oip_binary import LENGTH, binary, body_of, outputs_of, whole_flights
 from tests.protocols.test_scoring_parquet import parquet, table
 from tests.serving.packages import ReleaseFolder, as_tensors, flights, made_packages
-from tests.serving.worker import Worker
 
 LIMIT = 1 << 20
 INFER, SCORE = "/v2/models/delays/infer", "/invocations"
 JSON_PATHS = [INFER, SCORE, "/v1/models/delays:predict", "/v1/models/delays:explain", "/docs/calls", "/v2/repository/index"]
 JSON_PATHS += ["/v2/repository/models/delays/unload", "/v2/repository/models/delays/load"]
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-MANY = settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-class Target:
-    """A worker with small limits, in an event loop of its own that lasts for a module."""
-
-    def __init__(self, folder: Path) -> None:
-        self._runner = asyncio.Runner()
-        self._worker = self._runner.run(self._make(folder))
-
-    async def _make(self, folder: Path) -> Worker:
-        return Worker(folder, body=LIMIT, repository=True)
-
-    def post(self, path: str, body: bytes, headers: dict[str, Any] | None = None) -> httpx.Response:
-        return self._runner.run(self._worker.client.post(path, content=body, headers=headers or {}))
-
-    def close(self) -> None:
-        self._worker.close()
-        self._runner.close()
+MANY = settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +37,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> ReleaseFolder:
 
 @pytest.fixture(scope="module")
 def target(release: ReleaseFolder) -> Iterator[Target]:
-    found = Target(release.folder)
+    found = Target(release.folder, body=LIMIT, repository=True)
     yield found
     found.close()
 

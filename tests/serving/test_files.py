@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from perenne.core.errors import Denied, Invalid
+from perenne.serving.admission import Admission
 from perenne.serving.files import is_model_file, release_file
 from perenne.serving.loading import load_version
 from perenne.serving.releases import VERSIONS, read_release
@@ -28,7 +29,7 @@ def test_a_file_is_packaged_once_and_again_when_it_changes(tmp_path: Path) -> No
     assert release_file(MODEL, tmp_path, name="size").packaged is None
     release = read_release(first.folder)
     assert release.deployment.generation == 1
-    loaded = load_version(first.folder, release.deployment.champion)
+    loaded = load_version(first.folder, release.deployment.champion, Admission().admit(release, release.deployment.champion.tree))
     assert (loaded.model, loaded.predictor.manifest.form) == ("size", "onnx")
     other = release_file(LOGGED / "lightgbm" / "model.lgb", tmp_path, name="size")
     assert read_release(other.folder).deployment.generation == 2

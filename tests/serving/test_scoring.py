@@ -27,6 +27,8 @@ from perenne.core.results import EXIT_FINDINGS
 from perenne.data import take_snapshot
 from perenne.inference import load
 from perenne.registry import Evidence, GatePolicy, Verdict, service, trust
+from perenne.serving import read_predictions, release
+from perenne.serving import service as deployments
 from perenne.serving.scoring.running import Scored, Summary, Wish, find, score
 from perenne.serving.scoring_commands import score_
 from perenne.storage.trees import put_tree
@@ -85,7 +87,7 @@ def test_every_row_of_a_file_is_answered_as_alone(packages: dict[str, Path], tmp
     assert np.allclose(out.column("p_late").to_numpy(), prediction.scores[:, 1], atol=1e-6)
     assert out.column("prediction").to_pylist() == [("on time", "late")[answer] for answer in prediction.predictions]
     ids = out.column("prediction_id").to_pylist()
-    assert len(set(ids)) == 1_000 and all(is_id(name.partition("-")[0]) for name in ids) and time_of_id(ids[0]) == AT
+    assert len(set(ids)) == 1_000 and all(is_id(str(name).partition("-")[0]) for name in ids) and time_of_id(str(ids[0])) == AT
     assert [path.name for path in tmp_path.iterdir() if "scoring" in path.name or "incoming" in path.name] == []
 
 
@@ -320,3 +322,30 @@ def test_a_version_that_is_not_signed_as_asked_does_not_score(
         find(workspace, version.id, tmp_path)
     trust.sign(workspace, actor, version.id)
     assert find(workspace, version.id, tmp_path).version == version.id and len(FIELDS) == 5
+
+
+@pytest.mark.parametrize("workspace", ["sqlite"], indirect=True)
+def test_a_batch_is_seen_by_monitoring_as_live_traffic_is(
+    workspace: Workspace, actor: Principal, packages: dict[str, Path], tmp_path: Path
+) -> None:
+    tree = put_tree(workspace.objects, packages["first"])
+    version = workspace.database.write(
+        lambda tx: service.register(
+            tx, actor, model="late", project="flights", run="run", tree=tree, reference="b" * 64, snapshot="c" * 64,
+            policy=GatePolicy(),
+        )
+    )  # fmt: skip
+    release(workspace, workspace.database.write(lambda tx: deployments.deploy(tx, actor, "delays", version.id)))
+    source = str(write(tmp_path / "in.csv", table(300)))
+    words = ["delays", source, "--to", str(tmp_path / "out.parquet"), "--log", "--time", "scheduled", "--at", "2027-01-01"]
+    summary, code = command(workspace, *words, "--part-rows", "120")
+    assert code == 0 and summary.logged == 300
+    ids = [str(name) for name in pq.read_table(tmp_path / "out.parquet").column("prediction_id").to_pylist()]
+    logged = read_predictions(workspace.settings.logs, ids)
+    rows = {f"{row['request_id']}-{row['row']}": row for row in logged.to_pylist()}
+    assert rows.keys() == set(ids)
+    seconds = table(300).column("scheduled").cast(pa.int64()).to_pylist()
+    assert round(rows[ids[7]]["event_time"].timestamp() * 1e6) == seconds[7]
+    assert list((workspace.settings.spool).glob("*")), "the windows are there for the control plane"
+    with pytest.raises(Invalid, match="monitoring knows deployments"):
+        command(workspace, version.id, source, "--to", str(tmp_path / "other.parquet"), "--log")

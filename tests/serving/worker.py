@@ -44,8 +44,7 @@ class Worker:
         self.runtime.lineup = load_lineup(self.folder, read_release(self.folder), self.runtime.lineup)
 
     def close(self) -> None:
-        self.runtime.batcher.close()
-        self.runtime.explainer.close()
+        self.runtime.close()
         self._ours.close()
         self.wire.close()
 

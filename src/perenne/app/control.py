@@ -140,20 +140,23 @@ class Background:
     ----------
     platform : Platform
         What to keep going.
-    servers : DeployedServers
-        The model servers beside it.
+    servers : DeployedServers or None
+        The model servers beside it; None if they run elsewhere.
     workers : bool
         Whether to do jobs here; if not, they are left to `perenne worker`.
     """
 
-    def __init__(self, platform: Platform, servers: DeployedServers, *, workers: bool = True) -> None:
+    def __init__(self, platform: Platform, servers: DeployedServers | None, *, workers: bool = True) -> None:
         self._platform = platform
         self._stop = threading.Event()
         self._leadership = Leadership(platform.workspace.database, "loop")
         self._workforce = platform.workforce() if workers else None
+        work: dict[str, Callable[[], object]] = {"loop": self._turn}
+        if servers is not None:
+            work["servers"] = servers.start_missing
         self._threads = [
-            threading.Thread(target=self._repeat, args=(self._turn,), name="perenne-loop", daemon=True),
-            threading.Thread(target=self._repeat, args=(servers.start_missing,), name="perenne-servers", daemon=True),
+            threading.Thread(target=self._repeat, args=(part,), name=f"perenne-{name}", daemon=True)
+            for name, part in work.items()
         ]
 
     def start(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from perenne import data, inference, monitoring, registry, serving, tracking
 from perenne.core.clock import format_time
 from perenne.core.errors import NotFound
-from perenne.registry import Decision, Dossier
+from perenne.registry import Decision, Dossier, Version
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Column, FieldKind, Task
 from perenne.stats.levels import level_text
@@ -137,12 +137,14 @@ def why(workspace: Workspace, prediction_id: str, projects: frozenset[str] = fro
         dossier = registry.dossier(tx, row["version"])
         if projects and dossier.version.project not in projects:
             raise _absent(prediction_id)
-        run = tracking.service.get_run(tx, dossier.version.run)
-        snapshot = data.snapshots.get_snapshot(tx, dossier.version.snapshot)
+        version = dossier.version
+        run = tracking.service.get_run(tx, version.run) if version.run else None
+        snapshot = data.snapshots.get_snapshot(tx, version.snapshot) if version.snapshot else None
+        served = version if row["variant"] == CONSTANT else registry.placing.as_served(tx, version)
         event = _microseconds(row["event_time"])
         verdict = monitoring.drift_at(tx, row["deployment"], row["version"], event)
     actual = _actual(workspace, row, event)
-    inputs = () if row["variant"] == CONSTANT else _inputs(workspace, row, dossier)
+    inputs = () if row["variant"] == CONSTANT else _inputs(workspace, row, served)
     return _tell(row, _Behind(dossier, run, snapshot, verdict, actual, tuple(map(_other, others))), inputs)
 
 
@@ -150,8 +152,8 @@ class _Behind(NamedTuple):
     """What stands behind an answer."""
 
     dossier: Dossier
-    run: Run
-    snapshot: "Snapshot"
+    run: Run | None
+    snapshot: "Snapshot | None"
     verdict: "WindowVerdict | None"
     actual: Actual | None
     others: tuple[Other, ...]
@@ -190,7 +192,9 @@ def _tell(row: dict[str, Any], behind: _Behind, inputs: tuple[Input, ...]) -> Wh
     absent = [
         (row["variant"] == CONSTANT, "no inputs ranked: a constant answered, and no model"),
         (actual is None, "no label: what really happened is not known yet"),
-        (not run.provenance.commit, "no commit: the project is in no Git repository"),
+        (run is None, "no run: whoever registered it named none"),
+        (run is not None and not run.provenance.commit, "no commit: the project is in no Git repository"),
+        (snapshot is None, "no training data: a client registered it"),
         (verdict is None, "no drift verdict: the window of this prediction has not been judged"),
         (not dossier.decisions, "no approval: nobody was asked" if not version.policy.approve_by else "no approval yet"),
     ]
@@ -206,12 +210,12 @@ def _tell(row: dict[str, Any], behind: _Behind, inputs: tuple[Input, ...]) -> Wh
         latency_us=row["latency_us"],
         version=version.id,
         digest=version.tree,
-        run=run.id,
-        commit=run.provenance.commit,
-        uncommitted=run.provenance.dirty,
+        run=run.id if run else "",
+        commit=run.provenance.commit if run else "",
+        uncommitted=bool(run and run.provenance.dirty),
         snapshot=version.snapshot,
-        snapshot_rows=snapshot.rows,
-        trained_until=format_time(snapshot.end) if snapshot.end else "",
+        snapshot_rows=snapshot.rows if snapshot else 0,
+        trained_until=format_time(snapshot.end) if snapshot and snapshot.end else "",
         gate="; ".join([dossier.gate.state.value, *dossier.gate.reasons]),
         signature=_signature(dossier),
         approvals=tuple(_approval(decision) for decision in dossier.decisions),
@@ -227,13 +231,13 @@ def _tell(row: dict[str, Any], behind: _Behind, inputs: tuple[Input, ...]) -> Wh
         registered=version.created,
         registered_by=version.created_by,
         version_state=version.state.value,
-        run_kind=run.kind,
-        run_outcome=run.outcome,
-        run_started=run.started,
-        run_ended=run.ended,
-        dataset=snapshot.dataset,
-        source=snapshot.source,
-        snapshot_taken=snapshot.created,
+        run_kind=run.kind if run else "",
+        run_outcome=run.outcome if run else "",
+        run_started=run.started if run else 0,
+        run_ended=run.ended if run else None,
+        dataset=snapshot.dataset if snapshot else "",
+        source=snapshot.source if snapshot else version.source,
+        snapshot_taken=snapshot.created if snapshot else 0,
     )
 
 
@@ -259,11 +263,13 @@ def _drifted(verdict: "WindowVerdict") -> Drifted:
     return Drifted(verdict.state.value, span, verdict.rows, causes, verdict.span_start, verdict.key.end)
 
 
-def _inputs(workspace: Workspace, row: dict[str, Any], dossier: Dossier) -> tuple[Input, ...]:
-    """Ask the very package that answered what each input did, the strongest first."""
-    reference = Reference.from_bytes(workspace.objects.get(dossier.version.reference))
+def _inputs(workspace: Workspace, row: dict[str, Any], version: Version) -> tuple[Input, ...]:
+    """Ask the very package that answered what each input did, the strongest first; without a reference none is typical."""
+    if not version.reference:
+        return ()
+    reference = Reference.from_bytes(workspace.objects.get(version.reference))
     with TemporaryDirectory(prefix="perenne-why-") as folder:
-        fetch_tree(workspace.objects, dossier.version.tree, Path(folder))
+        fetch_tree(workspace.objects, version.tree, Path(folder))
         predictor = inference.load(Path(folder))
     fields = predictor.signature.fields
     if predictor.signature.task is Task.OUTPUTS or any(field.kind is FieldKind.TENSOR for field in fields):

@@ -68,7 +68,6 @@ def serve(
     from perenne import serving
     from perenne.net.listening import check_listening, needs_tokens
     from perenne.telemetry import logs, tracing
-    from perenne.telemetry.heartbeats import Heartbeat
 
     logs.configure("perenne-model-server")
     tracing.require()
@@ -80,7 +79,6 @@ def serve(
         folder = _release_file(workspace, Path(name), called, example, trust)
     else:
         folder = settings.releases / (name if offline else _release(workspace, name, example, trust))
-    folder_name = folder.name
     workspace.close()
     port = settings.serve_port if port is None else port
     before = serving.find_predecessor(folder, port) if take_over else None
@@ -97,19 +95,26 @@ def serve(
         memory_bytes=(memory or 0) * 1_000_000,
         listening=None if before is None else before.listening,
     )
+    _run(server, settings.home, folder.name, before)
+
+
+def _run(server: "ModelServer", home: Path, name: str, before: Any) -> None:
+    """Serve until the process is told to go."""
+    from perenne.telemetry.heartbeats import Heartbeat
+
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
     signal.signal(signal.SIGTERM, lambda *_: orders.put(LEAVE))
     signal.signal(signal.SIGHUP, lambda *_: orders.put(RESTART))
     server.start()
     try:
-        with Heartbeat(settings.home, "model-server", folder_name, server.url, server.state):
+        with Heartbeat(home, "model-server", name, server.url, server.state):
             server.wait_ready()
             if before is not None:
                 before.let_go()
             server.wait_for_successor(lambda: orders.put(LEAVE))
             if problem := server.problem():
                 log.warning("%s", problem)
-            log.info("%s answers on %s/v2/models/%s/infer", folder_name, server.url, folder_name)
+            log.info("%s answers on %s/v2/models/%s/infer", name, server.url, name)
             while orders.get() == RESTART:
                 threading.Thread(target=_restart, args=(server,), daemon=True).start()
     finally:
@@ -153,11 +158,11 @@ def _is_there(workspace: Workspace) -> bool:
 
 def _release_file(workspace: Workspace, path: Path, name: str, example: Path | None, trust: tuple[str, ...]) -> Path:
     """Package a file and return its release folder; that somebody vouched for code goes into the audit trail, if there is one."""
+    from perenne import serving
     from perenne.auth import audit
-    from perenne.serving import service
     from perenne.serving.commands import tell
 
-    served = service.release_file(
+    served = serving.service.release_file(
         path, workspace.settings.home / "served", name=name, rows=example, trusted=frozenset(trust), on_progress=tell
     )
     packaged = served.packaged

@@ -25,10 +25,18 @@ log = logging.getLogger("perenne.control")
 @click.option("--open", "opens", is_flag=True, help="Show the page in the browser once it answers.")
 @listening_options
 @click.option("--no-worker", is_flag=True, help="Do no jobs here: leave them to `perenne worker`, on this machine or others.")
+@click.option("--no-serve", is_flag=True, help="Start no model servers here: they run elsewhere, such as in a cluster.")
 @place_options
 @click.pass_obj
 def up(
-    workspace: Workspace, /, port: int | None, serve_port: int | None, no_worker: bool, opens: bool, **where_options: Any
+    workspace: Workspace,
+    /,
+    port: int | None,
+    serve_port: int | None,
+    no_worker: bool,
+    no_serve: bool,
+    opens: bool,
+    **where_options: Any,
 ) -> None:
     """Keep the loop going: page, API, scheduler, worker, and a model server for what is deployed.
 
@@ -55,7 +63,7 @@ def up(
     check_listening(where, publish(workspace.database, settings.keyring, workspace.clock.now()))
     platform = Platform(workspace)
     models_port = settings.serve_port if serve_port is None else serve_port
-    servers = DeployedServers(workspace, models_port, where)
+    servers = None if no_serve else DeployedServers(workspace, models_port, where)
     background = Background(platform, servers, workers=not no_worker)
     sock = _bind(where.host, settings.port if port is None else port)
     bound: int = sock.getsockname()[1]
@@ -67,7 +75,8 @@ def up(
         Heartbeat(settings.home, "control-plane", "", url, lambda: {"page": page}),
     ):
         log.info("control plane on %s", url)
-        greet(page, where.url(models_port) if models_port else "", asks=needs_tokens(where, settings.auth))
+        models = None if no_serve else where.url(models_port) if models_port else ""
+        greet(page, models, asks=needs_tokens(where, settings.auth))
         background.start()
         if opens and not show(page):
             log.warning("no browser can be started from here; open %s in yours", page)
@@ -76,14 +85,17 @@ def up(
             server.run(sockets=[sock])
         finally:
             background.stop()
-            servers.stop()
+            if servers is not None:
+                servers.stop()
 
 
-def greet(page: str, models: str, *, asks: bool) -> None:
+def greet(page: str, models: str | None, *, asks: bool) -> None:
     """Tell a person who watches what runs now, and what to try; in a pipe the log says where."""
     if not shows_progress():
         return
-    rows = [("page", page), ("models", f"{models} and the ports after it, one for each deployment" if models else "free ports")]
+    rows = [("page", page)]
+    if models is not None:
+        rows.append(("models", f"{models} and the ports after it, one for each deployment" if models else "free ports"))
     tries = [
         ("perenne open", "what was made last"),
         ("perenne status", "every stage of the loop, and what needs you"),

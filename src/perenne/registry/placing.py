@@ -18,6 +18,7 @@ ACTIVE = ("Staging", "Production")
 
 check_alias = naming.check_alias
 package_of = packages.find
+as_served = packages.as_served
 keep_package = packages.keep
 
 

@@ -123,7 +123,7 @@ class Verifier:
 
     def __init__(self, folder: Path, board: Board) -> None:
         self._folder = folder
-        self._board = board
+        self.board = board
         self._pinned = Pinned.read()
         self._seen: tuple[int, int, int] | None = None
         self._said = ""
@@ -140,7 +140,7 @@ class Verifier:
             return
         try:
             release, _ = find_release(self._folder)
-            self._board.write(self._judge(release))
+            self.board.write(self._judge(release))
         except (PerenneError, OSError) as error:  # the processes that read the release say so, too
             log.error("the signatures of the release cannot be verified: %s", error)
         self._seen = present
@@ -148,7 +148,7 @@ class Verifier:
     @property
     def verdicts(self) -> Verdicts:
         """What it found last."""
-        return self._board.read() or Verdicts()
+        return self.board.read() or Verdicts()
 
     def _judge(self, release: Release) -> Verdicts:
         require = stricter(self._pinned.require, release.trust.require)

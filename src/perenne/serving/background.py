@@ -10,6 +10,7 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
+from perenne.core.errors import Invalid
 from perenne.inference import Signature
 from perenne.serving.challengers import REFERENCE
 from perenne.serving.loading import LoadedVersion
@@ -89,7 +90,9 @@ def _from_example(field: Field, example: dict[str, list[Plain]], levels: dict[st
 
 
 def _encoded_levels(loaded: LoadedVersion) -> dict[str, tuple[str, ...]]:
-    """Return the levels an encoding knows; a package without one knows none."""
-    encoder = getattr(loaded.predictor, "encoder", None)
-    columns = encoder.state.columns if encoder is not None else ()
+    """Return the levels an encoding knows."""
+    try:
+        columns = loaded.predictor.encoder.state.columns
+    except Invalid:  # a model that was trained elsewhere takes its inputs as they are
+        return {}
     return {column.name: tuple(column.levels)[:MAX_LEVELS] for column in columns if hasattr(column, "levels")}

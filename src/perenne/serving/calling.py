@@ -33,6 +33,8 @@ class Calling(msgspec.Struct, frozen=True):
         The answers there are; empty for a number.
     curl, python : str
         A call with the example's values, to be pasted.
+    page : str
+        Where the server's own page is, with a form to try it; empty if no server runs.
     """
 
     inputs: tuple[InputLine, ...]
@@ -42,6 +44,7 @@ class Calling(msgspec.Struct, frozen=True):
     classes: tuple[str, ...]
     curl: str
     python: str
+    page: str = ""
 
 
 def calling(url: str, signature: Signature, example: Mapping[str, Sequence[float | str | None]], *, token: bool) -> Calling:

@@ -131,6 +131,7 @@ class Runtime:
         batcher.sizes = counters.own_batch_sizes()
         self.ids = RequestIds()
         self.explainer = Explainer()
+        self.at_end: list[Callable[[], None]] = [batcher.close, self.explainer.close]
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -150,6 +151,11 @@ class Runtime:
         if self.lineup is None:
             raise Unavailable("the model is being loaded", code="TEMPORARILY_UNAVAILABLE")
         return self.lineup
+
+    def close(self) -> None:
+        """Let go of threads and processes, also of those that a protocol has for itself (`at_end`)."""
+        for leave in self.at_end:
+            leave()
 
     def follow_switches(self) -> None:
         """Take over what is switched off."""

@@ -2,10 +2,10 @@
 
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import click
@@ -17,7 +17,7 @@ from perenne.core.errors import Invalid
 from perenne.core.hashing import is_digest
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.serving.scoring.inputs import Aside
-from perenne.serving.scoring.running import PART_ROWS, Pace, Summary, Wish, find, score
+from perenne.serving.scoring.running import PART_ROWS, Log, Pace, Summary, Wish, find, score
 from perenne.storage.files import write_atomically
 from perenne.storage.workspace import Workspace
 
@@ -34,6 +34,8 @@ _SNAPSHOT = "snapshot:"
 @click.option("--part-rows", type=click.IntRange(1, 10_000_000), default=PART_ROWS, show_default=True, help="Rows of a part.")
 @click.option("--errors", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows that were set aside, and why.")
 @click.option("--allow-errors", is_flag=True, help="Exit with 0 also if rows were set aside.")
+@click.option("--log", is_flag=True, help="Tell monitoring: the row log, the windows and the challengers in shadow.")
+@click.option("--time", default="", metavar="COLUMN", help="With --log: the column that says when a row happened.")
 @click.option("--at", metavar="TIME", help="The instant in the prediction ids; now if not given.")
 @click.option("--replace", is_flag=True, help="Replace an output that is there.")
 @click.option("--restart", is_flag=True, help="Give up another scoring that was begun for this output.")
@@ -49,6 +51,8 @@ def score_(
     part_rows: int,
     errors: Path | None,
     allow_errors: bool,
+    log: bool,
+    time: str,
     at: str | None,
     replace: bool,
     restart: bool,
@@ -62,10 +66,14 @@ def score_(
     Examples:
       perenne deploy score churn customers.csv --to scores.parquet --keep customer_id
       perenne deploy score churn@3 ./2027-01 --to scores.csv --workers 4 --errors refused.jsonl
+      perenne deploy score churn customers.csv --to scores.csv --log --time asked_at
       perenne deploy score churn snapshot:3f2a91c07b… --to scores.jsonl
       perenne deploy score churn sqlite:shop.db --query "select * from customers order by id" --to scores.parquet
     """
+    settings = workspace.settings
+    told = Log(settings.releases, settings.logs, settings.spool, time) if log else None
     wish = Wish(
+        log=told,
         keep=keep,
         part_rows=part_rows,
         workers=workers,
@@ -115,13 +123,13 @@ def _progress() -> Iterator[Any]:
     """Tell how far it is, on a terminal: rows, share of the input, and how long the rest takes."""
     context = click.get_current_context(silent=True)
     shown = context is not None and bool(context.find_root().meta.get("perenne.progress"))
-    begun = time.monotonic()
+    begun = monotonic()
 
     def hear(pace: Pace) -> None:
         if not shown:
             return
         share = min(1.0, pace.read / pace.bytes) if pace.bytes else 0.0
-        passed = time.monotonic() - begun
+        passed = monotonic() - begun
         left = f", {format_duration(int(passed / share * (1 - share)) * SECOND)} left" if share > 0 else ""
         click.echo(f"\r{pace.rows:,} rows, {share:4.0%} of the files read{left}\033[K", nl=False, err=True)
 

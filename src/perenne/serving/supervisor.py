@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -109,44 +110,30 @@ class ModelServer:
         listening: socket.socket | None = None,
     ) -> None:
         self._where = where = where or Listening(host=host)
-        host = where.host
         check_listening(where, count_valid(tokens))
-        self._folder = folder
-        self._spool = spool
-        self._listening = _listen(host, port) if listening is None else listening
+        self._folder, self._spool = folder, spool
+        self._listening = _listen(where.host, port) if listening is None else listening
         self.port: int = self._listening.getsockname()[1]
         places = 2 * workers
         self.counters = Counters.create(places + 1)
-        self._board = Board.create()
-        self._verifier = Verifier(folder, self._board)
-        self._drain_seconds = drain_seconds
-        self._diet = Diet(memory_bytes)
+        self._verifier = Verifier(folder, Board.create())
+        self._drain_seconds, self._diet = drain_seconds, Diet(memory_bytes)
         self._switches = Switches.create() if repository else None
         self._wires = [socket_pair() for _ in range(places)]
         self._control, self._observer_control = socket_pair()
-        self._options = WorkerOptions(
-            folder=str(folder.absolute()),
-            index=0,
-            workers=places,
-            listening=self._listening.fileno(),
-            wire=-1,
-            counters=self.counters.handle,
-            where=where,
-            port=self.port,
-            switches=-1 if self._switches is None else self._switches.handle,
-            tokens="" if tokens is None else str(tokens.absolute()),
+        self._options = self._worker_options(
+            places,
+            tokens,
             token_rate=token_rate,
             body_bytes=body_bytes,
             backlog_bytes=backlog_bytes,
             drain_seconds=drain_seconds,
             succeeds=listening is not None,
-            verdicts=self._board.handle,
         )
-        self._wanted = workers
-        self._free = list(range(places))
+        self._wanted, self._free = workers, list(range(places))
         self._workers: list[Child] = []
         self._leaving: list[Child] = []
-        self._changing = threading.RLock()
+        self._changing, self._flushing = threading.RLock(), threading.Lock()
         self._id = new_id()
         self._observer = self._observe(logs, spool)
         self.guard = Guard(self.counters, spool, self._id)
@@ -154,7 +141,23 @@ class ModelServer:
         self._status: ServerStatus | None = None
         self._stopping = threading.Event()
         self._guard = threading.Thread(target=self._keep_alive, name="perenne-serve", daemon=True)
-        self._flushing = threading.Lock()
+
+    def _worker_options(self, places: int, tokens: Path | None, **limits: Any) -> WorkerOptions:
+        """Return what workers are told: what they inherit, where they listen, and limits."""
+        return WorkerOptions(
+            folder=str(self._folder.absolute()),
+            index=0,
+            workers=places,
+            listening=self._listening.fileno(),
+            wire=-1,
+            counters=self.counters.handle,
+            where=self._where,
+            port=self.port,
+            switches=-1 if self._switches is None else self._switches.handle,
+            tokens="" if tokens is None else str(tokens.absolute()),
+            verdicts=self._verifier.board.handle,
+            **limits,
+        )
 
     @property
     def url(self) -> str:
@@ -266,7 +269,7 @@ class ModelServer:
             end.close()
         if self._status is not None:
             remove_status(self._spool, self._status.deployment, self._id)
-        self._board.close()
+        self._verifier.board.close()
         os.close(self.counters.handle)
         if self._switches is not None:
             os.close(self._switches.handle)
@@ -355,7 +358,7 @@ class ModelServer:
             control=self._observer_control.fileno(),
             counters=self.counters.handle,
             server=self._id,
-            verdicts=self._board.handle,
+            verdicts=self._verifier.board.handle,
         )
         handles = (*options.wires, options.control, options.counters, options.verdicts)
         return Child(["observer", msgspec.json.encode(options).decode()], handles, len(self._wires))

@@ -95,8 +95,7 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
             await watcher
         counters.set(Gauge.READY, 0)
         await mirror.drain(2.0)
-        runtime.batcher.close()
-        runtime.explainer.close()
+        runtime.close()
 
 
 def _refuse(address: str, failures: int) -> None:

@@ -28,8 +28,14 @@ def plan(**values: Any) -> Plan:
 
 def problems(item: Object, version: str) -> list[str]:
     """Say what a strict API server of a Kubernetes version would refuse in an object."""
+    return list(_problems(json.dumps(item), version))
+
+
+@functools.lru_cache(maxsize=4_096)
+def _problems(text: str, version: str) -> tuple[str, ...]:
+    item = json.loads(text)
     validator = _native(item["kind"], item["apiVersion"], version) if item["apiVersion"] in _NATIVE else _custom(item["kind"])
-    return [f"{item['kind']} {error.json_path}: {error.message[:300]}" for error in validator.iter_errors(item)]
+    return tuple(f"{item['kind']} {error.json_path}: {error.message[:300]}" for error in validator.iter_errors(item))
 
 
 @functools.cache

@@ -1,15 +1,20 @@
 """`perenne deploy apply`, `status` and `rollback`, as people type them, against the stand-in of an API server."""
 
 import base64
+import os
+import signal
 import ssl
+import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from click.testing import CliRunner, Result
+from tests.delivery.clusters.api import discovery
 from tests.delivery.clusters.api.server import StandIn
-from tests.delivery.clusters.certificates import Authority
 from tests.delivery.clusters.plans import IMAGE, OTHER_IMAGE, plan
 
 from perenne.auth import audit
@@ -74,6 +79,13 @@ def test_apply_change_undo(workspace: Workspace, deployed: str, api: StandIn, wh
     assert recorded(workspace) == [(3, "applied", 2), (2, "applied", 0), (1, "applied", 0)]
     status = done(workspace, "status", "churn", *where, "--namespace", "shop")
     assert status.value.runs == "revision 3" and status.value.healthy is True and status.exit_code == 0
+
+
+def test_what_differs_from_what_was_applied_is_shown(workspace: Workspace, deployed: str, where: tuple[str, ...]) -> None:
+    done(workspace, "apply", "churn", *where, *RENDERED)
+    assert "nothing differs" in done(workspace, "render", "churn", *RENDERED, "--diff").note
+    shown = done(workspace, "render", "churn", "--image", OTHER_IMAGE, "--namespace", "shop", "--diff").value
+    assert f"-        image: {IMAGE}" in shown.splitlines() and f"+        image: {OTHER_IMAGE}" in shown.splitlines()
 
 
 def test_every_apply_is_audited_announced_and_linked(workspace: Workspace, deployed: str, where: tuple[str, ...]) -> None:
@@ -145,9 +157,8 @@ def test_fields_of_another_manager_are_kept_unless_taken(
 ) -> None:
     fixed = (*RENDERED, "--replicas", "2")
     done(workspace, "apply", "churn", *where, *fixed)
-    place = "/apis/apps/v1/namespaces/shop/deployments/churn"
     api.state.update(
-        next(kind for kind in _kinds() if kind.plural == "deployments"),
+        next(kind for kind in discovery.KINDS if kind.plural == "deployments"),
         "shop",
         "churn",
         lambda live: {**live, "spec": {**live["spec"], "replicas": 7}},
@@ -155,15 +166,9 @@ def test_fields_of_another_manager_are_kept_unless_taken(
         False,
     )
     error = refused(workspace, "apply", "churn", *where, *fixed)
-    assert isinstance(error, Conflict) and "somebody" in error.message and ".spec.replicas" in error.message, place
+    assert isinstance(error, Conflict) and "somebody" in error.message and ".spec.replicas" in error.message
     done(workspace, "apply", "churn", *where, *fixed, "--force")
     assert api.object("deployments", "shop", "churn")["spec"]["replicas"] == 2
-
-
-def _kinds() -> Any:
-    from tests.delivery.clusters.api.discovery import KINDS
-
-    return KINDS
 
 
 def test_a_namespace_that_is_missing_is_said(workspace: Workspace, deployed: str, where: tuple[str, ...]) -> None:
@@ -211,7 +216,7 @@ def test_a_rollout_that_does_not_end_is_said_and_recorded(workspace: Workspace, 
             "metadata": {"name": "churn-1", "labels": {"app.kubernetes.io/instance": "churn"}},
         }
         pod["spec"] = {"containers": [{"name": "server", "image": IMAGE}]}
-        api.state.create(next(kind for kind in _kinds() if kind.plural == "pods"), "shop", pod, "test", False)
+        api.state.create(next(kind for kind in discovery.KINDS if kind.plural == "pods"), "shop", pod, "test", False)
         waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}, "name": "server"}
         api.say_status("pods", "shop", "churn-1", {"containerStatuses": [waiting]})
         status = done(workspace, "status", "churn", *where, "--namespace", "shop")
@@ -255,6 +260,34 @@ def test_killed_in_between_the_cluster_tells_what_is_there(
     assert "7 of 9 objects are of revision 2" in runs and "2 of 9 objects are of revision 1" in runs and "begun" in runs
     done(workspace, "apply", "churn", *where, "--image", OTHER_IMAGE, "--namespace", "shop")
     assert done(workspace, "status", "churn", *where, "--namespace", "shop").value.runs == "revision 3"
+
+
+@pytest.mark.long
+def test_killed_for_good_nothing_is_half_recorded(
+    workspace: Workspace, deployed: str, api: StandIn, where: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-m", "perenne", "deploy", "apply", "churn", *where, *RENDERED]
+    home, database = workspace.settings.home, workspace.settings.database
+    environment = {**os.environ, "PERENNE_HOME": str(home), "PERENNE_DATABASE": database}
+    waiting = threading.Event()
+
+    def hold(kind: discovery.Kind, item: Any) -> None:
+        if kind.kind == "PodDisruptionBudget":
+            waiting.set()
+            applying_process.kill()
+
+    api.state.after_write = hold
+    applying_process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    assert waiting.wait(60)
+    assert applying_process.wait(60) == -signal.SIGKILL
+    assert recorded(workspace) == [(1, "begun", 0)]
+    status = done(workspace, "status", "churn", *where, "--namespace", "shop").value
+    assert "7 of 7" in status.runs or "begun" in status.runs
+    assert status.healthy is None, "no pods are there, so nothing can be told of them"
+    api.state.after_write = api.settle
+    done(workspace, "apply", "churn", *where, *RENDERED)
+    assert recorded(workspace) == [(2, "applied", 0), (1, "begun", 0)]
+    assert done(workspace, "status", "churn", *where, "--namespace", "shop").value.runs == "revision 2"
 
 
 def test_an_apply_that_fails_half_way_is_recorded_as_failed(
@@ -330,16 +363,13 @@ def test_a_token_and_a_program_that_gives_one(tmp_path: Path) -> None:
 
 
 def test_a_client_certificate_over_tls(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.issue("127.0.0.1"))
-    context.load_verify_locations(authority.file)
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
     context.verify_mode = ssl.CERT_REQUIRED
-    certificate, key = authority.issue("ada")
-    encoded = {
-        name: base64.b64encode(path.read_bytes()).decode()
-        for name, path in (("ca", authority.file), ("c", certificate), ("k", key))
-    }
+    ada = authority.issue_cert("ada@example.org")
+    blobs = {"ca": authority.cert_pem, "c": ada.cert_chain_pems[0], "k": ada.private_key_pem}
+    encoded = {name: base64.b64encode(blob.bytes()).decode() for name, blob in blobs.items()}
     user = {"client-certificate-data": encoded["c"], "client-key-data": encoded["k"]}
     with StandIn(tls=context) as api:
         known = api.kubeconfig(tmp_path / "known", user=user, cluster={"certificate-authority-data": encoded["ca"]})

@@ -11,8 +11,10 @@ import yaml
 from tests.delivery.clusters.api.server import StandIn
 from tests.delivery.clusters.plans import OTHER_IMAGE, VERSIONS, plan, problems
 
+from perenne.core.errors import Invalid
 from perenne.delivery.clusters.kustomize import OVERLAYS, kustomization, namespace_of
 from perenne.delivery.clusters.manifests import objects
+from perenne.delivery.clusters.manifests.control_plane import ControlPlan, control_objects
 from perenne.delivery.clusters.model import Plan, Shape
 from perenne.delivery.clusters.writing import from_yaml, to_yaml, write_files
 
@@ -52,6 +54,11 @@ def test_kustomize_builds_every_overlay(tmp_path: Path, shape: Shape) -> None:
     assert {item["kind"] for item in made["production"]} == {item["kind"] for item in objects(of)}
 
 
+def test_a_namespace_that_gets_too_long_is_refused() -> None:
+    with pytest.raises(Invalid, match="no namespace"):
+        kustomization(plan(namespace="x" * 60))
+
+
 def test_an_overlay_says_what_differs(tmp_path: Path) -> None:
     made = overlays(tmp_path, plan(namespace="shop", least=2, most=10))
     scaling = {
@@ -89,6 +96,14 @@ def test_what_is_rendered_is_applied_changed_and_removed(api: StandIn, kubeconfi
     assert "rolled out" in kubectl(kubeconfig, "-n", "shop", "rollout", "status", "deployment/churn").stdout
     kubectl(kubeconfig, "delete", "--wait=false", "-f", "-", text=to_yaml(objects(second)))
     assert api.names("shop") == set()
+
+
+def test_the_control_plane_is_applied(api: StandIn, kubeconfig: Path) -> None:
+    api.add_namespace("perenne")
+    made = control_objects(ControlPlan(image=OTHER_IMAGE, tls_secret="tls", objects="s3://acme/perenne", claim="5Gi"))
+    for _ in range(2):
+        kubectl(kubeconfig, "apply", "--server-side", "-f", "-", text=to_yaml(made))
+    assert {"deployments/perenne", "deployments/perenne-worker", "persistentvolumeclaims/perenne-home"} <= api.names("perenne")
 
 
 def test_custom_resources_are_applied(api: StandIn, kubeconfig: Path) -> None:

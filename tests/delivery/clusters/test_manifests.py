@@ -1,19 +1,24 @@
 """Manifests: held against the schemas of three versions of Kubernetes, and against what the model server really does."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.delivery.clusters.plans import IMAGE, VERSIONS, plan, problems
 
 from perenne.core.errors import Invalid
 from perenne.delivery.clusters.manifests import objects
 from perenne.delivery.clusters.manifests.control_plane import ControlPlan, control_objects
-from perenne.delivery.clusters.manifests.marking import selector
+from perenne.delivery.clusters.manifests.marking import label_value, selector
 from perenne.delivery.clusters.manifests.pods import GRACE_SECONDS
 from perenne.delivery.clusters.model import DRAIN_SECONDS, LEAVE_SECONDS, Object, Plan, Shape, checked, object_name
 from perenne.delivery.clusters.writing import from_yaml, to_yaml
+from perenne.serving.counters import Counters, Outcome
+from perenne.serving.metrics import families
 from perenne.serving.options import GRACE_SECONDS as WORKER_GRACE_SECONDS
 
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -26,6 +31,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "callers": ((), ("web", "shop"), ("*",)),
     "canary": (0, 10),
     "namespace": ("", "shop"),
+    "pull_secret": ("", "pull"),
+    "env_secret": ("", "more"),
 }
 """Every option that changes what is rendered, with its values."""
 
@@ -129,6 +136,16 @@ def test_everything_that_chooses_pods_chooses_those_of_the_plan_only() -> None:
     assert wanted.items() <= labels.items()
 
 
+def test_out_go_names_traces_and_events_only() -> None:
+    def ports(**values: Any) -> list[int]:
+        policy = one(objects(plan(**values)), "NetworkPolicy")["spec"]
+        return [port["port"] for rule in policy["egress"] for port in rule["ports"]]
+
+    assert ports() == [53, 53]
+    assert ports(telemetry="http://otel.obs:4318", events="https://events.example.org/in") == [53, 53, 443, 4318]
+    assert ports(telemetry="https://a.example.org", events="https://b.example.org") == [53, 53, 443]
+
+
 def test_changed_settings_replace_the_pods() -> None:
     marks = {
         one(objects(plan(environment=environment)), "Deployment")["spec"]["template"]["metadata"]["annotations"][
@@ -148,6 +165,18 @@ def test_argo_goes_by_the_canary_weight_and_our_figures() -> None:
     assert one(made, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["kind"] == "Rollout"
 
 
+def test_the_figures_that_argo_asks_for_are_those_the_server_shows() -> None:
+    queries = " ".join(
+        metric["provider"]["prometheus"]["query"]
+        for metric in one(objects(plan(shape=Shape.ARGO)), "AnalysisTemplate")["spec"]["metrics"]
+    )
+    shown = {family.name: family.kind for family in families(Counters.create(2))}
+    assert shown["perenne_requests_total"] == "counter" and shown["perenne_predict_seconds"] == "histogram"
+    assert {"perenne_requests_total", "perenne_predict_seconds_bucket"} == set(re.findall(r"perenne_\w+", queries))
+    asked = re.search(r'outcome=~"([a-z|]+)"', queries)
+    assert asked and set(asked[1].split("|")) <= {outcome.name.lower() for outcome in Outcome}
+
+
 def test_kserve_splits_callers_by_the_canary_weight() -> None:
     service = one(objects(plan(shape=Shape.KSERVE, canary=15, namespace="shop")), "InferenceService")
     predictor = service["spec"]["predictor"]
@@ -165,6 +194,7 @@ def test_kserve_splits_callers_by_the_canary_weight() -> None:
         ({"least": 3, "most": 2}, "cluster.replicas"),
         ({"canary": 101}, "cluster.canary"),
         ({"proxies": ("10.0.0.0/8",), "tls_secret": "both"}, "cluster.tls"),
+        ({"proxies": ("ingress",)}, "cluster.proxy"),
     ],
 )
 def test_what_cannot_run_is_not_rendered(values: dict[str, Any], code: str) -> None:
@@ -178,10 +208,23 @@ def test_a_tag_is_taken_when_told_and_then_pulled_each_time() -> None:
     assert one(made, "Deployment")["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"] == "Always"
 
 
-def test_names_that_differ_stay_different() -> None:
+@given(st.lists(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", fullmatch=True), min_size=2, max_size=4, unique=True))
+@settings(max_examples=50)
+def test_names_that_differ_stay_different_and_fit(names: list[str]) -> None:
+    made = [object_name(name) for name in names]
+    assert len(set(made)) == len(names)
+    for name in made:
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name) and len(f"{name}-predictor-00001") <= 63
+
+
+@given(st.text(max_size=120))
+@settings(max_examples=50)
+def test_any_text_becomes_a_label(text: str) -> None:
+    assert re.fullmatch(r"|[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]{0,61}[A-Za-z0-9]", label_value(text))
+
+
+def test_a_plain_name_stays_as_it_is() -> None:
     assert object_name("churn-eu") == "churn-eu"
-    assert len({object_name(name) for name in ("churn.eu", "churn_eu", "Churn-eu", "churn-eu", "x" * 100, "x" * 99)}) == 6
-    assert all(len(object_name(name)) <= 57 for name in ("x" * 100, "-", "Ä" * 40))
 
 
 def control(**values: Any) -> list[Object]:
@@ -193,7 +236,14 @@ def control(**values: Any) -> list[Object]:
     "values",
     [
         {},
-        {"claim": "5Gi", "objects_secret": "keys", "workers": 3},
+        {
+            "claim": "5Gi",
+            "objects_secret": "keys",
+            "workers": 3,
+            "annotations": {"a/b": "c"},
+            "labels": {"d": "e"},
+            "pull_secret": "p",
+        },
         {"tls_secret": "", "proxies": ("10.0.0.0/8",), "names": ("ml.example.org",)},
     ],
 )

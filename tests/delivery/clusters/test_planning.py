@@ -16,7 +16,7 @@ from perenne.delivery.clusters.planning import Wishes, plan_deployment, planned
 from perenne.delivery.clusters.sizing import Measured, sizes
 from perenne.delivery.images import store as image_store
 from perenne.delivery.images.model import Image
-from perenne.serving.model import Deployment, Role, Variant
+from perenne.serving.model import Deployment, Role, Rollback, Variant
 from perenne.storage.workspace import Workspace
 
 CHAMPION = Variant("champion", Role.CHAMPION, "churn@3", "t" * 64)
@@ -59,10 +59,10 @@ def test_settings_are_taken() -> None:
     assert plan.sizes.source.startswith("cpu, memory_limit as told")
 
 
-@pytest.mark.parametrize(
-    "setting",
-    ["cpu", "cpus=1", "workers=0", "workers=many", "port=70000", "cpu=much", "memory=0", "error-rate=-1", "env.=1", "x.y=1"],
-)
+WRONG = ("cpu", "cpus=1", "workers=0", "workers=many", "port=70000", "cpu=much", "memory=0", "error-rate=-1", "env.=1", "x.y=1")
+
+
+@pytest.mark.parametrize("setting", [*WRONG, "env.DB_PASSWORD=1"])
 def test_settings_that_cannot_be_are_refused(setting: str) -> None:
     with pytest.raises(Invalid) as caught:
         planned(DEPLOYMENT, Measured(), wished(setting))
@@ -74,6 +74,13 @@ def test_the_weight_of_canaries_is_taken_from_the_deployment() -> None:
     deployment = msgspec.structs.replace(DEPLOYMENT, variants=(CHAMPION, canary))
     assert planned(deployment, Measured(), wished(shape=Shape.KSERVE)).canary == 15
     assert planned(DEPLOYMENT, Measured(), wished(shape=Shape.KSERVE)).canary == 0
+
+
+def test_the_rules_of_roll_back_are_taken_from_the_deployment() -> None:
+    ruled = msgspec.structs.replace(DEPLOYMENT, rollback=Rollback(error_rate=0.1, p99_ms=40.0))
+    plan = planned(ruled, Measured(), wished(shape=Shape.ARGO))
+    assert (plan.error_rate, plan.p99_ms) == (0.1, 40.0)
+    assert planned(ruled, Measured(), wished("p99-ms=80", shape=Shape.ARGO)).p99_ms == 80.0
 
 
 def test_the_image_and_the_figures_are_found_where_others_keep_them(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.delivery.bill.test_advisories import record, write
 from tests.delivery.gates.conftest import Done, lost
 
 from perenne.delivery.gates.checks.answers import Example, Parity
@@ -13,7 +14,9 @@ from perenne.delivery.gates.checks.code import Lint, Tests, read_junit
 from perenne.delivery.gates.checks.compatible import Compatible, differences
 from perenne.delivery.gates.checks.data import Data
 from perenne.delivery.gates.checks.not_worse import NotWorse
+from perenne.delivery.gates.checks.parts import Bill, Licences, Vulnerabilities
 from perenne.delivery.gates.checks.review import Review
+from perenne.delivery.gates.checks.signature import Signature as Signature_
 from perenne.delivery.gates.order import all_gates
 from perenne.delivery.gates.port import GateCheck
 from perenne.delivery.gates.running import look
@@ -59,20 +62,18 @@ def test_parity_is_read_from_the_package(subject: Subject) -> None:
     assert found.value is not None and found.limit is not None and found.value < found.limit
 
 
-def test_objectives_are_measured_anew_and_the_one_that_is_missed_is_shown(subject: Subject) -> None:
-    assert look(subject, Objectives(), 60).verdict is Verdict.PASS
-    subject.rules = Rules((Objective("roc_auc", at_least=0.5), Objective("accuracy", at_least=0.999)))
-    del subject.evaluation
+def test_objectives_are_measured_anew_and_the_one_that_is_missed_is_shown(shared: Subject, subject: Subject) -> None:
+    assert look(shared, Objectives(), 60).verdict is Verdict.PASS
+    assert look(shared, Slices(), 60).verdict is Verdict.PASS
+    assert Fairness().unasked(shared)
+    subject.rules = Rules(
+        (Objective("roc_auc", at_least=0.5), Objective("accuracy", at_least=0.999)),
+        (Guardrail("accuracy", by="group", at_least=0.9999),),
+    )
     missed = look(subject, Objectives(), 60)
     assert (missed.verdict, missed.limit) == (Verdict.FAIL, 0.999)
     assert missed.value is not None and missed.value < 0.999
-
-
-def test_groups_are_looked_at_by_themselves(subject: Subject) -> None:
-    assert look(subject, Slices(), 60).verdict is Verdict.PASS
-    assert Fairness().unasked(subject)
-    subject.rules = Rules((), (Guardrail("accuracy", by="group", at_least=0.9999),))
-    del subject.evaluation
+    assert "roc_auc ≥ 0.5" in missed.detail
     assert look(subject, Slices(), 60).verdict is Verdict.FAIL
 
 
@@ -210,3 +211,37 @@ def test_rows_are_held_against_the_projects_schema(done: Done, tmp_path: Path) -
         (done.folder / "schemas" / "samples.yaml").write_text(f"table: {{rows_min: {least}}}\ncolumns: {{}}\n")
         assert not Data().unasked(subject)
         assert look(subject, Data(), 60).verdict is verdict
+
+
+def test_parts_are_judged_by_the_source_and_the_policy_that_are_configured(
+    shared: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PERENNE_ADVISORIES", raising=False)
+    monkeypatch.delenv("PERENNE_BILL_POLICY", raising=False)
+    bill = look(shared, Bill(), 120)
+    assert (bill.verdict, bill.unit) == (Verdict.PASS, "parts")
+    assert "scikit-learn" in {part["name"] for part in bill.facts["parts"]}
+    assert "no source" in Vulnerabilities().unasked(shared)
+    assert look(shared, Vulnerabilities(), 60).verdict is Verdict.UNKNOWN
+    wrong = record(name="scikit-learn", events=({"introduced": "0"},))
+    monkeypatch.setenv("PERENNE_ADVISORIES", str(write(tmp_path / "osv", wrong)))
+    assert not Vulnerabilities().unasked(shared)
+    found = look(shared, Vulnerabilities(), 60)
+    assert (found.verdict, found.value) == (Verdict.FAIL, 1.0)
+    assert Licences().unasked(shared)
+    policy = tmp_path / "parts.yaml"
+    policy.write_text("licences: {allow: [MIT], deny: [BSD-*]}\n")
+    monkeypatch.setenv("PERENNE_BILL_POLICY", str(policy))
+    assert not Licences().unasked(shared)
+    assert look(shared, Licences(), 60).verdict is Verdict.FAIL
+
+
+def test_a_signature_of_this_installation_passes_and_one_that_is_missing_does_not(done: Done, tmp_path: Path) -> None:
+    subject = done.subject(tmp_path / "scratch")
+    assert not Signature_().unasked(subject)
+    found = look(subject, Signature_(), 60)
+    assert (found.verdict, found.facts["own"]) == (Verdict.PASS, True)
+    elsewhere = msgspec.structs.replace(subject.version, tree="e" * 64)
+    subject.dossier = msgspec.structs.replace(subject.dossier, version=elsewhere)
+    assert "nobody has signed it" in Signature_().unasked(subject)
+    assert look(subject, Signature_(), 60).verdict is not Verdict.PASS

@@ -9,6 +9,7 @@ import pytest
 from tests.delivery.gates.conftest import ADA, Done
 from tests.web.control_plane import control_plane
 
+from perenne import registry
 from perenne.app.wiring import Platform
 from perenne.auth import audit
 from perenne.auth.principals import Principal
@@ -19,7 +20,7 @@ from perenne.core.errors import Denied
 from perenne.delivery.gates import Wish, run_gates
 from perenne.delivery.gates.jobs import GateWish, ask, open_job
 from perenne.delivery.views import gate_view, versions_view
-from perenne.registry import dossier
+from perenne.registry import card_text, dossier
 from perenne.storage import jobs
 
 ELSE = Principal("elle", roles=frozenset(Role), projects=frozenset({"other"}))
@@ -159,3 +160,16 @@ def test_what_was_run_elsewhere_counts_for_whoever_reads_it(done: Done) -> None:
         view = gate_view(tx, ADA, "lumps@2")
     assert (line.version, line.passed, line.verdict) == ("lumps@2", 1, "pass")
     assert [row.gate for row in view.rows if row.digest] == ["example"]
+
+
+def test_the_card_lists_gates_and_what_was_not_checked(done: Done) -> None:
+    before = registry.card.card(done.workspace, "lumps@2")
+    assert "No gate was run" in before.not_checked[0]
+    run_gates(done.workspace, ADA, "lumps@2", Wish(just=("example", "review")))
+    card = registry.card.card(done.workspace, "lumps@2")
+    assert [(gate.gate, gate.verdict) for gate in card.gates] == [("example", "pass"), ("review", "unknown")]
+    assert card.not_checked == ("review: nobody is asked to approve it",)
+    assert not [check for check in card.checks if check.check.startswith("gate: ")]
+    text = card_text.markdown(card)
+    assert "| example | pass | yes | 3 rows |" in text
+    assert "- review: nobody is asked to approve it" in text

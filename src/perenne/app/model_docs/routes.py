@@ -73,6 +73,7 @@ class Docs:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._aside = Aside("perenne-docs")
+        runtime.at_end.append(self._aside.close)
         self._assets: Assets | None = None
         self.described: list[Route] = []
 

@@ -6,13 +6,14 @@ from typing import Any
 import click
 import msgspec
 
+from perenne import registry
 from perenne.auth.principals import local_principal
 from perenne.core.clock import SystemClock
 from perenne.core.results import EXIT_FINDINGS, EXIT_UNKNOWN, Result
 from perenne.delivery.bill import checking, cyclonedx
 from perenne.delivery.bill.model import Materials
 from perenne.delivery.bill.subject import of_version
-from perenne.registry import Evidence, Verdict, approvals
+from perenne.registry import Evidence, Verdict
 from perenne.storage.files import write_atomically
 from perenne.storage.workspace import Workspace
 
@@ -58,7 +59,7 @@ def _table(materials: Materials) -> list[dict[str, Any]]:
 
 def _checked(workspace: Workspace, version: str, rows: list[Evidence]) -> Result:
     workspace.database.write(
-        lambda tx: approvals.add_evidence(tx, local_principal(), version, rows, produced_by="perenne model bill")
+        lambda tx: registry.approvals.add_evidence(tx, local_principal(), version, rows, produced_by="perenne model bill")
     )
     verdicts = {row.verdict for row in rows}
     code = EXIT_FINDINGS if Verdict.FAIL in verdicts else EXIT_UNKNOWN if Verdict.UNKNOWN in verdicts else 0

@@ -6,11 +6,11 @@ import msgspec
 
 from perenne import data, registry, tracking
 from perenne.core import json
-from perenne.core.errors import Conflict, NotFound
+from perenne.core.errors import NotFound
 from perenne.delivery.bill.gathering import gather
 from perenne.delivery.bill.model import Materials, Subject
 from perenne.inference import Signature
-from perenne.registry import Version, VersionForm
+from perenne.registry import Version
 from perenne.storage.transaction import Transaction
 from perenne.storage.trees import get_tree
 from perenne.storage.workspace import Workspace
@@ -40,14 +40,13 @@ def of_version(workspace: Workspace, identity: str) -> Billed:
     NotFound
         If there is no such version, or no package in it.
     Conflict
-        If it is no package: a client registered it.
+        If a client registered it, and it was not packaged yet.
     """
     with workspace.database.read() as tx:
         version = registry.get_version(tx, identity)
         dataset, rows = _data(tx, version)
         parameters = _parameters(tx, version)
-    if version.form is not VersionForm.PACKAGE:
-        raise Conflict(f"{identity} is no package", code="bill.form", hint="packages record their libraries: a round makes them")
+        version = registry.placing.as_served(tx, version)
     files = {file.path: file.digest for file in get_tree(workspace.objects, version.tree).files}
     if "package.json" not in files:
         raise NotFound(f"there is no package in {identity}", code="bill.package", hint="package the version again")

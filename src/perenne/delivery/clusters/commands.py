@@ -22,6 +22,8 @@ _OPTIONS = (
     click.option("--tls-secret", default="", metavar="NAME", help="The Secret of the server's certificate (kubernetes.io/tls)."),
     click.option("--proxy", "proxies", multiple=True, metavar="NETWORK", help="A proxy with the certificate instead; repeat it."),
     click.option("--token-secret", default="", metavar="NAME", help="The Secret whose tokens.json says which tokens count."),
+    click.option("--env-secret", default="", metavar="NAME", help="The Secret whose keys are further environment variables."),
+    click.option("--pull-secret", default="", metavar="NAME", help="The Secret by which the image is pulled."),
     click.option("--name", "names", multiple=True, help="A further name by which callers reach it; repeat it."),
     click.option("--allow-from", "callers", multiple=True, metavar="NAMESPACE", help="Who else may call, `*` for all; repeat."),
     click.option("--otlp", "telemetry", default="", metavar="URL", help="Where traces go, by OTLP over HTTP."),
@@ -93,7 +95,19 @@ def make_plan(workspace: Workspace, name: str, options: Mapping[str, Any]) -> "P
     if options["kserve"] and options["argo"]:
         raise click.UsageError("one of --kserve and --argo")
     shape = Shape.KSERVE if options["kserve"] else Shape.ARGO if options["argo"] else Shape.DEPLOYMENT
-    same = ("allow_tag", "tls_secret", "proxies", "token_secret", "names", "callers", "telemetry", "monitor", "prometheus")
+    same = (
+        "allow_tag",
+        "tls_secret",
+        "proxies",
+        "token_secret",
+        "env_secret",
+        "pull_secret",
+        "names",
+        "callers",
+        "telemetry",
+        "monitor",
+        "prometheus",
+    )
     wishes = Wishes(
         image=options["image"],
         namespace=options["namespace"],
@@ -127,12 +141,16 @@ def _whole(items: "list[Object]") -> str:
 
 def _control_objects(options: Mapping[str, Any]) -> "list[Object]":
     from perenne.delivery.clusters.manifests.control_plane import ControlPlan, control_objects
+    from perenne.delivery.clusters.planning import split_settings
 
-    same = ("image", "allow_tag", "database_secret", "objects_secret", "claim", "workers", "tls_secret", "proxies", "names")
+    same = ["image", "allow_tag", "database_secret", "objects_secret", "claim", "workers", "tls_secret", "pull_secret", "proxies"]
+    said = split_settings(options["settings"])[1]
     plan = ControlPlan(
+        labels=said.get("labels", {}),
+        annotations=said.get("annotations", {}),
         namespace=options["namespace"] or "perenne",
         objects=options["object_store"],
-        **{key: options[key] for key in same},
+        **{key: options[key] for key in [*same, "names"]},
     )
     return control_objects(plan)
 

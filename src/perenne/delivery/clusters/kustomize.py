@@ -4,7 +4,7 @@ import msgspec
 
 from perenne.delivery.clusters.manifests import objects
 from perenne.delivery.clusters.manifests.kserve import NAMES_POINTER, names
-from perenne.delivery.clusters.model import Object, Plan, Shape
+from perenne.delivery.clusters.model import Object, Plan, Shape, check_label
 from perenne.delivery.clusters.writing import GENERATED, to_yaml
 
 OVERLAYS = {"dev": (1, 1), "staging": (1, 3), "production": (0, 0)}
@@ -49,9 +49,11 @@ def _overlay(plan: Plan, overlay: str) -> Object:
 
 
 def namespace_of(plan: Plan, overlay: str) -> str:
-    """Return the namespace of an overlay."""
+    """Return the namespace of an overlay. Raises Invalid if it gets too long."""
     base = plan.namespace or plan.name
-    return base if overlay == "production" else f"{base}-{overlay}"
+    namespace = base if overlay == "production" else f"{base}-{overlay}"
+    check_label(namespace, "namespace")
+    return namespace
 
 
 def _replicas(plan: Plan, overlay: str) -> list[Object]:

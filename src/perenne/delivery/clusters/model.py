@@ -1,7 +1,9 @@
 """What is to run in a cluster, and what ran there: plans, sizes, revisions, and the pure rules between them."""
 
 import hashlib
+import ipaddress
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -25,7 +27,9 @@ DRAIN_SECONDS = 95
 """The longest that a model server takes to end once told: its workers' last answers, then what the observer has to write."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_LONGEST = 50
+_LONGEST = 38
+"""So that what Knative and KServe put behind a name (`-predictor-00001`) still fits a DNS label."""
+
 _IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,400}@sha256:[0-9a-f]{64}")
 _TAGGED = re.compile(r"[a-z0-9][a-zA-Z0-9._:/-]{0,400}(@sha256:[0-9a-f]{64})?")
 _QUANTITY = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
@@ -78,12 +82,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Networks of the proxies that have a certificate in its place, and are believed who the caller is.
     token_secret : str
         The Secret whose key `tokens.json` holds the digests of the tokens that callers may show.
+    env_secret : str
+        The Secret whose keys are further environment variables.
+    pull_secret : str
+        The Secret by which images are pulled, of type `kubernetes.io/dockerconfigjson`.
     names : tuple of str
         Further names by which callers reach it.
     callers : tuple of str
         Namespaces that may call, besides its own; `*` for every one.
     telemetry : str
         URL to which traces go, as OTLP over HTTP; empty for none.
+    events : str
+        URL to which the observer sends requests and answers as CloudEvents, by the deployment's own rules; empty for none.
     monitor : bool
         Whether to write a ServiceMonitor.
     canary : int
@@ -112,9 +122,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tls_secret: str = ""
     proxies: tuple[str, ...] = ()
     token_secret: str = ""
+    env_secret: str = ""
+    pull_secret: str = ""
     names: tuple[str, ...] = ()
     callers: tuple[str, ...] = ()
     telemetry: str = ""
+    events: str = ""
     monitor: bool = False
     canary: int = 0
     prometheus: str = "http://prometheus.monitoring.svc:9090"
@@ -225,6 +238,7 @@ def checked(plan: Plan) -> Plan:
         check_quantity(getattr(plan.sizes, what), what)
     if not 0 <= plan.canary <= 100:
         raise Invalid(f"a canary cannot get {plan.canary} per cent", code="cluster.canary", hint="a number from 0 to 100")
+    check_networks(plan.proxies)
     if plan.tls_secret and plan.proxies:
         raise Invalid(
             "a model server has its own certificate, or a proxy that has one in its place, not both",
@@ -242,6 +256,19 @@ def check_image(image: str, allow_tag: bool = False) -> None:
             code="cluster.image",
             hint="REF@sha256:… says exactly what runs; `perenne package … --to` prints it. --allow-tag takes a tag all the same",
         )
+
+
+def check_networks(proxies: Iterable[str]) -> None:
+    """Refuse proxies that are no addresses or networks."""
+    for text in proxies:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise Invalid(
+                f"{text[:100]!r} is no network of a proxy",
+                code="cluster.proxy",
+                hint="an address, or a network such as 10.0.0.0/8",
+            ) from None
 
 
 def check_label(text: str, what: str) -> None:

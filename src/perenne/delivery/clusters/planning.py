@@ -8,6 +8,7 @@ import msgspec
 from perenne import registry, serving
 from perenne.core import json
 from perenne.core.errors import Invalid, PerenneError
+from perenne.core.redaction import is_secret_key
 from perenne.delivery import images
 from perenne.delivery.clusters.model import Plan, Shape, checked
 from perenne.delivery.clusters.sizing import Measured, measured, sizes
@@ -53,6 +54,9 @@ SETTINGS = {
     "annotation.NAME": "an annotation of every object",
 }
 """What `--set` takes."""
+
+P99_MS = 250.0
+"""What an Argo Rollout may take where the deployment's rules name no latency."""
 
 _GATE = "gate: "
 _MEASURING = ("latency", "throughput", "start", "memory")
@@ -114,7 +118,7 @@ def _facts(objects: ObjectStore, evidence: Iterable[registry.Evidence]) -> Itera
 
 def planned(deployment: Deployment, found: Measured, wishes: Wishes) -> Plan:
     """Return the plan of a deployment whose figures are known. Raises Invalid."""
-    said, named = _split(wishes.settings)
+    said, named = split_settings(wishes.settings)
     least, most = _replicas(wishes.replicas)
     workers = _number(said, "workers", 1, 1, 64)
     size = sizes(found, workers=workers, rate=_fraction(said, "rate", 0.0), replicas=least)
@@ -134,9 +138,10 @@ def planned(deployment: Deployment, found: Measured, wishes: Wishes) -> Plan:
         port=_number(said, "port", 8080, 1, 65_535),
         sizes=size,
         target_cpu=_number(said, "target-cpu", 70, 1, 100),
-        error_rate=_fraction(said, "error-rate", 0.02),
-        p99_ms=_fraction(said, "p99-ms", 250.0),
+        error_rate=_fraction(said, "error-rate", deployment.rollback.error_rate),
+        p99_ms=_fraction(said, "p99-ms", deployment.rollback.p99_ms or P99_MS),
         canary=canary_share(deployment),
+        events=deployment.log.cloudevents_url,
         **named,
         **wishes.rest,
     )
@@ -148,13 +153,19 @@ def canary_share(deployment: Deployment) -> int:
     return round(100 * sum(variant.weight for variant in deployment.variants if variant.role.value == "canary"))
 
 
-def _split(settings: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
+def split_settings(settings: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
     """Return what was set: plain settings, and those of environment, labels and annotations. Raises Invalid."""
     plain: dict[str, str] = {}
     named: dict[str, Any] = {}
     for text in settings:
         key, equals, value = text.partition("=")
         prefix, dot, rest = key.partition(".")
+        if prefix == "env" and is_secret_key(rest):
+            raise Invalid(
+                f"{rest[:100]} is a secret by its name, and manifests are kept",
+                code="cluster.secret",
+                hint="put it into a Secret of the cluster, and name that with --env-secret",
+            )
         if equals and dot and rest and prefix in _PREFIXES:
             named.setdefault(_PREFIXES[prefix], {})[rest] = value
         elif equals and key in SETTINGS:

@@ -34,7 +34,6 @@ table = sa.Table(
 )
 
 _columns = [table.c[name] for name in Revision.__struct_fields__]
-_newest = (table.c.began.desc(), table.c.id.desc())
 
 
 def add(tx: Transaction, revision: Revision) -> None:
@@ -65,7 +64,7 @@ def revisions(
     limit: int | None = None,
 ) -> list[Revision]:
     """Read the revisions of a deployment, newest first; of one cluster and namespace, in some states, if named."""
-    query = sa.select(*_columns).where(table.c.deployment == deployment).order_by(*_newest).limit(limit)
+    query = sa.select(*_columns).where(table.c.deployment == deployment).order_by(table.c.id.desc()).limit(limit)
     if cluster:
         query = query.where(table.c.cluster == cluster)
     if namespace:

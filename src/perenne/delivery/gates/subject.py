@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from perenne import inference, training
-from perenne.core.errors import Invalid, PerenneError
+from perenne import inference, registry, training
+from perenne.core.errors import Conflict, Invalid, PerenneError
+from perenne.delivery import bill
+from perenne.delivery.bill.subject import Billed
 from perenne.delivery.gates.load import Load, measure
 from perenne.delivery.gates.port import GateCheck, Setting, Untold
 from perenne.inference import Predictor, Signature
@@ -96,11 +98,28 @@ class Subject:
             raise Untold("there is no champion to compare with")
         return self.champion
 
-    def _fetch(self, version: Version, name: str) -> Path:
+    def as_served(self, version: Version) -> Version:
+        """Return a version with the files that are served. Raises Untold if there are none."""
         if not version.tree:
             raise Untold(f"the files of {version.id} do not lie in this installation's store")
+        try:
+            with self.workspace.database.read() as tx:
+                return registry.placing.as_served(tx, version)
+        except Conflict as error:  # a client registered it, and nobody has packaged it yet
+            raise Untold(error.message) from None
+
+    @property
+    def unpackaged(self) -> str:
+        """Why there is no package to look at; an empty text if there is one."""
+        try:
+            self.as_served(self.version)
+        except Untold as words:
+            return str(words)
+        return ""
+
+    def _fetch(self, version: Version, name: str) -> Path:
         folder = self.scratch / name
-        fetch_tree(self.workspace.objects, version.tree, folder)
+        fetch_tree(self.workspace.objects, self.as_served(version).tree, folder)
         return folder
 
     @cached_property
@@ -150,6 +169,11 @@ class Subject:
             columns = inference.example_columns(self.predictor.example, self.signature)
         return take(columns, slice(0, MOST_ROWS))
 
+    @cached_property
+    def parts(self) -> Billed:
+        """What it is made of."""
+        return bill.of_version(self.workspace, self.version.id)
+
     def load(self, concurrency: int, workers: int, seconds: float) -> Load:
         """Ask the real model server, once for all gates that want the same."""
         key = (concurrency, workers, seconds)
@@ -157,7 +181,7 @@ class Subject:
             if not row_count(self.rows):
                 raise Untold("there are no rows to ask")
             self.loads[key] = measure(
-                self.workspace, self.version, self.signature, self.rows,
+                self.workspace, self.as_served(self.version), self.signature, self.rows,
                 concurrency=concurrency, workers=workers, seconds=seconds,
             )  # fmt: skip
         return self.loads[key]

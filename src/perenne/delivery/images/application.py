@@ -5,7 +5,7 @@ from pathlib import Path
 import perenne
 from perenne.delivery.images.layering import Content, from_file
 
-SERVED = ("app", "auth", "core", "formats", "inference", "net", "protocols", "serving", "stats", "storage", "telemetry")
+SERVED = ("app", "auth", "core", "formats", "inference", "net", "protocols", "serving", "stats", "storage", "telemetry", "web")
 """The folders of perenne from which the processes of a model server import."""
 
 _NO_CODE = (".pyc", ".pyi")

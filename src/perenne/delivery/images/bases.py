@@ -26,6 +26,9 @@ HOST = "host"
 
 Pull = Callable[[oci.Reference, Layout, Hear], oci.Descriptor]
 
+_OF_THE_ENGINE = frozenset({"dev", "proc", "sys"})
+"""Folders of a root file system that a container engine fills."""
+
 _PIECE = 1 << 20
 _PYTHON = re.compile(r"(?:\./)?((?:usr/)?(?:local/)?bin/python(3\.\d+))")
 _PREFERRED = ("usr/local/bin/", "usr/bin/", "bin/")
@@ -92,7 +95,7 @@ def resolve(layout: Layout, name: str, pull: Pull, hear: Hear, *, compressed: bo
         return _of_image(layout, source, source.find(), name)
     if path.is_dir():
         hear(f"packing {path.name}")
-        layer = write_layer(layout, LayerRole.RUNTIME, from_folder(path), compressed=compressed)
+        layer = write_layer(layout, LayerRole.RUNTIME, from_folder(path, leave_out=_OF_THE_ENGINE), compressed=compressed)
         return [_of_root(layout, name, layer)]
     if path.is_file():
         return _of_file(layout, path, hear)

@@ -130,7 +130,8 @@ def _for_platform(
     layout: Layout, wish: Wish, base: Base, place: Place, shared: dict[LayerRole, Layer], hear: Hear, compressed: bool
 ) -> _Made:
     bases.require_python(base, place.python)
-    chosen = libraries.closure(libraries.roots(libraries.forms_of(wish.package)), place)
+    signed = signature_file(wish).is_file()
+    chosen = libraries.closure(libraries.roots(libraries.forms_of(wish.package), signed=signed), place)
     hear(f"packing {len(chosen)} libraries for {base.platform}")
     mine = tuple(libraries.component(one) for one in chosen)
     listed = from_bytes(facts.LIBRARIES_PATH, facts.to_bytes(facts.libraries_bill(mine)))
@@ -143,7 +144,7 @@ def _for_platform(
     components, layers = (*base.components, *mine), (*base.layers, *own)
     labels = facts.labels(
         name=wish.name, version=wish.version, tree=wish.tree, created=wish.created, commit=wish.commit,
-        signature=_signature(wish.package), base=_public_name(base), base_digest=base.digest, layers=own,
+        signature=_signature(wish), base=_public_name(base), base_digest=base.digest, layers=own,
     )  # fmt: skip
     config = oci.write(_config(wish, base, layers, labels))
     layout.put(config)
@@ -159,10 +160,15 @@ def _public_name(base: Base) -> str:
     return base.name if base.name == bases.HOST or not Path(base.name).exists() else ""
 
 
-def _signature(package: Path) -> str:
-    """Return the digest of the signature that came with the package; empty if it has none."""
-    found = sorted(package.glob("*.sig")) + sorted(package.glob("*.sigstore*"))
-    return oci.digest_of(found[0].read_bytes()) if found else ""
+def signature_file(wish: Wish) -> Path:
+    """Return where the signature over the package lies in a release, if it has one."""
+    return wish.release / "signatures" / f"{wish.tree}.json"
+
+
+def _signature(wish: Wish) -> str:
+    """Return the digest of the signature over the package; empty if it has none."""
+    path = signature_file(wish)
+    return oci.digest_of(path.read_bytes()) if path.is_file() else ""
 
 
 def _config(wish: Wish, base: Base, layers: tuple[Layer, ...], labels: dict[str, str]) -> oci.Config:

@@ -12,10 +12,12 @@ from typing import Any
 
 import click
 
+from perenne import registry
 from perenne.auth.principals import local_principal
+from perenne.core.clock import format_time
 from perenne.delivery.images import recipe, records
 from perenne.delivery.images.bases import HOST
-from perenne.delivery.images.delivering import deliver
+from perenne.delivery.images.delivering import Target, deliver
 from perenne.delivery.images.layout import Hear
 from perenne.delivery.images.making import Choice
 from perenne.delivery.images.model import Image
@@ -126,15 +128,15 @@ def image(workspace: Workspace, /, version: str, **options: Any) -> dict[str, An
       perenne package image churn@3 --base python-root.tar --to registry.example.org/models/churn:3
     """
     with workspace.database.read() as tx:
-        found = get_version(tx, version)
-    to, tag, way, choice = taken(options)
+        found = registry.placing.as_served(tx, get_version(tx, version))
+    target, choice = taken(options)
     with told() as hear:
-        made = deliver(workspace, local_principal(), found, choice, to=to, tag=tag, way=way, hear=hear)
+        made = deliver(workspace, local_principal(), found, choice, target, hear)
     return shown(made.image) | {"place": made.place}
 
 
-def taken(options: dict[str, Any]) -> tuple[str, str, Way, Choice]:
-    """Take `making_options` and `base_option` apart: where to, under which tag, by which way, and how it is made."""
+def taken(options: dict[str, Any]) -> tuple[Target, Choice]:
+    """Take `making_options` and `base_option` apart: where it goes, and how it is made."""
     wheels = options["wheels"]
     choice = Choice(
         bases=options["bases"],
@@ -142,7 +144,7 @@ def taken(options: dict[str, Any]) -> tuple[str, str, Way, Choice]:
         name=options["name"],
         compressed=not options["uncompressed"],
     )
-    return options["to"], options["tag"], Way(options["plain_http"], options["ca"]), choice
+    return Target(options["to"], options["tag"], Way(options["plain_http"], options["ca"])), choice
 
 
 @click.command("dockerfile")
@@ -163,7 +165,7 @@ def dockerfile(
       perenne package churn@3 --dockerfile churn-image --base registry.example.org/python@sha256:4f…
     """
     with workspace.database.read() as tx:
-        found = get_version(tx, version)
+        found = registry.placing.as_served(tx, get_version(tx, version))
     written = recipe.write(workspace, found, folder.absolute(), Choice(bases, wheels, name=name))
     return {"version": version, "folder": str(folder), "files": written}
 
@@ -192,7 +194,7 @@ def list_(workspace: Workspace, model: str, limit: int) -> list[dict[str, Any]]:
             "base": one.base,
             "place": one.reference,
             "deployment": one.deployment,
-            "created": one.created,
+            "created": format_time(one.created),
             "by": one.created_by,
         }
         for one in found

@@ -20,6 +20,25 @@ if TYPE_CHECKING:
 ARCHIVE = ".tar"
 
 
+class Target(NamedTuple):
+    """Where an image goes.
+
+    Attributes
+    ----------
+    to : str
+        A folder, which becomes an OCI layout or gets one image more; a file that ends in `.tar`; or `registry/name:tag`. If
+        empty, it stays in the layout of this installation.
+    tag : str
+        How it is called there; `<model>-<number>` if empty.
+    way : Way
+        How registries are reached.
+    """
+
+    to: str = ""
+    tag: str = ""
+    way: Way = Way()
+
+
 class Made(NamedTuple):
     """An image that was made, kept, and brought where it is to be.
 
@@ -40,38 +59,28 @@ def deliver(
     actor: Principal,
     version: registry.Version,
     choice: Choice,
-    *,
-    to: str = "",
-    tag: str = "",
-    way: Way = Way(),  # noqa: B008
+    target: Target,
     hear: Hear,
+    *,
     reason: str = "",
 ) -> Made:
     """Make the image of a version, keep what is known of it, and bring it where it is to be.
-
-    Parameters
-    ----------
-    to : str
-        A folder, which becomes an OCI layout or gets one image more; a file that ends in `.tar`; or `registry/name:tag`. If
-        empty, it stays in the layout of this installation.
-    tag : str
-        How it is called there; `<model>-<number>` if empty.
 
     Raises
     ------
     PerenneError
         As `making.make`, `pushing.push` and `records.keep` say.
     """
-    tag = oci.check_tag(tag or f"{version.model}-{version.number}")
-    target = _reference(to)
+    tag, way = oci.check_tag(target.tag or f"{version.model}-{version.number}"), target.way
+    remote = _reference(target.to)
     built = making.make(workspace, version, choice, lambda reference, layout, heard: _pull(reference, layout, way, heard), hear)
     image = workspace.database.write(lambda tx: records.keep(tx, actor, version, built, reason=reason))
     own = making.kept_images(workspace)
     own.name(built.found, tag)
-    if target is not None:
-        reference = send(workspace, built.found, target, way, hear)
+    if remote is not None:
+        reference = send(workspace, built.found, remote, way, hear)
         return Made(workspace.database.write(lambda tx: records.pushed(tx, actor, image.digest, reference)), str(reference))
-    return Made(image, place(own, built, to, tag))
+    return Made(image, place(own, built, target.to, tag))
 
 
 def place(own: Layout, built: Built, to: str, tag: str) -> str:
@@ -87,7 +96,7 @@ def place(own: Layout, built: Built, to: str, tag: str) -> str:
 
     with tempfile.TemporaryDirectory(prefix="perenne-archive-") as temporary:
         layout = Layout(Path(temporary))
-        copy_image(own, built.found, layout, tag)
+        copy_image(own, built.found, layout, tag, alone=True)  # tools take an archive's only image without its name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_archive(layout, path)
     return str(path)

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,8 +50,13 @@ def link(path: str, target: str) -> Content:
     return Content(Entry(path, target=target))
 
 
-def from_folder(root: Path, below: str = "") -> list[Content]:
+def from_folder(root: Path, below: str = "", *, leave_out: Collection[str] = ()) -> list[Content]:
     """Return all that lies in a folder, links as links; devices and sockets are refused.
+
+    Parameters
+    ----------
+    leave_out : collection of str
+        Folders at the top of which nothing but themselves is taken.
 
     Raises
     ------
@@ -60,6 +65,9 @@ def from_folder(root: Path, below: str = "") -> list[Content]:
     """
     found: list[Content] = []
     for folder, folders, files in os.walk(root):
+        if os.path.relpath(folder, root) in leave_out:
+            folders.clear()
+            continue
         for name in (*folders, *files):
             path = Path(folder, name)
             relative = "/".join(part for part in (below, path.relative_to(root).as_posix()) if part)

@@ -27,6 +27,9 @@ from perenne.storage.files import temporary_file
 SERVER = ("httptools", "msgspec", "numpy", "pyarrow", "uvicorn", "uvloop")
 """What every model server imports; Arrow only its observer, for the row log."""
 
+FOR_SIGNATURES = ("cryptography", "pyopenssl")
+"""What the parent of the processes verifies a signature with, before a package is loaded."""
+
 BY_FORM = {
     "linear": (),
     "onnx": ("onnxruntime",),
@@ -84,15 +87,15 @@ def machine() -> str:
     return _MACHINES.get(platform.machine(), platform.machine())
 
 
-def roots(forms: Iterable[str]) -> list[str]:
-    """Return the libraries that forms of a model are answered with.
+def roots(forms: Iterable[str], *, signed: bool = False) -> list[str]:
+    """Return the libraries that forms of a model are answered with, and a signature over it is verified with.
 
     Raises
     ------
     Invalid
         If a form has none that could be in an image.
     """
-    found = list(SERVER)
+    found = [*SERVER, *(FOR_SIGNATURES if signed else ())]
     for form in forms:
         if form not in BY_FORM:
             raise Invalid(

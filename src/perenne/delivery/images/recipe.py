@@ -98,7 +98,8 @@ def _write_parts(inside: Path, package: Path, choice: Choice) -> None:
         place = (
             here if choice.wheels is None else libraries.unpack_wheels(choice.wheels, Path(temporary), here.python, here.machine)
         )
-        chosen = libraries.closure(libraries.roots(libraries.forms_of(package)), place)
+        signed = any((inside / "model" / "signatures").glob("*.json"))
+        chosen = libraries.closure(libraries.roots(libraries.forms_of(package), signed=signed), place)
         pinned = [f"{one.name}=={one.version}" for one in chosen]
     (inside / "requirements.txt").write_text("\n".join(pinned) + "\n")
     if choice.wheels is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from perenne import registry
 from perenne.auth.principals import local_principal
 from perenne.core.errors import Invalid
 from perenne.core.json import plain
@@ -40,15 +41,23 @@ def rebuild_command(workspace: Workspace, /, version: str, **options: Any) -> Re
       perenne package --rebuild churn@3 --base python-root.tar --to registry.example.org/models/churn:3 --roll-out churn
     """
     with workspace.database.read() as tx:
-        found = get_version(tx, version)
-    to, tag, way, choice = taken(options)
+        found = registry.placing.as_served(tx, get_version(tx, version))
+    target, choice = taken(options)
     source = options["upgrade_from"]
     upgrade = Upgrade(options["libraries"], source and source.absolute())
     with told() as hear:
         made = rebuild(
-            workspace, local_principal(), found, choice, upgrade, to=to, tag=tag, way=way, deployment=options["deployment"],
-            gates=not options["no_gate"], hear=hear, reason=options["reason"],
-        )  # fmt: skip
+            workspace,
+            local_principal(),
+            found,
+            choice,
+            upgrade,
+            target,
+            hear,
+            deployment=options["deployment"],
+            gates=not options["no_gate"],
+            reason=options["reason"],
+        )
     return Result(_value(made), made.code, _said(made))
 
 
@@ -59,15 +68,15 @@ def _value(made: Rebuilt) -> dict[str, Any]:
         "before": made.before and made.before.digest,
         "changes": plain(made.changes),
         "evidence": plain(made.evidence),
-        "gate": made.gate,
+        "gate": made.gated.verdict,
+        "held_by": list(made.gated.held_by),
     }
 
 
 def _said(made: Rebuilt) -> str:
     if made.code:
-        return "no image was made: " + (
-            "a gate holds it back" if made.gate else "it does not answer as before, or nobody can tell"
-        )
+        held = ", ".join(made.gated.held_by)
+        return f"no image was made: {f'held back by {held}' if held else 'it does not answer as before, or nobody can tell'}"
     if made.before is not None and made.image is not None and made.before.digest == made.image.digest:
         return "nothing is newer: it is the same image"
     return f"{len(made.changes)} components differ from the build before" if made.before else "it is the first build"

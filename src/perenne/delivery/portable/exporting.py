@@ -68,6 +68,7 @@ def export(
 
     with workspace.database.read() as tx:
         version = registry.get_version(tx, identity)
+        version = registry.placing.as_served(tx, version) if version.tree else version
     if not version.tree:
         raise Invalid(
             f"{version.id} has no files in this installation's store",

@@ -1,18 +1,23 @@
 """A Parquet body as the columns of a signature, by the rules of MLflow's schemas: what has a type is not guessed at.
 
-Arrow is imported when the first such body comes; a worker that gets none never pays for it. What the footer announces is checked
-before any column is read, and columns that the model does not take are not read at all.
+Run as a program it is the process in which a worker has such bodies read (`reader`): a file made for that can end Arrow's code,
+and the process with it. What the footer announces is checked before any column is read; columns that the model does not take are
+not read at all.
 """
 
+import resource
+import sys
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perenne.core.errors import Invalid
+from perenne.core.errors import Invalid, PerenneError
 from perenne.inference import Signature
 from perenne.net.inbound import MAX_VALUES, TooLarge
 from perenne.protocols.columns import read_values
+from perenne.protocols.mlflow.reader import ADDRESS_SPACE, FRAME, Answered, Asked, pack
 from perenne.protocols.rows import refuse_missing
 from perenne.serving import Rows
 from perenne.stats.columns import Column, Field, FieldKind
@@ -27,7 +32,7 @@ _FOOTER_ITEMS = 1_000_000
 
 
 def read_rows(body: bytes, signature: Signature, limit: int) -> Rows:
-    """Read a file's columns; it holds Arrow's threads back, and is meant for a thread beside the event loop.
+    """Read a file's columns.
 
     Parameters
     ----------
@@ -151,3 +156,30 @@ def _categories(field: Field, column: "pa.ChunkedArray[Any]") -> Column:
 def _wrong(field: Field, column: "pa.ChunkedArray[Any]", expected: str) -> Invalid:
     got = getattr(column.type, "value_type", column.type)  # texts are read packed, which is nobody's business
     return Invalid(f"column {field.name!r}: expected {expected}, got {got}"[:300], code="INVALID_PARAMETER_VALUE")
+
+
+def main() -> None:
+    """Read one body after the other from the standard input, until it ends."""
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    while head := source.read(FRAME.size):
+        size, length = FRAME.unpack(head)
+        asked = msgspec.msgpack.decode(source.read(size), type=Asked)
+        answer = msgspec.msgpack.encode(answer_to(asked, source.read(length)))
+        sink.write(FRAME.pack(len(answer), 0))
+        sink.write(answer)
+        sink.flush()
+
+
+def answer_to(asked: Asked, body: bytes) -> Answered:
+    """Read a body, and write down what came of it."""
+    try:
+        rows = read_rows(body, asked.signature, asked.limit)
+    except PerenneError as error:
+        return Answered(refusal=error.message, code=error.code, status=error.status)
+    return Answered(rows=rows.size, columns=[pack(rows.columns[name]) for name in asked.signature.names])
+
+
+if __name__ == "__main__":
+    main()

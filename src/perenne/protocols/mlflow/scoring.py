@@ -11,8 +11,8 @@ from perenne.core.errors import PerenneError
 from perenne.formats import scoring
 from perenne.inference import Signature
 from perenne.net.asgi import JSON, TEXT, Reply, Request, Route
-from perenne.net.aside import Aside
 from perenne.net.inbound import Unreadable, check_json, check_text
+from perenne.protocols.mlflow.reader import ParquetReader
 from perenne.protocols.rows import predictions_of, rows_of
 from perenne.serving import Answer, Rows, Runtime
 from perenne.stats.columns import FieldKind
@@ -29,7 +29,8 @@ _WIRE_CODES = {"BAD_REQUEST", "INVALID_PARAMETER_VALUE"}
 
 def routes(runtime: Runtime) -> list[Route]:
     """Return the protocol's routes for a worker."""
-    aside = Aside("perenne-parquet")
+    parquet = ParquetReader()
+    runtime.at_end.append(parquet.close)
 
     async def alive(_: Request) -> Reply:
         return Reply(200 if runtime.ready else 503, b"\n")
@@ -40,7 +41,7 @@ def routes(runtime: Runtime) -> list[Route]:
     async def invocations(request: Request) -> Reply:
         target = runtime.find(runtime.deployment)
         kind = _content_type(request)
-        read = _READERS.get(kind) or await _parquet_reader(aside, request, target.loaded.signature)
+        read = _READERS.get(kind) or await _parquet_reader(parquet, request, target.loaded.signature)
         return await runtime.score(request, "invocations", target, read, _write)
 
     answers = {"/ping": alive, "/health": alive, "/version": version}
@@ -72,17 +73,11 @@ def _read_csv(request: Request, signature: Signature) -> Rows:
 _READERS = {JSON_TYPE: _read_json, CSV: _read_csv}
 
 
-async def _parquet_reader(aside: Aside, request: Request, signature: Signature) -> Callable[[Request, Signature], Rows]:
-    """Read Parquet beside the event loop; what is returned gives the rows, or the refusal, in its turn."""
-
-    def work() -> Rows:
-        from perenne.protocols.mlflow.parquet import read_rows
-
-        return read_rows(request.body, signature, MAX_PARQUET)
-
+async def _parquet_reader(parquet: ParquetReader, request: Request, signature: Signature) -> Callable[[Request, Signature], Rows]:
+    """Let a Parquet body be read; what is returned gives the rows, or the refusal, in its turn."""
     found: Rows | PerenneError
     try:
-        found = await aside.run(work)
+        found = await parquet.read(request.body, signature, MAX_PARQUET)
     except PerenneError as error:
         found = error
 

@@ -19,6 +19,7 @@ from perenne.core.hashing import digest_bytes
 from perenne.serving import service
 from perenne.serving.scoring.inputs import Aside, Part, Source
 from perenne.serving.scoring.outputs import RESERVED, format_of, join
+from perenne.serving.scoring.telling import tell
 from perenne.serving.scoring.workers import Done, Task, answer_all, part_file
 from perenne.storage.files import write_atomically
 from perenne.storage.trees import fetch_tree
@@ -32,12 +33,17 @@ _IDENTITY_BITS = 56
 
 
 class Scored(NamedTuple):
-    """What scores: the folder of a package, the digest of its manifest, how it is called, and whether code in it may run."""
+    """What scores: the folder of a package, the digest of its manifest, how it is called, and whether code in it may run.
+
+    Of a deployment's champion also the deployment, and the package as monitoring knows it.
+    """
 
     folder: Path
     manifest: str
     version: str
     code: bool
+    deployment: str = ""
+    tree: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -50,6 +56,17 @@ class Plan(msgspec.Struct, frozen=True):
     how: str
     part_rows: int
     at: int
+    log: bool = False
+    time: str = ""
+
+
+class Log(NamedTuple):
+    """How monitoring is told: the folders of releases, of the log and of posts, and the column that says when a row happened."""
+
+    releases: Path
+    logs: Path
+    spool: Path
+    time: str = ""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +82,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         The instant in the prediction ids, microseconds since 1970; now if not given.
     replace, restart : bool
         Whether an output that is there may be replaced, and another scoring that was begun given up.
+    log : Log or None
+        How monitoring is told; None if it is not.
     """
 
     keep: tuple[str, ...] = ()
@@ -73,6 +92,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     at: int | None = None
     replace: bool = False
     restart: bool = False
+    log: Log | None = None
 
 
 class Pace(NamedTuple):
@@ -95,6 +115,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         How many parts were there already.
     seconds : float
         How long it took this time.
+    logged : int
+        How many rows monitoring has of it, those of challengers among them.
     """
 
     version: str
@@ -104,6 +126,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     parts: int
     resumed: int
     seconds: float
+    logged: int = 0
     reasons: dict[str, int] = {}
 
 
@@ -121,16 +144,18 @@ def find(workspace: "Workspace", name: str, folder: Path) -> Scored:
         manifest = inference.load(Path(name)).manifest
         digest = digest_bytes((Path(name) / "package.json").read_bytes())
         return Scored(Path(name).absolute(), digest, f"{Path(name).name} ({manifest.estimator})", False)
+    deployment = ""
     with workspace.database.read() as tx:
         if "@" in name:
             version = registry.get_version(tx, name)
         else:
             try:
+                deployment = service.get_deployment(tx, name).name
                 version = registry.get_version(tx, service.get_deployment(tx, name).champion.version)
             except NotFound as error:
                 error.hint = "a deployment, a version such as churn@3, or the folder of a package"
                 raise
-        asked = registry.trust.policy(tx, version.project)
+        version, asked = registry.placing.as_served(tx, version), registry.trust.policy(tx, version.project)
     (seal,) = registry.trust.seals(workspace, [version.tree], version.project).values()
     if asked.require == "on" and not seal.signed.valid:
         raise registry.trust.refused(version.id, seal.signed)
@@ -140,7 +165,7 @@ def find(workspace: "Workspace", name: str, folder: Path) -> Scored:
         shutil.rmtree(beside, ignore_errors=True)
         fetch_tree(workspace.objects, version.tree, beside)
         beside.rename(target)
-    return Scored(target, seal.manifest, version.id, seal.unpickle)
+    return Scored(target, seal.manifest, version.id, seal.unpickle, deployment, version.tree if deployment else "")
 
 
 def score(
@@ -161,12 +186,17 @@ def score(
         If the input or the wish cannot be read.
     """
     begun = time.monotonic()
+    if wish.log is not None and not scored.deployment:
+        raise Invalid(
+            "monitoring knows deployments, and this is none", code="score.log", hint="score a deployment, whose champion answers"
+        )
     signature = inference.load(scored.folder, manifest=scored.manifest, code=scored.code).signature
     how = format_of(output)
     taken = [name for name in wish.keep if name in RESERVED or name.startswith("p_")]
     if taken:
         raise Invalid(f"{taken[0]!r} is a column of the output", code="score.keep", hint="rename it in the input")
-    needed = tuple(dict.fromkeys((*signature.names, *wish.keep)))
+    time_column = (wish.log.time,) if wish.log is not None and wish.log.time else ()
+    needed = tuple(dict.fromkeys((*signature.names, *wish.keep, *time_column)))
     rows = Source(source, needed, wish.part_rows)
     folder = output.parent / f".{output.name}.scoring"
     with _alone(folder):
@@ -180,11 +210,13 @@ def score(
             present[item.part] = item
             hear(Pace(len(present), sum(one.rows for one in present.values()), rows.read_bytes, rows.bytes))
 
-        answer_all(_task(folder, plan, scored), _missing(rows, done), wish.workers, hear_part)
+        task = _task(folder, plan, scored)
+        answer_all(task, _missing(rows, done), wish.workers, hear_part)
         summary, aside = _join(folder, output, plan, rows, present)
+        logged = _tell(folder, scored, wish.log, task.identity)
         shutil.rmtree(folder)
     took = round(time.monotonic() - begun, 3)
-    return msgspec.structs.replace(summary, resumed=resumed, seconds=took), aside
+    return msgspec.structs.replace(summary, resumed=resumed, seconds=took, logged=logged), aside
 
 
 @contextmanager
@@ -209,7 +241,8 @@ def _alone(folder: Path) -> Iterator[None]:
 def _begin(folder: Path, rows: Source, scored: Scored, how: str, wish: Wish) -> Plan:
     """Keep what is scored by what, or find that it is what was begun."""
     at = wish.at if wish.at is not None else time.time_ns() // 1_000
-    plan = Plan(rows.digest(), scored.manifest, scored.version, wish.keep, how, wish.part_rows, at)
+    logs = (wish.log is not None, wish.log.time if wish.log is not None else "")
+    plan = Plan(rows.digest(), scored.manifest, scored.version, wish.keep, how, wish.part_rows, at, *logs)
     path = folder / _PLAN
     if wish.restart or not path.exists():
         for old in folder.iterdir():
@@ -244,7 +277,7 @@ def _was_joined(folder: Path) -> bool:
 
 
 def _task(folder: Path, plan: Plan, scored: Scored) -> Task:
-    mixed = hashlib.sha256(json.canonical(msgspec.structs.replace(plan, at=0))).digest()
+    mixed = hashlib.sha256(json.canonical(msgspec.structs.replace(plan, at=0, log=False, time=""))).digest()
     low = int.from_bytes(mixed[: _IDENTITY_BITS // 8]) << (80 - _IDENTITY_BITS)
     identity = (plan.at // 1_000 << 80) | low
     return Task(
@@ -256,7 +289,17 @@ def _task(folder: Path, plan: Plan, scored: Scored) -> Task:
         how=plan.how,
         keep=plan.keep,
         identity=f"{identity:x}",
+        tree=scored.tree if plan.log else "",
+        time=plan.time,
     )
+
+
+def _tell(folder: Path, scored: Scored, log: Log | None, identity: str) -> int:
+    """Tell monitoring what was answered, if it is to be told."""
+    if log is None:
+        return 0
+    files = sorted(folder.glob("part-*.messages"))
+    return tell(log.releases / scored.deployment, log.logs, log.spool, files, f"score-{identity[:24]}")
 
 
 def _missing(rows: Source, done: dict[int, Done]) -> Iterator[Part]:

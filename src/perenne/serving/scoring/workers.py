@@ -11,11 +11,15 @@ import msgspec
 import pyarrow as pa
 
 from perenne import inference
+from perenne.core.clock import SECOND
 from perenne.core.errors import PerenneError, Unavailable
-from perenne.core.ids import encode_id
+from perenne.core.ids import encode_id, time_of_id
+from perenne.inference import Prediction
 from perenne.serving.scoring.inputs import Part
 from perenne.serving.scoring.outputs import answers, write_part
-from perenne.serving.scoring.rows import readable
+from perenne.serving.scoring.rows import Readable, readable
+from perenne.serving.scoring.telling import write_messages
+from perenne.stats.columns import Field, FieldKind
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -31,6 +35,10 @@ class Task(msgspec.Struct, frozen=True):
         Where the parts go, and in which format.
     keep : tuple of str
         Columns that come along.
+    tree : str
+        The package as monitoring knows it, if it is to be told; empty if not.
+    time : str
+        The column that says when a row happened, for monitoring; the instant of the scoring if there is none.
     identity : str
         What prediction ids are made from, in hexadecimal digits: an instant, and bits of what is scored by what.
     """
@@ -43,6 +51,8 @@ class Task(msgspec.Struct, frozen=True):
     how: str
     keep: tuple[str, ...]
     identity: str
+    tree: str = ""
+    time: str = ""
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -87,8 +97,11 @@ class Answerer:
         places = [part.places[position] for position in found.positions.tolist()]
         kept = part.table.select(list(task.keep)).take(found.positions) if task.keep else pa.table({})
         prefix = encode_id(int(task.identity, 16) + part.number)
-        ids = [f"{prefix}-{position}" for position in found.positions.tolist()]
-        table = answers(self._predictor, self._predictor.predict(found.columns), kept, places, ids, task.version)
+        ids = [f"{prefix}-{row}" for row in range(len(places))]
+        prediction = self._predictor.predict(found.columns)
+        table = answers(self._predictor, prediction, kept, places, ids, task.version)
+        if task.tree and ids:
+            self._note_answers(part, found, prediction, prefix)
         write_part(table, part_file(folder, part.number), task.how)
         aside = tuple((part.places[position], reason) for position, reason in sorted(found.reasons.items()))
         done = Done(part.number, part.file, len(ids), tuple(table.column_names), aside)
@@ -97,6 +110,30 @@ class Answerer:
         beside.write_bytes(msgspec.json.encode(done))
         beside.replace(note)
         return done
+
+    def _note_answers(self, part: Part, found: Readable, prediction: Prediction, request: str) -> None:
+        """Write what monitoring is to be told of a part."""
+        task = self._task
+        arrival = time_of_id(request)
+        times = [arrival] * len(found.positions)
+        if task.time:
+            field = Field(task.time, FieldKind.TIME, "timestamp")
+            read = readable(part.table.take(found.positions), [field])
+            seconds = dict(zip(read.positions.tolist(), read.columns[task.time].tolist(), strict=True))
+            times = [_microseconds(seconds.get(row), arrival) for row in range(len(times))]
+        write_messages(
+            message_file(Path(task.folder), part.number), request=request, version=task.version, tree=task.tree,
+            arrival=arrival, times=times, signature=self._predictor.signature, columns=found.columns, prediction=prediction,
+        )  # fmt: skip
+
+
+def _microseconds(seconds: float | None, otherwise: int) -> int:
+    return otherwise if seconds is None or seconds != seconds else round(seconds * SECOND)
+
+
+def message_file(folder: Path, number: int) -> Path:
+    """Return where it lies what monitoring is told of a part."""
+    return folder / f"part-{number:06d}.messages"
 
 
 def answer_all(task: Task, parts: Iterator[Part], workers: int, hear: Callable[[Done], None]) -> None:

@@ -40,7 +40,7 @@ class StandIn:
         self.forbidden: set[tuple[str, str]] = set()
         self.calls: list[tuple[str, str]] = []
         if settles:
-            self.state.after_write = self._settle
+            self.state.after_write = self.settle
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         if tls is not None:
@@ -88,7 +88,7 @@ class StandIn:
         path.write_text(yaml.safe_dump(said))
         return path
 
-    def _settle(self, kind: Kind, item: Object) -> None:
+    def settle(self, kind: Kind, item: Object) -> None:
         if kind.kind != "Deployment":
             return
         count, about = item["spec"].get("replicas", 1), item["metadata"]

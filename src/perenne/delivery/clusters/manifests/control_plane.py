@@ -9,9 +9,9 @@ import msgspec
 from perenne.core.errors import Invalid
 from perenne.delivery.clusters.manifests.access import GROUP
 from perenne.delivery.clusters.manifests.marking import label_value
-from perenne.delivery.clusters.manifests.pods import CONTAINER_SECURITY, POD_SECURITY, from_field, reached_by
+from perenne.delivery.clusters.manifests.pods import CONTAINER_SECURITY, POD_SECURITY, from_field, pull_secrets, reached_by
 from perenne.delivery.clusters.manifests.settings import HOME, TLS_FOLDER
-from perenne.delivery.clusters.model import MANAGER, Object, check_image, check_label, check_quantity
+from perenne.delivery.clusters.model import MANAGER, Object, check_image, check_label, check_networks, check_quantity
 
 PORT = 7373
 OWNED_KINDS = (
@@ -22,8 +22,8 @@ OWNED_KINDS = (
     ("policy", ("poddisruptionbudgets",)),
     ("networking.k8s.io", ("networkpolicies",)),
 )
-"""What the control plane's account may change in its namespace: what a deployment consists of. Rights that it has not itself it cannot
-give away: Kubernetes sees to that."""
+"""What the control plane's account may change in its namespace: what a deployment consists of. Rights that it has not itself it
+cannot give away: Kubernetes sees to that."""
 
 
 class ControlPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +47,10 @@ class ControlPlan(msgspec.Struct, frozen=True, kw_only=True):
         Size of the volume kept for logs and spool; empty for none.
     workers : int
         Replicas of `perenne worker`.
-    tls_secret, proxies, names : str, tuple of str, tuple of str
+    tls_secret, pull_secret, proxies, names : str, str, tuple of str, tuple of str
         As those of a `Plan`.
+    labels, annotations : dict
+        What pods and the ServiceAccount carry further: a cloud's workload identity is told so.
     """
 
     image: str
@@ -61,8 +63,11 @@ class ControlPlan(msgspec.Struct, frozen=True, kw_only=True):
     claim: str = ""
     workers: int = 1
     tls_secret: str = ""
+    pull_secret: str = ""
     proxies: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
 
 
 def control_objects(plan: ControlPlan) -> list[Object]:
@@ -83,6 +88,7 @@ def _check(plan: ControlPlan) -> None:
     check_image(plan.image, plan.allow_tag)
     check_label(plan.name, "name")
     check_label(plan.namespace, "namespace")
+    check_networks(plan.proxies)
     if plan.claim:
         check_quantity(plan.claim, "--claim")
     if not 0 <= plan.workers <= 1_000:
@@ -109,7 +115,8 @@ def _metadata(plan: ControlPlan, part: str, suffix: str = "") -> Object:
 
 
 def _account(plan: ControlPlan) -> Object:
-    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(plan, "server")}
+    said = {"annotations": plan.annotations} if plan.annotations else {}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {**_metadata(plan, "server"), **said}}
 
 
 def _role(plan: ControlPlan) -> Object:
@@ -173,7 +180,7 @@ def _migration(plan: ControlPlan) -> Object:
         "backoffLimit": 3,
         "ttlSecondsAfterFinished": 86_400,
         "template": {
-            "metadata": {"labels": _part(plan, "migration")},
+            "metadata": {"labels": {**plan.labels, **_part(plan, "migration")}},
             "spec": {"restartPolicy": "Never", **_pod(plan, ["migrate"], "migrate")},
         },
     }
@@ -181,7 +188,7 @@ def _migration(plan: ControlPlan) -> Object:
 
 
 def _server(plan: ControlPlan) -> Object:
-    pod = _pod(plan, ["up", "--no-worker"], "server")
+    pod = _pod(plan, ["up", "--no-worker", "--no-serve"], "server")
     served = pod["containers"][0]
     served["ports"] = [{"name": "http", "containerPort": PORT, "protocol": "TCP"}]
     served["startupProbe"] = {**_probe(plan, "/ready"), "periodSeconds": 2, "failureThreshold": 150}
@@ -202,7 +209,7 @@ def _deployment(plan: ControlPlan, part: str, suffix: str, replicas: int, pod: O
         "revisionHistoryLimit": 5,
         "strategy": {"type": "Recreate"} if plan.claim and part == "server" else rolling,
         "selector": {"matchLabels": _part(plan, part)},
-        "template": {"metadata": {"labels": _part(plan, part)}, "spec": pod},
+        "template": {"metadata": {"labels": {**plan.labels, **_part(plan, part)}}, "spec": pod},
     }
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": _metadata(plan, part, suffix), "spec": spec}
 
@@ -217,6 +224,7 @@ def _pod(plan: ControlPlan, arguments: list[str], part: str) -> Object:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 120,
         "securityContext": POD_SECURITY,
+        **pull_secrets(plan.pull_secret),
         "containers": [_container(plan, arguments, part)],
         "volumes": [kept, {"name": "tmp", "emptyDir": {"sizeLimit": "4Gi"}}],
     }

@@ -1,7 +1,7 @@
 """The InferenceService of KServe: our image as a custom predictor that speaks the Open Inference Protocol v2."""
 
 from perenne.delivery.clusters.manifests.marking import SIZING, metadata
-from perenne.delivery.clusters.manifests.pods import USER, container, reached_by, volumes
+from perenne.delivery.clusters.manifests.pods import USER, container, pull_secrets, reached_by, volumes
 from perenne.delivery.clusters.model import Object, Plan
 
 NAMES_POINTER = "/spec/predictor/containers/0/env/1/value"
@@ -24,6 +24,7 @@ def inference_service(plan: Plan) -> Object:
     predictor: Object = {
         "serviceAccountName": plan.name,
         "automountServiceAccountToken": False,
+        **pull_secrets(plan.pull_secret),
         "minReplicas": plan.least,
         "maxReplicas": plan.most,
         "scaleMetric": "cpu",

@@ -6,14 +6,15 @@ from perenne.delivery.clusters.model import Object, Plan
 
 
 def service_monitor(plan: Plan) -> Object:
-    """Return the ServiceMonitor. The token it shows lies in the Secret `<name>-scrape` under the key `token`."""
+    """Return the ServiceMonitor. Where callers show tokens, its own lies in the Secret `<name>-scrape` under the key `token`."""
     endpoint: Object = {
         "port": "http",
         "path": "/metrics",
         "scheme": scheme(plan),
         "interval": "15s",
-        "authorization": {"type": "Bearer", "credentials": {"name": f"{plan.name}-scrape", "key": "token"}},
     }
+    if plan.token_secret:
+        endpoint["authorization"] = {"type": "Bearer", "credentials": {"name": f"{plan.name}-scrape", "key": "token"}}
     if plan.tls_secret:
         endpoint["tlsConfig"] = {
             "ca": {"secret": {"name": plan.tls_secret, "key": "ca.crt", "optional": True}},

@@ -3,7 +3,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-version=${K3S_VERSION:-v1.35.1+k3s1}
+channel=${K3S_CHANNEL:-v1.35}
 namespace=${NAMESPACE:-perenne}
 
 if [ "$(id -u)" != 0 ]; then
@@ -25,7 +25,7 @@ if ! command -v k3s >/dev/null; then
   installer=$(mktemp)
   trap 'rm -f "$installer"' EXIT
   curl -fsSL https://get.k3s.io -o "$installer"
-  INSTALL_K3S_VERSION="$version" sh "$installer"
+  INSTALL_K3S_CHANNEL="$channel" sh "$installer"
 fi
 
 until k3s kubectl get node "$(hostname | tr '[:upper:]' '[:lower:]')" >/dev/null 2>&1; do
