@@ -149,6 +149,8 @@ def test_an_archive_is_the_same_file_each_time(
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
     with tarfile.open(tmp_path / "a.tar") as archive:
         assert {"oci-layout", "index.json", "blobs/sha256"} <= set(archive.getnames())
+        index = archive.extractfile("index.json")
+        assert index is not None and len(oci.read(index.read(), oci.Index, "index").manifests) == 1
 
 
 @pytest.mark.parametrize(

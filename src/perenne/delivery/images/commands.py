@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
+from perenne import registry
 from perenne.auth.principals import local_principal
+from perenne.core.clock import format_time
 from perenne.delivery.images import recipe, records
 from perenne.delivery.images.bases import HOST
 from perenne.delivery.images.delivering import Target, deliver
@@ -20,7 +22,7 @@ from perenne.delivery.images.layout import Hear
 from perenne.delivery.images.making import Choice
 from perenne.delivery.images.model import Image
 from perenne.delivery.images.registries import Way
-from perenne.registry import get_version, placing, versions
+from perenne.registry import get_version, versions
 from perenne.storage.workspace import Workspace
 
 IMAGE = "image"
@@ -126,7 +128,7 @@ def image(workspace: Workspace, /, version: str, **options: Any) -> dict[str, An
       perenne package image churn@3 --base python-root.tar --to registry.example.org/models/churn:3
     """
     with workspace.database.read() as tx:
-        found = placing.as_served(tx, get_version(tx, version))
+        found = registry.placing.as_served(tx, get_version(tx, version))
     target, choice = taken(options)
     with told() as hear:
         made = deliver(workspace, local_principal(), found, choice, target, hear)
@@ -163,7 +165,7 @@ def dockerfile(
       perenne package churn@3 --dockerfile churn-image --base registry.example.org/python@sha256:4f…
     """
     with workspace.database.read() as tx:
-        found = placing.as_served(tx, get_version(tx, version))
+        found = registry.placing.as_served(tx, get_version(tx, version))
     written = recipe.write(workspace, found, folder.absolute(), Choice(bases, wheels, name=name))
     return {"version": version, "folder": str(folder), "files": written}
 
@@ -192,7 +194,7 @@ def list_(workspace: Workspace, model: str, limit: int) -> list[dict[str, Any]]:
             "base": one.base,
             "place": one.reference,
             "deployment": one.deployment,
-            "created": one.created,
+            "created": format_time(one.created),
             "by": one.created_by,
         }
         for one in found

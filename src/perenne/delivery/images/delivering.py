@@ -96,7 +96,7 @@ def place(own: Layout, built: Built, to: str, tag: str) -> str:
 
     with tempfile.TemporaryDirectory(prefix="perenne-archive-") as temporary:
         layout = Layout(Path(temporary))
-        copy_image(own, built.found, layout, tag)
+        copy_image(own, built.found, layout, tag, alone=True)  # tools take an archive's only image without its name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_archive(layout, path)
     return str(path)

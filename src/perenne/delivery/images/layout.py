@@ -151,11 +151,11 @@ def referrers_of(layout: Layout, found: oci.Descriptor) -> list[tuple[oci.Descri
     return [(one, manifest) for one, manifest in read if manifest.subject is not None and manifest.subject.digest in subjects]
 
 
-def copy_image(source: Layout, found: oci.Descriptor, target: Layout, tag: str) -> None:
-    """Copy an image with what refers to it from one layout to another."""
+def copy_image(source: Layout, found: oci.Descriptor, target: Layout, tag: str, *, alone: bool = False) -> None:
+    """Copy an image from one layout to another, with what refers to it unless it is to be alone there."""
     copy_blobs(source, target, blobs_of(source, found))
     target.name(found, tag)
-    for descriptor, manifest in referrers_of(source, found):
+    for descriptor, manifest in () if alone else referrers_of(source, found):
         copy_blobs(source, target, [layer.digest for layer in manifest.layers] + [manifest.config.digest, descriptor.digest])
         target.refer(descriptor)
 

@@ -12,11 +12,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 
 from perenne import registry
 from perenne.auth import audit
 from perenne.auth.principals import Principal
+from perenne.core import json
 from perenne.core.errors import Invalid, Unavailable
 from perenne.core.hashing import key_of
 from perenne.delivery.images import delivering, making, proving, records
@@ -64,8 +66,8 @@ class Rebuilt(NamedTuple):
         What is in the new one that was not in the one before, and the other way round.
     evidence : list of Evidence
         What was proven.
-    gate : str
-        What the gates came to: pass, fail or unknown; empty if they were not run.
+    gated : Gated
+        What the gates came to; its verdict is empty if they were not run.
     code : int
         The exit code: 0, 6 if something failed, 7 if something required is unknown.
     """
@@ -75,7 +77,7 @@ class Rebuilt(NamedTuple):
     before: Image | None
     changes: list[Change]
     evidence: list[Evidence]
-    gate: str
+    gated: "Gated"
     code: int
 
 
@@ -113,12 +115,12 @@ def rebuild(
     workspace.database.write(lambda tx: registry.approvals.add_evidence(tx, actor, version.id, evidence, produced_by=actor.name))
     with workspace.database.read() as tx:
         before = records.newest(tx, version.id)
-    code, gate = _code(evidence), ""
+    code, gated = _code(evidence), Gated(0, "", ())
     if not code and gates:
         hear("running the gates with the newer libraries")
-        code, gate = run_gates(workspace, version.id, overlay)
-    if code:
-        return Rebuilt(None, "", before, [], evidence, gate, code)
+        gated = run_gates(workspace, version.id, overlay)
+    if code or gated.code:
+        return Rebuilt(None, "", before, [], evidence, gated, code or gated.code)
     choice = choice._replace(overlay=overlay)
     made = delivering.deliver(workspace, actor, version, choice, target, hear, reason=reason or "rebuilt")
     found = changes(before.components if before else (), made.image.components)
@@ -128,7 +130,7 @@ def rebuild(
         workspace.database.write(lambda tx: records.roll_out(tx, actor, made.image.digest, deployment, reason=reason))
     with workspace.database.read() as tx:
         image = records.get_image(tx, actor, made.image.digest)
-    return Rebuilt(image, made.place, before, found, evidence, gate, 0)
+    return Rebuilt(image, made.place, before, found, evidence, gated, 0)
 
 
 def _prove(workspace: "Workspace", version: Version, overlay: Sequence[Path], hear: Hear) -> list[Evidence]:
@@ -197,8 +199,16 @@ def _installer() -> list[str]:
     return [uv, "pip"]
 
 
-def run_gates(workspace: "Workspace", version: str, overlay: Sequence[Path]) -> tuple[int, str]:
-    """Run the gates of a version in a process of its own, with newer libraries before the others; return exit code and verdict.
+class Gated(NamedTuple):
+    """What the gates came to: the exit code, pass, fail or unknown, and which of them hold the version back."""
+
+    code: int
+    verdict: str
+    held_by: tuple[str, ...]
+
+
+def run_gates(workspace: "Workspace", version: str, overlay: Sequence[Path]) -> Gated:
+    """Run the gates of a version in a process of its own, with newer libraries before the others.
 
     Raises
     ------
@@ -213,17 +223,27 @@ def run_gates(workspace: "Workspace", version: str, overlay: Sequence[Path]) -> 
         "PERENNE_OBJECTS": settings.objects,
     }
     environment.pop("OMP_NUM_THREADS", None)
-    with tempfile.TemporaryDirectory(prefix="perenne-gate-") as folder:
-        command = [sys.executable, "-P", "-m", "perenne", "gate", version, "--fresh", "--json"]
-        run = subprocess.run(
-            command, env=environment, cwd=folder, capture_output=True, text=True, timeout=_GATE_SECONDS, check=False
-        )
+    command = [sys.executable, "-P", "-m", "perenne", "gate", version, "--fresh", "--json"]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_GATE_SECONDS, check=False)
     if run.returncode not in (0, FAILED, UNKNOWN):
         lines = run.stderr.strip().splitlines() or [f"it ended with {run.returncode}"]
         raise Unavailable(
             f"the gates could not be run: {lines[0][:300]}", code="image.gate", hint=f"`perenne gate {version}` says more"
         )
-    return run.returncode, {0: "pass", FAILED: "fail", UNKNOWN: "unknown"}[run.returncode]
+    report = json.decode(run.stdout, _Report, "report of the gates")
+    held = tuple(row.gate for row in report.rows if row.verdict == "fail" or (row.required and row.verdict != "pass"))
+    return Gated(run.returncode, report.verdict, held)
+
+
+class _Row(msgspec.Struct):
+    gate: str
+    verdict: str
+    required: bool = False
+
+
+class _Report(msgspec.Struct):
+    verdict: str
+    rows: list[_Row]
 
 
 def _note(

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from perenne import registry
 from perenne.auth.principals import local_principal
 from perenne.core.errors import Invalid
 from perenne.core.json import plain
@@ -14,7 +15,7 @@ from perenne.delivery.images.bases import HOST
 from perenne.delivery.images.commands import base_option, making_options, shown, taken, told
 from perenne.delivery.images.rebuilding import Rebuilt, Upgrade, rebuild
 from perenne.delivery.images.registries import Way
-from perenne.registry import get_version, placing
+from perenne.registry import get_version
 from perenne.storage.workspace import Workspace
 
 
@@ -40,7 +41,7 @@ def rebuild_command(workspace: Workspace, /, version: str, **options: Any) -> Re
       perenne package --rebuild churn@3 --base python-root.tar --to registry.example.org/models/churn:3 --roll-out churn
     """
     with workspace.database.read() as tx:
-        found = placing.as_served(tx, get_version(tx, version))
+        found = registry.placing.as_served(tx, get_version(tx, version))
     target, choice = taken(options)
     source = options["upgrade_from"]
     upgrade = Upgrade(options["libraries"], source and source.absolute())
@@ -67,15 +68,15 @@ def _value(made: Rebuilt) -> dict[str, Any]:
         "before": made.before and made.before.digest,
         "changes": plain(made.changes),
         "evidence": plain(made.evidence),
-        "gate": made.gate,
+        "gate": made.gated.verdict,
+        "held_by": list(made.gated.held_by),
     }
 
 
 def _said(made: Rebuilt) -> str:
     if made.code:
-        return "no image was made: " + (
-            "a gate holds it back" if made.gate else "it does not answer as before, or nobody can tell"
-        )
+        held = ", ".join(made.gated.held_by)
+        return f"no image was made: {f'held back by {held}' if held else 'it does not answer as before, or nobody can tell'}"
     if made.before is not None and made.image is not None and made.before.digest == made.image.digest:
         return "nothing is newer: it is the same image"
     return f"{len(made.changes)} components differ from the build before" if made.before else "it is the first build"
