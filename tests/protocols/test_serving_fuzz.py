@@ -25,7 +25,7 @@ INFER, SCORE = "/v2/models/delays/infer", "/invocations"
 JSON_PATHS = [INFER, SCORE, "/v1/models/delays:predict", "/v1/models/delays:explain", "/docs/calls", "/v2/repository/index"]
 JSON_PATHS += ["/v2/repository/models/delays/unload", "/v2/repository/models/delays/load"]
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-MANY = settings(max_examples=3_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

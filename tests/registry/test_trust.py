@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.asked import ask, seen
 from tests.registry.people import ADA, ADMIN, DEPLOYER, VIEWER, logged, write
 
 from perenne.auth import audit
@@ -282,3 +283,27 @@ def test_a_backup_of_the_key_signs_on(workspace: Workspace, package: Path, tmp_p
     assert keys.signing_key(tmp_path, {keys.VARIABLE: str(tmp_path / "kept.pem")}).id == trust.verify(workspace, version.id).key
     with workspace.database.read() as tx:
         assert approvals.authors(version) and trust.recorded(tx, [version.tree])[version.tree].own
+
+
+def test_over_rest(workspace: Workspace, package: Path) -> None:
+    version = registered(workspace, package)
+    path = f"/api/model/version/{version.id}/signature"
+    found = seen(workspace, VIEWER, path)
+    assert (found["state"], found["own"]) == ("valid", True)
+    assert seen(workspace, VIEWER, f"{path}?form=bundle")["mediaType"].endswith("bundle.v0.3+json")
+    assert ask(workspace, VIEWER, "GET", f"{path}?form=odd").status_code == 400
+    assert ask(workspace, VIEWER, "POST", path, json={}).status_code == 403
+    assert ask(workspace, ADA, "POST", path, json={}).status_code == 201
+    partner = {"pem": SigningKey.make().pem, "name": "partner"}
+    assert ask(workspace, ADA, "POST", "/api/model/trust/keys", json=partner).status_code == 403
+    assert ask(workspace, ADMIN, "POST", "/api/model/trust/keys", json=partner).status_code == 200
+    assert ask(workspace, ADMIN, "POST", "/api/model/trust/keys", json=partner | {"pem": "x"}).status_code == 400
+    keys_ = {key["name"]: key["id"] for key in seen(workspace, VIEWER, "/api/model/trust/keys")}
+    withdrawn = ask(
+        workspace, ADMIN, "POST", f"/api/model/trust/keys/{keys_['this installation']}/withdraw", json={"reason": "lost"}
+    )
+    assert withdrawn.json()["versions"] == [version.id] and seen(workspace, VIEWER, path)["state"] == "untrusted"
+    assert ask(workspace, ADA, "PUT", "/api/model/trust/policy", json={"require": "on"}).status_code == 403
+    assert ask(workspace, ADMIN, "PUT", "/api/model/trust/policy", json={"require": "sometimes"}).status_code == 400
+    assert ask(workspace, ADMIN, "PUT", "/api/model/trust/policy", json={"require": "on"}).json()["require"] == "on"
+    assert seen(workspace, VIEWER, "/api/model/trust/policy?project=flights") == {"require": "on", "pickles": "never"}

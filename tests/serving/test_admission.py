@@ -10,16 +10,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from perenne.auth.principals import Principal
 from perenne.core.clock import ManualClock
 from perenne.core.config import Settings
 from perenne.core.errors import Conflict, Invalid, PerenneError, Unavailable
+from perenne.core.hashing import digest_bytes
+from perenne.inference import load
 from perenne.inference.signing import SigningKey
 from perenne.registry import Evidence, GatePolicy, Verdict, Version, trust
 from perenne.registry.service import register
 from perenne.serving import Deployment, ModelServer, read_statuses, release, service
 from perenne.serving.admission import KEYS, REQUIRE, Admission, Board, Pinned, Verdicts, Verifier
+from perenne.serving.commands import show
 from perenne.serving.lineup import Lineup, load_lineup
 from perenne.serving.releases import package_folder, read_release, signature_file
 from perenne.storage.trees import put_tree
@@ -230,6 +234,27 @@ def test_releases_from_before_are_loaded(workspace: Workspace, actor: Principal,
     del before["trust"]
     (folder / "current.json").write_bytes(msgspec.json.encode(before))
     assert loaded(folder).champion.version == version.id
+
+
+def test_code_in_a_package_is_loaded_only_with_leave(packages: dict[str, Path], tmp_path: Path) -> None:
+    made = shutil.copytree(packages["first"], tmp_path / "made")
+    guest = msgspec.json.encode({"kind": "estimator", "path": "source/model.pkl", "form": "pickle", "trust": "signed"})
+    (made / "guest.json").write_bytes(guest)
+    manifest = msgspec.json.decode((made / "package.json").read_bytes())
+    manifest["files"]["guest.json"] = {"size": len(guest), "digest": digest_bytes(guest)}
+    (made / "package.json").write_bytes(msgspec.json.encode(manifest))
+    with pytest.raises(Invalid, match="holds code, such as a pickle, that nobody allows here"):
+        load(made, code=False)
+    assert load(made).manifest.form
+
+
+def test_what_is_shown_of_a_deployment_has_the_verdicts(
+    workspace: Workspace, actor: Principal, add: Callable[..., Version]
+) -> None:
+    signed = add("first")
+    deploy(workspace, actor, signed.id)
+    done = CliRunner().invoke(show, ["delays"], obj=workspace, standalone_mode=False)
+    assert "valid: signed with this registry's key" in done.return_value["signatures"][signed.id]
 
 
 def until(what: Callable[[], bool]) -> None:

@@ -45,7 +45,13 @@ def test_the_rules_are_changed_one_by_one_and_released_with_the_key_of_hashes(
 
 def test_rules_that_are_none_change_nothing(workspace: Workspace, actor: Principal, packages: dict[str, Path]) -> None:
     run(workspace, "version", "delays", package(workspace, actor, packages["first"], "first"))
-    for step in (("--redact", "carrier"), ("--redact", "carrier=encrypt"), ("--keep", "1h"), ("--cloudevents", "events")):
+    for step in (
+        ("--redact", "carier=hash"),
+        ("--redact", "carrier"),
+        ("--redact", "carrier=encrypt"),
+        ("--keep", "1h"),
+        ("--cloudevents", "events"),
+    ):
         assert run(workspace, "log", "delays", *step).exception is not None, step
     assert read_release(workspace.settings.releases / "delays").deployment.generation == 1
 

@@ -3,34 +3,37 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tests.registry.people import ADMIN, VIEWER, logged
+from tests.registry.people import ADA, ADMIN, VIEWER, logged, write
 
 from perenne import registry, serving, tracking
 from perenne.auth import audit
-from perenne.core.errors import Conflict, Denied, NotFound
+from perenne.core.errors import Conflict, Denied, Invalid, NotFound
 from perenne.inference import load
 from perenne.inference.foreign import find
 from perenne.registry import Version
 from perenne.serving import service
-from perenne.serving.releases import package_folder, release
+from perenne.serving.releases import package_folder, read_release, release
 from perenne.storage.workspace import Workspace
 from perenne.tracking import Provenance
 
 LOGGED = Path(__file__).parents[1] / "inference" / "foreign" / "logged"
-Register = Callable[[str], Version]
+Register = Callable[..., Version]
 
 
 @pytest.fixture
 def register(workspace: Workspace) -> Register:
     """Log a recorded model to a run, and register it, as a client does."""
 
-    def work(name: str) -> Version:
+    def work(name: str, model: bytes = b"") -> Version:
         run = workspace.database.write(
             lambda tx: tracking.service.start_run(tx, ADMIN, project="fraud", kind="", parameters={}, provenance=Provenance())
         )
         for path in sorted(LOGGED.joinpath(name).iterdir()):
-            tracking.artifacts.put_file(workspace, ADMIN, run.id, f"model/{path.name}", path)
+            place = write(workspace, tracking.artifacts.place_of_run, ADMIN, run.id, f"model/{path.name}", writes=True)
+            replaced = model and path.suffix == ".pkl"
+            tracking.artifacts.save(workspace, ADMIN, place, [model if replaced else path.read_bytes()])
         return logged(workspace, who=ADMIN, source=f"runs:/{run.id}/model", run=run.id)
 
     return work
@@ -73,3 +76,26 @@ def test_files_that_lie_elsewhere_are_not_packaged(workspace: Workspace) -> None
     version = logged(workspace, who=ADMIN)
     with pytest.raises(NotFound, match="do not lie in this installation"):
         service.prepare(workspace, ADMIN, version.id)
+
+
+@pytest.mark.long
+def test_code_that_serves_is_vouched_for_in_its_package(workspace: Workspace, register: Register, tmp_path: Path) -> None:
+    import pickle
+
+    from sklearn.svm import LinearSVC
+
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    version = register("sklearn_pickle", pickle.dumps(LinearSVC().fit(X, X[:, 0] > 0)))
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(LinearSVC().fit(X, X[:, 0] > 0)))
+    digest = find(tmp_path / "model.pkl").digest
+    with pytest.raises(Denied):
+        service.prepare(workspace, ADA, version.id, trusted=frozenset({digest}))
+    workspace.database.write(lambda tx: registry.trust.vouch(tx, ADMIN, digest, reason="ours"))
+    packaged = service.prepare(workspace, ADA, version.id)
+    assert packaged is not None and (packaged.parity.form, packaged.parity.converter) == ("sklearn", "source")
+    deployment = workspace.database.write(lambda tx: service.deploy(tx, ADMIN, "fraud", version.id))
+    folder = release(workspace, deployment)
+    tree = deployment.champion.tree
+    assert read_release(folder).trust.packages[tree].unpickle, "whoever loads it may"
+    with pytest.raises(Invalid, match="holds code"):
+        load(package_folder(folder, tree), code=False)

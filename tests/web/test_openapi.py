@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.web.conftest import World
 
-from perenne import labels, registry
+from perenne import delivery, labels, registry
 from perenne.app.control import control_routes
 from perenne.app.openapi import describe, described
 from perenne.auth.access import declared
@@ -32,6 +32,7 @@ def names(world: World) -> dict[str, str]:
     asked = httpx.post(f"{world.url}/api/model/version/hard@1/review", json={"target": "champion", "reason": "nearly there"})
     flow = get("/api/view/pipeline")["rows"][0]
     add_label_set(world)
+    delivery.gates.run_gates(world.workspace, local_principal(), version["id"], delivery.gates.Wish(just=("parity",)))
     return {
         "deployment": "churn",
         "model": "churn",
@@ -45,6 +46,7 @@ def names(world: World) -> dict[str, str]:
         "dataset": get("/api/view/data")["rows"][0]["name"],
         "job": get("/api/jobs")[0]["id"],
         "seq": "1",
+        "gate": "parity",
         "kind": "version",
         "id": version["id"],
         "entity": "run",

@@ -1,12 +1,22 @@
 """What runs and how it is watched, in a real browser: deployments, monitors, alerts, episodes."""
 
 import re
+from collections.abc import Callable
 
 from playwright.sync_api import expect
+from tests.automation.test_learning import keep as keep_labels
 from tests.web.conftest import Browse, Inspect, World
 
+from perenne import registry, serving
+from perenne.auth.principals import Principal, local_principal
 from perenne.automation import list_episodes
-from perenne.serving import ModelServer
+from perenne.core.clock import HOUR
+from perenne.monitoring.store import window_labels
+from perenne.serving import Deployment, ModelServer, Variant, rollouts
+from perenne.serving.keeping import keep
+from perenne.serving.model import Role as ServedAs
+from perenne.serving.model import changed
+from perenne.storage.database import Database, Transaction
 from perenne.telemetry.heartbeats import Heartbeat
 
 
@@ -137,3 +147,65 @@ def test_a_person_approves_and_the_page_follows(browse: Browse, inspect: Inspect
     page.get_by_role("dialog").get_by_role("button", name="Approve").click()
     expect(page.get_by_text("the new price list is in it")).to_be_visible()
     expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+
+
+def test_a_rollout_step_by_step(browse: Browse, inspect: Inspect, world: World) -> None:
+    """A canary on the page: its share is changed with a reason, it is parked by the rules, compared by labels, and taken out."""
+    database, person = world.workspace.database, local_principal()
+    with database.read() as tx:
+        versions = [version.id for version in registry.versions(tx, "churn", limit=10)]
+        champion = serving.service.get_deployment(tx, "churn").champion.version
+    crown = next(version for version in versions if version != champion)  # its gate is closed, the other one's is open
+    made = Variant("champion", ServedAs.CHAMPION, crown, "a" * 64), Variant("", ServedAs.CANARY, champion, "b" * 64)
+    before = change_deployment(
+        database,
+        person,
+        lambda old: rollouts.following(old, rollouts.canaried(changed(old, variants=made[:1]), made[1], 0.1)),
+        champion,
+    )
+    champion, other = crown, champion
+    keep_labels(world.workspace, champion, "champion", [True] * 300, window=1, deployment="churn", reason="")
+    keep_labels(
+        world.workspace, other, "challenger", [True, True, True, True, False] * 60, window=1, deployment="churn", reason=""
+    )
+    try:
+        page = browse("/deploy/churn")
+        row = page.get_by_role("region", name="Versions of this deployment").get_by_role("row").filter(has_text="answers a share")
+        expect(row).to_contain_text(re.compile("10.?%"))
+        expect(page.get_by_role("row").filter(has_text="answers people")).to_contain_text(re.compile("90.?%"))
+        expect(page.get_by_text("each request by weight")).to_be_visible()
+        expect(page.get_by_text("Taken back by itself from 50 requests on")).to_be_visible()
+        compared = page.get_by_role("region", name="Against the champion")
+        expect(compared.get_by_role("img", name=re.compile(f"{other} on same rows: .20\\.0"))).to_be_visible()
+        expect(compared).to_contain_text("worse")
+        inspect(page, "deployment-canary")
+        row.get_by_label(f"Share of callers for {other}").select_option("0.25")
+        row.get_by_role("button", name="Set").click()
+        page.get_by_role("dialog").get_by_role("textbox").fill("a quiet day")
+        page.get_by_role("dialog").get_by_role("button", name="Set").click()
+        expect(row).to_contain_text(re.compile("25.?%"))
+        expect(page.get_by_role("region", name="History").get_by_role("listitem").first).to_contain_text("a quiet day")
+        change_deployment(database, person, lambda made: rollouts.parked(made, other, "60 of 60 requests failed"), other)
+        page = browse("/deploy/churn")
+        expect(page.get_by_text("60 of 60 requests failed").first).to_be_visible()
+        inspect(page, "deployment-parked")
+        page.get_by_role("region", name="Versions of this deployment").get_by_role("button", name="Remove").click()
+        page.get_by_role("dialog").get_by_role("textbox").fill("it failed")
+        page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+        expect(page.get_by_text("answers a share of the callers")).to_have_count(0)
+    finally:
+        database.write(lambda tx: tx.execute(window_labels.delete().where(window_labels.c.window_start == HOUR)))
+        change_deployment(database, person, lambda made: rollouts.undone(made, before), champion)
+
+
+def change_deployment(
+    database: Database, person: Principal, rule: Callable[[Deployment], Deployment], version: str
+) -> Deployment:
+    """Change the deployment by a rule; return what it was."""
+
+    def work(tx: Transaction) -> Deployment:
+        present = serving.service.get_deployment(tx, "churn")
+        keep(tx, person, present, rule(present), "canary_set", version, "for the test")
+        return present
+
+    return database.write(work)

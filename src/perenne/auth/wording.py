@@ -1,16 +1,25 @@
 """Records of the audit trail in words: the one place that puts them so, for pages, the story of the demo and whoever asks."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
-
 import msgspec
 
 from perenne.auth.chain import AuditRecord
+from perenne.auth.phrases import Phrase, State
+from perenne.auth.phrases import applied as _applied
+from perenne.auth.phrases import did as _did
+from perenne.auth.phrases import named_key as _named_key
+from perenne.auth.phrases import of_image as _image
+from perenne.auth.phrases import parked as _parked
+from perenne.auth.phrases import part_of as _part_of
+from perenne.auth.phrases import rolled_back as _rolled_back
+from perenne.auth.phrases import served as _served
+from perenne.auth.phrases import shadow as _shadow
+from perenne.auth.phrases import short as _short
+from perenne.auth.phrases import state_of as _state
+from perenne.auth.phrases import stated_trust as _stated_trust
+from perenne.auth.phrases import stopped as _stopped
+from perenne.auth.phrases import weights as _weights
 from perenne.auth.principals import PrincipalKind
 from perenne.core.addresses import address_of
-
-State: TypeAlias = Mapping[str, Any]
-SHORT_ID = 12
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -62,30 +71,13 @@ def _who(record: AuditRecord) -> str:
     return record.actor
 
 
-def _state(text: str | None) -> State:
-    value = {} if text is None else msgspec.json.decode(text)
-    return value if isinstance(value, dict) else {"value": value}
-
-
 def _reason(record: AuditRecord, more: str) -> str:
     return "" if record.reason == more else record.reason
-
-
-Phrase: TypeAlias = Callable[[AuditRecord, State], tuple[str, str, str]]
 
 
 def _plainly(record: AuditRecord) -> tuple[str, str, str]:
     verb = record.action.partition(".")[2] or record.action
     return f"recorded “{verb.replace('_', ' ')}” for", f"{record.entity} {_short(record.entity_id)}".strip(), ""
-
-
-def _short(identity: str) -> str:
-    return identity if len(identity) <= 2 * SHORT_ID else f"{identity[:SHORT_ID]}…"
-
-
-def _did(verb: str, noun: str = "") -> Phrase:
-    """Make the phrase of an action that is told by its verb and the thing alone."""
-    return lambda record, _: (verb, f"{noun} {_short(record.entity_id)}".strip(), "")
 
 
 def _stated(record: AuditRecord, _: State) -> tuple[str, str, str]:
@@ -187,77 +179,6 @@ def _moved_alias(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "made", f"{after.get('value', 'another version')} {name or 'alias'} of {model}", ""
 
 
-def _champion(after: State) -> str:
-    variants = after.get("variants") or ()
-    return next((str(variant["version"]) for variant in variants if variant.get("role") == "champion"), "")
-
-
-def _challengers(state: State) -> set[str]:
-    return {str(variant["version"]) for variant in state.get("variants") or () if variant.get("role") == "challenger"}
-
-
-def _served(verb: str, joint: str) -> Phrase:
-    """Make the phrase of a change that ends with another champion."""
-    return lambda record, after: (verb, f"{_champion(after)} {joint} {record.entity_id}".strip(), "")
-
-
-def _rolled_back(record: AuditRecord, after: State) -> tuple[str, str, str]:
-    return "rolled back", f"{record.entity_id} to {_champion(after)}", ""
-
-
-def _image(verb: str, what: str) -> Phrase:
-    """Make the phrase of what was done with an image: of which version, and its build, place or deployment."""
-    joints = {"build": "build", "reference": "to", "deployment": "in"}
-
-    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
-        return verb, f"{after.get('version', 'a version')}", f"{joints[what]} {after[what]}" if after.get(what) else ""
-
-    return phrase
-
-
-def _stopped(record: AuditRecord, after: State) -> tuple[str, str, str]:
-    who = {"previous": "the previous version answers", "constant": "the constant answers"}
-    return "stopped", record.entity_id, who.get(str((after.get("stop") or {}).get("mode")), "")
-
-
-def _shadow(verb: str, joint: str) -> Phrase:
-    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
-        changed = _challengers(after) ^ _challengers(_state(record.before))
-        return verb, f"{', '.join(sorted(changed)) or 'a version'} {joint} {record.entity_id}", ""
-
-    return phrase
-
-
-def _canaries(state: State) -> dict[str, float]:
-    found = [variant for variant in state.get("variants") or () if variant.get("role") == "canary"]
-    return {str(variant["version"]): float(variant.get("weight") or 0) for variant in found}
-
-
-def _weights(record: AuditRecord, after: State) -> tuple[str, str, str]:
-    now, before = _canaries(after), _canaries(_state(record.before))
-    moved = [
-        f"{version} {now.get(version, 0):.1%}" for version in sorted({*now, *before}) if now.get(version) != before.get(version)
-    ]
-    return "gave", f"{', '.join(moved) or 'canaries'} of the callers of {record.entity_id}", ""
-
-
-def _parked(verb: str) -> Phrase:
-    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
-        changed = _parked_of(after) ^ _parked_of(_state(record.before))
-        return verb, f"{', '.join(sorted(changed)) or 'a version'} in {record.entity_id}", ""
-
-    return phrase
-
-
-def _parked_of(state: State) -> set[str]:
-    return {str(variant["version"]) for variant in state.get("variants") or () if variant.get("parked")}
-
-
-def _part_of(verb: str, what: str) -> Phrase:
-    """Make the phrase of a change of one thing about a deployment."""
-    return lambda record, after: (verb, f"{what} {record.entity_id}", "")
-
-
 def _watching(record: AuditRecord, after: State) -> tuple[str, str, str]:
     did = "began to watch" if record.before is None else "changed what is asked of"
     return did, f"{after.get('version', '')} in {record.entity_id}".strip(), ""
@@ -325,29 +246,6 @@ def _judging(did: str, what: str) -> Phrase:
     def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
         name = after.get("name") or _state(record.before).get("name") or _short(record.entity_id)
         return did, f"{what} {name}", ""
-
-    return phrase
-
-
-def _named_key(did: str) -> Phrase:
-    return lambda record, after: (
-        did, "the key of " + str(after.get("name") or _state(record.before).get("name") or _short(record.entity_id)), ""
-    )  # fmt: skip
-
-
-def _stated_trust(record: AuditRecord, after: State) -> tuple[str, str, str]:
-    where = "" if record.entity == "installation" else f" of {record.entity_id}"
-    said = f"signatures {after.get('require', '')}, pickles {after.get('pickles', '')}"
-    return "stated", f"what is asked of packages{where}", said
-
-
-def _applied(did: str) -> Phrase:
-    """Tell of an apply to a cluster: its number, of what and where; and what went wrong, if anything did."""
-
-    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
-        where = f"{after.get('cluster', 'a cluster')}/{after.get('namespace', '')}"
-        what = f"revision {after.get('number', '')} of {after.get('deployment', _short(record.entity_id))} in {where}"
-        return did, what, str(after.get("problem") or "")[:200]
 
     return phrase
 

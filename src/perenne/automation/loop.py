@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from perenne import data, monitoring, registry, serving, tracking
 from perenne.automation.advancing import advance_due
+from perenne.automation.learning import judge_canaries, learn
 from perenne.automation.rollbacks import hear_verdicts
 from perenne.automation.schedules import PolicyMemory, trigger_scheduled
 from perenne.storage.outbox import Outbox
@@ -57,8 +58,9 @@ class Loop:
         leads : bool
             Whether to do what one process does for all.
         """
-        shared = (self._close_lost, self._judge, self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
-        parts = (self._collect, self._hear, self._realise, *(shared if leads else ()), self._release)
+        moving = (self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
+        shared = (self._close_lost, self._judge, self._judge_canaries, *moving)
+        parts = (self._collect, self._hear, self._realise, *(shared if leads else ()), self._release, self._learn)
         with self.pulse.turn():
             return sum(self._guarded(part) for part in parts)
 
@@ -96,6 +98,12 @@ class Loop:
 
     def _judge(self) -> int:
         return monitoring.judge_due(self._workspace, self._workspace.clock.now())
+
+    def _judge_canaries(self) -> int:
+        return judge_canaries(self._workspace)
+
+    def _learn(self) -> int:
+        return learn(self._workspace)
 
     def _schedule(self) -> int:
         return trigger_scheduled(self._workspace, self._policies) + data.ingest.queue_due(self._workspace)

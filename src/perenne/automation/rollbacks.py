@@ -25,25 +25,25 @@ log = logging.getLogger("perenne.loop")
 def hear_verdicts(workspace: Workspace) -> int:
     """Hear every verdict in the spool; return how many versions were taken back."""
     taken = 0
-    for path, verdict in serving.verdicts.read_verdicts(workspace.settings.spool):
+    for path, verdict in serving.service.verdicts.read_verdicts(workspace.settings.spool):
         now = workspace.clock.now()
         taken += workspace.database.write(lambda tx, verdict=verdict, now=now: take_back(tx, verdict, now))  # type: ignore[misc]
-        serving.verdicts.forget(path)
+        serving.service.verdicts.forget(path)
     return taken
 
 
-def take_back(tx: Transaction, verdict: "serving.verdicts.Verdict", now: int) -> bool:
+def take_back(tx: Transaction, verdict: "serving.service.verdicts.Verdict", now: int) -> bool:
     """Take a version back that failed; False if nothing is left to do."""
     name = verdict.deployment
     try:
         deployment = serving.service.get_deployment(tx, name)
     except NotFound:
         return False
-    if serving.verdicts.still_stands(verdict, deployment) is None:
+    if serving.service.verdicts.still_stands(verdict, deployment) is None:
         return False
     actor = roll_back_principal(name)
     if verdict.role != "champion":
-        serving.steps.park(tx, actor, name, verdict.version, reason=verdict.reason)
+        serving.service.steps.park(tx, actor, name, verdict.version, reason=verdict.reason)
         return True
     if roll_back_soaking(tx, name, verdict.version, verdict.reason, now):
         return True

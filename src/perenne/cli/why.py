@@ -40,6 +40,7 @@ def _told(found: "Why") -> Iterator[tuple[str, Any]]:
     yield "by", f"{found.deployment}, {found.variant}{f' ({found.reason})' if found.reason else ''}"
     yield "version", f"{found.version} {found.version_state}, package {found.digest[:12]}"
     yield "gate", found.gate
+    yield "signature", found.signature
     yield "approvals", "; ".join(found.approvals)
     yield "run", f"{found.run}: {found.run_outcome}"
     changed = ", with uncommitted changes" if found.uncommitted else ""

@@ -14,6 +14,7 @@ from perenne.auth.access import needs
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import NotFound
+from perenne.delivery import bill
 from perenne.delivery.clusters.http import routes as cluster_routes
 from perenne.delivery.gates.jobs import GateWish, ask
 from perenne.delivery.gates.model import PREFIX, GateReport
@@ -57,6 +58,14 @@ async def get_evidence(request: Request) -> Response:
     return Response(found, media_type="application/json")
 
 
+@needs(Action.READ, project=project_of_version)
+async def get_bill(request: Request) -> Response:
+    """Give the bill of materials of a version as a file: CycloneDX 1.6."""
+    workspace, version = request.app.state.workspace, request.path_params["version"]
+    data = await asyncio.to_thread(lambda: bill.write(*bill.of_version(workspace, version)))
+    return Response(data, media_type="application/vnd.cyclonedx+json; version=1.6")
+
+
 def _evidence(workspace: Workspace, version: str, gate: str) -> Any:
     with workspace.database.read() as tx:
         dossier = registry.dossier(tx, version)
@@ -73,5 +82,6 @@ routes = [
     Route("/api/gate/{version}", get_gates, methods=["GET"]),
     Route("/api/gate/{version}", post_gates, methods=["POST"]),
     Route("/api/gate/{version}/evidence/{gate}", get_evidence, methods=["GET"]),
+    Route("/api/model/version/{version}/bill", get_bill, methods=["GET"]),
     *cluster_routes,
 ]

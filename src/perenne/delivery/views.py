@@ -116,8 +116,8 @@ def versions_view(tx: Transaction, actor: Principal) -> VersionsView:
     """Read the newest versions that somebody may see, with what their gates found last."""
     shown = [version for version in registry.versions(tx, limit=ROWS) if version.form is not VersionForm.PROMPT]
     ids = [version.id for version in shown if sees(actor, version.project)]
-    known = registry.summary.known(tx, ids)
-    return VersionsView(tuple(_line(known[identity], known_rows(known[identity])) for identity in ids))
+    known, gates = registry.summary.known(tx, ids), all_gates()
+    return VersionsView(tuple(_line(known[identity], known_rows(known[identity], gates)) for identity in ids))
 
 
 def gate_view(tx: Transaction, actor: Principal, identity: str) -> GateView:

@@ -165,7 +165,7 @@ class PythonModel:
     """What MLflow wraps: any flavor by its `python_function`."""
 
     def __init__(self, setting: dict[str, Any]) -> None:
-        os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_TRACKING_URI=f"file://{os.getcwd()}", DO_NOT_TRACK="true")
+        _quiet()
         import mlflow.pyfunc
 
         self.model = mlflow.pyfunc.load_model(setting["path"])
@@ -202,6 +202,50 @@ class PythonModel:
         return values
 
 
+class TorchModel:
+    """A module of PyTorch, which is also exported to ONNX if that is asked for."""
+
+    def __init__(self, setting: dict[str, Any]) -> None:
+        _quiet()
+        import mlflow.pytorch
+
+        self.model = mlflow.pytorch.load_model(setting["path"])
+        try:
+            self.model.eval()
+        except NotImplementedError:  # what torch.export wrote has one mode, and its exporter to ONNX asks for another
+            self.model.train = self.model.eval = lambda mode=True: self.model
+
+    def __call__(self, columns: dict[str, Any]) -> dict[str, Any]:
+        """Answer rows."""
+        import torch
+
+        given = torch.from_numpy(np.array(columns["@tensor"]))
+        with torch.no_grad():
+            answer = {"@answer": _array(self.model(given).numpy())}
+        if "@export" in columns:
+            answer["@onnx"] = self._exported(given)
+        return answer
+
+    def _exported(self, given: Any) -> Any:
+        import io
+
+        import torch
+
+        stream = io.BytesIO()
+        axes = {"x": {0: "rows"}, "y": {0: "rows"}}
+        said = {"input_names": ["x"], "output_names": ["y"], "dynamic_axes": axes, "dynamo": False}
+        torch.onnx.export(self.model, (given,), stream, **said)
+        return np.frombuffer(stream.getvalue(), np.uint8)
+
+
+def _quiet() -> None:
+    """Keep MLflow from telling anybody, and from looking for a server."""
+    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_TRACKING_URI=f"file://{os.getcwd()}", DO_NOT_TRACK="true")
+
+
+_KINDS = {"mlflow": PythonModel, "torch": TorchModel}
+
+
 def _array(values: Any) -> Any:
     array: Any = np.asarray(values)
     if array.dtype.kind in "US" or (
@@ -225,7 +269,7 @@ def main() -> None:
     given_up = confine(setting["memory"])
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     try:
-        answer = (PythonModel if setting["kind"] == "mlflow" else Estimator)(setting)
+        answer: Any = _KINDS.get(setting["kind"], Estimator)(setting)
     except Exception as error:
         send(wire, {"error": f"{type(error).__name__}: {error}"[:1000]})
         return

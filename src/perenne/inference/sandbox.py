@@ -47,7 +47,7 @@ class GuestSetting(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     kind : str
-        `estimator` or `mlflow`.
+        `estimator`, `mlflow`, or `torch` where a model of PyTorch is exported.
     path : str
         File or folder, relative to the package.
     form : str
@@ -277,7 +277,7 @@ def named_outputs(signature: Signature, answers: Mapping[str, NDArray[Any]]) -> 
 
 def python_for(kind: str) -> str:
     """Return the Python a model's process runs. Raises Unavailable if MLflow is needed and none is named or installed."""
-    if kind != "mlflow":
+    if kind == "estimator":
         return sys.executable
     named = os.environ.get(MLFLOW_PYTHON, "")
     if named:

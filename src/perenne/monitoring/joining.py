@@ -118,8 +118,9 @@ def _labelled(logged: "pa.Table", labels: "pa.Table", watches: Watches) -> "pa.T
     if not logged.num_rows:
         return pa.table(columns)
     slices = sorted({f"f_{bound.by}" for watch in watches.values() for bound in watch.bounds if bound.by})
-    for name in ("deployment", "variant", "version", "scores"):
-        columns[name] = logged[name]
+    for name in ("deployment", "variant", "version", "scores", "reason", "propensity"):
+        if name in logged.column_names:  # a log of before there were propensities has none
+            columns[name] = logged[name]
     columns["event_time"] = logged["event_time"].cast(pa.int64())
     for name in ("prediction", *(name for name in slices if name in logged.column_names)):
         columns[name] = pa.chunked_array([pa.array([level_text(value) for value in logged[name].to_pylist()], pa.string())])

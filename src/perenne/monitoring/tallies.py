@@ -5,10 +5,17 @@ from collections.abc import Iterable
 import msgspec
 import sqlalchemy as sa
 
+from perenne.monitoring import experiments
 from perenne.monitoring.model import CHAMPION
+from perenne.monitoring.operational import latency_quantile
 from perenne.monitoring.store import metric, window, window_labels
 from perenne.storage.database import Transaction, read_struct
 from perenne.storage.names import chosen
+
+earned = experiments.earned
+difference = experiments.difference
+paired = experiments.paired
+Difference = experiments.Difference
 
 
 class ShadowReport(msgspec.Struct, frozen=True):
@@ -37,6 +44,44 @@ def shadow_report(tx: Transaction, deployment: str, version: str) -> ShadowRepor
     row = tx.execute(query).one()
     rows, errors, agreed, compared = (int(value) for value in row)
     return ShadowReport(rows, errors, agreed / compared if compared else None)
+
+
+class VariantReport(msgspec.Struct, frozen=True):
+    """How a version did in a role lately: rows, requests that failed, requests in each cell of latency, and agreement."""
+
+    rows: int
+    errors: int
+    latency: tuple[int, ...]
+    agreed: int
+    compared: int
+
+    @property
+    def requests(self) -> int:
+        """How many requests it answered; 0 for one in shadow, whose time nobody waits for."""
+        return sum(self.latency)
+
+    def quantile_ms(self, share: float) -> float | None:
+        """Return the latency that a share of its requests stayed under."""
+        return latency_quantile(self.latency, share) if self.requests else None
+
+
+def variant_reports(tx: Transaction, deployment: str, span: int) -> dict[tuple[str, str], VariantReport]:
+    """Sum up by role and version what was counted in the windows of a span that ends with the newest one."""
+    newest = tx.scalar(sa.select(sa.func.max(window.c.window_start)).where(window.c.deployment == deployment)) or 0
+    columns = [window.c[name] for name in ("variant", "version", "rows", "errors", "latency", "agreed", "compared")]
+    found: dict[tuple[str, str], VariantReport] = {}
+    mine = (window.c.deployment == deployment, window.c.window_start > newest - span)
+    for row in tx.execute(sa.select(*columns).where(*mine)):
+        role, version, rows, errors, latency, agreed, compared = tuple(row)
+        before = found.get((role, version)) or VariantReport(0, 0, (0,) * len(latency), 0, 0)
+        found[role, version] = VariantReport(
+            before.rows + rows,
+            before.errors + errors,
+            tuple(a + b for a, b in zip(before.latency, latency, strict=True)),
+            before.agreed + agreed,
+            before.compared + compared,
+        )
+    return found
 
 
 def labelled_rows(tx: Transaction, deployment: str, version: str) -> int:

@@ -61,7 +61,7 @@ def _deposit(tx: Transaction, actor: Principal, identity: str, facts: list[Evide
     version = get_version(tx, identity)
     store.insert_evidence(tx, version, facts, produced_by, SystemClock().now())
     mark_waiting(tx, version)
-    after = {item.check: item.verdict.value for item in facts}
+    after = {item.check: item.verdict.value + (f" (let go: {item.waived})" if item.waived else "") for item in facts}
     audit.record(tx, actor, "version.evidence", "version", identity, after=after, reason=produced_by)
 
 

@@ -16,7 +16,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.errors import Invalid, NotFound
-from perenne.registry import approvals, card, card_html, card_text, model_store, review_http, service, webhook_http
+from perenne.registry import approvals, card, card_html, card_text, model_store, review_http, service, trust_http, webhook_http
 from perenne.registry.model import Decision, Dossier, Version
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
@@ -137,6 +137,7 @@ def _answer(value: Any, status: int = 200) -> Response:
 
 routes = [
     *webhook_http.routes,
+    *trust_http.routes,
     Route("/api/model/{model}", get_versions, methods=["GET"]),
     Route("/api/model/version/{version}", get_version, methods=["GET"]),
     Route("/api/model/version/{version}/decision", post_decision, methods=["POST"]),

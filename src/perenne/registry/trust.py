@@ -119,25 +119,39 @@ def keep_new(tx: Transaction, actor: Principal, version: Version, made: Made | N
         keep(tx, actor, version, made)
 
 
-def sign(workspace: Workspace, actor: Principal, identity: str, *, bundle: bytes | None = None) -> Signed:
+def sign(workspace: Workspace, actor: Principal, what: str | Version, *, bundle: bytes | None = None) -> Signed:
     """Sign a version with the key of this installation, or keep a signature that somebody else made of it.
+
+    Parameters
+    ----------
+    what : str or Version
+        Its id; or, of what a client registered, the version as it is served (`packages.as_served`).
+    bundle : bytes, optional
+        Somebody else's signature.
 
     Raises
     ------
     Conflict
         If it is no package, or the signature is none of its files by a key that is trusted.
     """
-    with workspace.database.read() as tx:
-        version = get_version(tx, identity)
+    version = _packaged(workspace, what)
     require(actor, Action.LOG if bundle is None else Action.DEPLOY, version.project)
-    if version.form is not VersionForm.PACKAGE:
-        raise Conflict(f"{identity} is no package", code="signature.form", hint="packages are signed: a round makes them")
-    made = _theirs(workspace, version, bundle) if bundle is not None else make(workspace, identity, version.tree)
+    made = _theirs(workspace, version, bundle) if bundle is not None else make(workspace, version.id, version.tree)
     if made is None:
         raise Unavailable(
             "signatures need the library cryptography", code="signature.library", hint="pip install 'perenne[sign]'"
         )
     return workspace.database.write(lambda tx: keep(tx, actor, version, made))
+
+
+def _packaged(workspace: Workspace, what: str | Version) -> Version:
+    if isinstance(what, Version):
+        return what
+    with workspace.database.read() as tx:
+        version = get_version(tx, what)
+    if version.form is not VersionForm.PACKAGE:
+        raise Conflict(f"{what} is no package", code="signature.form", hint="`perenne deploy version` packages it first")
+    return version
 
 
 def _theirs(workspace: Workspace, version: Version, bundle: bytes) -> Made:
@@ -172,12 +186,9 @@ def _of_keys(signers: Sequence[KeptKey]) -> Signed:
     return Signed(state=SignatureState.VALID, own=own, key=key.id, signer=key.name, detail=f"signed with {name}")
 
 
-def verify(workspace: Workspace, identity: str) -> Signed:
+def verify(workspace: Workspace, what: str | Version) -> Signed:
     """Judge the signature of a version over the files in the object store. Raises NotFound, Conflict if it is no package."""
-    with workspace.database.read() as tx:
-        version = get_version(tx, identity)
-    if version.form is not VersionForm.PACKAGE:
-        raise Conflict(f"{identity} is no package", code="signature.form", hint="packages are signed: a round makes them")
+    version = _packaged(workspace, what)
     (found,) = seals(workspace, [version.tree]).values()
     return found.signed
 
@@ -233,6 +244,23 @@ def vouch(tx: Transaction, actor: Principal, tree: str, *, reason: str) -> Trust
     trust_store.keep_trusted(tx, row)
     audit.record(tx, actor, "trust.vouch", "package", tree, after={"tree": tree}, reason=reason)
     return row
+
+
+def carry_over(tx: Transaction, actor: Principal, source: str, tree: str, *, made_of: str) -> None:
+    """Let what somebody vouched for as it was registered be vouched for as the package that was made of it.
+
+    Raises
+    ------
+    Denied
+        If nobody vouched for the source yet, and the actor may not.
+    """
+    known = trust_store.find_trusted(tx, [source]).get(source)
+    if known is None:
+        vouch(tx, actor, tree, reason=f"made of {made_of}, digest {source}")
+        return
+    row = TrustedTree(tree, f"made of {made_of}: {known.reason}", SystemClock().now(), known.given_by)
+    trust_store.keep_trusted(tx, row)
+    audit.record(tx, actor, "trust.vouch", "package", tree, after={"tree": tree, "source": source}, reason=row.reason)
 
 
 def doubt(tx: Transaction, actor: Principal, tree: str, *, reason: str = "") -> None:
@@ -380,11 +408,11 @@ def _files(objects: ObjectStore, tree: str) -> dict[str, str]:
     return {file.path: file.digest for file in get_tree(objects, tree).files}
 
 
-def bundle_of(tx: Transaction, identity: str) -> bytes:
+def bundle_of(tx: Transaction, what: str | Version) -> bytes:
     """Return the newest signature of a version as a file; our own before others'. Raises NotFound if nobody has signed it."""
-    version = get_version(tx, identity)
+    version = get_version(tx, what) if isinstance(what, str) else what
     found = trust_store.signatures(tx, [version.tree])[version.tree]
     own = {key.id for key in trust_store.keys(tx) if key.kind == "own"}
     if not found:
-        raise NotFound(f"nobody has signed {identity}", code="signature.none", hint=f"`perenne model sign {identity}`")
+        raise NotFound(f"nobody has signed {version.id}", code="signature.none", hint=f"`perenne model sign {version.id}`")
     return min(found, key=lambda item: item.key not in own).bundle.encode()

@@ -11,7 +11,7 @@ from perenne.core.clock import format_time
 from perenne.core.errors import Invalid
 from perenne.core.results import EXIT_FINDINGS, EXIT_UNKNOWN, Result
 from perenne.inference import SignatureState, Signed
-from perenne.registry import trust
+from perenne.registry import placing, trust
 from perenne.registry.service import get_version
 from perenne.registry.trust_store import EVERYWHERE, KeptKey, Pickles, Requirement, TrustPolicy
 from perenne.storage.files import write_atomically
@@ -38,14 +38,14 @@ def sign(workspace: Workspace, version: str, bundle: Path | None, to: Path | Non
       perenne model sign churn@3 --bundle from-ci.sig
     """
     with workspace.database.read() as tx:
-        tree = get_version(tx, version).tree
-        signed = trust.recorded(tx, [tree])[tree]
+        served = placing.as_served(tx, get_version(tx, version))
+        signed = trust.recorded(tx, [served.tree])[served.tree]
     if bundle is not None or to is None or not signed.valid:
         given = None if bundle is None else bundle.read_bytes()
-        signed = trust.sign(workspace, local_principal(), version, bundle=given)
+        signed = trust.sign(workspace, local_principal(), served, bundle=given)
     if to is not None:
         with workspace.database.read() as tx:
-            write_atomically(to, trust.bundle_of(tx, version))
+            write_atomically(to, trust.bundle_of(tx, served))
     return Result(signed)
 
 
@@ -62,7 +62,9 @@ def verify(workspace: Workspace, target: str, signature: Path | None) -> Result:
       perenne model verify ./churn --signature churn.sig
     """
     if signature is None:
-        found = trust.verify(workspace, target)
+        with workspace.database.read() as tx:
+            served = placing.as_served(tx, get_version(tx, target))
+        found = trust.verify(workspace, served)
     else:
         if not Path(target).is_dir():
             raise Invalid(f"{target[:100]} is no folder", code="signature.folder", hint="name the folder that was signed")

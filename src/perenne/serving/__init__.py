@@ -13,12 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.serving import service, shares, steps, verdicts
+    from perenne.serving import service
     from perenne.serving.background import Background
     from perenne.serving.calling import Calling
     from perenne.serving.handover import find_predecessor
     from perenne.serving.log import LogPart, log_parts, read_predictions
-    from perenne.serving.model import Deployment, DeploymentChanged, Role, StopMode, Variant
+    from perenne.serving.model import Bandit, Deployment, DeploymentChanged, Role, StopMode, Variant
     from perenne.serving.processes import run_process
     from perenne.serving.releases import release
     from perenne.serving.runtime import Answer, Rows, Runtime
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "Answer": "runtime",
     "Background": "background",
+    "Bandit": "model",
     "Calling": "calling",
     "Deployment": "model",
     "LogPart": "log",
@@ -45,11 +46,10 @@ _ROOMS = {
     "release": "releases",
     "run_process": "processes",
 }
-_WHOLE_ROOMS = ("service", "shares", "steps", "verdicts")
-
 __all__ = [
     "Answer",
     "Background",
+    "Bandit",
     "Calling",
     "Deployment",
     "DeploymentChanged",
@@ -67,14 +67,11 @@ __all__ = [
     "release",
     "run_process",
     "service",
-    "shares",
-    "steps",
-    "verdicts",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WHOLE_ROOMS:
+    if name == "service":
         return import_module(f"{__name__}.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

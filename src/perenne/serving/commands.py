@@ -1,6 +1,5 @@
 """The verbs of `perenne deploy` that change who answers, and show it: `perenne.cli.deploy` puts them together."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,13 @@ from perenne import registry
 from perenne.auth.principals import local_principal
 from perenne.core.clock import SystemClock, format_duration, parse_duration
 from perenne.core.errors import Invalid
-from perenne.serving import service
+from perenne.serving import applying, service
 from perenne.serving.live import forms
 from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, StopMode
-from perenne.serving.releases import release
 from perenne.serving.status import ServerStatus, describe, read_statuses
-from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
+
+change, prepare, tell = applying.change, applying.prepare, applying.tell
 
 
 @click.command("list")
@@ -206,29 +205,6 @@ def resume(workspace: Workspace, name: str, reason: str) -> Deployment:
 
 def _servers(workspace: Workspace, name: str, now: int) -> list[ServerStatus]:
     return read_statuses(workspace.settings.spool, name, now)
-
-
-def change(workspace: Workspace, work: Callable[[Transaction], Deployment]) -> Deployment:
-    """Commit a change, then release it, so that running model servers follow at once."""
-    deployment = workspace.database.write(work)
-    release(workspace, deployment)
-    return deployment
-
-
-def prepare(
-    workspace: Workspace, identity: str, *, example: Path | None = None, trust: tuple[str, ...] = (), reason: str = ""
-) -> None:
-    """Package a version that a client registered, telling the steps on stderr; what is a package is left."""
-    packaged = service.prepare(
-        workspace, local_principal(), identity, trusted=frozenset(trust), rows=example, reason=reason, on_progress=tell
-    )
-    for note in packaged.notes if packaged else ():
-        tell(note)
-
-
-def tell(text: str) -> None:
-    """Say a step or a note on stderr."""
-    click.echo(text, err=True)
 
 
 def _constant(text: str | None) -> Constant | None:

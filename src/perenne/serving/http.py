@@ -154,7 +154,10 @@ async def change_log(request: Request) -> Response:
     """Change what is kept of a deployment's predictions; what is not named stays."""
     body, name = json.decode(await request.body(), LogBody, what="log rules"), request.path_params["deployment"]
     changes = {rule: getattr(body, rule) for rule in LogRules.__struct_fields__ if getattr(body, rule) is not msgspec.UNSET}
-    return await answers.write(request, lambda tx, actor: log_settings.change_log(tx, actor, name, changes, reason=body.reason))
+    releases = request.app.state.workspace.settings.releases
+    return await answers.write(
+        request, lambda tx, actor: log_settings.change_log(tx, actor, name, changes, releases=releases, reason=body.reason)
+    )
 
 
 routes = [

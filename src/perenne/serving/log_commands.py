@@ -63,7 +63,9 @@ def log(
     if not changes:
         with workspace.database.read() as tx:
             return _shown(service.get_deployment(tx, name).log)
-    deployment = workspace.database.write(lambda tx: change_log(tx, local_principal(), name, changes, reason=reason))
+    deployment = workspace.database.write(
+        lambda tx: change_log(tx, local_principal(), name, changes, releases=workspace.settings.releases, reason=reason)
+    )
     release(workspace, deployment)
     return _shown(deployment.log)
 

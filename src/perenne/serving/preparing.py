@@ -57,7 +57,9 @@ def prepare(
     with tempfile.TemporaryDirectory(prefix="perenne-packaging-") as folder:
         source, made = Path(folder, "source"), Path(folder, "package")
         fetch(workspace, actor, version, source)
-        trust = inference.foreign.Trust(trusted | vouched(workspace, source))
+        found = inference.foreign.find(source)
+        code = found.digest if found.code else ""
+        trust = inference.foreign.Trust(trusted | vouched(workspace, code))
         packaged = inference.foreign.package_model(source, made, rows=rows_of(rows), trust=trust, on_progress=on_progress)
         tree = put_tree(workspace.objects, made)
     signature = registry.trust.make(workspace, identity, tree)
@@ -65,8 +67,8 @@ def prepare(
 
     def keep(tx: Transaction) -> None:
         registry.placing.keep_package(tx, actor, version, tree, packaged.reference, evidence, signature, reason=reason)
-        if packaged.trust:
-            registry.trust.vouch(tx, actor, tree, reason=f"made of {identity}: {packaged.trust}")
+        if code and packaged.parity.converter == "source":  # the code itself is in the package
+            registry.trust.carry_over(tx, actor, code, tree, made_of=identity)
 
     workspace.database.write(keep)
     return packaged
@@ -92,14 +94,10 @@ def fetch(workspace: Workspace, actor: Principal, version: Version, folder: Path
                 stream.write(chunk)
 
 
-def vouched(workspace: Workspace, source: Path) -> frozenset[str]:
-    """Return the digest of a model that is code, if an administrator vouched for it."""
-    found = inference.foreign.find(source)
-    if not found.code:
-        return frozenset()
-    digest = found.digest
+def vouched(workspace: Workspace, digest: str) -> frozenset[str]:
+    """Return a digest of code, if somebody vouched for it."""
     with workspace.database.read() as tx:
-        return frozenset({digest}) if registry.trust.is_vouched(tx, digest) else frozenset()
+        return frozenset({digest}) if digest and registry.trust.is_vouched(tx, digest) else frozenset()
 
 
 def rows_of(path: Path | None) -> "Callable[[tuple[Field, ...]], Columns] | None":

@@ -5,6 +5,7 @@ A canary ranks all slots by a hash of its own (rendezvous hashing), takes the be
 back as it shrinks: a change of its weight moves callers between it and the champion alone, and nobody else's at all.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -77,6 +78,8 @@ class Chooser:
         else:
             self._owners = owners(self.variants)
             self.shares = tuple(self._owners.count(place) / SLOTS for place in range(len(self.variants)))
+        why = "bandit" if self._bandit else "weight"
+        self._by_chance = tuple(Choice(place, why, share) for place, share in enumerate(self.shares))
 
     def choose(self, headers: "Headers", columns: "Columns") -> Choice:
         """Choose who answers a request."""
@@ -88,8 +91,7 @@ class Chooser:
                 return Choice(0, "mixed", 1.0)
             if key:
                 return self._by_key(key)
-        place = self._owners[int(random() * SLOTS)]
-        return Choice(place, "weight", self.shares[place])
+        return self._by_chance[self._owners[int(random() * SLOTS)]]
 
     def _by_key(self, key: bytes) -> Choice:
         hashed = self._salted.copy()  # type: ignore[union-attr]
@@ -99,14 +101,17 @@ class Chooser:
         return Choice(place, "sticky", self.shares[place], number)
 
     def _by_bandit(self) -> Choice:
-        drawn = random() * self._bounds[-1]
-        place = next((place for place, bound in enumerate(self._bounds) if drawn < bound), len(self._bounds) - 1)
-        return Choice(place, "bandit", self.shares[place])
+        place = bisect_right(self._bounds, random() * self._bounds[-1], 0, len(self._bounds) - 1)
+        return self._by_chance[place]
 
     def _key(self, headers: "Headers", columns: "Columns") -> bytes | None:
         """Return the caller's key; empty without one, None if the rows have several."""
         if self._header:
-            return next((value for name, value in headers if name == self._header), b"")
+            wanted = self._header
+            for name, value in headers:
+                if name == wanted:
+                    return value
+            return b""
         column = columns.get(self._sticky.field) if self._sticky else None
         if column is None or not len(column):
             return b""

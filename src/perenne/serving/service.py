@@ -1,5 +1,6 @@
 """Changes of what is served. Each is one audited change that announces itself; no version goes live whose gate is not open.
 
+`steps` are the changes of a rollout, `verdicts` what servers found of versions that fail, `shares` what a bandit has learnt.
 A change that names a `generation` is made only if the deployment still has it: else somebody else was first, which is a Conflict.
 """
 
@@ -13,6 +14,9 @@ from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Invalid, NotFound
 from perenne.serving import files, model, preparing, rollouts, store
+from perenne.serving import shares as _shares
+from perenne.serving import steps as _steps
+from perenne.serving import verdicts as _verdicts
 from perenne.serving.keeping import changeable, keep, variant_of
 from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, Role, Stop, StopMode
 from perenne.storage.database import Transaction
@@ -23,6 +27,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 prepare = preparing.prepare
 release_file = files.release_file
 is_model_file = files.is_model_file
+shares = _shares
+steps = _steps
+verdicts = _verdicts
+share_of_champion = rollouts.share_of_champion
 
 
 def deploy(
@@ -194,6 +202,11 @@ def matching(tx: Transaction, text: str, limit: int, projects: Collection[str] =
     names = store.find_named(tx, text, limit, projects)
     found = named(tx, names)
     return [found[name] for name in names]
+
+
+def in_rollout(tx: Transaction, *, bandits: bool = False) -> list[Deployment]:
+    """Read the deployments that have canaries; or those only whose callers a bandit splits."""
+    return store.with_bandit(tx) if bandits else store.with_canaries(tx)
 
 
 def stopped(tx: Transaction) -> set[str]:

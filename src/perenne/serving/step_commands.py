@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from perenne.auth.principals import local_principal
 from perenne.core.clock import parse_duration
 from perenne.serving import rollouts, service, steps
-from perenne.serving.commands import change, prepare
+from perenne.serving.applying import change, prepare
 from perenne.serving.model import Bandit, BanditRule, Deployment, Route, Sticky, Weighted
 from perenne.storage.workspace import Workspace
 

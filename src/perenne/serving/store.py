@@ -68,6 +68,21 @@ def stopped(tx: Transaction) -> set[str]:
     return {row.name for row in tx.execute(sa.select(table.c.name).where(table.c.stop.is_not(None)))}
 
 
+def with_bandit(tx: Transaction) -> list[Deployment]:
+    """Read the deployments whose callers a bandit splits."""
+    return _holding(tx, table.c.route, '{"kind":"bandit"%')
+
+
+def with_canaries(tx: Transaction) -> list[Deployment]:
+    """Read the deployments in which some version is a canary."""
+    return _holding(tx, table.c.variants, '%"role":"canary"%')
+
+
+def _holding(tx: Transaction, column: "sa.Column[Any]", pattern: str) -> list[Deployment]:
+    text = sa.type_coerce(column, sa.Text)
+    return [_read(row) for row in tx.execute(sa.select(*_columns).where(text.like(pattern)).order_by(table.c.name))]
+
+
 def find_named(tx: Transaction, text: str, limit: int, projects: Collection[str]) -> list[str]:
     """Return the names of deployments that begin with a text or hold it, of some projects if named."""
     return find_names(tx, table.c.name, text, limit, [table.c.project.in_(chosen(projects))] if projects else [])

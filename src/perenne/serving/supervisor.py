@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -109,10 +110,9 @@ class ModelServer:
         listening: socket.socket | None = None,
     ) -> None:
         self._where = where = where or Listening(host=host)
-        host = where.host
         check_listening(where, count_valid(tokens))
         self._folder, self._spool = folder, spool
-        self._listening = _listen(host, port) if listening is None else listening
+        self._listening = _listen(where.host, port) if listening is None else listening
         self.port: int = self._listening.getsockname()[1]
         places = 2 * workers
         self.counters = Counters.create(places + 1)
@@ -121,23 +121,14 @@ class ModelServer:
         self._switches = Switches.create() if repository else None
         self._wires = [socket_pair() for _ in range(places)]
         self._control, self._observer_control = socket_pair()
-        self._options = WorkerOptions(
-            folder=str(folder.absolute()),
-            index=0,
-            workers=places,
-            listening=self._listening.fileno(),
-            wire=-1,
-            counters=self.counters.handle,
-            where=where,
-            port=self.port,
-            switches=-1 if self._switches is None else self._switches.handle,
-            tokens="" if tokens is None else str(tokens.absolute()),
+        self._options = self._worker_options(
+            places,
+            tokens,
             token_rate=token_rate,
             body_bytes=body_bytes,
             backlog_bytes=backlog_bytes,
             drain_seconds=drain_seconds,
             succeeds=listening is not None,
-            verdicts=self._verifier.board.handle,
         )
         self._wanted, self._free = workers, list(range(places))
         self._workers: list[Child] = []
@@ -150,6 +141,23 @@ class ModelServer:
         self._status: ServerStatus | None = None
         self._stopping = threading.Event()
         self._guard = threading.Thread(target=self._keep_alive, name="perenne-serve", daemon=True)
+
+    def _worker_options(self, places: int, tokens: Path | None, **limits: Any) -> WorkerOptions:
+        """Return what workers are told: what they inherit, where they listen, and limits."""
+        return WorkerOptions(
+            folder=str(self._folder.absolute()),
+            index=0,
+            workers=places,
+            listening=self._listening.fileno(),
+            wire=-1,
+            counters=self.counters.handle,
+            where=self._where,
+            port=self.port,
+            switches=-1 if self._switches is None else self._switches.handle,
+            tokens="" if tokens is None else str(tokens.absolute()),
+            verdicts=self._verifier.board.handle,
+            **limits,
+        )
 
     @property
     def url(self) -> str:

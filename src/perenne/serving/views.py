@@ -15,7 +15,7 @@ from perenne.auth.roles import Action
 from perenne.core.clock import SystemClock
 from perenne.core.errors import PerenneError
 from perenne.net.listening import Listening, needs_tokens
-from perenne.serving import service
+from perenne.serving import rollouts, service, shares
 from perenne.serving.calling import Calling, calling
 from perenne.serving.live import LiveView, live
 from perenne.serving.model import Deployment, Stop
@@ -125,6 +125,16 @@ class StopLine(msgspec.Struct, frozen=True):
 def stop_line(stop: Stop | None) -> StopLine | None:
     """Put a stop into a line."""
     return None if stop is None else StopLine(stop.mode.value, stop.reason, stop.since, stop.by)
+
+
+route_line = rollouts.route_line
+rules_line = rollouts.rules_line
+
+
+def learnt_shares(workspace: Workspace, deployment: Deployment) -> dict[str, float]:
+    """Return the shares that a bandit gives by now, by version; nothing without a bandit."""
+    found = shares.read_shares(workspace.settings.releases / deployment.name)
+    return dict((found.of(deployment) or {}) if found else {})
 
 
 def how_to_call(workspace: Workspace, deployment: Deployment) -> Calling | None:

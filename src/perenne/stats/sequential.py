@@ -58,6 +58,32 @@ def e_value(wins: int, losses: int) -> float:
     return math.exp(logarithm) if logarithm < 709 else math.inf
 
 
+def mean_interval(count: int, total: float, squares: float, alpha: float, sharpest: int = 10_000) -> tuple[float, float]:
+    """Return an interval of a mean that covers it at all looks together, with a chance of 1 - alpha (asymptotically).
+
+    Parameters
+    ----------
+    count, total, squares : int, float, float
+        How many values, their sum and the sum of their squares.
+    sharpest : int
+        At how many values it should be narrowest.
+
+    References
+    ----------
+    Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas: Time-uniform central limit theory and asymptotic confidence sequences (2021).
+
+    >>> mean_interval(0, 0.0, 0.0, 0.05)
+    (-inf, inf)
+    """
+    if count < 2:
+        return -math.inf, math.inf
+    mean = total / count
+    deviation = math.sqrt(max(0.0, squares / count - mean**2))
+    rho = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / sharpest
+    width = math.sqrt(2 * (count * rho + 1) / (count**2 * rho) * math.log(math.sqrt(count * rho + 1) / alpha))
+    return mean - deviation * width, mean + deviation * width
+
+
 def log_e_value_above(hits: int, trials: int, rate: float) -> float:
     """Return the natural logarithm of the evidence that something happens in more than a share of trials, valid at any look.
 

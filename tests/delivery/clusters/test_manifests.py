@@ -32,6 +32,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "canary": (0, 10),
     "namespace": ("", "shop"),
     "pull_secret": ("", "pull"),
+    "env_secret": ("", "more"),
 }
 """Every option that changes what is rendered, with its values."""
 
@@ -133,6 +134,16 @@ def test_everything_that_chooses_pods_chooses_those_of_the_plan_only() -> None:
         assert one(made, kind)["spec"][path] == {"matchLabels": wanted}
     labels = one(made, "Deployment")["spec"]["template"]["metadata"]["labels"]
     assert wanted.items() <= labels.items()
+
+
+def test_out_go_names_traces_and_events_only() -> None:
+    def ports(**values: Any) -> list[int]:
+        policy = one(objects(plan(**values)), "NetworkPolicy")["spec"]
+        return [port["port"] for rule in policy["egress"] for port in rule["ports"]]
+
+    assert ports() == [53, 53]
+    assert ports(telemetry="http://otel.obs:4318", events="https://events.example.org/in") == [53, 53, 443, 4318]
+    assert ports(telemetry="https://a.example.org", events="https://b.example.org") == [53, 53, 443]
 
 
 def test_changed_settings_replace_the_pods() -> None:

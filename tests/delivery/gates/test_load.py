@@ -11,7 +11,7 @@ from tests.delivery.gates.conftest import Done
 
 from perenne.core import json
 from perenne.delivery.gates.checks.budgets import Memory, Start
-from perenne.delivery.gates.checks.speed import Latency, Throughput, refused
+from perenne.delivery.gates.checks.speed import Gpu, Latency, Throughput, refused
 from perenne.delivery.gates.load import LEAST, Callers, bodies
 from perenne.delivery.gates.port import Setting
 from perenne.delivery.gates.running import look
@@ -51,6 +51,14 @@ def test_one_run_through_the_real_server_answers_four_gates(done: Done, subject:
     assert (missed.verdict, missed.limit, missed.value) == (Verdict.FAIL, 0.000_001, facts["p50_ms"])
     subject.rules = rules(Objective("throughput_rps", at_least=1e9))
     assert look(subject, Throughput(), 120).verdict is Verdict.FAIL
+
+
+def test_nothing_is_claimed_for_a_gpu(subject: Subject) -> None:
+    assert Gpu().unasked(subject)
+    subject.rules = Rules(gates=(Gate("gpu"),))
+    assert not Gpu().unasked(subject)
+    found = look(subject, Gpu(), 60)
+    assert (found.verdict, "ONNX Runtime offers" in found.detail) == (Verdict.UNKNOWN, True)
 
 
 def test_without_a_limit_nothing_is_asked(subject: Subject) -> None:

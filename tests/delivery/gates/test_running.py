@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.delivery.gates.conftest import ADA, Done
 
+from perenne import serving
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
@@ -22,6 +23,7 @@ from perenne.projects import load_project
 from perenne.registry import Evidence, GateState, Verdict, dossier, placing
 from perenne.registry.model import GatePolicy, Version, VersionState, gate
 from perenne.storage.outbox import events
+from perenne.storage.transaction import Transaction
 
 QUICK = ("compatible", "example", "parity", "size")
 VERDICTS = st.sampled_from(list(Verdict))
@@ -194,11 +196,19 @@ def test_a_failure_is_never_let_go(done: Done) -> None:
     assert not evidence_of(found).lets_through(0)
 
 
-def test_only_what_was_let_through_by_its_own_gate_is_gone_back_to(done: Done) -> None:
-    """A version that served may be gone back to, also if a gate that came later fails it: safety first."""
+def test_a_version_that_has_served_is_gone_back_to_though_a_later_gate_fails_it(done: Done) -> None:
+    def champion(tx: Transaction, identity: str) -> None:
+        placing.set_alias(tx, ADA, "lumps", "champion", identity)
+
+    done.workspace.database.write(lambda tx: serving.service.deploy(tx, ADA, "lumps", "lumps@1"))
+    done.workspace.database.write(lambda tx: champion(tx, "lumps@2"))
     done.state("gates: {size: {at_most: 0.00001}}")
-    assert run(done, "lumps@1", just=("size",))["size"].verdict is Verdict.FAIL
-    assert state(done, "lumps@1") is GateState.CLOSED
+    for identity in ("lumps@1", "lumps@2"):
+        assert run(done, identity, just=("size",))["size"].verdict is Verdict.FAIL
+        assert state(done, identity) is GateState.CLOSED
+    done.workspace.database.write(lambda tx: champion(tx, "lumps@1"))
+    with pytest.raises(Conflict, match="gate: size: fail"):
+        done.workspace.database.write(lambda tx: champion(tx, "lumps@2"))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,11 @@ from tests.delivery.gates.conftest import table
 
 from perenne.cli.root import invoke
 from perenne.core import json
+from perenne.core.config import load_settings
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.delivery.gates.workflows import FORGES, LONGEST, write_workflow
+from perenne.registry import placing
+from perenne.storage.workspace import Workspace
 
 SCHEMAS = Path(__file__).parent / "schemas"
 CHECKSUMS = {
@@ -116,6 +119,7 @@ def test_what_a_workflow_calls_runs_in_a_fresh_project(tmp_path: Path) -> None:
     project.mkdir()
     (project / "project.py").write_text(PROJECT)
     csv.write_csv(table(), project / "samples.csv")
+    (project / "gates.yaml").write_text("gates: {parity: {required: true}}\n")
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "perenne").write_text(f'#!/bin/sh\nexec {sys.executable} -m perenne "$@"\n')
@@ -139,4 +143,7 @@ def test_what_a_workflow_calls_runs_in_a_fresh_project(tmp_path: Path) -> None:
     assert "latency: pass" in done.stderr, "progress is told where nobody watches a terminal"
     assert '<testcase classname="perenne.gate" name="latency"' in (project / "gates.xml").read_text()
     assert (tmp_path / "summary.md").read_text() == (project / "gates.md").read_text()
+    with Workspace(load_settings(project, {})) as workspace, workspace.database.read() as tx:
+        first = placing.aliased(tx, "lumps", "champion")
+    assert first is not None and first.id == "lumps@1", "it was put in service once its required gate had passed"
     assert (tmp_path / "output").read_text() == "version=lumps@1\nverdict=pass\n"

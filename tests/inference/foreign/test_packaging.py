@@ -200,7 +200,10 @@ def test_what_is_no_model_is_refused(name: str, error: type[Exception], tmp_path
         find(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.ubj", "model.txt", "model.skops"])
+BY_A_PROCESS = [pytest.param(name, marks=pytest.mark.long) for name in ("model.txt", "model.skops")]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.ubj", *BY_A_PROCESS])
 def test_damaged_files_are_refused_with_what_is_wrong(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"nonsense")
     with pytest.raises(Invalid, match="cannot be read"):

@@ -132,7 +132,7 @@ def test_what_the_real_client_logs_today_is_served(tmp_path: Path) -> None:
         predictor = load(tmp_path / f"made {folder.name}")
         predictor.close()
         forms[folder.name] = made.parity.form
-    assert forms == {"lightgbm": "onnx", "onnx": "onnx", "python_model": "python", "pytorch": "python",
+    assert forms == {"lightgbm": "onnx", "onnx": "onnx", "python_model": "python", "pytorch": "onnx",
                      "sklearn_pickle": "linear", "sklearn_skops": "onnx", "xgboost": "onnx"}  # fmt: skip
 
 

@@ -82,6 +82,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Networks of the proxies that have a certificate in its place, and are believed who the caller is.
     token_secret : str
         The Secret whose key `tokens.json` holds the digests of the tokens that callers may show.
+    env_secret : str
+        The Secret whose keys are further environment variables.
     pull_secret : str
         The Secret by which images are pulled, of type `kubernetes.io/dockerconfigjson`.
     names : tuple of str
@@ -90,6 +92,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Namespaces that may call, besides its own; `*` for every one.
     telemetry : str
         URL to which traces go, as OTLP over HTTP; empty for none.
+    events : str
+        URL to which the observer sends requests and answers as CloudEvents, by the deployment's own rules; empty for none.
     monitor : bool
         Whether to write a ServiceMonitor.
     canary : int
@@ -118,10 +122,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tls_secret: str = ""
     proxies: tuple[str, ...] = ()
     token_secret: str = ""
+    env_secret: str = ""
     pull_secret: str = ""
     names: tuple[str, ...] = ()
     callers: tuple[str, ...] = ()
     telemetry: str = ""
+    events: str = ""
     monitor: bool = False
     canary: int = 0
     prometheus: str = "http://prometheus.monitoring.svc:9090"

@@ -8,6 +8,7 @@ import msgspec
 from perenne import registry, serving
 from perenne.core import json
 from perenne.core.errors import Invalid, PerenneError
+from perenne.core.redaction import is_secret_key
 from perenne.delivery import images
 from perenne.delivery.clusters.model import Plan, Shape, checked
 from perenne.delivery.clusters.sizing import Measured, measured, sizes
@@ -140,6 +141,7 @@ def planned(deployment: Deployment, found: Measured, wishes: Wishes) -> Plan:
         error_rate=_fraction(said, "error-rate", deployment.rollback.error_rate),
         p99_ms=_fraction(said, "p99-ms", deployment.rollback.p99_ms or P99_MS),
         canary=canary_share(deployment),
+        events=deployment.log.cloudevents_url,
         **named,
         **wishes.rest,
     )
@@ -158,6 +160,12 @@ def split_settings(settings: Iterable[str]) -> tuple[dict[str, str], dict[str, A
     for text in settings:
         key, equals, value = text.partition("=")
         prefix, dot, rest = key.partition(".")
+        if prefix == "env" and is_secret_key(rest):
+            raise Invalid(
+                f"{rest[:100]} is a secret by its name, and manifests are kept",
+                code="cluster.secret",
+                hint="put it into a Secret of the cluster, and name that with --env-secret",
+            )
         if equals and dot and rest and prefix in _PREFIXES:
             named.setdefault(_PREFIXES[prefix], {})[rest] = value
         elif equals and key in SETTINGS:

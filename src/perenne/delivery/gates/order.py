@@ -13,7 +13,7 @@ from perenne.delivery.gates.checks.not_worse import NotWorse
 from perenne.delivery.gates.checks.parts import Bill, Licences, Vulnerabilities
 from perenne.delivery.gates.checks.review import Review
 from perenne.delivery.gates.checks.signature import Signature
-from perenne.delivery.gates.checks.speed import Latency, Throughput
+from perenne.delivery.gates.checks.speed import Gpu, Latency, Throughput
 from perenne.delivery.gates.port import GROUP, GateCheck
 
 
@@ -27,7 +27,7 @@ def all_gates() -> tuple[GateCheck, ...]:
     """
     ours: tuple[GateCheck, ...] = (
         Lint(), Tests(), Data(), Compatible(), Example(), Parity(), Size(), Objectives(), Slices(), Fairness(), NotWorse(),
-        Latency(), Throughput(), Start(), Memory(), Bill(), Vulnerabilities(), Licences(), Signature(), Review(),
+        Latency(), Throughput(), Gpu(), Start(), Memory(), Bill(), Vulnerabilities(), Licences(), Signature(), Review(),
     )  # fmt: skip
     found = {gate.name: gate for gate in ours}
     for offered in entry_points(group=GROUP):

@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
-from perenne import __version__, registry
+from perenne import __version__, registry, serving
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require, sees
 from perenne.core import json
@@ -95,7 +96,10 @@ def run_gates(
     gates = all_gates()
     began = time.monotonic()
     with workspace.database.read() as tx:
-        dossier = registry.dossier(tx, find_version(tx, actor, identity).id)
+        version = find_version(tx, actor, identity)
+    _prepare(workspace, actor, version)
+    with workspace.database.read() as tx:
+        dossier = registry.dossier(tx, version.id)
         champion = _champion(tx, dossier.version, wish.against)
         rules = rules_of(project, _record(tx, dossier.version))
     require(actor, Action.LOG, dossier.version.project)
@@ -110,6 +114,13 @@ def run_gates(
                 hear(rows[-1], number, len(gates))
     _keep(workspace, actor, dossier.version, rows, fence)
     return report_of(dossier.version, champion, rows, time.monotonic() - began)
+
+
+def _prepare(workspace: Workspace, actor: Principal, version: Version) -> None:
+    """Package what a client registered, as it would be to serve it; where that cannot be, the gates say what is missing."""
+    if version.form is VersionForm.LOGGED:
+        with suppress(PerenneError):
+            serving.service.prepare(workspace, actor, version.id, reason="its gates are run")
 
 
 def report_of(version: Version, champion: Version | None, rows: Sequence[GateRow], seconds: float) -> GateReport:
@@ -201,16 +212,16 @@ def _row(subject: Subject, gate: GateCheck, wish: Wish) -> GateRow:
     said, terms, unasked = subject.rules.of(gate.name), terms_of(subject, gate), _unasked(subject, gate)
     skipped = wish.skips(gate.name)
     before = _before(subject, gate, terms, failures=skipped) if skipped or not wish.fresh else None
-    started, began = SystemClock().now(), time.monotonic()
+    started, began, seconds = SystemClock().now(), time.monotonic(), None
     if before is not None:
-        finding = _finding(before)
+        finding, seconds = _finding(before), before.seconds
     elif skipped:
         finding = unknown("skipped")
     elif unasked and gate.name not in wish.only and not _stated(said):
         finding = unknown(unasked)
     else:
         finding = look(subject, gate, _timeout(subject, gate))
-    seconds = time.monotonic() - began if before is None else before.seconds
+        seconds = time.monotonic() - began
     waived = finding.verdict is Verdict.UNKNOWN and said.waived(subject.now)
     return GateRow(
         gate=gate.name,
@@ -348,10 +359,10 @@ def _keep(
     workspace.database.write(keep)
 
 
-def known_rows(dossier: Dossier) -> list[GateRow]:
+def known_rows(dossier: Dossier, gates: Sequence[GateCheck] = ()) -> list[GateRow]:
     """Read back what the gates of a version found last, in their order; those nobody ran are left out."""
     newest = {item.check: item for item in dossier.evidence if item.check.startswith(PREFIX)}
-    titles = {gate.name: gate.title for gate in all_gates()}
+    titles = {gate.name: gate.title for gate in gates or all_gates()}
     names = [*titles, *(check[len(PREFIX) :] for check in newest if check[len(PREFIX) :] not in titles)]
     return [_known(name, titles.get(name, ""), newest[PREFIX + name]) for name in names if PREFIX + name in newest]
 

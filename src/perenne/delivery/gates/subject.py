@@ -98,16 +98,28 @@ class Subject:
             raise Untold("there is no champion to compare with")
         return self.champion
 
-    def _fetch(self, version: Version, name: str) -> Path:
+    def as_served(self, version: Version) -> Version:
+        """Return a version with the files that are served. Raises Untold if there are none."""
         if not version.tree:
             raise Untold(f"the files of {version.id} do not lie in this installation's store")
         try:
             with self.workspace.database.read() as tx:
-                served = registry.placing.as_served(tx, version)
+                return registry.placing.as_served(tx, version)
         except Conflict as error:  # a client registered it, and nobody has packaged it yet
             raise Untold(error.message) from None
+
+    @property
+    def unpackaged(self) -> str:
+        """Why there is no package to look at; an empty text if there is one."""
+        try:
+            self.as_served(self.version)
+        except Untold as words:
+            return str(words)
+        return ""
+
+    def _fetch(self, version: Version, name: str) -> Path:
         folder = self.scratch / name
-        fetch_tree(self.workspace.objects, served.tree, folder)
+        fetch_tree(self.workspace.objects, self.as_served(version).tree, folder)
         return folder
 
     @cached_property
@@ -169,7 +181,7 @@ class Subject:
             if not row_count(self.rows):
                 raise Untold("there are no rows to ask")
             self.loads[key] = measure(
-                self.workspace, self.version, self.signature, self.rows,
+                self.workspace, self.as_served(self.version), self.signature, self.rows,
                 concurrency=concurrency, workers=workers, seconds=seconds,
             )  # fmt: skip
         return self.loads[key]

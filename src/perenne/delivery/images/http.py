@@ -37,7 +37,8 @@ def project_of_deployment(tx: Transaction, path: Mapping[str, str]) -> str:
 @needs(Action.READ, project=project_of_version, returns=list[Image])
 async def get_images(request: Request) -> Response:
     """List the images of a version, the newest first."""
-    return await answers.read(request, lambda tx, actor: records.images_of(tx, [request.path_params["version"]]))
+    version = request.path_params["version"]
+    return await answers.read(request, lambda tx, actor: records.images_of(tx, [registry.get_version(tx, version).id]))
 
 
 @needs(

@@ -5,6 +5,7 @@
 `bench`, `workbench` the process in which it is loaded, and compiled: facts and forms come back, nothing else
 `boosted`            trees of XGBoost and LightGBM, read from their own files
 `onnx_models`        what an ONNX model takes and answers
+`torch_models`       PyTorch's, exported where torch is
 `rows`               fields as they were signed; rows that were logged with a model, or drawn
 `packaging`          `package_model`: forms tried, those that pass kept; `writing` the folder
 ==================== ===============================================================================================

@@ -138,6 +138,7 @@ def lightgbm_ensemble(model: LightGBMText) -> Ensemble | None:
     return Ensemble([tree for tree in trees if tree], np.zeros(outputs), objective.link, int(model.head["max_feature_idx"]) + 1)
 
 
+_ZERO = float(np.float32(1e-35))
 _CATEGORICAL, _DEFAULT_LEFT, _MISSING_ZERO, _MISSING_NAN = 1, 2, 4, 8
 
 
@@ -153,6 +154,8 @@ def _lightgbm_tree(tree: dict[str, str], output: int, scale: float) -> Tree | No
         return None
     inner = leaves - 1
     thresholds = _numbers(tree["threshold"])
+    # The library takes values up to this size for 0, so that the threshold below 0 has none of them on its left.
+    thresholds = np.where(thresholds == -_ZERO, np.nextafter(-_ZERO, -np.inf), thresholds)
     # Where the training rows had none missing, a missing value counts as 0.
     missing_left = np.where(kinds & _MISSING_NAN, (kinds & _DEFAULT_LEFT) > 0, thresholds >= 0.0)
     left, right = (_children(_numbers(tree[side]), inner) for side in ("left_child", "right_child"))

@@ -29,6 +29,7 @@ from perenne.inference.foreign.rows import (
     number_fields,
     numbered,
 )
+from perenne.inference.foreign.torch_models import Exported, export
 from perenne.inference.foreign.workbench import Facts
 from perenne.inference.foreign.writing import Contents, Packaged, Rows, libraries_here, write_package
 from perenne.inference.forms import CompiledForm, answer, matrix_of, open_form
@@ -252,10 +253,36 @@ def _of_mlflow(found: Found, rows: GivenRows | None, reason: str, say: Notify) -
         matrix=False,
         trust=reason,
     )
+    dropped: tuple[DroppedForm, ...] = ()
+    if "pytorch" in mlmodel.flavors:
+        say("PyTorch: exported to ONNX in a process of its own")
+        exported = export(found, fields, next(iter(used.columns.values())), reason, drawn=used.drawn)
+        if isinstance(exported, Exported):
+            return _of_torch(exported, used)
+        say(f"dropped: {exported.reason}")
+        dropped = (exported,)
     say("MLflow's python_function, in a process of its own")
     signature = Signature(fields, Task.OUTPUTS, (), "")
     facts = Facts(estimator="mlflow.pyfunc", task=Task.OUTPUTS, libraries={"python": python_version(), **found.recorded})
-    return _as_it_is("python", found, setting, signature, facts, used), used
+    return _as_it_is("python", found, setting, signature, facts, used, dropped), used
+
+
+def _of_torch(exported: Exported, used: Rows) -> tuple[Contents, Rows]:
+    read, form, parity = exported
+    (tensor,) = used.columns.values()
+    names = read.signature.names
+    columns = {names[0]: tensor} if len(names) == 1 else dict(zip(names, tensor.astype(np.float64).T, strict=True))
+    contents = Contents(
+        read.signature,
+        (PackedForm("onnx", FORM_FILES["onnx"]),),
+        {FORM_FILES["onnx"]: read.data, GRAPH: json.canonical(read.graph)},
+        "columns",
+        parity,
+        "torch.nn.Module",
+        libraries_here("numpy", "onnxruntime"),
+        form.predict,
+    )
+    return contents, used._replace(columns=columns)
 
 
 def _outputs_of(answers: Mapping[str, NDArray[Any]], rows: int) -> tuple[Output, ...]:

@@ -14,7 +14,7 @@ import msgspec
 from perenne.auth.roles import Action
 from perenne.core.errors import Invalid, NotFound, Unavailable
 from perenne.net.asgi import Reply, Request, Route
-from perenne.net.inbound import check_json, check_text, error_reply
+from perenne.net.inbound import error_reply
 from perenne.serving import Runtime
 
 log = logging.getLogger("perenne.serving")
@@ -41,12 +41,12 @@ _change = msgspec.json.Decoder(_Change)
 def routes(runtime: Runtime) -> list[Route]:
     """Return the extension's routes for a worker; those that change something only where that is enabled."""
     repository = Repository(runtime)
-    index = Route("POST", "/v2/repository/index", repository.index, error_reply, Action.DESCRIBE, accepts=())
+    index = Route("POST", "/v2/repository/index", repository.index, error_reply, Action.DESCRIBE)
     if runtime.switches is None:
         return [index]
     changes = {"load": repository.load, "unload": repository.unload}
     paths = {f"/v2/repository/models/{{}}/{word}": handler for word, handler in changes.items()}
-    return [index, *(Route("POST", path, handler, error_reply, Action.DEPLOY, accepts=()) for path, handler in paths.items())]
+    return [index, *(Route("POST", path, handler, error_reply, Action.DEPLOY) for path, handler in paths.items())]
 
 
 class Repository:
@@ -117,8 +117,6 @@ def _decode(decoder: "msgspec.json.Decoder[Any]", body: bytes, otherwise: Any) -
     """Read a body that may be empty."""
     if not body:
         return otherwise
-    check_json(body)
-    check_text(body)
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:

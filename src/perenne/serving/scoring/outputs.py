@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from perenne.core.errors import Invalid
-from perenne.inference import Prediction, Predictor
+from perenne.inference import Prediction, Predictor, Signature
 from perenne.serving.row_log import label_text
 from perenne.stats.columns import Task
 from perenne.storage.files import sync_file, sync_folder
@@ -37,14 +37,21 @@ def answers(
     if prediction.outputs is not None:
         columns |= {name: pa.array(values.tolist()) for name, values in prediction.outputs.items()}
     else:
-        labels, numbers = predictor.labels(prediction), signature.task is Task.REGRESSION
-        columns["prediction"] = pa.array([float(label) for label in labels] if numbers else [label_text(item) for item in labels])
+        columns["prediction"] = _labels(signature, prediction)
     if prediction.scores is not None:
         for place, label in enumerate(signature.classes):
             columns[f"p_{label_text(label)}"] = pa.array(np.ascontiguousarray(prediction.scores[:, place]))
     columns["prediction_id"] = pa.array(ids, pa.string())
     columns["version"] = pa.array([version] * len(ids), pa.string())
     return pa.table(columns)
+
+
+def _labels(signature: Signature, prediction: Prediction) -> Any:
+    """Return labels as texts, or numbers."""
+    if signature.task is Task.REGRESSION:
+        return pa.array(prediction.predictions.astype(np.float64, copy=False))
+    classes = pa.array([label_text(label) for label in signature.classes], pa.string())
+    return classes.take(prediction.predictions.astype(np.int64, copy=False))
 
 
 def write_part(table: pa.Table, path: Path, how: str) -> None:

@@ -66,6 +66,11 @@ def _read(column: Any, field: Field, reasons: dict[int, str]) -> Any:
 
 
 def _values(column: Any, field: Field) -> Any:
+    if field.kind is FieldKind.NUMBER and pa.types.is_string(column.type):
+        try:  # what is plainly a number is read at once; the others by all the forms that numbers may have
+            return column.cast(pa.float64()).to_numpy().astype(np.float64, copy=False)
+        except pa.ArrowInvalid:
+            pass
     if field.kind is FieldKind.CATEGORY and field.datatype in ("int64", "float64") and pa.types.is_string(column.type):
         numbers = data.fields.to_columns(pa.table({field.name: column}), [Field(field.name, FieldKind.NUMBER)])[field.name]
         column = pa.chunked_array([pa.array(numbers, from_pandas=True)])

@@ -155,7 +155,7 @@ def find(workspace: "Workspace", name: str, folder: Path) -> Scored:
             except NotFound as error:
                 error.hint = "a deployment, a version such as churn@3, or the folder of a package"
                 raise
-        asked = registry.trust.policy(tx, version.project)
+        version, asked = registry.placing.as_served(tx, version), registry.trust.policy(tx, version.project)
     (seal,) = registry.trust.seals(workspace, [version.tree], version.project).values()
     if asked.require == "on" and not seal.signed.valid:
         raise registry.trust.refused(version.id, seal.signed)

@@ -17,9 +17,11 @@ from perenne.core.errors import NotFound
 from perenne.core.paging import Page, page_of
 from perenne.projects import get_project
 from perenne.serving import Calling, Deployment, Variant
-from perenne.serving.views import Change, StopLine, changes, how_to_call, project_of_deployment, stop_line
+from perenne.serving.views import Change, StopLine, changes, how_to_call, learnt_shares, project_of_deployment, stop_line
+from perenne.storage.objects import ObjectStore
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
+from perenne.web.screens.rollout import RolloutView, rollout_view
 
 SHOWN_WINDOWS = 60
 OPERATIONAL = ("latency_p50_ms", "latency_p99_ms", "error_rate", "availability", "throughput_rps")
@@ -116,6 +118,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     calling: Calling | None
     places: tuple[delivery.clusters.Revision, ...]
     may_change: bool
+    rollout: RolloutView
 
 
 def deployments_view(tx: Transaction, actor: Principal, page: Page, *, project: str = "") -> DeploymentsView:
@@ -148,13 +151,24 @@ def _line(item: Deployment, health: "monitoring.summary.Summary | None") -> Depl
     )
 
 
-def deployment_view(tx: Transaction, actor: Principal, name: str, call: Calling | None = None) -> DeploymentView:
+def deployment_view(
+    tx: Transaction,
+    actor: Principal,
+    name: str,
+    call: Calling | None = None,
+    objects: ObjectStore | None = None,
+    learnt: dict[str, float] | None = None,
+) -> DeploymentView:
     """Show one deployment.
 
     Parameters
     ----------
     call : Calling, optional
         How it is called, which lies in the object store.
+    objects : ObjectStore, optional
+        Where labelled rows lie, by which versions are compared.
+    learnt : dict, optional
+        A bandit's shares, by version.
 
     Raises
     ------
@@ -178,6 +192,7 @@ def deployment_view(tx: Transaction, actor: Principal, name: str, call: Calling 
         calling=call,
         places=tuple(delivery.clusters.latest(tx, name)),
         may_change=allowed(actor, Action.DEPLOY),
+        rollout=rollout_view(tx, objects, item, learnt or {}),
     )
 
 
@@ -203,8 +218,9 @@ def _variant(tx: Transaction, item: Deployment, variant: Variant) -> VariantLine
 
 def _share(item: Deployment, variant: Variant) -> float:
     """Return the share of the answers people get from a variant."""
-    answering = "champion" if item.stop is None else item.stop.mode.value
-    return 1.0 if variant.role == answering else 0.0
+    if item.stop is not None:
+        return 1.0 if variant.role == item.stop.mode.value else 0.0
+    return serving.service.share_of_champion(item) if variant.role == "champion" else variant.weight
 
 
 def _traffic(tx: Transaction, item: Deployment) -> Traffic:
@@ -253,13 +269,13 @@ async def get_deployment(request: Request) -> Response:
     workspace: Workspace = request.app.state.workspace
     name = request.path_params["deployment"]
 
-    def described() -> Calling | None:
+    def described() -> tuple[Calling | None, dict[str, float]]:
         with workspace.database.read() as tx:
             deployment = serving.service.get_deployment(tx, name)
-        return how_to_call(workspace, deployment)
+        return how_to_call(workspace, deployment), learnt_shares(workspace, deployment)
 
-    call = await asyncio.to_thread(described)
-    return await answers.view(request, lambda tx, actor: deployment_view(tx, actor, name, call))
+    call, learnt = await asyncio.to_thread(described)
+    return await answers.view(request, lambda tx, actor: deployment_view(tx, actor, name, call, workspace.objects, learnt))
 
 
 routes = [

@@ -18,7 +18,7 @@ def service(plan: Plan) -> Object:
 
 
 def network_policy(plan: Plan) -> Object:
-    """Return the NetworkPolicy: callers of allowed namespaces come in; names are resolved, traces sent, nothing else."""
+    """Return the NetworkPolicy: allowed namespaces come in; names are resolved, traces and events sent, that is all."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -40,9 +40,11 @@ def _callers(plan: Plan) -> list[Object]:
 
 
 def _egress(plan: Plan) -> list[Object]:
-    names = {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}
-    if not plan.telemetry:
-        return [names]
-    parts = urlsplit(plan.telemetry)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return [names, {"ports": [{"port": port, "protocol": "TCP"}]}]
+    names: Object = {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}
+    ports = sorted({_port(url) for url in (plan.telemetry, plan.events) if url})
+    return [names, {"ports": [{"port": port, "protocol": "TCP"} for port in ports]}] if ports else [names]
+
+
+def _port(url: str) -> int:
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)

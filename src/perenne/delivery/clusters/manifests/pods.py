@@ -65,7 +65,7 @@ def container(plan: Plan, name: str) -> Object:
         "image": plan.image,
         "imagePullPolicy": "IfNotPresent" if "@" in plan.image else "Always",
         "ports": [{"name": "http", "containerPort": plan.port, "protocol": "TCP"}],
-        "envFrom": [{"configMapRef": {"name": f"{plan.name}-settings"}}],
+        "envFrom": [{"configMapRef": {"name": f"{plan.name}-settings"}}, *_secrets(plan)],
         "env": _environment(plan),
         "resources": {
             "requests": {"cpu": sizes.cpu, "memory": sizes.memory, "ephemeral-storage": "64Mi"},
@@ -113,6 +113,10 @@ def _mounts(plan: Plan) -> list[Object]:
     if plan.token_secret:
         mounts.append({"name": "tokens", "mountPath": TOKEN_FOLDER, "readOnly": True})
     return mounts
+
+
+def _secrets(plan: Plan) -> list[Object]:
+    return [{"secretRef": {"name": plan.env_secret}}] if plan.env_secret else []
 
 
 def _environment(plan: Plan) -> list[Object]:

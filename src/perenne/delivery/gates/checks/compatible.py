@@ -27,7 +27,7 @@ class Compatible:
     def look(self, subject: Subject) -> Finding:
         """Compare the signatures."""
         rival = subject.rival
-        before = inference.describe(subject.workspace.objects, rival.tree).signature
+        before = inference.describe(subject.workspace.objects, subject.as_served(rival).tree).signature
         breaks = list(differences(before, subject.signature))
         detail = "; ".join(breaks) or f"{len(subject.signature.fields)} inputs, as {rival.id} or wider"
         return passed(

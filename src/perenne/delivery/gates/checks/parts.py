@@ -9,7 +9,7 @@ from perenne.delivery.bill.subject import Billed
 from perenne.delivery.gates.model import Finding
 from perenne.delivery.gates.port import Setting, Untold
 from perenne.delivery.gates.subject import Subject
-from perenne.registry import Evidence, VersionForm
+from perenne.registry import Evidence
 
 
 class Bill:
@@ -22,8 +22,8 @@ class Bill:
 
     def unasked(self, subject: Subject) -> str:
         """It is asked of packages, where the library that writes bills is there."""
-        if subject.version.form is not VersionForm.PACKAGE:
-            return "it is no package: a client registered it"
+        if why := subject.unpackaged:
+            return why
         return "" if find_spec("cyclonedx") else "no library writes bills here: pip install 'perenne[sign]'"
 
     def look(self, subject: Subject) -> Finding:
@@ -41,8 +41,8 @@ class Vulnerabilities:
 
     def unasked(self, subject: Subject) -> str:
         """It is asked where a source of advisories is configured."""
-        if subject.version.form is not VersionForm.PACKAGE:
-            return "it is no package: a client registered it"
+        if why := subject.unpackaged:
+            return why
         return "" if checking.settings().advisories else "no source of advisories is configured"
 
     def look(self, subject: Subject) -> Finding:
@@ -61,8 +61,8 @@ class Licences:
 
     def unasked(self, subject: Subject) -> str:
         """It is asked where somebody has said which licences are allowed."""
-        if subject.version.form is not VersionForm.PACKAGE:
-            return "it is no package: a client registered it"
+        if why := subject.unpackaged:
+            return why
         return "" if checking.settings().licences != LicencePolicy() else "nobody has said which licences are allowed"
 
     def look(self, subject: Subject) -> Finding:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from perenne import registry
 from perenne.delivery.gates.model import Finding
-from perenne.delivery.gates.port import Setting, Untold
+from perenne.delivery.gates.port import Setting
 from perenne.delivery.gates.subject import Subject
 from perenne.inference import SignatureState
-from perenne.registry import Verdict, VersionForm
+from perenne.registry import Verdict
 
 _VERDICTS = {SignatureState.VALID: Verdict.PASS, SignatureState.UNKNOWN: Verdict.UNKNOWN}
 
@@ -22,9 +22,9 @@ class Signature:
 
     def unasked(self, subject: Subject) -> str:
         """It is asked where the policy asks for signatures, or there is one."""
-        version = subject.version
-        if version.form is not VersionForm.PACKAGE:
-            return "it is no package: a client registered it"
+        if why := subject.unpackaged:
+            return why
+        version = subject.as_served(subject.version)
         with subject.workspace.database.read() as tx:
             policy, recorded = registry.trust.policy(tx, version.project), registry.trust.recorded(tx, [version.tree])
         unsigned = recorded[version.tree].state is SignatureState.UNSIGNED
@@ -32,9 +32,7 @@ class Signature:
 
     def look(self, subject: Subject) -> Finding:
         """Judge the signature over the files in the object store."""
-        version = subject.version
-        if not version.tree:
-            raise Untold("its files do not lie in this installation's store")
+        version = subject.as_served(subject.version)
         found = registry.trust.seals(subject.workspace, [version.tree], version.project)[version.tree].signed
         facts = {"state": found.state.value, "key": found.key, "signer": found.signer, "own": found.own}
         detail = found.detail or found.state.value

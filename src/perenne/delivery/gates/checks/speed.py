@@ -9,6 +9,8 @@ from perenne.delivery.gates.subject import Subject, whole
 from perenne.projects import Guardrail, Objective
 from perenne.registry import Verdict
 
+_GPUS = frozenset({"CUDA", "Tensorrt", "NvTensorRTRTX", "ROCM", "MIGraphX", "DML", "CoreML"})
+
 SETTINGS: dict[str, Setting] = {"concurrency": 8, "workers": 1, "seconds": 2}
 
 
@@ -76,6 +78,31 @@ class Throughput:
     def _limit(self, subject: Subject) -> float | None:
         own, bound = subject.rules.of(self.name).at_least, subject.rules.bound("throughput_rps")
         return own if own is not None else _at_least(bound)
+
+
+class Gpu:
+    """Answers on a GPU come as soon as they must: unknown wherever nobody can measure that."""
+
+    name = "gpu"
+    title = "the model server answers as soon as it must on a GPU"
+    rests_on: tuple[str, ...] = ("moment",)
+    settings: Mapping[str, Setting] = {}
+
+    def unasked(self, subject: Subject) -> str:
+        """It is asked where the project states it."""
+        return "" if any(said.name == self.name for said in subject.rules.gates) else "no GPU is configured"
+
+    def look(self, subject: Subject) -> Finding:
+        """Say what stands in the way; the model server computes on the processor, so nothing is claimed for a GPU."""
+        import onnxruntime
+
+        offered = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
+        there = sorted(set(offered) & _GPUS)
+        if not there:
+            return unknown(f"there is no GPU here: ONNX Runtime offers {', '.join(offered)}", {"offered": offered})
+        return unknown(
+            f"ONNX Runtime offers {', '.join(there)}, but the model server computes on the processor", {"offered": offered}
+        )
 
 
 def _at_least(bound: Objective | Guardrail | None) -> float | None:

@@ -53,7 +53,7 @@ const columns = (version) => [
   { title: "verdict", cell: (row) => html`<span class="delivery-verdict"><${Verdict} ...${row} title=${row.waived} />${row.required ? html`<${Chip}>required<//>` : null}</span>` },
   { title: "value", num: true, cell: (row) => figure(row.value, row.unit) },
   { title: "limit", num: true, cell: (row) => (row.limit === null ? "–" : number(row.limit)) },
-  { title: "seconds", num: true, cell: (row) => (row.seconds ? number(row.seconds, 2) : "–") },
+  { title: "seconds", num: true, cell: (row) => (row.seconds === null ? "–" : row.seconds < 0.01 ? "< 0.01" : row.seconds.toFixed(2)) },
   { title: "found", cell: (row) => html`<span class="delivery-found dim">${row.detail}${row.waived ? html` <b>Let go until ${day(row.until - 1)}: ${row.waived}</b>` : null}</span>` },
   { title: "evidence", cell: (row) => (row.digest ? html`<a href=${`/api/gate/${encodeURIComponent(version)}/evidence/${encodeURIComponent(row.gate)}`} title=${`All that ${row.gate} found: ${row.digest}`}>${row.digest.slice(0, 8)}<span class="sr-only"> evidence of ${row.gate}</span></a>` : html`<span class="faint">none</span>`) },
 ];

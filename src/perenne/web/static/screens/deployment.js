@@ -1,15 +1,14 @@
 // One deployment: its versions, its traffic, its servers, how to call it, and who changed it when.
 import { html } from "../core/dom.js";
-import { count, duration, number, percent, plural } from "../core/format.js";
+import { count, number, percent, plural } from "../core/format.js";
 import { Card, Copy, State, Table, Tabs, Time } from "../core/parts.js";
 import { Screen, useView } from "../core/screen.js";
 import { Lines } from "../core/charts/lines.js";
 import { Places } from "../delivery/clusters.js";
 import { WindowState, figure } from "../monitoring/words.js";
-import { ChallengerChanges, Changes } from "../serving/actions.js";
+import { Changes } from "../serving/actions.js";
 import { LiveServers } from "../serving/live.js";
-
-const ROLES = { champion: "answers people", challenger: "answers unseen, in shadow", previous: "stands by, kept warm" };
+import { Comparison, Rollout } from "../serving/rollout.js";
 
 export default function DeploymentScreen({ params, query }) {
   const view = useView(`/api/view/deploy/${encodeURIComponent(params.deployment)}`);
@@ -17,7 +16,8 @@ export default function DeploymentScreen({ params, query }) {
     tools=${(data) => html`<a class="button" href=${`/monitor/${encodeURIComponent(data.name)}`}>Monitor</a><${Changes} deployment=${data} reload=${view.reload} />`}>
     ${(data) => html`
       ${data.stop ? html`<${Stopped} stop=${data.stop} answer=${data.answer} />` : null}
-      <${Variants} deployment=${data} reload=${view.reload} />
+      <${Rollout} deployment=${data} reload=${view.reload} />
+      <${Comparison} compared=${data.rollout.compared} />
       <${LiveServers} name=${data.name} />
       <${Places} rows=${data.places} />
       <${Traffic} traffic=${data.traffic} />
@@ -34,28 +34,6 @@ const note = (data) => html`<span class="row"><${State} tone=${data.stop ? "crit
 const Stopped = ({ stop, answer }) => html`<${Card} title="Stopped" className="serving-stop" note=${html`<${Time} at=${stop.since} />`}>
   <p>${stop.mode === "previous" ? "The previous version answers meanwhile." : html`The constant <code>${JSON.stringify(answer)}</code> is answered meanwhile.`} Stopped by ${stop.by}: ${stop.reason}</p>
 <//>`;
-
-function Variants({ deployment, reload }) {
-  const columns = [
-    { title: "version", cell: (row) => html`<a href=${versionHref(row.version)}>${row.version}</a>` },
-    { title: "part", cell: (row) => html`<span class="two">${row.role}<small>${ROLES[row.role]}</small></span>` },
-    { title: "share of answers", num: true, cell: (row) => percent(row.share) },
-    { title: "rows unseen", num: true, cell: (row) => count(row.rows) },
-    { title: "failed", num: true, cell: (row) => count(row.errors) },
-    { title: "agrees with the champion", num: true, cell: (row) => percent(row.agreement, 1) },
-    { title: "registered", cell: (row) => html`<${Time} at=${row.created} />` },
-    { title: "gate", cell: (row) => html`<${State} tone=${{ open: "ok", closed: "crit", waiting: "warn" }[row.gate] || "none"} word=${row.gate} />` },
-    { title: "", num: true, cell: (row) => (row.role === "challenger" ? html`<${ChallengerChanges} deployment=${deployment} variant=${row} reload=${reload} />` : null) },
-  ];
-  return html`<${Card} flush title="Versions" note=${`windows of ${duration(deployment.window_length)}${deployment.answer === null ? "" : `; if no model can, ${JSON.stringify(deployment.answer)} is answered`}`}>
-    <${Table} label="Versions of this deployment" columns=${columns} rows=${deployment.variants} rowKey=${(row) => row.name} />
-  <//>`;
-}
-
-function versionHref(version) {
-  const at = version.lastIndexOf("@");
-  return `/model/${encodeURIComponent(version.slice(0, at))}?version=${version.slice(at + 1)}`;
-}
 
 function Traffic({ traffic }) {
   const x = traffic.start;

@@ -23,18 +23,8 @@ export function Changes({ deployment, reload }) {
 
 const RollBack = ({ champion, previous, change }) => html`<${Action} label="Roll back" confirm=${`Let ${previous.version} answer again? ${champion.version} leaves the deployment.`} reason=${WHY} required run=${(reason) => change("roll-back", { reason }, `${previous.version} answers again`)} />`;
 
-/** The buttons of a challenger. */
-export function ChallengerChanges({ deployment, variant, reload }) {
-  if (!deployment.may_change) return null;
-  const change = changing(deployment.name, reload);
-  const { version } = variant;
-  return html`<span class="row end">
-    <${Action} small label="Promote" confirm=${`Let ${version} answer everybody? The champion stands by as previous version.`} reason=${WHY} required run=${(reason) => change("promote", { version, reason }, `${version} is the champion`)} />
-    <${Action} small label="Remove" confirm=${`Take ${version} out of the shadow?`} reason=${WHY} run=${(reason) => change("challenger/remove", { version, reason }, `${version} is out of the shadow`)} />
-  </span>`;
-}
-
-const changing = (name, reload) => async (what, body, said) => {
+/** Post a change of a deployment, look again, and say what was done. */
+export const changing = (name, reload) => async (what, body, said) => {
   await post(`/api/deploy/${encodeURIComponent(name)}/${what}`, body);
   reload();
   return said;
