@@ -10,7 +10,7 @@ seconds a cell: for a machine that does nothing else. A peer without a given Pyt
 
 Requests a second, 50th and 99th percentile, CPU microseconds a request of all of a server's processes, their memory (shared pages
 by share), and seconds from the start of the process to the first answer. The load comes from a process of its own, over loopback.
-Ours is measured without a log, with it, with two challengers in shadow, with a challenger that hangs, and with an observer that does.
+Ours is measured without a log, with it, with two challengers in shadow, with a challenger that hangs, with an observer that does.
 """
 
 import argparse
