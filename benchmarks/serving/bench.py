@@ -10,7 +10,7 @@ seconds a cell: for a machine that does nothing else. A peer without a given Pyt
 
 Requests a second, 50th and 99th percentile, CPU microseconds a request of all of a server's processes, their memory (shared pages
 by share), and seconds from the start of the process to the first answer. The load comes from a process of its own, over loopback.
-Ours is measured without a log, with it, with two challengers in shadow beside it, and with an observer that hangs.
+Ours is measured without a log, with it, with two challengers in shadow, with a challenger that hangs, and with an observer that does.
 """
 
 import argparse
@@ -18,7 +18,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,7 +34,9 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 from benchmarks.serving import load, models, peers  # noqa: E402
 from benchmarks.serving.releasing import release  # noqa: E402
 
-OURS = ("without log", "log", "log, 2 challengers", "log, observer hangs")
+OURS = ("without log", "log", "log, 2 challengers", "log, challenger hangs", "log, observer hangs")
+CHALLENGERS = {"log, 2 challengers": 2, "log, challenger hangs": 1}
+HANGS = {"log, challenger hangs": "challenger", "log, observer hangs": "observer"}
 
 
 class Cell(NamedTuple):
@@ -79,12 +80,6 @@ class Running(NamedTuple):
                 return
             used = now
             time.sleep(0.5)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on, nor on the two behind it."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
 
 
 def wire(path: str, port: int, form: str, rows: int) -> list[bytes]:
@@ -162,25 +157,23 @@ def ours(model: str, forms: list[str], given: argparse.Namespace, folder: Path) 
     found = []
     for way in OURS:
         home = folder / f"{model}-{OURS.index(way)}"
-        release(home, models.fitted(model), models.table()[0], log=way != OURS[0], challengers=2 if way == OURS[2] else 0)
-        port = free_port()
+        release(home, models.fitted(model), models.table()[0], log=way != OURS[0], challengers=CHALLENGERS.get(way, 0))
+        port = peers.free_port()
         command = [sys.executable, "-m", "perenne", "serve", "m", "--offline", "--port", str(port)]
         environment = {**os.environ, "PERENNE_HOME": str(home), "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
         path = "/v2/models/m/infer"
         with started(command, environment, path, "v2", port, folder / "perenne.log") as running:
-            if way == OURS[3]:
-                hang(running)
+            hang(running, HANGS.get(way, ""), signal.SIGSTOP)
             cells = cells_of(forms if way == OURS[1] else forms[:1], given)
             found += measure(running, f"perenne, {way}", model, path, cells, given.seconds, folder)
-            if way == OURS[3]:
-                hang(running, signal.SIGCONT)
+            hang(running, HANGS.get(way, ""), signal.SIGCONT)
     return found
 
 
-def hang(running: Running, order: signal.Signals = signal.SIGSTOP) -> None:
-    """Stop the observer, and its challengers with it, or let it go on."""
-    for process in running.family():
-        if "observer" in process.cmdline():
+def hang(running: Running, kind: str, order: signal.Signals) -> None:
+    """Stop our processes of a kind, or let them go on."""
+    for process in running.family() if kind else ():
+        if kind in process.cmdline():
             process.send_signal(order)
 
 
@@ -189,7 +182,7 @@ def theirs(peer: peers.Peer, model: str, given: argparse.Namespace, folder: Path
     python = peers.interpreter(peer, given.python, given.environments)
     place = folder / f"{peer.name}-{model}"
     subprocess.run([python, str(Path(models.__file__)), str(place), model], check=True, capture_output=True)
-    port = free_port()
+    port = peers.free_port()
     command = peer.command(python, place, port)
     with started(command, peers.environment(python, place), peer.path, peer.form, port, folder / f"{peer.name}.log") as running:
         running.settle()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import venv
 from collections.abc import Callable
@@ -32,6 +33,12 @@ class Peer(NamedTuple):
     command: Callable[[str, Path, int], list[str]]
 
 
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
 def _mlflow(python: str, folder: Path, port: int) -> list[str]:
     if not (folder / "mlflow").exists():
         save = [python, str(PROGRAMS / "mlflow_save.py"), str(folder / "model.joblib"), str(folder / "mlflow")]
@@ -41,8 +48,8 @@ def _mlflow(python: str, folder: Path, port: int) -> list[str]:
 
 
 def _mlserver(python: str, folder: Path, port: int) -> list[str]:
-    free = port + 1
-    settings = {"http_port": port, "grpc_port": free, "metrics_port": free + 1, "host": "127.0.0.1", "parallel_workers": 0}
+    others = {"grpc_port": free_port(), "metrics_port": free_port()}
+    settings = {"http_port": port, **others, "host": "127.0.0.1", "parallel_workers": 0}
     model = {"name": "m", "implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": str(folder / "model.joblib")}}
     home = folder / "mlserver"
     home.mkdir(exist_ok=True)

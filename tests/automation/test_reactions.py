@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 
 from perenne import registry, serving
@@ -225,6 +226,29 @@ def test_a_quiet_soak_settles_and_the_policy_rests(stage: Stage) -> None:
     stage.tell(drift(challenger))
     with stage.database.read() as tx:
         assert len(episodes.list_episodes(tx)) == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_policy_may_ask_for_a_canary_before_all_callers(stage: Stage, fails: bool) -> None:
+    """After the shadow a share of the callers, for as long again; parked meanwhile, it is rejected and leaves."""
+    champion = stage.version("a")
+    stage.tell(drift(champion))
+    stage.advance()
+    challenger = stage.version("b")
+    for state in (EpisodeState.DATA_READY, EpisodeState.TRAINING, EpisodeState.EVALUATED, EpisodeState.BLESSED):
+        stage.move(state, challenger=challenger)
+    stage.move(EpisodeState.INFRA_CHECKED, due=stage.clock.now())
+    stage.state(msgspec.structs.replace(POLICY, canary=0.1))
+    assert stage.advance().state is EpisodeState.SHADOW and stage.deployment().canaries == ()
+    stage.clock.advance_to(stage.clock.now() + HOUR)
+    assert stage.advance().state is EpisodeState.SHADOW
+    assert [(variant.version, variant.weight) for variant in stage.deployment().canaries] == [(challenger, 0.1)]
+    if fails:
+        stage.database.write(lambda tx: serving.service.steps.park(tx, stage.actor, "p", challenger, reason="it fails"))
+    stage.clock.advance_to(stage.clock.now() + HOUR)
+    ended = stage.advance()
+    assert stage.deployment().canaries == () and stage.deployment().champion.version == (champion if fails else challenger)
+    assert ended.state is (EpisodeState.REJECTED if fails else EpisodeState.SOAKING)
 
 
 @pytest.mark.parametrize("event", [missed, breached])

@@ -128,8 +128,9 @@ def applied(did: str) -> Phrase:
     """Tell of an apply to a cluster: its number, of what and where; and what went wrong, if anything did."""
 
     def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
-        where = f"{after.get('cluster', 'a cluster')}/{after.get('namespace', '')}"
-        what = f"revision {after.get('number', '')} of {after.get('deployment', short(record.entity_id))} in {where}"
+        where = "/".join(filter(None, (after.get("cluster", "a cluster"), after.get("namespace"))))
+        number = f"revision {after['number']}" if after.get("number") else "a revision"
+        what = f"{number} of {after.get('deployment', short(record.entity_id))} in {where}"
         return did, what, str(after.get("problem") or "")[:200]
 
     return phrase

@@ -12,6 +12,7 @@ from perenne.automation.model import Episode, EpisodeState
 from perenne.core.clock import DAY, MINUTE, format_duration
 from perenne.projects import ProjectRecord, RetrainPolicy, get_project
 from perenne.registry import GateState
+from perenne.serving import Variant
 from perenne.storage import jobs
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
@@ -131,18 +132,23 @@ def _leave_shadow(step: Advance) -> None:
     """Promote a challenger that has answered enough rows without failing; go on watching one that has not."""
     name, challenger = step.project.name, step.episode.challenger
     seen = monitoring.tallies.shadow_report(step.tx, name, challenger)
-    shadows = serving.service.get_deployment(step.tx, name).challengers
-    parked = next((variant.parked for variant in shadows if variant.version == challenger), "")
-    if parked:
-        serving.service.remove_challenger(step.tx, step.actor, name, challenger, reason=parked)
-        step.move(EpisodeState.REJECTED, f"parked in shadow: {parked}")
+    beside = serving.service.get_deployment(step.tx, name)
+    mine = next((v for v in (*beside.canaries, *beside.challengers) if v.version == challenger), None)
+    if mine is not None and mine.parked:
+        _take_out(step, mine, mine.parked)
+        step.move(EpisodeState.REJECTED, f"parked: {mine.parked}")
         return
     if seen.rows < step.policy.shadow_rows:
         postpone(step.tx, step.episode, step.now + LOOK_AGAIN)
         return
     if seen.errors:
-        serving.service.remove_challenger(step.tx, step.actor, name, challenger, reason="it failed in shadow")
+        _take_out(step, mine, "it failed in shadow")
         step.move(EpisodeState.REJECTED, f"failed on {seen.errors} of {seen.rows} rows in shadow")
+        return
+    if step.policy.canary and mine is not None and mine not in beside.canaries:
+        why = f"{seen.rows} rows in shadow, none failed; now {step.policy.canary:.1%} of the callers"
+        serving.service.steps.set_canary(step.tx, step.actor, name, challenger, step.policy.canary, reason=why)
+        postpone(step.tx, step.episode, step.now + step.policy.shadow)
         return
     reason = f"{seen.rows} rows in shadow, none failed; agreed with the champion on {seen.agreement or 0:.1%}"
     serving.service.promote(step.tx, step.actor, name, challenger, reason=reason)
@@ -150,6 +156,13 @@ def _leave_shadow(step: Advance) -> None:
         step.tx, step.actor, registry.get_version(step.tx, challenger).model, "champion", challenger, reason=reason
     )
     step.move(EpisodeState.PROMOTED, reason, due=step.now)
+
+
+def _take_out(step: Advance, variant: Variant | None, reason: str) -> None:
+    """Take a challenger or canary out of the deployment."""
+    canary = variant is not None and variant.role == "canary"
+    remove = serving.service.steps.remove_canary if canary else serving.service.remove_challenger
+    remove(step.tx, step.actor, step.project.name, step.episode.challenger, reason=reason)
 
 
 def _soak(step: Advance) -> None:

@@ -160,7 +160,7 @@ def _release_file(workspace: Workspace, path: Path, name: str, example: Path | N
     """Package a file and return its release folder; that somebody vouched for code goes into the audit trail, if there is one."""
     from perenne import serving
     from perenne.auth import audit
-    from perenne.serving.applying import tell
+    from perenne.serving.commands import tell
 
     served = serving.service.release_file(
         path, workspace.settings.home / "served", name=name, rows=example, trusted=frozenset(trust), on_progress=tell
@@ -188,7 +188,7 @@ def _release(workspace: Workspace, name: str, example: Path | None, trust: tuple
 
 def _release_now(workspace: Workspace, name: str, deployment_name: str, example: Path | None, trust: tuple[str, ...]) -> str:
     from perenne import registry, serving
-    from perenne.serving.applying import prepare
+    from perenne.serving.commands import prepare
 
     if "@" in name:
         with workspace.database.read() as tx:

@@ -190,6 +190,8 @@ class RetrainPolicy(msgspec.Struct, frozen=True, kw_only=True):
         How old a row must be before its label is taken as known.
     shadow, shadow_rows : int
         How long, and for how many rows, a challenger answers unseen beside the champion.
+    canary : float
+        After the shadow, the share of callers it answers for as long again before it is promoted; 0 for none.
     soak : int
         How long a promoted version is watched before it is settled.
     runs_per_month : int
@@ -206,6 +208,7 @@ class RetrainPolicy(msgspec.Struct, frozen=True, kw_only=True):
     label_delay: int = DAY
     shadow: int = HOUR
     shadow_rows: int = 200
+    canary: float = 0.0
     soak: int = DAY
     runs_per_month: int = 30
 
@@ -224,6 +227,9 @@ class RetrainPolicy(msgspec.Struct, frozen=True, kw_only=True):
             raise Invalid(
                 f"project.retrain has no setting {sorted(unknown)[0]!r}", code="project.retrain", hint=f"it has {known}"
             )
+        share = values.get("canary", 0.0)
+        if not isinstance(share, int | float) or not 0 <= share < 1:
+            raise Invalid(f"project.retrain: canary is {share!r}", code="project.retrain", hint="a share below 1, such as 0.1")
         read = {
             name: parse_duration(value) if isinstance(value, str) and name != "approve_by" else value
             for name, value in values.items()

@@ -55,7 +55,8 @@ def _approval(policy: RetrainPolicy) -> str:
 def _trial(policy: RetrainPolicy) -> str:
     shadow, soak = format_duration(policy.shadow), format_duration(policy.soak)
     unseen = f"It then answers unseen for {shadow} and {policy.shadow_rows:,} rows"
-    return f"{unseen}, is promoted, and is watched for {soak}: a miss meanwhile rolls it back."
+    share = f", then {policy.canary:.1%} of the callers for as long" if policy.canary else ""
+    return f"{unseen}{share}, is promoted, and is watched for {soak}: a miss meanwhile rolls it back."
 
 
 def _rest(policy: RetrainPolicy) -> str:

@@ -36,7 +36,7 @@ class Child:
     """A process that is started again when it dies, after a pause that grows with each early death."""
 
     def __init__(self, arguments: list[str], handles: tuple[int, ...], block: int) -> None:
-        self.command = COMMAND
+        self.command: Sequence[str] = COMMAND
         self._arguments = arguments
         self._handles = handles
         self.block = block

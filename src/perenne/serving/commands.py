@@ -10,12 +10,13 @@ from perenne import registry
 from perenne.auth.principals import local_principal
 from perenne.core.clock import SystemClock, format_duration, parse_duration
 from perenne.core.errors import Invalid
-from perenne.serving import service
-from perenne.serving.applying import change, prepare
+from perenne.serving import applying, service
 from perenne.serving.live import forms
 from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, StopMode
 from perenne.serving.status import ServerStatus, describe, read_statuses
 from perenne.storage.workspace import Workspace
+
+change, prepare, tell = applying.change, applying.prepare, applying.tell
 
 
 @click.command("list")
