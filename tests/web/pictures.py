@@ -118,7 +118,8 @@ def take_server(url: str) -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light", reduced_motion="reduce")
         page.goto(f"{url}/docs")
         page.get_by_role("button", name="Predict").click()
-        expect(page.get_by_text("Nothing was asked yet")).to_have_count(0)
+        for empty in ("Nothing was asked yet", "Fill in the form"):
+            expect(page.get_by_text(empty)).to_have_count(0)
         page.wait_for_function("document.fonts.status === 'loaded'")
         page.screenshot(path=IMAGES / "model-server.png")
         browser.close()
