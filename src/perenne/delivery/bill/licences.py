@@ -4,6 +4,7 @@
 licence ("BSD License") is none, and neither is a text that nobody can read for sure.
 """
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -98,14 +99,23 @@ def by_words(text: str) -> str:
     return "MIT" if _MIT in plain else ""
 
 
+@functools.cache
+def _known() -> Any:
+    """Return the licences that SPDX knows; reading them takes a while."""
+    from license_expression import get_spdx_licensing  # type: ignore[import-untyped]
+
+    return get_spdx_licensing()
+
+
+@functools.cache
 def is_expression(text: str) -> bool:
     """Tell whether a text is an SPDX expression of licences that SPDX knows; without the library for it, nobody can."""
     try:
-        from license_expression import ExpressionError, get_spdx_licensing  # type: ignore[import-untyped]
+        from license_expression import ExpressionError
     except ImportError:
         return False
     try:
-        return bool(text) and not get_spdx_licensing().validate(text).errors
+        return bool(text) and not _known().validate(text).errors
     except ExpressionError:
         return False
 
@@ -118,9 +128,7 @@ def judge(text: str, policy: LicencePolicy) -> Answer:
     """
     if not text or not is_expression(text):
         return "unknown"
-    from license_expression import get_spdx_licensing
-
-    return _weigh(get_spdx_licensing().parse(text), policy)
+    return _weigh(_known().parse(text), policy)
 
 
 def _weigh(node: Any, policy: LicencePolicy) -> Answer:
