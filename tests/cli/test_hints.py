@@ -15,8 +15,8 @@ from perenne.net.inbound import Busy, TooLarge
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "perenne"
 OF_PROTOCOLS = (
-    "formats/oip.py", "formats/scoring.py", "net/inbound.py", "protocols/", "serving/application.py", "serving/batching.py",
-    "serving/runtime.py",
+    "app/model_docs/", "formats/oip.py", "formats/oip_binary.py", "formats/scoring.py", "net/inbound.py", "protocols/",
+    "serving/application.py", "serving/batching.py", "serving/explaining.py", "serving/runtime.py",
 )  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 """Make the pictures of the README anew: `python tests/web/pictures.py http://127.0.0.1:7373`, `… runs` for those of runs, and
-`… profile` for that of a profile's page.
+`… profile` for that of a profile's page, `… server http://127.0.0.1:7374` for that of a model server.
 
 `perenne demo` at a terminal stops when its second version waits for a person; that is the moment that is shown. The runs are
 those of a sweep that is logged for the purpose, and the profile is of subscriptions that are drawn by chance.
@@ -111,10 +111,26 @@ def take_profile() -> None:
         browser.close()
 
 
+def take_server(url: str) -> None:
+    """Take the page of a model server, asked once."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium() or sys.exit(MISSING), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light", reduced_motion="reduce")
+        page.goto(f"{url}/docs")
+        page.get_by_role("button", name="Predict").click()
+        for empty in ("Nothing was asked yet", "Fill in the form"):
+            expect(page.get_by_text(empty)).to_have_count(0)
+        page.wait_for_function("document.fonts.status === 'loaded'")
+        page.screenshot(path=IMAGES / "model-server.png")
+        browser.close()
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "runs":
         take_runs()
     elif sys.argv[1] == "profile":
         take_profile()
+    elif sys.argv[1] == "server":
+        take_server(sys.argv[2])
     else:
         take_all(sys.argv[1], PAGES)

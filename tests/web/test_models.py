@@ -30,7 +30,7 @@ def test_a_model_shows_its_versions_its_gate_and_its_evidence(browse: Browse, in
     page = browse("/model/churn")
     expect(page.get_by_label("Versions of churn").get_by_role("link")).to_have_count(3)
     gate = page.get_by_role("region", name="Gate of v3")
-    expect(gate.get_by_role("listitem")).to_have_count(8)
+    expect(gate.get_by_role("listitem")).to_have_count(9)
     expect(gate).to_contain_text("7 of 7 pass, waits for a person")
     expect(page.get_by_role("region", name="On the same rows")).to_contain_text("in its favour")
     for name in (

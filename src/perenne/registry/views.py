@@ -11,6 +11,7 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core.errors import Invalid, NotFound
 from perenne.registry import model_store, models, service, store, summary
+from perenne.registry.card import GATE
 from perenne.registry.model import STAGES, Dossier, Evidence, Verdict, Version
 from perenne.registry.models import ModelEntry
 from perenne.storage.database import Transaction
@@ -184,11 +185,15 @@ def versions_of(tx: Transaction, model: str) -> list[Dossier]:
 
 
 def checks_of(tx: Transaction, version: Version) -> tuple[Check, ...]:
-    """Read the checks of a version: those its gate asks for in their order, then what else was found."""
+    """Read the checks of a version: those its gate asks for in their order, then what else was found.
+
+    Of the gates of delivery only those that hold it back: they have a page of their own.
+    """
     newest = {item.fact.check: item for item in store.list_deposits(tx, version)}
     required = version.policy.required
-    names = (*required, *(name for name in newest if name not in required))
-    return tuple(_check(name, newest.get(name), name in required) for name in names)
+    held = {name for name, item in newest.items() if item.fact.required and item.fact.verdict is not Verdict.PASS}
+    others = (name for name in newest if name not in required and (name in held or not name.startswith(GATE)))
+    return tuple(_check(name, newest.get(name), name in required or name in held) for name in (*required, *others))
 
 
 def _check(name: str, found: store.Deposit | None, required: bool) -> Check:

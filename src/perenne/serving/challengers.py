@@ -21,7 +21,7 @@ from perenne.inference import Prediction, Signature
 from perenne.serving.children import start_process
 from perenne.serving.loading import check_inputs
 from perenne.serving.messages import Served, pack_columns, unpack_answers
-from perenne.serving.model import ReleasedPackage, Variant
+from perenne.serving.model import ReleasedPackage, Role, Variant
 from perenne.serving.releases import package_folder
 from perenne.serving.shadow import Question, Reply, ShadowOptions, receive, send
 from perenne.serving.windows import WindowKey
@@ -157,7 +157,8 @@ class Challenger:
         self.dropped = self.agreed = self.compared = 0
         self._folder = package_folder(folder, variant.tree)
         self._admitted = admitted or ReleasedPackage(unpickle=True)
-        self._seconds = variant.timeout_ms / 1_000
+        # A canary's time-out is for its callers: here it runs niced, and its own lateness would not be its fault.
+        self._seconds = variant.timeout_ms / 1_000 if variant.role is Role.CHALLENGER else 0.0
         self._failures = 0
         self._deaths: list[float] = []
         self._waiting: SimpleQueue[Asked | None] = SimpleQueue()

@@ -122,7 +122,9 @@ def _package(
     versions.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=versions, prefix=".incoming-"))
     try:
-        packaged = inference.foreign.package_model(path, beside, rows=rows_of(rows), trust=trust, on_progress=on_progress)
+        packaged = inference.foreign.package_model(
+            path, beside, rows=rows_of(rows), trust=trust, watched=False, on_progress=on_progress
+        )
         tree = inference.foreign.digest_of(beside)
         if not (versions / tree).exists():
             beside.rename(versions / tree)

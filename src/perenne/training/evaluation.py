@@ -35,6 +35,7 @@ def evaluate(
     *,
     objectives: Sequence[Objective],
     guardrails: Sequence[Guardrail],
+    seconds: float = 0.5,
 ) -> Evaluation:
     """Measure a package on the holdout.
 
@@ -42,6 +43,8 @@ def evaluate(
     ----------
     package : Path
         The folder of the packaged model.
+    seconds : float
+        For how long answers are timed, one by one and again in batches, at most; at least one of each is.
     """
     rows = load_rows(objects, snapshot, plan).part(plan.validation, plan.rows)
     predictor = inference.load(package)
@@ -51,7 +54,7 @@ def evaluate(
     metrics = tuple(
         Measured(name, *_interval(name, plan, rows.y, answer.predictions, answer.scores)) for name in dict.fromkeys(names)
     )
-    timing = inference.time_predictor(predictor, take(rows.columns, slice(0, TIMED_ROWS)))
+    timing = inference.time_predictor(predictor, take(rows.columns, slice(0, TIMED_ROWS)), seconds=seconds)
     operational = {"latency_p50_ms": timing.p50_ms, "latency_p99_ms": timing.p99_ms}
     answers = GroupedAnswers(plan.task, plan.classes, rows.y, answer.predictions, answer.scores, rows.slices)
     checks: list[BoundCheck] = []

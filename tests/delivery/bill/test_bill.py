@@ -103,6 +103,7 @@ def test_a_version_without_data_or_libraries_has_a_bill_that_says_little() -> No
         ({}, ["License :: OSI Approved"], ""),
         ({"License": "see LICENSE"}, [], ""),
         ({}, [], ""),
+        ({"License": BSD + "\nand those of the libraries in the wheel: GNU …" + "x" * 4_000}, [], ""),
     ],
 )  # fmt: skip
 def test_licences_are_told_or_unknown(metadata: dict[str, str], classifiers: list[str], found: str) -> None:
@@ -122,6 +123,7 @@ def test_licences_are_told_or_unknown(metadata: dict[str, str], classifiers: lis
             "allowed",
         ),
         ("Apache-2.0 WITH LLVM-exception", LicencePolicy(allow=("Apache-2.0",)), "allowed"),
+        ("BSD-3-Clause AND GPL-3.0-or-later WITH GCC-exception-3.1", LicencePolicy(), "allowed"),
         ("MPL-2.0", LicencePolicy(allow=("MIT", "BSD-*")), "denied"),
         ("(MIT OR GPL-2.0-only) AND BSD-3-Clause", LicencePolicy(), "allowed"),
         ("Proprietary stuff", LicencePolicy(), "unknown"),
@@ -139,4 +141,6 @@ def test_one_unknown_licence_makes_the_row_unknown_and_one_denied_fails_it() -> 
         checking.licences_of(Materials(python="", parts=parts), LicencePolicy()) for parts in ((good,), (good, odd), (odd, bad))
     ]
     assert [row.verdict for row in rows] == [Verdict.PASS, Verdict.UNKNOWN, Verdict.FAIL]
+    told = checking.licences_of(Materials(python="", parts=(good, odd)), LicencePolicy(stated={"b": "Apache-2.0"}))
+    assert told.verdict is Verdict.PASS
     assert rows[1].detail == "1 not known: b (nothing said)" and rows[2].detail == "1 not allowed: c (GPL-3.0-only)"

@@ -10,7 +10,7 @@ from perenne.registry import Verdict
 from perenne.storage.workspace import Workspace
 
 
-@pytest.mark.waits
+@pytest.mark.long
 @pytest.mark.parametrize("workspace", ["sqlite"], indirect=True)
 def test_a_logged_model_is_packaged_asked_and_measured(workspace: Workspace, register: Register) -> None:  # noqa: F811
     version = register("xgboost")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.delivery.images.registry_server import RegistryServer
+from tests.delivery.images.strict_registry import StrictRegistry
 from tests.serving.packages import made_packages
 
 from perenne import registry
@@ -91,9 +92,19 @@ def layout(tmp_path: Path) -> Layout:
 
 
 @pytest.fixture(scope="session")
-def registry_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """A real registry, which Debian has as `docker-registry`."""
-    if shutil.which("docker-registry") is None:
-        pytest.skip("docker-registry is not installed")
-    with RegistryServer(tmp_path_factory.mktemp("registry")) as server:
+def registry_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer | StrictRegistry]:
+    """A real registry, which Debian has as `docker-registry`; where it is not installed, a small strict one."""
+    server = StrictRegistry() if real_is_missing() else RegistryServer(tmp_path_factory.mktemp("registry"))
+    with server:
         yield server
+
+
+@pytest.fixture
+def real_registry() -> None:
+    """Skip a test that only a real registry can answer."""
+    if real_is_missing():
+        pytest.skip("docker-registry is not installed")
+
+
+def real_is_missing() -> bool:
+    return shutil.which("docker-registry") is None

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from tests.delivery.images.conftest import Register
 from tests.delivery.images.registry_server import RegistryServer
+from tests.delivery.images.strict_registry import StrictRegistry
 
 from perenne.auth import audit
 from perenne.core.errors import Invalid
@@ -35,7 +36,7 @@ def nothing(*_: object) -> oci.Descriptor:
 
 @on_sqlite
 def test_a_base_is_pulled_and_pinned_and_an_image_pushed(
-    workspace: Workspace, register: Register, root: Path, wheels: Path, registry_server: RegistryServer
+    workspace: Workspace, register: Register, root: Path, wheels: Path, registry_server: RegistryServer | StrictRegistry
 ) -> None:
     version = register("first")
     place = f"{registry_server.address}/bases/python:3"

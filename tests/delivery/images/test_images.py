@@ -192,6 +192,7 @@ def test_only_what_a_form_needs_is_taken() -> None:
         libraries.closure(["no-such-library"], here)
     with pytest.raises(Conflict):
         libraries.closure(["numpy<1"], here)
+    assert [one.name for one in libraries.closure(["msgspec"], here, also=["click", "no-such-library"])] == ["click", "msgspec"]
 
 
 def test_wheels_are_chosen_for_a_machine_and_unpacked(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import trustme
 from tests.delivery.images.registry_server import RegistryServer
+from tests.delivery.images.strict_registry import StrictRegistry
 from tests.delivery.images.token_server import TokenServer
 
 from perenne.core.errors import Denied, Invalid, NotFound, Unavailable
@@ -26,6 +27,7 @@ from perenne.delivery.images.registries import Registry, Way
 from perenne.formats import oci
 
 SIZE = 300_000
+Server: TypeAlias = RegistryServer | StrictRegistry
 
 
 def quiet(_: str) -> None:
@@ -61,7 +63,7 @@ def image(layout: Layout) -> oci.Descriptor:
     return found
 
 
-def at(server: RegistryServer, name: str, way: Way = Way()) -> Registry:  # noqa: B008
+def at(server: Server, name: str, way: Way = Way()) -> Registry:  # noqa: B008
     return Registry(oci.parse_reference(f"{server.address}/{name}"), way)
 
 
@@ -72,7 +74,7 @@ def log_in(monkeypatch: pytest.MonkeyPatch, folder: Path, address: str, user: st
 
 
 def test_what_is_pushed_can_be_pulled_and_looked_at(
-    registry_server: RegistryServer, layout: Layout, image: oci.Descriptor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry_server: Server, layout: Layout, image: oci.Descriptor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pushing, "CHUNK", 100_000)
     reference = pushing.push(layout, image, at(registry_server, "models/churn:3"), quiet)
@@ -93,7 +95,7 @@ def test_what_is_pushed_can_be_pulled_and_looked_at(
 
 
 def test_a_second_push_sends_nothing_and_a_neighbour_is_mounted(
-    registry_server: RegistryServer, layout: Layout, image: oci.Descriptor
+    registry_server: Server, layout: Layout, image: oci.Descriptor
 ) -> None:
     sent: list[str] = []
     pushing.push(layout, image, at(registry_server, "one/a:1"), sent.append)
@@ -105,7 +107,7 @@ def test_a_second_push_sends_nothing_and_a_neighbour_is_mounted(
 
 
 def test_a_broken_upload_goes_on_where_it_was(
-    registry_server: RegistryServer, layout: Layout, image: oci.Descriptor, monkeypatch: pytest.MonkeyPatch
+    registry_server: Server, layout: Layout, image: oci.Descriptor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pushing, "CHUNK", 60_000)
     with Breaking(registry_server.port, after=150_000, times=2) as proxy:
@@ -160,7 +162,7 @@ class Breaking:
 
 
 def test_a_password_is_shown_where_it_is_asked_for(
-    tmp_path: Path, layout: Layout, image: oci.Descriptor, monkeypatch: pytest.MonkeyPatch, registry_server: RegistryServer
+    tmp_path: Path, layout: Layout, image: oci.Descriptor, monkeypatch: pytest.MonkeyPatch, real_registry: None
 ) -> None:
     with RegistryServer(tmp_path, "ada", "secret") as server:
         with pytest.raises(Denied, match="may not be") as caught:
@@ -174,7 +176,7 @@ def test_a_password_is_shown_where_it_is_asked_for(
 
 
 def test_a_token_is_fetched_where_the_registry_says(
-    tmp_path: Path, layout: Layout, image: oci.Descriptor, monkeypatch: pytest.MonkeyPatch, registry_server: RegistryServer
+    tmp_path: Path, layout: Layout, image: oci.Descriptor, monkeypatch: pytest.MonkeyPatch, real_registry: None
 ) -> None:
     with TokenServer(tmp_path, "ada", "secret") as tokens, RegistryServer(tmp_path, more=tokens.settings) as server:
         monkeypatch.setattr("perenne.delivery.images.registries.Egress", tokens.reachable)
@@ -187,7 +189,7 @@ def test_a_token_is_fetched_where_the_registry_says(
             pushing.push(layout, image, at(server, "a/b:2"), quiet)
 
 
-def test_what_is_not_there_or_not_an_image_is_told(registry_server: RegistryServer, tmp_path: Path) -> None:
+def test_what_is_not_there_or_not_an_image_is_told(registry_server: Server, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="is not there"):
         pushing.pull(at(registry_server, "no/such:1"), Layout(tmp_path / "x"), quiet)
     closed = socket.create_server(("127.0.0.1", 0))
@@ -234,9 +236,7 @@ def test_another_blob_than_its_digest_says_is_not_kept(liar: str, tmp_path: Path
         pushing.pull(Registry(oci.parse_reference(f"{liar}/a@sha256:{'0' * 64}")), pulled, quiet)
 
 
-def test_tls_by_an_authority_of_ones_own(
-    tmp_path: Path, image: oci.Descriptor, layout: Layout, registry_server: RegistryServer
-) -> None:
+def test_tls_by_an_authority_of_ones_own(tmp_path: Path, image: oci.Descriptor, layout: Layout, real_registry: None) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     certificate = authority.issue_cert("localhost")

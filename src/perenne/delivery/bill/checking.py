@@ -145,7 +145,7 @@ def _worst(found: Sequence[Advisory]) -> list[Advisory]:
 
 def licences_of(materials: Materials, policy: LicencePolicy) -> Evidence:
     """Say whether every part is under a licence that is allowed."""
-    answers = {part: licences.judge(part.licence, policy) for part in materials.parts}
+    answers = {part: licences.judge(policy.stated.get(part.name) or part.licence, policy) for part in materials.parts}
     denied = [f"{part.name} ({part.licence})" for part, answer in answers.items() if answer == "denied"]
     unknown = [f"{part.name} ({part.said or 'nothing said'})" for part, answer in answers.items() if answer == "unknown"]
     if denied:

@@ -39,7 +39,11 @@ def write(subject: Subject, materials: Materials) -> bytes:
     data = msgspec.json.format(msgspec.json.encode(bill), indent=2)
     problem = find_problem(data)
     if problem:
-        raise PerenneError(f"the bill of materials does not keep to the schema: {problem}", code="bill.schema")
+        raise PerenneError(
+            f"the bill of materials does not keep to the schema: {problem}",
+            code="bill.schema",
+            hint="this is a defect of perenne; `perenne debug` puts together what a report needs",
+        )
     return data + b"\n"
 
 

@@ -95,6 +95,14 @@ def _requirements(known: Distribution) -> Iterator[str]:
             yield canonical_name(requirement.name)
 
 
+def _by_file(known: Distribution) -> str:
+    """Tell a licence by the one file that a distribution has of it; of several, nobody knows which is of what."""
+    names = known.metadata.get_all("License-File") or []
+    if len(names) != 1:
+        return ""
+    return licences.by_words(known.read_text(f"licenses/{names[0]}") or known.read_text(names[0]) or "")
+
+
 def _part(name: str, recorded: str, known: Distribution | None, runtime: bool) -> Part:
     if known is None:
         return Part(name=name, version=recorded, runtime=runtime, gap="it is not installed here")
@@ -102,6 +110,8 @@ def _part(name: str, recorded: str, known: Distribution | None, runtime: bool) -
         return Part(name=name, version=recorded, runtime=runtime, gap=f"installed here is {known.version}")
     metadata: Any = known.metadata
     licence, said = licences.expression(metadata, metadata.get_all("Classifier") or [])
+    if not licence:
+        licence, said = _by_file(known), said or "a file of its own"
     record = known.read_text("RECORD")
     return Part(
         name=name,

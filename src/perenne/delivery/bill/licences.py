@@ -4,6 +4,7 @@
 licence ("BSD License") is none, and neither is a text that nobody can read for sure.
 """
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -55,8 +56,10 @@ _TEXTS = {
     "psf-2.0": "PSF-2.0",
 }
 # A licence's own words, from the beginning of what comes after its title and copyright.
+_LONGEST, _LONGEST_APACHE = 3_000, 12_000
 _BSD_3 = "Neither the name of"
 _BSD = "Redistribution and use in source and binary forms"
+_APACHE = "Apache License Version 2.0, January 2004"
 _MIT = "Permission is hereby granted, free of charge, to any person obtaining a copy"
 
 
@@ -74,28 +77,45 @@ def expression(metadata: Mapping[str, Any], classifiers: Sequence[str]) -> tuple
     text = str(metadata.get("License") or "").strip()
     named = [line.rpartition(" :: ")[2] for line in classifiers if line.startswith("License ::") and line.count("::") > 1]
     said = text.splitlines()[0][:100] if text else "; ".join(named)
-    found = _TEXTS.get(text.lower(), "") or (text if len(text) < 60 and is_expression(text) else "") or _by_words(text)
+    found = _TEXTS.get(text.lower(), "") or (text if len(text) < 60 and is_expression(text) else "") or by_words(text)
     if not found and named and all(name in _CLASSIFIERS for name in named):
         found = " OR ".join(dict.fromkeys(_CLASSIFIERS[name] for name in named))
     return found, said
 
 
-def _by_words(text: str) -> str:
-    """Tell a licence by its own words, which stand in some distributions in place of its name."""
+def by_words(text: str) -> str:
+    """Tell a licence by its own words, which stand in some distributions in place of its name.
+
+    A text much longer than the licence holds others beside it, such as those of libraries in a wheel: then nobody can tell.
+
+    >>> by_words("MIT License … Permission is hereby granted, free of charge, to any person obtaining a copy of …")
+    'MIT'
+    """
     plain = re.sub(r"\s+", " ", text)
+    if len(plain) > _LONGEST:
+        return "Apache-2.0" if _APACHE in plain[:200] and len(plain) < _LONGEST_APACHE else ""
     if _BSD in plain:
         return "BSD-3-Clause" if _BSD_3 in plain else "BSD-2-Clause"
     return "MIT" if _MIT in plain else ""
 
 
+@functools.cache
+def _known() -> Any:
+    """Return the licences that SPDX knows; reading them takes a while."""
+    from license_expression import get_spdx_licensing  # type: ignore[import-untyped]
+
+    return get_spdx_licensing()
+
+
+@functools.cache
 def is_expression(text: str) -> bool:
     """Tell whether a text is an SPDX expression of licences that SPDX knows; without the library for it, nobody can."""
     try:
-        from license_expression import ExpressionError, get_spdx_licensing  # type: ignore[import-untyped]
+        from license_expression import ExpressionError
     except ImportError:
         return False
     try:
-        return bool(text) and not get_spdx_licensing().validate(text).errors
+        return bool(text) and not _known().validate(text).errors
     except ExpressionError:
         return False
 
@@ -108,9 +128,7 @@ def judge(text: str, policy: LicencePolicy) -> Answer:
     """
     if not text or not is_expression(text):
         return "unknown"
-    from license_expression import get_spdx_licensing
-
-    return _weigh(get_spdx_licensing().parse(text), policy)
+    return _weigh(_known().parse(text), policy)
 
 
 def _weigh(node: Any, policy: LicencePolicy) -> Answer:
@@ -125,7 +143,7 @@ def _weigh(node: Any, policy: LicencePolicy) -> Answer:
 
 def _single(name: str, policy: LicencePolicy) -> Answer:
     names = (name, name.partition(" WITH ")[0])
-    if any(fnmatchcase(one, pattern) for one in names[:1] for pattern in policy.allow):
+    if any(fnmatchcase(name, pattern) for pattern in (*policy.allow, *policy.spare)):
         return "allowed"
     if any(fnmatchcase(one, pattern) for one in names for pattern in policy.deny):
         return "denied"

@@ -142,11 +142,14 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
 class LicencePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which licences parts may have: those allowed, if any are named, and none of those denied. Names as SPDX writes them.
 
-    `*` at the end of a name stands for anything, as in ``GPL-*``.
+    `*` stands for anything, as in ``GPL-*``. `spare` names what is allowed though it is denied otherwise, such as a compiler's
+    runtime library under the exception made for it. `stated` says under which licence a part is whose own words do not tell.
     """
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ("AGPL-*", "GPL-*", "SSPL-*", "BUSL-*")
+    spare: tuple[str, ...] = ("* WITH GCC-exception-*",)
+    stated: dict[str, str] = {}
 
 
 class BillSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -218,7 +218,11 @@ def _refusal(status: int, data: bytes, what: str, cluster: str, namespace: str) 
                 hint=f"the right that is missing: {what}{where}; `kubectl auth can-i --list` shows those there are",
             )
         case 404:
-            return NotFound(said or f"the cluster {cluster} has no such thing", code="cluster.not_found")
+            return NotFound(
+                said or f"the cluster {cluster} has no such thing",
+                code="cluster.not_found",
+                hint="`perenne deploy status NAME --cluster CONTEXT` shows what is there",
+            )
         case 409:
             return Conflict(
                 f"another holds what would be changed: {said}",

@@ -157,8 +157,9 @@ class Subject:
             raise Untold(f"the groups of {lacking[0]} were not recorded with its run")
         objects = self.workspace.objects
         return training.evaluate(
-            objects, self.version.snapshot, self.plan, self.package, objectives=bounds.objectives, guardrails=bounds.guardrails
-        )
+            objects, self.version.snapshot, self.plan, self.package,
+            objectives=bounds.objectives, guardrails=bounds.guardrails, seconds=0.0,
+        )  # fmt: skip
 
     @cached_property
     def rows(self) -> Columns:

@@ -131,7 +131,7 @@ def _for_platform(
 ) -> _Made:
     bases.require_python(base, place.python)
     signed = signature_file(wish).is_file()
-    chosen = libraries.closure(libraries.roots(libraries.forms_of(wish.package), signed=signed), place)
+    chosen = libraries.of_package(wish.package, place, signed=signed)
     hear(f"packing {len(chosen)} libraries for {base.platform}")
     mine = tuple(libraries.component(one) for one in chosen)
     listed = from_bytes(facts.LIBRARIES_PATH, facts.to_bytes(facts.libraries_bill(mine)))

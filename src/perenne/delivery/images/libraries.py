@@ -39,6 +39,9 @@ BY_FORM = {
 }
 """What a form of a model is answered with, beside it."""
 
+WHERE_THERE = {"sklearn": ("pandas",)}
+"""What a form is answered with only by some models: those that were fitted on tables with names. Taken where it is installed."""
+
 OTHER_NAMES = {"xgboost": ("xgboost-cpu",), "onnxruntime": ("onnxruntime-gpu",)}
 """Distributions that hold the same package under another name."""
 
@@ -107,8 +110,20 @@ def roots(forms: Iterable[str], *, signed: bool = False) -> list[str]:
     return sorted(set(found))
 
 
-def closure(names: Iterable[str], place: Place) -> list[Distribution]:
+def of_package(package: Path, place: Place, *, signed: bool) -> list[Distribution]:
+    """Return the libraries that the server of a package needs; raises as `roots` and `closure`."""
+    forms = forms_of(package)
+    also = [name for form in forms for name in WHERE_THERE.get(form, ())]
+    return closure(roots(forms, signed=signed), place, also=also)
+
+
+def closure(names: Iterable[str], place: Place, *, also: Iterable[str] = ()) -> list[Distribution]:
     """Return some libraries with all that they require, sorted by name.
+
+    Parameters
+    ----------
+    also : iterable of str
+        Libraries that are taken if they are there.
 
     Raises
     ------
@@ -121,7 +136,7 @@ def closure(names: Iterable[str], place: Place) -> list[Distribution]:
         canonicalize_name(one.name): one for one in reversed(list(distributions(path=[str(path) for path in place.folders])))
     }
     found: dict[str, Distribution] = {}
-    wanted = [Requirement(name) for name in names]
+    wanted = [Requirement(name) for name in (*names, *(name for name in also if name in known))]
     while wanted:
         requirement = wanted.pop()
         name = canonicalize_name(requirement.name)

@@ -99,7 +99,7 @@ def _write_parts(inside: Path, package: Path, choice: Choice) -> None:
             here if choice.wheels is None else libraries.unpack_wheels(choice.wheels, Path(temporary), here.python, here.machine)
         )
         signed = any((inside / "model" / "signatures").glob("*.json"))
-        chosen = libraries.closure(libraries.roots(libraries.forms_of(package), signed=signed), place)
+        chosen = libraries.of_package(package, place, signed=signed)
         pinned = [f"{one.name}=={one.version}" for one in chosen]
     (inside / "requirements.txt").write_text("\n".join(pinned) + "\n")
     if choice.wheels is not None:

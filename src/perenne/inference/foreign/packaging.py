@@ -59,6 +59,7 @@ def package_model(
     *,
     rows: GivenRows | None = None,
     trust: Trust = NOBODY,
+    watched: bool = True,
     on_progress: Notify | None = None,
 ) -> Packaged:
     """Package the model in a file, or in a folder that a client of MLflow logged.
@@ -73,6 +74,8 @@ def package_model(
         Real rows, read as the fields the model turns out to take; else those that were logged with it.
     trust : Trust
         Who vouches for code in it. Without anybody, pickles and Python models are refused before they are opened.
+    watched : bool
+        Whether a monitoring reference goes into it: not where nobody reads what would be counted.
     on_progress : callable, optional
         Gets a line per step.
 
@@ -96,7 +99,7 @@ def package_model(
     made = {"onnx": _of_onnx, "mlflow": _of_mlflow}.get(found.kind, _of_bench)(found, rows, reason, say)
     contents, used = made
     try:
-        packaged = write_package(folder, found, contents, used, reason)
+        packaged = write_package(folder, found, contents, used, reason, watched=watched)
     finally:
         if contents.source is not None:
             contents.source.close()

@@ -75,13 +75,13 @@ class Contents(NamedTuple):
     source: SourceForm | None = None
 
 
-def write_package(folder: Path, found: Found, contents: Contents, used: Rows, reason: str) -> Packaged:
+def write_package(folder: Path, found: Found, contents: Contents, used: Rows, reason: str, *, watched: bool) -> Packaged:
     """Write a package and say what became of the model."""
     signature = contents.signature
     files = dict(contents.files)
     files[PARITY] = json.canonical(contents.parity)
     files[EXAMPLE] = json.canonical(_example(contents, used))
-    reference = _reference(contents, used)
+    reference = _reference(contents, used) if watched else None
     if reference is not None:
         files[REFERENCE] = reference
     listed = {name: PackageFile(len(data), digest_bytes(data)) for name, data in files.items()}

@@ -98,7 +98,7 @@ function Gates({ data }) {
   const passed = required.filter((check) => check.verdict === "pass").length;
   const version = data.versions.find((item) => item.id === data.selected);
   const tone = { open: "ok", waiting: "warn", closed: "crit" }[version.gate];
-  return html`<${Card} flush title=${`Gate of ${short(data.selected)}`} tools=${html`<${Chip} tone=${tone}>${required.length ? `${passed} of ${required.length} pass` : "no check is asked for"}${version.gate === "waiting" ? ", waits for a person" : `, ${version.gate}`}<//>`}>
+  return html`<${Card} flush title=${`Gate of ${short(data.selected)}`} tools=${html`<${Chip} tone=${tone}>${required.length ? `${passed} of ${required.length} pass` : "no check is asked for"}${version.gate === "waiting" ? ", waits for a person" : `, ${version.gate}`}<//> <a class="button small" href=${`/gate/${encodeURIComponent(data.selected)}`}>Delivery gates</a>`}>
     ${version.reasons.length ? html`<p class="none dim">${version.reasons.join("; ")}</p>` : null}
     <ul class="model-gates">
       ${data.checks.map((check) => html`<${CheckLine} check=${check} />`)}
@@ -117,7 +117,7 @@ function CheckLine({ check }) {
     <span class="two"><b>${check.name}</b><small>${check.kind}${check.required ? "" : ", not asked for"}</small></span>
     <span class="model-figure">${bounded ? html`<${Bound} limit=${check.limit} value=${check.value} low=${check.low} high=${check.high} atLeast=${check.at_least} tone=${tone === "none" ? undefined : tone} />` : null}<span>${figure}${figure ? html`<small class="faint">${interval}</small>` : null}</span></span>
     <span class="dim small model-detail">${check.detail}</span>
-    <span class="faint small model-by">${check.by ? html`<a href=${`/runs/${check.by}`}>run ${check.by.slice(-8).toLowerCase()}</a><br />` : null}<${Time} at=${check.time} /></span>
+    <span class="faint small model-by">${check.by.length === 26 ? html`<a href=${`/runs/${check.by}`}>run ${check.by.slice(-8).toLowerCase()}</a><br />` : check.by ? html`${check.by}<br />` : null}<${Time} at=${check.time} /></span>
   </li>`;
 }
 
