@@ -25,7 +25,7 @@ OTHERS = {
     "PERENNE_ARTIFACT_GIB": ("how large an artifact may be, in GiB", "no limit"),
     "PERENNE_EVENTS_ALLOW": ("`host:port`, with commas between, that CloudEvents may be sent to though it is private", "none"),
     "PERENNE_PEER_METRICS": (
-        "`0` leaves the metrics under other servers' names out, and the timing of each request's parts",
+        "`0` leaves out metrics under others' names, and the timing of each request's parts",
         "shown",
     ),
     "PERENNE_WEBHOOK_ALLOW": ("`host:port`, with commas between, that webhooks may tell though it is private", "none"),
