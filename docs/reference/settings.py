@@ -23,6 +23,11 @@ OTHERS = {
     "PERENNE_CACHE": ("where objects of a bucket are kept as they are read", "~/.cache/perenne/objects"),
     "PERENNE_CACHE_GIB": ("how much of them is kept, in GiB", "10"),
     "PERENNE_ARTIFACT_GIB": ("how large an artifact may be, in GiB", "no limit"),
+    "PERENNE_EVENTS_ALLOW": ("`host:port`, with commas between, that CloudEvents may be sent to though it is private", "none"),
+    "PERENNE_PEER_METRICS": (
+        "`0` leaves out metrics under others' names, and the timing of each request's parts",
+        "shown",
+    ),
     "PERENNE_WEBHOOK_ALLOW": ("`host:port`, with commas between, that webhooks may tell though it is private", "none"),
     "PERENNE_SECRET_KEY": ("with what secrets of webhooks are sealed: 32 characters or more", "`.perenne/secret.key`"),
     "PERENNE_SIGNING_KEY": ("the key that versions are signed with: a file, or the PEM text itself", "`.perenne/signing.pem`"),
