@@ -102,7 +102,7 @@ def dockerfile(
     \b
     Examples:
       perenne package dockerfile churn@3 --to churn-image
-      perenne package dockerfile churn@3 --to churn-image --base registry.example.org/python@sha256:4f…
+      perenne package dockerfile churn@3 --to churn-image --base python:3.12-slim
     """
     with workspace.database.read() as tx:
         found = registry.placing.as_served(tx, get_version(tx, version))
