@@ -12,7 +12,7 @@ from perenne.cli.root import COMMANDS, SECTIONS, root
 from perenne.cli.terminal import FLAGS
 
 EXAMPLE = re.compile(r"^\s+(perenne .*)$", re.MULTILINE)
-FILE = re.compile(r"\S+\.(csv|yaml|zip|parquet|json|pub|sig|pem)")
+FILE = re.compile(r"\S+\.(csv|yaml|zip|parquet|json|pub|sig|pem|tar|lock)")
 
 
 def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:

@@ -45,7 +45,7 @@ COMMANDS = {
     "ci": ("perenne.delivery.ci_commands:ci", "Write the pipeline of a forge, which calls the gates."),
     "review": ("perenne.registry.commands:review", "Who must look at versions, and what they said."),
     "deploy": ("perenne.cli.deploy:deploy", "What answers whom: champion, challengers, roll-back, stop."),
-    "package": ("perenne.delivery.images.commands:package", "Images of versions, that run anywhere."),
+    "package": ("perenne.cli.package:package", "Versions as what runs anywhere: images, edge, browser."),
     "monitor": ("perenne.monitoring.commands:monitor", "Windows, drift, performance, labels."),
     "alert": ("perenne.monitoring.commands:alert", "What needs attention, and who has seen it."),
     "trace": ("perenne.llm.commands:trace", "What language models did, and what was said of it."),

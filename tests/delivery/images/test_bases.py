@@ -16,9 +16,9 @@ from tests.delivery.images.registry_server import RegistryServer
 from tests.delivery.images.strict_registry import StrictRegistry
 
 from perenne.auth import audit
+from perenne.cli.package import package
 from perenne.core.errors import Invalid
 from perenne.delivery.images import bases, records
-from perenne.delivery.images.commands import package
 from perenne.delivery.images.layout import Layout, manifests_of
 from perenne.formats import oci
 from perenne.storage.workspace import Workspace

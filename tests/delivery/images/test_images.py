@@ -14,9 +14,9 @@ from tests.delivery.images.conftest import Register, write_wheel
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.wording import told
+from perenne.cli.package import package
 from perenne.core.errors import Conflict, Denied, Invalid, NotFound
 from perenne.delivery.images import building, facts, libraries, making, records
-from perenne.delivery.images.commands import package
 from perenne.delivery.images.layout import Layout, manifests_of, referrers_of
 from perenne.delivery.images.making import Choice
 from perenne.delivery.images.model import Component, Image, LayerRole

@@ -14,9 +14,9 @@ from tests.delivery.images.conftest import Register
 from tests.delivery.images.containers import need, run_with_runc
 from tests.serving.packages import as_tensors, flights
 
+from perenne.cli.package import package
 from perenne.core.errors import Conflict
 from perenne.delivery.images import bases, building, host, libraries, recipe
-from perenne.delivery.images.commands import package
 from perenne.delivery.images.layering import from_file, write_layer
 from perenne.delivery.images.layout import Layout
 from perenne.delivery.images.model import LayerRole

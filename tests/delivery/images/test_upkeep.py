@@ -14,10 +14,10 @@ from tests.delivery.images.conftest import Register, write_wheel
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.wording import told
+from perenne.cli.package import package
 from perenne.core.errors import Conflict, Invalid, Unavailable
 from perenne.core.results import Result
 from perenne.delivery.images import ageing, proving, records
-from perenne.delivery.images.commands import package
 from perenne.registry import dossier
 from perenne.serving import service
 from perenne.storage.workspace import Workspace

@@ -1,12 +1,7 @@
-"""`perenne package`: images of versions, made, listed, rebuilt and looked after.
-
-Each way of packaging is a command of its own in `VERBS`. Without a verb, `perenne package NAME@N` makes an image; an option that
-names another way (`WAYS`) leads there, so that `perenne package --rebuild churn@3` reads as people say it.
-"""
+"""The verbs of `perenne package` that make images and list them: `perenne.cli.package` puts them together."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,61 +19,6 @@ from perenne.delivery.images.model import Image
 from perenne.delivery.images.registries import Way
 from perenne.registry import get_version, versions
 from perenne.storage.workspace import Workspace
-
-IMAGE = "image"
-VERBS = {
-    "image": ("perenne.delivery.images.commands:image", "Make the image of a version, and bring it where it is to be."),
-    "edge": ("perenne.delivery.portable.commands:edge", "Write a folder that answers without perenne."),
-    "browser": ("perenne.delivery.portable.commands:browser", "Write a page that answers in a browser."),
-    "list": ("perenne.delivery.images.commands:list_", "List the images of a model's versions."),
-    "dockerfile": ("perenne.delivery.images.commands:dockerfile", "Write a Dockerfile that gives the same service."),
-    "rebuild": ("perenne.delivery.images.upkeep_commands:rebuild_command", "Make it again on a newer base or newer libraries."),
-    "outdated": ("perenne.delivery.images.upkeep_commands:outdated", "Tell which images that answer people are out of date."),
-}
-WAYS = {"--dockerfile": "dockerfile", "--edge": "edge", "--browser": "browser", "--rebuild": "rebuild", "--outdated": "outdated"}
-"""Options that name another way of packaging than an image, and the verb that it is."""
-
-
-class PackageGroup(click.Group):
-    """A group whose first word may be a version: then it is `image`, or the way that an option names."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the verbs in their order."""
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a verb; None if there is none of that name."""
-        if cmd_name not in VERBS:
-            return None
-        module, _, attribute = VERBS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the verb in front, where a version or an option stands first."""
-        return super().parse_args(ctx, args if args[:1] and args[0] in ctx.help_option_names else _with_verb(args))
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb, said or meant, and what is left for it."""
-        return super().resolve_command(ctx, _with_verb(args))
-
-
-def _with_verb(args: list[str]) -> list[str]:
-    if not args or args[0] in VERBS:
-        return args
-    return [next((WAYS[word.partition("=")[0]] for word in args if word.partition("=")[0] in WAYS), IMAGE), *args]
-
-
-@click.group(cls=PackageGroup)
-def package() -> None:
-    """Images of versions: the model server, what it needs and the model, in one file that runs anywhere.
-
-    \b
-    Examples:
-      perenne package churn@3
-      perenne package churn@3 --to registry.example.org/models/churn:3
-      perenne package list churn
-    """
 
 
 def making_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -149,7 +89,7 @@ def taken(options: dict[str, Any]) -> tuple[Target, Choice]:
 
 @click.command("dockerfile")
 @click.argument("version")
-@click.option("--dockerfile", "folder", required=True, type=click.Path(path_type=Path), help="The folder, which is made.")
+@click.option("--to", "--dockerfile", "folder", required=True, type=click.Path(path_type=Path), help="The folder, which is made.")
 @click.option("--base", "bases", multiple=True, default=(), metavar="IMAGE", help="What its stages begin with.")
 @click.option("--name", default="", help="What callers call the model; the project's name if not given.")
 @click.option("--wheels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Wheels to install from.")
@@ -161,8 +101,8 @@ def dockerfile(
 
     \b
     Examples:
-      perenne package churn@3 --dockerfile churn-image
-      perenne package churn@3 --dockerfile churn-image --base registry.example.org/python@sha256:4f…
+      perenne package dockerfile churn@3 --to churn-image
+      perenne package dockerfile churn@3 --to churn-image --base registry.example.org/python@sha256:4f…
     """
     with workspace.database.read() as tx:
         found = registry.placing.as_served(tx, get_version(tx, version))

@@ -37,8 +37,8 @@ def rebuild_command(workspace: Workspace, /, version: str, **options: Any) -> Re
 
     \b
     Examples:
-      perenne package --rebuild churn@3 --upgrade onnxruntime=1.32.0 --reason "security fix"
-      perenne package --rebuild churn@3 --base python-root.tar --to registry.example.org/models/churn:3 --roll-out churn
+      perenne package rebuild churn@3 --upgrade onnxruntime=1.32.0 --reason "security fix"
+      perenne package rebuild churn@3 --base python-root.tar --to churn.tar --roll-out churn
     """
     with workspace.database.read() as tx:
         found = registry.placing.as_served(tx, get_version(tx, version))
@@ -97,8 +97,8 @@ def outdated(workspace: Workspace, named: tuple[str, ...], lock: Path | None, pl
 
     \b
     Examples:
-      perenne package --outdated
-      perenne package --outdated --lock requirements/run.lock
+      perenne package outdated
+      perenne package outdated --lock requirements.lock
     """
     than = ({} if lock is None else ageing.read_lock(lock)) | dict(_named(text) for text in named)
     found = ageing.look(workspace, local_principal(), than, Way(plain_http, ca))
