@@ -79,7 +79,10 @@ class Folder:
 
     def __init__(self, path: Path, ports: Mapping[str, str], address: str) -> None:
         self.path = path
-        self._address = address
+        write_plain_launcher(path / "perenne")
+        self._quick = path.with_name(f"{path.name}-bin")
+        self._quick.mkdir()
+        write_launcher(self._quick / "perenne", address)
         self.ports = ports
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **ports}
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
@@ -96,10 +99,8 @@ class Folder:
         for words in commands(block.text):
             check_command(words, where)
         if "background" in block.marks:
-            write_plain_launcher(self.path / "perenne")
             self._start(block, where)
             return
-        write_launcher(self.path / "perenne", self._address)
         done = self._call(block)
         while block.until and block.until not in done.stdout and time.monotonic() < self._deadline:
             time.sleep(0.5)
@@ -112,7 +113,7 @@ class Folder:
         return subprocess.run(
             command_line,
             cwd=self.path,
-            env=self.environment,
+            env=self.environment | {"PATH": f"{self._quick}{os.pathsep}{self.environment['PATH']}"},
             capture_output=True,
             text=True,
             timeout=max(1.0, self._deadline - time.monotonic()),

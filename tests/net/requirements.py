@@ -68,7 +68,7 @@ REQUIREMENTS: dict[str, tuple[str, ...] | str] = {
         "formats/test_oip.py::test_a_shape_that_does_not_fit_is_refused_before_anything_is_made",
         "formats/test_oip.py::test_whatever_the_data_it_is_read_or_refused_in_words",
         "protocols/test_oip.py::test_a_mistake_is_a_400_that_says_where_and_never_repeats_a_value",
-        "protocols/test_oip.py::test_binary_bodies_are_refused_in_words",
+        "protocols/test_oip_binary.py::test_a_mistake_is_a_400_that_says_where",
     ),
     "B11": (
         "data/test_csv.py::test_too_many_columns_are_refused_before_they_are_read",

@@ -21,7 +21,7 @@ from perenne.storage.workspace import Workspace
 
 @click.command("rebuild")
 @click.argument("version")
-@click.option("--rebuild", "flag", is_flag=True, expose_value=False, hidden=True)
+@click.option("--rebuild", "flag", is_flag=True, expose_value=False, help="The verb itself; may stand first.")
 @base_option((HOST,))
 @click.option("--upgrade", "libraries", multiple=True, metavar="LIB=VERSION", help="A library that is to be newer; repeat it.")
 @click.option("--upgrade-from", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Wheels to install it from.")
@@ -83,7 +83,7 @@ def _said(made: Rebuilt) -> str:
 
 
 @click.command("outdated")
-@click.option("--outdated", "flag", is_flag=True, expose_value=False, hidden=True)
+@click.option("--outdated", "flag", is_flag=True, expose_value=False, help="The verb itself; may stand first.")
 @click.option("--than", "named", multiple=True, metavar="LIB=VERSION", help="A version that there is; repeat it.")
 @click.option("--lock", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Versions that there are, in a lock.")
 @click.option("--plain-http", is_flag=True, help="Ask a registry elsewhere than on this machine without TLS.")
