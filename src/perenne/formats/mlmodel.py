@@ -101,7 +101,7 @@ def read_mlmodel(data: bytes) -> MLmodel:
     if len(data) > LARGEST:
         raise _bad(f"is larger than {LARGEST >> 20} MiB")
     try:
-        read = yaml.load(data, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  both make plain values alone
+        read = yaml.safe_load(data)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
         raise _bad("is not YAML of plain values") from None
     if not isinstance(read, dict):
