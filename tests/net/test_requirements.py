@@ -61,7 +61,7 @@ def calls() -> list[tuple[str, str, ast.Call]]:
 
 
 def test_x1_nothing_is_unpickled() -> None:
-    """But by the guest: a process of its own, confined, that opens what somebody vouched for, and is imported for its wire alone."""
+    """But by the guest: a process of its own, confined, that opens what somebody vouched for; others import its wire alone."""
     unsafe = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle"}
     assert {(path, name) for path, name in imported() if name.split(".")[0] in unsafe} == {
         ("inference/guest.py", "pickle"),
@@ -88,8 +88,8 @@ def test_x5_no_shell_is_asked() -> None:
 def test_s1_one_client_asks_others() -> None:
     """The demo's traffic goes to its own model server; `perenne status` asks the processes of its own installation.
 
-    `Peer` asks the one server that the person at the keyboard named, from that person's program, never from a server. A package for
-    the edge is proven by asking its own server, just started. The client of a cluster is Kubernetes' own: its errors are caught.
+    `Peer` asks the one server that the person at the keyboard named, from that person's program, never from a server. A package
+    for the edge is proven by asking its own server, just started. The client of a cluster is Kubernetes' own: its errors are caught.
     """
     clients = {"http.client", "urllib.request", "requests", "httpx", "aiohttp", "urllib3", "ftplib", "smtplib"}
     assert {path for path, name in imported() if name in clients} == {

@@ -68,7 +68,7 @@ def score_(
       perenne deploy score churn@3 ./2027-01 --to scores.csv --workers 4 --errors refused.jsonl
       perenne deploy score churn customers.csv --to scores.csv --log --time asked_at
       perenne deploy score churn snapshot:3f2a91c07b… --to scores.jsonl
-      perenne deploy score churn sqlite:shop.db --query "select * from customers order by id" --to out.parquet
+      perenne deploy score churn sqlite:shop.db --query "select * from c order by id" --to out.csv
     """
     settings = workspace.settings
     told = Log(settings.releases, settings.logs, settings.spool, time) if log else None

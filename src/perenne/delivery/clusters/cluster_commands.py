@@ -61,8 +61,8 @@ def apply(workspace: Workspace, /, name: str, source: str | None, namespace: str
 
     \b
     Examples:
-      perenne deploy apply churn --cluster staging --namespace shop --image ghcr.io/acme/churn@sha256:4f… --tls-secret churn-tls
-      kubectl kustomize deploy/churn/overlays/production | perenne deploy apply churn --cluster prod --namespace shop --from -
+      perenne deploy apply churn --cluster staging --namespace shop --tls-secret churn-tls
+      kubectl kustomize k8s/churn | perenne deploy apply churn --cluster prod --from -
       perenne deploy apply churn --cluster prod --namespace shop --from production.yaml --dry-run
     """
     from perenne.delivery.clusters.applying import Intent

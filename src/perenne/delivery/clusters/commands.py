@@ -67,9 +67,9 @@ def render(
     \b
     Examples:
       perenne deploy render churn --image ghcr.io/acme/churn@sha256:4f… --tls-secret churn-tls
-      perenne deploy render churn --image ghcr.io/acme/churn@sha256:4f… --proxy 10.0.0.0/8 --to deploy/churn
-      perenne deploy render churn --image ghcr.io/acme/churn@sha256:4f… --proxy 10.0.0.0/8 --to deploy/churn --check
-      perenne deploy render --control-plane --image ghcr.io/acme/perenne@sha256:9a… --tls-secret perenne-tls --objects s3://acme/perenne
+      perenne deploy render churn --proxy 10.0.0.0/8 --to k8s/churn
+      perenne deploy render churn --proxy 10.0.0.0/8 --to k8s/churn --check
+      perenne deploy render --control-plane --image ghcr.io/acme/perenne@sha256:9a… --tls-secret tls
       perenne deploy render --cluster gke --to clusters/gke
     """
     what = [kind for kind in ("kubernetes", "control_plane", "cluster") if options[kind]] or ["kubernetes"]
