@@ -89,7 +89,7 @@ def test_s1_one_client_asks_others() -> None:
     """The demo's traffic goes to its own model server; `perenne status` asks the processes of its own installation.
 
     `Peer` asks the one server that the person at the keyboard named, from that person's program, never from a server. A package
-    for the edge is proven by asking its own server, just started. The client of a cluster is Kubernetes' own: its errors are caught.
+    for the edge is proven by asking its own server, just started. The client of a cluster is Kubernetes' own: its errors are met.
     """
     clients = {"http.client", "urllib.request", "requests", "httpx", "aiohttp", "urllib3", "ftplib", "smtplib"}
     assert {path for path, name in imported() if name in clients} == {

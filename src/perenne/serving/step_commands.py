@@ -102,7 +102,13 @@ def split(workspace: Workspace, name: str, weights: tuple[str, ...], reason: str
 @click.option("--field", default="", help="The same, by a key in this input.")
 @click.option("--salt", default="", help="Another salt gives every caller another place.")
 @click.option("--bandit", type=click.Choice([rule.value for rule in BanditRule]), help="To the variant that earns most.")
-@click.option("--reward", type=click.Choice(["correct", "label"]), default="correct", show_default=True)
+@click.option(
+    "--reward",
+    type=click.Choice(["correct", "label"]),
+    default="correct",
+    show_default=True,
+    help="What a bandit earns: a right answer, or the label itself.",
+)
 @click.option("--epsilon", type=SHARE, default=0.1, show_default=True, help="The share that tries all alike.")
 @_why
 @_generation
