@@ -69,7 +69,7 @@ class Running(NamedTuple):
 
     def memory(self) -> float:
         """Return their memory in MB, shared pages by share."""
-        return sum(process.memory_full_info().pss for process in self.family()) / 1e6
+        return float(sum(process.memory_full_info().pss for process in self.family())) / 1e6
 
     def settle(self) -> None:
         """Wait until it is idle."""

@@ -128,7 +128,7 @@ def load_estimator(path: str, form: str, trusted_types: list[str]) -> Any:
 
         return load(path, trusted=trusted_types)
     if form == "joblib":
-        import joblib  # type: ignore[import-untyped]
+        import joblib
 
         return joblib.load(path)
     import pickle
