@@ -14,7 +14,7 @@ from typing import NamedTuple
 from perenne.core.clock import SECOND, SystemClock
 from perenne.serving.counters import Counters, Outcome
 from perenne.serving.model import Deployment, Role, Variant
-from perenne.serving.verdicts import Verdict, leave_verdict, read_verdicts, still_stands
+from perenne.serving.verdicts import pronounce, read_verdicts, still_stands
 from perenne.serving.watching import Tally, judge
 
 log = logging.getLogger("perenne.serving")
@@ -115,17 +115,4 @@ class Guard:
         self._out[variant.tree] = why
         self._counters.rule_out(self._out)
         log.error("%s gets no more callers here: %s", variant.version, why)
-        verdict = Verdict(
-            deployment=deployment.name,
-            version=variant.version,
-            tree=variant.tree,
-            role=variant.role,
-            reason=why,
-            generation=deployment.generation,
-            server=self._server,
-            time=SystemClock().now(),
-        )
-        try:
-            leave_verdict(self._spool, verdict)
-        except OSError as error:
-            log.error("the verdict on %s cannot be left: %s", variant.version, error.strerror)
+        pronounce(self._spool, deployment, variant, why, self._server)

@@ -8,14 +8,13 @@ from typing import TypeAlias
 
 import msgspec
 
-from perenne.core.clock import SystemClock
 from perenne.inference import Prediction
 from perenne.serving.admission import Admission
 from perenne.serving.challengers import Asked, Challenger, Package, Shadowed, agreeing
 from perenne.serving.counters import Counters, Gauge, Outcome, SeriesKey
 from perenne.serving.messages import Served
 from perenne.serving.model import Deployment, Release, Role, Variant
-from perenne.serving.verdicts import Verdict, leave_verdict
+from perenne.serving.verdicts import pronounce
 from perenne.serving.watching import disagrees
 from perenne.serving.windows import WindowKey, Windows
 from perenne.stats.columns import Column, Task
@@ -157,17 +156,4 @@ class Shadows:
         if deployment is None:
             return
         log.error("%s is not asked any more: %s", variant.version, why)
-        verdict = Verdict(
-            deployment=deployment.name,
-            version=variant.version,
-            tree=variant.tree,
-            role=variant.role,
-            reason=why,
-            generation=deployment.generation,
-            server=self._server,
-            time=SystemClock().now(),
-        )
-        try:
-            leave_verdict(self._spool, verdict)
-        except OSError as error:
-            log.error("the verdict on %s cannot be left: %s", variant.version, error.strerror)
+        pronounce(self._spool, deployment, variant, why, self._server)

@@ -8,6 +8,7 @@ The server has taken the version out of its own rotation by then. Hearing a verd
 """
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -15,10 +16,12 @@ from urllib.parse import quote
 import msgspec
 
 from perenne.core import json
+from perenne.core.clock import SystemClock
 from perenne.core.errors import PerenneError
 from perenne.serving.model import Deployment, Role, Variant
 from perenne.storage.files import sweep, write_atomically
 
+log = logging.getLogger("perenne.serving")
 _FOLDER = "verdicts"
 
 
@@ -54,6 +57,24 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 def leave_verdict(spool: Path, verdict: Verdict) -> None:
     """Leave a verdict. Raises OSError if the disk refuses it."""
     write_atomically(_path(spool, verdict), json.encode(verdict))
+
+
+def pronounce(spool: Path, deployment: Deployment, variant: Variant, why: str, server: str) -> None:
+    """Leave word that a variant is to be asked no more; that it cannot be left is logged, for the server has acted already."""
+    verdict = Verdict(
+        deployment=deployment.name,
+        version=variant.version,
+        tree=variant.tree,
+        role=variant.role,
+        reason=why,
+        generation=deployment.generation,
+        server=server,
+        time=SystemClock().now(),
+    )
+    try:
+        leave_verdict(spool, verdict)
+    except OSError as error:
+        log.error("the verdict on %s cannot be left: %s", variant.version, error.strerror)
 
 
 def read_verdicts(spool: Path, deployment: str | None = None) -> Iterator[tuple[Path, Verdict]]:
