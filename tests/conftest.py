@@ -23,6 +23,9 @@ from perenne.storage.workspace import Workspace
 hypothesis.settings.register_profile("perenne", deadline=None)
 hypothesis.settings.load_profile("perenne")
 
+collect_ignore = ["inference/foreign/logged", "protocols/peers"]
+"""Programs of others' environments, which import what is not here."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start first what mostly waits: the other workers compute meanwhile, and none waits for it alone at the end."""

@@ -22,7 +22,7 @@ from perenne.core.clock import HOUR
 from perenne.net.inbound import Room
 from perenne.storage.workspace import Workspace
 
-PUBLIC = {"/health", "/ready", "/version", "/api/session", "/ping", "/v2/health/live", "/v2/health/ready"}
+PUBLIC = {"/health", "/ready", "/version", "/api/session", "/ping", "/v2/health/live", "/v2/health/ready", "/docs"}
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ def names(world: World) -> dict[str, str]:
     add_label_set(world)
     delivery.gates.run_gates(world.workspace, local_principal(), version["id"], delivery.gates.Wish(just=("parity",)))
     return {
+        "revision": add_revision(world),
         "deployment": "churn",
         "model": "churn",
         "project": "churn",
@@ -62,6 +63,17 @@ def add_webhook(tx: Transaction, seal: Seal) -> registry.webhooks.Webhook:
     event = registry.webhooks.Event("model_version", "created")
     url = "https://example.org/hook"
     return registry.webhooks.create(tx, local_principal(), name="page", url=url, events=[event], seal=seal)
+
+
+def add_revision(world: World) -> str:
+    """Record that something was applied to a cluster."""
+    clusters = delivery.clusters
+    applied = clusters.Revision(
+        id="", deployment="churn", project="churn", cluster="kind", namespace="shop", server="https://127.0.0.1:6443", number=0,
+        manifests=clusters.revisions.keep_manifests(world.workspace.objects, [{"kind": "Service"}]), image="churn@sha256:0",
+        version="churn@1", state=clusters.RevisionState.BEGUN, began=1, by="",
+    )  # fmt: skip
+    return world.workspace.database.write(lambda tx: clusters.revisions.begin(tx, local_principal(), applied)).id
 
 
 def add_label_set(world: World) -> None:

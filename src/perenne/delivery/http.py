@@ -47,7 +47,7 @@ async def get_gates(request: Request) -> Response:
 )
 async def post_gates(request: Request) -> Response:
     """Let a worker run the gates of a version: 202 with the job; asked again meanwhile, it is the same job."""
-    wish = json.decode(await request.body() or b"{}", GateWish, what="request")
+    wish = json.decode(await request.body(), GateWish, what="request")
     return await answers.write(request, lambda tx, actor: ask(tx, actor, request.path_params["version"], wish), 202)
 
 

@@ -87,7 +87,7 @@ def make(workspace: Workspace, name: str, tree: str) -> Made | None:
     return Made(tree, TrustedKey(key.id, "own", "this installation", key.pem), bundle)
 
 
-def keep(tx: Transaction, actor: Principal, version: Version, made: Made | None) -> Signed:
+def keep(tx: Transaction, actor: Principal, version: Version, made: Made | None, reason: str = "") -> Signed:
     """Keep the signature of a version beside it, with the evidence; or that nobody has signed it."""
     if made is None:
         found = Signed(state=SignatureState.UNSIGNED, detail="signatures need the extra: pip install 'perenne[sign]'")
@@ -106,7 +106,8 @@ def keep(tx: Transaction, actor: Principal, version: Version, made: Made | None)
         )
     now = SystemClock().now()
     trust_store.keep_signature(tx, Signature(version.tree, made.key.id, made.bundle.decode(), now, actor.name))
-    audit.record(tx, actor, "version.sign", "version", version.id, after={"key": made.key.id, "tree": version.tree})
+    after = {"key": made.key.id, "tree": version.tree}
+    audit.record(tx, actor, "version.sign", "version", version.id, after=after, reason=reason)
     (found,) = recorded(tx, [version.tree]).values()
     _deposit(tx, version, found, actor.name)
     return found
@@ -119,7 +120,7 @@ def keep_new(tx: Transaction, actor: Principal, version: Version, made: Made | N
         keep(tx, actor, version, made)
 
 
-def sign(workspace: Workspace, actor: Principal, what: str | Version, *, bundle: bytes | None = None) -> Signed:
+def sign(workspace: Workspace, actor: Principal, what: str | Version, *, bundle: bytes | None = None, reason: str = "") -> Signed:
     """Sign a version with the key of this installation, or keep a signature that somebody else made of it.
 
     Parameters
@@ -141,7 +142,7 @@ def sign(workspace: Workspace, actor: Principal, what: str | Version, *, bundle:
         raise Unavailable(
             "signatures need the library cryptography", code="signature.library", hint="pip install 'perenne[sign]'"
         )
-    return workspace.database.write(lambda tx: keep(tx, actor, version, made))
+    return workspace.database.write(lambda tx: keep(tx, actor, version, made, reason))
 
 
 def _packaged(workspace: Workspace, what: str | Version) -> Version:

@@ -46,6 +46,12 @@ class WithdrawBody(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
 
 
+class SignBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Why a version is signed."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=2_000)] = ""
+
+
 class Withdrawn(msgspec.Struct, frozen=True):
     """A key that counts no more, and the versions that nobody else has signed."""
 
@@ -70,12 +76,16 @@ async def get_signature(request: Request) -> Response:
     return answers.answer(found)
 
 
-@needs(Action.LOG, project=project_of_version, returns=Signed, status=201)
+@needs(Action.LOG, project=project_of_version, body=SignBody, example={"reason": "checked by hand"}, returns=Signed, status=201)
 async def post_signature(request: Request) -> Response:
     """Sign a version with this installation's key: 201 when kept."""
     workspace, actor = request.app.state.workspace, request.state.actor
-    version = request.path_params["version"]
-    return answers.answer(await asyncio.to_thread(lambda: trust.sign(workspace, actor, _read(workspace, version))), 201)
+    body, version = json.decode(await request.body(), SignBody, what="signature"), request.path_params["version"]
+
+    def sign() -> Signed:
+        return trust.sign(workspace, actor, _read(workspace, version), reason=body.reason)
+
+    return answers.answer(await asyncio.to_thread(sign), 201)
 
 
 def _served(tx: Transaction, identity: str) -> Version:

@@ -38,7 +38,7 @@ def test_gates_are_asked_for_run_by_a_worker_and_read(done: Done, client: httpx.
     answer = client.post("/api/gate/lumps@2", json={"only": ["example"]})
     assert answer.status_code == 202
     job = answer.json()["id"]
-    assert client.post("/api/gate/lumps@2").json()["id"] == job, "asked again meanwhile, it is the same job"
+    assert client.post("/api/gate/lumps@2", json={}).json()["id"] == job, "asked again meanwhile, it is the same job"
     assert Platform(done.workspace).trainer.drain() == 1
     assert client.get(f"/api/jobs/{job}").json()["state"] == "done"
     report = client.get("/api/gate/lumps@2").json()

@@ -142,6 +142,6 @@ def _quoted(text: str) -> str:
     """Quote a value as Dockerfiles have it: nothing in it is taken for a variable.
 
     >>> print(_quoted('costs $5 "net"'))
-    "costs \\\\$5 \\\\"net\\\\""
+    "costs \\$5 \\"net\\""
     """
     return encode(text).decode().replace("$", "\\$")
