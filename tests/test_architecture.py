@@ -168,6 +168,14 @@ def test_stats_formats_and_models_do_no_input_or_output() -> None:
     assert not bad, bad
 
 
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Go through the statements below a node; expressions, which are nine of ten nodes, hold none."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for below in getattr(node, name, ()) if not isinstance(node, ast.expr) else ():
+            yield below
+            yield from statements(below)
+
+
 def test_files_and_functions_are_short() -> None:
     """Schema versions apart: they are generated, one statement after the other."""
     bad = []
@@ -177,7 +185,7 @@ def test_files_and_functions_are_short() -> None:
         lines = path.read_text().count("\n")
         if lines > MAX_FILE:
             bad.append(f"{name}: {lines} lines")
-        for node in ast.walk(tree(path)):
+        for node in statements(tree(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > MAX_FUNCTION:

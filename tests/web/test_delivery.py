@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 from tests.delivery.gates.conftest import ADA, Done, made
@@ -80,6 +81,7 @@ def test_the_gates_are_run_from_the_page(browse: Browse, delivered: Delivered) -
     expect(page.get_by_role("region", name="Where it stands")).to_contain_text("waits for a worker")
     expect(page.get_by_role("button", name="Run the gates")).to_be_disabled()
     assert Platform(delivered.done.workspace).trainer.drain() == 1
+    assert [(job["state"], job["error"]) for job in httpx.get(f"{delivered.url}/api/jobs").json()] == [("done", None)]
     gates = page.get_by_role("region", name="Gates of lumps@1")
-    expect(gates.get_by_role("row", name=re.compile("^example"))).to_contain_text("pass")
+    expect(gates.get_by_role("row", name=re.compile("^example"))).to_contain_text("pass", timeout=60_000)
     expect(page.get_by_role("button", name="Run the gates")).to_be_enabled()
