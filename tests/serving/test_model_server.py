@@ -328,9 +328,10 @@ def test_a_worker_that_holds_more_than_it_may_is_replaced_and_no_answer_is_lost(
 ) -> None:
     release.write(release.add(packages["first"], 1))
     with ModelServer(release.folder, tmp_path / "logs", tmp_path / "spool", memory_bytes=1) as running:
+        before = running.pids()["worker-0"]  # at once: it may be replaced as soon as it is ready
         running.wait_ready()
-        before = running.pids()["worker-0"]
         with Traffic(running.port, callers=2) as traffic:
+            traffic.wait_for(5)
             while before in running.pids().values() or len(running.pids()) < 2:
                 traffic.wait_for(5)
         assert not traffic.lost and {status for status, _ in traffic.answers} == {200}
