@@ -26,7 +26,7 @@ def kill(folder: Path, rounds: int, *database: str) -> None:
 @pytest.mark.waits
 @DATABASES
 def test_killed_at_any_point_the_loop_comes_to_its_end_once(tmp_path: Path, database: tuple[str, ...]) -> None:
-    kill(tmp_path, 10, *database)
+    kill(tmp_path, 20, *database)
 
 
 @pytest.mark.long
