@@ -1,8 +1,8 @@
 """From milestone to continuity: one package takes a model from data to production and keeps it healthy there.
 
-The names of a `project.py` are here: `Project`, `Objective`, `Guardrail`, `Gate`, `Window`, `expect`, the triggers `drift`,
-`missed`, `new_data`, `cron`, and the promotion rule `superior`; and those of any program that logs what it tries: `start_run`,
-`log_metrics`, `log_params` and their like. They are read when they are first used.
+The names of a `project.py` are here: `Project`, `Objective`, `Guardrail`, `Gate`, `Monitoring`, `Window`, `expect`, the
+triggers `drift`, `missed`, `new_data`, `cron`, and the promotion rule `superior`; and those of any program that logs what it
+tries: `start_run`, `log_metrics`, `log_params` and their like. They are read when they are first used.
 """
 
 from importlib import import_module
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.projects import Cron as cron
     from perenne.projects import Drift as drift
-    from perenne.projects import Gate, Guardrail, Milestone, Objective, Person, Project, Window, expect
+    from perenne.projects import Gate, Guardrail, Milestone, Monitoring, Objective, Person, Project, Window, expect
     from perenne.projects import Labels as labelled
     from perenne.projects import Missed as missed
     from perenne.projects import NewData as new_data
@@ -44,6 +44,7 @@ _NAMES = {
     "Gate": "Gate",
     "Guardrail": "Guardrail",
     "Milestone": "Milestone",
+    "Monitoring": "Monitoring",
     "Objective": "Objective",
     "Person": "Person",
     "Project": "Project",
@@ -86,6 +87,7 @@ __all__ = [
     "Gate",
     "Guardrail",
     "Milestone",
+    "Monitoring",
     "Objective",
     "Person",
     "Project",

@@ -11,12 +11,13 @@ from tests.automation.fleet import Fleet
 
 from perenne import monitoring, registry, serving, tracking
 from perenne.auth.principals import Principal
-from perenne.automation import commands, overview, store
+from perenne.automation import overview, store
 from perenne.automation.http import _limit
 from perenne.automation.overview import WORST_FIRST, StageStatus, Status
 from perenne.automation.schedules import PolicyMemory, trigger_scheduled
+from perenne.cli.monitor import monitor
+from perenne.cli.policy import policy
 from perenne.core.errors import Invalid, NotFound
-from perenne.monitoring.commands import monitor
 from perenne.monitoring.service import open_alerts
 from perenne.projects import get_project, list_projects
 from perenne.projects.commands import project as project_command
@@ -83,7 +84,7 @@ def states_of_one(tx: Transaction, name: str) -> dict[str, str]:
     except NotFound:
         found["serve"] = "none"
     try:
-        found["monitor"] = monitoring.deployment_health(tx, name).state
+        found["monitor"] = monitoring.service.deployment_health(tx, name).state
     except NotFound:
         found["monitor"] = "none"
     return found
@@ -185,8 +186,8 @@ def ask_for_status(workspace: Workspace, limit: int | None) -> None:
 def read_lists(workspace: Workspace) -> None:
     runner = CliRunner()
     for group, words in (
-        (project_command, ["list"]), (model, ["list"]), (monitor, ["list"]), (commands.policy, ["list"]),
-        (commands.policy, ["episodes"]),
+        (project_command, ["list"]), (model, ["list"]), (monitor, ["list"]), (policy, ["list"]),
+        (policy, ["episodes"]),
     ):  # fmt: skip
         answer = runner.invoke(group, words, obj=workspace, standalone_mode=False)
         assert answer.exception is None, answer.exception
@@ -196,8 +197,8 @@ CALLS: dict[str, Callable[[Workspace], object]] = {
     "status": lambda workspace: ask_for_status(workspace, 3),
     "status of all": lambda workspace: ask_for_status(workspace, None),
     "lists": read_lists,
-    "judging": lambda workspace: monitoring.judge_due(workspace, workspace.clock.now()),
-    "realising": lambda workspace: monitoring.realise(workspace, workspace.clock.now()),
+    "judging": lambda workspace: monitoring.turns.judge_due(workspace, workspace.clock.now()),
+    "realising": lambda workspace: monitoring.turns.realise(workspace, workspace.clock.now()),
 }
 
 
@@ -241,9 +242,9 @@ def test_a_summary_is_what_the_health_says(workspace: Workspace, fleet: Fleet) -
         for name in names:
             if name not in found:
                 with pytest.raises(NotFound):
-                    monitoring.deployment_health(tx, name)
+                    monitoring.service.deployment_health(tx, name)
                 continue
-            health = monitoring.deployment_health(tx, name)
+            health = monitoring.service.deployment_health(tx, name)
             champions = [stream.windows[0] for stream in health.streams if stream.variant == "champion" and stream.windows]
             assert (found[name].state, found[name].alerts) == (health.state, len(health.alerts))
             newest = found[name].newest

@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse, Response
 from tests.monitoring.conftest import DEPLOYMENT, VERSION, Spool, make_rows
 
 from perenne.auth.principals import Principal
+from perenne.cli.monitor import alert, monitor
 from perenne.core.errors import PerenneError
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.monitoring.commands import alert, monitor
 from perenne.monitoring.http import routes
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due

@@ -16,10 +16,10 @@ from tests.monitoring.conftest import DEPLOYMENT, VERSION, Log, Rows, Spool, eve
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.automation import Worker
+from perenne.cli.monitor import monitor
 from perenne.core.clock import DAY, HOUR, ManualClock, format_time
 from perenne.core.errors import Denied, Invalid
 from perenne.monitoring import discarding, row_store, store
-from perenne.monitoring.commands import monitor
 from perenne.monitoring.events import ObjectiveMissed
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due

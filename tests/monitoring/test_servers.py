@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from perenne.core.clock import SystemClock
-from perenne.monitoring import collect
 from perenne.monitoring.service import open_alerts
+from perenne.monitoring.turns import collect
 from perenne.serving.status import ServerStatus, remove_status, write_status
 from perenne.storage.workspace import Workspace
 

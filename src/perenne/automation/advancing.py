@@ -122,9 +122,9 @@ def watch_version(tx: Transaction, actor: Principal, project: ProjectRecord, ide
     """Have monitoring watch a version by the project's bounds; a window shorter than a day wants a second one to confirm it."""
     confirm = 1 if project.window >= DAY else 2
     version = registry.get_version(tx, identity)
-    monitoring.watch(
+    monitoring.service.watch(
         tx, actor, deployment=project.name, version=identity, project=project.name, reference=version.reference,
-        objectives=project.objectives, guardrails=project.guardrails, confirm=confirm, clear=confirm,
+        objectives=project.objectives, guardrails=project.guardrails, confirm=confirm, clear=confirm, plan=project.monitoring,
     )  # fmt: skip
 
 

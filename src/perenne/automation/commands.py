@@ -21,12 +21,7 @@ class EpisodeView(msgspec.Struct, frozen=True):
     history: tuple[Step, ...]
 
 
-@click.group()
-def policy() -> None:
-    """Retraining: when, and what came of it."""
-
-
-@policy.command("list")
+@click.command("list")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most this many, by project.")
 @click.option("--after", default="", metavar="PROJECT", help="Go on after this one, the last of the page before.")
 @click.pass_obj
@@ -57,7 +52,7 @@ def _trigger_name(trigger: msgspec.Struct) -> str:
     return f"{kind}({', '.join(str(value) for value in body.values())})"
 
 
-@policy.command("episodes")
+@click.command("episodes")
 @click.argument("project", required=False)
 @click.option("--limit", default=50, show_default=True, help="At most this many, newest first.")
 @click.pass_obj
@@ -84,7 +79,7 @@ def list_episodes(workspace: Workspace, project: str | None, limit: int) -> list
         ]
 
 
-@policy.command()
+@click.command()
 @click.argument("episode")
 @click.pass_obj
 def show(workspace: Workspace, episode: str) -> EpisodeView:
@@ -98,7 +93,7 @@ def show(workspace: Workspace, episode: str) -> EpisodeView:
         return EpisodeView(episodes.get_episode(tx, episode), tuple(episodes.history(tx, episode)))
 
 
-@policy.command()
+@click.command()
 @click.argument("project")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.pass_obj

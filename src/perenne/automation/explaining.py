@@ -142,7 +142,7 @@ def why(workspace: Workspace, prediction_id: str, projects: frozenset[str] = fro
         snapshot = data.snapshots.get_snapshot(tx, version.snapshot) if version.snapshot else None
         served = version if row["variant"] == CONSTANT else registry.placing.as_served(tx, version)
         event = _microseconds(row["event_time"])
-        verdict = monitoring.drift_at(tx, row["deployment"], row["version"], event)
+        verdict = monitoring.service.drift_at(tx, row["deployment"], row["version"], event)
     actual = _actual(workspace, row, event)
     inputs = () if row["variant"] == CONSTANT else _inputs(workspace, row, served)
     return _tell(row, _Behind(dossier, run, snapshot, verdict, actual, tuple(map(_other, others))), inputs)

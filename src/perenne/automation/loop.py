@@ -85,19 +85,19 @@ class Loop:
         return done
 
     def _collect(self) -> int:
-        return monitoring.collect(self._workspace)
+        return monitoring.turns.collect(self._workspace)
 
     def _hear(self) -> int:
         return hear_verdicts(self._workspace)
 
     def _realise(self) -> int:
-        return monitoring.realise(self._workspace, self._workspace.clock.now())
+        return monitoring.turns.realise(self._workspace, self._workspace.clock.now())
 
     def _close_lost(self) -> int:
         return tracking.service.close_lost_runs(self._workspace.database)
 
     def _judge(self) -> int:
-        return monitoring.judge_due(self._workspace, self._workspace.clock.now())
+        return monitoring.turns.judge_due(self._workspace, self._workspace.clock.now())
 
     def _judge_canaries(self) -> int:
         return judge_canaries(self._workspace)

@@ -1,4 +1,4 @@
-"""`perenne monitor list|show|labels` and `perenne alert list|acknowledge|silence`."""
+"""`perenne monitor list|show|labels`."""
 
 from pathlib import Path
 from typing import Any
@@ -6,21 +6,15 @@ from typing import Any
 import click
 
 from perenne.auth.principals import local_principal
-from perenne.core.clock import format_time, parse_duration
+from perenne.core.clock import format_time
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.monitoring import alerts, service, summary
+from perenne.monitoring import service, summary
 from perenne.monitoring.labels import Receipt, submit_labels
-from perenne.monitoring.model import Alert, Silence
 from perenne.monitoring.showing import shown
 from perenne.storage.workspace import Workspace
 
 
-@click.group()
-def monitor() -> None:
-    """Windows, drift, performance, labels."""
-
-
-@monitor.command("list")
+@click.command("list")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most this many, by name.")
 @click.option("--after", default="", metavar="NAME", help="Go on after this one, the last of the page before.")
 @click.pass_obj
@@ -36,7 +30,7 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
         return [_row(item) for item in summary.summaries(tx, names).values()]
 
 
-@monitor.command()
+@click.command()
 @click.argument("deployment")
 @click.option(
     "--windows", type=click.IntRange(1), default=service.SHOWN_WINDOWS, show_default=True, help="At most this many, newest first."
@@ -55,7 +49,7 @@ def show(workspace: Workspace, deployment: str, windows: int) -> Result:
     return Result(health, EXIT_FINDINGS if health.state == "alarm" else 0, shown=shown(health))
 
 
-@monitor.command()
+@click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_obj
 def labels(workspace: Workspace, file: Path) -> Receipt:
@@ -70,62 +64,6 @@ def labels(workspace: Workspace, file: Path) -> Receipt:
     return submit_labels(workspace, local_principal(), data.read_source(file))
 
 
-@click.group()
-def alert() -> None:
-    """What needs attention, and who has seen it."""
-
-
-@alert.command("list")
-@click.option("--deployment", help="Only alerts of this deployment.")
-@click.option("--all", "every", is_flag=True, help="Also those that have ended.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most this many, newest first.")
-@click.pass_obj
-def list_alerts(workspace: Workspace, deployment: str | None, every: bool, limit: int) -> list[dict[str, Any]]:
-    """List open alerts, newest first.
-
-    \b
-    Examples:
-      perenne alert list
-      perenne alert list --deployment churn --all
-    """
-    chosen = service.alerts if every else service.open_alerts
-    with workspace.database.read() as tx:
-        found = chosen(tx, deployment, limit=limit)
-    return [_alert_row(item) for item in found]
-
-
-@alert.command()
-@click.argument("alert_id")
-@click.pass_obj
-def acknowledge(workspace: Workspace, alert_id: str) -> Alert:
-    """Say that somebody is on it.
-
-    \b
-    Examples:
-      perenne alert acknowledge 01M8GQSGBA1NHC8Y45EHH2NB3J
-    """
-    return workspace.database.write(lambda tx: alerts.acknowledge(tx, local_principal(), alert_id))
-
-
-@alert.command()
-@click.argument("alert_id")
-@click.option("--for", "duration", default="1d", show_default=True, help="How long, such as 6h or 2d.")
-@click.option("--reason", required=True, help="Why nobody needs to be told.")
-@click.pass_obj
-def silence(workspace: Workspace, alert_id: str, duration: str, reason: str) -> Silence:
-    """Tell nobody about this alert's rule in its deployment for a while.
-
-    \b
-    Examples:
-      perenne alert silence 01M8GQSGBA1NHC8Y45EHH2NB3J --for 2d --reason "a known campaign"
-    """
-    now = workspace.clock.now()
-    until = now + parse_duration(duration)
-    return workspace.database.write(
-        lambda tx: alerts.silence(tx, local_principal(), alert_id, until=until, reason=reason, now=now)
-    )
-
-
 def _row(item: summary.Summary) -> dict[str, Any]:
     newest = item.newest
     return {
@@ -135,17 +73,4 @@ def _row(item: summary.Summary) -> dict[str, Any]:
         "window": format_time(newest.window_start) if newest else "",
         "rows": newest.rows if newest else 0,
         "alerts": item.alerts,
-    }
-
-
-def _alert_row(item: Alert) -> dict[str, Any]:
-    return {
-        "alert": item.id,
-        "deployment": item.deployment,
-        "version": item.version,
-        "state": item.state.value,
-        "severity": item.severity.value,
-        "since": format_time(item.since),
-        "what": item.summary,
-        "acknowledged_by": item.acknowledged_by,
     }

@@ -59,7 +59,7 @@ def _judge(workspace: Workspace, key: WindowKey, now: int) -> bool:
         span = _span(tx, key)
     if watch is None:
         return False
-    verdict = judge_span(load_reference(workspace.objects, watch.reference), span, now)
+    verdict = judge_span(watch, load_reference(workspace.objects, watch.reference), span, now)
 
     def keep(tx: Transaction) -> bool:
         fresh = store.find_window(tx, key)
@@ -135,7 +135,7 @@ def _span(tx: Transaction, key: WindowKey) -> list[Window]:
     return span
 
 
-def judge_span(reference: Reference, span: Sequence[Window], now: int) -> WindowVerdict:
+def judge_span(watch: Watch, reference: Reference, span: Sequence[Window], now: int) -> WindowVerdict:
     """Judge a window merged with those before it that had too few rows.
 
     Parameters
@@ -160,15 +160,15 @@ def judge_span(reference: Reference, span: Sequence[Window], now: int) -> Window
         agreement=window.agreed / window.compared if window.compared else None,
         judged=now,
     )
-    return verdict if verdict.dropped_share > BLIND_SHARE else _compared(verdict, reference, span)
+    return verdict if verdict.dropped_share > BLIND_SHARE else _compared(verdict, watch, reference, span)
 
 
-def _compared(verdict: WindowVerdict, reference: Reference, span: Sequence[Window]) -> WindowVerdict:
+def _compared(verdict: WindowVerdict, watch: Watch, reference: Reference, span: Sequence[Window]) -> WindowVerdict:
     """Add what the profile tells: drift, performance estimated from the scores, and how the service did."""
     profile = Profile.empty(reference)
     for part in span:
         profile.merge(Profile.from_bytes(part.profile, reference))
-    found = drift.judge(reference, profile)
+    found = drift.judge(reference, profile, minimum_rows=watch.plan.minimum_rows)
     state, window = WindowState(found.state), span[-1]
     told = {} if reference.calibration is None else estimate(reference.calibration, profile)
     moved = () if state is WindowState.TOO_FEW else (feature for feature in found.features if feature.state != "ok")

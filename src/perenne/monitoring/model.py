@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from perenne.core.clock import DAY
-from perenne.projects import Guardrail, Objective
+from perenne.projects import Guardrail, Monitoring, Objective
 
 CHAMPION = "champion"
 MERGED_WINDOWS = 8
@@ -60,6 +60,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         Alarm windows in a row before an alert fires, and windows without alarm before it is resolved.
     since : int
         When the watch began.
+    plan : Monitoring
+        What the project says of how it is watched.
     """
 
     deployment: str
@@ -72,6 +74,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     confirm: int = 2
     clear: int = 2
     since: int = 0
+    plan: Monitoring = Monitoring()
 
     @property
     def bounds(self) -> tuple[Objective | Guardrail, ...]:

@@ -11,7 +11,7 @@ from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.hashing import is_digest
 from perenne.monitoring import alert_store, row_store, store
 from perenne.monitoring.model import CHAMPION, Alert, Stream, Watch, WindowMetric, WindowVerdict, state_word
-from perenne.projects import Guardrail, Objective
+from perenne.projects import Guardrail, Monitoring, Objective
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
 
@@ -31,6 +31,7 @@ def watch(
     guardrails: tuple[Guardrail, ...] = (),
     confirm: int = 2,
     clear: int = 2,
+    plan: Monitoring | None = None,
 ) -> Watch:
     """Begin to watch a version of a deployment, or change what it is held to.
 
@@ -42,6 +43,8 @@ def watch(
         Microseconds of a window; the deployment's own if not given.
     confirm, clear : int
         Alarm windows in a row before an alert fires, and windows without alarm before it is resolved.
+    plan : Monitoring, optional
+        What the project says of how it is watched.
 
     Raises
     ------
@@ -51,13 +54,7 @@ def watch(
     require(actor, Action.DEPLOY)
     if window_length is None:
         window_length = serving.service.get_deployment(tx, deployment).window_length
-    if not is_digest(reference):
-        raise Invalid(
-            f"{version} has no monitoring reference", code="monitor.reference", hint="package it again with `perenne run`"
-        )
-    if min(confirm, clear, window_length) < 1:
-        said = "confirm, clear and window_length are at least 1"
-        raise Invalid(said, code="monitor.watch", hint="leave them out for the usual ones")
+    _check_watch(version, reference, min(confirm, clear, window_length))
     known = store.find_watch(tx, deployment, version)
     if known is not None and known.reference != reference:
         raise _another_reference(deployment, version)
@@ -71,6 +68,7 @@ def watch(
         guardrails=guardrails,
         confirm=confirm,
         clear=clear,
+        plan=plan or Monitoring(),
         since=known.since if known else SystemClock().now(),
     )
     if watched != known:
@@ -78,6 +76,16 @@ def watch(
         add_link(tx, (Kind.DEPLOYMENT, deployment), "watches", (Kind.VERSION, version))
         audit.record(tx, actor, "monitor.watch", "deployment", deployment, before=known, after=watched)
     return watched
+
+
+def _check_watch(version: str, reference: str, least: int) -> None:
+    if not is_digest(reference):
+        raise Invalid(
+            f"{version} has no monitoring reference", code="monitor.reference", hint="package it again with `perenne run`"
+        )
+    if least < 1:
+        said = "confirm, clear and window_length are at least 1"
+        raise Invalid(said, code="monitor.watch", hint="leave them out for the usual ones")
 
 
 class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from perenne.monitoring.model import (
     WindowState,
     WindowVerdict,
 )
-from perenne.projects import Guardrail, Objective
+from perenne.projects import Guardrail, Monitoring, Objective
 from perenne.stats.fairness import GroupCounts
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
 from perenne.storage.names import chosen, table_of
@@ -37,6 +37,7 @@ watch = sa.Table(
     sa.Column("confirm", sa.Integer, nullable=False),
     sa.Column("clear", sa.Integer, nullable=False),
     sa.Column("since", sa.BigInteger, nullable=False),
+    sa.Column("plan", JsonColumn(Monitoring), nullable=False, server_default="{}"),
     sa.Index(None, "version"),
 )
 

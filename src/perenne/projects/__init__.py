@@ -1,9 +1,9 @@
 """The vocabulary in which a project is stated: purpose, data, model, what it must reach and what must not get worse.
 
-`model` holds the words (Objective, Guardrail, triggers, policies, Window), `gates` those of delivery, `declarations` the
-`Project` that collects what a `project.py` declares, `expect` expectations of data, `loading` reads a project from its folder,
-`bundles` keeps the folder for workers elsewhere, `service` keeps what it said and tells what it leaves unsaid, `plan` holds its
-milestones against what happened.
+`model` holds the words (Objective, Guardrail, triggers, policies, Window), `gates` those of delivery, `watching` those of
+monitoring, `declarations` the `Project` that collects what a `project.py` declares, `expect` expectations of data, `loading`
+reads a project from its folder, `bundles` keeps the folder for workers elsewhere, `service` keeps what it said and tells what
+it leaves unsaid, `plan` holds its milestones against what happened.
 """
 
 from importlib import import_module
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from perenne.projects.service import get_project, list_projects, project_names, record_project
     from perenne.projects.store import ProjectRecord
+    from perenne.projects.watching import Monitoring
 
 _ROOMS = {
     "Cron": "model",
@@ -51,6 +52,7 @@ _ROOMS = {
     "Milestone": "model",
     "Missed": "model",
     "Model": "declarations",
+    "Monitoring": "watching",
     "NewData": "model",
     "Objective": "model",
     "Person": "model",
@@ -85,6 +87,7 @@ __all__ = [
     "Milestone",
     "Missed",
     "Model",
+    "Monitoring",
     "NewData",
     "Objective",
     "Person",

@@ -12,6 +12,7 @@ from perenne.core.errors import Invalid
 from perenne.projects.expect import Expectation
 from perenne.projects.gates import Gate, merged
 from perenne.projects.model import Guardrail, Labels, Milestone, Objective, Person, Proof, RetrainPolicy, Window
+from perenne.projects.watching import Monitoring
 
 T = TypeVar("T")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -105,6 +106,8 @@ class Project:
         The length of a monitoring window.
     gates : sequence of Gate
         What a version must show before it is delivered, beside what objectives and guardrails say.
+    monitoring : Monitoring, optional
+        How its deployments are watched.
 
     >>> project = Project("churn", problem="Call in time.", owner="crm", objectives=[Objective("roc_auc", at_least=0.7)])
     >>> project.name
@@ -124,6 +127,7 @@ class Project:
         people: Sequence[Person] = (),
         window: str = "1d",
         gates: Sequence[Gate] = (),
+        monitoring: Monitoring | None = None,
     ) -> None:
         if not _NAME.fullmatch(name):
             raise Invalid(
@@ -143,6 +147,13 @@ class Project:
         if DAY % self.window and self.window % DAY:
             raise Invalid(f"window {window!r} does not fit into days", code="project.window", hint="for example 1h, 6h, 1d, 7d")
         self.gates = merged(gates, ())
+        if not isinstance(monitoring, Monitoring | None):
+            raise Invalid(
+                f"monitoring is {type(monitoring).__name__!r}",
+                code="project.monitoring",
+                hint="write monitoring=pn.Monitoring(minimum_rows=200)",
+            )
+        self.monitoring = monitoring or Monitoring()
         self.datasets: dict[str, Dataset] = {}
         self.models: dict[str, Model] = {}
         self.policy: RetrainPolicy | None = None

@@ -15,7 +15,7 @@ from perenne.projects.loading import LoadedProject
 from perenne.projects.store import ProjectRecord
 from perenne.storage.database import Transaction
 
-_PROMISES = ("owner", "problem", "scope", "objectives", "guardrails", "policy", "window", "gates")
+_PROMISES = ("owner", "problem", "scope", "objectives", "guardrails", "policy", "window", "gates", "monitoring")
 
 
 def record_project(
@@ -24,7 +24,7 @@ def record_project(
     """Keep what a project's file says now, and the digest of its bundle; nothing is written if both are what they were.
 
     Code and data may change under whoever runs the project: automation takes them as they are. What the project promises (owner,
-    objectives, guardrails, policy, window, gates) only a person takes over who may edit it.
+    objectives, guardrails, policy, window, gates, monitoring) only a person takes over who may edit it.
 
     Parameters
     ----------
@@ -88,6 +88,7 @@ def _record(loaded: LoadedProject, source: str, bundle: str | None, *, created: 
         updated=updated,
         people=project.people,
         gates=project.gates,
+        monitoring=project.monitoring,
     )
 
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from perenne.projects.gates import Gate
 from perenne.projects.model import Guardrail, Milestone, Objective, Person, RetrainPolicy
+from perenne.projects.watching import Monitoring
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
 from perenne.storage.finding import find_names
 from perenne.storage.names import chosen
@@ -31,6 +32,7 @@ class ProjectRecord(msgspec.Struct, frozen=True):
     updated: int
     people: tuple[Person, ...] = ()
     gates: tuple[Gate, ...] = ()
+    monitoring: Monitoring = Monitoring()
 
 
 table = sa.Table(
@@ -52,6 +54,7 @@ table = sa.Table(
     sa.Column("updated", sa.BigInteger, nullable=False),
     sa.Column("people", JsonColumn(tuple[Person, ...]), nullable=False, server_default="[]"),
     sa.Column("gates", JsonColumn(tuple[Gate, ...]), nullable=False, server_default="[]"),
+    sa.Column("monitoring", JsonColumn(Monitoring), nullable=False, server_default="{}"),
 )
 _columns = [table.c[name] for name in ProjectRecord.__struct_fields__]
 

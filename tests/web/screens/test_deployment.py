@@ -29,7 +29,7 @@ def judged(workspace: Workspace, actor: Principal, version: str, windows: int) -
     """Keep verdicts with latencies of so many windows."""
 
     def work(tx: object) -> None:
-        monitoring.watch(tx, actor, "delays", version, "a" * 64, project="flights")  # type: ignore[arg-type]
+        monitoring.service.watch(tx, actor, "delays", version, "a" * 64, project="flights")  # type: ignore[arg-type]
         for window in range(windows):
             measured = {"latency_p99_ms": Figure(value=5.0 + window, low=4.0, high=9.0, rows=100)} if window else {}
             store.save_verdict(

@@ -55,7 +55,7 @@ def state_of_one(tx: Transaction, name: str) -> str:
     if stopped:
         return "stopped"
     try:
-        return monitoring.deployment_health(tx, name).state
+        return monitoring.service.deployment_health(tx, name).state
     except NotFound:
         return "warn" if monitoring.summary.open_lines(tx, [name]) else "none"
 

@@ -268,7 +268,7 @@ class _Play:
 
     def _health(self) -> "Health":
         with self._workspace.database.read() as tx:
-            return monitoring.deployment_health(tx, NAME, windows=1)
+            return monitoring.service.deployment_health(tx, NAME, windows=1)
 
     def _stopped(self) -> bool:
         with self._workspace.database.read() as tx:

@@ -58,7 +58,7 @@ def production(tx: Transaction, project: ProjectRecord | None, deployments: Iter
     for deployment in deployments:
         window = deployment.window_length
         try:
-            health = monitoring.deployment_health(tx, deployment.name, windows=WINDOWS)
+            health = monitoring.service.deployment_health(tx, deployment.name, windows=WINDOWS)
         except NotFound:  # deployed by hand: nobody watches it
             continue
         streams += [_stream(deployment.name, found.metric, stream) for stream in health.streams]
