@@ -11,9 +11,10 @@ from perenne.stats import distances
 from perenne.stats.cells import Reference
 from perenne.stats.layout import FIXED, PREDICTION, SCORE, FeatureCells
 from perenne.stats.numeric import NULL, ORDINARY, UNSEEN
-from perenne.stats.phases import Standard, standard_of
+from perenne.stats.phases import standard_of
 from perenne.stats.profile import Profile
 from perenne.stats.spread import compare
+from perenne.stats.standard import Standard
 from perenne.stats.wording import describe
 
 MATERIAL_JS = 0.002
@@ -104,7 +105,7 @@ def judge(
     against : Standard, optional
         What it is compared with instead of the reference, in the same cells.
     comparisons : int, optional
-        How many features are judged together with these: the chance of a false alarm is shared among all. These alone if not given.
+        How many features are judged together with these and share the chance of a false alarm; these alone if not given.
     """
     features = reference.layout.features
     against = against or standard_of(reference)

@@ -4,7 +4,6 @@ Windows of the same phase - the same hour of the week, the same day of it - are 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,28 +13,10 @@ from perenne.stats.layout import FeatureCells
 from perenne.stats.numeric import CELLS
 from perenne.stats.profile import Profile
 from perenne.stats.spread import DEVIATIONS, MIN_CHUNKS, Bands, Baseline, compare
+from perenne.stats.standard import Standard
 
 MIN_PHASE = 3
 """Members from which on a phase stands for itself."""
-
-
-@dataclass(frozen=True, eq=False)
-class Standard:
-    """What windows are compared with.
-
-    Attributes
-    ----------
-    profile : Profile
-        Its rows.
-    baseline : Baseline
-        The counts that distances are taken from.
-    bands : Bands
-        What its parts have done to one another.
-    """
-
-    profile: Profile
-    baseline: Baseline
-    bands: Bands
 
 
 def standard_of(reference: Reference) -> Standard:
@@ -118,4 +99,3 @@ def _limit(apart: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> 
 def _bands(rows: Sequence[int], limits: Sequence[NDArray[np.float64]], features: int) -> Bands:
     table = np.array(limits, np.float64).reshape(len(limits), 2, features)
     return Bands(np.array(rows, np.int64), table[:, 0], table[:, 1])
-
