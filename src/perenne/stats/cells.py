@@ -15,7 +15,9 @@ from perenne.stats import archive
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count, take
 from perenne.stats.layout import FeatureCells, Layout, answers, class_places, fit_layout, score_table
 from perenne.stats.levels import level_text
-from perenne.stats.numeric import NULL, UNSEEN, NumberCells, numbers
+from perenne.stats.loss import LossModel
+from perenne.stats.numeric import GROUPS, NULL, UNSEEN, NumberCells, numbers
+from perenne.stats.outcomes import Outcomes, fit_outcomes
 from perenne.stats.performance import Calibration
 from perenne.stats.profile import Profile
 from perenne.stats.spread import Bands, Baseline, fit_spread
@@ -36,6 +38,15 @@ class _Meta(msgspec.Struct):
     fields: tuple[Field, ...]
     layout: archive.LayoutMeta
     calibrated: bool
+    outcomes: "_OutcomesMeta | None" = None
+    losses: bool = False
+
+
+class _OutcomesMeta(msgspec.Struct):
+    rows: int
+    loss: float
+    scale: float
+    steadiness: dict[str, float]
 
 
 class Reference:
@@ -57,6 +68,10 @@ class Reference:
         The reference's own spread.
     calibration : Calibration or None
         For estimating performance; None without labels and scores.
+    outcomes : Outcomes or None
+        What came true in the reference; None without labels.
+    losses : LossModel or None
+        For estimating a regression's performance; whoever makes the reference learns it.
     """
 
     fields: tuple[Field, ...]
@@ -66,13 +81,15 @@ class Reference:
     baseline: Baseline
     bands: Bands
     calibration: Calibration | None
+    outcomes: Outcomes | None
+    losses: LossModel | None
 
     def __init__(self, fields: Sequence[Field], layout: Layout) -> None:
         self.fields = tuple(fields)
         self.layout = layout
         self.chunks = []
         self.profile = Profile.empty(self)
-        self.calibration = None
+        self.calibration = self.outcomes = self.losses = None
         self._data: bytes | None = None
         self._digest: str | None = None
 
@@ -124,7 +141,15 @@ class Reference:
         reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds)
         if labels is not None and scores is not None:
             reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
+        if labels is not None and predictions is not None:
+            cells = reference.layout.encode(columns, predictions, scores).cells
+            reference.outcomes = fit_outcomes(reference.layout, cells, predictions, scores, labels, len(reference.chunks))
         return reference
+
+    def note_steadiness(self, metric: str, spread: float) -> None:
+        """Note how far the estimate of a metric was off in parts of the reference, beyond chance."""
+        if self.outcomes is not None:
+            self.outcomes.steadiness[metric] = spread
 
     def _append(self, chunk: Profile) -> None:
         self.chunks.append(chunk)
@@ -150,7 +175,14 @@ class Reference:
             arrays |= {"band_rows": self.bands.rows, "band_js": self.bands.js, "band_d": self.bands.d}
             if self.calibration is not None:
                 arrays["curves"] = self.calibration.curves
-            self._data = archive.write(_Meta(1, self.fields, meta, self.calibration is not None), arrays)
+            outcomes = None
+            if self.outcomes is not None:
+                arrays |= {"labelled": self.outcomes.counts, "truths": self.outcomes.truths}
+                told = self.outcomes
+                outcomes = _OutcomesMeta(told.rows, told.loss, told.scale, dict(sorted(told.steadiness.items())))
+            arrays |= {} if self.losses is None else self.losses.to_arrays()
+            noted = _Meta(1, self.fields, meta, self.calibration is not None, outcomes, self.losses is not None)
+            self._data = archive.write(noted, arrays)
         return self._data
 
     @classmethod
@@ -180,10 +212,19 @@ class Reference:
                 reference.calibration = Calibration(
                     layout.task, layout.threshold, layout.score_edges, arrays["curves"].astype(np.float64)
                 )
+            reference._read_outcomes(meta, arrays)
         except (LookupError, ValueError, TypeError, OverflowError) as error:
             raise archive.unreadable(error) from None
         reference._data = bytes(data)
         return reference
+
+    def _read_outcomes(self, meta: _Meta, arrays: archive.Arrays) -> None:
+        if meta.outcomes is not None:
+            told, shape = meta.outcomes, (len(self.layout.features), GROUPS)
+            counts, truths = (arrays[name].astype(np.int64).reshape(shape) for name in ("labelled", "truths"))
+            self.outcomes = Outcomes(told.rows, told.loss, told.scale or 1.0, counts, truths, told.steadiness)
+        if meta.losses:
+            self.losses = LossModel.from_arrays(arrays, len(self.layout.features))
 
     def place(self, name: str) -> int:
         """Return the place of a feature.
