@@ -9,7 +9,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.projects import Alert, Gate, Guardrail, Milestone, Monitoring, Objective, Person, Project, Window, expect
+    from perenne.projects import (
+        Alert,
+        Gate,
+        Guardrail,
+        Milestone,
+        Monitoring,
+        Objective,
+        Person,
+        Project,
+        Retention,
+        Window,
+        expect,
+    )
     from perenne.projects import Cron as cron
     from perenne.projects import Drift as drift
     from perenne.projects import Labels as labelled
@@ -49,6 +61,7 @@ _NAMES = {
     "Objective": "Objective",
     "Person": "Person",
     "Project": "Project",
+    "Retention": "Retention",
     "Window": "Window",
     "cron": "Cron",
     "drift": "Drift",
@@ -93,6 +106,7 @@ __all__ = [
     "Objective",
     "Person",
     "Project",
+    "Retention",
     "Window",
     "__version__",
     "active_run",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     )
     from perenne.projects.service import get_project, list_projects, project_names, record_project
     from perenne.projects.store import ProjectRecord
-    from perenne.projects.watching import Monitoring
+    from perenne.projects.watching import Monitoring, Retention
 
 _ROOMS = {
     "Alert": "alerting",
@@ -63,6 +63,7 @@ _ROOMS = {
     "Project": "declarations",
     "ProjectRecord": "store",
     "Proof": "model",
+    "Retention": "watching",
     "RetrainPolicy": "model",
     "Sql": "model",
     "Superior": "model",
@@ -100,6 +101,7 @@ __all__ = [
     "Project",
     "ProjectRecord",
     "Proof",
+    "Retention",
     "RetrainPolicy",
     "Sql",
     "Superior",

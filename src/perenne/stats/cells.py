@@ -18,9 +18,16 @@ from perenne.stats.levels import level_text
 from perenne.stats.numeric import NULL, UNSEEN, NumberCells, numbers
 from perenne.stats.performance import Calibration
 from perenne.stats.profile import Profile
+from perenne.stats.segments import (
+    PROFILE_ARRAYS,
+    Segment,
+    SegmentReference,
+    fit_segments,
+    segment_arrays,
+    segments_from,
+    segments_of,
+)
 from perenne.stats.spread import Bands, Baseline, fit_spread
-
-_PROFILE_ARRAYS = ("counts", "sums", "moments", "scores", "strays")
 
 
 class KnownRange(msgspec.Struct, frozen=True):
@@ -31,11 +38,12 @@ class KnownRange(msgspec.Struct, frozen=True):
     levels: tuple[str, ...] = ()
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, omit_defaults=True):
     version: int
     fields: tuple[Field, ...]
     layout: archive.LayoutMeta
     calibrated: bool
+    segments: tuple[Segment, ...] = ()
 
 
 class Reference:
@@ -57,6 +65,8 @@ class Reference:
         The reference's own spread.
     calibration : Calibration or None
         For estimating performance; None without labels and scores.
+    segments : SegmentReference
+        The groups that are watched each by itself.
     """
 
     fields: tuple[Field, ...]
@@ -66,6 +76,7 @@ class Reference:
     baseline: Baseline
     bands: Bands
     calibration: Calibration | None
+    segments: SegmentReference
 
     def __init__(self, fields: Sequence[Field], layout: Layout) -> None:
         self.fields = tuple(fields)
@@ -73,6 +84,7 @@ class Reference:
         self.chunks = []
         self.profile = Profile.empty(self)
         self.calibration = None
+        self.segments = SegmentReference((), [], [], [])
         self._data: bytes | None = None
         self._digest: str | None = None
 
@@ -89,6 +101,8 @@ class Reference:
         task: Task,
         classes: Sequence[object] = (),
         threshold: float = 0.5,
+        segments: Sequence[str] = (),
+        groups: int = 8,
     ) -> "Reference":
         """Fix the cells by the rows of a reference, in time order. Tensors have no cells, nor have answers that are tensors.
 
@@ -106,6 +120,10 @@ class Reference:
             Labels, places in `classes` (an integer array), or numbers for regression.
         task, classes, threshold
             As in the model's signature.
+        segments : sequence of str
+            Inputs whose groups are watched each by itself.
+        groups : int
+            So many groups of each at most, and one for all others.
         """
         rows = row_count(columns)
         columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields}
@@ -124,6 +142,10 @@ class Reference:
         reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds)
         if labels is not None and scores is not None:
             reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
+        if segments:
+            chosen = segments_of(reference.layout, segments, given, groups)
+            encoded = reference.layout.encode(columns, predictions, scores)
+            reference.segments = fit_segments(reference, given, encoded, bounds, chosen)
         return reference
 
     def _append(self, chunk: Profile) -> None:
@@ -144,13 +166,16 @@ class Reference:
         """Write the reference as npz."""
         if self._data is None:
             meta, arrays = archive.layout_parts(self.layout)
-            arrays |= {f"chunk_{name}": self._stack(name) for name in _PROFILE_ARRAYS}
+            arrays |= {f"chunk_{name}": self._stack(name) for name in PROFILE_ARRAYS}
             arrays |= {"chunk_rows": self._stack("rows")}
             arrays |= {"baseline": self.baseline.counts, "singles": self.baseline.singles}
             arrays |= {"band_rows": self.bands.rows, "band_js": self.bands.js, "band_d": self.bands.d}
             if self.calibration is not None:
                 arrays["curves"] = self.calibration.curves
-            self._data = archive.write(_Meta(1, self.fields, meta, self.calibration is not None), arrays)
+            if self.segments.segments:
+                arrays |= segment_arrays(self.segments)
+            made = _Meta(1, self.fields, meta, self.calibration is not None, self.segments.segments)
+            self._data = archive.write(made, arrays)
         return self._data
 
     @classmethod
@@ -169,7 +194,7 @@ class Reference:
             for place, rows in enumerate(arrays["chunk_rows"].tolist()):
                 chunk = Profile.empty(reference)
                 chunk.rows = rows
-                for name in _PROFILE_ARRAYS:
+                for name in PROFILE_ARRAYS:
                     getattr(chunk, name)[...] = arrays[f"chunk_{name}"][place]
                 reference._append(chunk)
             reference.baseline = Baseline(arrays["baseline"].astype(np.int64), arrays["singles"].astype(np.int64))
@@ -180,6 +205,8 @@ class Reference:
                 reference.calibration = Calibration(
                     layout.task, layout.threshold, layout.score_edges, arrays["curves"].astype(np.float64)
                 )
+            if meta.segments:
+                reference.segments = segments_from(meta.segments, arrays, reference)
         except (LookupError, ValueError, TypeError, OverflowError) as error:
             raise archive.unreadable(error) from None
         reference._data = bytes(data)
