@@ -178,7 +178,7 @@ def power_of(rows: int, deviation: float, demand: Demand) -> tuple[float | None,
         Of one row's part in the difference.
 
     >>> power_of(2_000, 0.3, Demand(min_effect=0.01))
-    (0.437..., 435)
+    (0.438..., 435)
     """
     if demand.kind != "superior" or demand.min_effect <= 0:
         return None, 0
