@@ -22,7 +22,7 @@ EXPECTED_TESTS = 12
 class Shown(StrEnum):
     """What rows have shown."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105
     FAIL = "fail"
     UNKNOWN = "unknown"
 
@@ -37,7 +37,7 @@ class Demand(msgspec.Struct, frozen=True):
     alpha : float
         The chance of passing by mistake.
     min_effect : float
-        Of superiority: a smaller difference is not worth it, and rows that would find it less than every second time tell nothing.
+        Of superiority: a smaller difference is not worth it, and rows that would miss it every second time tell nothing.
     margin : float
         Of non-inferiority: by how much it may be worse.
     minimum : int
