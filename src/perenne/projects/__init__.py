@@ -1,9 +1,9 @@
 """The vocabulary in which a project is stated: purpose, data, model, what it must reach and what must not get worse.
 
-`model` holds the words (Objective, Guardrail, triggers, policies, Window), `gates` those of delivery, `watching` those of
-monitoring, `declarations` the `Project` that collects what a `project.py` declares, `expect` expectations of data, `loading`
-reads a project from its folder, `bundles` keeps the folder for workers elsewhere, `service` keeps what it said and tells what
-it leaves unsaid, `plan` holds its milestones against what happened.
+`model` holds the words (Objective, Guardrail, triggers, policies, Window), `gates` those of delivery, `watching` and `outcomes`
+those of monitoring, `declarations` the `Project` that collects what a `project.py` declares, `expect` expectations of data,
+`loading` reads a project from its folder, `bundles` keeps the folder for workers elsewhere, `service` keeps what it said and
+tells what it leaves unsaid, `plan` holds its milestones against what happened.
 """
 
 from importlib import import_module
@@ -35,12 +35,14 @@ if TYPE_CHECKING:
         Trigger,
         Window,
     )
+    from perenne.projects.outcomes import DECISION, Outcome, OutcomeKind
     from perenne.projects.service import get_project, list_projects, project_names, record_project
     from perenne.projects.store import ProjectRecord
     from perenne.projects.watching import Monitoring, Retention
 
 _ROOMS = {
     "Cron": "model",
+    "DECISION": "outcomes",
     "Dataset": "declarations",
     "Drift": "model",
     "Expectation": "expect",
@@ -55,6 +57,8 @@ _ROOMS = {
     "Monitoring": "watching",
     "NewData": "model",
     "Objective": "model",
+    "Outcome": "outcomes",
+    "OutcomeKind": "outcomes",
     "Person": "model",
     "PlanState": "model",
     "Project": "declarations",
@@ -76,6 +80,7 @@ _ROOMS = {
 }
 
 __all__ = [
+    "DECISION",
     "Cron",
     "Dataset",
     "Drift",
@@ -91,6 +96,8 @@ __all__ = [
     "Monitoring",
     "NewData",
     "Objective",
+    "Outcome",
+    "OutcomeKind",
     "Person",
     "PlanState",
     "Project",
