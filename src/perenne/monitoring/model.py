@@ -179,7 +179,7 @@ class Standing(StrEnum):
 
 
 class BoundState(msgspec.Struct, frozen=True, kw_only=True):
-    """How one objective or guardrail stands in one window."""
+    """How one objective or guardrail stands in one window; `stop` is who answers after a guardrail's breach."""
 
     kind: str
     bound: str
@@ -187,6 +187,7 @@ class BoundState(msgspec.Struct, frozen=True, kw_only=True):
     at_least: bool
     standing: Standing
     figure: Figure
+    stop: str = "previous"
 
     @property
     def rule(self) -> str:
@@ -480,6 +481,7 @@ def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: b
         at_least=bound.at_least is not None,
         standing=standing,
         figure=figure,
+        stop=bound.stop if isinstance(bound, Guardrail) else "previous",
     )
 
 

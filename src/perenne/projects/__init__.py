@@ -1,9 +1,9 @@
 """The vocabulary in which a project is stated: purpose, data, model, what it must reach and what must not get worse.
 
 `model` holds the words (Objective, Guardrail, Window), `retraining` and `blackouts` those of retraining, `gates` those of
-delivery, `watching` those of monitoring, `alerting` those of alerts, `declarations` the `Project` that collects what a
-`project.py` declares, `expect` expectations of data, `loading` reads a project from its folder, `bundles` keeps the folder for
-workers elsewhere, `service` keeps what it said and tells what it leaves unsaid, `plan` holds its milestones against what
+delivery, `watching` and `outcomes` those of monitoring, `alerting` those of alerts, `declarations` the `Project` that collects
+what a `project.py` declares, `expect` expectations of data, `loading` reads a project from its folder, `bundles` keeps the folder
+for workers elsewhere, `service` keeps what it said and tells what it leaves unsaid, `plan` holds its milestones against what
 happened, `wording` says a policy of retraining in sentences.
 """
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Sql,
         Window,
     )
+    from perenne.projects.outcomes import DECISION, Outcome, OutcomeKind
     from perenne.projects.retraining import (
         AllOf,
         Concept,
@@ -52,6 +53,7 @@ _ROOMS = {
     "Blackout": "blackouts",
     "Concept": "retraining",
     "Cron": "retraining",
+    "DECISION": "outcomes",
     "Dataset": "declarations",
     "Drift": "retraining",
     "Expectation": "expect",
@@ -67,6 +69,8 @@ _ROOMS = {
     "Monitoring": "watching",
     "NewData": "retraining",
     "Objective": "model",
+    "Outcome": "outcomes",
+    "OutcomeKind": "outcomes",
     "OwnBound": "alerting",
     "Person": "model",
     "PlanState": "model",
@@ -87,6 +91,7 @@ _ROOMS = {
 }
 
 __all__ = [
+    "DECISION",
     "Alert",
     "AllOf",
     "Blackout",
@@ -107,6 +112,8 @@ __all__ = [
     "Monitoring",
     "NewData",
     "Objective",
+    "Outcome",
+    "OutcomeKind",
     "OwnBound",
     "Person",
     "PlanState",

@@ -11,6 +11,7 @@ from perenne.core.clock import DAY, HOUR, parse_duration
 from perenne.core.days import UNITS, grain_of
 from perenne.core.errors import Invalid
 from perenne.projects.alerting import Alert, check_alerts
+from perenne.projects.outcomes import Outcome, checked_outcomes
 
 MAX_SEGMENTS = 4
 MAX_GROUPS = 32
@@ -97,6 +98,12 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Outputs, or input columns, that hold lists of recommended items.
     keep : Retention
         How long windows are kept.
+    outcomes : tuple of Outcome
+        What comes of answers and is posted later; guardrails may bound it.
+    sensitive : tuple of str
+        Attributes that come with labels only, by which groups are compared; of them sums are kept and no rows.
+    moves : tuple of str
+        Input columns that the model's own answers move: their drift is a feedback loop.
 
     >>> Monitoring(baseline="phase", windows="day", zone="Europe/Berlin", segments=["plan"]).segments
     ('plan',)
@@ -116,6 +123,9 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     clusters: int = 0
     lists: tuple[str, ...] = ()
     keep: Retention = Retention()
+    outcomes: tuple[Outcome, ...] = ()
+    sensitive: tuple[str, ...] = ()
+    moves: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.minimum_rows < 1:
@@ -132,7 +142,8 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def _read_words(self) -> None:
         for name, kind in (("baseline", BaselineKind), ("no_data", Silent)):
             msgspec.structs.force_setattr(self, name, kind(_chosen(name, getattr(self, name), list(kind))))
-        for name in ("holidays", "segments", "lists"):
+        msgspec.structs.force_setattr(self, "outcomes", checked_outcomes(self.outcomes))
+        for name in ("holidays", "segments", "lists", "sensitive", "moves"):
             value = getattr(self, name)
             if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):
                 raise _wrong(f"Monitoring({name}={value!r}) is no list of names", f'write Monitoring({name}=["…"])')

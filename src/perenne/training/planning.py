@@ -36,7 +36,9 @@ def recipe_of(project: Project) -> Recipe:
         target=model.target,
         ignore=model.ignore,
         positive=model.positive,
-        slices=tuple(dict.fromkeys(bound.by for bound in (*project.objectives, *project.guardrails) if bound.by)),
+        slices=tuple(
+            dict.fromkeys(bound.by for bound in (*project.objectives, *project.guardrails) if bound.by and not bound.operational)
+        ),
         holdout=policy.holdout,
         window=project.window,
         seed=SEED,
