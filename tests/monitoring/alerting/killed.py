@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from perenne.core.config import load_settings
-from perenne.monitoring.alerting import delivering
 from perenne.monitoring.alerting.delivering import DELIVER, AlertDelivery
 from perenne.monitoring.alerting.messages import Message
 from perenne.monitoring.events import AlertsChanged
@@ -52,8 +51,7 @@ def main(home: Path, where: str) -> None:
         job = workspace.database.write(lambda tx: jobs.claim(tx, owner_token(), [DELIVER]))
         assert job is not None
         if where == "mark":
-            finish = jobs.finish
-            delivering.jobs.finish = lambda tx, job: (finish(tx, job), die())[0]
+            setattr(jobs, "finish", lambda tx, job: die())  # noqa: B010
         delivery.deliver(workspace, job)
 
 

@@ -43,10 +43,10 @@ def test_silent_is_what_lasts_twice_as_long_as_ever(starts: Any, now: float, sil
 
 
 def test_a_project_may_set_the_limit_or_switch_it_off() -> None:
-    rule = pn.Monitoring(alerts=[pn.Alert("no_data", above=6)])
+    rule = pn.Monitoring(alerts=(pn.Alert("no_data", above=6),))
     assert silent_of(watch(plan=rule), windows(*range(5)), 11 * HOUR) is None
     assert silent_of(watch(plan=rule), windows(*range(5)), 11 * HOUR + 1) is not None
-    assert silent_of(watch(plan=pn.Monitoring(alerts=[pn.Alert("no_data", off=True)])), windows(*range(5)), DAY) is None
+    assert silent_of(watch(plan=pn.Monitoring(alerts=(pn.Alert("no_data", off=True),))), windows(*range(5)), DAY) is None
 
 
 def test_a_deployment_that_falls_silent_alarms_once_and_ends_when_rows_come(

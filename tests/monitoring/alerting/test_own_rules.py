@@ -111,4 +111,9 @@ def test_what_is_no_rule_is_refused(values: dict[str, Any], words: str) -> None:
 
 def test_a_rule_stands_there_once() -> None:
     with pytest.raises(Invalid, match="two alerts on rows < 5"):
-        pn.Monitoring(alerts=[pn.Alert("rows", below=5), pn.Alert("rows", below=5.0, severity="info")])
+        pn.Monitoring(
+            alerts=(
+                pn.Alert("rows", below=5),
+                pn.Alert("rows", below=5.0, severity="info"),
+            )
+        )
