@@ -130,6 +130,13 @@ def count_open(
     return {row.state.value: int(row.number) for row in tx.execute(query)}
 
 
+def count_fired(tx: Transaction, rule: str) -> dict[tuple[str, str], int]:
+    """Count how often the alerts of a rule have fired, by deployment and version."""
+    query = sa.select(alert.c.deployment, alert.c.version, sa.func.count().label("number"))
+    query = query.where(alert.c.rule == rule, alert.c.fired.is_not(None)).group_by(alert.c.deployment, alert.c.version)
+    return {(row.deployment, row.version): int(row.number) for row in tx.execute(query)}
+
+
 def some_alerts(tx: Transaction, identities: Iterable[str]) -> list[Alert]:
     """Read some alerts, newest first."""
     query = sa.select(*_alert_columns).where(alert.c.id.in_(chosen(identities))).order_by(alert.c.id.desc())
