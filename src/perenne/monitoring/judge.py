@@ -37,6 +37,7 @@ from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
 SELECTION_RATE = "selection_rate"
+MOST_MISSING = 20
 
 
 def judge_due(workspace: Workspace, now: int) -> int:
@@ -179,7 +180,15 @@ def _compared(verdict: WindowVerdict, watch: Watch, reference: Reference, span: 
         causes=tuple(_cause(feature) for feature in moved),
         measured={**operational_figures(window.latency, window.rows, window.errors), **_answered(told, profile.rows)},
         estimated=_estimated(told, profile.rows),
+        missing=_missing(found.features),
     )
+
+
+def _missing(features: Sequence[drift.FeatureDrift]) -> dict[str, float]:
+    """Return the features that miss values, the most first."""
+    ranked = sorted(features, key=lambda feature: -(finite(feature.missing_window) or 0.0))
+    shares = {feature.name: finite(feature.missing_window) or 0.0 for feature in ranked[:MOST_MISSING]}
+    return {name: share for name, share in shares.items() if share}
 
 
 def _cause(feature: drift.FeatureDrift) -> Cause:

@@ -224,6 +224,8 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
         Latency and error rate.
     bounds : tuple of BoundState
         Objectives and guardrails.
+    missing : dict
+        The features with missing values, and which share of the rows that is; the most first.
     """
 
     deployment: str
@@ -249,6 +251,7 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     measured: dict[str, Figure] = {}
     bounds: tuple[BoundState, ...] = ()
     judged: int = 0
+    missing: dict[str, float] = {}
 
     @property
     def key(self) -> WindowKey:
