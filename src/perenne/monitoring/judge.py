@@ -30,6 +30,7 @@ from perenne.monitoring.operational import Z, operational_figures
 from perenne.monitoring.references import load_reference
 from perenne.stats import drift
 from perenne.stats.cells import Reference
+from perenne.stats.chosen import judge_chosen
 from perenne.stats.fairness import wilson
 from perenne.stats.performance import Estimate, estimate
 from perenne.stats.profile import Profile
@@ -169,6 +170,7 @@ def _compared(verdict: WindowVerdict, watch: Watch, reference: Reference, span: 
     for part in span:
         profile.merge(Profile.from_bytes(part.profile, reference))
     found = drift.judge(reference, profile, minimum_rows=watch.plan.minimum_rows)
+    found = judge_chosen(reference, profile, found, watch.plan.choices)
     state, window = WindowState(found.state), span[-1]
     told = {} if reference.calibration is None else estimate(reference.calibration, profile)
     moved = () if state is WindowState.TOO_FEW else (feature for feature in found.features if feature.state != "ok")
@@ -191,6 +193,9 @@ def _cause(feature: drift.FeatureDrift) -> Cause:
         impact=finite(feature.impact),
         sentence=feature.sentence,
         missing_rise=finite(feature.missing_window - feature.missing_reference) or 0.0,
+        statistic=feature.statistic,
+        value=finite(feature.value),
+        threshold=feature.threshold,
     )
 
 

@@ -129,7 +129,10 @@ class WindowState(StrEnum):
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words."""
+    """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words.
+
+    `statistic` is the one that the project has it judged by, if not the rule, with its value and its limit.
+    """
 
     feature: str
     state: str
@@ -138,6 +141,9 @@ class Cause(msgspec.Struct, frozen=True):
     impact: float | None
     sentence: str
     missing_rise: float = 0.0
+    statistic: str = ""
+    value: float | None = None
+    threshold: float | None = None
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,6 +47,8 @@ class FeatureDrift(msgspec.Struct, frozen=True):
         By how much this shift alone moves the mean score or prediction, in its units.
     sentence : str
         What changed, in words; empty if nothing did.
+    statistic : str
+        By which statistic the project has it judged, if not by the rule; `value`, `p` and `threshold` are of that.
     """
 
     name: str
@@ -62,6 +64,10 @@ class FeatureDrift(msgspec.Struct, frozen=True):
     unseen_window: float
     impact: float
     sentence: str
+    statistic: str = ""
+    value: float | None = None
+    p: float | None = None
+    threshold: float | None = None
 
 
 class DriftVerdict(msgspec.Struct, frozen=True):
@@ -121,10 +127,16 @@ def judge(reference: Reference, window: Profile, *, minimum_rows: int = MINIMUM_
         )
         for place, feature in enumerate(features)
     ]
-    found.sort(key=_order)
     too_few = window.rows < minimum_rows or not reference.profile.rows
-    state = "too_few" if too_few else min((feature.state for feature in found), key=_RANK.__getitem__, default="ok")
-    return DriftVerdict(state, window.rows, max(minimum_rows, needed_rows(len(features), reference.profile.rows)), tuple(found))
+    needed = max(minimum_rows, needed_rows(len(features), reference.profile.rows))
+    return ranked(DriftVerdict("too_few" if too_few else "ok", window.rows, needed, ()), tuple(found))
+
+
+def ranked(verdict: DriftVerdict, found: tuple[FeatureDrift, ...]) -> DriftVerdict:
+    """Return the verdict with these features in order, and its state after the worst of them, if there were rows to judge."""
+    worst = min((feature.state for feature in found), key=_RANK.__getitem__, default="ok")
+    state = verdict.state if verdict.state == "too_few" else worst
+    return DriftVerdict(state, verdict.rows, verdict.needed_rows, tuple(sorted(found, key=_order)))
 
 
 def _order(feature: FeatureDrift) -> tuple[int, bool, float, float]:
