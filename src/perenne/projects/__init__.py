@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     )
     from perenne.projects.service import get_project, list_projects, project_names, record_project
     from perenne.projects.store import ProjectRecord
-    from perenne.projects.watching import Monitoring, Retention
+    from perenne.projects.watching import BaselineKind, Monitoring, Retention, Silent
 
 _ROOMS = {
+    "BaselineKind": "watching",
     "Cron": "model",
     "Dataset": "declarations",
     "Drift": "model",
@@ -62,6 +63,7 @@ _ROOMS = {
     "Proof": "model",
     "Retention": "watching",
     "RetrainPolicy": "model",
+    "Silent": "watching",
     "Sql": "model",
     "Superior": "model",
     "Trigger": "model",
@@ -76,6 +78,7 @@ _ROOMS = {
 }
 
 __all__ = [
+    "BaselineKind",
     "Cron",
     "Dataset",
     "Drift",
@@ -98,6 +101,7 @@ __all__ = [
     "Proof",
     "Retention",
     "RetrainPolicy",
+    "Silent",
     "Sql",
     "Superior",
     "Trigger",
