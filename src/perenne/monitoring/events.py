@@ -56,16 +56,6 @@ class SchemaChanged(Event, frozen=True):
     alert: str
 
 
-class DataMissing(Event, frozen=True):
-    """Nobody has asked a version anything in a window, where its project wants to hear of that."""
-
-    name: ClassVar[str] = "data.missing"
-    deployment: str
-    version: str
-    window_start: int
-    alert: str
-
-
 class AlertsChanged(Event, frozen=True):
     """Alerts of one version moved because of one window: what people are to be told in one message.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from perenne.core.events import Event
-from perenne.monitoring.events import DataMissing, DriftFound, GuardrailBreached, ObjectiveMissed, SchemaChanged
+from perenne.monitoring.events import DriftFound, GuardrailBreached, ObjectiveMissed, SchemaChanged
 from perenne.monitoring.model import (
     TOP_CAUSES,
     BoundState,
@@ -17,7 +17,6 @@ from perenne.monitoring.model import (
     WindowState,
     WindowVerdict,
 )
-from perenne.projects import Silent
 
 NULL_BURST = 0.5
 MIN_SCHEMA_ROWS = 50
@@ -47,8 +46,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         Alarm windows in a row before the alert fires.
     summary : str
         One sentence for people.
-    event : callable
+    event : callable, optional
         Makes the event that goes out if the alert fires, given the alert's id.
+    clear : int
+        Windows without alarm before it is resolved; 0 for the watch's own number.
+    channels : tuple of str
+        Who is told; by the channels' own routes if none is named.
     """
 
     rule: str
@@ -57,13 +60,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     confirm: int
     summary: str
     causes: tuple[Cause, ...] = ()
-    event: Callable[[str], Event]
+    event: Callable[[str], Event] | None = None
+    clear: int = 0
+    channels: tuple[str, ...] = ()
 
 
 def findings_of(watch: Watch, verdict: WindowVerdict) -> list[Finding]:
     """Return what a window's verdict says about every rule it can speak of."""
     found = [_drift(watch, verdict), *(_bound(watch, verdict, state) for state in verdict.bounds)]
-    return [*found, *_schema(watch, verdict), *_silence(watch, verdict)]
+    return [*found, *_schema(watch, verdict)]
 
 
 def _drift(watch: Watch, verdict: WindowVerdict) -> Finding:
@@ -121,27 +126,6 @@ def _schema(watch: Watch, verdict: WindowVerdict) -> list[Finding]:
     ]
 
 
-def _silence(watch: Watch, verdict: WindowVerdict) -> list[Finding]:
-    """A window in which nobody asked anything, where the project wants to hear of it."""
-    if watch.plan.no_data is not Silent.ALERT:
-        return []
-    return [
-        Finding(
-            rule="no_data",
-            outcome=Outcome.ALARM if verdict.state is WindowState.NO_DATA else Outcome.CLEAR,
-            severity=Severity.WARNING,
-            confirm=watch.confirm,
-            summary="no data: nobody asked anything in the window",
-            event=lambda alert: DataMissing(
-                deployment=verdict.deployment,
-                version=verdict.version,
-                window_start=verdict.window_start,
-                alert=alert,
-            ),
-        )
-    ]
-
-
 def _bound(watch: Watch, verdict: WindowVerdict, state: BoundState) -> Finding:
     guardrail = state.kind == "guardrail"
     return Finding(
@@ -150,7 +134,7 @@ def _bound(watch: Watch, verdict: WindowVerdict, state: BoundState) -> Finding:
         severity=Severity.CRITICAL if guardrail else Severity.WARNING,
         confirm=1 if guardrail else watch.confirm,
         summary=sentence(state),
-        event=lambda alert: _bound_event(verdict, state, alert),
+        event=None if state.kind == "alert" else lambda alert: _bound_event(verdict, state, alert),
     )
 
 

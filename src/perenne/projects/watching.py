@@ -10,6 +10,7 @@ from perenne.core.calendar import zone_of
 from perenne.core.clock import DAY, HOUR, parse_duration
 from perenne.core.days import UNITS, grain_of
 from perenne.core.errors import Invalid
+from perenne.projects.alerting import Alert, check_alerts
 
 MAX_SEGMENTS = 4
 MAX_GROUPS = 32
@@ -26,14 +27,6 @@ class BaselineKind(StrEnum):
     TRAINING = "training"
     PRODUCTION = "production"
     PHASE = "phase"
-
-
-class Silent(StrEnum):
-    """What becomes of a window in which nobody asked anything: nothing, a mark on the axis, or an alert as well."""
-
-    IGNORE = "ignore"
-    SHOW = "show"
-    ALERT = "alert"
 
 
 class Retention(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -70,6 +63,8 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ----------
     minimum_rows : int
         A window with fewer rows is judged together with those before it.
+    alerts : tuple of Alert
+        Rules beside those that objectives and guardrails give by themselves.
     baseline : str
         What windows are compared with: training, production or phase.
     zone : str
@@ -82,8 +77,6 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Windows are judged together until they have so many rows, however long that takes; 0 for each by itself.
     holidays : tuple of str
         Days such as ``"2026-12-25"`` that are like Sundays.
-    no_data : str
-        What becomes of a window without rows: ignore, show or alert.
     segments : tuple of str
         Input columns whose groups are watched each by itself.
     groups : int
@@ -100,13 +93,13 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     minimum_rows: int = 200
+    alerts: tuple[Alert, ...] = ()
     baseline: BaselineKind = BaselineKind.TRAINING
     zone: str = "UTC"
     windows: str = ""
     draw: str = ""
     every_rows: int = 0
     holidays: tuple[str, ...] = ()
-    no_data: Silent = Silent.IGNORE
     segments: tuple[str, ...] = ()
     groups: int = 8
     clusters: int = 0
@@ -119,13 +112,14 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 f"Monitoring(minimum_rows={self.minimum_rows}) is below 1",
                 "a few hundred rows tell a change from chance: minimum_rows=200",
             )
+        msgspec.structs.force_setattr(self, "alerts", tuple(self.alerts))
+        check_alerts(self.alerts)
         self._read_words()
         self._check_windows()
         self._check_parts()
 
     def _read_words(self) -> None:
-        for name, kind in (("baseline", BaselineKind), ("no_data", Silent)):
-            msgspec.structs.force_setattr(self, name, kind(_chosen(name, getattr(self, name), list(kind))))
+        msgspec.structs.force_setattr(self, "baseline", BaselineKind(_chosen("baseline", self.baseline, list(BaselineKind))))
         for name in ("holidays", "segments", "lists"):
             value = getattr(self, name)
             if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):
