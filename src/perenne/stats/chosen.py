@@ -7,35 +7,47 @@ import msgspec
 from perenne.stats import named
 from perenne.stats.cells import Reference
 from perenne.stats.drift import DriftVerdict, FeatureDrift, ranked
-from perenne.stats.layout import PREDICTION, SCORE
 from perenne.stats.names import STATISTICS, Chosen
+from perenne.stats.phases import standard_of
 from perenne.stats.profile import Profile
+from perenne.stats.standard import Standard
 from perenne.stats.wording import describe
 
 EVERY = "*"
 """Stands for every input that has no choice of its own and that the statistic suits."""
 
 
-def judge_chosen(reference: Reference, window: Profile, verdict: DriftVerdict, choices: Mapping[str, Chosen]) -> DriftVerdict:
+def judge_chosen(
+    reference: Reference,
+    window: Profile,
+    verdict: DriftVerdict,
+    choices: Mapping[str, Chosen],
+    *,
+    against: Standard | None = None,
+) -> DriftVerdict:
     """Return the verdict with the features for which a statistic was chosen judged by it alone.
 
+    `against` is what the window is compared with, the reference if not given.
     A statistic that needs an order of values leaves features with levels to the rule, and one that cannot be had of a window
     without values leaves it too.
     """
     if not choices:
         return verdict
-    found = tuple(_judged(reference, window, feature, _choice(choices, feature.name)) for feature in verdict.features)
+    against = against or standard_of(reference)
+    found = tuple(_judged(reference, window, feature, _choice(choices, feature.name), against) for feature in verdict.features)
     return ranked(verdict, found)
 
 
 def _choice(choices: Mapping[str, Chosen], name: str) -> Chosen | None:
-    return choices.get(name, None if name in (PREDICTION, SCORE) else choices.get(EVERY))
+    return choices.get(name, None if name.startswith("@") else choices.get(EVERY))
 
 
-def _judged(reference: Reference, window: Profile, feature: FeatureDrift, choice: Chosen | None) -> FeatureDrift:
+def _judged(
+    reference: Reference, window: Profile, feature: FeatureDrift, choice: Chosen | None, against: Standard
+) -> FeatureDrift:
     if choice is None or not named.suits(choice.name, reference.feature(feature.name)):
         return feature
-    found = named.measure(reference, window, feature.name, choice)
+    found = named.measure(reference, window, feature.name, choice, against)
     if found.verdict == "unknown":
         return feature
     return msgspec.structs.replace(
@@ -45,11 +57,11 @@ def _judged(reference: Reference, window: Profile, feature: FeatureDrift, choice
         value=found.value,
         p=found.p,
         threshold=found.threshold,
-        sentence=_sentence(reference, window, feature.name, found) if found.verdict == "alarm" else "",
+        sentence=_sentence(reference, window, feature.name, found, against) if found.verdict == "alarm" else "",
     )
 
 
-def _sentence(reference: Reference, window: Profile, name: str, found: named.Measured) -> str:
+def _sentence(reference: Reference, window: Profile, name: str, found: named.Measured, against: Standard) -> str:
     place = reference.place(name)
     changed = describe(
         reference.layout.features[place],

@@ -19,8 +19,10 @@ from perenne.stats.layout import FeatureCells
 from perenne.stats.moments import Moments
 from perenne.stats.names import P_LIMIT, STATISTICS, Chosen, own_name, resolve
 from perenne.stats.numeric import NON_FINITE, NULL, ORDINARY, UNSEEN, NumberCells
+from perenne.stats.phases import standard_of
 from perenne.stats.profile import Profile
 from perenne.stats.spread import tested
+from perenne.stats.standard import Standard
 
 Counts = NDArray[np.int64]
 
@@ -184,8 +186,10 @@ def suits(name: str, cells: FeatureCells) -> bool:
     return isinstance(cells, NumberCells) or not STATISTICS[name].numbers
 
 
-def measure(reference: Reference, window: Profile, feature: str, choice: Chosen | str) -> Measured:
-    """Compute a statistic of one feature of a window.
+def measure(
+    reference: Reference, window: Profile, feature: str, choice: Chosen | str, against: Standard | None = None
+) -> Measured:
+    """Compute a statistic of one feature of a window, compared with the reference or another standard in its cells.
 
     Raises
     ------
@@ -197,13 +201,14 @@ def measure(reference: Reference, window: Profile, feature: str, choice: Chosen 
     choice = resolve(choice) if isinstance(choice, str) else choice
     place = reference.place(feature)
     cells, numeric = reference.layout.features[place], reference.layout.numeric
-    given = (reference.baseline.counts[place], window.counts[place])
+    before = standard_of(reference) if against is None else against
+    given = (before.baseline.counts[place], window.counts[place])
     if place not in numeric:
         return measure_sides(Sides(cells, *given), choice)
     row = numeric.index(place)
     both = [
         Moments.of(int(counts[:ORDINARY].sum()), *profile.moments[row, :2].tolist())
-        for profile, counts in ((reference.profile, reference.profile.counts[place]), (window, given[1]))
+        for profile, counts in ((before.profile, before.profile.counts[place]), (window, given[1]))
     ]
     return measure_sides(Sides(cells, *given, *both), choice)
 
