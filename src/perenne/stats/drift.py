@@ -210,7 +210,7 @@ def impact(reference: Reference, window: Profile, before: Profile | None = None)
     base_sums, seen_sums = before.sums[:, :, 0], window.sums[:, :, 0]
     mean = np.divide(base_sums, base, out=np.zeros(base.shape), where=base > 0)
     mean = np.where((base == 0) & (seen > 0), np.divide(seen_sums, seen, out=np.zeros(base.shape), where=seen > 0), mean)
-    overall = base_sums.sum(axis=1, keepdims=True) / max(1, before.rows)
+    overall = base_sums.sum(axis=1, keepdims=True) / np.maximum(1, base.sum(axis=1, keepdims=True))
     moved = ((distances.shares(seen) - distances.shares(base)) * (mean - overall)).sum(axis=1)
     known = window.rows > 0 and before.rows > 0
     return np.asarray(moved / FIXED * reference.layout.answer_scale) if known else np.zeros(len(base))
