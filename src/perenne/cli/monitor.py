@@ -8,12 +8,14 @@ MONITOR = {
     "list": ("perenne.monitoring.commands:list_", "List what is watched and how it stands."),
     "show": ("perenne.monitoring.commands:show", "Show a deployment: its windows, open alerts and bounds."),
     "labels": ("perenne.monitoring.commands:labels", "Take labels from a file."),
+    "profile": ("perenne.monitoring.baselines.commands:profile", "Count a table as if its rows had been answered here."),
 }
 """Every command under `perenne monitor`: where it is, and what it does in a line."""
 
 MONITOR_SECTIONS = {
     "Look": ("list", "show"),
     "Labels": ("labels",),
+    "Windows": ("profile",),
 }
 
 _COMMANDS = "perenne.monitoring.alerting.commands"

@@ -12,6 +12,9 @@ from perenne.projects import Guardrail, Monitoring, Objective, OwnBound
 
 CHAMPION = "champion"
 MERGED_WINDOWS = 8
+GATHERED_WINDOWS = 512
+"""Windows that are judged together at most, where they end by their rows."""
+
 GAP_SHARE = 0.05
 BLIND_SHARE = 0.5
 MINIMUM_COVERAGE = 0.3
@@ -140,6 +143,7 @@ class WindowState(StrEnum):
 class Cause(msgspec.Struct, frozen=True):
     """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words.
 
+    `statistic` is the one that the project has it judged by, if not the rule, with its value and its limit.
     `segment` is the group of a column within which it has drifted; empty for all rows.
     """
 
@@ -151,6 +155,9 @@ class Cause(msgspec.Struct, frozen=True):
     sentence: str
     missing_rise: float = 0.0
     segment: str = ""
+    statistic: str = ""
+    value: float | None = None
+    threshold: float | None = None
 
     @property
     def where(self) -> str:

@@ -1,10 +1,10 @@
 """The vocabulary in which a project is stated: purpose, data, model, what it must reach and what must not get worse.
 
 `model` holds the words (Objective, Guardrail, Window), `retraining` and `blackouts` those of retraining, `gates` those of
-delivery, `watching` and `outcomes` those of monitoring, `alerting` those of alerts, `declarations` the `Project` that collects
-what a `project.py` declares, `expect` expectations of data, `loading` reads a project from its folder, `bundles` keeps the folder
-for workers elsewhere, `service` keeps what it said and tells what it leaves unsaid, `plan` holds its milestones against what
-happened, `wording` says a policy of retraining in sentences.
+delivery, `watching` those of monitoring, with `statistics`, `costs` and `outcomes`, `alerting` those of alerts, `declarations`
+the `Project` that collects what a `project.py` declares, `expect` expectations of data, `loading` reads a project from its
+folder, `bundles` keeps the folder for workers elsewhere, `service` keeps what it said and tells what it leaves unsaid, `plan`
+holds its milestones against what happened, `wording` says a policy of retraining in sentences.
 """
 
 from importlib import import_module
@@ -45,11 +45,12 @@ if TYPE_CHECKING:
     )
     from perenne.projects.service import get_project, list_projects, project_names, record_project
     from perenne.projects.store import ProjectRecord
-    from perenne.projects.watching import Monitoring, Retention
+    from perenne.projects.watching import BaselineKind, Monitoring, Retention
 
 _ROOMS = {
     "Alert": "alerting",
     "AllOf": "retraining",
+    "BaselineKind": "watching",
     "Blackout": "blackouts",
     "Concept": "retraining",
     "Cron": "retraining",
@@ -94,6 +95,7 @@ __all__ = [
     "DECISION",
     "Alert",
     "AllOf",
+    "BaselineKind",
     "Blackout",
     "Concept",
     "Cron",
