@@ -190,6 +190,11 @@ def _counted_table(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "counted", f"{what} of {after.get('source') or 'a table'} into the windows of {record.entity_id}", ""
 
 
+def _set_baseline(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    words = f"{after.get('windows', 'some')} windows the {after.get('kind', '')} baseline of {after.get('version', '')}"
+    return "made", f"{words} in {record.entity_id}", record.reason or ""
+
+
 def _alert(verb: str) -> Phrase:
     return lambda record, after: (verb, f"the alert on {after.get('deployment') or _short(record.entity_id)}", "")
 
@@ -361,6 +366,7 @@ _PHRASES: dict[str, Phrase] = {
     "image.roll_out": _image("rolled out the image of", "deployment"),
     "monitor.watch": _watching,
     "monitor.profile": _counted_table,
+    "monitor.baseline": _set_baseline,
     "labels.accept": _labels,
     "alert.pending": _alert("noticed the first sign of"),
     "alert.firing": _alert("raised"),
