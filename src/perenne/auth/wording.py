@@ -191,8 +191,8 @@ def _counted_table(record: AuditRecord, after: State) -> tuple[str, str, str]:
 
 
 def _set_baseline(record: AuditRecord, after: State) -> tuple[str, str, str]:
-    words = f"{after.get('windows', 'some')} windows the {after.get('kind', '')} baseline of {after.get('version', '')}"
-    return "made", f"{words} in {record.entity_id}", record.reason or ""
+    count, kind = after.get("windows", "some"), after.get("kind")
+    return "made", f"{count} windows of {record.entity_id} the baseline" + (f" of {kind}" if kind else ""), ""
 
 
 def _alert(verb: str) -> Phrase:
