@@ -193,6 +193,11 @@ def _counted_table(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return "counted", f"{what} of {after.get('source') or 'a table'} into the windows of {record.entity_id}", ""
 
 
+def _set_baseline(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    count, kind = after.get("windows", "some"), after.get("kind")
+    return "made", f"{count} windows of {record.entity_id} the baseline" + (f" of {kind}" if kind else ""), ""
+
+
 def _alert(verb: str) -> Phrase:
     return lambda record, after: (verb, f"the alert on {after.get('deployment') or _short(record.entity_id)}", "")
 
@@ -366,6 +371,7 @@ _PHRASES: dict[str, Phrase] = {
     "image.roll_out": _image("rolled out the image of", "deployment"),
     "monitor.watch": _watching,
     "monitor.profile": _counted_table,
+    "monitor.baseline": _set_baseline,
     "labels.accept": _labels,
     "outcomes.accept": _did("sent", "outcomes of"),
     "metrics.accept": _did("sent", "aggregates of"),

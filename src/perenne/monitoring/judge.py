@@ -9,7 +9,7 @@ from perenne.core.errors import NotFound
 from perenne.monitoring import alert_store, own_rules, row_store, store
 from perenne.monitoring.alerts import MONITOR, advance, resolve_alert
 from perenne.monitoring.baselines.choosing import REFERENCE, Chosen, choose
-from perenne.monitoring.baselines.parts import cause_of, comparisons_of, segment_causes, with_segments
+from perenne.monitoring.baselines.parts import cause_of, comparisons_of, list_measures, segment_causes, with_segments
 from perenne.monitoring.baselines.production import fix
 from perenne.monitoring.baselines.schema import schema_changes
 from perenne.monitoring.baselines.store import was_well
@@ -217,7 +217,11 @@ def _compared(
         skew=fresh and against.kind is BaselineKind.TRAINING and state is WindowState.ALARM,
         schema=tuple(change.words for change in schema),
         schema_broken=any(change.broken for change in schema),
-        measured={**operational_figures(window.latency, window.rows, window.errors), **_answered(told, profile.rows)},
+        measured={
+            **operational_figures(window.latency, window.rows, window.errors),
+            **list_measures(reference, profile),
+            **_answered(told, profile.rows),
+        },
         estimated=_estimated(told, profile.rows),
         missing=_missing(found.features),
     )
