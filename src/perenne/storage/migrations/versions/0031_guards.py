@@ -1,10 +1,10 @@
-"""Schema 0032: guards."""
+"""Schema 0031: guards."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0032"
-down_revision = "0031"
+revision = "0031"
+down_revision = "0030"
 
 
 def upgrade() -> None:
