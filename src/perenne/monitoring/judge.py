@@ -10,6 +10,7 @@ from perenne.monitoring import alert_store, own_rules, row_store, store
 from perenne.monitoring.alerts import MONITOR, advance, resolve_alert
 from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import findings_of
+from perenne.monitoring.guards import effects
 from perenne.monitoring.model import (
     BLIND_SHARE,
     CHAMPION,
@@ -77,11 +78,13 @@ def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> W
     key = verdict.key
     bounds: tuple[BoundState, ...] = ()
     if verdict.state is not WindowState.GAP:
-        bounds = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
+        known = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
+        bounds = (*known, *effects.effect_states(tx, watch, verdict))
     settled = msgspec.structs.replace(verdict, bounds=bounds)
     store.save_verdict(tx, settled)
     if speaks(tx, key.stream):
-        advance(tx, watch, key, own_rules.applied(watch, settled, findings_of(watch, settled)), now)
+        found = [*findings_of(watch, settled), *effects.feedback_findings(watch, settled)]
+        advance(tx, watch, key, own_rules.applied(watch, settled, found), now)
     return settled
 
 
@@ -177,7 +180,11 @@ def _compared(verdict: WindowVerdict, watch: Watch, reference: Reference, span: 
         state=state,
         needed_rows=found.needed_rows,
         causes=tuple(_cause(feature) for feature in moved),
-        measured={**operational_figures(window.latency, window.rows, window.errors), **_answered(told, profile.rows)},
+        measured={
+            **operational_figures(window.latency, window.rows, window.errors),
+            **_answered(told, profile.rows),
+            **effects.concentration_figures(watch, reference.layout, profile),
+        },
         estimated=_estimated(told, profile.rows),
     )
 
