@@ -52,6 +52,7 @@ class Loop:
         self._tend_alerts = tend
         self._released: dict[str, tuple[int, object]] = {}
         self._prune_at = 0.0
+        self._retired = ("", "")
         self._policies = PolicyMemory()
         self.pulse = Pulse()
 
@@ -77,7 +78,9 @@ class Loop:
         return self._guarded(self._prune)
 
     def _prune(self) -> int:
-        return prune(self._workspace.database) + tracking.artifacts.sweep(self._workspace)
+        retired = monitoring.turns.retire(self._workspace, self._workspace.clock.now(), self._retired)
+        self._retired = retired.after
+        return retired.windows + prune(self._workspace.database) + tracking.artifacts.sweep(self._workspace)
 
     def settle(self, turns: int = 20) -> int:
         """Turn until nothing is left to do at this instant, and return how much was done."""
@@ -105,7 +108,8 @@ class Loop:
         return monitoring.turns.look_at_running(self._workspace, self._workspace.clock.now())
 
     def _judge(self) -> int:
-        return monitoring.turns.judge_due(self._workspace, self._workspace.clock.now())
+        now = self._workspace.clock.now()
+        return monitoring.turns.judge_due(self._workspace, now) + monitoring.turns.draw_due(self._workspace, now)
 
     def _tend(self) -> int:
         return self._tend_alerts()

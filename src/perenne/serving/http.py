@@ -59,6 +59,7 @@ class LogBody(msgspec.Struct, forbid_unknown_fields=True):
     redact: tuple[Rule, ...] | msgspec.UnsetType = msgspec.UNSET
     keep: int | msgspec.UnsetType = msgspec.UNSET
     ecs: bool | msgspec.UnsetType = msgspec.UNSET
+    elasticsearch: bool | msgspec.UnsetType = msgspec.UNSET
     cloudevents_url: Address | msgspec.UnsetType = msgspec.UNSET
     cloudevents_mode: Mode | msgspec.UnsetType = msgspec.UNSET
     reason: Reason = ""

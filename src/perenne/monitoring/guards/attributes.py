@@ -85,9 +85,11 @@ def counted_attributes(
     workspace: Workspace, table: "pa.Table", logged: "pa.Table", watches: Mapping[tuple[str, str], Watch]
 ) -> list[tuple[WindowKey, str, Counted | None, Counted]]:
     """Count the rows of a batch that found their prediction: by window and attribute, what was known, and the same with them."""
+    import pyarrow as pa
+
     labelled = {row["prediction_id"]: row for row in table.to_pylist()}
     members: dict[tuple[WindowKey, str], list[dict[str, Any]]] = {}
-    instants: list[Any] = logged["event_time"].cast(_int64()).to_pylist() if logged.num_rows else []
+    instants: list[Any] = logged["event_time"].cast(pa.int64()).to_pylist() if logged.num_rows else []
     names = ("prediction_id", "deployment", "variant", "version", "prediction")
     for place, instant in enumerate(instants):
         row = {name: logged[name][place].as_py() for name in names}
@@ -144,9 +146,3 @@ def _level(value: Any, number: int) -> str | None:
             hint="an attribute names a group, such as 65+",
         )
     return text
-
-
-def _int64() -> "pa.Int64Type":
-    import pyarrow as pa
-
-    return pa.int64()
