@@ -50,7 +50,7 @@ def _resampled(name: str, counts: Sequence[int]) -> Figure | None:
 
 def effect_states(tx: Transaction, watch: Watch, verdict: WindowVerdict) -> tuple[BoundState, ...]:
     """Tell how the guardrails stand that are about outcomes, overrides, groups that come with labels, and feedback."""
-    asked = [guardrail for guardrail in watch.guardrails if guardrail.operational and not guardrail.against]
+    asked = [guardrail for guardrail in watch.guardrails if not guardrail.against]
     if not asked:
         return ()
     seen = _Seen(tx, watch, verdict.key)

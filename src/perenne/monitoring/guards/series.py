@@ -1,4 +1,4 @@
-"""Guards over time: outcomes however they were posted, groups with their rates, and guardrails with limits that may be watched."""
+"""Guards over time: outcomes however they were posted, groups with their rates, guardrails as they were looked at."""
 
 from collections.abc import Iterator, Sequence
 
