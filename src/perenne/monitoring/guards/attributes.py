@@ -13,10 +13,11 @@ import numpy as np
 
 from perenne.auth.principals import Principal
 from perenne.core.errors import Invalid
+from perenne.monitoring import labels, store
 from perenne.monitoring.groups import merge_counts
 from perenne.monitoring.guards import store as guard_store
 from perenne.monitoring.guards.store import Counted, OutcomeBatch
-from perenne.monitoring.labels import label_text, write_labels
+from perenne.monitoring.labels import LabelRow, Receipt, label_text, write_labels
 from perenne.monitoring.model import Watch, WindowKey
 from perenne.monitoring.references import load_reference
 from perenne.stats.columns import Task
@@ -29,8 +30,42 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST, LONGEST = 20, 100
-PREFIX = "a_"
+PREFIX, COLUMN = "a_", "attribute_"
 _WORDS = {"true": "1", "false": "0", "1": "true", "0": "false"}
+
+
+def submit_labels(workspace: Workspace, actor: Principal, rows: "Sequence[LabelRow] | pa.Table") -> Receipt:
+    """Keep labels as `labels.submit_labels` does, and queue their attributes, if some are declared, to be counted.
+
+    In a table the columns `attribute_<name>` are attributes.
+    """
+    given = _of_rows(rows) if isinstance(rows, Sequence) else _of_table(rows)
+    with workspace.database.read() as tx:
+        asked = {name for watch in store.list_watches(tx) for name in watch.plan.sensitive} if given else set()
+    chosen = [(identity, label, {name: had[name] for name in asked & had.keys()}) for identity, label, had in given]
+    table = attribute_table([row for row in chosen if row[2]])
+    plain = rows if isinstance(rows, Sequence) else rows.drop_columns([name for name in rows.column_names if _is_attribute(name)])
+    receipt = labels.submit_labels(workspace, actor, plain)
+    if table.num_rows:
+        keep_attributes(workspace, actor, table, workspace.clock.now())
+    return receipt
+
+
+def _is_attribute(column: str) -> bool:
+    return column.startswith(COLUMN)
+
+
+def _of_rows(rows: Sequence[LabelRow]) -> list[tuple[str, Any, Mapping[str, Any]]]:
+    return [(row.prediction_id, row.label, row.attributes) for row in rows if row.attributes]
+
+
+def _of_table(table: "pa.Table") -> list[tuple[str, Any, Mapping[str, Any]]]:
+    names = [name for name in table.column_names if _is_attribute(name)]
+    if not names or "prediction_id" not in table.column_names or "label" not in table.column_names:
+        return []
+    columns = [table[name].to_pylist() for name in ("prediction_id", "label", *names)]
+    short = [name.removeprefix(COLUMN) for name in names]
+    return [(str(row[0]), row[1], dict(zip(short, row[2:], strict=True))) for row in zip(*columns, strict=True)]
 
 
 def attribute_table(rows: Sequence[tuple[str, Any, Mapping[str, Any]]]) -> "pa.Table":
