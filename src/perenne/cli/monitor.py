@@ -9,6 +9,8 @@ MONITOR = {
     "show": ("perenne.monitoring.commands:show", "Show a deployment: its windows, open alerts and bounds."),
     "labels": ("perenne.monitoring.commands:labels", "Take labels from a file."),
     "profile": ("perenne.monitoring.baselines.commands:profile", "Count a table as if its rows had been answered here."),
+    "outcomes": ("perenne.monitoring.guards.commands:outcomes", "Take outcomes of answers from a file, or show them."),
+    "guards": ("perenne.monitoring.guards.commands:guards", "Show guardrails as they were last looked at."),
 }
 """Every command under `perenne monitor`: where it is, and what it does in a line."""
 
@@ -16,6 +18,7 @@ MONITOR_SECTIONS = {
     "Look": ("list", "show"),
     "Labels": ("labels",),
     "Windows": ("profile",),
+    "Guards": ("guards", "outcomes"),
 }
 
 _COMMANDS = "perenne.monitoring.alerting.commands"

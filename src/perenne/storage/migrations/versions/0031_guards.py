@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("window_length", sa.BigInteger(), nullable=False),
         sa.Column("by", sa.Text(), nullable=False),
         sa.Column("counts", sa.Text(), nullable=False),
+        sa.Column("seen", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint(
             "deployment", "variant", "version", "window_start", "window_length", "by", name=op.f("pk_monitor_fairness")
         ),
