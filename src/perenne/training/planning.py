@@ -40,7 +40,7 @@ def recipe_of(project: Project) -> Recipe:
         slices=tuple(dict.fromkeys(bound.by for bound in (*project.objectives, *project.guardrails) if bound.by)),
         holdout=policy.holdout,
         window=project.window,
-        watched=Watched(said.segments, said.groups, said.clusters, said.lists),
+        watched=Watched(said.segments, said.groups, said.clusters, said.lists, said.together),
         seed=SEED,
     )
 
