@@ -1,7 +1,6 @@
 """What is watched, the windows, what was found in them, and the rules by which a finding becomes an alert."""
 
 import math
-from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -12,6 +11,9 @@ from perenne.projects import Guardrail, Monitoring, Objective, OwnBound
 
 CHAMPION = "champion"
 MERGED_WINDOWS = 8
+GATHERED_WINDOWS = 512
+"""Windows that are judged together at most, where they end by their rows."""
+
 GAP_SHARE = 0.05
 BLIND_SHARE = 0.5
 MINIMUM_COVERAGE = 0.3
@@ -140,6 +142,7 @@ class WindowState(StrEnum):
 class Cause(msgspec.Struct, frozen=True):
     """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words.
 
+    `statistic` is the one that the project has it judged by, if not the rule, with its value and its limit.
     `segment` is the group of a column within which it has drifted; empty for all rows.
     """
 
@@ -151,6 +154,9 @@ class Cause(msgspec.Struct, frozen=True):
     sentence: str
     missing_rise: float = 0.0
     segment: str = ""
+    statistic: str = ""
+    value: float | None = None
+    threshold: float | None = None
 
     @property
     def where(self) -> str:
@@ -179,7 +185,7 @@ class Standing(StrEnum):
 
 
 class BoundState(msgspec.Struct, frozen=True, kw_only=True):
-    """How one objective or guardrail stands in one window."""
+    """How one objective or guardrail stands in one window; `stop` is who answers after a guardrail's breach."""
 
     kind: str
     bound: str
@@ -187,6 +193,7 @@ class BoundState(msgspec.Struct, frozen=True, kw_only=True):
     at_least: bool
     standing: Standing
     figure: Figure
+    stop: str = "previous"
 
     @property
     def rule(self) -> str:
@@ -223,6 +230,8 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
         Latency and error rate.
     bounds : tuple of BoundState
         Objectives and guardrails.
+    missing : dict
+        The features with missing values, and which share of the rows that is; the most first.
     """
 
     deployment: str
@@ -248,6 +257,7 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     measured: dict[str, Figure] = {}
     bounds: tuple[BoundState, ...] = ()
     judged: int = 0
+    missing: dict[str, float] = {}
 
     @property
     def key(self) -> WindowKey:
@@ -422,41 +432,6 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-def streaks(outcomes: Sequence[Outcome]) -> tuple[int, int]:
-    """Count the alarms in a row, and the windows without alarm in a row, up to now; windows that say nothing are passed over.
-
-    Parameters
-    ----------
-    outcomes : sequence of Outcome
-        Newest first.
-
-    >>> streaks([Outcome.ALARM, Outcome.UNKNOWN, Outcome.ALARM, Outcome.CLEAR])
-    (2, 0)
-    """
-    known = [outcome for outcome in outcomes if outcome is not Outcome.UNKNOWN]
-    if not known:
-        return 0, 0
-    length = next((index for index, outcome in enumerate(known) if outcome is not known[0]), len(known))
-    return (length, 0) if known[0] is Outcome.ALARM else (0, length)
-
-
-def next_state(state: AlertState, alarms: int, clears: int, *, confirm: int, clear: int) -> AlertState:
-    """Tell where an alert goes, given the alarms or the windows without alarm in a row up to now.
-
-    >>> next_state(AlertState.OK, 1, 0, confirm=2, clear=2).value
-    'pending'
-    >>> next_state(AlertState.FIRING, 0, 2, confirm=2, clear=2).value
-    'resolved'
-    """
-    if state is AlertState.FIRING:
-        return AlertState.RESOLVED if clears >= clear else AlertState.FIRING
-    if alarms >= confirm:
-        return AlertState.FIRING
-    if alarms:
-        return AlertState.PENDING
-    return AlertState.OK if clears or state is not AlertState.PENDING else AlertState.PENDING
-
-
 def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: bool = True) -> BoundState:
     """Hold a figure against an objective or a guardrail: missed only if its whole interval lies beyond the limit.
 
@@ -480,6 +455,7 @@ def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: b
         at_least=bound.at_least is not None,
         standing=standing,
         figure=figure,
+        stop=bound.stop if isinstance(bound, Guardrail) else "previous",
     )
 
 
