@@ -219,15 +219,17 @@ def _try(step: Advance) -> None:
 
 
 def trial_of(step: Advance) -> Trial:
-    """Gather how a challenger does beside the champion."""
+    """Gather how a challenger does: unseen, or with its share of the callers, whose failures serving judges."""
     name, challenger, champion = step.project.name, step.episode.challenger, step.episode.champion
     seen = monitoring.tallies.shadow_report(step.tx, name, challenger)
+    canary = step.episode.state is EpisodeState.CANARY
+    answered = monitoring.tallies.canary_rows(step.tx, name, challenger) if canary else seen.rows
     mine = _variant(serving.service.get_deployment(step.tx, name), challenger)
     paired = monitoring.tallies.paired(step.tx, step.objects, name, champion, challenger) if step.objects else None
     return Trial(
         entered=step.episode.entered,
-        rows=seen.rows,
-        errors=seen.errors,
+        rows=answered,
+        errors=0 if canary else seen.errors,
         parked=mine.parked if mine is not None else "",
         labelled=paired.rows if paired else 0,
         wins=paired.wins if paired else 0,
