@@ -38,7 +38,9 @@ def recipe_of(project: Project) -> Recipe:
         ignore=model.ignore,
         positive=model.positive,
         slices=tuple(
-            dict.fromkeys(bound.by for bound in (*project.objectives, *project.guardrails) if bound.by and not bound.operational)
+            dict.fromkeys(
+                (*(b.by for b in (*project.objectives, *project.guardrails) if b.by and not b.operational), *policy.slices)
+            )
         ),
         holdout=policy.holdout,
         window=project.window,
