@@ -8,12 +8,14 @@ MONITOR = {
     "list": ("perenne.monitoring.commands:list_", "List what is watched and how it stands."),
     "show": ("perenne.monitoring.commands:show", "Show a deployment: its windows, open alerts and bounds."),
     "labels": ("perenne.monitoring.commands:labels", "Take labels from a file."),
+    "dashboards": ("perenne.monitoring.dashboards.commands:dashboards", "Write dashboards for Grafana and Kibana."),
 }
 """Every command under `perenne monitor`: where it is, and what it does in a line."""
 
 MONITOR_SECTIONS = {
     "Look": ("list", "show"),
     "Labels": ("labels",),
+    "Elsewhere": ("dashboards",),
 }
 
 _COMMANDS = "perenne.monitoring.alerting.commands"
