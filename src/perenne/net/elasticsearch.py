@@ -65,9 +65,15 @@ def place_from(environment: Mapping[str, str] = os.environ) -> Place | None:
     url = environment.get("PERENNE_ELASTICSEARCH_URL", "").rstrip("/")
     if not url:
         return None
-    given = {name: environment.get(f"PERENNE_ELASTICSEARCH_{name.upper()}", "") for name in ("key", "user", "password", "ca")}
     allowed = environment.get("PERENNE_EVENTS_ALLOW", "").split(",")
-    return Place(url=url, allow=frozenset(part.strip() for part in allowed if part.strip()), **given)
+    return Place(
+        url=url,
+        key=environment.get("PERENNE_ELASTICSEARCH_KEY", ""),
+        user=environment.get("PERENNE_ELASTICSEARCH_USER", ""),
+        password=environment.get("PERENNE_ELASTICSEARCH_PASSWORD", ""),
+        ca=environment.get("PERENNE_ELASTICSEARCH_CA", ""),
+        allow=frozenset(part.strip() for part in allowed if part.strip()),
+    )
 
 
 class Client:
