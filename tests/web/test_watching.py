@@ -132,7 +132,7 @@ def test_one_alert_in_full_with_who_was_told_and_what_people_wrote(browse: Brows
     expect(page.get_by_role("heading", name="Drift · churn")).to_be_visible()
     expect(page.get_by_role("region", name="Who was told").first).to_contain_text("delivered")
     expect(page.get_by_role("region", name="Who was told").first).to_contain_text("given up")
-    page.get_by_label("Comment").fill("the price list changed")
+    page.get_by_role("textbox", name="Comment").fill("the price list changed")
     page.get_by_role("button", name="Comment").click()
     expect(page.get_by_role("region", name="Comments")).to_contain_text("the price list changed")
     expect(page.get_by_role("region", name="What happened").first).to_contain_text("wrote to alert")
@@ -162,30 +162,15 @@ def tell(world: World) -> None:
         for name, url in targets.items():
             channels.add(tx, local_principal(), name, Target(url), options[name], seal=seal, now=now)
         drift = next(alert for alert in alert_store.list_alerts(tx, "churn") if alert.rule == "drift")
-        rows = (
-            ("ops", "firing", ToldState.FAILED, 5, "hooks.example.org answered with status 500"),
-            ("log", "firing", ToldState.DELIVERED, 1, ""),
-        )
-        store.add_told(
-            tx,
-            [
-                Told(
-                    alert=drift.id,
-                    key="k",
-                    channel=name,
-                    what=what,
-                    queued=now - 2 * HOUR,
-                    state=state,
-                    attempts=tries,
-                    changed=now - HOUR,
-                    error=error,
-                )
-                for name, what, state, tries, error in rows
-            ],
-        )
-        silences.add(
-            tx, local_principal(), until=now + HOUR, reason="the feed moves", now=now, matchers=[read_matcher("project=late")]
-        )
+        refused = "hooks.example.org answered with status 500"
+        for name, state, tries, error in (("ops", ToldState.FAILED, 5, refused), ("log", ToldState.DELIVERED, 1, "")):
+            row = Told(
+                alert=drift.id, key="k", channel=name, what="firing", queued=now - 2 * HOUR, state=state, attempts=tries,
+                changed=now - HOUR, error=error,
+            )  # fmt: skip
+            store.add_told(tx, [row])
+        matchers = [read_matcher("project=late")]
+        silences.add(tx, local_principal(), until=now + HOUR, reason="the feed moves", now=now, matchers=matchers)
 
     workspace.database.write(work)
 
