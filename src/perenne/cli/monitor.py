@@ -11,6 +11,7 @@ MONITOR = {
     "profile": ("perenne.monitoring.baselines.commands:profile", "Count a table as if its rows had been answered here."),
     "outcomes": ("perenne.monitoring.guards.commands:outcomes", "Take outcomes of answers from a file, or show them."),
     "guards": ("perenne.monitoring.guards.commands:guards", "Show guardrails as they were last looked at."),
+    "dashboards": ("perenne.monitoring.dashboards.commands:dashboards", "Write dashboards for Grafana and Kibana."),
 }
 """Every command under `perenne monitor`: where it is, and what it does in a line."""
 
@@ -19,6 +20,7 @@ MONITOR_SECTIONS = {
     "Labels": ("labels",),
     "Windows": ("profile",),
     "Guards": ("guards", "outcomes"),
+    "Elsewhere": ("dashboards",),
 }
 
 _COMMANDS = "perenne.monitoring.alerting.commands"
