@@ -8,14 +8,16 @@ MONITOR = {
     "list": ("perenne.monitoring.commands:list_", "List what is watched and how it stands."),
     "show": ("perenne.monitoring.commands:show", "Show a deployment: its windows, open alerts and bounds."),
     "labels": ("perenne.monitoring.commands:labels", "Take labels from a file."),
+    "drift": ("perenne.monitoring.baselines.commands:drift", "Rank what moved by how much it matters."),
+    "baseline": ("perenne.monitoring.baselines.commands:baseline", "What windows are compared with; set it anew."),
     "profile": ("perenne.monitoring.baselines.commands:profile", "Count a table as if its rows had been answered here."),
 }
 """Every command under `perenne monitor`: where it is, and what it does in a line."""
 
 MONITOR_SECTIONS = {
-    "Look": ("list", "show"),
+    "Look": ("list", "show", "drift"),
     "Labels": ("labels",),
-    "Windows": ("profile",),
+    "Windows": ("baseline", "profile"),
 }
 
 ALERT = {
