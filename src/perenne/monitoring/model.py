@@ -173,8 +173,8 @@ class FeatureLine(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def times(self) -> float:
-        """How far it moved in units of what the rule lets pass."""
-        return max(0.0, self.js2 / self.js_limit, self.d / self.d_limit)
+        """How far it moved in units of what the rule lets pass; of the divergence the root, which grows like the shift itself."""
+        return max(math.sqrt(max(0.0, self.js2 / self.js_limit)), self.d / self.d_limit)
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,9 +70,9 @@ def importances(reference: Reference) -> dict[str, float]:
 
 
 def ranked(verdict: WindowVerdict, importance: Mapping[str, float]) -> list[Ranked]:
-    """Rank the features of a window; what the model answers itself comes last, for its shift follows from theirs."""
+    """Rank the features of a window: those that moved first; what the model answers itself last, for it follows from them."""
     found = [_ranked(line, importance.get(line.feature, 0.0)) for line in verdict.lines]
-    return sorted(found, key=lambda one: (one.feature.startswith("@"), -one.score, -one.drift, one.feature))
+    return sorted(found, key=lambda one: (one.feature.startswith("@"), one.drift < 1, -one.score, -one.drift, one.feature))
 
 
 def _ranked(line: FeatureLine, importance: float) -> Ranked:
@@ -95,9 +95,9 @@ def _ranked(line: FeatureLine, importance: float) -> Ranked:
 
 def over_windows(verdicts: Sequence[WindowVerdict], importance: Mapping[str, float]) -> list[str]:
     """Name the features that moved in any of some windows, by the greatest drift times importance; inputs before answers."""
-    best: dict[str, tuple[float, float]] = {}
+    best: dict[str, tuple[float, ...]] = {}
     for verdict in verdicts:
         for line in verdict.lines:
-            score = line.times * importance.get(line.feature, 0.0), line.times
-            best[line.feature] = max(score, best.get(line.feature, (0.0, 0.0)))
+            score = float(line.times >= 1), line.times * importance.get(line.feature, 0.0), line.times
+            best[line.feature] = max(score, best.get(line.feature, (0.0, 0.0, 0.0)))
     return sorted(best, key=lambda name: (name.startswith("@"), tuple(-value for value in best[name]), name))

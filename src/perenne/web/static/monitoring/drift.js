@@ -1,6 +1,6 @@
 // Drift over the windows and in one of them: features by how far they moved times how much the answer goes with them.
 import { html } from "../core/dom.js";
-import { number, percent, plural, signed, when } from "../core/format.js";
+import { number, percent, plural, when } from "../core/format.js";
 import { Bound, Card, Choice, State, Table } from "../core/parts.js";
 import { setQuery, withQuery } from "../core/router.js";
 import { Lines } from "../core/charts/lines.js";
@@ -29,7 +29,6 @@ export function DriftTools({ drift }) {
 /** What became of columns, and whether it was so from the beginning. */
 export function DriftRemarks({ drift }) {
   const said = [
-    drift.baseline_words ? `compared with ${drift.baseline_words}` : "",
     drift.skew ? "so since the first window of this version: what it is asked differs from what it was trained on (training–serving skew)" : "",
     ...drift.schema,
   ].filter(Boolean);
@@ -68,7 +67,6 @@ const COLUMNS = [
   { title: "moved", num: true, cell: (row) => times(row.drift) },
   { title: "moved, and the rule", cell: (row) => html`<${Bound} limit=${1} value=${row.drift} atLeast=${false} tone=${row.drift < 1 ? "ok" : QUADRANTS[row.quadrant][0]} />` },
   { title: "importance", num: true, cell: (row) => number(row.importance, 2) },
-  { title: "moves the mean answer by", num: true, cell: (row) => signed(row.impact, 2) },
 ];
 
 /** The features of one window, ranked, and in four quadrants. */

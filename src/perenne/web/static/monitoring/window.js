@@ -9,9 +9,9 @@ import { SOURCES, STANDINGS, WindowState, featureName, figure } from "./words.js
 const GAP = 0.05;
 
 /** What moved in a window, those features first that move the answer most. */
-export function WindowCauses({ detail, remarks }) {
+export function WindowCauses({ detail, compared, remarks }) {
   return html`<${Card} title=${`Window from ${when(detail.start)}`} note=${`${duration(detail.length)}, ${detail.version} as ${detail.variant.startsWith("challenger") ? "challenger, answering nobody" : "champion"}`} tools=${html`<${WindowState} state=${detail.state} />`} flush>
-      <${Remarks} detail=${detail} />
+      <${Remarks} detail=${detail} compared=${compared} />
       ${remarks}
       <${Causes} detail=${detail} />
     <//>`;
@@ -24,9 +24,9 @@ export function WindowFigures({ detail, laid, tools }) {
     <${Groups} detail=${detail} />`;
 }
 
-function Remarks({ detail }) {
+function Remarks({ detail, compared }) {
   const said = [
-    `${plural(detail.rows, "row")}`,
+    `${plural(detail.rows, "row")}${compared ? ` compared with ${compared}` : ""}`,
     detail.span_start < detail.start ? `judged together with the windows from ${when(detail.span_start)}, which had too few rows alone` : "",
     detail.rows < detail.needed_rows ? `would have needed ${count(detail.needed_rows)} rows to tell the smallest change that matters from chance` : "",
     detail.dropped_share > GAP ? `${percent(detail.dropped_share)} of the answered rows are not in the log: the window may mislead` : "",

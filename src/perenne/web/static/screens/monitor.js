@@ -40,7 +40,7 @@ function Body({ data: { monitor, episodes }, feature }) {
   const marks = [...versionMarks(timeline.windows), ...episodes.map((item) => ({ at: item.opened, label: `retraining: ${item.state.replaceAll("_", " ")}`, tone: EPISODES[item.state] || "info" }))];
   const pick = (at) => setQuery({ window: String(Math.round(at)) });
   return html`
-    <${WindowCauses} detail=${chosen} remarks=${html`<${DriftRemarks} drift=${drift} />`} />
+    <${WindowCauses} detail=${chosen} compared=${drift.baseline_words} remarks=${html`<${DriftRemarks} drift=${drift} />`} />
     <${DriftTimelines} drift=${drift} windows=${timeline.windows} marks=${marks} feature=${feature} onPick=${pick} />
     <${DriftRanking} drift=${drift} state=${chosen.state} />
     <${BoundCharts} charts=${timeline.charts.filter((chart) => !chart.operational)} x=${x} marks=${marks} onPick=${pick} />
