@@ -65,7 +65,7 @@ class Loop:
             Whether to do what one process does for all.
         """
         moving = (self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
-        shared = (self._close_lost, self._judge, self._judge_canaries, self._tend, *moving)
+        shared = (self._close_lost, self._guard, self._judge, self._judge_canaries, self._tend, *moving)
         parts = (self._collect, self._hear, self._realise, *(shared if leads else ()), self._release, self._learn)
         with self.pulse.turn():
             return sum(self._guarded(part) for part in parts)
@@ -96,13 +96,16 @@ class Loop:
         return monitoring.turns.collect(self._workspace)
 
     def _hear(self) -> int:
-        return hear_verdicts(self._workspace)
+        return hear_verdicts(self._workspace) + serving.service.queue.take_in(self._workspace)
 
     def _realise(self) -> int:
         return monitoring.turns.realise(self._workspace, self._workspace.clock.now())
 
     def _close_lost(self) -> int:
         return tracking.service.close_lost_runs(self._workspace.database)
+
+    def _guard(self) -> int:
+        return monitoring.turns.look_at_running(self._workspace, self._workspace.clock.now())
 
     def _judge(self) -> int:
         now = self._workspace.clock.now()

@@ -38,6 +38,7 @@ from perenne.monitoring.references import load_reference
 from perenne.projects import BaselineKind
 from perenne.stats import drift
 from perenne.stats.cells import Reference
+from perenne.stats.chosen import judge_chosen
 from perenne.stats.fairness import wilson
 from perenne.stats.performance import Estimate, estimate
 from perenne.stats.profile import Profile
@@ -45,6 +46,7 @@ from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
 SELECTION_RATE = "selection_rate"
+MOST_MISSING = 20
 
 
 def judge_due(workspace: Workspace, now: int) -> int:
@@ -201,6 +203,7 @@ def _compared(
         profile.merge(Profile.from_bytes(part.profile, reference))
     minimum, comparisons = max(watch.plan.minimum_rows, watch.plan.every_rows), comparisons_of(reference)
     found = drift.judge(reference, profile, minimum_rows=minimum, against=against.standard, comparisons=comparisons)
+    found = judge_chosen(reference, profile, found, watch.plan.choices, against=against.standard)
     window = span[-1]
     told = {} if reference.calibration is None else estimate(reference.calibration, profile)
     whole = [] if found.state == "too_few" else [cause_of(feature) for feature in found.features if feature.state != "ok"]
@@ -222,7 +225,15 @@ def _compared(
             **_answered(told, profile.rows),
         },
         estimated=_estimated(told, profile.rows),
+        missing=_missing(found.features),
     )
+
+
+def _missing(features: Sequence[drift.FeatureDrift]) -> dict[str, float]:
+    """Return the features that miss values, the most first."""
+    ranked = sorted(features, key=lambda feature: -(finite(feature.missing_window) or 0.0))
+    shares = {feature.name: finite(feature.missing_window) or 0.0 for feature in ranked[:MOST_MISSING]}
+    return {name: share for name, share in shares.items() if share}
 
 
 def _weighed(state: WindowState, causes: list[Cause], against: Chosen) -> tuple[WindowState, list[Cause]]:

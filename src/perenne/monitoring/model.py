@@ -142,6 +142,7 @@ class WindowState(StrEnum):
 class Cause(msgspec.Struct, frozen=True):
     """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words.
 
+    `statistic` is the one that the project has it judged by, if not the rule, with its value and its limit.
     `segment` is the group of a column within which it has drifted; empty for all rows.
     """
 
@@ -153,6 +154,9 @@ class Cause(msgspec.Struct, frozen=True):
     sentence: str
     missing_rise: float = 0.0
     segment: str = ""
+    statistic: str = ""
+    value: float | None = None
+    threshold: float | None = None
 
     @property
     def where(self) -> str:
@@ -198,7 +202,7 @@ class Standing(StrEnum):
 
 
 class BoundState(msgspec.Struct, frozen=True, kw_only=True):
-    """How one objective or guardrail stands in one window."""
+    """How one objective or guardrail stands in one window; `stop` is who answers after a guardrail's breach."""
 
     kind: str
     bound: str
@@ -206,6 +210,7 @@ class BoundState(msgspec.Struct, frozen=True, kw_only=True):
     at_least: bool
     standing: Standing
     figure: Figure
+    stop: str = "previous"
 
     @property
     def rule(self) -> str:
@@ -244,6 +249,8 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
         Latency and error rate.
     bounds : tuple of BoundState
         Objectives and guardrails.
+    missing : dict
+        The features with missing values, and which share of the rows that is; the most first.
     """
 
     deployment: str
@@ -270,6 +277,7 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     measured: dict[str, Figure] = {}
     bounds: tuple[BoundState, ...] = ()
     judged: int = 0
+    missing: dict[str, float] = {}
 
     @property
     def key(self) -> WindowKey:
@@ -467,6 +475,7 @@ def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: b
         at_least=bound.at_least is not None,
         standing=standing,
         figure=figure,
+        stop=bound.stop if isinstance(bound, Guardrail) else "previous",
     )
 
 

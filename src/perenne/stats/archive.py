@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tokenize
 import zipfile
 import zlib
 from typing import Any, TypeVar
@@ -26,7 +27,7 @@ _META = "meta"
 # What zipfile, zlib, numpy and msgspec raise on bytes that are damaged or something else.
 _DAMAGE: tuple[type[Exception], ...] = (
     *(OSError, ValueError, LookupError, EOFError, ArithmeticError, TypeError, AttributeError, RuntimeError),
-    *(zlib.error, struct.error, zipfile.BadZipFile, msgspec.DecodeError),
+    *(zlib.error, struct.error, zipfile.BadZipFile, msgspec.DecodeError, tokenize.TokenError),
 )
 
 

@@ -20,6 +20,8 @@ FeatureCells: TypeAlias = NumberCells | CategoryCells
 PREDICTION, SCORE = "@prediction", "@score"
 """Names of the pseudo features: what the model answered, and how sure it was."""
 
+ANSWERS = (PREDICTION, SCORE)
+
 SCORE_BINS = 256
 MAX_CURVES = 32
 """Above so many classes only the top score has a histogram."""

@@ -37,7 +37,9 @@ def recipe_of(project: Project) -> Recipe:
         target=model.target,
         ignore=model.ignore,
         positive=model.positive,
-        slices=tuple(dict.fromkeys(bound.by for bound in (*project.objectives, *project.guardrails) if bound.by)),
+        slices=tuple(
+            dict.fromkeys(bound.by for bound in (*project.objectives, *project.guardrails) if bound.by and not bound.operational)
+        ),
         holdout=policy.holdout,
         window=project.window,
         watched=Watched(said.segments, said.groups, said.clusters, said.lists),

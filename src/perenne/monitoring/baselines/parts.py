@@ -29,6 +29,9 @@ def cause_of(feature: drift.FeatureDrift, segment: str = "") -> Cause:
         impact=finite(feature.impact),
         sentence=feature.sentence,
         missing_rise=finite(feature.missing_window - feature.missing_reference) or 0.0,
+        statistic=feature.statistic,
+        value=finite(feature.value),
+        threshold=feature.threshold,
         segment=segment,
     )
 
