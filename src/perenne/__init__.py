@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.projects import Cron as cron
     from perenne.projects import Drift as drift
-    from perenne.projects import Gate, Guardrail, Milestone, Monitoring, Objective, Person, Project, Window, expect
+    from perenne.projects import Gate, Guardrail, Milestone, Monitoring, Objective, Person, Project, Retention, Window, expect
     from perenne.projects import Labels as labelled
     from perenne.projects import Missed as missed
     from perenne.projects import NewData as new_data
@@ -48,6 +48,7 @@ _NAMES = {
     "Objective": "Objective",
     "Person": "Person",
     "Project": "Project",
+    "Retention": "Retention",
     "Window": "Window",
     "cron": "Cron",
     "drift": "Drift",
@@ -91,6 +92,7 @@ __all__ = [
     "Objective",
     "Person",
     "Project",
+    "Retention",
     "Window",
     "__version__",
     "active_run",

@@ -135,9 +135,8 @@ class Reactions:
         actor = policy_principal(project.name, project.owner)
         reason = "the first version whose gate is open"
         registry.placing.set_alias(tx, actor, version.model, "champion", identity, reason=reason)
-        serving.service.deploy(
-            tx, actor, project.name, identity, window_length=project.window, answer=version.fallback, reason=reason
-        )
+        length = project.monitoring.grain or project.window
+        serving.service.deploy(tx, actor, project.name, identity, window_length=length, answer=version.fallback, reason=reason)
         watch_version(tx, actor, project, identity)
 
 

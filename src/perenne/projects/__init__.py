@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
     from perenne.projects.service import get_project, list_projects, project_names, record_project
     from perenne.projects.store import ProjectRecord
-    from perenne.projects.watching import Monitoring
+    from perenne.projects.watching import Monitoring, Retention
 
 _ROOMS = {
     "Cron": "model",
@@ -60,6 +60,7 @@ _ROOMS = {
     "Project": "declarations",
     "ProjectRecord": "store",
     "Proof": "model",
+    "Retention": "watching",
     "RetrainPolicy": "model",
     "Sql": "model",
     "Superior": "model",
@@ -95,6 +96,7 @@ __all__ = [
     "Project",
     "ProjectRecord",
     "Proof",
+    "Retention",
     "RetrainPolicy",
     "Sql",
     "Superior",

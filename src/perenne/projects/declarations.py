@@ -103,7 +103,7 @@ class Project:
     people : sequence of Person
         Who takes part, and as what.
     window : str
-        The length of a monitoring window.
+        The length of a monitoring window, unless `monitoring` has them by the calendar.
     gates : sequence of Gate
         What a version must show before it is delivered, beside what objectives and guardrails say.
     monitoring : Monitoring, optional
@@ -154,6 +154,7 @@ class Project:
                 hint="write monitoring=pn.Monitoring(minimum_rows=200)",
             )
         self.monitoring = monitoring or Monitoring()
+        self.window = self.monitoring.length or self.window
         self.datasets: dict[str, Dataset] = {}
         self.models: dict[str, Model] = {}
         self.policy: RetrainPolicy | None = None
