@@ -11,11 +11,11 @@ from perenne.auth.roles import Role
 from perenne.automation import views
 from perenne.automation.model import EpisodeState
 from perenne.automation.path import LINE
-from perenne.automation.wording import policy_words
 from perenne.core.clock import HOUR, ManualClock
 from perenne.core.paging import Page
 from perenne.monitoring.alerts import raise_alert
 from perenne.projects import Cron, Missed, NewData, RetrainPolicy
+from perenne.projects.wording import policy_words
 from perenne.storage.workspace import Workspace
 
 INSIDE = Principal("ida", roles=frozenset({Role.OWNER}), projects=frozenset({"p"}))
@@ -136,6 +136,6 @@ def test_a_policy_says_who_may_ask_and_until_when_it_rests(stage: Stage) -> None
 
 def test_a_policy_in_words() -> None:
     told = policy_words(RetrainPolicy(on=(Missed("mae"), NewData(500), Cron("0 3 * * 1")), approve_by="ops"))
-    assert "a missed objective for mae or 500 new labelled rows or the calendar: 0 3 * * 1 (UTC)" in told[0]
-    assert "ops must approve it." in told
-    assert "nothing but a person" in policy_words(RetrainPolicy(on=()))[0]
+    assert "when mae is missed, or when 500 labelled rows are new, or when the calendar says 0 3 * * 1 (UTC)" in told[0]
+    assert "ops must approve." in told
+    assert "only when a person asks" in policy_words(RetrainPolicy(on=()))[0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perenne import inference, registry
+from perenne import inference, projects, registry
 from perenne.auth.principals import policy_principal
 from perenne.automation.advancing import RoundJob
 from perenne.automation.episodes import get_episode, move
@@ -17,7 +17,7 @@ from perenne.automation.model import Episode, EpisodeState
 from perenne.automation.rounds import RoundResult, run_round
 from perenne.core.errors import NotFound, PerenneError
 from perenne.pipelines import Finished, Hit, Planned, Started
-from perenne.projects import LoadedProject, ProjectRecord, RetrainPolicy, fetch_bundle, get_project, load_project
+from perenne.projects import LoadedProject, ProjectRecord, RetrainPolicy, get_project, load_project
 from perenne.registry import GateState, Version
 from perenne.storage import jobs
 from perenne.storage.database import Transaction
@@ -69,7 +69,7 @@ def _loaded(workspace: Workspace, project: ProjectRecord) -> Iterator[LoadedProj
             hint="`perenne run` in the project's folder records it for other workers",
         )
     with TemporaryDirectory(prefix="perenne-project-") as copy:
-        fetch_bundle(workspace.objects, project.bundle, Path(copy))
+        projects.bundles.fetch_bundle(workspace.objects, project.bundle, Path(copy))
         yield load_project(Path(copy), origin=project.folder)
 
 

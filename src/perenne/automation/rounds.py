@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from perenne import data, delivery, labels, registry, tracking
+from perenne import data, delivery, labels, projects, registry, tracking
 from perenne.auth.principals import Principal
 from perenne.automation.evidence import evidence_of, gate_policy, required_gates
 from perenne.automation.round import Bounds, Outcome, Rules, compare, standard_round
@@ -15,7 +15,7 @@ from perenne.compute import open_executor
 from perenne.core import json
 from perenne.core.errors import Invalid, PerenneError
 from perenne.pipelines import Engine, PipelineRun, Planned, Started
-from perenne.projects import Labels, LoadedProject, Model, RetrainPolicy, Window, put_bundle, record_project
+from perenne.projects import Labels, LoadedProject, Model, RetrainPolicy, Window, record_project
 from perenne.registry import Version
 from perenne.stats.cells import Reference
 from perenne.storage.cached_objects import cache_of
@@ -104,7 +104,7 @@ def _run_round(
 ) -> RoundResult:
     project, model = loaded.project, loaded.project.only_model
     policy = project.policy or RetrainPolicy()
-    bundle = put_bundle(workspace.objects, loaded.root, apart_from=_own_folders(workspace))
+    bundle = projects.bundles.put_bundle(workspace.objects, loaded.root, apart_from=_own_folders(workspace))
     source = workspace.objects.put_file(loaded.file)
     record = workspace.database.write(lambda tx: record_project(tx, actor, loaded, source, bundle))
     with workspace.database.read() as tx:

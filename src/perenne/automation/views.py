@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne import monitoring, registry
+from perenne import monitoring, projects, registry
 from perenne.auth import answers
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
@@ -17,7 +17,6 @@ from perenne.automation import episodes, store
 from perenne.automation.advancing import job_key
 from perenne.automation.model import Episode, EpisodeState, Step, TriggerLine
 from perenne.automation.path import Path, path_of, state_word
-from perenne.automation.wording import policy_words, trigger_words
 from perenne.core.paging import Page, page_of
 from perenne.monitoring import Alert, BoundState
 from perenne.projects import ProjectRecord, RetrainPolicy, get_project, list_projects, project_names
@@ -179,7 +178,7 @@ def _policy(record: ProjectRecord, newest: Episode | None, now: int, *, may: boo
     free = newest is None or not newest.open
     return PolicyRow(
         record.name,
-        policy_words(record.policy),
+        projects.wording.policy_words(record.policy),
         None if newest is None else episode_row(newest),
         rests,
         may and free and not rests,
@@ -190,7 +189,8 @@ def episode_row(item: Episode) -> EpisodeRow:
     """Put an episode into a line."""
     return EpisodeRow(
         item.id, item.project, item.state.value, state_word(item.state), TONES.get(item.state, "info"),
-        trigger_words(item.trigger), item.cause, item.champion, item.challenger, item.note, item.opened, item.entered, item.open,
+        projects.wording.trigger_words(item.trigger), item.cause, item.champion, item.challenger, item.note, item.opened,
+        item.entered, item.open,
     )  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def episode_view(tx: Transaction, actor: Principal, identity: str) -> EpisodeVie
         steps=steps,
         triggers=tuple(store.triggers_of(tx, identity)),
         alerts=_alerts(tx, identity),
-        policy=policy_words(policy),
+        policy=projects.wording.policy_words(policy),
         job=_job(tx, item),
         run=found.version.run if found else "",
         comparison=_comparison(found),

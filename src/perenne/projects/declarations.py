@@ -11,7 +11,8 @@ from perenne.core.clock import DAY, parse_duration
 from perenne.core.errors import Invalid
 from perenne.projects.expect import Expectation
 from perenne.projects.gates import Gate, merged
-from perenne.projects.model import Guardrail, Labels, Milestone, Objective, Person, Proof, RetrainPolicy, Window
+from perenne.projects.model import Guardrail, Labels, Milestone, Objective, Person, Proof, Window
+from perenne.projects.retraining import RetrainPolicy
 from perenne.projects.watching import Monitoring
 
 T = TypeVar("T")
