@@ -136,11 +136,30 @@ class _Open:
         self.state = S.TRIGGERED
         self.steps = [Step(0, "", S.TRIGGERED.value, cause, now)]
         self.trained: Trained | None = None
+        self.entered = now
         self.rows = self.wins = self.losses = 0
 
-    def move(self, to: EpisodeState, note: str, now: int) -> None:
+    def move(self, to: EpisodeState, note: str, now: int, due: int) -> None:
+        """Go on to another state, which is looked at again at `due`."""
         self.steps.append(Step(len(self.steps), self.state.value, to.value, note, now))
-        self.state = to
+        self.state, self.entered, self.due = to, now, due
+
+    def bout(self, ended: int | None) -> Bout:
+        """Return the episode as it stands."""
+        trained = self.trained
+        return Bout(
+            opened=self.opened,
+            ended=ended,
+            state=self.state,
+            triggers=tuple(self.causes),
+            steps=tuple(self.steps),
+            champion=self.champion,
+            challenger=trained.model if trained else "",
+            note=self.steps[-1].note,
+            trained=trained is not None,
+            cpu_seconds=trained.cpu_seconds if trained else 0.0,
+            compared=trained.compared if trained else None,
+        )
 
 
 class _Run:
@@ -148,7 +167,7 @@ class _Run:
 
     def __init__(self, world: World, rule: Rule, first: str) -> None:
         self._world, self._rule, self._policy = world, rule, rule.policy
-        self._champion, self._previous = first, first
+        self._champion = self._previous = first
         self._books: dict[str, replaying.AlertBook] = {}
         self._open: _Open | None = None
         self._closed: list[Bout] = []
@@ -157,4 +176,23 @@ class _Run:
         self._since = 0  # the window from which the champion answers
         self._realised: set[int] = set()
         self._answered: list[str] = []
+        self._calendars: dict[Cron, int | None] = {}
         self.points: list[Point] = []
+
+    def turn(self, place: int) -> None:
+        """Live through one window: it is answered, judged, and acted upon when it has ended."""
+        stretch = self._world.stretches[place]
+        self._answered.append(self._champion)
+        heard = self._world.hear(self._champion, place, labels=False)
+        fired = self._listen(place, heard, stretch.end)
+        for late in self._labelled_by(stretch.end):
+            fired += self._listen(late, self._world.hear(self._answered[late], late, labels=True), stretch.end)
+        known = self._world.labelled_at(place) is not None
+        measured = self._world.hear(self._champion, place, labels=True).measured if known else None
+        names = tuple(dict.fromkeys(finding.rule for finding in fired))
+        self.points.append(Point(stretch.start, stretch.length, self._champion, heard.state, measured, names))
+        self._watch_trial(place)
+        self._react(fired, stretch.end)
+        self._advance(stretch.end)
+        self._remind(stretch.end)
+        self._advance(stretch.end)
