@@ -31,6 +31,10 @@ episode = sa.Table(
     sa.Column("due", sa.BigInteger),
     sa.Column("rest_until", sa.BigInteger, nullable=False),
     sa.Column("rejections", sa.Integer, nullable=False),
+    sa.Column("since", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("alpha", sa.Float, nullable=False, server_default="0"),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("source", sa.Text, nullable=False, server_default=""),
 )
 # One open episode per project: the database refuses a second one, whoever races.
 sa.Index("uq_episode_open", episode.c.project, unique=True, **only_where("open"))
@@ -45,6 +49,16 @@ transition = sa.Table(
     sa.Column("before", sa.Text, nullable=False),
     sa.Column("after", sa.Text, nullable=False),
     sa.Column("note", sa.Text, nullable=False),
+    sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("evidence", JsonColumn(dict[str, Any]), nullable=False, server_default="{}"),
+)
+
+hold = sa.Table(
+    "policy_hold",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
     sa.Column("time", sa.BigInteger, nullable=False),
 )
 

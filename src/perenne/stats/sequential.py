@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_EXACT_BELOW = 25
+EXACT_BELOW = 25
 _WORSENING = 1.5
 _LARGEST_RATE = 0.99
 _LEAST_RATE = 1e-6
@@ -26,7 +26,7 @@ def mcnemar(wins: int, losses: int) -> float:
     0.01074...
     """
     pairs = wins + losses
-    if pairs < _EXACT_BELOW:
+    if pairs < EXACT_BELOW:
         return sum(math.comb(pairs, hits) for hits in range(wins, pairs + 1)) / float(2**pairs)
     return math.erfc((wins - losses - 1) / math.sqrt(2 * pairs)) / 2
 
