@@ -172,6 +172,15 @@ def steps(tx: Transaction, identity: str) -> list[Step]:
     return [read_struct(Step, row) for row in tx.execute(query)]
 
 
+def steps_of(tx: Transaction, identities: Iterable[str]) -> dict[str, list[Step]]:
+    """Read the transitions of some episodes, oldest first."""
+    query = sa.select(transition.c.episode, *_step_columns).where(transition.c.episode.in_(chosen(identities)))
+    found: dict[str, list[Step]] = {}
+    for row in tx.execute(query.order_by(transition.c.episode, transition.c.generation)):
+        found.setdefault(row.episode, []).append(Step(*row[1:]))
+    return found
+
+
 def insert_trigger(
     tx: Transaction, project: str, identity: str | None, kind: Trigger, cause: str, outcome: str, time: int
 ) -> None:

@@ -1,6 +1,7 @@
 """The past of a project as a replay asks for it: windows, rows and labels as they are kept, read and never written."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 ROWS_READ = 200_000
 ROWS_A_WINDOW = 4_000
 LATER_WINDOWS = 10
+NO_END = 1 << 62
 LEAST_ROWS = 30
+DRAWS = 400
 SHARE_LABELLED = 0.9
 
 
@@ -85,6 +88,11 @@ class History:
         """The windows, oldest first."""
         return self._stretches
 
+    @property
+    def clear(self) -> int:
+        """How many windows without alarm resolve an alert."""
+        return next((watch.clear for watch in self._past.watches.values()), 1)
+
     def labelled_at(self, window: int) -> int | None:
         """Tell when most labels of a window were known; None if none are."""
         table = self._labels(window)
@@ -98,6 +106,10 @@ class History:
         """Count the labelled rows of a window."""
         table = self._labels(window)
         return 0 if table is None else table.num_rows
+
+    def who(self, window: int) -> str:
+        """Tell which version answered most of a window."""
+        return max(self._windows[window], key=lambda item: item.window.rows).window.version
 
     def hear(self, model: str, window: int, *, labels: bool) -> Heard:
         """Judge a window as if a model had answered it; one that did is judged by what was counted."""
@@ -125,9 +137,14 @@ class History:
         if challenger not in self._models or champion not in self._models or challenger == champion:
             return None
         after = max(since, *(self._models.find(name).until for name in (challenger, champion)))
-        places = [place for place, item in enumerate(self._stretches) if item.start >= after and self._labelled(place) is not None]
-        parts = [(place, self._labelled(place)) for place in places[:LATER_WINDOWS]]
-        known = [(place, found) for place, found in parts if found is not None]
+        return self.compare(challenger, champion, after, NO_END, LATER_WINDOWS)
+
+    def compare(self, challenger: str, champion: str, start: int, end: int, limit: int = LATER_WINDOWS) -> Compared | None:
+        """Compare two models on the labelled rows of the first windows in a stretch of time; None if those are too few."""
+        if challenger not in self._models or champion not in self._models:
+            return None
+        places = [place for place, item in enumerate(self._stretches) if start <= item.start and item.end <= end]
+        known = list(islice(((place, rows) for place in places if (rows := self._labelled(place)) is not None), limit))
         if sum(found.table.num_rows for _, found in known) < LEAST_ROWS:
             return None
         task, _ = self._truth(challenger, known[0][1])
@@ -137,10 +154,8 @@ class History:
         usable = y >= 0 if signature.classes else np.isfinite(y)
         if not usable.all():
             y, one, two = y[usable], _some(one, usable), _some(two, usable)
-        found = compare(self._past.metric, task, y, one, two, classes=signature.classes, draws=400)
-        if not np.isfinite(found.low):
-            return None
-        return Compared(found.difference, found.low, found.high, len(y))
+        told = compare(self._past.metric, task, y, one, two, classes=signature.classes, draws=DRAWS)
+        return Compared(told.difference, told.low, told.high, len(y)) if np.isfinite(told.low) else None
 
     def _hear(self, model: str, window: int, *, labels: bool) -> Heard:
         items = self._windows[window]
@@ -187,7 +202,9 @@ class History:
         return msgspec.structs.replace(own, version=window.version, window_length=window.window_length)
 
     def _measured(self, metrics: Sequence[Any]) -> Measured | None:
-        own = next((item for item in metrics if item.metric == self._past.metric and not item.by and item.value is not None), None)
+        own = next(
+            (item for item in metrics if item.metric == self._past.metric and not item.by and item.value is not None), None
+        )
         if own is None:
             return None
         objective = self._past.objective
@@ -217,15 +234,14 @@ class History:
     def _logged(self, window: int) -> "pa.Table":
         """Return the logged rows of a window, every so many of them if they are many."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         stretch = self._stretches[window]
         parts = []
         for version in dict.fromkeys(item.window.version for item in self._windows[window]):
             log = self._log(version)
             if "event_time" in log.column_names and log.num_rows:
-                times = log["event_time"].cast(pa.int64())
-                parts.append(log.filter(pc.and_(pc.greater_equal(times, stretch.start), pc.less(times, stretch.end))))
+                times = log["event_time"].cast(pa.int64()).to_numpy()
+                parts.append(log.filter(pa.array((times >= stretch.start) & (times < stretch.end))))
         if not parts:
             return pa.table({"prediction_id": pa.array([], pa.string())})
         rows = pa.concat_tables(parts, promote_options="permissive")

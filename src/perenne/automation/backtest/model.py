@@ -123,7 +123,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule comes to. Times are microseconds; `known` is the time of windows with labels, `below` that below the objective.
 
     `wrong` promotions were no better on the labels that came afterwards, `judged` is how many promotions those tell of; `missed`
-    counts challengers that were turned away though those labels show them to be better; `unneeded` episodes ended before training.
+    challengers were turned away though those labels show them to be better; `unneeded` episodes found that none was needed.
     """
 
     opened: int
@@ -198,7 +198,7 @@ def sum_up(bouts: Sequence[Bout], points: Sequence[Point], price: float | None) 
         rejected=ends.count(EpisodeState.REJECTED),
         rolled_back=ends.count(EpisodeState.ROLLED_BACK),
         failed=sum(state in NEITHER for state in ends),
-        unneeded=sum(state not in NEITHER and not bout.trained and bout.ended is not None for state, bout in zip(ends, bouts, strict=True)),
+        unneeded=ends.count(EpisodeState.NOT_NEEDED),
         judged=len(judged),
         wrong=sum(judged),
         missed=sum(bout.missed for bout in bouts),

@@ -47,7 +47,9 @@ class Models:
         """Return a model by its name. Raises NotFound."""
         if name not in self._known:
             raise NotFound(
-                f"the files of {name} are not known here", code="backtest.model", hint="a version that was deleted cannot answer again"
+                f"the files of {name} are not known here",
+                code="backtest.model",
+                hint="a deleted version cannot answer again",
             )
         return self._known[name]
 
@@ -86,5 +88,7 @@ class Models:
 def right(task: Task, y: NDArray[Any], answers: Prediction) -> NDArray[np.float64]:
     """Return how right each answer is: 1 or 0 for a class, for a number the nearer the higher."""
     if task is Task.REGRESSION:
-        return -np.abs(np.asarray(answers.predictions, np.float64) - y)
-    return (np.asarray(answers.predictions) == y).astype(np.float64)
+        nearness: NDArray[np.float64] = -np.abs(np.asarray(answers.predictions, np.float64) - y)
+        return nearness
+    found: NDArray[np.float64] = (np.asarray(answers.predictions) == y).astype(np.float64)
+    return found

@@ -14,8 +14,9 @@ import msgspec
 
 from perenne import registry
 from perenne.auth.principals import local_principal
-from perenne.automation.backtest.model import Compared, Trained
+from perenne.automation.backtest.model import Trained
 from perenne.automation.backtest.models import Model, Models
+from perenne.automation.backtest.rounds import compared_of
 from perenne.automation.rounds import RoundResult, run_round
 from perenne.core import json
 from perenne.core.clock import SECOND, ManualClock, format_time
@@ -23,9 +24,11 @@ from perenne.core.errors import Invalid, PerenneError
 from perenne.core.hashing import digest_bytes
 from perenne.projects import LoadedProject, RetrainPolicy, Trigger, load_project
 from perenne.registry import Dossier, GatePolicy, GateState, Verdict
+from perenne.storage.database import Transaction
 from perenne.storage.trees import fetch_tree, put_tree
 from perenne.storage.workspace import Workspace
 
+SAME = "the same data, code and parameters made the champion again"
 _PASSES = {GateState.OPEN: Verdict.PASS, GateState.WAITING: Verdict.PASS, GateState.CLOSED: Verdict.FAIL}
 
 
@@ -97,7 +100,7 @@ class RealTraining:
             tree = put_tree(scratch.objects, Path(copy))
         reference = scratch.objects.put(model.objects.get(model.reference))
 
-        def keep(tx: registry.trust.Transaction) -> None:  # type: ignore[name-defined]
+        def keep(tx: Transaction) -> None:
             version = registry.register(
                 tx, actor, model=name, project=name, run="", tree=tree, reference=reference, snapshot="", policy=GatePolicy()
             )
@@ -120,12 +123,14 @@ class RealTraining:
         tree = result.version.tree
         with self._scratch.database.read() as tx:
             found = registry.dossier(tx, result.version.id)
-        spent = {"cpu_seconds": cost.cpu, "length": int(cost.wall * SECOND)}
+        cpu, length = cost.cpu, int(cost.wall * SECOND)
         if tree == self._models.find(champion).tree:
-            return Trained(model=champion, verdict=Verdict.FAIL, detail="the same data, code and parameters made the champion again", **spent)
+            return Trained(
+                model=champion, verdict=Verdict.FAIL, detail=SAME, cpu_seconds=cpu, length=length
+            )
         self._models.add(Model(name, tree, result.version.reference, now, self._scratch.objects))
         verdict, detail = verdict_of(found)
-        return Trained(model=name, verdict=verdict, detail=detail, compared=compared_of(found), **spent)
+        return Trained(model=name, verdict=verdict, detail=detail, compared=compared_of(found), cpu_seconds=cpu, length=length)
 
 
 def load_of(root: Path) -> LoadedProject:
@@ -147,14 +152,6 @@ def verdict_of(found: Dossier) -> tuple[Verdict, str]:
     if found.gate.state is GateState.CLOSED:
         return Verdict.FAIL, "; ".join([*found.gate.reasons, detail] if detail else found.gate.reasons)
     return _PASSES[found.gate.state], detail or "every required check passed"
-
-
-def compared_of(found: Dossier) -> Compared | None:
-    """Return the figures of the comparison with the champion."""
-    for item in reversed(found.evidence):
-        if item.check.startswith("compare:") and item.value is not None and item.low is not None and item.high is not None:
-            return Compared(item.value, item.low, item.high, 0)
-    return None
 
 
 def _short(tree: str, policy: RetrainPolicy) -> str:
