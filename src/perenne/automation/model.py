@@ -36,9 +36,7 @@ class EpisodeState(StrEnum):
 
 _S = EpisodeState
 
-CLOSED = frozenset(
-    {_S.SETTLED, _S.REJECTED, _S.ROLLED_BACK, _S.FAILED, _S.EXPIRED, _S.SUPERSEDED, _S.NOT_NEEDED, _S.CANCELLED}
-)
+CLOSED = frozenset({_S.SETTLED, _S.REJECTED, _S.ROLLED_BACK, _S.FAILED, _S.EXPIRED, _S.SUPERSEDED, _S.NOT_NEEDED, _S.CANCELLED})
 IN_TRIAL = frozenset({_S.SHADOW, _S.CANARY})
 ANSWERING = frozenset({_S.PROMOTED, _S.SOAKING})
 """The challenger answers everybody: from here on there is only settling or rolling back."""

@@ -34,7 +34,7 @@ episode = sa.Table(
     sa.Column("since", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("alpha", sa.Float, nullable=False, server_default="0"),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("source", sa.Text, nullable=False, server_default=""),
+    sa.Column("source", sa.Text, nullable=False, server_default=sa.text("''")),
 )
 # One open episode per project: the database refuses a second one, whoever races.
 sa.Index("uq_episode_open", episode.c.project, unique=True, **only_where("open"))

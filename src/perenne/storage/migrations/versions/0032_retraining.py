@@ -19,5 +19,5 @@ def upgrade() -> None:
     op.add_column("episode", sa.Column("since", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("episode", sa.Column("alpha", sa.Float(), server_default="0", nullable=False))
     op.add_column("episode", sa.Column("tries", sa.Integer(), server_default="0", nullable=False))
-    op.add_column("episode", sa.Column("source", sa.Text(), server_default="", nullable=False))
+    op.add_column("episode", sa.Column("source", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.add_column("episode_step", sa.Column("evidence", sa.Text(), server_default="{}", nullable=False))
