@@ -49,12 +49,14 @@ __all__ = [
     "Standing",
     "Watch",
     "Window",
+    "WindowMetric",
     "WindowState",
     "as_answered",
     "findings",
     "judge_again",
     "label_values",
     "load_reference",
+    "measured",
     "past_windows",
     "read_labels",
     "relabelled",
@@ -95,22 +97,17 @@ def watches(tx: Transaction, deployment: str) -> dict[str, Watch]:
     return {watch.version: watch for watch in store.list_watches(tx, deployment)}
 
 
-def judge_again(
-    watch: Watch, reference: Reference, window: Window, labelled: "pa.Table | None", now: int
-) -> tuple[WindowVerdict, list[WindowMetric]]:
-    """Judge a window by its profile, and by its labelled rows if they are given.
-
-    Returns
-    -------
-    WindowVerdict, list of WindowMetric
-        The verdict with all bounds, and what the labels say.
-    """
+def judge_again(watch: Watch, reference: Reference, window: Window, metrics: Sequence[WindowMetric], now: int) -> WindowVerdict:
+    """Judge a window by its profile, and by what its labels say if that is given; the verdict has all bounds."""
     verdict = judge_span(watch, reference, [window], now)
-    key = verdict.key
-    found = [] if labelled is None else measure(watch, key, reference.layout, labelled)
-    metrics = [msgspec.structs.replace(item, rows=window.rows) for item in found]
     bounds = () if verdict.state is WindowState.GAP else bound_states(watch, verdict, metrics, {})
-    return msgspec.structs.replace(verdict, bounds=bounds), metrics
+    return msgspec.structs.replace(verdict, bounds=bounds)
+
+
+def measured(watch: Watch, reference: Reference, window: Window, labelled: "pa.Table") -> list[WindowMetric]:
+    """Return what the labelled rows of a window say."""
+    found = measure(watch, window.key, reference.layout, labelled)
+    return [msgspec.structs.replace(item, rows=window.rows) for item in found]
 
 
 def as_answered(

@@ -14,7 +14,7 @@ from perenne.automation.backtest.replay import Beside, Heard
 from perenne.core.errors import PerenneError
 from perenne.inference import Prediction
 from perenne.monitoring import replaying
-from perenne.projects import Objective, ProjectRecord, RetrainPolicy, Trigger
+from perenne.projects import Objective, ProjectRecord, Promotion, RetrainPolicy
 from perenne.stats.bootstrap import compare
 from perenne.stats.columns import Columns
 from perenne.storage.workspace import Workspace
@@ -34,7 +34,7 @@ SHARE_LABELLED = 0.9
 class Trainer(Protocol):
     """Says what training at an instant comes to."""
 
-    def train(self, now: int, champion: str, policy: RetrainPolicy, triggers: Sequence[Trigger], alpha: float) -> Trained:
+    def train(self, now: int, champion: str, policy: RetrainPolicy, terms: Promotion, since: int) -> Trained:
         """Train on what was known at an instant, and hold the result against a champion."""
         ...
 
@@ -118,19 +118,19 @@ class History:
             self._heard[key] = self._hear(model, window, labels=labels)
         return self._heard[key]
 
-    def train(self, now: int, champion: str, policy: RetrainPolicy, triggers: Sequence[Trigger], alpha: float) -> Trained:
+    def train(self, now: int, champion: str, policy: RetrainPolicy, terms: Promotion, since: int) -> Trained:
         """Train on what was known at an instant."""
-        return self._trainer.train(now, champion, policy, triggers, alpha)
+        return self._trainer.train(now, champion, policy, terms, since)
 
     def beside(self, challenger: str, champion: str, window: int) -> Beside:
         """Let a challenger answer a window's labelled rows unseen."""
         rows = sum(item.window.rows for item in self._windows[window])
         found = self._labelled(window)
         if found is None:
-            return Beside(rows, 0, 0)
+            return Beside(rows, 0, 0, 0)
         task, y = self._truth(challenger, found)
         one, two = (right(task, y, self._answer(name, window, found)) for name in (challenger, champion))
-        return Beside(rows, int((one > two).sum()), int((one < two).sum()))
+        return Beside(rows, len(one), int((one > two).sum()), int((one < two).sum()))
 
     def later(self, challenger: str, champion: str, since: int) -> Compared | None:
         """Compare two models on the labels of the next windows that began after an instant and that neither was made from."""
@@ -172,8 +172,11 @@ class History:
                 counted = main.window
         watch = self._watch(model, counted)
         reference = replaying.load_reference(self._objects_of(counted), counted.reference)
-        verdict, metrics = replaying.judge_again(watch, reference, counted, table, end)
-        return Heard(verdict.state.value, tuple(replaying.findings(watch, verdict)), self._measured(metrics))
+        metrics = [] if table is None else replaying.measured(watch, reference, counted, table)
+        verdict = replaying.judge_again(watch, reference, counted, metrics, end)
+        drifted = tuple(cause.feature for cause in verdict.causes if cause.state == "alarm")
+        found = tuple(replaying.findings(watch, verdict))
+        return Heard(verdict.state.value, drifted, found, verdict.bounds, self._measured(metrics))
 
     def _objects_of(self, window: replaying.Window) -> Any:
         return self._models.find(window.version).objects if window.version in self._models else self._workspace.objects

@@ -1,6 +1,7 @@
 """A rule replayed over the past, window by window: what it would have heard, opened, trained and promoted. Pure.
 
-What the world was like is asked of a `World`: that of a workspace is `history`, that of a simulated year a few lines of a study.
+Every decision is one of `perenne.automation.deciding`, which the loop asks as well. What the world was like is asked of a
+`World`: that of a workspace is `history`, that of a simulated year a few lines of a study.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -8,31 +9,35 @@ from typing import Protocol
 
 import msgspec
 
+from perenne.automation import deciding
 from perenne.automation.backtest.model import Bout, Compared, Measured, Point, Stretch, Track, Trained, sum_up
-from perenne.automation.model import IN_TRIAL, EpisodeState, Step, rest
+from perenne.automation.deciding import Harm, Move, Signal, Spent, Trial
+from perenne.automation.model import CLOSED, IN_TRIAL, Episode, EpisodeState, Step
 from perenne.core.calendar import next_time
-from perenne.core.clock import DAY, format_duration
-from perenne.monitoring import replaying
-from perenne.projects import Cron, Drift, Missed, NewData, RetrainPolicy, Trigger
+from perenne.monitoring import BoundState
+from perenne.monitoring.replaying import AlertBook, Finding, Standing
+from perenne.projects import AllOf, Cron, Promotion, RetrainPolicy, Trigger
 from perenne.registry import Verdict
 
 S = EpisodeState
-MONTH = 30 * DAY
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """What a challenger did unseen in one window: rows, and how many the challenger, or the champion, alone had right."""
+    """What a challenger did unseen in one window: rows, those with a label, and of them those that only one of the two has right."""
 
     rows: int
+    labelled: int
     wins: int
     losses: int
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """What monitoring says of one window: its state, its findings, and what labels measured if they were given."""
+    """What monitoring says of one window: its state, what drifted, its findings, its bounds, and what labels measured."""
 
     state: str
-    findings: tuple[replaying.Finding, ...]
+    drifted: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    bounds: tuple[BoundState, ...]
     measured: Measured | None
 
 
@@ -61,8 +66,8 @@ class World(Protocol):
         """Judge a window as if a model had answered it, with its labels or without."""
         ...
 
-    def train(self, now: int, champion: str, policy: RetrainPolicy, triggers: Sequence[Trigger], alpha: float) -> Trained:
-        """Train on what was known at an instant, and hold the result against a champion."""
+    def train(self, now: int, champion: str, policy: RetrainPolicy, terms: Promotion, since: int) -> Trained:
+        """Train on what was known at an instant, and hold it against a champion; rows from `since` on are the new ones."""
         ...
 
     def beside(self, challenger: str, champion: str, window: int) -> Beside:
@@ -78,7 +83,7 @@ Accept = Callable[[Trained], bool]
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """Something to be replayed: a policy, or a simple rule with a test of its own instead of the policy's gate, shadow and soak.
+    """Something to be replayed: a policy, or a simple rule that has a test of its own, no shadow, no soak and no way back.
 
     Attributes
     ----------
@@ -94,12 +99,21 @@ class Rule(msgspec.Struct, frozen=True):
 
 def simple_rules(policy: RetrainPolicy) -> tuple[Rule, ...]:
     """Return the rules that a policy is held against: retrain weekly and take what looks better, and never."""
-    weekly = msgspec.structs.replace(policy, on=(Cron("0 0 * * 1"),), cooldown=0, debounce=0)
-    never = msgspec.structs.replace(policy, on=())
     return (
-        Rule("weekly", weekly, ("Retrains every Monday; promotes what has the greater mean.",), mean_greater),
-        Rule("never", never, ("Never retrains.",)),
+        simple_rule(
+            "weekly", policy, (Cron("0 0 * * 1"),), "Retrains every Monday; promotes what has the greater mean.", mean_greater
+        ),
+        Rule("never", msgspec.structs.replace(policy, on=()), ("Never retrains.",)),
     )
+
+
+def simple_rule(name: str, policy: RetrainPolicy, on: tuple[Trigger, ...], words: str, accept: Accept) -> Rule:
+    """Return a rule that trains like a policy, and neither rests nor asks for more than its own test."""
+    bare = msgspec.structs.replace(
+        policy, on=on, cooldown=0, debounce=0, skip_unneeded=False, blackout=(), runs_per_month=1_000_000,
+        cpu_hours_per_month=0.0, money_per_month=0.0, false_promotions_per_year=0.0,
+    )  # fmt: skip
+    return Rule(name, bare, (words,), accept)
 
 
 def mean_greater(trained: Trained) -> bool:
@@ -109,6 +123,11 @@ def mean_greater(trained: Trained) -> bool:
     True
     """
     return trained.compared is not None and trained.compared.difference > 0
+
+
+def whatever(trained: Trained) -> bool:
+    """Take whatever was made."""
+    return bool(trained.model)
 
 
 def replay(
@@ -134,39 +153,15 @@ def replay(
     return Track(rule.name, rule.words, bouts, tuple(run.points), sum_up(bouts, run.points, price))
 
 
-class _Open:
-    """The episode that is open, and what it has gathered."""
+class _Seen:
+    """What the open episode has gathered beside its state."""
 
-    def __init__(self, now: int, champion: str, trigger: Trigger, cause: str, due: int) -> None:
-        self.opened, self.champion, self.due = now, champion, due
+    def __init__(self, trigger: Trigger, cause: str) -> None:
         self.triggers, self.causes = [trigger], [cause]
-        self.state = S.TRIGGERED
-        self.steps = [Step(0, "", S.TRIGGERED.value, cause, now)]
+        self.steps: list[Step] = []
         self.trained: Trained | None = None
-        self.entered = now
-        self.rows = self.wins = self.losses = 0
-
-    def move(self, to: EpisodeState, note: str, now: int, due: int) -> None:
-        """Go on to another state, which is looked at again at `due`."""
-        self.steps.append(Step(len(self.steps), self.state.value, to.value, note, now))
-        self.state, self.entered, self.due = to, now, due
-
-    def bout(self, ended: int | None) -> Bout:
-        """Return the episode as it stands."""
-        trained = self.trained
-        return Bout(
-            opened=self.opened,
-            ended=ended,
-            state=self.state,
-            triggers=tuple(self.causes),
-            steps=tuple(self.steps),
-            champion=self.champion,
-            challenger=trained.model if trained else "",
-            note=self.steps[-1].note,
-            trained=trained is not None,
-            cpu_seconds=trained.cpu_seconds if trained else 0.0,
-            compared=trained.compared if trained else None,
-        )
+        self.ready = 0
+        self.beside: dict[int, Beside] = {}
 
 
 class _Run:
@@ -175,11 +170,16 @@ class _Run:
     def __init__(self, world: World, rule: Rule, first: str) -> None:
         self._world, self._rule, self._policy = world, rule, rule.policy
         self._champion = self._previous = first
-        self._books: dict[str, replaying.AlertBook] = {}
-        self._open: _Open | None = None
+        self._books: dict[str, AlertBook] = {}
+        self._drifted: list[tuple[str, ...]] = []
+        self._bounds: dict[int, tuple[BoundState, ...]] = {}
+        self._episode: Episode | None = None
+        self._last: Episode | None = None
+        self._seen = _Seen(Cron("0 0 1 1 *"), "")
         self._closed: list[Bout] = []
-        self._rest_until = self._rejections = 0
-        self._trainings: list[int] = []
+        self._heard: dict[Trigger, int] = {}
+        self._trainings: list[tuple[int, float]] = []
+        self._alphas: list[tuple[int, float]] = []
         self._since = 0  # the window from which the champion answers
         self._realised: set[int] = set()
         self._answered: list[str] = []
@@ -190,176 +190,268 @@ class _Run:
     def turn(self, place: int) -> None:
         """Live through one window: it is answered, judged, and acted upon when it has ended."""
         stretch = self._world.stretches[place]
-        self._answered.append(self._champion)
-        heard = self._world.hear(self._champion, place, labels=False)
-        fired = self._listen(place, heard, stretch.end)
-        for late in self._labelled_by(stretch.end):
-            fired += self._listen(late, self._world.hear(self._answered[late], late, labels=True), stretch.end)
-        known = self._world.labelled_at(place) is not None
-        measured = self._world.hear(self._champion, place, labels=True).measured if known else None
-        names = tuple(dict.fromkeys(finding.rule for finding in fired))
-        self.points.append(Point(stretch.start, stretch.length, self._champion, heard.state, measured, names))
+        champion, now = self._champion, stretch.end
+        self._answered.append(champion)
+        self._advance(now - 1)
         self._watch_trial(place)
-        self._react(fired, stretch.end)
-        self._advance(stretch.end)
-        self._remind(stretch.end)
-        self._advance(stretch.end)
+        heard = self._world.hear(champion, place, labels=False)
+        fired = self._listen(place, heard)
+        for late in self._labelled_by(now):
+            fired += self._listen(late, self._world.hear(champion, late, labels=True))
+        known = self._world.labelled_at(place) is not None
+        measured = self._world.hear(champion, place, labels=True).measured if known else None
+        names = tuple(dict.fromkeys(finding.rule for finding in fired))
+        self.points.append(Point(stretch.start, stretch.length, champion, heard.state, measured, names))
+        self._react(fired, now)
+        self._advance(now)
+        self._remind(now)
+        self._advance(now)
 
     def judged(self) -> Iterator[Bout]:
         """Return the episodes, each with what labels that came after its decision say of it; the open one as it stands."""
-        for bout in [*self._closed, *([self._open.bout(None)] if self._open else [])]:
+        for bout in [*self._closed, *([self._bout(self._episode)] if self._episode else [])]:
             decided = next((step.time for step in reversed(bout.steps) if step.after in _DECIDED), None)
             if decided is None or not bout.challenger or bout.challenger == bout.champion:
                 yield bout
             else:
                 yield msgspec.structs.replace(bout, later=self._world.later(bout.challenger, bout.champion, decided))
 
-    def _book(self, model: str) -> replaying.AlertBook:
-        return self._books.setdefault(model, replaying.AlertBook(self._world.clear))
+    def _book(self) -> AlertBook:
+        return self._books.setdefault(self._champion, AlertBook(self._world.clear))
 
     def _labelled_by(self, now: int) -> list[int]:
         """Return the windows of the present champion whose labels have come since they were last judged."""
-        places = range(self._since, len(self._answered))
-        ready = [place for place in places if place not in self._realised and (self._world.labelled_at(place) or now + 1) <= now]
+        places = (place for place in range(self._since, len(self._answered)) if place not in self._realised)
+        ready = [place for place in places if (time := self._world.labelled_at(place)) is not None and time <= now]
         self._realised.update(ready)
         return ready
 
-    def _listen(self, place: int, heard: Heard, now: int) -> list[replaying.Finding]:
-        return self._book(self._answered[place]).hear(self._world.stretches[place].start, heard.findings)
+    def _listen(self, place: int, heard: Heard) -> list[Finding]:
+        if place == len(self._answered) - 1:
+            self._drifted.insert(0, heard.drifted)
+        self._bounds[place] = heard.bounds
+        if self._answered[place] != self._champion:
+            return []
+        return self._book().hear(self._world.stretches[place].start, heard.findings)
 
-    def _react(self, fired: Sequence[replaying.Finding], now: int) -> None:
+    def _react(self, fired: Sequence[Finding], now: int) -> None:
         """Do what events cause: take back what soaks and fails, open an episode, or let the open one hear of it."""
         for finding in fired:
             bad = finding.rule.startswith(("objective:", "guardrail:"))
-            if bad and self._open is not None and self._open.state is S.SOAKING:
+            if bad and self._episode is not None and self._episode.state is S.SOAKING:
                 self._roll_back(finding.summary, now)
-                continue
-            trigger = spoken(self._policy.on, finding.rule)
-            if trigger is not None:
-                self._trigger(trigger, finding.summary, now)
+            else:
+                self._signal(self._signal_of(finding), finding.summary, now)
+
+    def _signal_of(self, finding: Finding) -> Signal:
+        kind, _, rest = finding.rule.partition(":")
+        if kind == "drift":
+            features = tuple(cause.feature for cause in finding.causes)
+            return Signal(kind="drift", features=features, windows=tuple(self._drifted))
+        if kind == "concept":
+            return Signal(kind="concept", name=rest.partition(":")[0])
+        return Signal(kind="missed", name=rest.partition(":")[0].partition(" by ")[0] if kind == "objective" else finding.rule)
 
     def _remind(self, now: int) -> None:
-        """Open what nobody announces: calendars, rows that have gathered, and alerts that still fire after a rest."""
+        """Say what nobody announces: calendars, rows that have gathered, and alerts that still fire after a rest."""
         for trigger in self._policy.on:
-            if isinstance(trigger, Cron):
-                due = self._calendars.setdefault(trigger, next_time(trigger.expression, self._begin, trigger.zone))
-                if due is not None and due <= now:
-                    self._calendars[trigger] = next_time(trigger.expression, now, trigger.zone)
-                    self._trigger(trigger, f"the calendar {trigger.expression}", due)
-        if self._open is not None or now < self._rest_until:
-            return None
-        for trigger in self._policy.on:
-            if isinstance(trigger, NewData) and trigger.rows:
-                gathered = sum(self._world.labels(place) for place in self._realised if place >= self._since)
-                if gathered >= trigger.rows:
-                    return self._trigger(trigger, f"{gathered} labelled rows", now)
-        for rule, finding in self._book(self._champion).firing.items():
-            lasting = spoken(self._policy.on, rule)
-            if lasting is not None:
-                return self._trigger(lasting, f"still: {finding.summary}", now)
+            for part in trigger.triggers if isinstance(trigger, AllOf) else (trigger,):
+                if isinstance(part, Cron):
+                    self._ring(part, now)
+        if self._episode is not None or (self._last is not None and now < self._last.rest_until):
+            return
+        gathered = sum(self._world.labels(place) for place in self._realised)
+        self._signal(Signal(kind="rows", count=gathered), f"{gathered} labelled rows", now)
+        for finding in list(self._book().firing.values()):
+            self._signal(self._signal_of(finding), f"still: {finding.summary}", now)
 
-    def _trigger(self, trigger: Trigger, cause: str, now: int) -> None:
-        if self._open is not None:
-            self._open.triggers.append(trigger)
-            self._open.causes.append(cause)
-        elif now >= self._rest_until:
-            self._open = _Open(now, self._champion, trigger, cause, now + self._policy.debounce)
+    def _ring(self, calendar: Cron, now: int) -> None:
+        due = self._calendars.setdefault(calendar, next_time(calendar.expression, self._begin, calendar.zone))
+        if due is not None and due <= now:
+            self._calendars[calendar] = next_time(calendar.expression, now, calendar.zone)
+            name = f"{calendar.zone}/{calendar.expression}"
+            self._signal(Signal(kind="cron", name=name), f"the calendar {calendar.expression}", now)
+
+    def _signal(self, signal: Signal, cause: str, now: int) -> None:
+        for trigger, part in deciding.matching(self._policy, signal):
+            if isinstance(trigger, AllOf):
+                self._heard[part] = now
+                if not deciding.complete(trigger, self._heard, now):
+                    continue
+            self._arrive(trigger, cause, now)
+
+    def _arrive(self, trigger: Trigger, cause: str, now: int) -> None:
+        what = deciding.arrival(self._episode, self._last, now, held=False)
+        if what == "merged":
+            self._seen.triggers.append(trigger)
+            self._seen.causes.append(cause)
+        elif what == "opened":
+            rejections = self._last.rejections if self._last else 0
+            self._seen = _Seen(trigger, cause)
+            self._seen.steps.append(Step(0, "", S.TRIGGERED.value, cause, now))
+            since = self._drift_began(now)
+            self._episode = Episode(
+                "", "", S.TRIGGERED, 0, trigger, cause, self._champion, "", cause, now, now, now, 0, rejections, since
+            )  # fmt: skip
+
+    def _drift_began(self, now: int) -> int:
+        """Return since when the newest windows have drifted without a break."""
+        count = next((place for place, found in enumerate(self._drifted) if not found), len(self._drifted))
+        return self._world.stretches[len(self._answered) - count].start if count else now
 
     def _watch_trial(self, place: int) -> None:
-        """Let a challenger in shadow answer a window unseen."""
-        item = self._open
-        if item is not None and item.trained is not None and item.state in IN_TRIAL:
-            seen = self._world.beside(item.trained.model, self._champion, place)
-            item.rows, item.wins, item.losses = item.rows + seen.rows, item.wins + seen.wins, item.losses + seen.losses
+        """Let a challenger in its trial answer a window unseen."""
+        if self._episode is not None and self._episode.state in IN_TRIAL:
+            self._seen.beside[place] = self._world.beside(self._episode.challenger, self._champion, place)
 
     def _advance(self, now: int) -> None:
-        """Do what the open episode's state asks for, until it waits."""
-        while self._open is not None and self._open.due <= now:
-            before = self._open.state
-            _ACTIONS[before](self, self._open, self._open.due if before is not S.SHADOW else now)
-            if self._open is not None and self._open.state is before:
+        """Ask for the open episode's next decision, until it waits for something that has not come by now."""
+        while (item := self._episode) is not None and item.due is not None and item.due <= now:
+            at = now if item.state in IN_TRIAL else item.due
+            decision = _ASKED[item.state](self, item, at)
+            if isinstance(decision, Move):
+                self._move(decision, at)
+            elif decision.until > now or item.state in IN_TRIAL:
+                self._episode = msgspec.structs.replace(item, due=max(decision.until, now + 1))
                 return
+            else:
+                self._episode = msgspec.structs.replace(item, due=decision.until)
 
-    def _debounce(self, item: _Open, now: int) -> None:
-        item.move(S.DEBOUNCED, f"gathered triggers for {format_duration(now - item.opened) or '0s'}", now, now)
+    def _move(self, move: Move, now: int, **changes: object) -> None:
+        item = self._episode
+        assert item is not None
+        due = move.due if move.due is not None else now
+        after = msgspec.structs.replace(
+            item, state=move.to, generation=item.generation + 1, note=move.note, entered=now, due=due, **changes
+        )
+        self._seen.steps.append(Step(after.generation, item.state.value, move.to.value, move.note, now))
+        self._episode = after
+        if move.to is S.PROMOTED:
+            self._answer_with(after.challenger)
+        if move.to in CLOSED:
+            rejections, rests = deciding.after_end(item, move.to, self._policy, now)
+            self._last = msgspec.structs.replace(after, rejections=rejections, rest_until=rests)
+            self._closed.append(self._bout(after))
+            self._episode = None
 
-    def _budget(self, item: _Open, now: int) -> None:
-        used = sum(time > now - MONTH for time in self._trainings)
-        if used >= self._policy.runs_per_month:
-            return self._end(
-                item, S.FAILED, f"budget: {used} training runs in 30 days, {self._policy.runs_per_month} allowed", now
-            )
-        self._trainings.append(now)
-        item.move(S.BUDGET_OK, f"{used} of {self._policy.runs_per_month} training runs used in 30 days", now, now)
-        item.trained = self._world.train(now, self._champion, self._policy, item.triggers, self._policy.promote.alpha)
-        if not item.trained.model:
-            return self._end(item, S.FAILED, item.trained.detail, now)
-        item.move(S.TRAINING, "trained", now, now + item.trained.length)
+    def _debounce(self, item: Episode, now: int) -> deciding.Decision:
+        return deciding.gathered(self._policy, item.opened, now)
 
-    def _judge(self, item: _Open, now: int) -> None:
-        assert item.trained is not None
-        item.move(S.EVALUATED, f"{item.trained.model} against {self._champion}", now, now)
-        accept = self._rule.accept
-        if accept is not None:
-            if not accept(item.trained) or item.trained.model == self._champion:
-                return self._end(item, S.REJECTED, item.trained.detail, now)
-            item.move(S.BLESSED, item.trained.detail, now, now)
-            self._promote(item, "taken at once", now)
-            return self._end(item, S.SETTLED, "nobody looks again", now)
-        if item.trained.verdict is not Verdict.PASS:
-            return self._end(item, S.REJECTED, item.trained.detail, now)
-        item.move(S.BLESSED, item.trained.detail, now, now)
-        item.move(S.SHADOW, "answers unseen", now, now + self._policy.shadow)
+    def _start(self, item: Episode, now: int) -> deciding.Decision:
+        """Look whether it is needed and can be afforded; then train."""
+        found = deciding.unneeded(self._policy, self._seen.triggers, self._harm(item))
+        if found is not None:
+            return found
+        month = [cpu for time, cpu in self._trainings if time > now - deciding.MONTH]
+        return deciding.affordable(self._policy, Spent(len(month), sum(month) / 3_600), now)
 
-    def _leave_shadow(self, item: _Open, now: int) -> None:
-        if item.rows < self._policy.shadow_rows:
-            return
-        self._promote(item, f"{item.rows} rows in shadow", now)
-        item.move(S.SOAKING, f"watched for {format_duration(self._policy.soak)}", now, now + self._policy.soak)
+    def _train(self, item: Episode, now: int) -> deciding.Decision:
+        if self._seen.trained is None:
+            terms = deciding.terms(self._policy, self._seen.triggers, self._alphas, now)
+            trained = self._world.train(now, self._champion, self._policy, terms, item.since)
+            self._trainings.append((now, trained.cpu_seconds))
+            if not trained.model:
+                return Move(S.FAILED, trained.detail)
+            self._alphas.append((now, terms.alpha))
+            self._seen.trained = trained
+            return Move(S.TRAINING, f"alpha {terms.alpha:.3g}", due=now + trained.length)
+        self._move(
+            Move(S.EVALUATED, f"{self._seen.trained.model} against {item.champion}"), now, challenger=self._seen.trained.model
+        )
+        return self._examine(self._seen.trained, item.champion)
 
-    def _promote(self, item: _Open, note: str, now: int) -> None:
-        assert item.trained is not None
-        item.move(S.PROMOTED, note, now, now)
-        self._previous, self._champion = self._champion, item.trained.model
+    def _examine(self, trained: Trained, champion: str) -> Move:
+        passes = trained.verdict is Verdict.PASS if self._rule.accept is None else self._rule.accept(trained)
+        gate, again = "open" if passes else "closed", trained.model == champion
+        return deciding.examined(gate, [trained.detail], again=again, sentence=trained.detail, evidence={})
+
+    def _blessed(self, item: Episode, now: int) -> deciding.Decision:
+        if self._rule.accept is not None:
+            return Move(S.PROMOTED, "taken at once")
+        return deciding.shadowed(self._policy, "nobody is waited for", now)
+
+    def _trial(self, item: Episode, now: int) -> deciding.Decision:
+        """Look at what was answered unseen, and at the labels that have come of it."""
+        seen = self._seen.beside
+        labelled = [one for place, one in seen.items() if (time := self._world.labelled_at(place)) is not None and time <= now]
+        trial = Trial(
+            entered=item.entered,
+            rows=sum(one.rows for one in seen.values()),
+            labelled=sum(one.labelled for one in labelled),
+            wins=sum(one.wins for one in labelled),
+            losses=sum(one.losses for one in labelled),
+        )
+        return deciding.tried(self._policy, item.state, trial, now)
+
+    def _promoted(self, item: Episode, now: int) -> deciding.Decision:
+        if self._rule.accept is not None:
+            return Move(S.SETTLED, "nobody looks again")
+        return Move(S.SOAKING, "watched", due=now + self._policy.soak)
+
+    def _soak(self, item: Episode, now: int) -> deciding.Decision:
+        return deciding.soaked(self._policy, item.entered, now)
+
+    def _harm(self, item: Episode) -> Harm:
+        """Say what is known of the harm that drift does."""
+        firing = self._book().firing
+        causes = firing["drift"].causes if "drift" in firing else ()
+        impacts = [cause.impact for cause in causes]
+        known = [impact for impact in impacts if impact is not None]
+        places = [place for place in self._realised if self._world.stretches[place].start >= item.since]
+        states = [state for place in places for state in self._bounds[place] if state.kind == "objective"]
+        realised = [state for state in states if state.figure.source == "realised"]
+        still_open = {state.bound for state in realised if state.standing is not Standing.MET or not _whole(state)}
+        return Harm(
+            impact=max(map(abs, known)) if known and len(known) == len(impacts) else None,
+            alarms=tuple(rule for rule in firing if rule != "drift"),
+            labels=sum(self._world.labels(place) for place in places),
+            met=tuple(sorted({state.bound for state in realised} - still_open)),
+            open=tuple(sorted(still_open)),
+        )
+
+    def _answer_with(self, model: str) -> None:
+        self._previous, self._champion = self._champion, model
         self._since = len(self._answered)
         self._realised.clear()
-
-    def _settle(self, item: _Open, now: int) -> None:
-        self._end(item, S.SETTLED, f"no guard spoke up in {format_duration(now - item.entered)}", now)
+        self._drifted.clear()
+        self._books.pop(model, None)
 
     def _roll_back(self, reason: str, now: int) -> None:
-        assert self._open is not None
-        self._champion = self._previous
-        self._since = len(self._answered)
-        self._realised.clear()
-        self._end(self._open, S.ROLLED_BACK, reason, now)
+        self._answer_with(self._previous)
+        self._move(Move(S.ROLLED_BACK, reason), now)
 
-    def _end(self, item: _Open, to: EpisodeState, note: str, now: int) -> None:
-        item.move(to, note, now, now)
-        self._closed.append(item.bout(now))
-        self._open = None
-        if self._rule.accept is None:
-            rejections, self._rejections = self._rejections, 0 if to is S.SETTLED else self._rejections + 1
-            self._rest_until = now + rest(self._policy.cooldown, rejections)
+    def _bout(self, item: Episode) -> Bout:
+        trained = self._seen.trained
+        return Bout(
+            opened=item.opened,
+            ended=item.entered if item.state in CLOSED else None,
+            state=item.state,
+            triggers=tuple(self._seen.causes),
+            steps=tuple(self._seen.steps),
+            champion=item.champion,
+            challenger=item.challenger,
+            note=item.note,
+            trained=trained is not None,
+            cpu_seconds=trained.cpu_seconds if trained else 0.0,
+            compared=trained.compared if trained else None,
+        )
+
+
+def _whole(state: BoundState) -> bool:
+    """Tell whether the whole interval of a figure keeps its bound."""
+    nearest = state.figure.low if state.at_least else state.figure.high
+    return nearest is not None and (nearest >= state.limit if state.at_least else nearest <= state.limit)
 
 
 _DECIDED = frozenset({S.PROMOTED.value, S.REJECTED.value})
-_ACTIONS: dict[EpisodeState, Callable[[_Run, _Open, int], None]] = {
+_ASKED: dict[EpisodeState, Callable[[_Run, Episode, int], deciding.Decision]] = {
     S.TRIGGERED: _Run._debounce,
-    S.DEBOUNCED: _Run._budget,
-    S.TRAINING: _Run._judge,
-    S.SHADOW: _Run._leave_shadow,
-    S.SOAKING: _Run._settle,
+    S.DEBOUNCED: _Run._start,
+    S.BUDGET_OK: _Run._train,
+    S.TRAINING: _Run._train,
+    S.BLESSED: _Run._blessed,
+    S.SHADOW: _Run._trial,
+    S.CANARY: _Run._trial,
+    S.PROMOTED: _Run._promoted,
+    S.SOAKING: _Run._soak,
 }
-
-
-def spoken(on: Sequence[Trigger], rule: str) -> Trigger | None:
-    """Return the first trigger of a policy that an alert's rule speaks of."""
-    for trigger in on:
-        if isinstance(trigger, Drift) and rule == "drift":
-            return trigger
-        if isinstance(trigger, Missed) and rule.startswith(f"objective:{trigger.metric}"):
-            return trigger
-        if isinstance(trigger, Missed) and not trigger.metric and rule.startswith("guardrail:"):
-            return trigger
-    return None

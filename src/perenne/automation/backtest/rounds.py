@@ -4,13 +4,14 @@ import math
 from collections.abc import Callable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from perenne import registry, tracking
 from perenne.automation import store
 from perenne.automation.backtest.model import Compared, Trained
 from perenne.automation.model import Episode, EpisodeState, Step
 from perenne.core.clock import SECOND
-from perenne.projects import Mode, Promotion, RetrainPolicy, Trigger
+from perenne.projects import Mode, Promotion, RetrainPolicy
 from perenne.registry import Dossier, Verdict
 from perenne.storage.database import Transaction
 
@@ -97,29 +98,29 @@ class PastRounds:
         self._rounds = sorted(rounds, key=lambda item: item.time)
         self.hold_against: Callable[[str, str, int, int], Compared | None] | None = None
 
-    def train(self, now: int, champion: str, policy: RetrainPolicy, triggers: Sequence[Trigger], alpha: float) -> Trained:
+    def train(self, now: int, champion: str, policy: RetrainPolicy, terms: Promotion, since: int) -> Trained:
         """Tell what the nearest round came to, by the figures of its test."""
         if not self._rounds:
             return Trained(model="", verdict=Verdict.UNKNOWN, detail="no past round can stand for this one")
         near = min(self._rounds, key=lambda item: abs(item.time - now))
-        cpu, length = near.seconds, near.length
+        spent = Trained(model="", verdict=Verdict.FAIL, detail="", cpu_seconds=near.seconds, length=near.length)
         stands = f"{near.challenger} stands for it"
         if near.challenger == champion:
-            return Trained(model=champion, verdict=Verdict.FAIL, detail=f"{stands}, which answers already", cpu_seconds=cpu, length=length)
+            return replace(spent, model=champion, detail=f"{stands}, which answers already")
         compared = near.compared
         if champion != near.champion and self.hold_against is not None:
             end = near.time - policy.label_delay
             compared = self.hold_against(near.challenger, champion, end - policy.holdout, end)
-        verdict, detail = verdict_of(compared, policy.rule(triggers), alpha)
+        verdict, detail = verdict_of(compared, terms)
         if near.lacking and verdict is Verdict.PASS:
             verdict, detail = Verdict.FAIL, near.lacking
-        return Trained(model=near.challenger, verdict=verdict, detail=f"{stands}: {detail}", compared=compared, cpu_seconds=cpu, length=length)
+        return replace(spent, model=near.challenger, verdict=verdict, detail=f"{stands}: {detail}", compared=compared)
 
 
-def verdict_of(compared: Compared | None, rule: Promotion, alpha: float) -> tuple[Verdict, str]:
+def verdict_of(compared: Compared | None, rule: Promotion) -> tuple[Verdict, str]:
     """Judge by a difference and its interval what a test would have said.
 
-    >>> verdict_of(Compared(0.02, 0.005, 0.035, 900), Promotion(), 0.05)
+    >>> verdict_of(Compared(0.02, 0.005, 0.035, 900), Promotion())
     (<Verdict.PASS: 'pass'>, 'better by 0.02 (0.005 to 0.035), p = 0.0045')
     """
     if compared is None:
@@ -130,4 +131,4 @@ def verdict_of(compared: Compared | None, rule: Promotion, alpha: float) -> tupl
     enough = rule.mode is Mode.NON_INFERIOR or (compared.difference > 0 and compared.difference >= rule.min_effect)
     way = "better" if compared.difference > 0 else "worse"
     detail = f"{way} by {abs(compared.difference):.3g} ({compared.low:.3g} to {compared.high:.3g}), p = {chance:.2g}"
-    return (Verdict.PASS if enough and chance < alpha else Verdict.FAIL), detail
+    return (Verdict.PASS if enough and chance < rule.alpha else Verdict.FAIL), detail

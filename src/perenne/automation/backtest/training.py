@@ -5,7 +5,6 @@ backtest that is repeated, or was killed, finds its steps there.
 """
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -22,7 +21,7 @@ from perenne.core import json
 from perenne.core.clock import SECOND, ManualClock, format_time
 from perenne.core.errors import Invalid, PerenneError
 from perenne.core.hashing import digest_bytes
-from perenne.projects import LoadedProject, RetrainPolicy, Trigger, load_project
+from perenne.projects import LoadedProject, Promotion, RetrainPolicy, load_project
 from perenne.registry import Dossier, GatePolicy, GateState, Verdict
 from perenne.storage.database import Transaction
 from perenne.storage.trees import fetch_tree, put_tree
@@ -73,10 +72,9 @@ class RealTraining:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._scratch.close()
 
-    def train(self, now: int, champion: str, policy: RetrainPolicy, triggers: Sequence[Trigger], alpha: float) -> Trained:
+    def train(self, now: int, champion: str, policy: RetrainPolicy, terms: Promotion, since: int) -> Trained:
         """Do a round with the data and labels that were known, and hold the result against a champion."""
-        rule = msgspec.structs.replace(policy.rule(triggers), alpha=alpha)
-        asked = msgspec.structs.replace(policy, promote=rule)
+        asked = msgspec.structs.replace(policy, promote=terms)
         loaded = load_of(self._root)
         loaded.project.policy = asked
         loaded.project.name = f"{loaded.project.name[:40]}-{_short(self._models.find(champion).tree, asked)}"
@@ -125,9 +123,7 @@ class RealTraining:
             found = registry.dossier(tx, result.version.id)
         cpu, length = cost.cpu, int(cost.wall * SECOND)
         if tree == self._models.find(champion).tree:
-            return Trained(
-                model=champion, verdict=Verdict.FAIL, detail=SAME, cpu_seconds=cpu, length=length
-            )
+            return Trained(model=champion, verdict=Verdict.FAIL, detail=SAME, cpu_seconds=cpu, length=length)
         self._models.add(Model(name, tree, result.version.reference, now, self._scratch.objects))
         verdict, detail = verdict_of(found)
         return Trained(model=name, verdict=verdict, detail=detail, compared=compared_of(found), cpu_seconds=cpu, length=length)
