@@ -61,6 +61,7 @@ __all__ = [
     "read_labels",
     "relabelled",
     "watches",
+    "with_labels",
 ]
 
 
@@ -97,9 +98,13 @@ def watches(tx: Transaction, deployment: str) -> dict[str, Watch]:
     return {watch.version: watch for watch in store.list_watches(tx, deployment)}
 
 
-def judge_again(watch: Watch, reference: Reference, window: Window, metrics: Sequence[WindowMetric], now: int) -> WindowVerdict:
-    """Judge a window by its profile, and by what its labels say if that is given; the verdict has all bounds."""
-    verdict = judge_span(watch, reference, [window], now)
+def judge_again(watch: Watch, reference: Reference, window: Window, now: int) -> WindowVerdict:
+    """Judge a window by its profile; `with_labels` adds the bounds."""
+    return judge_span(watch, reference, [window], now)
+
+
+def with_labels(watch: Watch, verdict: WindowVerdict, metrics: Sequence[WindowMetric]) -> WindowVerdict:
+    """Hold a window against every bound, by its profile and by what its labels say, if that is given."""
     bounds = () if verdict.state is WindowState.GAP else bound_states(watch, verdict, metrics, {})
     return msgspec.structs.replace(verdict, bounds=bounds)
 

@@ -173,7 +173,7 @@ class History:
         watch = self._watch(model, counted)
         reference = replaying.load_reference(self._objects_of(counted), counted.reference)
         metrics = [] if table is None else replaying.measured(watch, reference, counted, table)
-        verdict = replaying.judge_again(watch, reference, counted, metrics, end)
+        verdict = replaying.with_labels(watch, replaying.judge_again(watch, reference, counted, end), metrics)
         drifted = tuple(cause.feature for cause in verdict.causes if cause.state == "alarm")
         found = tuple(replaying.findings(watch, verdict))
         return Heard(verdict.state.value, drifted, found, verdict.bounds, self._measured(metrics))

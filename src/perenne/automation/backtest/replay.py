@@ -23,7 +23,7 @@ S = EpisodeState
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """What a challenger did unseen in one window: rows, those with a label, and of them those that only one of the two has right."""
+    """What a challenger did unseen in a window: rows, those with a label, and those that only one of the two has right."""
 
     rows: int
     labelled: int
