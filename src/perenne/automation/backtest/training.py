@@ -126,6 +126,7 @@ class RealTraining:
             return Trained(model=champion, verdict=Verdict.FAIL, detail=SAME, cpu_seconds=cpu, length=length)
         self._models.add(Model(name, tree, result.version.reference, now, self._scratch.objects))
         verdict, detail = verdict_of(found)
+        detail = detail.replace(f"{result.version.model}@1", champion)
         return Trained(model=name, verdict=verdict, detail=detail, compared=compared_of(found), cpu_seconds=cpu, length=length)
 
 
