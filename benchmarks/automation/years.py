@@ -223,7 +223,6 @@ class Year:
             n_labelled=ROWS, rows_labelled=ROWS, watermark=start + DAY, value=value, low=low, high=high, rows=ROWS,
         )  # fmt: skip
         verdict = replaying.with_labels(watch, self._verdict(model, day), [metric] if labels else [])
-        drifted = tuple(cause.feature for cause in verdict.causes if cause.state == "alarm")
         found = tuple(replaying.findings(watch, verdict))
         return Heard(
             verdict.state.value, drifted, found, verdict.bounds, Measured(value, low, high, ROWS, value < self.objective)

@@ -174,9 +174,7 @@ class History:
         reference = replaying.load_reference(self._objects_of(counted), counted.reference)
         metrics = [] if table is None else replaying.measured(watch, reference, counted, table)
         verdict = replaying.with_labels(watch, replaying.judge_again(watch, reference, counted, end), metrics)
-        drifted = tuple(cause.feature for cause in verdict.causes if cause.state == "alarm")
-        found = tuple(replaying.findings(watch, verdict))
-        return Heard(verdict.state.value, drifted, found, verdict.bounds, self._measured(metrics))
+        return Heard(verdict, tuple(replaying.findings(watch, verdict)), self._measured(metrics))
 
     def _objects_of(self, window: replaying.Window) -> Any:
         return self._models.find(window.version).objects if window.version in self._models else self._workspace.objects

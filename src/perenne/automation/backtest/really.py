@@ -47,5 +47,5 @@ def _points(world: History) -> Sequence[Point]:
         model = world.who(place)
         known = world.labelled_at(place) is not None
         heard = world.hear(model, place, labels=known)
-        found.append(Point(stretch.start, stretch.length, model, heard.state, heard.measured))
+        found.append(Point(stretch.start, stretch.length, model, heard.verdict.state.value, heard.measured))
     return found

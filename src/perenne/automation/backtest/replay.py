@@ -32,12 +32,10 @@ class Beside(msgspec.Struct, frozen=True):
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """What monitoring says of one window: its state, what drifted, its findings, its bounds, and what labels measured."""
+    """What monitoring says of one window: the verdict, its findings, and what labels measured."""
 
-    state: str
-    drifted: tuple[str, ...]
+    verdict: WindowVerdict
     findings: tuple[Finding, ...]
-    bounds: tuple[BoundState, ...]
     measured: Measured | None
 
 
@@ -172,7 +170,7 @@ class _Run:
         self._champion = self._previous = first
         self._books: dict[str, AlertBook] = {}
         self._drifted: list[tuple[str, ...]] = []
-        self._bounds: dict[int, tuple[BoundState, ...]] = {}
+        self._verdicts: dict[int, WindowVerdict] = {}
         self._episode: Episode | None = None
         self._last: Episode | None = None
         self._seen = _Seen(Cron("0 0 1 1 *"), "")
@@ -201,7 +199,7 @@ class _Run:
         known = self._world.labelled_at(place) is not None
         measured = self._world.hear(champion, place, labels=True).measured if known else None
         names = tuple(dict.fromkeys(finding.rule for finding in fired))
-        self.points.append(Point(stretch.start, stretch.length, champion, heard.state, measured, names))
+        self.points.append(Point(stretch.start, stretch.length, champion, heard.verdict.state.value, measured, names))
         self._react(fired, now)
         self._advance(now)
         self._remind(now)
@@ -228,8 +226,8 @@ class _Run:
 
     def _listen(self, place: int, heard: Heard) -> list[Finding]:
         if place == len(self._answered) - 1:
-            self._drifted.insert(0, heard.drifted)
-        self._bounds[place] = heard.bounds
+            self._drifted.insert(0, drifted_in(heard.verdict))
+        self._verdicts[place] = heard.verdict
         if self._answered[place] != self._champion:
             return []
         return self._book().hear(self._world.stretches[place].start, heard.findings)
@@ -398,7 +396,7 @@ class _Run:
         impacts = [cause.impact for cause in causes]
         known = [impact for impact in impacts if impact is not None]
         places = [place for place in self._realised if self._world.stretches[place].start >= item.since]
-        states = [state for place in places for state in self._bounds[place] if state.kind == "objective"]
+        states = [state for place in places for state in self._verdicts[place].bounds if state.kind == "objective"]
         realised = [state for state in states if state.figure.source == "realised"]
         still_open = {state.bound for state in realised if state.standing is not Standing.MET or not _whole(state)}
         return Harm(
@@ -435,6 +433,11 @@ class _Run:
             cpu_seconds=trained.cpu_seconds if trained else 0.0,
             compared=trained.compared if trained else None,
         )
+
+
+def drifted_in(verdict: WindowVerdict) -> tuple[str, ...]:
+    """Name what had drifted in a window."""
+    return tuple(cause.feature for cause in verdict.causes if cause.state == "alarm")
 
 
 def _whole(state: BoundState) -> bool:
