@@ -224,9 +224,7 @@ class Year:
         )  # fmt: skip
         verdict = replaying.with_labels(watch, self._verdict(model, day), [metric] if labels else [])
         found = tuple(replaying.findings(watch, verdict))
-        return Heard(
-            verdict.state.value, drifted, found, verdict.bounds, Measured(value, low, high, ROWS, value < self.objective)
-        )
+        return Heard(verdict, found, Measured(value, low, high, ROWS, value < self.objective))
 
     def _verdict(self, model: Fitted, day: int) -> Any:
         """Judge a day by its profile; once for each model."""

@@ -14,7 +14,7 @@ from perenne.automation.backtest.model import Bout, Compared, Measured, Point, S
 from perenne.automation.deciding import Harm, Move, Signal, Spent, Trial
 from perenne.automation.model import CLOSED, IN_TRIAL, Episode, EpisodeState, Step
 from perenne.core.calendar import next_time
-from perenne.monitoring import BoundState
+from perenne.monitoring import BoundState, WindowVerdict
 from perenne.monitoring.replaying import AlertBook, Finding, Standing
 from perenne.projects import AllOf, Cron, Promotion, RetrainPolicy, Trigger
 from perenne.registry import Verdict
