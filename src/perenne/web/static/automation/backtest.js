@@ -1,8 +1,7 @@
 // The past replayed under a policy: what each rule comes to, and one of them window by window.
 import { html } from "../core/dom.js";
 import { count, day, duration, number, percent, plural, signed, UNKNOWN, when } from "../core/format.js";
-import { Card, Choice, Empty, Facts, State, Table, Tabs } from "../core/parts.js";
-import { setQuery } from "../core/router.js";
+import { Card, Choice, Empty, State, Table, Tabs } from "../core/parts.js";
 import { Screen, useView } from "../core/screen.js";
 import { Lines } from "../core/charts/lines.js";
 import { Past } from "./past.js";
@@ -40,7 +39,7 @@ function Body({ data }) {
     <//>
     <${Card} title="The model that would have answered" note=${`${metric} by labels, window by window`}>
       <${Lines} label=${`${metric} by rule`} x=${data.starts} time height=${240} marks=${marks} limit=${data.limit === null ? undefined : { value: data.limit, label: "objective" }}
-        series=${rules.map((rule) => ({ label: rule.name, values: rule.values, dash: rule.name !== shown.name, ...(rule.name === shown.name ? { low: shown.low, high: shown.high } : {}) }))} />
+        series=${rules.map((rule) => ({ label: rule.name, values: rule.values, ...(rule.name === shown.name ? { low: shown.low, high: shown.high } : {}) }))} />
     <//>
     <${Tabs} name="rule" label="Rule" value=${shown.name} options=${rules.map((rule) => [rule.name, rule.name])} />
     <${Card} title=${`Window by window: ${shown.name}`} note=${plural(shown.bouts.length, "episode")}>
@@ -52,7 +51,7 @@ function Body({ data }) {
 }
 
 const columns = ({ metric, limit, rules }) => [
-  { title: "rule", cell: (row) => html`<b>${row.name}</b><span class="automation-words small dim">${row.words[0]}</span>` },
+  { title: "rule", cell: (row) => html`<b>${row.name}</b><br /><span class="automation-words small dim">${row.words[0]}</span>` },
   { title: "episodes", num: true, cell: ({ sums }) => count(sums.opened) },
   { title: "trained", num: true, cell: ({ sums }) => count(sums.trained) },
   { title: "promoted", num: true, cell: ({ sums }) => count(sums.promoted) },
