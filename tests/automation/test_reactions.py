@@ -241,7 +241,7 @@ def test_a_policy_may_ask_for_a_canary_before_all_callers(stage: Stage, fails: b
     stage.state(msgspec.structs.replace(POLICY, canary=0.1))
     assert stage.advance().state is EpisodeState.SHADOW and stage.deployment().canaries == ()
     stage.clock.advance_to(stage.clock.now() + HOUR)
-    assert stage.advance().state is EpisodeState.SHADOW
+    assert stage.advance().state is EpisodeState.CANARY
     assert [(variant.version, variant.weight) for variant in stage.deployment().canaries] == [(challenger, 0.1)]
     if fails:
         stage.database.write(lambda tx: serving.service.steps.park(tx, stage.actor, "p", challenger, reason="it fails"))

@@ -26,6 +26,7 @@ def subscribers(reactions: Reactions, alerts: monitoring.notify.AlertDelivery) -
         monitoring.events.DriftFound: [reactions.on_drift],
         monitoring.events.ObjectiveMissed: [reactions.on_objective],
         monitoring.events.GuardrailBreached: [reactions.on_guardrail],
+        data.ingest.events.RowsArrived: [reactions.on_arrived],
         monitoring.events.AlertsChanged: [alerts.queue],
         jobs.JobFailed: [reactions.on_job_failed],
         tracking.Removed: [llm.on_removed],

@@ -8,14 +8,12 @@ between the decision and the release folder, or before the verdict is removed, l
 import logging
 
 from perenne import serving
-from perenne.auth.principals import Principal, PrincipalKind, policy_principal
+from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Role as Right
 from perenne.automation import advancing
-from perenne.automation.advancing import Advance
 from perenne.automation.episodes import open_episode_of
 from perenne.automation.model import EpisodeState
 from perenne.core.errors import Conflict, NotFound
-from perenne.projects import RetrainPolicy, get_project
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -60,9 +58,7 @@ def roll_back_soaking(tx: Transaction, deployment: str, version: str, reason: st
     episode = open_episode_of(tx, deployment)
     if episode is None or episode.state is not EpisodeState.SOAKING or episode.challenger != version:
         return False
-    project = get_project(tx, episode.project)
-    actor = policy_principal(project.name, project.owner)
-    advancing.roll_back(Advance(tx, actor, project, project.policy or RetrainPolicy(), episode, now), reason)
+    advancing.roll_back(advancing.step_of(tx, episode.id, now), reason)
     return True
 
 

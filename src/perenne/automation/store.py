@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from perenne.automation.model import Episode, EpisodeState, Step, TriggerLine
+from perenne.automation.model import Episode, EpisodeState, Hold, Step, TriggerLine
 from perenne.core.paging import Page
 from perenne.projects import Trigger
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
@@ -75,7 +75,10 @@ trigger = sa.Table(
     sa.Index(None, "project", "time"),
 )
 
+ARRIVED = "arrived"
+
 _columns = [episode.c[name] for name in Episode.__struct_fields__]
+_hold_columns = [hold.c[name] for name in Hold.__struct_fields__]
 _step_columns = [transition.c[name] for name in Step.__struct_fields__]
 
 
@@ -201,6 +204,68 @@ def last_trigger(tx: Transaction, project: str, kind: Trigger) -> int | None:
         sa.select(sa.func.max(trigger.c.time)).where(trigger.c.project == project, trigger.c.trigger == kind)
     )
     return time
+
+
+def triggers_heard(tx: Transaction, identity: str) -> list[Trigger]:
+    """Read what opened an episode and what joined it, oldest first."""
+    query = sa.select(trigger.c.trigger).where(trigger.c.episode == identity).order_by(trigger.c.id)
+    return [row.trigger for row in tx.execute(query)]
+
+
+def noted_since(tx: Transaction, project: str, since: int) -> dict[Trigger, int]:
+    """Read when each part of a trigger that waits for others was noted last, later than an instant."""
+    mine = (trigger.c.project == project, trigger.c.outcome == "noted", trigger.c.time > since)
+    query = sa.select(trigger.c.trigger, sa.func.max(trigger.c.time).label("time")).where(*mine).group_by(trigger.c.trigger)
+    return {row.trigger: row.time for row in tx.execute(query)}
+
+
+def arrivals_since(tx: Transaction, project: str, since: int) -> dict[str, int]:
+    """Count the versions of data that arrived later than an instant, by data set."""
+    mine = (trigger.c.project == project, trigger.c.outcome == ARRIVED, trigger.c.time > since)
+    query = sa.select(trigger.c.trigger, sa.func.count().label("number")).where(*mine).group_by(trigger.c.trigger)
+    return {row.trigger.dataset: row.number for row in tx.execute(query)}
+
+
+def gathering(tx: Transaction, projects: Iterable[str]) -> set[str]:
+    """Name those of some projects for which data has arrived."""
+    mine = (trigger.c.project.in_(chosen(projects)), trigger.c.outcome == ARRIVED)
+    return {row.project for row in tx.execute(sa.select(trigger.c.project).distinct().where(*mine))}
+
+
+def find_hold(tx: Transaction, project: str) -> Hold | None:
+    """Read who paused a policy, if somebody did."""
+    row = tx.execute(sa.select(*_hold_columns).where(hold.c.project == project)).one_or_none()
+    return None if row is None else read_struct(Hold, row)
+
+
+def holds(tx: Transaction) -> dict[str, Hold]:
+    """Read the policies that are paused, by project."""
+    return {row.project: read_struct(Hold, row) for row in tx.execute(sa.select(*_hold_columns))}
+
+
+def insert_hold(tx: Transaction, row: Hold) -> None:
+    """Pause a policy."""
+    tx.execute(hold.insert(), {name: getattr(row, name) for name in Hold.__struct_fields__})
+
+
+def delete_hold(tx: Transaction, project: str) -> bool:
+    """Resume a policy; tell whether it was paused."""
+    return tx.execute(hold.delete().where(hold.c.project == project)).rowcount == 1
+
+
+def tests_since(tx: Transaction, project: str, since: int) -> list[tuple[int, float]]:
+    """Read when challengers were held against champions, and the chance of a mistake that each test took."""
+    query = sa.select(transition.c.time, episode.c.alpha).join(episode, episode.c.id == transition.c.episode)
+    mine = (episode.c.project == project, episode.c.alpha > 0, transition.c.after == EpisodeState.EVALUATED.value)
+    return [(row.time, row.alpha) for row in tx.execute(query.where(*mine, transition.c.time >= since))]
+
+
+def cpu_since(tx: Transaction, project: str, since: int) -> float:
+    """Add up the CPU seconds that rounds took, by what their last step says."""
+    ends = (EpisodeState.EVALUATED.value, EpisodeState.FAILED.value, EpisodeState.CANCELLED.value)
+    query = sa.select(transition.c.evidence).join(episode, episode.c.id == transition.c.episode)
+    mine = (episode.c.project == project, transition.c.after.in_(ends), transition.c.time >= since)
+    return sum(float(row.evidence.get("cpu_seconds", 0.0)) for row in tx.execute(query.where(*mine)))
 
 
 def trained_since(tx: Transaction, project: str, since: int) -> int:
