@@ -198,6 +198,11 @@ class Year:
         seen = x[:, [1, 0, 2, 3]] if state.broken else x
         return Rows(x, p, np.where(wrong, 1 - y, y), seen)
 
+    @property
+    def objectives(self) -> Sequence[Objective]:
+        """What the models are held to."""
+        return self._watch.objectives
+
     def labelled_at(self, window: int) -> int | None:
         """Tell when the labels of a day have come."""
         return self.stretches[window].end + self.lag * DAY

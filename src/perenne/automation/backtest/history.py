@@ -89,6 +89,11 @@ class History:
         return self._stretches
 
     @property
+    def objectives(self) -> Sequence[Objective]:
+        """What the models are held to."""
+        return self._past.project.objectives
+
+    @property
     def clear(self) -> int:
         """How many windows without alarm resolve an alert."""
         return next((watch.clear for watch in self._past.watches.values()), 1)

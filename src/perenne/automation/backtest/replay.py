@@ -12,11 +12,12 @@ import msgspec
 from perenne.automation import deciding
 from perenne.automation.backtest.model import Bout, Compared, Measured, Point, Stretch, Track, Trained, sum_up
 from perenne.automation.deciding import Harm, Move, Signal, Spent, Trial
+from perenne.automation.harm import MOST_WINDOWS, drifted_in, judged_harm
 from perenne.automation.model import CLOSED, IN_TRIAL, Episode, EpisodeState, Step
 from perenne.core.calendar import next_time
-from perenne.monitoring import BoundState, WindowVerdict
-from perenne.monitoring.replaying import AlertBook, Finding, Standing
-from perenne.projects import AllOf, Cron, Promotion, RetrainPolicy, Trigger
+from perenne.monitoring import WindowVerdict
+from perenne.monitoring.replaying import AlertBook, Finding
+from perenne.projects import AllOf, Cron, Objective, Promotion, RetrainPolicy, Trigger
 from perenne.registry import Verdict
 
 S = EpisodeState
@@ -45,6 +46,11 @@ class World(Protocol):
     @property
     def stretches(self) -> Sequence[Stretch]:
         """The windows, oldest first."""
+        ...
+
+    @property
+    def objectives(self) -> Sequence[Objective]:
+        """What the models are held to."""
         ...
 
     @property
@@ -390,22 +396,12 @@ class _Run:
         return deciding.soaked(self._policy, item.entered, now)
 
     def _harm(self, item: Episode) -> Harm:
-        """Say what is known of the harm that drift does."""
-        firing = self._book().firing
-        causes = firing["drift"].causes if "drift" in firing else ()
-        impacts = [cause.impact for cause in causes]
-        known = [impact for impact in impacts if impact is not None]
-        places = [place for place in self._realised if self._world.stretches[place].start >= item.since]
-        states = [state for place in places for state in self._verdicts[place].bounds if state.kind == "objective"]
-        realised = [state for state in states if state.figure.source == "realised"]
-        still_open = {state.bound for state in realised if state.standing is not Standing.MET or not _whole(state)}
-        return Harm(
-            impact=max(map(abs, known)) if known and len(known) == len(impacts) else None,
-            alarms=tuple(rule for rule in firing if rule != "drift"),
-            labels=sum(self._world.labels(place) for place in places),
-            met=tuple(sorted({state.bound for state in realised} - still_open)),
-            open=tuple(sorted(still_open)),
-        )
+        """Say what is known of the harm that drift does, by the windows since it began."""
+        others = tuple(sorted(rule for rule in self._book().firing if rule != "drift"))
+        since = item.since or item.opened
+        places = [place for place in range(self._since, len(self._answered)) if self._world.stretches[place].end > since]
+        newest = [self._verdicts[place] for place in places[-MOST_WINDOWS:]]
+        return judged_harm(self._world.objectives, newest, others)
 
     def _answer_with(self, model: str) -> None:
         self._previous, self._champion = self._champion, model
@@ -433,17 +429,6 @@ class _Run:
             cpu_seconds=trained.cpu_seconds if trained else 0.0,
             compared=trained.compared if trained else None,
         )
-
-
-def drifted_in(verdict: WindowVerdict) -> tuple[str, ...]:
-    """Name what had drifted in a window."""
-    return tuple(cause.feature for cause in verdict.causes if cause.state == "alarm")
-
-
-def _whole(state: BoundState) -> bool:
-    """Tell whether the whole interval of a figure keeps its bound."""
-    nearest = state.figure.low if state.at_least else state.figure.high
-    return nearest is not None and (nearest >= state.limit if state.at_least else nearest <= state.limit)
 
 
 _DECIDED = frozenset({S.PROMOTED.value, S.REJECTED.value})

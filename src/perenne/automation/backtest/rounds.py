@@ -57,7 +57,6 @@ def _round(item: Episode, steps: Sequence[Step], found: Dossier | None, runs: di
         return None
     times = {step.after: step.time for step in steps}
     began = times.get(EpisodeState.BUDGET_OK.value, item.opened)
-    run = runs.get(found.version.run)
     failed = [fact for fact in found.evidence if fact.check in _required(found) and not fact.lets_through()]
     return PastRound(
         time=began,
@@ -65,9 +64,17 @@ def _round(item: Episode, steps: Sequence[Step], found: Dossier | None, runs: di
         challenger=item.challenger,
         compared=compared_of(found),
         lacking="; ".join(fact.check for fact in failed),
-        seconds=0.0 if run is None or run.ended is None else (run.ended - run.started) / SECOND,
+        seconds=_cost(steps, runs.get(found.version.run)),
         length=max(0, times.get(EpisodeState.EVALUATED.value, began) - began),
     )
+
+
+def _cost(steps: Sequence[Step], run: tracking.Run | None) -> float:
+    """Return the CPU seconds that a round is known to have taken; of rounds of before they were kept, how long it took."""
+    known = [step.evidence["cpu_seconds"] for step in steps if "cpu_seconds" in step.evidence]
+    if known:
+        return float(max(known))
+    return 0.0 if run is None or run.ended is None else (run.ended - run.started) / SECOND
 
 
 def _required(found: Dossier) -> set[str]:

@@ -16,6 +16,7 @@ from perenne.auth.principals import local_principal
 from perenne.automation.backtest.model import Trained
 from perenne.automation.backtest.models import Model, Models
 from perenne.automation.backtest.rounds import compared_of
+from perenne.automation.evidence import terms_of
 from perenne.automation.rounds import RoundResult, run_round
 from perenne.core import json
 from perenne.core.clock import SECOND, ManualClock, format_time
@@ -77,11 +78,12 @@ class RealTraining:
         asked = msgspec.structs.replace(policy, promote=terms)
         loaded = load_of(self._root)
         loaded.project.policy = asked
-        loaded.project.name = f"{loaded.project.name[:40]}-{_short(self._models.find(champion).tree, asked)}"
+        asked_for = terms_of(policy, terms, since)
+        loaded.project.name = f"{loaded.project.name[:40]}-{_short(self._models.find(champion).tree, asked, since)}"
         self._seed(loaded.project.name, champion)
         began = time.process_time(), time.perf_counter()
         try:
-            result = run_round(self._scratch, local_principal(), loaded, now=now)
+            result = run_round(self._scratch, local_principal(), loaded, now=now, terms=asked_for)
         except PerenneError as error:
             return Trained(model="", verdict=Verdict.UNKNOWN, detail=error.message)
         cost = self._cost(result, now, _Cost(time.process_time() - began[0], time.perf_counter() - began[1]))
@@ -151,5 +153,5 @@ def verdict_of(found: Dossier) -> tuple[Verdict, str]:
     return _PASSES[found.gate.state], detail or "every required check passed"
 
 
-def _short(tree: str, policy: RetrainPolicy) -> str:
-    return digest_bytes(json.canonical([tree, policy]))[:12]
+def _short(tree: str, policy: RetrainPolicy, since: int) -> str:
+    return digest_bytes(json.canonical([tree, policy, since]))[:12]
