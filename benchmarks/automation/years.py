@@ -30,7 +30,7 @@ from perenne.stats.promotion import Demand, Shown, by_counts, combined
 Array = NDArray[np.float64]
 BEGIN = parse_time("2025-01-06")
 DAYS, BEFORE, ROWS = 365, 120, 250
-HISTORY, HOLDOUT = 90, 21
+HISTORY, HOLDOUT = 90, 14
 INPUTS = ("one", "two", "three", "idle")
 STEEP = 3.0
 SECONDS_A_FIT = 60.0
@@ -319,6 +319,3 @@ class Year:
         """Return how often the best of all models would be right on the rows of a day."""
         p = self._rows[day].p
         return float(np.maximum(p, 1 - p).mean())
-
-
-__all__ = ["SCENARIOS", "Any", "Year"]

@@ -31,6 +31,9 @@ TONES = {
     EpisodeState.AWAITING_APPROVAL: "warn",
     EpisodeState.REJECTED: "none",
     EpisodeState.EXPIRED: "none",
+    EpisodeState.SUPERSEDED: "none",
+    EpisodeState.NOT_NEEDED: "ok",
+    EpisodeState.CANCELLED: "none",
     EpisodeState.ROLLED_BACK: "crit",
     EpisodeState.FAILED: "crit",
 }

@@ -176,6 +176,7 @@ class _Run:
         self._champion = self._previous = first
         self._books: dict[str, AlertBook] = {}
         self._drifted: list[tuple[str, ...]] = []
+        self._missed: frozenset[str] = frozenset()  # what fired of the champion before
         self._verdicts: dict[int, WindowVerdict] = {}
         self._episode: Episode | None = None
         self._last: Episode | None = None
@@ -241,8 +242,9 @@ class _Run:
     def _react(self, fired: Sequence[Finding], now: int) -> None:
         """Do what events cause: take back what soaks and fails, open an episode, or let the open one hear of it."""
         for finding in fired:
-            bad = finding.rule.startswith(("objective:", "guardrail:"))
-            if bad and self._episode is not None and self._episode.state is S.SOAKING:
+            kind = finding.rule.partition(":")[0]
+            soaks = self._episode is not None and self._episode.state is S.SOAKING and kind in ("objective", "guardrail")
+            if soaks and deciding.takes_back(kind, missed_before=finding.rule in self._missed):
                 self._roll_back(finding.summary, now)
             else:
                 self._signal(self._signal_of(finding), finding.summary, now)
@@ -404,6 +406,7 @@ class _Run:
         return judged_harm(self._world.objectives, newest, others)
 
     def _answer_with(self, model: str) -> None:
+        self._missed = frozenset(self._book().firing)
         self._previous, self._champion = self._champion, model
         self._since = len(self._answered)
         self._realised.clear()

@@ -8,7 +8,7 @@ import { Screen, useView } from "../core/screen.js";
 import { Pages } from "../monitoring/pages.js";
 
 const FILTERS = ["state", "project", "offset"];
-const STATES = [["", "any state"], ["open", "open"], ["closed", "closed"], ["awaiting_approval", "awaiting approval"], ["settled", "settled"], ["rejected", "rejected"], ["rolled_back", "rolled back"], ["failed", "failed"], ["expired", "expired"]];
+const STATES = [["", "any state"], ["open", "open"], ["closed", "closed"], ["awaiting_approval", "awaiting approval"], ["settled", "settled"], ["rejected", "rejected"], ["rolled_back", "rolled back"], ["failed", "failed"], ["expired", "expired"], ["superseded", "superseded"], ["not_needed", "not needed"], ["cancelled", "cancelled"]];
 
 const COLUMNS = [
   { title: "opened", cell: (row) => html`<${Time} at=${row.opened} />` },
