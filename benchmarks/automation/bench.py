@@ -59,16 +59,20 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rules() -> tuple[Rule, ...]:
-    """Return what is compared: the default policy, the same with a calendar, a careful one, and three simple rules."""
+    """Return what is compared: the default policy, with a calendar, with time for labels, with proof; and three simple rules."""
     base = RetrainPolicy.of(on=[Drift(), Missed()])
     weekly = RetrainPolicy.of(on=[Drift(), Missed(), WEEKLY])
-    careful = RetrainPolicy.of(on=[Drift(), Missed(), WEEKLY], prove_live=True, false_promotions_per_year=1, trial_time="21d")
+    patient = RetrainPolicy.of(on=[Drift(), Missed(), WEEKLY], shadow="3d", soak="3d")
+    proven = RetrainPolicy.of(
+        on=[Drift(), Missed(), WEEKLY], shadow="3d", soak="3d", prove_live=True, trial_time="14d", false_promotions_per_year=1
+    )
     reckless = simple_rule("on drift, always", base, (Drift(),), "", whatever)
     rested = msgspec.structs.replace(reckless, policy=msgspec.structs.replace(reckless.policy, cooldown=7 * DAY))
     return (
-        Rule("perenne, drift and missed", base, ()),
-        Rule("perenne, and weekly", weekly, ()),
-        Rule("perenne, weekly, proven live", careful, ()),
+        Rule("perenne: drift, missed", base, ()),
+        Rule("perenne: and weekly", weekly, ()),
+        Rule("perenne: weekly, labels waited for", patient, ()),
+        Rule("perenne: weekly, proven live", proven, ()),
         simple_rule("weekly, mean greater", base, (WEEKLY,), "", mean_greater),
         rested,
         Rule("never", RetrainPolicy.of(on=[]), ()),
@@ -108,8 +112,8 @@ def _live(asked: tuple[str, int]) -> tuple[str, list[Outcome]]:
     return asked[0], live(*asked)
 
 
-HEAD = ("rule", "episodes", "retrains", "promoted", "useless", "of retrains", "missed", "undone", "not needed")
-HEAD += ("days behind", "lost", "CPU min")
+FIRST = ("rule", "episodes", "retrains", "promoted", "useless", "of retrains", "missed", "undone", "not needed")
+HEAD = (*FIRST, "days behind", "lost", "CPU min")
 
 
 def table(found: Sequence[Outcome]) -> Iterable[str]:

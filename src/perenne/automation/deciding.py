@@ -384,8 +384,8 @@ def superseded(episode: Episode, champion: str) -> Move | None:
 def takes_back(kind: str, *, missed_before: bool) -> bool:
     """Tell whether what a guard says of a version that soaks takes it back.
 
-    A breached guardrail always does. A missed objective does unless the champion before it missed the same one: to go back to that
-    would undo an improvement that is not enough yet.
+    A breached guardrail always does. A missed objective does unless the champion before it missed the same one: to go back to
+    that would undo an improvement that is not enough yet.
 
     >>> takes_back("guardrail", missed_before=True), takes_back("objective", missed_before=True)
     (True, False)

@@ -180,7 +180,8 @@ def steps_of(tx: Transaction, identities: Iterable[str]) -> dict[str, list[Step]
     query = sa.select(transition.c.episode, *_step_columns).where(transition.c.episode.in_(chosen(identities)))
     found: dict[str, list[Step]] = {}
     for row in tx.execute(query.order_by(transition.c.episode, transition.c.generation)):
-        found.setdefault(row.episode, []).append(Step(*row[1:]))
+        values: dict[str, Any] = {name: row._mapping[name] for name in Step.__struct_fields__}
+        found.setdefault(row.episode, []).append(Step(**values))
     return found
 
 
