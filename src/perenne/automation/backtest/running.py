@@ -101,7 +101,7 @@ def _own(project: ProjectRecord) -> RetrainPolicy:
 @contextmanager
 def _world(workspace: Workspace, project: ProjectRecord, past: Past, asked: Asked) -> Iterator[tuple[History, list[PastEpisode]]]:
     models = Models()
-    start, end = past.windows[0].window.window_start, past.windows[-1].window.window_start + past.windows[-1].window.window_length
+    start, end = past.windows[0].window.window_start, asked.end or NO_END
     try:
         with workspace.database.read() as tx:
             episodes = past_episodes(tx, project.name, start, end)
