@@ -1,6 +1,6 @@
 """From milestone to continuity: one package takes a model from data to production and keeps it healthy there.
 
-The names of a `project.py` are here: `Project`, `Objective`, `Guardrail`, `Gate`, `Monitoring`, `Window`, `expect`, the
+The names of a `project.py` are here: `Project`, `Objective`, `Guardrail`, `Gate`, `Monitoring`, `Alert`, `Window`, `expect`, the
 triggers `drift`, `missed`, `concept`, `new_data`, `cron`, `all_of`, and the promotion rules `superior`, `non_inferior`,
 `fresh`; and those of any program that logs what it tries: `start_run`, `log_metrics`, `log_params` and their like. They are
 read when they are first used.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.projects import (
+        Alert,
         Blackout,
         Gate,
         Guardrail,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {
+    "Alert": "Alert",
     "Blackout": "Blackout",
     "Gate": "Gate",
     "Guardrail": "Guardrail",
@@ -100,6 +102,7 @@ _OF_RUNS = frozenset(
 
 __all__ = [
     "ActiveRun",
+    "Alert",
     "AlreadyDone",
     "Blackout",
     "Gate",

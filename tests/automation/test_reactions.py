@@ -16,6 +16,7 @@ from perenne.automation.reactions import Reactions
 from perenne.automation.schedules import trigger_scheduled
 from perenne.core.clock import DAY, HOUR, ManualClock
 from perenne.core.events import Event
+from perenne.data.ingest.events import RowsArrived
 from perenne.monitoring.events import DriftFound, GuardrailBreached, ObjectiveMissed
 from perenne.projects import Cron, Drift, Guardrail, Missed, Objective, ProjectRecord, RetrainPolicy
 from perenne.projects.store import save
@@ -45,6 +46,7 @@ class Stage:
                 DriftFound: [reactions.on_drift],
                 ObjectiveMissed: [reactions.on_objective],
                 GuardrailBreached: [reactions.on_guardrail],
+                RowsArrived: [reactions.on_arrived],
                 jobs.JobFailed: [reactions.on_job_failed],
             },
         )

@@ -7,7 +7,8 @@ from enum import StrEnum
 import msgspec
 
 from perenne.core.clock import DAY
-from perenne.projects import Guardrail, Monitoring, Objective
+from perenne.core.days import span_of
+from perenne.projects import Guardrail, Monitoring, Objective, OwnBound
 
 CHAMPION = "champion"
 MERGED_WINDOWS = 8
@@ -77,20 +78,25 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     plan: Monitoring = Monitoring()
 
     @property
-    def bounds(self) -> tuple[Objective | Guardrail, ...]:
-        """Objectives and guardrails."""
-        return (*self.objectives, *self.guardrails)
+    def bounds(self) -> tuple[Objective | Guardrail | OwnBound, ...]:
+        """Objectives and guardrails, and the limits of the project's own alerts."""
+        own = (alert.bound for alert in self.plan.alerts)
+        return (*self.objectives, *self.guardrails, *(bound for bound in own if bound is not None))
 
     def window(self, variant: str, instant: int) -> WindowKey:
         """Return the window of a variant that holds an instant."""
+        stream = Stream(self.deployment, variant, self.version)
+        if self.plan.windows:
+            return WindowKey(stream, *span_of(instant, self.plan.windows, self.plan.zone))
         start = instant // self.window_length * self.window_length
-        return WindowKey(Stream(self.deployment, variant, self.version), start, self.window_length)
+        return WindowKey(stream, start, self.window_length)
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """What the observers have posted about one window so far. `revision` counts the additions.
 
-    Times are microseconds. `rows` are in the profile, `dropped` were never seen, on `errors` requests the model failed;
+    Times are microseconds. `segments` holds the profiles of groups, `columns` names those that the reference does not know.
+    `rows` are in the profile, `dropped` were never seen, on `errors` requests the model failed;
     `latency` holds requests per cell of `perenne.formats.windows.LATENCY_EDGES_US`; of `compared` rows a challenger answered
     `agreed` like the champion.
     """
@@ -111,6 +117,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     compared: int
     profile: bytes
     revision: int
+    segments: bytes | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def key(self) -> WindowKey:
@@ -119,17 +127,21 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WindowState(StrEnum):
-    """What a window's comparison with the reference came to; `gap`: more than half was dropped, so nothing is said."""
+    """What a window's comparison came to; `gap`: more than half was dropped, so nothing is said; `no_data`: nobody asked."""
 
     OK = "ok"
     WARN = "warn"
     ALARM = "alarm"
     TOO_FEW = "too_few"
     GAP = "gap"
+    NO_DATA = "no_data"
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words."""
+    """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words.
+
+    `segment` is the group of a column within which it has drifted; empty for all rows.
+    """
 
     feature: str
     state: str
@@ -138,6 +150,12 @@ class Cause(msgspec.Struct, frozen=True):
     impact: float | None
     sentence: str
     missing_rise: float = 0.0
+    segment: str = ""
+
+    @property
+    def where(self) -> str:
+        """The feature, and the group it is about."""
+        return f"{self.feature} in {self.segment}" if self.segment else self.feature
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,8 +205,16 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
         Rows judged, and rows it would have taken to find the smallest change that matters.
     dropped_share : float
         Share of the rows that the observer never saw; above 5 % the window has a `gap`.
-    baseline : str
-        What it was compared with.
+    baseline, baseline_words : str
+        What it was compared with: training, production or phase; and in words.
+    comparison : str
+        `BASELINE`, or `CONSECUTIVE` for the window before, which is drawn only.
+    skew : bool
+        It has alarmed since the first window of the version: training and serving differ, nothing has drifted.
+    schema : tuple of str
+        Columns that are missing, new or of another type, in words; alarming ones first.
+    schema_broken : bool
+        Whether one of them is missing or of another type.
     causes : tuple of Cause
         Drifted features, and those that moved the answer most; greatest impact first.
     estimated : dict
@@ -212,6 +238,11 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     dropped_share: float
     agreement: float | None = None
     baseline: str = "training"
+    baseline_words: str = ""
+    comparison: str = "BASELINE"
+    skew: bool = False
+    schema: tuple[str, ...] = ()
+    schema_broken: bool = False
     causes: tuple[Cause, ...] = ()
     estimated: dict[str, Figure] = {}
     measured: dict[str, Figure] = {}
@@ -299,11 +330,22 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     rule : str
-        `drift`, `objective:…`, `guardrail:…` or `intake`. At most one alert of a deployment, version and rule is open.
+        `drift`, `objective:…`, `guardrail:…`, `alert:…`, `no_data`, `intake` and so on. At most one alert of a deployment,
+        version and rule is open.
     since, latest : int
         Start of the first alarm window, and of the newest window that was looked at.
     sent : int or None
         When people were last told.
+    project : str
+        Whose it is; empty for the whole installation.
+    source : str
+        The data that the version was trained on: deployments that alarm on the same feature of it have one cause.
+    parent : str
+        The alert about that data, which speaks for this one; empty if it speaks for itself.
+    channels : tuple of str
+        Who is told, if the rule says so.
+    told : tuple of str
+        Features that people have heard of.
     """
 
     id: str
@@ -321,15 +363,44 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     ended: int | None = None
     sent: int | None = None
     acknowledged_by: str = ""
+    project: str = ""
+    source: str = ""
+    parent: str = ""
+    channels: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
         """Whether it still needs somebody."""
         return self.state in (AlertState.PENDING, AlertState.FIRING)
 
+    @property
+    def kind(self) -> str:
+        """What kind of rule it is of: the first word of the rule.
+
+        >>> [rule.partition(":")[0].partition(" ")[0] for rule in ("objective:roc_auc:realised", "source flights")]
+        ['objective', 'source']
+        """
+        return self.rule.partition(":")[0].partition(" ")[0]
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """What silences and routes go by."""
+        return {
+            "deployment": (self.deployment,),
+            "model": (self.version.rpartition("@")[0],),
+            "version": (self.version,),
+            "project": (self.project,),
+            "rule": (self.rule,),
+            "kind": (self.kind,),
+            "severity": (self.severity.value,),
+            "source": (self.source,),
+            "feature": tuple(cause.feature for cause in self.causes),
+        }
+
 
 class AlertLine(msgspec.Struct, frozen=True):
-    """An open alert without its causes; `fired` is None while it is pending."""
+    """An open alert without its causes; `fired` is None while it is pending, `parent` is the alert that speaks for it."""
 
     id: str
     deployment: str
@@ -339,18 +410,8 @@ class AlertLine(msgspec.Struct, frozen=True):
     summary: str
     fired: int | None
     acknowledged_by: str
-
-
-class Silence(msgspec.Struct, frozen=True):
-    """Nobody is told about a deployment's rule (any rule, if empty) until an instant; the alerts themselves go on."""
-
-    id: str
-    deployment: str
-    rule: str
-    until: int
-    owner: str
-    reason: str
-    created: int
+    project: str
+    parent: str
 
 
 class Outcome(StrEnum):
@@ -396,7 +457,7 @@ def next_state(state: AlertState, alarms: int, clears: int, *, confirm: int, cle
     return AlertState.OK if clears or state is not AlertState.PENDING else AlertState.PENDING
 
 
-def stand(bound: Objective | Guardrail, figure: Figure, *, trusted: bool = True) -> BoundState:
+def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: bool = True) -> BoundState:
     """Hold a figure against an objective or a guardrail: missed only if its whole interval lies beyond the limit.
 
     A figure that is not trusted is kept to be shown, and leaves the standing unknown.
@@ -413,7 +474,7 @@ def stand(bound: Objective | Guardrail, figure: Figure, *, trusted: bool = True)
     else:
         standing = Standing.UNSURE if nearest is None or bound.met(nearest) else Standing.MISSED
     return BoundState(
-        kind="guardrail" if isinstance(bound, Guardrail) else "objective",
+        kind="guardrail" if isinstance(bound, Guardrail) else "alert" if isinstance(bound, OwnBound) else "objective",
         bound=bound.id,
         limit=bound.limit,
         at_least=bound.at_least is not None,

@@ -1,10 +1,10 @@
 """The vocabulary in which a project is stated: purpose, data, model, what it must reach and what must not get worse.
 
 `model` holds the words (Objective, Guardrail, Window), `retraining` and `blackouts` those of retraining, `gates` those of
-delivery, `watching` those of monitoring, `declarations` the `Project` that collects what a `project.py` declares, `expect`
-expectations of data, `loading` reads a project from its folder, `bundles` keeps the folder for workers elsewhere, `service`
-keeps what it said and tells what it leaves unsaid, `plan` holds its milestones against what happened, `wording` says a policy
-of retraining in sentences.
+delivery, `watching` those of monitoring, `alerting` those of alerts, `declarations` the `Project` that collects what a
+`project.py` declares, `expect` expectations of data, `loading` reads a project from its folder, `bundles` keeps the folder for
+workers elsewhere, `service` keeps what it said and tells what it leaves unsaid, `plan` holds its milestones against what
+happened, `wording` says a policy of retraining in sentences.
 """
 
 from importlib import import_module
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.projects import bundles, expect, wording
+    from perenne.projects.alerting import Alert, OwnBound
     from perenne.projects.blackouts import Blackout
     from perenne.projects.declarations import Dataset, Model, Project
     from perenne.projects.expect import Expectation
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from perenne.projects.watching import Monitoring, Retention
 
 _ROOMS = {
+    "Alert": "alerting",
     "AllOf": "retraining",
     "Blackout": "blackouts",
     "Concept": "retraining",
@@ -65,6 +67,7 @@ _ROOMS = {
     "Monitoring": "watching",
     "NewData": "retraining",
     "Objective": "model",
+    "OwnBound": "alerting",
     "Person": "model",
     "PlanState": "model",
     "Project": "declarations",
@@ -84,6 +87,7 @@ _ROOMS = {
 }
 
 __all__ = [
+    "Alert",
     "AllOf",
     "Blackout",
     "Concept",
@@ -103,6 +107,7 @@ __all__ = [
     "Monitoring",
     "NewData",
     "Objective",
+    "OwnBound",
     "Person",
     "PlanState",
     "Project",

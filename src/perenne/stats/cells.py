@@ -15,12 +15,21 @@ from perenne.stats import archive
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count, take
 from perenne.stats.layout import FeatureCells, Layout, answers, class_places, fit_layout, score_table
 from perenne.stats.levels import level_text
-from perenne.stats.numeric import NULL, UNSEEN, NumberCells, numbers
+from perenne.stats.loss import LossModel
+from perenne.stats.numeric import GROUPS, NULL, UNSEEN, NumberCells, numbers
+from perenne.stats.outcomes import Outcomes, fit_outcomes
 from perenne.stats.performance import Calibration
 from perenne.stats.profile import Profile
+from perenne.stats.segments import (
+    PROFILE_ARRAYS,
+    Segment,
+    SegmentReference,
+    fit_segments,
+    segment_arrays,
+    segments_from,
+    segments_of,
+)
 from perenne.stats.spread import Bands, Baseline, fit_spread
-
-_PROFILE_ARRAYS = ("counts", "sums", "moments", "scores", "strays")
 
 
 class KnownRange(msgspec.Struct, frozen=True):
@@ -31,11 +40,21 @@ class KnownRange(msgspec.Struct, frozen=True):
     levels: tuple[str, ...] = ()
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, omit_defaults=True):
     version: int
     fields: tuple[Field, ...]
     layout: archive.LayoutMeta
     calibrated: bool
+    segments: tuple[Segment, ...] = ()
+    outcomes: "_OutcomesMeta | None" = None
+    losses: bool = False
+
+
+class _OutcomesMeta(msgspec.Struct):
+    rows: int
+    loss: float
+    scale: float
+    steadiness: dict[str, float]
 
 
 class Reference:
@@ -57,6 +76,12 @@ class Reference:
         The reference's own spread.
     calibration : Calibration or None
         For estimating performance; None without labels and scores.
+    segments : SegmentReference
+        The groups that are watched each by itself.
+    outcomes : Outcomes or None
+        What came true in the reference; None without labels.
+    losses : LossModel or None
+        For estimating a regression's performance; whoever makes the reference learns it.
     """
 
     fields: tuple[Field, ...]
@@ -66,13 +91,17 @@ class Reference:
     baseline: Baseline
     bands: Bands
     calibration: Calibration | None
+    segments: SegmentReference
+    outcomes: Outcomes | None
+    losses: LossModel | None
 
     def __init__(self, fields: Sequence[Field], layout: Layout) -> None:
         self.fields = tuple(fields)
         self.layout = layout
         self.chunks = []
         self.profile = Profile.empty(self)
-        self.calibration = None
+        self.segments = SegmentReference((), [], [], [])
+        self.calibration = self.outcomes = self.losses = None
         self._data: bytes | None = None
         self._digest: str | None = None
 
@@ -89,6 +118,8 @@ class Reference:
         task: Task,
         classes: Sequence[object] = (),
         threshold: float = 0.5,
+        segments: Sequence[str] = (),
+        groups: int = 8,
     ) -> "Reference":
         """Fix the cells by the rows of a reference, in time order. Tensors have no cells, nor have answers that are tensors.
 
@@ -106,6 +137,10 @@ class Reference:
             Labels, places in `classes` (an integer array), or numbers for regression.
         task, classes, threshold
             As in the model's signature.
+        segments : sequence of str
+            Inputs whose groups are watched each by itself.
+        groups : int
+            So many groups of each at most, and one for all others.
         """
         rows = row_count(columns)
         columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields}
@@ -124,7 +159,19 @@ class Reference:
         reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds)
         if labels is not None and scores is not None:
             reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
+        if segments:
+            chosen = segments_of(reference.layout, segments, given, groups)
+            encoded = reference.layout.encode(columns, predictions, scores)
+            reference.segments = fit_segments(reference, given, encoded, bounds, chosen)
+        if labels is not None and predictions is not None:
+            cells = reference.layout.encode(columns, predictions, scores).cells
+            reference.outcomes = fit_outcomes(reference.layout, cells, predictions, scores, labels, len(reference.chunks))
         return reference
+
+    def note_steadiness(self, metric: str, spread: float) -> None:
+        """Note how far the estimate of a metric was off in parts of the reference, beyond chance."""
+        if self.outcomes is not None:
+            self.outcomes.steadiness[metric] = spread
 
     def _append(self, chunk: Profile) -> None:
         self.chunks.append(chunk)
@@ -144,13 +191,23 @@ class Reference:
         """Write the reference as npz."""
         if self._data is None:
             meta, arrays = archive.layout_parts(self.layout)
-            arrays |= {f"chunk_{name}": self._stack(name) for name in _PROFILE_ARRAYS}
+            arrays |= {f"chunk_{name}": self._stack(name) for name in PROFILE_ARRAYS}
             arrays |= {"chunk_rows": self._stack("rows")}
             arrays |= {"baseline": self.baseline.counts, "singles": self.baseline.singles}
             arrays |= {"band_rows": self.bands.rows, "band_js": self.bands.js, "band_d": self.bands.d}
             if self.calibration is not None:
                 arrays["curves"] = self.calibration.curves
-            self._data = archive.write(_Meta(1, self.fields, meta, self.calibration is not None), arrays)
+            if self.segments.segments:
+                arrays |= segment_arrays(self.segments)
+            outcomes = None
+            if self.outcomes is not None:
+                arrays |= {"labelled": self.outcomes.counts, "truths": self.outcomes.truths}
+                told = self.outcomes
+                outcomes = _OutcomesMeta(told.rows, told.loss, told.scale, dict(sorted(told.steadiness.items())))
+            arrays |= {} if self.losses is None else self.losses.to_arrays()
+            given = (self.segments.segments, outcomes, self.losses is not None)
+            noted = _Meta(1, self.fields, meta, self.calibration is not None, *given)
+            self._data = archive.write(noted, arrays)
         return self._data
 
     @classmethod
@@ -169,7 +226,7 @@ class Reference:
             for place, rows in enumerate(arrays["chunk_rows"].tolist()):
                 chunk = Profile.empty(reference)
                 chunk.rows = rows
-                for name in _PROFILE_ARRAYS:
+                for name in PROFILE_ARRAYS:
                     getattr(chunk, name)[...] = arrays[f"chunk_{name}"][place]
                 reference._append(chunk)
             reference.baseline = Baseline(arrays["baseline"].astype(np.int64), arrays["singles"].astype(np.int64))
@@ -180,10 +237,21 @@ class Reference:
                 reference.calibration = Calibration(
                     layout.task, layout.threshold, layout.score_edges, arrays["curves"].astype(np.float64)
                 )
+            if meta.segments:
+                reference.segments = segments_from(meta.segments, arrays, reference)
+            reference._read_outcomes(meta, arrays)
         except (LookupError, ValueError, TypeError, OverflowError) as error:
             raise archive.unreadable(error) from None
         reference._data = bytes(data)
         return reference
+
+    def _read_outcomes(self, meta: _Meta, arrays: archive.Arrays) -> None:
+        if meta.outcomes is not None:
+            told, shape = meta.outcomes, (len(self.layout.features), GROUPS)
+            counts, truths = (arrays[name].astype(np.int64).reshape(shape) for name in ("labelled", "truths"))
+            self.outcomes = Outcomes(told.rows, told.loss, told.scale or 1.0, counts, truths, told.steadiness)
+        if meta.losses:
+            self.losses = LossModel.from_arrays(arrays, len(self.layout.features))
 
     def place(self, name: str) -> int:
         """Return the place of a feature.
