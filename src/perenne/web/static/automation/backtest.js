@@ -50,8 +50,11 @@ function Body({ data }) {
     <${Card} title="What to know when reading it"><ul class="automation-policy">${notes.map((sentence) => html`<li>${sentence}</li>`)}</ul><//>`;
 }
 
+/** A rule in a sentence; of another policy, in those that the first one has not. */
+const told = (row, rules) => (row.name === rules[0].name ? row.words[0] : row.words.filter((sentence) => !rules[0].words.includes(sentence)).slice(0, 2).join(" ") || row.words[0]);
+
 const columns = ({ metric, limit, rules }) => [
-  { title: "rule", cell: (row) => html`<b>${row.name}</b><br /><span class="automation-words small dim">${row.words[0]}</span>` },
+  { title: "rule", cell: (row) => html`<b>${row.name}</b><br /><span class="automation-words small dim">${told(row, rules)}</span>` },
   { title: "episodes", num: true, cell: ({ sums }) => count(sums.opened) },
   { title: "trained", num: true, cell: ({ sums }) => count(sums.trained) },
   { title: "promoted", num: true, cell: ({ sums }) => count(sums.promoted) },
