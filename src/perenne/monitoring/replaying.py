@@ -27,8 +27,6 @@ from perenne.monitoring.model import (
     WindowMetric,
     WindowState,
     WindowVerdict,
-    next_state,
-    streaks,
 )
 from perenne.monitoring.references import load_reference
 from perenne.monitoring.row_store import WindowLabels
