@@ -30,6 +30,7 @@ from perenne.monitoring.model import (
 )
 from perenne.monitoring.references import load_reference
 from perenne.monitoring.row_store import WindowLabels
+from perenne.monitoring.streaks import next_state, streaks
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns
 from perenne.stats.layout import Layout
