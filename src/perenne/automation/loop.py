@@ -72,7 +72,8 @@ class Loop:
         return self._guarded(self._prune)
 
     def _prune(self) -> int:
-        return prune(self._workspace.database) + tracking.artifacts.sweep(self._workspace)
+        gone = monitoring.elsewhere.turns.prune(self._workspace)
+        return gone + prune(self._workspace.database) + tracking.artifacts.sweep(self._workspace)
 
     def settle(self, turns: int = 20) -> int:
         """Turn until nothing is left to do at this instant, and return how much was done."""
@@ -106,7 +107,8 @@ class Loop:
         return learn(self._workspace)
 
     def _schedule(self) -> int:
-        return trigger_scheduled(self._workspace, self._policies) + data.ingest.queue_due(self._workspace)
+        read = data.ingest.queue_due(self._workspace) + monitoring.elsewhere.turns.queue_due(self._workspace)
+        return read + trigger_scheduled(self._workspace, self._policies)
 
     def _advance(self) -> int:
         return advance_due(self._workspace)

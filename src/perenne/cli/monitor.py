@@ -7,6 +7,11 @@ from perenne.cli.lazy import LazyGroup
 MONITOR = {
     "list": ("perenne.monitoring.commands:list_", "List what is watched and how it stands."),
     "show": ("perenne.monitoring.commands:show", "Show a deployment: its windows, open alerts and bounds."),
+    "add": ("perenne.monitoring.elsewhere.commands:add", "Watch what others serve."),
+    "read": ("perenne.monitoring.elsewhere.commands:read", "Read a deployment's rows at once."),
+    "pause": ("perenne.monitoring.elsewhere.commands:pause", "Read no more rows for now."),
+    "resume": ("perenne.monitoring.elsewhere.commands:resume", "Let readings go on."),
+    "remove": ("perenne.monitoring.elsewhere.commands:remove", "Watch what others serve no longer."),
     "labels": ("perenne.monitoring.commands:labels", "Take labels from a file."),
 }
 """Every command under `perenne monitor`: where it is, and what it does in a line."""
@@ -14,6 +19,7 @@ MONITOR = {
 MONITOR_SECTIONS = {
     "Look": ("list", "show"),
     "Labels": ("labels",),
+    "What others serve": ("add", "read", "pause", "resume", "remove"),
 }
 
 ALERT = {

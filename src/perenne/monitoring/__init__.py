@@ -12,14 +12,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.monitoring import discarding, events, labels, notify, service, summary, tallies, turns
+    from perenne.monitoring import discarding, elsewhere, events, labels, notify, service, summary, tallies, turns
     from perenne.monitoring.model import Alert, AlertLine, BoundState, WindowVerdict
 
 _TYPES = ("Alert", "AlertLine", "BoundState", "WindowVerdict")
-_WHOLE_ROOMS = ("discarding", "events", "labels", "notify", "service", "summary", "tallies", "turns")
+_WHOLE_ROOMS = ("discarding", "elsewhere", "events", "labels", "notify", "service", "summary", "tallies", "turns")
 
 __all__ = ["Alert", "AlertLine", "BoundState", "WindowVerdict"]
-__all__ += ["discarding", "events", "labels", "notify", "service", "summary", "tallies", "turns"]
+__all__ += ["discarding", "elsewhere", "events", "labels", "notify", "service", "summary", "tallies", "turns"]
 
 
 def __getattr__(name: str) -> Any:

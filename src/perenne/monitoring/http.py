@@ -19,6 +19,7 @@ from perenne.core.clock import parse_duration
 from perenne.core.errors import NotFound
 from perenne.core.paging import page_of
 from perenne.monitoring import alerts, service
+from perenne.monitoring.elsewhere import http as elsewhere
 from perenne.monitoring.labels import LabelRow, Receipt, submit_labels
 from perenne.monitoring.model import Alert, Silence
 from perenne.storage.transaction import Transaction
@@ -120,6 +121,7 @@ def _answer(value: Any, status: int = 200) -> Response:
 
 
 routes = [
+    *elsewhere.routes,
     Route("/api/monitor/labels", post_labels, methods=["POST"]),
     Route("/api/monitor/{deployment}", get_health, methods=["GET"]),
     Route("/api/alert", get_alerts, methods=["GET"]),

@@ -1,0 +1,1 @@
+"""Judging thousands of deployments: who judges which (`leases`), and how many windows are judged at once (`batches`)."""
