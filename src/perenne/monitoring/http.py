@@ -21,7 +21,8 @@ from perenne.core.paging import page_of
 from perenne.monitoring import alerts, service
 from perenne.monitoring.elsewhere import http as elsewhere
 from perenne.monitoring.labels import LabelRow, Receipt, submit_labels
-from perenne.monitoring.model import Alert, Silence
+from perenne.monitoring.model import Alert
+from perenne.monitoring.silencing import Silence
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 

@@ -15,7 +15,9 @@ from perenne.stats import archive
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count, take
 from perenne.stats.layout import FeatureCells, Layout, answers, class_places, fit_layout, score_table
 from perenne.stats.levels import level_text
-from perenne.stats.numeric import NULL, UNSEEN, NumberCells, numbers
+from perenne.stats.loss import LossModel
+from perenne.stats.numeric import GROUPS, NULL, UNSEEN, NumberCells, numbers
+from perenne.stats.outcomes import Outcomes, fit_outcomes
 from perenne.stats.performance import Calibration
 from perenne.stats.profile import Profile
 from perenne.stats.segments import (
@@ -44,6 +46,15 @@ class _Meta(msgspec.Struct, omit_defaults=True):
     layout: archive.LayoutMeta
     calibrated: bool
     segments: tuple[Segment, ...] = ()
+    outcomes: "_OutcomesMeta | None" = None
+    losses: bool = False
+
+
+class _OutcomesMeta(msgspec.Struct):
+    rows: int
+    loss: float
+    scale: float
+    steadiness: dict[str, float]
 
 
 class Reference:
@@ -67,6 +78,10 @@ class Reference:
         For estimating performance; None without labels and scores.
     segments : SegmentReference
         The groups that are watched each by itself.
+    outcomes : Outcomes or None
+        What came true in the reference; None without labels.
+    losses : LossModel or None
+        For estimating a regression's performance; whoever makes the reference learns it.
     """
 
     fields: tuple[Field, ...]
@@ -77,14 +92,16 @@ class Reference:
     bands: Bands
     calibration: Calibration | None
     segments: SegmentReference
+    outcomes: Outcomes | None
+    losses: LossModel | None
 
     def __init__(self, fields: Sequence[Field], layout: Layout) -> None:
         self.fields = tuple(fields)
         self.layout = layout
         self.chunks = []
         self.profile = Profile.empty(self)
-        self.calibration = None
         self.segments = SegmentReference((), [], [], [])
+        self.calibration = self.outcomes = self.losses = None
         self._data: bytes | None = None
         self._digest: str | None = None
 
@@ -146,7 +163,15 @@ class Reference:
             chosen = segments_of(reference.layout, segments, given, groups)
             encoded = reference.layout.encode(columns, predictions, scores)
             reference.segments = fit_segments(reference, given, encoded, bounds, chosen)
+        if labels is not None and predictions is not None:
+            cells = reference.layout.encode(columns, predictions, scores).cells
+            reference.outcomes = fit_outcomes(reference.layout, cells, predictions, scores, labels, len(reference.chunks))
         return reference
+
+    def note_steadiness(self, metric: str, spread: float) -> None:
+        """Note how far the estimate of a metric was off in parts of the reference, beyond chance."""
+        if self.outcomes is not None:
+            self.outcomes.steadiness[metric] = spread
 
     def _append(self, chunk: Profile) -> None:
         self.chunks.append(chunk)
@@ -174,8 +199,15 @@ class Reference:
                 arrays["curves"] = self.calibration.curves
             if self.segments.segments:
                 arrays |= segment_arrays(self.segments)
-            made = _Meta(1, self.fields, meta, self.calibration is not None, self.segments.segments)
-            self._data = archive.write(made, arrays)
+            outcomes = None
+            if self.outcomes is not None:
+                arrays |= {"labelled": self.outcomes.counts, "truths": self.outcomes.truths}
+                told = self.outcomes
+                outcomes = _OutcomesMeta(told.rows, told.loss, told.scale, dict(sorted(told.steadiness.items())))
+            arrays |= {} if self.losses is None else self.losses.to_arrays()
+            given = (self.segments.segments, outcomes, self.losses is not None)
+            noted = _Meta(1, self.fields, meta, self.calibration is not None, *given)
+            self._data = archive.write(noted, arrays)
         return self._data
 
     @classmethod
@@ -207,10 +239,19 @@ class Reference:
                 )
             if meta.segments:
                 reference.segments = segments_from(meta.segments, arrays, reference)
+            reference._read_outcomes(meta, arrays)
         except (LookupError, ValueError, TypeError, OverflowError) as error:
             raise archive.unreadable(error) from None
         reference._data = bytes(data)
         return reference
+
+    def _read_outcomes(self, meta: _Meta, arrays: archive.Arrays) -> None:
+        if meta.outcomes is not None:
+            told, shape = meta.outcomes, (len(self.layout.features), GROUPS)
+            counts, truths = (arrays[name].astype(np.int64).reshape(shape) for name in ("labelled", "truths"))
+            self.outcomes = Outcomes(told.rows, told.loss, told.scale or 1.0, counts, truths, told.steadiness)
+        if meta.losses:
+            self.losses = LossModel.from_arrays(arrays, len(self.layout.features))
 
     def place(self, name: str) -> int:
         """Return the place of a feature.

@@ -1,5 +1,7 @@
 """Where a model does worst: every cell of every feature is a slice, and a slice must be worse than chance would have it."""
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +56,26 @@ def worst_slices(
     loss : float array (rows,)
         0 and 1 for an error, or any loss; rows without a finite loss are left out.
     """
+    features = [feature for feature in reference.layout.features if feature.name in columns]
+    cells = [reference_cells(feature, columns) for feature in features]
+    return worst_cells(features, cells, loss, top=top, minimum_rows=minimum_rows)
+
+
+def worst_cells(
+    features: Sequence[FeatureCells],
+    cells: Sequence[NDArray[np.uint8]],
+    loss: NDArray[np.floating],
+    *,
+    top: int = 5,
+    minimum_rows: int = MINIMUM_ROWS,
+) -> list[Slice]:
+    """Return the slices that cost the most, of rows whose cells are known; see `worst_slices`.
+
+    Parameters
+    ----------
+    cells : sequence of uint8 (rows,)
+        For each feature the cell of each row, merged as for the drift test.
+    """
     known = np.isfinite(loss)
     values = np.asarray(loss, np.float64)[known]
     if len(values) < minimum_rows:
@@ -61,17 +83,22 @@ def worst_slices(
     overall = float(values.mean())
     found: list[Slice] = []
     looked = 0
-    for feature in (feature for feature in reference.layout.features if feature.name in columns):
-        cells = reference_cells(feature, columns)[known]
-        rows = np.bincount(cells, minlength=CELLS)
-        sums, squares = (np.bincount(cells, weights=weights, minlength=CELLS) for weights in (values, values**2))
+    for feature, given in zip(features, cells, strict=True):
+        inside = given[known]
+        rows = np.bincount(inside, minlength=CELLS)
+        sums, squares = (np.bincount(inside, weights=weights, minlength=CELLS) for weights in (values, values**2))
         for cell in np.flatnonzero((rows >= minimum_rows) & (rows < len(values))).tolist():
             looked += 1
             mean = float(sums[cell] / rows[cell])
             if mean > overall:
-                p = _tail(int(rows[cell]), float(sums[cell]), float(squares[cell]), values)
+                p = tail(int(rows[cell]), float(sums[cell]), float(squares[cell]), values)
                 excess = (mean - overall) * int(rows[cell])
                 found.append(Slice(feature.name, in_words(feature, cell), int(rows[cell]), mean, overall, excess, p))
+    return worst_of(found, looked, top)
+
+
+def worst_of(found: Sequence[Slice], looked: int, top: int) -> list[Slice]:
+    """Return those that cost the most among some slices, if they are worse beyond the chance of so many looked at."""
     corrected = [msgspec.structs.replace(piece, p=min(1.0, piece.p * looked)) for piece in found]
     return sorted((piece for piece in corrected if piece.p < _SIGNIFICANCE), key=lambda piece: -piece.excess)[:top]
 
@@ -82,7 +109,7 @@ def reference_cells(feature: FeatureCells, columns: Columns) -> NDArray[np.uint8
     return feature.tests[cells[0] if isinstance(cells, tuple) else cells]
 
 
-def _tail(rows: int, total: float, squares: float, values: NDArray[np.float64]) -> float:
+def tail(rows: int, total: float, squares: float, values: NDArray[np.float64]) -> float:
     """Welch's test of the slice against the rest, by the normal limit."""
     from scipy.special import ndtr
 

@@ -11,6 +11,7 @@ from perenne.stats.cells import Reference
 from perenne.stats.columns import Column, Columns, take
 from perenne.storage.objects import ObjectStore
 from perenne.training.fitting import ModelFunction, fit, predict
+from perenne.training.loss_model import learn_losses
 from perenne.training.model import Plan
 from perenne.training.rows import Rows, load_rows
 
@@ -67,7 +68,8 @@ def _reference(
     scores = None
     if before[1] is not None and after.scores is not None:
         scores = np.concatenate([before[1], after.scores])
-    return Reference.fit(
+    y = np.concatenate([validation.y, unseen.y])
+    reference = Reference.fit(
         columns,
         plan.fields,
         chunks=plan.chunks,
@@ -75,5 +77,7 @@ def _reference(
         classes=plan.classes,
         predictions=predictions,
         scores=scores,
-        labels=np.concatenate([validation.y, unseen.y]),
+        labels=y,
     )
+    reference.losses = learn_losses(reference, columns, predictions, y)
+    return reference
