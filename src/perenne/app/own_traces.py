@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from perenne import llm, monitoring, tracking
-from perenne.auth.principals import Principal, local_principal
-from perenne.monitoring.elsewhere.traces import TraceRow
+from perenne.auth.principals import local_principal
 from perenne.storage.jobs import Job
 from perenne.storage.workspace import Workspace
 
@@ -17,15 +16,15 @@ def read_elsewhere(workspace: Workspace, job: Job) -> None:
     monitoring.elsewhere.reading.read_job(workspace, job, lambda experiment, since: own_traces(workspace, experiment, since))
 
 
-def own_traces(workspace: Workspace, experiment: str, since: int, actor: Principal | None = None) -> Iterator[TraceRow]:
+def own_traces(workspace: Workspace, experiment: str, since: int) -> "Iterator[monitoring.elsewhere.traces.TraceRow]":
     """Go through the traces of an experiment that have ended and began at an instant (milliseconds) or later, oldest first."""
     token, count = "", 0
     while count < MOST:
         with workspace.database.read() as tx:
-            number = tracking.experiments.by_name(tx, actor or local_principal(), experiment).id
+            number = tracking.experiments.by_name(tx, local_principal(), experiment).id
             found = llm.trace_search.search(
                 tx,
-                actor or local_principal(),
+                local_principal(),
                 experiments=[number],
                 text=f"timestamp_ms >= {since}",
                 order=["timestamp_ms ASC"],
@@ -41,8 +40,8 @@ def own_traces(workspace: Workspace, experiment: str, since: int, actor: Princip
             return
 
 
-def _row(trace: llm.Trace) -> TraceRow:
-    return TraceRow(
+def _row(trace: llm.Trace) -> "monitoring.elsewhere.traces.TraceRow":
+    return monitoring.elsewhere.traces.TraceRow(
         id=trace.id,
         started=trace.started,
         duration=trace.duration,

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from perenne.serving import service
     from perenne.serving.background import Background
     from perenne.serving.calling import Calling
-    from perenne.serving.elsewhere_log import log_elsewhere
     from perenne.serving.handover import find_predecessor
     from perenne.serving.log import LogPart, log_parts, read_predictions
     from perenne.serving.model import Bandit, Deployment, DeploymentChanged, Role, StopMode, Variant
@@ -41,7 +40,6 @@ _ROOMS = {
     "StopMode": "model",
     "Variant": "model",
     "find_predecessor": "handover",
-    "log_elsewhere": "elsewhere_log",
     "log_parts": "log",
     "read_predictions": "log",
     "read_statuses": "status",
@@ -63,7 +61,6 @@ __all__ = [
     "StopMode",
     "Variant",
     "find_predecessor",
-    "log_elsewhere",
     "log_parts",
     "read_predictions",
     "read_statuses",

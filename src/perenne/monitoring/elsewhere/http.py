@@ -29,6 +29,15 @@ EXAMPLE = {
         {"time": [1764000000000000], "id": ["order 7"], "features": {"wind": [3.5]}, "prediction": ["yes"], "score": [[0.8]]}
     ]
 }
+EVENT = {
+    "specversion": "1.0",
+    "id": "7",
+    "source": "http://node:9081/",
+    "type": cloudevents.REQUEST,
+    "namespace": "shop",
+    "inferenceservicename": "churn",
+    "data": {"instances": [[31, 1]]},
+}
 LABELS = [{"prediction_id": "order 7", "label": "no", "time": "2026-11-21T09:00:00Z"}]
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=5_000)]
@@ -108,7 +117,7 @@ async def post_rows(request: Request) -> Response:
     return answers.answer(await asyncio.to_thread(sending.accept, workspace, request.state.actor, name, body))
 
 
-@needs(Action.LOG, filters=True, accepts=TYPES, returns=sending.Accepted)
+@needs(Action.LOG, filters=True, accepts=TYPES, body=dict[str, Any], example=EVENT, returns=sending.Accepted)
 async def post_events(request: Request) -> Response:
     """Keep CloudEvents of KServe's logger, one or a batch: they are on the disk when this answers."""
     body = await request.body()

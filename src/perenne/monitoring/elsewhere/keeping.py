@@ -6,6 +6,7 @@ Whoever is killed between has counted nothing: what was read is read again, and 
 import io
 import zlib
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Role
 from perenne.core.clock import DAY, MINUTE
 from perenne.core.days import span_of
-from perenne.core.errors import Conflict, Invalid, NotFound
+from perenne.core.errors import Invalid, NotFound
 from perenne.formats.windows import LATENCY_EDGES_US, WindowPost
 from perenne.monitoring import labels as late_labels
 from perenne.monitoring import service as monitoring
@@ -68,7 +69,7 @@ def keep(
     rows : pyarrow.Table
         In the form of `rows`.
     fence : callable
-        Called in the transaction; False undoes it: another was quicker.
+        Called first in the transaction; False means that another was quicker, and nothing is written.
     values
         What else changes of it, such as its state.
 
@@ -91,29 +92,42 @@ def keep(
     waiting = _waiting(workspace, known, fresh)
     after, reference = _learned(workspace, after, waiting)
     counted = [] if reference is None else _additions(workspace, after, reference, waiting)
-    part = _part(workspace, known, fresh, keys, now, counted=reference is not None) if fresh.num_rows else None
-    labels = _labels(workspace, known, fresh, now)
+    new = _New(
+        known=known,
+        after=after,
+        begins=reference is not None and not known.signature.reference,
+        counted=counted,
+        part=_part(workspace, known, fresh, keys, now, counted=reference is not None) if fresh.num_rows else None,
+        labels=_labels(workspace, known, fresh, now),
+    )
+    return kept if workspace.database.write(lambda tx: fence(tx) and new.write(tx, now)) else None
 
-    def write(tx: Transaction) -> bool:
-        if not fence(tx) or not store.change(tx, known, after):
-            raise Conflict("another was quicker", code="monitor.raced", hint="it is read again at its next time")
-        if part is not None:
-            store.add_part(tx, msgspec.structs.replace(part, sequence=store.next_part(tx, known.name)))
-        if reference is not None and not known.signature.reference:
-            begin_watch(tx, WATCHER, after)
-            store.mark(tx, known.name, [old.sequence for old in store.uncounted(tx, known.name)], counted=True)
-        add(tx, counted)
-        if labels is not None:
-            late_labels.accept_labels(tx, WATCHER, labels, now=now)
+
+@dataclass(frozen=True)
+class _New:
+    """What is written down together of rows that were read."""
+
+    known: Foreign
+    after: Foreign
+    begins: bool
+    counted: list[Addition]
+    part: Part | None
+    labels: late_labels.LabelBatch | None
+
+    def write(self, tx: Transaction, now: int) -> bool:
+        """Write it, unless another was quicker."""
+        name = self.known.name
+        if not store.change(tx, self.known, self.after):
+            return False
+        if self.part is not None:
+            store.add_part(tx, msgspec.structs.replace(self.part, sequence=store.next_part(tx, name)))
+        if self.begins:
+            begin_watch(tx, WATCHER, self.after)
+            store.mark(tx, name, [old.sequence for old in store.uncounted(tx, name)], counted=True)
+        add(tx, self.counted)
+        if self.labels is not None:
+            late_labels.accept_labels(tx, WATCHER, self.labels, now=now)
         return True
-
-    try:
-        workspace.database.write(write)
-    except Conflict as error:
-        if error.code != "monitor.raced":
-            raise
-        return None
-    return kept
 
 
 def _additions(workspace: Workspace, known: Foreign, reference: Reference, rows: Rows) -> list[Addition]:

@@ -45,7 +45,7 @@ def _log_part(workspace: Workspace, owner: Foreign, part: Part) -> None:
         return
     predictions, scores = answers_of(rows, signature)
     columns = columns_of(rows, signature.fields)
-    serving.log_elsewhere(
+    serving.LogPart.write_elsewhere(
         workspace.settings.logs,
         deployment=owner.name,
         version=owner.version,
