@@ -57,7 +57,11 @@ def told(record: AuditRecord) -> Told:
     phrase = _PHRASES.get(record.action)
     did, what, more = phrase(record, _state(record.after)) if phrase else _plainly(record)
     said = "; ".join(part for part in (more, _reason(record, more)) if part)
+<<<<<<< HEAD
     kind = "monitor" if record.action.startswith("monitor.") else record.entity
+=======
+    kind = "monitor" if record.action in ("monitor.watch", "monitor.profile", "monitor.baseline") else record.entity
+>>>>>>> a53630cce17961e25e266a4816526f52ff06d09f
     return Told(_who(record), did, what, said, address_of(kind, record.entity_id))
 
 
@@ -182,6 +186,12 @@ def _moved_alias(record: AuditRecord, after: State) -> tuple[str, str, str]:
 def _watching(record: AuditRecord, after: State) -> tuple[str, str, str]:
     did = "began to watch" if record.before is None else "changed what is asked of"
     return did, f"{after.get('version', '')} in {record.entity_id}".strip(), ""
+
+
+def _counted_table(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    rows = after.get("rows")
+    what = f"{rows:,} rows" if isinstance(rows, int) else "rows"
+    return "counted", f"{what} of {after.get('source') or 'a table'} into the windows of {record.entity_id}", ""
 
 
 def _alert(verb: str) -> Phrase:
@@ -359,6 +369,7 @@ _PHRASES: dict[str, Phrase] = {
     "image.push": _image("pushed the image of", "reference"),
     "image.roll_out": _image("rolled out the image of", "deployment"),
     "monitor.watch": _watching,
+    "monitor.profile": _counted_table,
     "labels.accept": _labels,
     "alert.pending": _alert("noticed the first sign of"),
     "alert.firing": _alert("raised"),

@@ -13,6 +13,7 @@ MONITOR = {
     "resume": ("perenne.monitoring.elsewhere.commands:resume", "Let readings go on."),
     "remove": ("perenne.monitoring.elsewhere.commands:remove", "Watch what others serve no longer."),
     "labels": ("perenne.monitoring.commands:labels", "Take labels from a file."),
+    "profile": ("perenne.monitoring.baselines.commands:profile", "Count a table as if its rows had been answered here."),
 }
 """Every command under `perenne monitor`: where it is, and what it does in a line."""
 
@@ -20,6 +21,7 @@ MONITOR_SECTIONS = {
     "Look": ("list", "show"),
     "Labels": ("labels",),
     "What others serve": ("add", "read", "pause", "resume", "remove"),
+    "Windows": ("profile",),
 }
 
 ALERT = {

@@ -45,6 +45,17 @@ class GuardrailBreached(Event, frozen=True):
     alert: str
 
 
+class SchemaChanged(Event, frozen=True):
+    """Columns that a version is asked with are missing or of another type; `changes` says which, in words."""
+
+    name: ClassVar[str] = "schema.changed"
+    deployment: str
+    version: str
+    window_start: int
+    changes: tuple[str, ...]
+    alert: str
+
+
 class AlertsChanged(Event, frozen=True):
     """Alerts of one version moved because of one window: what people are to be told in one message.
 

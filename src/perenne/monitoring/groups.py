@@ -103,7 +103,9 @@ def _count_part(part: "serving.LogPart", watches: Mapping[str, Watch], layout: L
     table = table.filter(table["prediction"].is_valid())
     counted: Counted = {}
     for watch, variant, rows in _by_variant(table, watches):
-        starts = rows["event_time"].cast(pa.int64()).to_numpy() // watch.window_length * watch.window_length
+        grain = watch.plan.grain or watch.window_length
+        grains, places = np.unique(rows["event_time"].cast(pa.int64()).to_numpy() // grain * grain, return_inverse=True)
+        starts = np.array([watch.window(variant, instant).start for instant in grains.tolist()], np.int64)[places]
         positive = np.array([label == layout.classes[-1] for label in rows["prediction"].to_pylist()], np.int64)
         for name in _columns_of(watch):
             if _FEATURE + name in present:

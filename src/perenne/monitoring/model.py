@@ -12,6 +12,9 @@ from perenne.projects import Guardrail, Monitoring, Objective, OwnBound
 
 CHAMPION = "champion"
 MERGED_WINDOWS = 8
+GATHERED_WINDOWS = 512
+"""Windows that are judged together at most, where they end by their rows."""
+
 GAP_SHARE = 0.05
 BLIND_SHARE = 0.5
 MINIMUM_COVERAGE = 0.3

@@ -38,10 +38,11 @@ if TYPE_CHECKING:
     )
     from perenne.projects.service import get_project, list_projects, project_names, record_project
     from perenne.projects.store import ProjectRecord
-    from perenne.projects.watching import Monitoring, Retention
+    from perenne.projects.watching import BaselineKind, Monitoring, Retention
 
 _ROOMS = {
     "Alert": "alerting",
+    "BaselineKind": "watching",
     "Cron": "model",
     "Dataset": "declarations",
     "Drift": "model",
@@ -80,6 +81,7 @@ _ROOMS = {
 
 __all__ = [
     "Alert",
+    "BaselineKind",
     "Cron",
     "Dataset",
     "Drift",

@@ -29,14 +29,6 @@ class BaselineKind(StrEnum):
     PHASE = "phase"
 
 
-class Silent(StrEnum):
-    """What becomes of a window in which nobody asked anything: nothing, a mark on the axis, or an alert as well."""
-
-    IGNORE = "ignore"
-    SHOW = "show"
-    ALERT = "alert"
-
-
 class Retention(msgspec.Struct, frozen=True, omit_defaults=True):
     """How long the counts of windows are kept, in microseconds; texts such as ``"30d"`` are read.
 
@@ -85,8 +77,6 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Windows are judged together until they have so many rows, however long that takes; 0 for each by itself.
     holidays : tuple of str
         Days such as ``"2026-12-25"`` that are like Sundays.
-    no_data : str
-        What becomes of a window without rows: ignore, show or alert.
     segments : tuple of str
         Input columns whose groups are watched each by itself.
     groups : int
@@ -110,7 +100,6 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     draw: str = ""
     every_rows: int = 0
     holidays: tuple[str, ...] = ()
-    no_data: Silent = Silent.IGNORE
     segments: tuple[str, ...] = ()
     groups: int = 8
     clusters: int = 0
@@ -130,8 +119,7 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         self._check_parts()
 
     def _read_words(self) -> None:
-        for name, kind in (("baseline", BaselineKind), ("no_data", Silent)):
-            msgspec.structs.force_setattr(self, name, kind(_chosen(name, getattr(self, name), list(kind))))
+        msgspec.structs.force_setattr(self, "baseline", BaselineKind(_chosen("baseline", self.baseline, list(BaselineKind))))
         for name in ("holidays", "segments", "lists"):
             value = getattr(self, name)
             if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from perenne.core.errors import Invalid
 from perenne.stats import bits
+from perenne.stats.clusters import Clusters
 from perenne.stats.columns import FieldKind, Task
 from perenne.stats.layout import FeatureCells, Layout
 from perenne.stats.levels import CategoryCells
@@ -53,7 +54,7 @@ class LevelMeta(msgspec.Struct, tag="category"):
     hashes: int
 
 
-class LayoutMeta(msgspec.Struct):
+class LayoutMeta(msgspec.Struct, omit_defaults=True):
     """The plain values of a Layout."""
 
     features: list[NumberMeta | LevelMeta]
@@ -63,6 +64,8 @@ class LayoutMeta(msgspec.Struct):
     scored: bool
     answer_center: float
     answer_scale: float
+    lists: tuple[str, ...] = ()
+    cluster_levels: tuple[int, ...] = ()
 
 
 def write(meta: msgspec.Struct, arrays: Arrays) -> bytes:
@@ -110,8 +113,11 @@ def layout_parts(layout: Layout) -> tuple[LayoutMeta, Arrays]:
         scored=layout.scored,
         answer_center=layout.answer_center,
         answer_scale=layout.answer_scale,
+        lists=layout.lists,
+        cluster_levels=() if layout.clusters is None else layout.clusters.levels,
     )
-    return meta, {
+    centres: Arrays = {} if layout.clusters is None else {"cluster_centres": layout.clusters.centres}
+    return meta, centres | {
         "points": _join([cells.points for cells in number_cells], np.float64),
         "atoms": _join([cells.atoms for cells in number_cells], np.bool_),
         "tables": _stack([cells.table for cells in number_cells], bits.CODES, np.uint8),
@@ -155,7 +161,11 @@ def layout_of(meta: LayoutMeta, arrays: Arrays) -> Layout:
         else:
             features.append(CategoryCells(feature.name, feature.levels, hashes[level], feature.complete, groups, tests))
             level += 1
-    return Layout(tuple(features), meta.task, meta.classes, meta.threshold, meta.scored, meta.answer_center, meta.answer_scale)
+    clusters = Clusters(meta.cluster_levels, arrays["cluster_centres"].astype(np.float32)) if meta.cluster_levels else None
+    return Layout(
+        tuple(features), meta.task, meta.classes, meta.threshold, meta.scored, meta.answer_center, meta.answer_scale, clusters,
+        meta.lists,
+    )  # fmt: skip
 
 
 def _number_meta(cells: NumberCells) -> NumberMeta:

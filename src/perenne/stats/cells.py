@@ -13,7 +13,7 @@ from perenne.core.errors import NotFound
 from perenne.core.hashing import digest_bytes
 from perenne.stats import archive
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count, take
-from perenne.stats.layout import FeatureCells, Layout, answers, class_places, fit_layout, score_table
+from perenne.stats.layout import FeatureCells, Layout, Watched, answers, class_places, fit_layout, score_table
 from perenne.stats.levels import level_text
 from perenne.stats.loss import LossModel
 from perenne.stats.numeric import GROUPS, NULL, UNSEEN, NumberCells, numbers
@@ -118,8 +118,7 @@ class Reference:
         task: Task,
         classes: Sequence[object] = (),
         threshold: float = 0.5,
-        segments: Sequence[str] = (),
-        groups: int = 8,
+        watched: Watched | None = None,
     ) -> "Reference":
         """Fix the cells by the rows of a reference, in time order. Tensors have no cells, nor have answers that are tensors.
 
@@ -137,18 +136,19 @@ class Reference:
             Labels, places in `classes` (an integer array), or numbers for regression.
         task, classes, threshold
             As in the model's signature.
-        segments : sequence of str
-            Inputs whose groups are watched each by itself.
-        groups : int
-            So many groups of each at most, and one for all others.
+        watched : Watched, optional
+            What is watched beside inputs and answers; lists of outputs are among `columns`.
         """
         rows = row_count(columns)
-        columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields}
+        watched = watched or Watched()
+        lists = {name: columns[name] for name in watched.lists if name in columns}
+        columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields} | lists
         fields = [field for field in fields if field.kind is not FieldKind.TENSOR]
         names = tuple(str(level_text(label)) for label in classes)
         scores = None if scores is None or task is Task.REGRESSION else score_table(scores)
         given = {**columns, **answers(task, names, predictions, scores)}
-        reference = cls(fields, fit_layout(given, fields, task, names, threshold))
+        reference = cls(fields, fit_layout(given, fields, task, names, threshold, watched))
+        given = reference.layout.given(columns, predictions, scores)
         bounds = np.linspace(0, rows, max(1, min(chunks, rows)) + 1).astype(int).tolist()
         for part in map(slice, bounds[:-1], bounds[1:]):
             chunk = Profile.empty(reference)
@@ -159,8 +159,8 @@ class Reference:
         reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds)
         if labels is not None and scores is not None:
             reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
-        if segments:
-            chosen = segments_of(reference.layout, segments, given, groups)
+        if watched.segments:
+            chosen = segments_of(reference.layout, watched.segments, given, watched.groups)
             encoded = reference.layout.encode(columns, predictions, scores)
             reference.segments = fit_segments(reference, given, encoded, bounds, chosen)
         if labels is not None and predictions is not None:
@@ -193,6 +193,7 @@ class Reference:
             meta, arrays = archive.layout_parts(self.layout)
             arrays |= {f"chunk_{name}": self._stack(name) for name in PROFILE_ARRAYS}
             arrays |= {"chunk_rows": self._stack("rows")}
+            arrays |= {"chunk_items": self._stack("items")} if self.layout.lists else {}
             arrays |= {"baseline": self.baseline.counts, "singles": self.baseline.singles}
             arrays |= {"band_rows": self.bands.rows, "band_js": self.bands.js, "band_d": self.bands.d}
             if self.calibration is not None:
@@ -228,6 +229,8 @@ class Reference:
                 chunk.rows = rows
                 for name in PROFILE_ARRAYS:
                     getattr(chunk, name)[...] = arrays[f"chunk_{name}"][place]
+                if layout.lists:
+                    chunk.items[...] = arrays["chunk_items"][place]
                 reference._append(chunk)
             reference.baseline = Baseline(arrays["baseline"].astype(np.int64), arrays["singles"].astype(np.int64))
             reference.bands = Bands(

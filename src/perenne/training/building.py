@@ -78,6 +78,7 @@ def _reference(
         predictions=predictions,
         scores=scores,
         labels=y,
+        watched=plan.watched,
     )
     reference.losses = learn_losses(reference, columns, predictions, y)
     return reference
