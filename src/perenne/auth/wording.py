@@ -57,11 +57,7 @@ def told(record: AuditRecord) -> Told:
     phrase = _PHRASES.get(record.action)
     did, what, more = phrase(record, _state(record.after)) if phrase else _plainly(record)
     said = "; ".join(part for part in (more, _reason(record, more)) if part)
-<<<<<<< HEAD
     kind = "monitor" if record.action.startswith("monitor.") else record.entity
-=======
-    kind = "monitor" if record.action in ("monitor.watch", "monitor.profile", "monitor.baseline") else record.entity
->>>>>>> a53630cce17961e25e266a4816526f52ff06d09f
     return Told(_who(record), did, what, said, address_of(kind, record.entity_id))
 
 

@@ -108,6 +108,10 @@ class Loop:
     def _tend(self) -> int:
         return self._tend_alerts()
 
+    def _judge_share(self) -> int:
+        """Judge what nobody else does at the moment."""
+        return monitoring.turns.judge_due(self._workspace, self._workspace.clock.now(), leads=False)
+
     def _judge_canaries(self) -> int:
         return judge_canaries(self._workspace)
 

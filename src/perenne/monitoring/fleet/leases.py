@@ -58,10 +58,11 @@ def take(tx: Transaction, owner: str, deployments: Sequence[str], *, most: int, 
     return taken
 
 
-def held(tx: Transaction, owner: str, deployments: Collection[str]) -> set[str]:
-    """Tell which of some deployments an owner still holds; nobody takes them before the transaction has ended."""
+def renew(tx: Transaction, owner: str, deployments: Collection[str], *, lease: int = LEASE) -> set[str]:
+    """Prolong what an owner holds, and tell which of some deployments that is: nobody takes them before the transaction ends."""
     mine = (table.c.owner == owner, table.c.deployment.in_(chosen(deployments)))
-    return {row.deployment for row in tx.execute(sa.select(table.c.deployment).where(*mine).with_for_update())}
+    changed = table.update().where(*mine).values(until=database_now(tx) + lease).returning(table.c.deployment)
+    return {row.deployment for row in tx.execute(changed)}
 
 
 def give_back(tx: Transaction, owner: str, deployments: Collection[str]) -> None:
