@@ -7,6 +7,7 @@ from perenne.cli.lazy import LazyGroup
 MONITOR = {
     "list": ("perenne.monitoring.commands:list_", "List what is watched and how it stands."),
     "show": ("perenne.monitoring.commands:show", "Show a deployment: its windows, open alerts and bounds."),
+    "check": ("perenne.monitoring.fleet.commands:check_command", "Look at every deployment's newest window at once."),
     "add": ("perenne.monitoring.elsewhere.commands:add", "Watch what others serve."),
     "read": ("perenne.monitoring.elsewhere.commands:read", "Read a deployment's rows at once."),
     "pause": ("perenne.monitoring.elsewhere.commands:pause", "Read no more rows for now."),
@@ -18,7 +19,7 @@ MONITOR = {
 """Every command under `perenne monitor`: where it is, and what it does in a line."""
 
 MONITOR_SECTIONS = {
-    "Look": ("list", "show"),
+    "Look": ("list", "show", "check"),
     "Labels": ("labels",),
     "What others serve": ("add", "read", "pause", "resume", "remove"),
     "Windows": ("profile",),

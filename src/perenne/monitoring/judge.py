@@ -16,7 +16,8 @@ from perenne.monitoring.baselines.schema import schema_changes
 from perenne.monitoring.baselines.store import was_well
 from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import NULL_BURST, findings_of
-from perenne.monitoring.fleet.sharing import Fence, share
+from perenne.monitoring.fleet.checking import remember, worst_first
+from perenne.monitoring.fleet.sharing import A_TURN, Fence, share
 from perenne.monitoring.model import (
     BLIND_SHARE,
     CHAMPION,
@@ -67,6 +68,9 @@ def judge_due(workspace: Workspace, now: int, *, leads: bool = True, owner: str 
     with workspace.database.read() as tx:
         names = list(dict.fromkeys(key.stream.deployment for key in store.due_windows(tx, now)))
 
+    if len(names) > A_TURN:
+        names = worst_first(workspace, names)
+
     def due(mine: Collection[str]) -> list[WindowKey]:
         with workspace.database.read() as tx:
             keys = set(store.due_windows(tx, now, mine))
@@ -97,6 +101,7 @@ def _verdict(workspace: Workspace, tx: Transaction, key: WindowKey, now: int) ->
     try:
         span = _span(tx, key, watch)
         reference = load_reference(workspace.objects, watch.reference)
+        remember(watch.reference, reference)
         against, fresh = choose(tx, watch, reference, span), not was_well(tx, key.stream, key.start)
         return watch, judge_span(watch, reference, span, now, against, fresh=fresh)
     except PerenneError as error:  # one that is damaged keeps no other back

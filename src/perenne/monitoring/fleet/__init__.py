@@ -1,1 +1,1 @@
-"""Judging thousands of deployments: who judges which (`leases`), and how many windows are judged at once (`batches`)."""
+"""Thousands of deployments: `leases` say who judges which, `sharing` judges many at once, `checking` looks at all of them."""
