@@ -37,6 +37,8 @@ class Screen:
         The counts in those cells, as shares.
     entropy : float32 (features,)
         Sum of share times its logarithm.
+    tested : float64 (features,)
+        Rows compared with, at least 1.
     steps : float32 (features, 60)
         The share of rows up to each cell.
     ordered, uncertain : bool (features,)
@@ -54,6 +56,7 @@ class Screen:
     tests: NDArray[np.uint8]
     merged: NDArray[np.float32]
     entropy: NDArray[np.float32]
+    tested: NDArray[np.float64]
     steps: NDArray[np.float32]
     ordered: NDArray[np.bool_]
     uncertain: NDArray[np.bool_]
@@ -77,6 +80,7 @@ class Screen:
             tests=tests,
             merged=merged.astype(np.float32),
             entropy=(merged * np.log(np.maximum(merged, 1e-30))).sum(axis=1).astype(np.float32),
+            tested=np.maximum(baseline.counts.sum(axis=1), 1).astype(np.float64),
             steps=distances.cumulative(baseline.counts[:, :ORDINARY]).astype(np.float32),
             ordered=ordered,
             uncertain=np.asarray(baseline.singles.any(axis=1)),
@@ -137,6 +141,8 @@ def _suspects(screens: Sequence[Screen], windows: Sequence[NDArray[np.int64]]) -
     tiny = np.float32(1e-30)
     inside = (share * np.log(np.maximum(share, tiny))).sum(axis=1) + np.concatenate([one.entropy for one in screens])
     js = inside / 2 - (middle * np.log(np.maximum(middle, tiny))).sum(axis=1)
+    chance = (np.count_nonzero(middle, axis=1) - 1) / 8 * (1 / np.concatenate([one.tested for one in screens]) + 1 / total[:, 0])
+    js -= np.maximum(chance, 0)
     steps = np.cumsum(seen[:, :ORDINARY], axis=1).astype(np.float32)
     apart = np.abs(steps / np.maximum(steps[:, -1:], 1) - np.concatenate([one.steps for one in screens])).max(axis=1)
     suspect = (js > MATERIAL_JS - _SLACK) | (ordered & (apart > MATERIAL_D - _SLACK))

@@ -1,5 +1,6 @@
 """Looking at a whole fleet at once: the newest window of every deployment, judged in one pass and written nowhere."""
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -45,7 +46,18 @@ class _Row(msgspec.Struct, frozen=True):
     start: int
     reference: str
     profile: bytes
-    plan: Monitoring
+    plan: str
+
+    @property
+    def minimum_rows(self) -> int:
+        """Rows below which nothing is said."""
+        return _plan(self.plan).minimum_rows
+
+
+@functools.lru_cache(maxsize=1_000)
+def _plan(text: str) -> Monitoring:
+    """Read a plan: most deployments have the same."""
+    return msgspec.json.decode(text, type=Monitoring)
 
 
 def remember(digest: str, reference: Reference) -> Screen:
@@ -104,8 +116,10 @@ def _newest(tx: Transaction, names: Sequence[str]) -> list[_Row]:
     """Read the newest window of each watched champion, of several versions the newest one's: one query for all."""
     later = window.alias()
     newest = sa.select(later.c.window_start).where(*_champion(later)).order_by(later.c.window_start.desc()).limit(1)
-    columns = (window.c.deployment, window.c.version, window.c.window_start, window.c.reference, window.c.profile, watch.c.plan)
-    query = sa.select(*columns).select_from(watch.join(window, sa.and_(*_champion(window))))
+    columns = (window.c.deployment, window.c.version, window.c.window_start, window.c.reference, window.c.profile)
+    query = sa.select(*columns, sa.type_coerce(watch.c.plan, sa.Text)).select_from(
+        watch.join(window, sa.and_(*_champion(window)))
+    )
     query = query.where(watch.c.deployment.in_(chosen(names)))
     query = query.where(window.c.window_start == newest.correlate(watch).scalar_subquery())
     found: dict[str, _Row] = {}
@@ -133,7 +147,7 @@ def _checked(objects: ObjectStore, rows: Sequence[_Row], *, load: bool) -> list[
             screens.append(one)
             counts.append(seen)
             sizes.append(size)
-    minimum = [row.plan.minimum_rows for row in readable]
+    minimum = [row.minimum_rows for row in readable]
     for row, size, state in zip(readable, sizes, screen(screens, counts, sizes, minimum), strict=True):
         found[row.deployment] = Checked(row.deployment, row.version, row.start, size, state)
     return list(found.values())
