@@ -10,14 +10,16 @@ from perenne.core.errors import NotFound, PerenneError
 from perenne.monitoring import alert_store, own_rules, row_store, store
 from perenne.monitoring.alerts import MONITOR, advance, resolve_alert
 from perenne.monitoring.baselines.choosing import REFERENCE, Chosen, choose
-from perenne.monitoring.baselines.parts import cause_of, comparisons_of, segment_causes, with_segments
+from perenne.monitoring.baselines.parts import cause_of, comparisons_of, list_measures, segment_causes, with_segments
 from perenne.monitoring.baselines.production import fix
+from perenne.monitoring.baselines.ranking import lines_of
 from perenne.monitoring.baselines.schema import schema_changes
 from perenne.monitoring.baselines.store import was_well
 from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import NULL_BURST, findings_of
 from perenne.monitoring.fleet.checking import remember, worst_first
 from perenne.monitoring.fleet.sharing import A_TURN, Fence, share
+from perenne.monitoring.guards import effects
 from perenne.monitoring.model import (
     BLIND_SHARE,
     CHAMPION,
@@ -40,6 +42,7 @@ from perenne.monitoring.references import load_reference
 from perenne.projects import BaselineKind
 from perenne.stats import drift
 from perenne.stats.cells import Reference
+from perenne.stats.chosen import judge_chosen
 from perenne.stats.fairness import wilson
 from perenne.stats.performance import Estimate, estimate
 from perenne.stats.profile import Profile
@@ -49,6 +52,7 @@ from perenne.storage.workspace import Workspace
 _log = logging.getLogger("perenne.monitoring")
 
 SELECTION_RATE = "selection_rate"
+MOST_MISSING = 20
 
 
 def judge_due(workspace: Workspace, now: int, *, leads: bool = True, owner: str = "") -> int:
@@ -121,11 +125,13 @@ def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> W
     key = verdict.key
     bounds: tuple[BoundState, ...] = ()
     if verdict.state is not WindowState.GAP:
-        bounds = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
+        known = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
+        bounds = (*known, *effects.effect_states(tx, watch, verdict))
     settled = msgspec.structs.replace(verdict, bounds=bounds)
     store.save_verdict(tx, settled)
     if speaks(tx, key.stream):
-        advance(tx, watch, key, own_rules.applied(watch, settled, findings_of(watch, settled)), now)
+        found = [*findings_of(watch, settled), *effects.feedback_findings(watch, settled)]
+        advance(tx, watch, key, own_rules.applied(watch, settled, found), now)
     return settled
 
 
@@ -235,6 +241,7 @@ def _compared(
         profile.merge(Profile.from_bytes(part.profile, reference))
     minimum, comparisons = max(watch.plan.minimum_rows, watch.plan.every_rows), comparisons_of(reference)
     found = drift.judge(reference, profile, minimum_rows=minimum, against=against.standard, comparisons=comparisons)
+    found = judge_chosen(reference, profile, found, watch.plan.choices, against=against.standard)
     window = span[-1]
     told = {} if reference.calibration is None else estimate(reference.calibration, profile)
     whole = [] if found.state == "too_few" else [cause_of(feature) for feature in found.features if feature.state != "ok"]
@@ -246,12 +253,26 @@ def _compared(
         state=state,
         needed_rows=found.needed_rows,
         causes=tuple(causes),
+        lines=() if found.state == "too_few" else lines_of(found),
         skew=fresh and against.kind is BaselineKind.TRAINING and state is WindowState.ALARM,
         schema=tuple(change.words for change in schema),
         schema_broken=any(change.broken for change in schema),
-        measured={**operational_figures(window.latency, window.rows, window.errors), **_answered(told, profile.rows)},
+        measured={
+            **operational_figures(window.latency, window.rows, window.errors),
+            **list_measures(reference, profile),
+            **_answered(told, profile.rows),
+            **effects.concentration_figures(watch, reference.layout, profile),
+        },
         estimated=_estimated(told, profile.rows),
+        missing=_missing(found.features),
     )
+
+
+def _missing(features: Sequence[drift.FeatureDrift]) -> dict[str, float]:
+    """Return the features that miss values, the most first."""
+    ranked = sorted(features, key=lambda feature: -(finite(feature.missing_window) or 0.0))
+    shares = {feature.name: finite(feature.missing_window) or 0.0 for feature in ranked[:MOST_MISSING]}
+    return {name: share for name, share in shares.items() if share}
 
 
 def _weighed(state: WindowState, causes: list[Cause], against: Chosen) -> tuple[WindowState, list[Cause]]:

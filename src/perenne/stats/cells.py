@@ -13,7 +13,7 @@ from perenne.core.errors import NotFound
 from perenne.core.hashing import digest_bytes
 from perenne.stats import archive
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count, take
-from perenne.stats.layout import FeatureCells, Layout, Watched, answers, class_places, fit_layout, score_table
+from perenne.stats.layout import ANSWERS, FeatureCells, Layout, Watched, answers, class_places, fit_layout, score_table
 from perenne.stats.levels import level_text
 from perenne.stats.loss import LossModel
 from perenne.stats.numeric import GROUPS, NULL, UNSEEN, NumberCells, numbers
@@ -119,6 +119,7 @@ class Reference:
         classes: Sequence[object] = (),
         threshold: float = 0.5,
         watched: Watched | None = None,
+        served: int = 0,
     ) -> "Reference":
         """Fix the cells by the rows of a reference, in time order. Tensors have no cells, nor have answers that are tensors.
 
@@ -138,6 +139,9 @@ class Reference:
             As in the model's signature.
         watched : Watched, optional
             What is watched beside inputs and answers; lists of outputs are among `columns`.
+        served : int
+            The row from which on answers are of the model that will serve. Those before are of another fit of it: they calibrate,
+            but its scores do not lie where those of this one do, so that windows are not compared with them.
         """
         rows = row_count(columns)
         watched = watched or Watched()
@@ -147,25 +151,27 @@ class Reference:
         names = tuple(str(level_text(label)) for label in classes)
         scores = None if scores is None or task is Task.REGRESSION else score_table(scores)
         given = {**columns, **answers(task, names, predictions, scores)}
-        reference = cls(fields, fit_layout(given, fields, task, names, threshold, watched))
+        cut = {name: column[served:] for name, column in given.items() if name in ANSWERS and column.dtype != object}
+        reference = cls(fields, fit_layout({**given, **cut}, fields, task, names, threshold, watched))
         given = reference.layout.given(columns, predictions, scores)
-        bounds = np.linspace(0, rows, max(1, min(chunks, rows)) + 1).astype(int).tolist()
-        for part in map(slice, bounds[:-1], bounds[1:]):
+        bounds, first = _bounds(rows, max(1, min(chunks, rows)), served)
+        for number, part in enumerate(map(slice, bounds[:-1], bounds[1:])):
             chunk = Profile.empty(reference)
             chunk.add(
                 take(columns, part), None if predictions is None else predictions[part], None if scores is None else scores[part]
             )
+            if number < first:
+                chunk.forget_answers()
             reference._append(chunk)
-        reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds)
+        reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds, first)
         if labels is not None and scores is not None:
             reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
-        if watched.segments:
-            chosen = segments_of(reference.layout, watched.segments, given, watched.groups)
-            encoded = reference.layout.encode(columns, predictions, scores)
-            reference.segments = fit_segments(reference, given, encoded, bounds, chosen)
+        encoded = reference.layout.encode(columns, predictions, scores)
+        chosen = segments_of(reference.layout, watched.segments, given, watched.groups)
+        reference.segments = fit_segments(reference, given, encoded, bounds, chosen, first)
         if labels is not None and predictions is not None:
-            cells = reference.layout.encode(columns, predictions, scores).cells
-            reference.outcomes = fit_outcomes(reference.layout, cells, predictions, scores, labels, len(reference.chunks))
+            cells, parts = encoded.cells, len(reference.chunks)
+            reference.outcomes = fit_outcomes(reference.layout, cells, predictions, scores, labels, parts)
         return reference
 
     def note_steadiness(self, metric: str, spread: float) -> None:
@@ -308,3 +314,17 @@ class Reference:
         if isinstance(feature, NumberCells):
             return None if np.isnan(feature.median) else feature.median
         return feature.levels[0] if feature.levels else None
+
+
+def _bounds(rows: int, chunks: int, served: int) -> tuple[list[int], int]:
+    """Return the rows at which about equal chunks begin and the last ends, and the first chunk of the model that serves.
+
+    >>> _bounds(100, 4, 0), _bounds(100, 4, 30)
+    (([0, 25, 50, 75, 100], 0), ([0, 30, 53, 76, 100], 1))
+    """
+    if not 0 < served < rows:
+        return np.linspace(0, rows, chunks + 1).astype(int).tolist(), 0
+    chunks = max(2, chunks)
+    before = min(max(1, round(chunks * served / rows)), chunks - 1)
+    starts = np.concatenate([np.linspace(0, served, before + 1)[:-1], np.linspace(served, rows, chunks - before + 1)])
+    return starts.astype(int).tolist(), before

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from perenne.core.errors import Invalid
 from perenne.stats.bits import BLOCK
 from perenne.stats.columns import Column, Columns
-from perenne.stats.layout import FIXED, Encoded, Layout
+from perenne.stats.layout import ANSWERS, FIXED, Encoded, Layout
 from perenne.stats.levels import CategoryCells, level_hash, level_text
 from perenne.stats.lists import BUCKETS
 from perenne.stats.numeric import CELLS, GROUPS, UNSEEN
@@ -180,6 +180,14 @@ class Profile:
         for key, level in found.items():
             noted[key] = NewLevel(level.text, level.rows + (noted[key].rows if key in noted else 0))
         self.new_levels[place] = {key: noted[key] for key in sorted(noted)[:_NEW_LEVELS]}
+
+    def forget_answers(self) -> None:
+        """Leave the rows out of what is counted of the answers by themselves: another model gave them."""
+        layout = self._cells.layout
+        for place, feature in enumerate(layout.features):
+            if feature.name in ANSWERS:
+                self.counts[place] = self.sums[place] = 0
+                self.moments[[row for row, numeric in enumerate(layout.numeric) if numeric == place]] = 0
 
     def merge(self, other: "Profile") -> None:
         """Add another profile to this one.

@@ -79,6 +79,7 @@ def _reference(
         scores=scores,
         labels=y,
         watched=plan.watched,
+        served=len(validation.y),
     )
     reference.losses = learn_losses(reference, columns, predictions, y)
     return reference

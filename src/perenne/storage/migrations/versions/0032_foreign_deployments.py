@@ -1,9 +1,9 @@
-"""Schema 0033: foreign deployments."""
+"""Schema 0032: foreign deployments."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0033"
+revision = "0032"
 down_revision = "0031"
 
 
