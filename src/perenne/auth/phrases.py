@@ -61,7 +61,7 @@ def of_image(verb: str, what: str) -> Phrase:
 
 def stopped(record: AuditRecord, after: State) -> tuple[str, str, str]:
     """Tell who answers meanwhile."""
-    who = {"previous": "the previous version answers", "constant": "the constant answers"}
+    who = {"previous": "the previous version answers", "constant": "the constant answers", "person": "people answer"}
     return "stopped", record.entity_id, who.get(str((after.get("stop") or {}).get("mode")), "")
 
 

@@ -1,7 +1,6 @@
 """What is watched, the windows, what was found in them, and the rules by which a finding becomes an alert."""
 
 import math
-from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -12,6 +11,9 @@ from perenne.projects import Guardrail, Monitoring, Objective, OwnBound
 
 CHAMPION = "champion"
 MERGED_WINDOWS = 8
+GATHERED_WINDOWS = 512
+"""Windows that are judged together at most, where they end by their rows."""
+
 GAP_SHARE = 0.05
 BLIND_SHARE = 0.5
 MINIMUM_COVERAGE = 0.3
@@ -140,6 +142,7 @@ class WindowState(StrEnum):
 class Cause(msgspec.Struct, frozen=True):
     """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words.
 
+    `statistic` is the one that the project has it judged by, if not the rule, with its value and its limit.
     `segment` is the group of a column within which it has drifted; empty for all rows.
     """
 
@@ -151,11 +154,31 @@ class Cause(msgspec.Struct, frozen=True):
     sentence: str
     missing_rise: float = 0.0
     segment: str = ""
+    statistic: str = ""
+    value: float | None = None
+    threshold: float | None = None
 
     @property
     def where(self) -> str:
         """The feature, and the group it is about."""
         return f"{self.feature} in {self.segment}" if self.segment else self.feature
+
+
+class FeatureLine(msgspec.Struct, frozen=True, array_like=True):
+    """How far a feature moved, and what the rule lets pass, by both distances; and what its shift does to the mean answer."""
+
+    feature: str
+    state: str
+    js2: float
+    js_limit: float
+    d: float
+    d_limit: float
+    impact: float | None = None
+
+    @property
+    def times(self) -> float:
+        """How far it moved in units of what the rule lets pass; of the divergence the root, which grows like the shift itself."""
+        return max(math.sqrt(max(0.0, self.js2 / self.js_limit)), self.d / self.d_limit)
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +202,7 @@ class Standing(StrEnum):
 
 
 class BoundState(msgspec.Struct, frozen=True, kw_only=True):
-    """How one objective or guardrail stands in one window."""
+    """How one objective or guardrail stands in one window; `stop` is who answers after a guardrail's breach."""
 
     kind: str
     bound: str
@@ -187,6 +210,7 @@ class BoundState(msgspec.Struct, frozen=True, kw_only=True):
     at_least: bool
     standing: Standing
     figure: Figure
+    stop: str = "previous"
 
     @property
     def rule(self) -> str:
@@ -217,6 +241,8 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
         Whether one of them is missing or of another type.
     causes : tuple of Cause
         Drifted features, and those that moved the answer most; greatest impact first.
+    lines : tuple of FeatureLine
+        Every feature, of very many those that moved most.
     estimated : dict
         Metric to figure, from the scores alone.
     measured : dict
@@ -246,6 +272,7 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     schema: tuple[str, ...] = ()
     schema_broken: bool = False
     causes: tuple[Cause, ...] = ()
+    lines: tuple[FeatureLine, ...] = ()
     estimated: dict[str, Figure] = {}
     measured: dict[str, Figure] = {}
     bounds: tuple[BoundState, ...] = ()
@@ -432,41 +459,6 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-def streaks(outcomes: Sequence[Outcome]) -> tuple[int, int]:
-    """Count the alarms in a row, and the windows without alarm in a row, up to now; windows that say nothing are passed over.
-
-    Parameters
-    ----------
-    outcomes : sequence of Outcome
-        Newest first.
-
-    >>> streaks([Outcome.ALARM, Outcome.UNKNOWN, Outcome.ALARM, Outcome.CLEAR])
-    (2, 0)
-    """
-    known = [outcome for outcome in outcomes if outcome is not Outcome.UNKNOWN]
-    if not known:
-        return 0, 0
-    length = next((index for index, outcome in enumerate(known) if outcome is not known[0]), len(known))
-    return (length, 0) if known[0] is Outcome.ALARM else (0, length)
-
-
-def next_state(state: AlertState, alarms: int, clears: int, *, confirm: int, clear: int) -> AlertState:
-    """Tell where an alert goes, given the alarms or the windows without alarm in a row up to now.
-
-    >>> next_state(AlertState.OK, 1, 0, confirm=2, clear=2).value
-    'pending'
-    >>> next_state(AlertState.FIRING, 0, 2, confirm=2, clear=2).value
-    'resolved'
-    """
-    if state is AlertState.FIRING:
-        return AlertState.RESOLVED if clears >= clear else AlertState.FIRING
-    if alarms >= confirm:
-        return AlertState.FIRING
-    if alarms:
-        return AlertState.PENDING
-    return AlertState.OK if clears or state is not AlertState.PENDING else AlertState.PENDING
-
-
 def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: bool = True) -> BoundState:
     """Hold a figure against an objective or a guardrail: missed only if its whole interval lies beyond the limit.
 
@@ -490,6 +482,7 @@ def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: b
         at_least=bound.at_least is not None,
         standing=standing,
         figure=figure,
+        stop=bound.stop if isinstance(bound, Guardrail) else "previous",
     )
 
 

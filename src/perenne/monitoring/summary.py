@@ -124,6 +124,11 @@ def alerts_of(tx: Transaction, identities: Iterable[str]) -> list[Alert]:
     return alert_store.some_alerts(tx, identities)
 
 
+def fired_at(tx: Transaction, deployment: str, version: str, rule: str, instant: int) -> bool:
+    """Tell whether an alert of a version fired at an instant, or was resolved since."""
+    return alert_store.fired_at(tx, deployment, version, rule, instant)
+
+
 def _by_deployment(lines: Iterable[AlertLine]) -> dict[str, list[AlertLine]]:
     found: dict[str, list[AlertLine]] = {}
     for line in lines:
