@@ -308,7 +308,12 @@ def _shadow(
 ) -> ShadowView:
     """Tell how the trial stands; once it is over, as it was when it was decided."""
     ended = next((step for step in reversed(steps) if "log_e_better" in step.evidence), None)
-    asked: dict[str, Any] = {"prove_live": policy.prove_live, "canary": policy.canary, "needed_rows": policy.shadow_rows, "length": policy.shadow}
+    asked: dict[str, Any] = {
+        "prove_live": policy.prove_live,
+        "canary": policy.canary,
+        "needed_rows": policy.shadow_rows,
+        "length": policy.shadow,
+    }
     if ended is not None and item.state not in IN_TRIAL:
         told = {name: ended.evidence[name] for name in ShadowView.__struct_fields__ if name in ended.evidence}
         return ShadowView(**(asked | told))

@@ -1,19 +1,10 @@
-<<<<<<<< HEAD:src/perenne/storage/migrations/versions/0030_retraining.py
 """Schema 0030: retraining."""
-========
-"""Schema 0030: retraining."""
->>>>>>>> 438217ea89f349b6ef38afc672ac2728b030274b:src/perenne/storage/migrations/versions/0030_retraining.py
 
 import sqlalchemy as sa
 from alembic import op
 
-<<<<<<<< HEAD:src/perenne/storage/migrations/versions/0030_retraining.py
 revision = "0030"
 down_revision = "0029"
-========
-revision = "0030"
-down_revision = "0029"
->>>>>>>> 438217ea89f349b6ef38afc672ac2728b030274b:src/perenne/storage/migrations/versions/0030_retraining.py
 
 
 def upgrade() -> None:
