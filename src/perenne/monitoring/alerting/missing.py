@@ -1,7 +1,8 @@
 """No rows came: a deployment that was asked for answers falls silent for longer than it ever was of late.
 
 A model that nobody asks at night is silent every night. So the limit is twice the longest silence among its newest windows, and
-two windows at least; a project may set another one. What has been silent for very long is history, and alarms no more.
+two windows at least; a project may set another one, or ask for an alert on every window without rows. What has been silent for
+very long is history, and alarms no more.
 """
 
 from itertools import pairwise
@@ -15,6 +16,7 @@ from perenne.monitoring.alerting import store as telling
 from perenne.monitoring.alerts import MONITOR, raise_alert, resolve_alert
 from perenne.monitoring.model import Severity, Watch
 from perenne.monitoring.recent_store import RecentWindow
+from perenne.projects import Silent
 from perenne.storage.database import Transaction
 
 RULE = "no_data"
@@ -24,7 +26,7 @@ TIMES = 2
 REACH = 7 * DAY
 
 
-class Silent(msgspec.Struct, frozen=True):
+class Missing(msgspec.Struct, frozen=True):
     """A deployment without rows: since when, and how long it may be silent."""
 
     watch: Watch
@@ -39,10 +41,10 @@ class Silent(msgspec.Struct, frozen=True):
         return f"no rows since {format_time(self.since)}{before}"
 
 
-def find(tx: Transaction, now: int) -> tuple[list[Silent], list[str]]:
+def find(tx: Transaction, now: int) -> tuple[list[Missing], list[str]]:
     """Return the deployments that are silent for too long, and those whose alert about that is over."""
     ends = store.newest_ends(tx)
-    suspects = [name for name, (end, length) in ends.items() if end + TIMES * length < now]
+    suspects = [name for name, (end, length) in ends.items() if end + length < now]
     opened = [alert.deployment for alert in telling.open_of_rule(tx, RULE)]
     if not suspects and not opened:
         return [], []
@@ -58,7 +60,7 @@ def find(tx: Transaction, now: int) -> tuple[list[Silent], list[str]]:
     return reached, [name for name in opened if name not in quiet]
 
 
-def silent_of(watch: Watch, windows: list[RecentWindow], now: int) -> Silent | None:
+def silent_of(watch: Watch, windows: list[RecentWindow], now: int) -> Missing | None:
     """Judge whether a deployment is silent for too long, given its newest windows, oldest first."""
     filled = [window for window in windows if window.rows]
     own = own_rules.of_rule(watch, RULE)
@@ -66,10 +68,10 @@ def silent_of(watch: Watch, windows: list[RecentWindow], now: int) -> Silent | N
         return None
     since = max(window.start + window.length for window in filled)
     longest = max((after.start - before.start - before.length for before, after in pairwise(filled)), default=0)
-    limit = TIMES * max(watch.window_length, longest)
+    limit = watch.window_length if watch.plan.no_data is Silent.ALERT else TIMES * max(watch.window_length, longest)
     if own is not None and own.above is not None:
         limit = round(own.above * watch.window_length)
-    return Silent(watch, since, limit, max(0, longest)) if now - since > limit else None
+    return Missing(watch, since, limit, max(0, longest)) if now - since > limit else None
 
 
 def move(tx: Transaction, now: int) -> int:
