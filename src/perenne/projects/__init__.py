@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     )
     from perenne.projects.service import get_project, list_projects, project_names, record_project
     from perenne.projects.store import ProjectRecord
-    from perenne.projects.watching import BaselineKind, Monitoring, Retention, Silent
+    from perenne.projects.watching import BaselineKind, Monitoring, Retention
 
 _ROOMS = {
     "Alert": "alerting",
@@ -81,7 +81,6 @@ _ROOMS = {
     "Proof": "model",
     "Retention": "watching",
     "RetrainPolicy": "retraining",
-    "Silent": "watching",
     "Sql": "model",
     "Trigger": "retraining",
     "Window": "model",
@@ -126,7 +125,6 @@ __all__ = [
     "Proof",
     "Retention",
     "RetrainPolicy",
-    "Silent",
     "Sql",
     "Trigger",
     "Window",

@@ -17,7 +17,6 @@ from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.model import Watch, WindowState
 from perenne.monitoring.recent_store import RecentWindow
-from perenne.projects import Silent
 from perenne.storage.workspace import Workspace
 
 
@@ -48,8 +47,6 @@ def test_a_project_may_set_the_limit_or_switch_it_off() -> None:
     assert silent_of(watch(plan=rule), windows(*range(5)), 11 * HOUR) is None
     assert silent_of(watch(plan=rule), windows(*range(5)), 11 * HOUR + 1) is not None
     assert silent_of(watch(plan=pn.Monitoring(alerts=(pn.Alert("no_data", off=True),))), windows(*range(5)), DAY) is None
-    every = watch(plan=pn.Monitoring(no_data=Silent.ALERT))
-    assert [silent_of(every, windows(*range(5)), hours * HOUR + 1) is None for hours in (5, 6)] == [True, False]
 
 
 def test_a_deployment_that_falls_silent_alarms_once_and_ends_when_rows_come(

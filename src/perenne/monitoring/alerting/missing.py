@@ -1,8 +1,7 @@
 """No rows came: a deployment that was asked for answers falls silent for longer than it ever was of late.
 
 A model that nobody asks at night is silent every night. So the limit is twice the longest silence among its newest windows, and
-two windows at least; a project may set another one, or ask for an alert on every window without rows. What has been silent for
-very long is history, and alarms no more.
+two windows at least; a project may set another one. What has been silent for very long is history, and alarms no more.
 """
 
 from itertools import pairwise
@@ -16,7 +15,6 @@ from perenne.monitoring.alerting import store as telling
 from perenne.monitoring.alerts import MONITOR, raise_alert, resolve_alert
 from perenne.monitoring.model import Severity, Watch
 from perenne.monitoring.recent_store import RecentWindow
-from perenne.projects import Silent
 from perenne.storage.database import Transaction
 
 RULE = "no_data"
@@ -68,7 +66,7 @@ def silent_of(watch: Watch, windows: list[RecentWindow], now: int) -> Missing | 
         return None
     since = max(window.start + window.length for window in filled)
     longest = max((after.start - before.start - before.length for before, after in pairwise(filled)), default=0)
-    limit = watch.window_length if watch.plan.no_data is Silent.ALERT else TIMES * max(watch.window_length, longest)
+    limit = TIMES * max(watch.window_length, longest)
     if own is not None and own.above is not None:
         limit = round(own.above * watch.window_length)
     return Missing(watch, since, limit, max(0, longest)) if now - since > limit else None
