@@ -287,9 +287,10 @@ def newest_states(tx: Transaction) -> dict[str, WindowState | None]:
 
 
 def newest_ends(tx: Transaction) -> dict[str, tuple[int, int]]:
-    """Read for every watched deployment when its champion's newest judged window ended, and how long it was."""
+    """Read for every watched deployment when its champion's newest judged window with rows ended, and how long it was."""
     names = sa.select(watch.c.deployment).group_by(watch.c.deployment).subquery()
-    start, length = (_newest(verdict.c[name], names.c.deployment) for name in ("window_start", "window_length"))
+    filled = verdict.c.state != WindowState.NO_DATA
+    start, length = (_newest(verdict.c[name], names.c.deployment, filled) for name in ("window_start", "window_length"))
     rows = tx.execute(sa.select(names.c.deployment, start.label("start"), length.label("length")))
     return {row.deployment: (row.start + row.length, row.length) for row in rows if row.start is not None}
 
@@ -308,9 +309,11 @@ def newest_verdicts(tx: Transaction, deployments: Iterable[str]) -> dict[str, Wi
     return {row.value: row.body for row in rows if row.body is not None}
 
 
-def _newest(column: "sa.Column[Any]", deployment: "sa.ColumnElement[str]") -> "sa.ScalarSelect[Any]":
-    """Return a column of the verdict on the newest window of a deployment's champion."""
-    where = (verdict.c.deployment == deployment, verdict.c.variant == CHAMPION)
+def _newest(
+    column: "sa.Column[Any]", deployment: "sa.ColumnElement[str]", *more: "sa.ColumnElement[bool]"
+) -> "sa.ScalarSelect[Any]":
+    """Return a column of the verdict on the newest window of a deployment's champion, of those that meet more conditions."""
+    where = (verdict.c.deployment == deployment, verdict.c.variant == CHAMPION, *more)
     order = (verdict.c.window_start.desc(), verdict.c.version.desc())
     return sa.select(column).where(*where).order_by(*order).limit(1).scalar_subquery()
 
