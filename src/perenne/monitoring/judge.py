@@ -11,6 +11,7 @@ from perenne.monitoring.alerts import MONITOR, advance, resolve_alert
 from perenne.monitoring.baselines.choosing import REFERENCE, Chosen, choose
 from perenne.monitoring.baselines.parts import cause_of, comparisons_of, list_measures, segment_causes, with_segments
 from perenne.monitoring.baselines.production import fix
+from perenne.monitoring.baselines.ranking import lines_of
 from perenne.monitoring.baselines.schema import schema_changes
 from perenne.monitoring.baselines.store import was_well
 from perenne.monitoring.bounds import bound_states
@@ -217,6 +218,7 @@ def _compared(
         state=state,
         needed_rows=found.needed_rows,
         causes=tuple(causes),
+        lines=() if found.state == "too_few" else lines_of(found),
         skew=fresh and against.kind is BaselineKind.TRAINING and state is WindowState.ALARM,
         schema=tuple(change.words for change in schema),
         schema_broken=any(change.broken for change in schema),

@@ -1,4 +1,4 @@
-"""Schema 0032: retraining."""
+"""Schema 0030: retraining."""
 
 import sqlalchemy as sa
 from alembic import op

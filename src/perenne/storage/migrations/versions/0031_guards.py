@@ -1,4 +1,4 @@
-"""Schema 0032: guards."""
+"""Schema 0031: guards."""
 
 import sqlalchemy as sa
 from alembic import op
