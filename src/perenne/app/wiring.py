@@ -27,6 +27,7 @@ def subscribers(
         monitoring.events.DriftFound: [reactions.on_drift, indexing.on_drift],
         monitoring.events.ObjectiveMissed: [reactions.on_objective],
         monitoring.events.GuardrailBreached: [reactions.on_guardrail],
+        data.ingest.events.RowsArrived: [reactions.on_arrived],
         monitoring.events.AlertsChanged: [alerts.queue, indexing.on_alerts],
         jobs.JobFailed: [reactions.on_job_failed],
         tracking.Removed: [llm.on_removed],

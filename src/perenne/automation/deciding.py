@@ -178,8 +178,8 @@ class Harm(msgspec.Struct, frozen=True, kw_only=True):
         Other alerts that fire: an objective missed, a guardrail breached, a changed concept.
     labels : int
         Labelled rows of the windows since the drift began.
-    met, open : tuple of str
-        Objectives that those labels show to be met, by their whole interval; and those that they do not.
+    met, open, unknown : tuple of str
+        Objectives that those labels show to be met, by their whole interval; those that they do not; and those without labels.
     """
 
     impact: float | None = None
@@ -187,6 +187,7 @@ class Harm(msgspec.Struct, frozen=True, kw_only=True):
     labels: int = 0
     met: tuple[str, ...] = ()
     open: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def unneeded(policy: RetrainPolicy, triggers: Iterable[Trigger], harm: Harm) -> Move | None:
@@ -201,7 +202,7 @@ def unneeded(policy: RetrainPolicy, triggers: Iterable[Trigger], harm: Harm) -> 
     if not policy.skip_unneeded or harm.alarms or not parts or not all(isinstance(part, Drift) for part in parts):
         return None
     evidence = msgspec.to_builtins(harm)
-    if harm.met and not harm.open and harm.labels >= policy.minimum_labels:
+    if harm.met and not (harm.open or harm.unknown) and harm.labels >= policy.minimum_labels:
         note = f"no retraining needed: {harm.labels:,} labels since the drift began show {', '.join(harm.met)} met"
         return Move(_S.NOT_NEEDED, note, evidence)
     if harm.impact is not None and harm.impact <= NO_IMPACT and not harm.open:
@@ -378,6 +379,18 @@ def superseded(episode: Episode, champion: str) -> Move | None:
         return None
     note = f"{champion} answers now; {episode.challenger} was held against {episode.champion}"
     return Move(_S.SUPERSEDED, note, {"champion": champion})
+
+
+def takes_back(kind: str, *, missed_before: bool) -> bool:
+    """Tell whether what a guard says of a version that soaks takes it back.
+
+    A breached guardrail always does. A missed objective does unless the champion before it missed the same one: to go back to
+    that would undo an improvement that is not enough yet.
+
+    >>> takes_back("guardrail", missed_before=True), takes_back("objective", missed_before=True)
+    (True, False)
+    """
+    return kind == "guardrail" or not missed_before
 
 
 def soaked(policy: RetrainPolicy, entered: int, now: int) -> Decision:

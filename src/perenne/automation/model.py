@@ -54,7 +54,7 @@ FOLLOWS: dict[EpisodeState, frozenset[EpisodeState]] = {
     _S.SHADOW: frozenset({_S.CANARY, _S.PROMOTED, _S.REJECTED, _S.EXPIRED, _S.SUPERSEDED}),
     _S.CANARY: frozenset({_S.PROMOTED, _S.REJECTED, _S.EXPIRED, _S.SUPERSEDED}),
     _S.PROMOTED: frozenset({_S.SOAKING}),
-    _S.SOAKING: frozenset({_S.SETTLED, _S.ROLLED_BACK}),
+    _S.SOAKING: frozenset({_S.SETTLED, _S.ROLLED_BACK, _S.SUPERSEDED}),
 } | dict.fromkeys(CLOSED, frozenset())
 
 

@@ -209,6 +209,13 @@ def _brought_up_to_date(
     return fresh
 
 
+def end_alert(tx: Transaction, deployment: str, version: str, rule: str, reason: str, now: int) -> None:
+    """Resolve an alert that no window stands behind, if it is open."""
+    current = alert_store.open_alert(tx, deployment, version, rule)
+    if current is not None:
+        resolve_alert(tx, MONITOR, current, reason, now)
+
+
 def resolve_alert(tx: Transaction, actor: Principal, alert: Alert, reason: str, now: int) -> None:
     """End an open alert for a reason that no window gives."""
     ended = msgspec.structs.replace(alert, state=AlertState.RESOLVED, ended=now)

@@ -16,6 +16,7 @@ from perenne.monitoring.baselines.schema import schema_changes
 from perenne.monitoring.baselines.store import was_well
 from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import NULL_BURST, findings_of
+from perenne.monitoring.guards import effects
 from perenne.monitoring.model import (
     BLIND_SHARE,
     CHAMPION,
@@ -89,11 +90,13 @@ def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> W
     key = verdict.key
     bounds: tuple[BoundState, ...] = ()
     if verdict.state is not WindowState.GAP:
-        bounds = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
+        known = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
+        bounds = (*known, *effects.effect_states(tx, watch, verdict))
     settled = msgspec.structs.replace(verdict, bounds=bounds)
     store.save_verdict(tx, settled)
     if speaks(tx, key.stream):
-        advance(tx, watch, key, own_rules.applied(watch, settled, findings_of(watch, settled)), now)
+        found = [*findings_of(watch, settled), *effects.feedback_findings(watch, settled)]
+        advance(tx, watch, key, own_rules.applied(watch, settled, found), now)
     return settled
 
 
@@ -223,6 +226,7 @@ def _compared(
             **operational_figures(window.latency, window.rows, window.errors),
             **list_measures(reference, profile),
             **_answered(told, profile.rows),
+            **effects.concentration_figures(watch, reference.layout, profile),
         },
         estimated=_estimated(told, profile.rows),
         missing=_missing(found.features),

@@ -416,17 +416,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
         """What silences and routes go by."""
-        return {
-            "deployment": (self.deployment,),
-            "model": (self.version.rpartition("@")[0],),
-            "version": (self.version,),
-            "project": (self.project,),
-            "rule": (self.rule,),
-            "kind": (self.kind,),
-            "severity": (self.severity.value,),
-            "source": (self.source,),
-            "feature": tuple(cause.feature for cause in self.causes),
-        }
+        return _labels(self) | {"source": (self.source,), "feature": tuple(cause.feature for cause in self.causes)}
 
 
 class AlertLine(msgspec.Struct, frozen=True):
@@ -442,6 +432,23 @@ class AlertLine(msgspec.Struct, frozen=True):
     acknowledged_by: str
     project: str
     parent: str
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """What silences go by, as far as a line knows it."""
+        return _labels(self)
+
+
+def _labels(alert: Alert | AlertLine) -> dict[str, tuple[str, ...]]:
+    return {
+        "deployment": (alert.deployment,),
+        "model": (alert.version.rpartition("@")[0],),
+        "version": (alert.version,),
+        "project": (alert.project,),
+        "rule": (alert.rule,),
+        "kind": (alert.rule.partition(":")[0].partition(" ")[0],),
+        "severity": (alert.severity.value,),
+    }
 
 
 class Outcome(StrEnum):

@@ -38,11 +38,13 @@ def recipe_of(project: Project) -> Recipe:
         ignore=model.ignore,
         positive=model.positive,
         slices=tuple(
-            dict.fromkeys(bound.by for bound in (*project.objectives, *project.guardrails) if bound.by and not bound.operational)
+            dict.fromkeys(
+                (*(b.by for b in (*project.objectives, *project.guardrails) if b.by and not b.operational), *policy.slices)
+            )
         ),
         holdout=policy.holdout,
         window=project.window,
-        watched=Watched(said.segments, said.groups, said.clusters, said.lists),
+        watched=Watched(said.segments, said.groups, said.clusters, said.lists, said.together),
         seed=SEED,
     )
 
