@@ -364,6 +364,7 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.undone": _part_of("undid", "the last change of"),
     "deployment.stopped": _stopped,
     "deployment.resumed": _did("resumed"),
+    "deployment.window_changed": _did("changed the windows of", "deployment"),
     "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
     "cluster.begin": _applied("began to apply"),
     "cluster.apply": _applied("applied"),
