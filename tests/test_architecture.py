@@ -30,7 +30,7 @@ NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"
 SMALL = {"msgspec", "numpy"}
 ALLOWED_THIRD_PARTY = {
     "core": {"msgspec"},
-    "stats": SMALL | {"scipy", "sklearn", "threadpoolctl"},
+    "stats": SMALL | {"pyarrow", "scipy", "sklearn", "threadpoolctl"},
     "formats": SMALL | {"ruamel", "yaml"},
 }
 DOING_INPUT_OUTPUT = {"asyncio", "ftplib", "http", "multiprocessing", "shutil", "smtplib", "socket", "sqlite3", "ssl"}

@@ -49,7 +49,10 @@ def test_an_episode_that_soaks_shows_its_whole_way(stage: Stage) -> None:
     assert (payload["episode"]["champion"], payload["episode"]["challenger"]) == (champion, challenger)
     assert payload["job"]["state"] == "queued" and payload["run"] == "run"
     assert payload["gate"]["state"] == "open" and [item["check"] for item in payload["gate"]["evidence"]] == ["auc"]
-    assert payload["shadow"] == {"rows": 0, "errors": 0, "agreement": None, "needed_rows": 0, "length": HOUR}
+    shadow = payload["shadow"]
+    assert (shadow["rows"], shadow["errors"], shadow["agreement"], shadow["needed_rows"]) == (0, 0, None, 0)
+    assert shadow["length"] == HOUR and shadow["log_e_better"] == shadow["log_e_worse"] == 0 < shadow["needed"]
+    assert payload["evidence"]["shadow"]["length"] == HOUR and not payload["may_cancel"]
     assert payload["soak"] == {"length": HOUR, "window": None, "rows": 0, "bounds": []}
     assert payload["comparison"] is None
     assert [step["after"] for step in payload["steps"]][-1] == "soaking" and len(payload["steps"]) == payload["generation"] + 1
@@ -126,6 +129,8 @@ def test_a_policy_says_who_may_ask_and_until_when_it_rests(stage: Stage) -> None
         return row
 
     assert policy().may_trigger and policy().newest is None
+    standing = policy().standing
+    assert (standing.runs, standing.runs_limit, standing.tests, standing.paused) == (0, 30, 0, None)
     stage.tell(drift(stage.version("a")))
     assert not policy().may_trigger and policy().rests_until is None
     stage.move(EpisodeState.FAILED)

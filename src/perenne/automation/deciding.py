@@ -381,6 +381,18 @@ def superseded(episode: Episode, champion: str) -> Move | None:
     return Move(_S.SUPERSEDED, note, {"champion": champion})
 
 
+def takes_back(kind: str, *, missed_before: bool) -> bool:
+    """Tell whether what a guard says of a version that soaks takes it back.
+
+    A breached guardrail always does. A missed objective does unless the champion before it missed the same one: to go back to
+    that would undo an improvement that is not enough yet.
+
+    >>> takes_back("guardrail", missed_before=True), takes_back("objective", missed_before=True)
+    (True, False)
+    """
+    return kind == "guardrail" or not missed_before
+
+
 def soaked(policy: RetrainPolicy, entered: int, now: int) -> Decision:
     """Settle a promoted version that no guard has spoken up about."""
     if now < entered + policy.soak:

@@ -1,5 +1,6 @@
 """What harm drift does, by what monitoring knows: how far it moves the answer, what labels say, and what else is wrong."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from perenne import monitoring
@@ -41,7 +42,8 @@ def harm_of(tx: Transaction, project: ProjectRecord, episode: Episode) -> Harm:
 def judged_harm(objectives: Iterable[Objective], verdicts: Sequence[WindowVerdict], alarms: tuple[str, ...] = ()) -> Harm:
     """Judge the harm by the windows since it began: pure.
 
-    An objective is met by labels if its whole interval lies on the right side of the limit in each window that labels measured.
+    An objective is met by labels if the whole interval of its mean over the windows lies on the right side of the limit: a single
+    window may have too few rows to tell.
     """
     moved = [cause.impact for verdict in verdicts for cause in verdict.causes if cause.state == ALARM]
     known = [abs(value) for value in moved if value is not None]
@@ -54,7 +56,7 @@ def judged_harm(objectives: Iterable[Objective], verdicts: Sequence[WindowVerdic
             continue
         found = [state for verdict in verdicts for state in verdict.bounds if _by_labels(state, objective)]
         labels = max(labels, sum(state.figure.rows for state in found))
-        (unknown if not found else met if all(map(_surely, found)) else unmet).append(objective.id)
+        (unknown if not found else met if _surely(found) else unmet).append(objective.id)
     return Harm(
         impact=max(known) if known and len(known) == len(moved) else None,
         alarms=alarms, labels=labels, met=tuple(met), open=tuple(unmet), unknown=tuple(unknown),
@@ -66,6 +68,13 @@ def _by_labels(state: BoundState, objective: Objective) -> bool:
     return mine and state.figure.source == "realised" and state.standing != "unknown"
 
 
-def _surely(state: BoundState) -> bool:
-    low, high = state.figure.low, state.figure.high
-    return low is not None and low >= state.limit if state.at_least else high is not None and high <= state.limit
+def _surely(states: Sequence[BoundState]) -> bool:
+    """Tell whether the mean of a figure over windows, each by its rows, keeps its bound with its whole interval."""
+    figures = [state.figure for state in states]
+    if any(figure.value is None or figure.low is None or figure.high is None for figure in figures):
+        return False
+    rows = sum(figure.rows for figure in figures) or 1
+    value = sum(figure.rows * (figure.value or 0.0) for figure in figures) / rows
+    half = math.hypot(*(figure.rows * ((figure.high or 0.0) - (figure.low or 0.0)) / 2 for figure in figures)) / rows
+    limit = states[0].limit
+    return value - half >= limit if states[0].at_least else value + half <= limit

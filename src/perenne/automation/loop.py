@@ -99,7 +99,8 @@ class Loop:
         return hear_verdicts(self._workspace) + serving.service.queue.take_in(self._workspace)
 
     def _realise(self) -> int:
-        return monitoring.turns.realise(self._workspace, self._workspace.clock.now())
+        now = self._workspace.clock.now()
+        return monitoring.turns.realise(self._workspace, now) + monitoring.turns.realise_outcomes(self._workspace, now)
 
     def _close_lost(self) -> int:
         return tracking.service.close_lost_runs(self._workspace.database)

@@ -6,14 +6,14 @@ from perenne import data, delivery, monitoring, registry, serving
 from perenne.auth import audit
 from perenne.auth.principals import Principal, PrincipalKind, policy_principal
 from perenne.auth.roles import Role
-from perenne.automation import advancing, store
+from perenne.automation import advancing, deciding, store
 from perenne.automation.advancing import Advance, overtaken, step_of, watch_version
 from perenne.automation.deciding import Signal
 from perenne.automation.episodes import open_episode_of
 from perenne.automation.harm import drift_signal
 from perenne.automation.hearing import Heard, arrived, hear
 from perenne.automation.model import ANSWERING, EpisodeState
-from perenne.automation.rollbacks import roll_back_soaking
+from perenne.automation.rollbacks import missed_before, roll_back_soaking
 from perenne.core.clock import Clock
 from perenne.core.errors import NotFound
 from perenne.projects import AllOf, Drift, NewData, ProjectRecord, get_project
@@ -69,7 +69,10 @@ class Reactions:
     def on_objective(self, tx: Transaction, event: monitoring.events.ObjectiveMissed) -> None:
         """Roll back a version that misses an objective while it soaks; else open an episode if the policy says so."""
         cause = f"{event.objective}: {event.source} {event.value:.4g}, limit {event.threshold:.4g}"
-        if self._roll_back(tx, event.deployment, event.version, f"objective missed: {cause}"):
+        before = missed_before(tx, event.deployment, event.alert)
+        if deciding.takes_back("objective", missed_before=before) and self._roll_back(
+            tx, event.deployment, event.version, f"objective missed: {cause}"
+        ):
             return
         signal = Signal(kind="missed", name=event.objective.split(" by ")[0])
         heard = Heard(signal, f"objective missed: {cause}", event.alert, event.window_start)

@@ -7,7 +7,7 @@ between the decision and the release folder, or before the verdict is removed, l
 
 import logging
 
-from perenne import serving
+from perenne import monitoring, serving
 from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Role as Right
 from perenne.automation import advancing
@@ -60,6 +60,15 @@ def roll_back_soaking(tx: Transaction, deployment: str, version: str, reason: st
         return False
     advancing.roll_back(advancing.step_of(tx, episode.id, now), reason)
     return True
+
+
+def missed_before(tx: Transaction, deployment: str, alert: str) -> bool:
+    """Tell whether the champion that an open episode replaced missed what an alert is about, when it was replaced."""
+    episode = open_episode_of(tx, deployment)
+    found = next(iter(monitoring.summary.alerts_of(tx, [alert])), None)
+    if episode is None or found is None:
+        return False
+    return monitoring.summary.fired_at(tx, deployment, episode.champion, found.rule, episode.entered)
 
 
 def roll_back_principal(deployment: str) -> Principal:

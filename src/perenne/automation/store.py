@@ -1,7 +1,7 @@
 """The tables of automation: episodes, their transitions, and every trigger that came, also those that opened nothing."""
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -76,6 +76,20 @@ trigger = sa.Table(
 )
 
 ARRIVED = "arrived"
+
+_COSTLY = tuple(
+    state.value for state in (EpisodeState.BUDGET_OK, EpisodeState.EVALUATED, EpisodeState.FAILED, EpisodeState.CANCELLED)
+)
+
+
+class Used(NamedTuple):
+    """A transition that tells what retraining takes: CPU seconds of a round, the chance of a mistake of a test."""
+
+    time: int
+    after: EpisodeState
+    alpha: float
+    cpu_seconds: float
+
 
 _columns = [episode.c[name] for name in Episode.__struct_fields__]
 _hold_columns = [hold.c[name] for name in Hold.__struct_fields__]
@@ -175,6 +189,16 @@ def steps(tx: Transaction, identity: str) -> list[Step]:
     return [read_struct(Step, row) for row in tx.execute(query)]
 
 
+def steps_of(tx: Transaction, identities: Iterable[str]) -> dict[str, list[Step]]:
+    """Read the transitions of some episodes, oldest first."""
+    query = sa.select(transition.c.episode, *_step_columns).where(transition.c.episode.in_(chosen(identities)))
+    found: dict[str, list[Step]] = {}
+    for row in tx.execute(query.order_by(transition.c.episode, transition.c.generation)):
+        values: dict[str, Any] = {name: row._mapping[name] for name in Step.__struct_fields__}
+        found.setdefault(row.episode, []).append(Step(**values))
+    return found
+
+
 def insert_trigger(
     tx: Transaction, project: str, identity: str | None, kind: Trigger, cause: str, outcome: str, time: int
 ) -> None:
@@ -266,3 +290,15 @@ def trained_since(tx: Transaction, project: str, since: int) -> int:
     )
     query = sa.select(sa.func.count()).select_from(episode).where(episode.c.project == project, episode.c.id.in_(reached))
     return int(tx.scalar(query) or 0)
+
+
+def used_since(tx: Transaction, projects: Iterable[str], since: int) -> dict[str, list[Used]]:
+    """Read what the rounds of some projects took since an instant: of all projects in one question, oldest first."""
+    query = sa.select(episode.c.project, episode.c.alpha, transition.c.after, transition.c.time, transition.c.evidence)
+    mine = (episode.c.project.in_(chosen(projects)), transition.c.after.in_(_COSTLY), transition.c.time >= since)
+    rows = tx.execute(query.join(episode, episode.c.id == transition.c.episode).where(*mine).order_by(transition.c.time))
+    found: dict[str, list[Used]] = {}
+    for row in rows:
+        cpu = float(row.evidence.get("cpu_seconds", 0.0))
+        found.setdefault(row.project, []).append(Used(row.time, EpisodeState(row.after), row.alpha, cpu))
+    return found

@@ -8,14 +8,21 @@ MONITOR = {
     "list": ("perenne.monitoring.commands:list_", "List what is watched and how it stands."),
     "show": ("perenne.monitoring.commands:show", "Show a deployment: its windows, open alerts and bounds."),
     "labels": ("perenne.monitoring.commands:labels", "Take labels from a file."),
+    "drift": ("perenne.monitoring.baselines.commands:drift", "Rank what moved by how much it matters."),
+    "baseline": ("perenne.monitoring.baselines.commands:baseline", "What windows are compared with; set it anew."),
     "profile": ("perenne.monitoring.baselines.commands:profile", "Count a table as if its rows had been answered here."),
+    "outcomes": ("perenne.monitoring.guards.commands:outcomes", "Take outcomes of answers from a file, or show them."),
+    "guards": ("perenne.monitoring.guards.commands:guards", "Show guardrails as they were last looked at."),
+    "dashboards": ("perenne.monitoring.dashboards.commands:dashboards", "Write dashboards for Grafana and Kibana."),
 }
 """Every command under `perenne monitor`: where it is, and what it does in a line."""
 
 MONITOR_SECTIONS = {
-    "Look": ("list", "show"),
+    "Look": ("list", "show", "drift"),
     "Labels": ("labels",),
-    "Windows": ("profile",),
+    "Windows": ("baseline", "profile"),
+    "Guards": ("guards", "outcomes"),
+    "Elsewhere": ("dashboards",),
 }
 
 _COMMANDS = "perenne.monitoring.alerting.commands"

@@ -8,6 +8,7 @@ VERBS = {
     "list": ("perenne.automation.commands:list_", "List the retraining policies."),
     "episodes": ("perenne.automation.commands:list_episodes", "List episodes, newest first."),
     "show": ("perenne.automation.commands:show", "Show an episode with every transition and its figures, or a policy in words."),
+    "backtest": ("perenne.automation.backtest.commands:backtest_", "Replay the past under a policy, before it is switched on."),
     "trigger": ("perenne.automation.commands:trigger", "Open a retraining episode by hand."),
     "pause": ("perenne.automation.commands:pause", "Have a policy train nothing and promote nobody for now."),
     "resume": ("perenne.automation.commands:resume", "Let a paused policy go on."),
@@ -18,7 +19,7 @@ VERBS = {
 """Every command: where it is, and what it does in a line."""
 
 SECTIONS = {
-    "Look": ("list", "episodes", "show"),
+    "Look": ("list", "episodes", "show", "backtest"),
     "Act": ("trigger", "cancel", "pause", "resume"),
     "Decide": ("approve", "reject"),
 }

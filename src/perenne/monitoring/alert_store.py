@@ -48,6 +48,13 @@ def open_alert(tx: Transaction, deployment: str, version: str, rule: str) -> Ale
     return None if row is None else read_named(Alert, row)
 
 
+def fired_at(tx: Transaction, deployment: str, version: str, rule: str, instant: int) -> bool:
+    """Tell whether an alert had fired by an instant and was not resolved before it."""
+    mine = (alert.c.deployment == deployment, alert.c.version == version, alert.c.rule == rule, alert.c.fired <= instant)
+    query = sa.select(alert.c.id).where(*mine, sa.or_(alert.c.ended.is_(None), alert.c.ended >= instant)).limit(1)
+    return tx.scalar(query) is not None
+
+
 def find_alert(tx: Transaction, identity: str) -> Alert | None:
     """Read an alert."""
     row = tx.execute(sa.select(*_alert_columns).where(alert.c.id == identity)).one_or_none()

@@ -14,7 +14,9 @@ from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.monitoring import service
 from perenne.monitoring.alerting import answering
-from perenne.monitoring.labels import LabelRow, Receipt, submit_labels
+from perenne.monitoring.guards import http as guards_http
+from perenne.monitoring.guards.attributes import submit_labels
+from perenne.monitoring.labels import LabelRow, Receipt
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -54,4 +56,5 @@ routes = [
     Route("/api/monitor/labels", post_labels, methods=["POST"]),
     Route("/api/monitor/{deployment}", get_health, methods=["GET"]),
     *answering.routes,
+    *guards_http.routes,
 ]

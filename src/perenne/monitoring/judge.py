@@ -11,10 +11,12 @@ from perenne.monitoring.alerts import MONITOR, advance, resolve_alert
 from perenne.monitoring.baselines.choosing import REFERENCE, Chosen, choose
 from perenne.monitoring.baselines.parts import cause_of, comparisons_of, list_measures, segment_causes, with_segments
 from perenne.monitoring.baselines.production import fix
+from perenne.monitoring.baselines.ranking import lines_of
 from perenne.monitoring.baselines.schema import schema_changes
 from perenne.monitoring.baselines.store import was_well
 from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import NULL_BURST, findings_of
+from perenne.monitoring.guards import effects
 from perenne.monitoring.model import (
     BLIND_SHARE,
     CHAMPION,
@@ -88,11 +90,13 @@ def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> W
     key = verdict.key
     bounds: tuple[BoundState, ...] = ()
     if verdict.state is not WindowState.GAP:
-        bounds = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
+        known = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
+        bounds = (*known, *effects.effect_states(tx, watch, verdict))
     settled = msgspec.structs.replace(verdict, bounds=bounds)
     store.save_verdict(tx, settled)
     if speaks(tx, key.stream):
-        advance(tx, watch, key, own_rules.applied(watch, settled, findings_of(watch, settled)), now)
+        found = [*findings_of(watch, settled), *effects.feedback_findings(watch, settled)]
+        advance(tx, watch, key, own_rules.applied(watch, settled, found), now)
     return settled
 
 
@@ -214,6 +218,7 @@ def _compared(
         state=state,
         needed_rows=found.needed_rows,
         causes=tuple(causes),
+        lines=() if found.state == "too_few" else lines_of(found),
         skew=fresh and against.kind is BaselineKind.TRAINING and state is WindowState.ALARM,
         schema=tuple(change.words for change in schema),
         schema_broken=any(change.broken for change in schema),
@@ -221,6 +226,7 @@ def _compared(
             **operational_figures(window.latency, window.rows, window.errors),
             **list_measures(reference, profile),
             **_answered(told, profile.rows),
+            **effects.concentration_figures(watch, reference.layout, profile),
         },
         estimated=_estimated(told, profile.rows),
         missing=_missing(found.features),

@@ -164,6 +164,23 @@ class Cause(msgspec.Struct, frozen=True):
         return f"{self.feature} in {self.segment}" if self.segment else self.feature
 
 
+class FeatureLine(msgspec.Struct, frozen=True, array_like=True):
+    """How far a feature moved, and what the rule lets pass, by both distances; and what its shift does to the mean answer."""
+
+    feature: str
+    state: str
+    js2: float
+    js_limit: float
+    d: float
+    d_limit: float
+    impact: float | None = None
+
+    @property
+    def times(self) -> float:
+        """How far it moved in units of what the rule lets pass; of the divergence the root, which grows like the shift itself."""
+        return max(math.sqrt(max(0.0, self.js2 / self.js_limit)), self.d / self.d_limit)
+
+
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """A value with its interval, how it is known (`measured`, `estimated`, `realised`), on how many rows, of which group."""
 
@@ -224,6 +241,8 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
         Whether one of them is missing or of another type.
     causes : tuple of Cause
         Drifted features, and those that moved the answer most; greatest impact first.
+    lines : tuple of FeatureLine
+        Every feature, of very many those that moved most.
     estimated : dict
         Metric to figure, from the scores alone.
     measured : dict
@@ -253,6 +272,7 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     schema: tuple[str, ...] = ()
     schema_broken: bool = False
     causes: tuple[Cause, ...] = ()
+    lines: tuple[FeatureLine, ...] = ()
     estimated: dict[str, Figure] = {}
     measured: dict[str, Figure] = {}
     bounds: tuple[BoundState, ...] = ()
@@ -396,17 +416,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
         """What silences and routes go by."""
-        return {
-            "deployment": (self.deployment,),
-            "model": (self.version.rpartition("@")[0],),
-            "version": (self.version,),
-            "project": (self.project,),
-            "rule": (self.rule,),
-            "kind": (self.kind,),
-            "severity": (self.severity.value,),
-            "source": (self.source,),
-            "feature": tuple(cause.feature for cause in self.causes),
-        }
+        return _labels(self) | {"source": (self.source,), "feature": tuple(cause.feature for cause in self.causes)}
 
 
 class AlertLine(msgspec.Struct, frozen=True):
@@ -422,6 +432,23 @@ class AlertLine(msgspec.Struct, frozen=True):
     acknowledged_by: str
     project: str
     parent: str
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """What silences go by, as far as a line knows it."""
+        return _labels(self)
+
+
+def _labels(alert: Alert | AlertLine) -> dict[str, tuple[str, ...]]:
+    return {
+        "deployment": (alert.deployment,),
+        "model": (alert.version.rpartition("@")[0],),
+        "version": (alert.version,),
+        "project": (alert.project,),
+        "rule": (alert.rule,),
+        "kind": (alert.rule.partition(":")[0].partition(" ")[0],),
+        "severity": (alert.severity.value,),
+    }
 
 
 class Outcome(StrEnum):

@@ -180,9 +180,9 @@ alert = sa.Table(
     sa.Column("ended", sa.BigInteger),
     sa.Column("sent", sa.BigInteger),
     sa.Column("acknowledged_by", sa.Text, nullable=False),
-    sa.Column("project", sa.Text, nullable=False, server_default=""),
-    sa.Column("source", sa.Text, nullable=False, server_default=""),
-    sa.Column("parent", sa.Text, nullable=False, server_default=""),
+    sa.Column("project", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("source", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("parent", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("channels", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
     sa.Column("told", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
     sa.Index("ix_alert_parent", "parent", **only_where("parent <> ''")),
@@ -214,7 +214,7 @@ silence = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("matchers", JsonColumn(tuple[Matcher, ...]), nullable=False, server_default="[]"),
-    sa.Column("ended_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("ended_by", sa.Text, nullable=False, server_default=sa.text("''")),
 )
 
 _KEY = ("deployment", "variant", "version", "window_start", "window_length")

@@ -5,9 +5,10 @@ Take in what came, join labels, look at what runs, judge what has ended, let go 
 
 from perenne.monitoring.baselines.retention import retire
 from perenne.monitoring.drawing import draw_due
+from perenne.monitoring.guards.realising import realise_outcomes
 from perenne.monitoring.guards.running import look_at_running
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.realising import realise
 
-__all__ = ["collect", "draw_due", "judge_due", "look_at_running", "realise", "retire"]
+__all__ = ["collect", "draw_due", "judge_due", "look_at_running", "realise", "realise_outcomes", "retire"]

@@ -1,6 +1,6 @@
 """The payloads of the monitors' screens; that of the alerts' is in `alerting`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from starlette.requests import Request
@@ -15,8 +15,9 @@ from perenne.core.errors import NotFound, PerenneError
 from perenne.core.paging import Page, page_of
 from perenne.monitoring import charted, recent_store, service, store, summary
 from perenne.monitoring.alerting import answering
+from perenne.monitoring.baselines.view import DriftView, Laid, drift_view, lay
 from perenne.monitoring.charted import Timeline, WindowDetail
-from perenne.monitoring.model import MINIMUM_COVERAGE, AlertLine, Stream, WindowState
+from perenne.monitoring.model import MINIMUM_COVERAGE, AlertLine, Stream, WindowState, WindowVerdict
 from perenne.monitoring.references import load_reference
 from perenne.stats.cells import Reference
 from perenne.storage.transaction import Transaction
@@ -66,6 +67,7 @@ class MonitorView(msgspec.Struct, frozen=True, kw_only=True):
     confirm: int
     clear: int
     minimum_coverage: float
+    drift: DriftView = DriftView()
 
 
 def monitors_view(tx: Transaction, actor: Principal, page: Page) -> MonitorsView:
@@ -106,7 +108,7 @@ def _monitor_row(found: summary.Summary, project: str, strip: tuple[tuple[int, W
 
 def monitor_view(
     tx: Transaction, deployment: str, references: Mapping[str, Reference], *, version: str = "", window: int | None = None,
-    feature: str = "",
+    feature: str = "", against: str = "", segment: str = "",
 ) -> MonitorView:  # fmt: skip
     """Show one deployment under watch.
 
@@ -116,6 +118,8 @@ def monitor_view(
         By digest, those that are at hand; a window whose reference is not among them is shown without its distributions.
     version, window, feature
         Whose windows, which of them in full, and which feature beside those that moved most.
+    against, segment
+        What its distributions are laid over, if not what it was judged by; and within which group.
 
     Raises
     ------
@@ -138,6 +142,7 @@ def monitor_view(
     state = summary.summaries(tx, [deployment])[deployment].state
     champions = [item.version for item in verdicts if item.variant == "champion"]
     reference = references.get(charted.profiles_of(tx, chosen)[0]) if chosen else None
+    laid = lay(tx, watch, reference, chosen, against=against, segment=segment) if chosen and reference else None
     return MonitorView(
         deployment=deployment,
         project=watch.project,
@@ -147,11 +152,26 @@ def monitor_view(
         streams=streams,
         alerts=tuple(summary.open_lines(tx, [deployment])),
         timeline=charted.timeline(tx, verdicts),
-        chosen=None if chosen is None else charted.detail(tx, chosen, reference, feature),
+        chosen=None if chosen is None else charted.detail(tx, chosen, reference, feature, laid),
         confirm=watch.confirm,
         clear=watch.clear,
         minimum_coverage=MINIMUM_COVERAGE,
+        drift=_drift(tx, verdicts, chosen, reference, laid, segment, feature),
     )
+
+
+def _drift(
+    tx: Transaction,
+    verdicts: Sequence[WindowVerdict],
+    chosen: WindowVerdict | None,
+    reference: Reference | None,
+    laid: Laid | None,
+    segment: str,
+    feature: str,
+) -> DriftView:
+    if chosen is None:
+        return DriftView()
+    return drift_view(tx, verdicts, chosen, reference, laid, segment=segment, feature=feature)
 
 
 def _unwatched(deployment: str) -> NotFound:

@@ -12,6 +12,7 @@ import os
 import random
 import ssl
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -64,9 +65,15 @@ def place_from(environment: Mapping[str, str] = os.environ) -> Place | None:
     url = environment.get("PERENNE_ELASTICSEARCH_URL", "").rstrip("/")
     if not url:
         return None
-    given = {name: environment.get(f"PERENNE_ELASTICSEARCH_{name.upper()}", "") for name in ("key", "user", "password", "ca")}
     allowed = environment.get("PERENNE_EVENTS_ALLOW", "").split(",")
-    return Place(url=url, allow=frozenset(part.strip() for part in allowed if part.strip()), **given)
+    return Place(
+        url=url,
+        key=environment.get("PERENNE_ELASTICSEARCH_KEY", ""),
+        user=environment.get("PERENNE_ELASTICSEARCH_USER", ""),
+        password=environment.get("PERENNE_ELASTICSEARCH_PASSWORD", ""),
+        ca=environment.get("PERENNE_ELASTICSEARCH_CA", ""),
+        allow=frozenset(part.strip() for part in allowed if part.strip()),
+    )
 
 
 class Client:
@@ -188,6 +195,7 @@ class BulkSender:
         self._waiting: deque[tuple[Document, int]] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._until = float("inf")
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name="perenne-elasticsearch", daemon=True)
         self._thread.start()
@@ -205,6 +213,7 @@ class BulkSender:
         """Send what waits, for so long; drop and count the rest."""
         with self._changed:
             self._closed = True
+            self._until = time.monotonic() + seconds
             self._changed.notify()
         self._thread.join(seconds)
         with self._changed:
@@ -227,8 +236,8 @@ class BulkSender:
                 self._waiting.extendleft(reversed(again))
                 pause = min(LONGEST_PAUSE, self._pause * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1.0)
                 self._failures += 1
-                self._changed.wait_for(lambda: self._closed, pause)
-                if self._closed and self._failures > 1:
+                self._changed.wait(min(pause, max(0.0, self._until - time.monotonic())))
+                if time.monotonic() >= self._until:
                     return
 
     def _try(self, taken: list[tuple[Document, int]]) -> list[tuple[Document, int]]:

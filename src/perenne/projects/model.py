@@ -87,7 +87,8 @@ STOPS = ("previous", "constant", "person", "alert")
 COMPARED = ("holdout", "challenger", "canary")
 
 EFFECTS = ("override_rate", "decided_share", "largest_share", "top_share", "answer_entropy", "answer_gini")
-"""What a model does to the world it is used in, known only of one in production; see `docs/guardrails.md`."""
+LIST_EFFECTS = ("coverage_", "entropy_", "gini_", "distinct_")
+"""What a model does to the world it is used in, known only of one in production; of lists of items, with the list's name."""
 
 
 class Guardrail(Bound, frozen=True):
@@ -129,7 +130,13 @@ class Guardrail(Bound, frozen=True):
     @property
     def operational(self) -> bool:
         """Whether it can be known of a model in production only."""
-        return super().operational or self.later or bool(self.against) or self.metric in EFFECTS
+        return (
+            super().operational
+            or self.later
+            or bool(self.against)
+            or self.metric in EFFECTS
+            or self.metric.startswith(LIST_EFFECTS)
+        )
 
 
 class Labels(msgspec.Struct, frozen=True):

@@ -88,6 +88,9 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         8 to 32: rows are watched by which of so many centres of the reference is nearest, and how far; 0 for not at all.
     lists : tuple of str
         Outputs, or input columns, that hold lists of recommended items.
+    together : bool
+        Whether the combination of a row's inputs is watched too, as `@together`: two inputs may each stay as they were and no
+        longer go together.
     keep : Retention
         How long windows are kept.
     outcomes : tuple of Outcome
@@ -118,6 +121,7 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     groups: int = 8
     clusters: int = 0
     lists: tuple[str, ...] = ()
+    together: bool = True
     keep: Retention = Retention()
     outcomes: tuple[Outcome, ...] = ()
     sensitive: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from perenne.core.errors import Invalid
 from perenne.stats import bits
 from perenne.stats.clusters import Clusters
 from perenne.stats.columns import FieldKind, Task
+from perenne.stats.joint import Joint
 from perenne.stats.layout import FeatureCells, Layout
 from perenne.stats.levels import CategoryCells
 from perenne.stats.numeric import NumberCells
@@ -23,6 +24,7 @@ Arrays = dict[str, NDArray[np.generic]]
 T = TypeVar("T")
 
 _META = "meta"
+_JOINT = ("features", "cells", "center", "turn")
 
 # What zipfile, zlib, numpy and msgspec raise on bytes that are damaged or something else.
 _DAMAGE: tuple[type[Exception], ...] = (
@@ -67,6 +69,7 @@ class LayoutMeta(msgspec.Struct, omit_defaults=True):
     answer_scale: float
     lists: tuple[str, ...] = ()
     cluster_levels: tuple[int, ...] = ()
+    joint_inputs: int = 0
 
 
 def write(meta: msgspec.Struct, arrays: Arrays) -> bytes:
@@ -116,9 +119,12 @@ def layout_parts(layout: Layout) -> tuple[LayoutMeta, Arrays]:
         answer_scale=layout.answer_scale,
         lists=layout.lists,
         cluster_levels=() if layout.clusters is None else layout.clusters.levels,
+        joint_inputs=0 if layout.joint is None else layout.joint.inputs,
     )
-    centres: Arrays = {} if layout.clusters is None else {"cluster_centres": layout.clusters.centres}
-    return meta, centres | {
+    beside: Arrays = {} if layout.clusters is None else {"cluster_centres": layout.clusters.centres}
+    if layout.joint is not None:
+        beside |= {f"joint_{name}": getattr(layout.joint, name) for name in _JOINT}
+    return meta, beside | {
         "points": _join([cells.points for cells in number_cells], np.float64),
         "atoms": _join([cells.atoms for cells in number_cells], np.bool_),
         "tables": _stack([cells.table for cells in number_cells], bits.CODES, np.uint8),
@@ -163,9 +169,11 @@ def layout_of(meta: LayoutMeta, arrays: Arrays) -> Layout:
             features.append(CategoryCells(feature.name, feature.levels, hashes[level], feature.complete, groups, tests))
             level += 1
     clusters = Clusters(meta.cluster_levels, arrays["cluster_centres"].astype(np.float32)) if meta.cluster_levels else None
+    axes: list[NDArray[Any]] = [arrays[f"joint_{name}"] for name in _JOINT] if meta.joint_inputs else []
+    joint = Joint(meta.joint_inputs, *axes) if axes else None
     return Layout(
         tuple(features), meta.task, meta.classes, meta.threshold, meta.scored, meta.answer_center, meta.answer_scale, clusters,
-        meta.lists,
+        meta.lists, joint,
     )  # fmt: skip
 
 

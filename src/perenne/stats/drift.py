@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from perenne.stats import distances
 from perenne.stats.cells import Reference
-from perenne.stats.layout import FIXED, PREDICTION, SCORE, FeatureCells
+from perenne.stats.layout import FIXED, FeatureCells
 from perenne.stats.numeric import NULL, ORDINARY, UNSEEN
 from perenne.stats.phases import standard_of
 from perenne.stats.profile import Profile
@@ -155,7 +155,7 @@ def ranked(verdict: DriftVerdict, found: tuple[FeatureDrift, ...]) -> DriftVerdi
 
 
 def _order(feature: FeatureDrift) -> tuple[int, bool, float, float]:
-    return _RANK[feature.state], feature.name in (PREDICTION, SCORE), -abs(feature.impact), -feature.js2
+    return _RANK[feature.state], feature.name.startswith("@"), -abs(feature.impact), -feature.js2
 
 
 def _sentence(feature: FeatureCells, state: str, base: NDArray[np.int64], window: Profile, place: int) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from perenne.core.errors import Invalid
 from perenne.stats.clusters import CLUSTER, DISTANCE, Clusters
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count
+from perenne.stats.joint import TOGETHER, Joint
 from perenne.stats.levels import CategoryCells, level_text
 from perenne.stats.lists import FIRST, HEAD, ITEM, LENGTH, POSITION, bucket_counts, head_of, items_of, list_columns
 from perenne.stats.numeric import NumberCells
@@ -46,12 +47,15 @@ class Watched(msgspec.Struct, frozen=True, omit_defaults=True):
         How many centres of the reference's rows; 0 for none.
     lists : tuple of str
         Outputs, or inputs, that hold lists of items.
+    together : bool
+        How unusual the combination of a row's inputs is.
     """
 
     segments: tuple[str, ...] = ()
     groups: int = 8
     clusters: int = 0
     lists: tuple[str, ...] = ()
+    together: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +101,8 @@ class Layout:
         The centres by which `@cluster` and `@distance` are found.
     lists : tuple of str
         Columns that hold lists of items.
+    joint : Joint or None
+        The axes by which `@together` is found.
     """
 
     features: tuple[FeatureCells, ...]
@@ -108,6 +114,7 @@ class Layout:
     answer_scale: float
     clusters: Clusters | None = None
     lists: tuple[str, ...] = ()
+    joint: Joint | None = None
     score_edges: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -159,6 +166,8 @@ class Layout:
         for place, feature in enumerate(self.features):
             if feature.name == CLUSTER and self.clusters is not None:
                 given |= self.clusters.columns(cells, standardised)
+            if feature.name == TOGETHER and self.joint is not None:
+                given[TOGETHER] = self.joint.distances(self.features, cells, standardised)
             column = given.get(feature.name)
             if column is None:
                 column = np.full(rows, None, object)
@@ -177,10 +186,14 @@ class Layout:
     def given(self, columns: Columns, predictions: Column | None, scores: NDArray[np.floating] | None) -> dict[str, Column]:
         """Return a column for each feature that rows have: the inputs, what they were answered, centres and lists."""
         found = {**columns, **answers(self.task, self.classes, predictions, scores), **self._of_lists(columns)}
-        if self.clusters is not None:
-            inputs = replace(self, features=self.features[: len(self.clusters.levels)], clusters=None, lists=())
+        count = self.joint.inputs if self.joint is not None else 0 if self.clusters is None else len(self.clusters.levels)
+        if count:
+            inputs = replace(self, features=self.features[:count], clusters=None, joint=None, lists=())
             encoded = inputs.encode({feature.name: columns[feature.name] for feature in inputs.features}, None, None)
-            found |= self.clusters.columns(encoded.cells, list(encoded.standardised))
+            if self.clusters is not None:
+                found |= self.clusters.columns(encoded.cells, list(encoded.standardised))
+            if self.joint is not None:
+                found[TOGETHER] = self.joint.distances(inputs.features, encoded.cells, list(encoded.standardised))
         return found
 
     def _of_lists(self, columns: Columns) -> dict[str, Column]:
@@ -289,7 +302,7 @@ def fit_layout(
     """
     names = [field.name for field in fields]
     for name in names:
-        if name in (PREDICTION, SCORE, CLUSTER, DISTANCE) or names.count(name) > 1:
+        if name in (PREDICTION, SCORE, CLUSTER, DISTANCE, TOGETHER) or names.count(name) > 1:
             raise Invalid(f"the name '{name}' is taken", code="reference.name", hint="rename the column")
     features: list[FeatureCells] = [
         CategoryCells.fit(field.name, columns[field.name])
@@ -308,6 +321,8 @@ def fit_layout(
     layout = Layout(tuple(features), task, classes, threshold, SCORE in columns, center, scale)
     if watched.clusters and fields and row_count(columns):
         layout = _with_clusters(layout, columns, len(fields), watched.clusters)
+    if watched.together and fields and row_count(columns):
+        layout = _with_joint(layout, columns, len(fields))
     for name in watched.lists:
         layout = _with_list(layout, columns, names, name)
     return layout
@@ -321,6 +336,17 @@ def _with_clusters(layout: Layout, columns: Columns, inputs: int, count: int) ->
     found = clusters.columns(encoded.cells, list(encoded.standardised))
     added = (CategoryCells.fit(CLUSTER, found[CLUSTER]), NumberCells.fit(DISTANCE, FieldKind.NUMBER, found[DISTANCE]))
     return replace(layout, features=(*layout.features, *added), clusters=clusters)
+
+
+def _with_joint(layout: Layout, columns: Columns, inputs: int) -> Layout:
+    """Add how unusual a row's combination of inputs is."""
+    bare = replace(layout, features=layout.features[:inputs], clusters=None)
+    encoded = bare.encode({feature.name: columns[feature.name] for feature in bare.features}, None, None)
+    joint = Joint.fit(bare.features, encoded.cells, list(encoded.standardised))
+    if joint is None:
+        return layout
+    found = joint.distances(bare.features, encoded.cells, list(encoded.standardised))
+    return replace(layout, features=(*layout.features, NumberCells.fit(TOGETHER, FieldKind.NUMBER, found)), joint=joint)
 
 
 def _with_list(layout: Layout, columns: Columns, inputs: Sequence[str], name: str) -> Layout:

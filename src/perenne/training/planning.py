@@ -44,7 +44,7 @@ def recipe_of(project: Project) -> Recipe:
         ),
         holdout=policy.holdout,
         window=project.window,
-        watched=Watched(said.segments, said.groups, said.clusters, said.lists),
+        watched=Watched(said.segments, said.groups, said.clusters, said.lists, said.together),
         seed=SEED,
     )
 

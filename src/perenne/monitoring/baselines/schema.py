@@ -14,7 +14,7 @@ GONE = 0.99
 """Share of rows from which on a column is taken to be gone, or to be of another type."""
 
 SEEN = 0.5
-_OTHERS = (PREDICTION, SCORE, "@cluster", "@distance")
+_OTHERS = (PREDICTION, SCORE, "@cluster", "@distance", "@together")
 
 
 class SchemaChange(msgspec.Struct, frozen=True):

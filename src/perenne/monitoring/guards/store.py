@@ -13,6 +13,10 @@ from perenne.stats.fairness import GroupCounts
 from perenne.storage.database import JsonColumn, Transaction, metadata
 from perenne.storage.schema import only_where
 
+WORDS = ("holdout", "challenger", "canary")
+COMPARED = "compared"
+"""The variant under which it is kept how callers compare, beside the windows that run."""
+
 _KEY = ("deployment", "variant", "version", "window_start", "window_length")
 
 
@@ -96,7 +100,15 @@ fairness = sa.Table(
     *_key_columns(),
     sa.Column("by", sa.Text, primary_key=True),
     sa.Column("counts", JsonColumn(tuple[GroupCounts, ...]), nullable=False),
+    sa.Column("seen", sa.LargeBinary, nullable=False),
 )
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """The labelled rows of a window by group of an attribute, and hashes of the predictions that they are of."""
+
+    counts: tuple[GroupCounts, ...]
+    seen: bytes
 
 
 class OutcomeBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +174,31 @@ def running_since(tx: Transaction, deployment: str, start: int) -> list[Running]
     """Read how the windows of a deployment stood that start at an instant or later, oldest first."""
     where = (running.c.deployment == deployment, running.c.window_start >= start)
     return [row.body for row in tx.execute(sa.select(running.c.body).where(*where).order_by(running.c.window_start))]
+
+
+def compared_due(tx: Transaction) -> list[str]:
+    """Name the deployments some of whose outcomes came after callers were last compared by them."""
+    newest = _revisions().subquery()
+    known = sa.select(running.c.deployment, sa.func.max(running.c.revision).label("revision")).where(
+        running.c.variant == COMPARED
+    )
+    done = known.group_by(running.c.deployment).subquery()
+    query = sa.select(newest.c.deployment).select_from(newest.outerjoin(done, newest.c.deployment == done.c.deployment))
+    guards = sa.type_coerce(watch.c.guardrails, sa.Text)
+    asked = sa.select(watch.c.deployment).where(sa.or_(*(guards.contains(f'"against":"{word}"') for word in WORDS)))
+    where = (newest.c.revision > sa.func.coalesce(done.c.revision, 0), newest.c.deployment.in_(asked))
+    return [row.deployment for row in tx.execute(query.where(*where))]
+
+
+def outcome_revision(tx: Transaction, deployment: str) -> int:
+    """Tell how often the outcomes of a deployment's answers were added to."""
+    found = tx.execute(_revisions().where(window_outcomes.c.deployment == deployment)).one_or_none()
+    return 0 if found is None else int(found.revision)
+
+
+def _revisions() -> "sa.Select[Any]":
+    total = sa.func.sum(window_outcomes.c.revision).label("revision")
+    return sa.select(window_outcomes.c.deployment, total).group_by(window_outcomes.c.deployment)
 
 
 def find_batch(tx: Transaction, digest: str) -> OutcomeBatch | None:
@@ -280,10 +317,18 @@ def fairness_since(tx: Transaction, stream: Stream, start: int) -> dict[int, dic
     return found
 
 
-def save_fairness(tx: Transaction, key: WindowKey, by: str, counts: tuple[GroupCounts, ...]) -> None:
+def find_counted(tx: Transaction, key: WindowKey, by: str) -> Counted | None:
+    """Read the labelled rows of a window by group of one attribute."""
+    query = sa.select(fairness.c.counts, fairness.c.seen).where(*is_window(fairness, key), fairness.c.by == by)
+    row = tx.execute(query).one_or_none()
+    return None if row is None else Counted(row.counts, row.seen)
+
+
+def save_counted(tx: Transaction, key: WindowKey, by: str, counted: Counted) -> None:
     """Replace the labelled rows of a window by group of an attribute."""
-    if tx.execute(fairness.update().where(*is_window(fairness, key), fairness.c.by == by).values(counts=counts)).rowcount == 0:
-        tx.execute(fairness.insert(), _key_values(key) | {"by": by, "counts": counts})
+    values = {"counts": counted.counts, "seen": counted.seen}
+    if tx.execute(fairness.update().where(*is_window(fairness, key), fairness.c.by == by).values(**values)).rowcount == 0:
+        tx.execute(fairness.insert(), _key_values(key) | {"by": by} | values)
 
 
 def _key_values(key: WindowKey) -> dict[str, Any]:

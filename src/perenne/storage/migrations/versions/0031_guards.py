@@ -1,10 +1,10 @@
-"""Schema 0032: guards."""
+"""Schema 0031: guards."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0032"
-down_revision = "0031"
+revision = "0031"
+down_revision = "0030"
 
 
 def upgrade() -> None:
@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("window_length", sa.BigInteger(), nullable=False),
         sa.Column("by", sa.Text(), nullable=False),
         sa.Column("counts", sa.Text(), nullable=False),
+        sa.Column("seen", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint(
             "deployment", "variant", "version", "window_start", "window_length", "by", name=op.f("pk_monitor_fairness")
         ),
