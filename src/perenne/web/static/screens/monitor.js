@@ -22,7 +22,7 @@ export default function MonitorScreen({ params, query }) {
   <//>`;
 }
 
-const note = ({ monitor }) => html`<span class="row"><${WindowState} state=${monitor.state} healthy /><span>${monitor.champion}</span>
+const note = ({ monitor }) => html`<span class="row"><${WindowState} state=${monitor.state} healthy /><span>${monitor.champion}${monitor.elsewhere ? ", served elsewhere" : ""}</span>
   ${monitor.alerts.length ? html`<a href=${`/alert?deployment=${encodeURIComponent(monitor.deployment)}`}>${plural(monitor.alerts.length, "open alert")}</a>` : null}</span>`;
 
 function Tools({ monitor }) {
@@ -30,7 +30,7 @@ function Tools({ monitor }) {
   const windows = [...monitor.timeline.windows].reverse();
   return html`<${Choice} name="version" label="Whose windows" value=${monitor.version} options=${[["", "whoever was champion"], ...versions.map((version) => [version, version])]} />
     <${Choice} name="window" label="Window" value=${monitor.chosen && monitor.chosen.start !== windows[0].start ? String(monitor.chosen.start) : ""} options=${windows.map((window, i) => [i ? String(window.start) : "", `${when(window.start)}${i ? "" : ", the newest"}`])} />
-    <a class="button" href=${`/deploy/${encodeURIComponent(monitor.deployment)}`}>Deployment</a>`;
+    ${monitor.elsewhere ? null : html`<a class="button" href=${`/deploy/${encodeURIComponent(monitor.deployment)}`}>Deployment</a>`}`;
 }
 
 function Body({ data: { monitor, episodes }, feature }) {
