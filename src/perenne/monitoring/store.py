@@ -369,16 +369,19 @@ def windows_between(tx: Transaction, key: WindowKey, start: int) -> list[Window]
     ]
 
 
-def due_windows(tx: Transaction, now: int) -> list[WindowKey]:
-    """Return the windows that have ended and changed since they were judged, oldest first."""
-    where = (window.c.revision > window.c.judged, window.c.window_start + window.c.window_length <= now)
+def due_windows(tx: Transaction, now: int, deployments: Iterable[str] | None = None) -> list[WindowKey]:
+    """Return the windows that have ended and changed since they were judged, oldest first, of some deployments or of all."""
+    where = [window.c.revision > window.c.judged, window.c.window_start + window.c.window_length <= now]
+    if deployments is not None:
+        where.append(window.c.deployment.in_(chosen(deployments)))
     query = sa.select(*_key_columns(window)).where(*where).order_by(window.c.window_start, *_key_columns(window))
     return [key_of(row) for row in tx.execute(query)]
 
 
-def mark_judged(tx: Transaction, key: WindowKey, revision: int) -> None:
-    """Note up to which revision a window was judged."""
-    tx.execute(window.update().where(*is_window(window, key)).values(judged=revision))
+def mark_judged(tx: Transaction, key: WindowKey, revision: int) -> bool:
+    """Note that a window was judged as of a revision; False if it has another one by now."""
+    here = (*is_window(window, key), window.c.revision == revision)
+    return tx.execute(window.update().where(*here).values(judged=revision)).rowcount == 1
 
 
 def spans_over(tx: Transaction, key: WindowKey) -> list[WindowKey]:
