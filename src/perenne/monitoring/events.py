@@ -31,7 +31,10 @@ class ObjectiveMissed(Event, frozen=True):
 
 
 class GuardrailBreached(Event, frozen=True):
-    """A guardrail is breached beyond what chance may do; `group` is the group that is worst off, if there is one."""
+    """A guardrail is breached beyond what chance may do; `group` is the group that is worst off, if there is one.
+
+    `stop` is who is to answer from now on: previous, constant, person; or alert, where the model goes on.
+    """
 
     name: ClassVar[str] = "guardrail.breached"
     deployment: str
@@ -43,6 +46,7 @@ class GuardrailBreached(Event, frozen=True):
     group: str
     window_start: int
     alert: str
+    stop: str = "previous"
 
 
 class SchemaChanged(Event, frozen=True):

@@ -181,6 +181,7 @@ def _bound_event(verdict: WindowVerdict, state: BoundState, alert: str) -> Event
             group=state.figure.group,
             window_start=verdict.window_start,
             alert=alert,
+            stop=state.stop,
         )
     return ObjectiveMissed(
         deployment=verdict.deployment,

@@ -26,11 +26,15 @@ MAX_ID = 200
 
 
 class LabelRow(msgspec.Struct, frozen=True):
-    """The label of one prediction; `time` is when it became known, as microseconds or ISO 8601."""
+    """The label of one prediction; `time` is when it became known, as microseconds or ISO 8601.
+
+    `attributes` name the groups by which a project compares answers; see `guards.attributes` for what is kept of them.
+    """
 
     prediction_id: str
     label: Label
     time: int | str | None = None
+    attributes: dict[str, Label] = {}
 
 
 class LabelBatch(msgspec.Struct, frozen=True):

@@ -42,7 +42,7 @@ class LabelledRows:
     @classmethod
     def of(cls, table: "pa.Table", layout: Layout) -> "LabelledRows":
         """Read a window's labelled rows; those without an answer, or with a label that is none of the classes, are left out."""
-        y, predictions = (_values(table[name].to_pylist(), layout) for name in ("label", "prediction"))
+        y, predictions = (label_places(table[name].to_pylist(), layout) for name in ("label", "prediction"))
         known = np.isfinite(y) & np.isfinite(predictions) if layout.task is Task.REGRESSION else (y >= 0) & (predictions >= 0)
         groups = {name[2:]: np.array(table[name].to_pylist(), object)[known] for name in table.column_names if name[:2] == "f_"}
         scores = [row for row, is_known in zip(table["scores"].to_pylist(), known, strict=True) if is_known]
@@ -51,7 +51,8 @@ class LabelledRows:
         return cls(y[known], predictions[known], np.array(scores, np.float64) if scored else None, groups, watermark)
 
 
-def _values(texts: Sequence[str | None], layout: Layout) -> NDArray[Any]:
+def label_places(texts: Sequence[str | None], layout: Layout) -> NDArray[Any]:
+    """Return labels, or answers, as places in the classes (-1 for none of them), or as numbers (NaN for none)."""
     if layout.task is Task.REGRESSION:
         return np.array([_number(text) for text in texts], np.float64)
     known = set(layout.classes)

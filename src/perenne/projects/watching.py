@@ -11,6 +11,7 @@ from perenne.core.clock import DAY, HOUR, parse_duration
 from perenne.core.days import UNITS, grain_of
 from perenne.core.errors import Invalid
 from perenne.projects.alerting import Alert, check_alerts
+from perenne.projects.outcomes import Outcome, checked_outcomes
 from perenne.projects.statistics import Statistics, read_statistics
 from perenne.stats.names import Chosen
 
@@ -92,6 +93,12 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         longer go together.
     keep : Retention
         How long windows are kept.
+    outcomes : tuple of Outcome
+        What comes of answers and is posted later; guardrails may bound it.
+    sensitive : tuple of str
+        Attributes that come with labels only, by which groups are compared; of them sums are kept and no rows.
+    moves : tuple of str
+        Input columns that the model's own answers move: their drift is a feedback loop.
     statistics : dict
         By which statistic a feature is judged, and beyond which limit, instead of by the drift rule: names of docs/statistics.md,
         or those of Evidently, NannyML, Snowflake or TensorFlow Data Validation; `"*"` stands for every input not named.
@@ -116,6 +123,9 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lists: tuple[str, ...] = ()
     together: bool = True
     keep: Retention = Retention()
+    outcomes: tuple[Outcome, ...] = ()
+    sensitive: tuple[str, ...] = ()
+    moves: tuple[str, ...] = ()
     statistics: Statistics = {}
 
     def __post_init__(self) -> None:
@@ -133,7 +143,8 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def _read_words(self) -> None:
         msgspec.structs.force_setattr(self, "baseline", BaselineKind(_chosen("baseline", self.baseline, list(BaselineKind))))
-        for name in ("holidays", "segments", "lists"):
+        msgspec.structs.force_setattr(self, "outcomes", checked_outcomes(self.outcomes))
+        for name in ("holidays", "segments", "lists", "sensitive", "moves"):
             value = getattr(self, name)
             if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):
                 raise _wrong(f"Monitoring({name}={value!r}) is no list of names", f'write Monitoring({name}=["…"])')

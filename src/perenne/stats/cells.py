@@ -166,13 +166,12 @@ class Reference:
         reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds, first)
         if labels is not None and scores is not None:
             reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
-        if watched.segments:
-            chosen = segments_of(reference.layout, watched.segments, given, watched.groups)
-            encoded = reference.layout.encode(columns, predictions, scores)
-            reference.segments = fit_segments(reference, given, encoded, bounds, chosen, first)
+        encoded = reference.layout.encode(columns, predictions, scores)
+        chosen = segments_of(reference.layout, watched.segments, given, watched.groups)
+        reference.segments = fit_segments(reference, given, encoded, bounds, chosen, first)
         if labels is not None and predictions is not None:
-            cells = reference.layout.encode(columns, predictions, scores).cells
-            reference.outcomes = fit_outcomes(reference.layout, cells, predictions, scores, labels, len(reference.chunks))
+            cells, parts = encoded.cells, len(reference.chunks)
+            reference.outcomes = fit_outcomes(reference.layout, cells, predictions, scores, labels, parts)
         return reference
 
     def note_steadiness(self, metric: str, spread: float) -> None:

@@ -8,6 +8,7 @@ from perenne.core.clock import DAY
 from perenne.stats.columns import Field, Task
 from perenne.stats.curves import Curves
 from perenne.stats.layout import Watched
+from perenne.stats.promotion import Contest
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,10 +143,41 @@ class BoundCheck(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a challenger has to show against a champion.
+
+    Attributes
+    ----------
+    mode : str
+        `superior`, `non_inferior` or `fresh`: not worse on the older rows of the holdout, better on the newer ones.
+    alpha, min_effect, margin : float
+        As for `perenne.stats.promotion.Demand`.
+    minimum : int
+        On fewer labelled rows nothing is decided.
+    slices : tuple of str
+        Columns in whose groups it must not be worse by `slice_margin`.
+    cluster : str
+        `day` or a column: rows that belong together; empty if each stands for itself.
+    since : int
+        Where the newer rows begin, microseconds; half of the holdout where that leaves too few on one side.
+    """
+
+    mode: str = "superior"
+    alpha: float = 0.05
+    min_effect: float = 0.0
+    margin: float = 0.0
+    minimum: int = 0
+    slices: tuple[str, ...] = ()
+    slice_margin: float = 0.0
+    cluster: str = ""
+    since: int = 0
+
+
 class Compared(msgspec.Struct, frozen=True):
     """Challenger against champion on the same rows; a positive difference is in the challenger's favour.
 
     `p_superior` is the one-sided p-value of "not better": small means better. `curves` are the champion's, on these rows.
+    `contests` are the tests that were asked for, on all rows, on the older and the newer, and in groups.
     """
 
     metric: str
@@ -158,6 +190,7 @@ class Compared(msgspec.Struct, frozen=True):
     rows: int
     reason: str = ""
     curves: Curves | None = None
+    contests: tuple[Contest, ...] = ()
 
 
 class SliceMetric(msgspec.Struct, frozen=True):

@@ -37,7 +37,11 @@ def recipe_of(project: Project) -> Recipe:
         target=model.target,
         ignore=model.ignore,
         positive=model.positive,
-        slices=tuple(dict.fromkeys(bound.by for bound in (*project.objectives, *project.guardrails) if bound.by)),
+        slices=tuple(
+            dict.fromkeys(
+                (*(b.by for b in (*project.objectives, *project.guardrails) if b.by and not b.operational), *policy.slices)
+            )
+        ),
         holdout=policy.holdout,
         window=project.window,
         watched=Watched(said.segments, said.groups, said.clusters, said.lists, said.together),

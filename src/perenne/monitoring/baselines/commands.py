@@ -6,8 +6,12 @@ import click
 
 from perenne.auth.principals import local_principal
 from perenne.core.clock import parse_time
+from perenne.core.results import EXIT_FINDINGS, Result
+from perenne.monitoring.baselines.production import Baseline, get_baselines, set_baseline
 from perenne.monitoring.baselines.tables import Posted, TableColumns, post_table
+from perenne.monitoring.baselines.telling import in_lines, watched_version, window_drift
 from perenne.monitoring.model import CHAMPION
+from perenne.projects import BaselineKind
 from perenne.storage.workspace import Workspace
 
 
@@ -67,4 +71,55 @@ def profile(
         columns=columns,
         window=instant,
         source=source,
+    )
+
+
+@click.command()
+@click.argument("deployment")
+@click.option("--version", default="", help="Whose windows; whoever was champion if not given.")
+@click.option("--window", default="", metavar="TIME", help="An instant of the window; the newest if not given.")
+@click.option("--all", "every", is_flag=True, help="Features that did not move, too.")
+@click.pass_obj
+def drift(workspace: Workspace, deployment: str, version: str, window: str, every: bool) -> Result:
+    """Rank the features of a window by how far they moved times how much the answer goes with them. Exits 6 if it is in alarm.
+
+    \b
+    Examples:
+      perenne monitor drift churn
+      perenne monitor drift churn --window 2026-11-23 --json
+    """
+    told = window_drift(workspace, deployment, version=version, instant=parse_time(window) if window else None)
+    return Result(told, EXIT_FINDINGS if told.state == "alarm" else 0, shown=in_lines(told, every=every))
+
+
+@click.command()
+@click.argument("deployment")
+@click.option("--version", default="", help="Of which version; the newest that is watched if not given.")
+@click.option("--kind", type=click.Choice(["production", "phase"]), default="production", show_default=True)
+@click.option("--from", "start", default="", metavar="TIME", help="Make the windows from here on the baseline.")
+@click.option("--to", "end", default="", metavar="TIME", help="Up to here; until now if not given.")
+@click.option("--reason", default="", help="Why, for the audit trail.")
+@click.pass_obj
+def baseline(
+    workspace: Workspace, deployment: str, version: str, kind: str, start: str, end: str, reason: str
+) -> list[Baseline] | Baseline:
+    """Show what windows are compared with; or, with --from and --reason, make some windows the baseline.
+
+    Of production, those windows take the place of the first seven clean days. Of phases, they count as clean although they
+    alarmed, and what came before them is forgotten.
+
+    \b
+    Examples:
+      perenne monitor baseline churn
+      perenne monitor baseline churn --from 2026-11-01 --to 2026-11-08 --reason "after the new tariff"
+    """
+    now = workspace.clock.now()
+    with workspace.database.read() as tx:
+        named = version or watched_version(tx, deployment)
+        if not start:
+            return get_baselines(tx, deployment, named)
+    span = {"start": parse_time(start), "end": parse_time(end) if end else now}
+    chosen = BaselineKind(kind)
+    return workspace.database.write(
+        lambda tx: set_baseline(tx, local_principal(), deployment, named, chosen, **span, reason=reason, now=now)
     )

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from perenne.monitoring.model import Cause, Watch, Window, finite
+from perenne.monitoring.model import Cause, Figure, Watch, Window, finite
 from perenne.stats import drift
 from perenne.stats.cells import Reference
+from perenne.stats.lists import list_figures
+from perenne.stats.profile import Profile
 from perenne.stats.segments import SegmentProfiles
 
 MOST_SEGMENTS = 3
@@ -72,3 +74,16 @@ def with_segments(whole: Sequence[Cause], parts: Sequence[Cause]) -> list[Cause]
     return sorted(
         [*found, *only], key=lambda cause: (order[cause.state], cause.feature.startswith("@"), -abs(cause.impact or 0.0))
     )
+
+
+def list_measures(reference: Reference, window: Profile) -> dict[str, Figure]:
+    """Return what lists of items show of the catalogue: figures that objectives and guardrails may be about.
+
+    `coverage_<list>`, `entropy_<list>`, `gini_<list>` of the items the reference had, and how many different ones there were.
+    """
+    found: dict[str, Figure] = {}
+    for place, name in enumerate(reference.layout.lists):
+        told = list_figures(reference.profile.items[place], window.items[place])
+        for metric in ("coverage", "entropy", "gini", "distinct"):
+            found[f"{metric}_{name}"] = Figure(value=finite(getattr(told, metric)), rows=window.rows)
+    return found
