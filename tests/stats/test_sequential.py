@@ -160,7 +160,7 @@ def covering(streams: int, share: float, rate: float, seed: int) -> float:
         begun = rows & (np.minimum(np.cumsum(held & outcome), np.cumsum(~held & outcome)) >= LEAST_HITS)
         kept += bool((np.abs(mean[1:]) <= deviation[1:] * width)[begun[1:]].all())
         if stream == 0:
-            at = 5_000
+            at = ROWS
             found = difference_interval(weighted[:at][~held[:at]], -weighted[:at][held[:at]], 0.05)
             assert begun[at - 1] and found is not None and found[0] == pytest.approx(mean[at - 1])
             assert found[2] - found[0] == pytest.approx(deviation[at - 1] * width[at - 2])

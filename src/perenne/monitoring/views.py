@@ -17,6 +17,7 @@ from perenne.monitoring import charted, recent_store, service, store, summary
 from perenne.monitoring.alerting import answering
 from perenne.monitoring.baselines.view import DriftView, Laid, drift_view, lay
 from perenne.monitoring.charted import Timeline, WindowDetail
+from perenne.monitoring.guards.series import GuardsView, guards_view
 from perenne.monitoring.model import MINIMUM_COVERAGE, AlertLine, Stream, WindowState, WindowVerdict
 from perenne.monitoring.references import load_reference
 from perenne.stats.cells import Reference
@@ -68,6 +69,7 @@ class MonitorView(msgspec.Struct, frozen=True, kw_only=True):
     clear: int
     minimum_coverage: float
     drift: DriftView = DriftView()
+    guards: GuardsView = GuardsView()
 
 
 def monitors_view(tx: Transaction, actor: Principal, page: Page) -> MonitorsView:
@@ -157,6 +159,7 @@ def monitor_view(
         clear=watch.clear,
         minimum_coverage=MINIMUM_COVERAGE,
         drift=_drift(tx, verdicts, chosen, reference, laid, segment, feature),
+        guards=guards_view(tx, deployment),
     )
 
 
