@@ -154,7 +154,7 @@ def covering(streams: int, share: float, rate: float, seed: int) -> float:
         rng = np.random.default_rng((seed, stream))
         held, outcome = rng.random(ROWS) < share, rng.random(ROWS) < rate
         weighted = outcome * np.where(held, -1 / share, 1 / (1 - share))
-        mean, squares = np.cumsum(weighted) / t, (np.cumsum(weighted**2) + share**-2) / t
+        mean, squares = np.cumsum(weighted) / t, (np.cumsum(weighted**2) + 3 * min(share, 1 - share) ** -2) / t
         deviation = np.sqrt(np.maximum(0.0, squares - mean**2))
         rows = np.minimum(np.cumsum(held), np.cumsum(~held)) >= LEAST_COMPARED
         begun = rows & (np.minimum(np.cumsum(held & outcome), np.cumsum(~held & outcome)) >= LEAST_HITS)

@@ -57,8 +57,8 @@ def _fill_window(tx: Transaction, watch: Watch, verdict: WindowVerdict, place: i
     )
     for variant, bound, figure in zip(("champion", guard_store.COMPARED), BOUNDS, figures, strict=True):
         running = Running(
-            deployment="churn", variant=variant, version=watch.version, window_start=key.start, window_length=key.length, revision=1,
-            look=1, alpha=0.05, states=(stand(bound, figure),), looked=key.end,
+            deployment="churn", variant=variant, version=watch.version, window_start=key.start, window_length=key.length,
+            revision=1, look=1, alpha=0.05, states=(stand(bound, figure),), looked=key.end,
         )  # fmt: skip
         guard_store.save_running(tx, running)
 
@@ -85,7 +85,8 @@ def test_a_person_answers_what_waits(browse: Browse, inspect: Inspect, world: Wo
     for place in range(2):
         ticket = Ticket(
             id=f"01M7Y3F63RVMJ4B0S80000000{place}", deployment="churn", version="churn@1", opened=workspace.clock.now() - DAY,
-            rows=[{"plan": "pro", "monthly_fee": 20.0, "calls": 3, "tenure_months": None}], classes=["no", "yes"], suggested=["no"],
+            rows=[{"plan": "pro", "monthly_fee": 20.0, "calls": 3, "tenure_months": None}],
+            classes=["no", "yes"], suggested=["no"],
         )  # fmt: skip
         leave_ticket(workspace.settings.spool, ticket)
     serving.service.queue.take_in(workspace)

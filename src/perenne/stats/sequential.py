@@ -105,15 +105,15 @@ def difference_interval(mine: ArrayLike, theirs: ArrayLike, alpha: float) -> tup
     Returns
     -------
     tuple or None
-        The difference and its limits; None with too few rows. The deviation is taken as if the largest value had come once more,
-        which is what a few rows are likely to have missed.
+        The difference and its limits; None with too few rows. The deviation is taken as if the largest value had come three times
+        more, which is what a few rows are likely to have missed.
     """
     ours, others = np.asarray(mine, np.float64), np.asarray(theirs, np.float64)
     if min(len(ours), len(others)) < LEAST_COMPARED or min(np.count_nonzero(ours), np.count_nonzero(others)) < LEAST_HITS:
         return None
     count, total = len(ours) + len(others), float(ours.sum() - others.sum())
     largest = max(float(np.abs(ours).max()), float(np.abs(others).max()))
-    squares = float((ours**2).sum() + (others**2).sum()) + largest**2
+    squares = float((ours**2).sum() + (others**2).sum()) + 3 * largest**2
     low, high = mean_interval(count, total, squares, alpha)
     return total / count, low, high
 

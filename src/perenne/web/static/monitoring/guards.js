@@ -13,7 +13,7 @@ const NAMES = { override_rate: "answers that people decided otherwise" };
 /** All of a deployment's guards; nothing where it has none. `onPick` chooses a window. */
 export function Guards({ guards, onPick }) {
   if (!guards || !(guards.outcomes.length || guards.groups.length || guards.lasting.length)) return null;
-  return html`<section aria-label="Guards">
+  return html`<section class="monitoring-guards" aria-label="Guards">
     <${Lasting} points=${guards.lasting} />
     <div class="monitoring-charts">
       ${comparisons(guards.lasting).map((points) => html`<${Compared} key=${points[0].guardrail} points=${points} onPick=${onPick} />`)}
