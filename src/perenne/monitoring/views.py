@@ -18,6 +18,7 @@ from perenne.monitoring.alerting import answering
 from perenne.monitoring.baselines.view import DriftView, Laid, drift_view, lay
 from perenne.monitoring.charted import Timeline, WindowDetail
 from perenne.monitoring.elsewhere import store as elsewhere
+from perenne.monitoring.guards.series import GuardsView, guards_view
 from perenne.monitoring.model import MINIMUM_COVERAGE, AlertLine, Stream, WindowState, WindowVerdict
 from perenne.monitoring.references import load_reference
 from perenne.stats.cells import Reference
@@ -71,6 +72,7 @@ class MonitorView(msgspec.Struct, frozen=True, kw_only=True):
     minimum_coverage: float
     elsewhere: bool = False
     drift: DriftView = DriftView()
+    guards: GuardsView = GuardsView()
 
 
 def monitors_view(tx: Transaction, actor: Principal, page: Page) -> MonitorsView:
@@ -161,6 +163,7 @@ def monitor_view(
         minimum_coverage=MINIMUM_COVERAGE,
         elsewhere=bool(elsewhere.names_among(tx, [deployment])),
         drift=_drift(tx, verdicts, chosen, reference, laid, segment, feature),
+        guards=guards_view(tx, deployment),
     )
 
 

@@ -7,6 +7,7 @@ import { Screen, useView } from "../core/screen.js";
 import { Lines } from "../core/charts/lines.js";
 import { BoundCharts } from "../monitoring/bounds.js";
 import { DriftRanking, DriftRemarks, DriftTimelines, DriftTools } from "../monitoring/drift.js";
+import { Guards } from "../monitoring/guards.js";
 import { Heat } from "../monitoring/heat.js";
 import { WindowCauses, WindowFigures } from "../monitoring/window.js";
 import { WindowState } from "../monitoring/words.js";
@@ -44,6 +45,7 @@ function Body({ data: { monitor, episodes }, feature }) {
     <${DriftTimelines} drift=${drift} windows=${timeline.windows} marks=${marks} feature=${feature} onPick=${pick} />
     <${DriftRanking} drift=${drift} state=${chosen.state} />
     <${BoundCharts} charts=${timeline.charts.filter((chart) => !chart.operational)} x=${x} marks=${marks} onPick=${pick} />
+    <${Guards} guards=${monitor.guards} onPick=${pick} />
     <${Heat} timeline=${timeline} />
     <${WindowFigures} detail=${chosen} laid=${drift} tools=${html`<${DriftTools} drift=${drift} />`} />
     <div class="half">
