@@ -27,11 +27,10 @@ from perenne.monitoring.model import (
     WindowMetric,
     WindowState,
     WindowVerdict,
-    next_state,
-    streaks,
 )
 from perenne.monitoring.references import load_reference
 from perenne.monitoring.row_store import WindowLabels
+from perenne.monitoring.streaks import next_state, streaks
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns
 from perenne.stats.layout import Layout
