@@ -155,14 +155,7 @@ class Reference:
         reference = cls(fields, fit_layout({**given, **cut}, fields, task, names, threshold, watched))
         given = reference.layout.given(columns, predictions, scores)
         bounds, first = _bounds(rows, max(1, min(chunks, rows)), served)
-        for number, part in enumerate(map(slice, bounds[:-1], bounds[1:])):
-            chunk = Profile.empty(reference)
-            chunk.add(
-                take(columns, part), None if predictions is None else predictions[part], None if scores is None else scores[part]
-            )
-            if number < first:
-                chunk.forget_answers()
-            reference._append(chunk)
+        reference._count(columns, predictions, scores, bounds, first)
         reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds, first)
         if labels is not None and scores is not None:
             reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
@@ -173,6 +166,24 @@ class Reference:
             cells, parts = encoded.cells, len(reference.chunks)
             reference.outcomes = fit_outcomes(reference.layout, cells, predictions, scores, labels, parts)
         return reference
+
+    def _count(
+        self,
+        columns: Columns,
+        predictions: Column | None,
+        scores: NDArray[np.floating] | None,
+        bounds: Sequence[int],
+        first: int,
+    ) -> None:
+        """Count the rows between bounds; of the parts before the first, not what was answered."""
+        for number, part in enumerate(map(slice, bounds[:-1], bounds[1:])):
+            chunk = Profile.empty(self)
+            chunk.add(
+                take(columns, part), None if predictions is None else predictions[part], None if scores is None else scores[part]
+            )
+            if number < first:
+                chunk.forget_answers()
+            self._append(chunk)
 
     def note_steadiness(self, metric: str, spread: float) -> None:
         """Note how far the estimate of a metric was off in parts of the reference, beyond chance."""
