@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.projects import Cron as cron
     from perenne.projects import Drift as drift
-    from perenne.projects import Gate, Guardrail, Milestone, Monitoring, Objective, Person, Project, Retention, Window, expect
+    from perenne.projects import (
+        Gate,
+        Guardrail,
+        Milestone,
+        Monitoring,
+        Objective,
+        Performance,
+        Person,
+        Project,
+        Retention,
+        Window,
+        expect,
+    )
     from perenne.projects import Labels as labelled
     from perenne.projects import Missed as missed
     from perenne.projects import NewData as new_data
@@ -46,6 +58,7 @@ _NAMES = {
     "Milestone": "Milestone",
     "Monitoring": "Monitoring",
     "Objective": "Objective",
+    "Performance": "Performance",
     "Person": "Person",
     "Project": "Project",
     "Retention": "Retention",
@@ -90,6 +103,7 @@ __all__ = [
     "Milestone",
     "Monitoring",
     "Objective",
+    "Performance",
     "Person",
     "Project",
     "Retention",

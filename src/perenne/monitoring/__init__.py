@@ -5,7 +5,7 @@ One turn of the loop (`turns`): `intake` collects what observers left and `serve
 computes); `judge` compares windows with their reference and holds them against objectives and guardrails (`bounds`, `disparity`,
 `operational`), and what it finds (`findings`) moves the `alerts`, which `events` announce and `notify` tells people. `service`
 says who is watched and how one deployment stands (`showing` in lines), `summary` how many do, `tallies` sums windows up for
-others and `experiments` hold variants against each other; `discarding` lets go of objects that nothing refers to any more.
+others and `experiments` hold variants against each other; the room `performance` follows how right answers are; `discarding` lets go of objects that nothing refers to any more.
 """
 
 from importlib import import_module

@@ -27,6 +27,8 @@ from perenne.monitoring.model import (
     finite,
 )
 from perenne.monitoring.operational import Z, operational_figures
+from perenne.monitoring.performance import expecting, stream_store, told
+from perenne.monitoring.performance.relations import doubts, relations
 from perenne.monitoring.references import load_reference
 from perenne.stats import drift
 from perenne.stats.cells import Reference
@@ -59,14 +61,15 @@ def _judge(workspace: Workspace, key: WindowKey, now: int) -> bool:
         span = _span(tx, key)
     if watch is None:
         return False
-    verdict = judge_span(watch, load_reference(workspace.objects, watch.reference), span, now)
+    reference = load_reference(workspace.objects, watch.reference)
+    verdict = judge_span(watch, reference, span, now)
 
     def keep(tx: Transaction) -> bool:
         fresh = store.find_window(tx, key)
         if fresh is None or fresh.revision != verdict.revision:
             return False
         store.mark_judged(tx, key, verdict.revision)
-        settle(tx, watch, verdict, now)
+        settle(tx, watch, expecting.carry_on(tx, verdict, reference), now)
         return True
 
     return workspace.database.write(keep)
@@ -74,15 +77,22 @@ def _judge(workspace: Workspace, key: WindowKey, now: int) -> bool:
 
 def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> WindowVerdict:
     """Hold what is known of a window against objectives and guardrails, keep the verdict, and let it move the alerts."""
-    key = verdict.key
+    key, metrics = verdict.key, row_store.list_metrics(tx, verdict.key)
     bounds: tuple[BoundState, ...] = ()
     if verdict.state is not WindowState.GAP:
-        bounds = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
-    settled = msgspec.structs.replace(verdict, bounds=bounds)
+        bounds = bound_states(watch, verdict, metrics, row_store.list_groups(tx, key))
+    settled = _with_labels(tx, msgspec.structs.replace(verdict, bounds=bounds))
     store.save_verdict(tx, settled)
     if speaks(tx, key.stream):
-        advance(tx, watch, key, findings_of(watch, settled), now)
+        advance(tx, watch, key, [*findings_of(watch, settled), *told.findings_of(watch, settled, metrics)], now)
     return settled
+
+
+def _with_labels(tx: Transaction, verdict: WindowVerdict) -> WindowVerdict:
+    """Add what the labels that have come say beyond metrics."""
+    labelled = row_store.found_in(tx, verdict.key)
+    states = {} if labelled is None else stream_store.states(tx, verdict.key.stream)
+    return told.complete(verdict, labelled, {segment: state.firings for segment, (_, state) in states.items()})
 
 
 def speaks(tx: Transaction, stream: Stream) -> bool:
@@ -170,15 +180,18 @@ def _compared(verdict: WindowVerdict, watch: Watch, reference: Reference, span: 
         profile.merge(Profile.from_bytes(part.profile, reference))
     found = drift.judge(reference, profile, minimum_rows=watch.plan.minimum_rows)
     state, window = WindowState(found.state), span[-1]
-    told = {} if reference.calibration is None else estimate(reference.calibration, profile)
+    worth = watch.plan.performance.worth
+    figures = {} if reference.calibration is None else estimate(reference.calibration, profile, worth)
     moved = () if state is WindowState.TOO_FEW else (feature for feature in found.features if feature.state != "ok")
     return msgspec.structs.replace(
         verdict,
         state=state,
         needed_rows=found.needed_rows,
         causes=tuple(_cause(feature) for feature in moved),
-        measured={**operational_figures(window.latency, window.rows, window.errors), **_answered(told, profile.rows)},
-        estimated=_estimated(told, profile.rows),
+        measured={**operational_figures(window.latency, window.rows, window.errors), **_answered(figures, profile.rows)},
+        estimated=_estimated(figures, profile.rows),
+        unsure=doubts(reference, profile),
+        contributions=relations(reference, profile),
     )
 
 

@@ -7,7 +7,10 @@ from enum import StrEnum
 import msgspec
 
 from perenne.core.clock import DAY
+from perenne.monitoring.performance.model import Concept, Contributions, Gap
 from perenne.projects import Guardrail, Monitoring, Objective
+from perenne.stats.outcomes import Inside
+from perenne.stats.slices import Slice
 
 CHAMPION = "champion"
 MERGED_WINDOWS = 8
@@ -197,6 +200,14 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
         Latency and error rate.
     bounds : tuple of BoundState
         Objectives and guardrails.
+    unsure : tuple of str
+        Why what was estimated is not to be relied on: shares of rows in regions that the reference did not know.
+    contributions : Contributions or None
+        Whether inputs still go with the answer.
+    gaps, slices, inside
+        From labels: estimates against what came true, where the model does worst, and what changed where inputs are as before.
+    concept : Concept or None
+        What detectors on the label stream say; None while no label has come.
     """
 
     deployment: str
@@ -217,6 +228,12 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     measured: dict[str, Figure] = {}
     bounds: tuple[BoundState, ...] = ()
     judged: int = 0
+    unsure: tuple[str, ...] = ()
+    contributions: Contributions | None = None
+    gaps: tuple[Gap, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    inside: Inside | None = None
+    concept: Concept | None = None
 
     @property
     def key(self) -> WindowKey:

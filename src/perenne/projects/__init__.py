@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Trigger,
         Window,
     )
+    from perenne.projects.performing import Performance
     from perenne.projects.service import get_project, list_projects, project_names, record_project
     from perenne.projects.store import ProjectRecord
     from perenne.projects.watching import Monitoring, Retention
@@ -60,6 +61,7 @@ _ROOMS = {
     "Project": "declarations",
     "ProjectRecord": "store",
     "Proof": "model",
+    "Performance": "performing",
     "Retention": "watching",
     "RetrainPolicy": "model",
     "Sql": "model",
@@ -91,6 +93,7 @@ __all__ = [
     "Monitoring",
     "NewData",
     "Objective",
+    "Performance",
     "Person",
     "PlanState",
     "Project",

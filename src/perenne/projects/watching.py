@@ -10,6 +10,7 @@ from perenne.core.calendar import zone_of
 from perenne.core.clock import DAY, HOUR, parse_duration
 from perenne.core.days import UNITS, grain_of
 from perenne.core.errors import Invalid
+from perenne.projects.performing import Performance
 
 MAX_SEGMENTS = 4
 MAX_GROUPS = 32
@@ -94,6 +95,8 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Outputs, or input columns, that hold lists of recommended items.
     keep : Retention
         How long windows are kept.
+    performance : Performance
+        What answers are worth, and by which key labels may come.
 
     >>> Monitoring(baseline="phase", windows="day", zone="Europe/Berlin", segments=["plan"]).segments
     ('plan',)
@@ -112,6 +115,7 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     clusters: int = 0
     lists: tuple[str, ...] = ()
     keep: Retention = Retention()
+    performance: Performance = Performance()
 
     def __post_init__(self) -> None:
         if self.minimum_rows < 1:
