@@ -17,7 +17,7 @@ from tests.serving.traffic import Traffic
 from perenne.serving import ModelServer, read_predictions
 from perenne.serving.challengers import Challenger, open_package
 from perenne.serving.counters import Gauge, Outcome, SeriesKey
-from perenne.serving.model import Role, Variant
+from perenne.serving.model import Role
 from perenne.serving.shadow import Question, receive, send
 from perenne.serving.verdicts import read_verdicts
 
@@ -159,8 +159,9 @@ def test_the_champion_answers_while_challengers_hang_crash_and_are_flooded(
     with ModelServer(release.folder, tmp_path / "logs", tmp_path / "spool") as server:
         server.wait_ready()
         spool, torment = tmp_path / "spool", threading.Event()
-        threading.Thread(target=_torment, args=(release, (hangs, dies), torment), daemon=True).start()
-        with Traffic(server.port, callers=3, rows=20) as traffic:
+        trees = {variant.name: variant.tree.encode() for variant in (hangs, dies)}
+        threading.Thread(target=_torment, args=(server, trees, torment), daemon=True).start()
+        with Traffic(server.port, callers=3, rows=20, pause=0.005) as traffic:
             until(lambda: len(list(read_verdicts(spool))) == 2 or traffic.lost, 120)
             traffic.wait_for(20)
         torment.set()
@@ -172,20 +173,27 @@ def test_the_champion_answers_while_challengers_hang_crash_and_are_flooded(
     assert {verdict.version for _, verdict in read_verdicts(spool)} == {"late@2", "late@3"}
 
 
-def _torment(release: ReleaseFolder, variants: tuple[Variant, Variant], enough: threading.Event) -> None:
-    """Stop every process of one challenger, abort every process of the other, as soon as there is one."""
-    numbers = {release.folder / "versions" / variants[0].tree: signal.SIGSTOP}
-    numbers[release.folder / "versions" / variants[1].tree] = signal.SIGABRT
-    seen: dict[int, float] = {}
+def _torment(server: ModelServer, packages: dict[str, bytes], enough: threading.Event) -> None:
+    """Stop every process of one challenger once it has answered, abort every process of the other as soon as there is one."""
+    first_seen: dict[int, int] = {}
     done: set[int] = set()
     while not enough.wait(0.02):
-        for line in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError, ValueError):
-                words, pid = line.read_bytes().split(b"\0"), int(line.parent.name)
-                found = [
-                    number for package, number in numbers.items() if b"challenger" in words and str(package).encode() in words[-2]
-                ]
-                ready = seen.setdefault(pid, time.monotonic()) < time.monotonic() - 1.0
-                if found and pid not in done and (ready or found[0] == signal.SIGABRT):
+        counts = server.counters.read().get(SeriesKey("delays", "late@2", "challenger", "shadow"))
+        answered = counts.outcomes[Outcome.OK] if counts else 0
+        for pid in _children(server.pids()["observer"]) - done:
+            with contextlib.suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if packages["dies"] in words:
                     done.add(pid)
-                    os.kill(pid, found[0])
+                    os.kill(pid, signal.SIGABRT)
+                elif packages["hangs"] in words and answered > first_seen.setdefault(pid, answered):
+                    done.add(pid)
+                    os.kill(pid, signal.SIGSTOP)
+
+
+def _children(parent: int) -> set[int]:
+    found: set[int] = set()
+    for path in Path(f"/proc/{parent}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found |= set(map(int, path.read_text().split()))
+    return found

@@ -37,7 +37,7 @@ def exchange(port: int, sent: bytes, *, shut: bool = False) -> bytes:
 
 
 class Traffic:
-    """Several callers at once; use as a context manager.
+    """Several callers at once, each with a pause of some seconds after an answer; use as a context manager.
 
     Attributes
     ----------
@@ -47,9 +47,10 @@ class Traffic:
         Requests that got no whole answer.
     """
 
-    def __init__(self, port: int, callers: int = 4, rows: int = 2) -> None:
+    def __init__(self, port: int, callers: int = 4, rows: int = 2, pause: float = 0.0) -> None:
         self._port = port
         self._body = infer_body(rows, seed=1)
+        self._pause = pause
         self._done = threading.Event()
         self._answered = threading.Condition()
         self.answers: list[tuple[int, dict[str, Any]]] = []
@@ -74,7 +75,7 @@ class Traffic:
 
     def _call(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        while not self._done.is_set():
+        while not self._done.wait(self._pause):
             try:
                 connection.request("POST", "/v2/models/delays/infer", self._body)
                 response = connection.getresponse()

@@ -31,6 +31,7 @@ def subscribers(reactions: Reactions, alerts: monitoring.notify.AlertDelivery) -
         tracking.Removed: [llm.on_removed],
         data.ingest.events.SourceFailed: [monitoring.notify.on_source_failed],
         data.ingest.events.SourceRecovered: [monitoring.notify.on_source_recovered],
+        data.ingest.events.RowsArrived: [monitoring.performance.taking.on_rows_arrived],
         data.privacy.RowsErased: [labels.erasing.on_erased],
         delivery.events.GatesPassed: [reactions.on_gates_passed],
     }
@@ -65,6 +66,8 @@ class Platform:
         self.quick = {
             monitoring.notify.DELIVER: self._deliver,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
+            monitoring.performance.expecting.ESTIMATE_JOB: monitoring.performance.estimating.estimate_losses,
+            monitoring.performance.taking.TAKE_JOB: monitoring.performance.taking.take_labels,
             registry.webhooks.DELIVER: registry.webhooks.deliver,
             tracking.artifacts.SCAN: tracking.artifacts.scan,
             tracking.sealing.SEAL: tracking.sealing.seal,

@@ -27,6 +27,10 @@ class WindowPost(msgspec.Struct, frozen=True, kw_only=True):
         For a challenger: rows answered like the champion, and rows compared.
     profile : bytes
         `perenne.stats.profile.Profile.to_bytes`.
+    segments : bytes
+        `perenne.stats.segments.SegmentProfiles.to_bytes`; empty if no group is watched by itself.
+    columns : tuple of str
+        Columns that came and that the reference does not know.
     """
 
     observer: str
@@ -46,6 +50,8 @@ class WindowPost(msgspec.Struct, frozen=True, kw_only=True):
     latency: list[int]
     agreement: tuple[int, int] = (0, 0)
     profile: bytes
+    segments: bytes = b""
+    columns: tuple[str, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -15,6 +15,7 @@ from perenne.stats.columns import Columns, row_count, take
 WARM_UP = 50
 BLOCKS = 20
 BATCH = 1_000
+BATCHES = 50
 
 
 def time_predictor(predictor: Predictor, columns: Columns, *, calls: int = 1_000, seconds: float = 0.5) -> Timing:
@@ -25,7 +26,7 @@ def time_predictor(predictor: Predictor, columns: Columns, *, calls: int = 1_000
     predictor : Predictor
         What to time.
     columns : Columns
-        Distinct rows; they are asked one by one, over and over, and then in batches of `BATCH`.
+        Distinct rows; they are asked one by one, over and over, and then in at most `BATCHES` batches of `BATCH`.
     calls : int
         Single rows to time at most.
     seconds : float
@@ -69,7 +70,7 @@ def _rows_per_second(predictor: Predictor, columns: Columns, seconds: float) -> 
     batch = take(columns, np.arange(BATCH) % row_count(columns))
     predictor.predict(batch)
     started, done = time.perf_counter(), 0
-    while not done or time.perf_counter() - started < seconds:
+    while not done or (done < BATCHES * BATCH and time.perf_counter() - started < seconds):
         predictor.predict(batch)
         done += BATCH
     return done / (time.perf_counter() - started)

@@ -15,11 +15,11 @@ from perenne.core.errors import Invalid, NotFound, PerenneError
 from perenne.formats.windows import LATENCY_EDGES_US, WindowPost, decode_window
 from perenne.monitoring import alert_store, store
 from perenne.monitoring.alerts import MONITOR, raise_alert, resolve_alert
-from perenne.monitoring.model import Stream, Window, WindowKey
+from perenne.monitoring.baselines.merging import Addition, add
 from perenne.monitoring.references import load_reference
 from perenne.monitoring.servers import report_servers
-from perenne.stats.cells import Reference
 from perenne.stats.profile import Profile
+from perenne.stats.segments import SegmentProfiles
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -33,21 +33,10 @@ DAMAGED, UNKNOWN = ".damaged", ".unknown"
 
 @dataclass(frozen=True)
 class _Arrival:
-    """A post that was read and checked."""
+    """A post that was read and checked, and the file it lies in."""
 
     path: Path
-    post: WindowPost
-    reference: Reference
-    profile: Profile
-
-    @property
-    def identity(self) -> tuple[str, str, int]:
-        return self.post.observer, self.post.boot, self.post.sequence
-
-    @property
-    def key(self) -> WindowKey:
-        post = self.post
-        return WindowKey(Stream(post.deployment, post.variant, post.version), post.window_start, post.window_length)
+    addition: Addition
 
 
 def collect(workspace: Workspace) -> int:
@@ -101,13 +90,14 @@ def _open(workspace: Workspace, path: Path) -> _Arrival:
         )
     reference = load_reference(workspace.objects, watch.reference)
     profile = Profile.from_bytes(post.profile, reference)
+    SegmentProfiles.from_bytes(post.segments, reference, reference.segments.segments)
     if profile.rows != post.rows:
         raise Invalid(
             "the post counts other rows than its profile",
             code="monitor.post",
             hint="it was damaged on its way, or made by another release of perenne",
         )
-    return _Arrival(path, post, reference, profile)
+    return _Arrival(path, Addition(post, watch, reference, profile))
 
 
 def _checked(post: WindowPost) -> WindowPost:
@@ -136,60 +126,14 @@ def _add(tx: Transaction, arrivals: Sequence[_Arrival]) -> int:
     """Add the posts that were not known to their windows, each window once."""
     now = SystemClock().now()
     store.forget_posts(tx, now - REMEMBERED)
-    fresh = store.new_posts(tx, [arrival.identity for arrival in arrivals], now)
-    added, windows = len(fresh), dict[WindowKey, list[_Arrival]]()
+    fresh = store.new_posts(tx, [arrival.addition.identity for arrival in arrivals], now)
+    added, additions = len(fresh), []
     for arrival in arrivals:
-        if arrival.identity in fresh:
-            fresh.remove(arrival.identity)  # a copy of the same post in the same batch counts once too
-            windows.setdefault(arrival.key, []).append(arrival)
-    for key, group in windows.items():
-        store.save_window(tx, _merged(store.find_window(tx, key), group))
+        if arrival.addition.identity in fresh:
+            fresh.remove(arrival.addition.identity)  # a copy of the same post in the same batch counts once too
+            additions.append(arrival.addition)
+    add(tx, additions)
     return added
-
-
-def _merged(window: Window | None, arrivals: Sequence[_Arrival]) -> Window:
-    """Return a window with posts added; None is a window of which nothing was known."""
-    posts = [arrival.post for arrival in arrivals]
-    first, reference = posts[0], arrivals[0].reference
-    if window is None:
-        window = _empty(first, Profile.empty(reference))
-    profile = Profile.from_bytes(window.profile, reference)
-    for arrival in arrivals:
-        profile.merge(arrival.profile)
-    return msgspec.structs.replace(
-        window,
-        rows=profile.rows,
-        dropped=window.dropped + sum(post.dropped for post in posts),
-        errors=window.errors + sum(post.errors for post in posts),
-        first=min(filter(None, (window.first, *(post.first for post in posts))), default=0),
-        last=max(window.last, *(post.last for post in posts)),
-        latency=tuple(map(sum, zip(window.latency, *(post.latency for post in posts), strict=True))),
-        agreed=window.agreed + sum(post.agreement[0] for post in posts),
-        compared=window.compared + sum(post.agreement[1] for post in posts),
-        profile=profile.to_bytes(),
-        revision=window.revision + 1,
-    )
-
-
-def _empty(post: WindowPost, profile: Profile) -> Window:
-    return Window(
-        deployment=post.deployment,
-        variant=post.variant,
-        version=post.version,
-        window_start=post.window_start,
-        window_length=post.window_length,
-        reference=post.reference,
-        rows=0,
-        dropped=0,
-        errors=0,
-        first=0,
-        last=0,
-        latency=(0,) * len(post.latency),
-        agreed=0,
-        compared=0,
-        profile=profile.to_bytes(),
-        revision=0,
-    )
 
 
 def _report_set_aside(workspace: Workspace, folder: Path) -> None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from perenne.core.clock import DAY
+from perenne.core.days import span_of
 from perenne.monitoring.performance.model import Concept, Contributions, Gap
 from perenne.projects import Guardrail, Monitoring, Objective
 from perenne.stats.outcomes import Inside
@@ -86,14 +87,18 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
     def window(self, variant: str, instant: int) -> WindowKey:
         """Return the window of a variant that holds an instant."""
+        stream = Stream(self.deployment, variant, self.version)
+        if self.plan.windows:
+            return WindowKey(stream, *span_of(instant, self.plan.windows, self.plan.zone))
         start = instant // self.window_length * self.window_length
-        return WindowKey(Stream(self.deployment, variant, self.version), start, self.window_length)
+        return WindowKey(stream, start, self.window_length)
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """What the observers have posted about one window so far. `revision` counts the additions.
 
-    Times are microseconds. `rows` are in the profile, `dropped` were never seen, on `errors` requests the model failed;
+    Times are microseconds. `segments` holds the profiles of groups, `columns` names those that the reference does not know.
+    `rows` are in the profile, `dropped` were never seen, on `errors` requests the model failed;
     `latency` holds requests per cell of `perenne.formats.windows.LATENCY_EDGES_US`; of `compared` rows a challenger answered
     `agreed` like the champion.
     """
@@ -114,6 +119,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     compared: int
     profile: bytes
     revision: int
+    segments: bytes | None = None
+    columns: tuple[str, ...] = ()
 
     @property
     def key(self) -> WindowKey:
@@ -122,17 +129,21 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WindowState(StrEnum):
-    """What a window's comparison with the reference came to; `gap`: more than half was dropped, so nothing is said."""
+    """What a window's comparison came to; `gap`: more than half was dropped, so nothing is said; `no_data`: nobody asked."""
 
     OK = "ok"
     WARN = "warn"
     ALARM = "alarm"
     TOO_FEW = "too_few"
     GAP = "gap"
+    NO_DATA = "no_data"
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words."""
+    """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words.
+
+    `segment` is the group of a column within which it has drifted; empty for all rows.
+    """
 
     feature: str
     state: str
@@ -141,6 +152,12 @@ class Cause(msgspec.Struct, frozen=True):
     impact: float | None
     sentence: str
     missing_rise: float = 0.0
+    segment: str = ""
+
+    @property
+    def where(self) -> str:
+        """The feature, and the group it is about."""
+        return f"{self.feature} in {self.segment}" if self.segment else self.feature
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,8 +207,16 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
         Rows judged, and rows it would have taken to find the smallest change that matters.
     dropped_share : float
         Share of the rows that the observer never saw; above 5 % the window has a `gap`.
-    baseline : str
-        What it was compared with.
+    baseline, baseline_words : str
+        What it was compared with: training, production or phase; and in words.
+    comparison : str
+        `BASELINE`, or `CONSECUTIVE` for the window before, which is drawn only.
+    skew : bool
+        It has alarmed since the first window of the version: training and serving differ, nothing has drifted.
+    schema : tuple of str
+        Columns that are missing, new or of another type, in words; alarming ones first.
+    schema_broken : bool
+        Whether one of them is missing or of another type.
     causes : tuple of Cause
         Drifted features, and those that moved the answer most; greatest impact first.
     estimated : dict
@@ -223,6 +248,11 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     dropped_share: float
     agreement: float | None = None
     baseline: str = "training"
+    baseline_words: str = ""
+    comparison: str = "BASELINE"
+    skew: bool = False
+    schema: tuple[str, ...] = ()
+    schema_broken: bool = False
     causes: tuple[Cause, ...] = ()
     estimated: dict[str, Figure] = {}
     measured: dict[str, Figure] = {}

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from perenne.core.clock import HOUR
 from perenne.monitoring.model import (
     CHAMPION,
     AlertState,
@@ -62,6 +63,9 @@ window = sa.Table(
     sa.Column("profile", sa.LargeBinary, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("judged", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("bare", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("segments", sa.LargeBinary),
+    sa.Column("columns", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
     sa.Index("ix_monitor_window_due", "window_start", **only_where("revision > judged")),
 )
 
@@ -207,7 +211,6 @@ silence = sa.Table(
 
 _KEY = ("deployment", "variant", "version", "window_start", "window_length")
 _watch_columns = [watch.c[name] for name in Watch.__struct_fields__]
-_window_columns = [window.c[name] for name in Window.__struct_fields__]
 
 
 def values_of(struct: Any) -> dict[str, Any]:
@@ -309,28 +312,34 @@ def forget_posts(tx: Transaction, before: int) -> None:
     tx.execute(post.delete().where(post.c.collected < before))
 
 
-def find_window(tx: Transaction, key: WindowKey) -> Window | None:
-    """Read a window."""
-    row = tx.execute(sa.select(*_window_columns).where(*is_window(window, key))).one_or_none()
+def find_window(tx: Transaction, key: WindowKey, table: sa.Table = window) -> Window | None:
+    """Read a window, from a table of such."""
+    row = tx.execute(sa.select(*window_columns(table)).where(*is_window(table, key))).one_or_none()
     return None if row is None else read_named(Window, row)
 
 
-def save_window(tx: Transaction, row: Window) -> None:
+def save_window(tx: Transaction, row: Window, table: sa.Table = window) -> None:
     """Insert a window, or replace what was known of it."""
-    if tx.execute(window.update().where(*is_window(window, row.key)).values(**values_of(row))).rowcount == 0:
-        tx.execute(window.insert(), values_of(row))
+    if tx.execute(table.update().where(*is_window(table, row.key)).values(**values_of(row))).rowcount == 0:
+        tx.execute(table.insert(), values_of(row))
+
+
+def window_columns(table: sa.Table) -> "list[sa.Column[Any]]":
+    """Return the columns of a table of windows that `Window` has."""
+    return [table.c[name] for name in Window.__struct_fields__]
 
 
 def windows_between(tx: Transaction, key: WindowKey, start: int) -> list[Window]:
     """Read the windows of the same stream and length from an instant up to a window, itself included, oldest first."""
     where = (
-        *_of(window, key.stream),
-        window.c.window_length == key.length,
+        *of_stream(window, key.stream),
+        as_long(window, key.length),
         window.c.window_start >= start,
         window.c.window_start <= key.start,
     )
     return [
-        read_named(Window, row) for row in tx.execute(sa.select(*_window_columns).where(*where).order_by(window.c.window_start))
+        read_named(Window, row)
+        for row in tx.execute(sa.select(*window_columns(window)).where(*where).order_by(window.c.window_start))
     ]
 
 
@@ -349,8 +358,8 @@ def mark_judged(tx: Transaction, key: WindowKey, revision: int) -> None:
 def spans_over(tx: Transaction, key: WindowKey) -> list[WindowKey]:
     """Return the later windows into whose judgement this one was merged."""
     where = (
-        *_of(verdict, key.stream),
-        verdict.c.window_length == key.length,
+        *of_stream(verdict, key.stream),
+        as_long(verdict, key.length),
         verdict.c.span_start <= key.start,
         verdict.c.window_start > key.start,
     )
@@ -372,7 +381,7 @@ def find_verdict(tx: Transaction, key: WindowKey) -> WindowVerdict | None:
 
 def recent_verdicts(tx: Transaction, stream: Stream, limit: int, *, until: int | None = None) -> list[WindowVerdict]:
     """Read the verdicts on a stream's windows, newest first; only those that start at or before an instant, if given."""
-    query = sa.select(verdict.c.body).where(*_of(verdict, stream)).order_by(verdict.c.window_start.desc()).limit(limit)
+    query = sa.select(verdict.c.body).where(*of_stream(verdict, stream)).order_by(verdict.c.window_start.desc()).limit(limit)
     if until is not None:
         query = query.where(verdict.c.window_start <= until)
     return [row.body for row in tx.execute(query)]
@@ -385,13 +394,21 @@ def streams(tx: Transaction, deployment: str) -> list[Stream]:
     return [read_struct(Stream, row) for row in tx.execute(query)]
 
 
-def _of(table: sa.Table, stream: Stream) -> "tuple[sa.ColumnElement[bool], ...]":
+def of_stream(table: sa.Table, stream: Stream) -> "tuple[sa.ColumnElement[bool], ...]":
+    """Return the conditions under which a row of a table is of a stream."""
     return table.c.deployment == stream.deployment, table.c.variant == stream.variant, table.c.version == stream.version
 
 
 def is_window(table: sa.Table, key: WindowKey) -> "tuple[sa.ColumnElement[bool], ...]":
     """Return the conditions under which a row of a table is about a window."""
-    return *_of(table, key.stream), table.c.window_start == key.start, table.c.window_length == key.length
+    return *of_stream(table, key.stream), table.c.window_start == key.start, table.c.window_length == key.length
+
+
+def as_long(table: sa.Table, length: int) -> "sa.ColumnElement[bool]":
+    """Return the condition under which a window is as long as another; days and weeks differ where the clocks are changed."""
+    slack = 2 * HOUR if length > 20 * HOUR else 0
+    column: sa.ColumnElement[int] = table.c.window_length
+    return column.between(length - slack, length + slack) if slack else column == length
 
 
 def _key_columns(table: sa.Table) -> "tuple[sa.Column[Any], ...]":

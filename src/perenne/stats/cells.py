@@ -20,9 +20,16 @@ from perenne.stats.numeric import GROUPS, NULL, UNSEEN, NumberCells, numbers
 from perenne.stats.outcomes import Outcomes, fit_outcomes
 from perenne.stats.performance import Calibration
 from perenne.stats.profile import Profile
+from perenne.stats.segments import (
+    PROFILE_ARRAYS,
+    Segment,
+    SegmentReference,
+    fit_segments,
+    segment_arrays,
+    segments_from,
+    segments_of,
+)
 from perenne.stats.spread import Bands, Baseline, fit_spread
-
-_PROFILE_ARRAYS = ("counts", "sums", "moments", "scores", "strays")
 
 
 class KnownRange(msgspec.Struct, frozen=True):
@@ -33,11 +40,12 @@ class KnownRange(msgspec.Struct, frozen=True):
     levels: tuple[str, ...] = ()
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, omit_defaults=True):
     version: int
     fields: tuple[Field, ...]
     layout: archive.LayoutMeta
     calibrated: bool
+    segments: tuple[Segment, ...] = ()
     outcomes: "_OutcomesMeta | None" = None
     losses: bool = False
 
@@ -72,6 +80,8 @@ class Reference:
         What came true in the reference; None without labels.
     losses : LossModel or None
         For estimating a regression's performance; whoever makes the reference learns it.
+    segments : SegmentReference
+        The groups that are watched each by itself.
     """
 
     fields: tuple[Field, ...]
@@ -83,6 +93,7 @@ class Reference:
     calibration: Calibration | None
     outcomes: Outcomes | None
     losses: LossModel | None
+    segments: SegmentReference
 
     def __init__(self, fields: Sequence[Field], layout: Layout) -> None:
         self.fields = tuple(fields)
@@ -90,6 +101,7 @@ class Reference:
         self.chunks = []
         self.profile = Profile.empty(self)
         self.calibration = self.outcomes = self.losses = None
+        self.segments = SegmentReference((), [], [], [])
         self._data: bytes | None = None
         self._digest: str | None = None
 
@@ -106,6 +118,8 @@ class Reference:
         task: Task,
         classes: Sequence[object] = (),
         threshold: float = 0.5,
+        segments: Sequence[str] = (),
+        groups: int = 8,
     ) -> "Reference":
         """Fix the cells by the rows of a reference, in time order. Tensors have no cells, nor have answers that are tensors.
 
@@ -123,6 +137,10 @@ class Reference:
             Labels, places in `classes` (an integer array), or numbers for regression.
         task, classes, threshold
             As in the model's signature.
+        segments : sequence of str
+            Inputs whose groups are watched each by itself.
+        groups : int
+            So many groups of each at most, and one for all others.
         """
         rows = row_count(columns)
         columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields}
@@ -141,9 +159,14 @@ class Reference:
         reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds)
         if labels is not None and scores is not None:
             reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
-        if labels is not None and predictions is not None:
-            cells = reference.layout.encode(columns, predictions, scores).cells
-            reference.outcomes = fit_outcomes(reference.layout, cells, predictions, scores, labels, len(reference.chunks))
+        if segments or labels is not None:
+            encoded = reference.layout.encode(columns, predictions, scores)
+            if labels is not None and predictions is not None:
+                told = (predictions, scores, labels)
+                reference.outcomes = fit_outcomes(reference.layout, encoded.cells, *told, len(reference.chunks))
+            if segments:
+                chosen = segments_of(reference.layout, segments, given, groups)
+                reference.segments = fit_segments(reference, given, encoded, bounds, chosen)
         return reference
 
     def note_steadiness(self, metric: str, spread: float) -> None:
@@ -169,20 +192,25 @@ class Reference:
         """Write the reference as npz."""
         if self._data is None:
             meta, arrays = archive.layout_parts(self.layout)
-            arrays |= {f"chunk_{name}": self._stack(name) for name in _PROFILE_ARRAYS}
+            arrays |= {f"chunk_{name}": self._stack(name) for name in PROFILE_ARRAYS}
             arrays |= {"chunk_rows": self._stack("rows")}
             arrays |= {"baseline": self.baseline.counts, "singles": self.baseline.singles}
             arrays |= {"band_rows": self.bands.rows, "band_js": self.bands.js, "band_d": self.bands.d}
             if self.calibration is not None:
                 arrays["curves"] = self.calibration.curves
-            outcomes = None
-            if self.outcomes is not None:
-                arrays |= {"labelled": self.outcomes.counts, "truths": self.outcomes.truths}
-                told = self.outcomes
-                outcomes = _OutcomesMeta(told.rows, told.loss, told.scale, dict(sorted(told.steadiness.items())))
+            if self.segments.segments:
+                arrays |= segment_arrays(self.segments)
             arrays |= {} if self.losses is None else self.losses.to_arrays()
-            noted = _Meta(1, self.fields, meta, self.calibration is not None, outcomes, self.losses is not None)
-            self._data = archive.write(noted, arrays)
+            made = _Meta(
+                1,
+                self.fields,
+                meta,
+                self.calibration is not None,
+                self.segments.segments,
+                self._outcome_parts(arrays),
+                self.losses is not None,
+            )
+            self._data = archive.write(made, arrays)
         return self._data
 
     @classmethod
@@ -201,7 +229,7 @@ class Reference:
             for place, rows in enumerate(arrays["chunk_rows"].tolist()):
                 chunk = Profile.empty(reference)
                 chunk.rows = rows
-                for name in _PROFILE_ARRAYS:
+                for name in PROFILE_ARRAYS:
                     getattr(chunk, name)[...] = arrays[f"chunk_{name}"][place]
                 reference._append(chunk)
             reference.baseline = Baseline(arrays["baseline"].astype(np.int64), arrays["singles"].astype(np.int64))
@@ -213,10 +241,19 @@ class Reference:
                     layout.task, layout.threshold, layout.score_edges, arrays["curves"].astype(np.float64)
                 )
             reference._read_outcomes(meta, arrays)
+            if meta.segments:
+                reference.segments = segments_from(meta.segments, arrays, reference)
         except (LookupError, ValueError, TypeError, OverflowError) as error:
             raise archive.unreadable(error) from None
         reference._data = bytes(data)
         return reference
+
+    def _outcome_parts(self, arrays: archive.Arrays) -> _OutcomesMeta | None:
+        told = self.outcomes
+        if told is None:
+            return None
+        arrays |= {"labelled": told.counts, "truths": told.truths}
+        return _OutcomesMeta(told.rows, told.loss, told.scale, dict(sorted(told.steadiness.items())))
 
     def _read_outcomes(self, meta: _Meta, arrays: archive.Arrays) -> None:
         if meta.outcomes is not None:

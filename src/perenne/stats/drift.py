@@ -11,8 +11,10 @@ from perenne.stats import distances
 from perenne.stats.cells import Reference
 from perenne.stats.layout import FIXED, PREDICTION, SCORE, FeatureCells
 from perenne.stats.numeric import NULL, ORDINARY, UNSEEN
+from perenne.stats.phases import standard_of
 from perenne.stats.profile import Profile
 from perenne.stats.spread import compare
+from perenne.stats.standard import Standard
 from perenne.stats.wording import describe
 
 MATERIAL_JS = 0.002
@@ -83,8 +85,15 @@ class DriftVerdict(msgspec.Struct, frozen=True):
     features: tuple[FeatureDrift, ...]
 
 
-def judge(reference: Reference, window: Profile, *, minimum_rows: int = MINIMUM_ROWS) -> DriftVerdict:
-    """Judge a window against the reference of its model version.
+def judge(
+    reference: Reference,
+    window: Profile,
+    *,
+    minimum_rows: int = MINIMUM_ROWS,
+    against: Standard | None = None,
+    comparisons: int | None = None,
+) -> DriftVerdict:
+    """Judge a window against the reference of its model version, or against windows that were in production.
 
     Parameters
     ----------
@@ -93,16 +102,22 @@ def judge(reference: Reference, window: Profile, *, minimum_rows: int = MINIMUM_
         Counted in the reference's cells.
     minimum_rows : int
         Below it the state is `too_few`; the features' figures are there all the same.
+    against : Standard, optional
+        What it is compared with instead of the reference, in the same cells.
+    comparisons : int, optional
+        How many features are judged together with these and share the chance of a false alarm; these alone if not given.
     """
     features = reference.layout.features
-    base = reference.profile.counts
-    js2, d, tested_base, tested_window = compare(features, reference.baseline, window.counts)
+    against = against or standard_of(reference)
+    base = against.profile.counts
+    js2, d, tested_base, tested_window = compare(features, against.baseline, window.counts)
     js_p = distances.chi2_p(*distances.chi2(tested_base, tested_window))
     d_p = distances.ks_p(d, base[:, :ORDINARY].sum(axis=1), window.counts[:, :ORDINARY].sum(axis=1))
-    band_js, band_d = reference.bands.at(window.rows)
-    states = _states(js2, js_p, band_js, d, d_p, band_d)
+    band_js, band_d = against.bands.at(window.rows)
+    comparisons = max(comparisons or 0, len(features))
+    states = _states(js2, js_p, band_js, d, d_p, band_d, comparisons)
     shares, base_shares = distances.shares(window.counts), distances.shares(base)
-    impacts = impact(reference, window)
+    impacts = impact(reference, window, against.profile)
     found = [
         FeatureDrift(
             name=feature.name,
@@ -122,9 +137,9 @@ def judge(reference: Reference, window: Profile, *, minimum_rows: int = MINIMUM_
         for place, feature in enumerate(features)
     ]
     found.sort(key=_order)
-    too_few = window.rows < minimum_rows or not reference.profile.rows
+    too_few = window.rows < minimum_rows or not against.profile.rows
     state = "too_few" if too_few else min((feature.state for feature in found), key=_RANK.__getitem__, default="ok")
-    return DriftVerdict(state, window.rows, max(minimum_rows, needed_rows(len(features), reference.profile.rows)), tuple(found))
+    return DriftVerdict(state, window.rows, max(minimum_rows, needed_rows(comparisons, against.profile.rows)), tuple(found))
 
 
 def _order(feature: FeatureDrift) -> tuple[int, bool, float, float]:
@@ -144,16 +159,17 @@ def _states(
     d: NDArray[np.float64],
     d_p: NDArray[np.float64],
     band_d: NDArray[np.float64],
+    comparisons: int | None = None,
 ) -> list[str]:
     """Apply the rule, each branch for itself."""
-    count = len(js2)
-    alarm, warn = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+    comparisons = comparisons or len(js2)
+    alarm, warn = np.zeros(len(js2), np.bool_), np.zeros(len(js2), np.bool_)
     for size, limit, band, p in ((js2, MATERIAL_JS, band_js, js_p), (d, MATERIAL_D, band_d, d_p)):
         material, beyond = size > limit, size > band
-        significant = 2 * count * p < SIGNIFICANCE
+        significant = 2 * comparisons * p < SIGNIFICANCE
         alarm |= material & beyond & significant
-        warn |= (material & beyond & (count * p < WARNING)) | (material & significant)
-    return ["alarm" if alarm[place] else "warn" if warn[place] else "ok" for place in range(count)]
+        warn |= (material & beyond & (comparisons * p < WARNING)) | (material & significant)
+    return ["alarm" if alarm[place] else "warn" if warn[place] else "ok" for place in range(len(js2))]
 
 
 def needed_rows(features: int, reference_rows: int) -> int:
@@ -168,18 +184,21 @@ def needed_rows(features: int, reference_rows: int) -> int:
     return int(np.ceil(1 / spare)) if spare > 0 else 0
 
 
-def impact(reference: Reference, window: Profile) -> NDArray[np.float64]:
+def impact(reference: Reference, window: Profile, before: Profile | None = None) -> NDArray[np.float64]:
     """Return by how much the shift of each feature alone moves the mean score or prediction, (features,).
+
+    `before` is what the window is compared with, the reference if not given.
 
     `sum over groups of cells: (share in window - share in reference) * (mean answer of the group in the reference - its mean)`.
     Groups the reference has no rows in take the window's own mean. The impacts do not add up to the whole change: features are
     correlated.
     """
-    base, seen = reference.profile.group_counts(), window.group_counts()
-    base_sums, seen_sums = reference.profile.sums[:, :, 0], window.sums[:, :, 0]
+    before = before or reference.profile
+    base, seen = before.group_counts(), window.group_counts()
+    base_sums, seen_sums = before.sums[:, :, 0], window.sums[:, :, 0]
     mean = np.divide(base_sums, base, out=np.zeros(base.shape), where=base > 0)
     mean = np.where((base == 0) & (seen > 0), np.divide(seen_sums, seen, out=np.zeros(base.shape), where=seen > 0), mean)
-    overall = base_sums.sum(axis=1, keepdims=True) / max(1, reference.profile.rows)
+    overall = base_sums.sum(axis=1, keepdims=True) / max(1, before.rows)
     moved = ((distances.shares(seen) - distances.shares(base)) * (mean - overall)).sum(axis=1)
-    known = window.rows > 0 and reference.profile.rows > 0
+    known = window.rows > 0 and before.rows > 0
     return np.asarray(moved / FIXED * reference.layout.answer_scale) if known else np.zeros(len(base))

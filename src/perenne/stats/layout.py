@@ -48,6 +48,10 @@ class Encoded:
     answer: NDArray[np.float64]
     bins: NDArray[np.int64]
 
+    def take(self, rows: NDArray[np.int64]) -> "Encoded":
+        """Return some of the rows."""
+        return Encoded(self.cells[:, rows], self.standardised[:, rows], self.answer[rows], self.bins[:, rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Layout:

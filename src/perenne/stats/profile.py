@@ -95,8 +95,8 @@ class Profile:
         """The digest of the reference whose cells are counted."""
         return self._cells.digest
 
-    def add(self, columns: Columns, predictions: Column | None = None, scores: NDArray[np.floating] | None = None) -> None:
-        """Count rows.
+    def add(self, columns: Columns, predictions: Column | None = None, scores: NDArray[np.floating] | None = None) -> Encoded:
+        """Count rows, and return them as they fell into cells.
 
         Parameters
         ----------
@@ -113,6 +113,7 @@ class Profile:
             unseen = np.flatnonzero(encoded.cells[place] == UNSEEN) if isinstance(feature, CategoryCells) else ()
             if len(unseen) and feature.name in columns:
                 self._note_levels(place, columns[feature.name][unseen])
+        return encoded
 
     def add_encoded(self, encoded: Encoded) -> None:
         """Count rows that are in cells already."""

@@ -15,7 +15,7 @@ from perenne.stats.numeric import CELLS, NULL, ORDINARY, UNSEEN, NumberCells
 
 MIN_CHUNKS = 4
 _SMALLEST = 200
-_DEVIATIONS = 4.0
+DEVIATIONS = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def fit_spread(features: Sequence[FeatureCells], columns: Columns, bounds: Seque
             apart = np.array(
                 _parts_apart(feature, history, [(start, start + size) for start in range(0, chunks - size + 1, size)])
             )
-            limits[:, row, place] = apart.mean(axis=1) + _DEVIATIONS * apart.std(axis=1)
+            limits[:, row, place] = apart.mean(axis=1) + DEVIATIONS * apart.std(axis=1)
     return Baseline(counts, singles), Bands(np.array([size * rows for size in sizes], np.int64), limits[0], limits[1])
 
 

@@ -67,7 +67,7 @@ def _predictions(
     values = map(_text, rows[column].to_pylist())
     for value, instant, identity in sorted(zip(values, instants, rows["prediction_id"].to_pylist(), strict=True), key=_when):
         if value in keys:
-            found.setdefault(value, []).append((instant, identity))
+            found.setdefault(value, []).append((instant, str(identity)))
     return found
 
 

@@ -36,7 +36,7 @@ def cells_of(table: "pa.Table", features: int) -> "NDArray[np.uint8] | None":
     """Return the cells of labelled rows, (features, rows); None if some were kept before there were cells."""
     if "cells" not in table.column_names or table["cells"].null_count or not table.num_rows:
         return None
-    raw = b"".join(table["cells"].to_pylist())
+    raw = b"".join(value for value in table["cells"].to_pylist() if value is not None)
     return np.frombuffer(raw, np.uint8).reshape(table.num_rows, -1).T if len(raw) == features * table.num_rows else None
 
 
