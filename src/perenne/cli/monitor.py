@@ -7,12 +7,16 @@ from perenne.cli.lazy import LazyGroup
 MONITOR = {
     "list": ("perenne.monitoring.commands:list_", "List what is watched and how it stands."),
     "show": ("perenne.monitoring.commands:show", "Show a deployment: its windows, open alerts and bounds."),
-    "labels": ("perenne.monitoring.commands:labels", "Take labels from a file."),
+    "performance": ("perenne.monitoring.performance.commands:performance", "Show estimates, what came true, and gaps."),
+    "contributions": ("perenne.monitoring.performance.commands:contributions", "Show how inputs go with the answers."),
+    "slices": ("perenne.monitoring.performance.commands:slices", "Show where a model does worst, by its labels."),
+    "labels": ("perenne.monitoring.commands:labels", "Take labels from a file, a table or a query."),
 }
 """Every command under `perenne monitor`: where it is, and what it does in a line."""
 
 MONITOR_SECTIONS = {
     "Look": ("list", "show"),
+    "Performance": ("performance", "contributions", "slices"),
     "Labels": ("labels",),
 }
 

@@ -160,6 +160,31 @@ def with_key(table: "pa.Table", deployment: str, key: str) -> "pa.Table":
     return kept.rename_columns([KEY if name == key else name for name in kept.column_names])
 
 
+MAX_PARQUET_ROWS = 5_000_000
+
+
+def parquet_labels(body: bytes) -> "pa.Table":
+    """Read labels from a Parquet file that somebody sent.
+
+    Raises
+    ------
+    Invalid
+        If it is none, or has too many rows: those are bounded before anything is unpacked.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(body))
+        if file.metadata.num_rows > MAX_PARQUET_ROWS:
+            said = f"{file.metadata.num_rows:,} labels at once are too many"
+            raise Invalid(said, code="labels.too_many", hint=f"send at most {MAX_PARQUET_ROWS:,} in one file")
+        return file.read([name for name in file.schema_arrow.names if name in LabelRow.__struct_fields__])
+    except (pa.ArrowException, OSError) as error:
+        said = f"these bytes are no Parquet: {str(error)[:120]}"
+        raise Invalid(said, code="labels.parquet", hint="write them with pyarrow, pandas or DuckDB") from None
+
+
 def _key(given: dict[str, list[Any]], row: int, time: int | None) -> tuple[str, str]:
     key, deployment = level_text(given[KEY][row]), given[DEPLOYMENT][row]
     if key is None or len(key) > MAX_ID:

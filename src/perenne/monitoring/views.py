@@ -17,6 +17,7 @@ from perenne.core.paging import Page, page_of
 from perenne.monitoring import alert_store, alerts, charted, recent_store, service, store, summary
 from perenne.monitoring.charted import Timeline, WindowDetail
 from perenne.monitoring.model import MINIMUM_COVERAGE, Alert, AlertLine, AlertState, Cause, Severity, Silence, Stream, WindowState
+from perenne.monitoring.performance.following import Following, follow
 from perenne.monitoring.references import load_reference
 from perenne.stats.cells import Reference
 from perenne.storage.links import Kind, sources_of
@@ -68,6 +69,7 @@ class MonitorView(msgspec.Struct, frozen=True, kw_only=True):
     confirm: int
     clear: int
     minimum_coverage: float
+    performance: Following
 
 
 class AlertRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +191,7 @@ def monitor_view(
         confirm=watch.confirm,
         clear=watch.clear,
         minimum_coverage=MINIMUM_COVERAGE,
+        performance=follow(tx, deployment, verdicts, chosen),
     )
 
 

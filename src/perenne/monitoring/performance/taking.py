@@ -1,5 +1,7 @@
 """Labels from where others keep them: a table, a query or files, read by the calendar of a source, whose new rows are labels."""
 
+from pathlib import Path
+
 import msgspec
 
 from perenne import data
@@ -31,6 +33,22 @@ def dataset_of(deployment: str, key: str = "") -> str:
     ('labels/churn', 'labels/churn:customer')
     """
     return f"{PREFIX}{deployment}{f':{key}' if key else ''}"
+
+
+def source_of(
+    deployment: str, key: str, uri: str, query: str, watermark: str, every: str, *, trusted: bool
+) -> "data.ingest.Source":
+    """Say where a deployment's labels are: what grows is read from where it ended, anything else whole."""
+    grows = bool(watermark) or (not query and bool(set("*?[") & set(uri) or Path(uri).is_dir()))
+    return data.ingest.Source(
+        dataset=dataset_of(deployment, key),
+        uri=uri,
+        query=query,
+        mode=data.ingest.Mode.APPEND if grows else data.ingest.Mode.FULL,
+        watermark=watermark,
+        every=data.ingest.calendar_of(every) if every else "",
+        trusted=trusted,
+    )
 
 
 def on_rows_arrived(tx: Transaction, event: "data.ingest.events.RowsArrived") -> None:
