@@ -115,7 +115,7 @@ def _latest(tables: "Sequence[pa.Table]") -> "pa.Table":
         [("time", "ascending"), ("sequence", "ascending"), ("position", "ascending")]
     )
     last = {identity: place for place, identity in enumerate(table["prediction_id"].to_pylist())}
-    return table.take(list(last.values())).sort_by("prediction_id")
+    return table.take(pa.array(list(last.values()), pa.int64())).sort_by("prediction_id")
 
 
 def _logged(workspace: Workspace, ids: Sequence[str | None]) -> "pa.Table":

@@ -125,8 +125,7 @@ def slices_of(workspace: Workspace, deployment: str, window: str | None, *, pair
         return list(verdict.slices)
     inputs = [place for place, feature in enumerate(reference.layout.features) if not feature.name.startswith("@")]
     features = [reference.layout.features[place] for place in inputs]
-    tested = [reference.layout.features[place].tests[rows.cells[place]] for place in inputs]
-    found = worst_pairs(features, tested, losses(reference.layout, rows.y, rows.predictions))
+    found = worst_pairs(features, [rows.cells[place] for place in inputs], losses(reference.layout, rows.y, rows.predictions))
     return sorted([*verdict.slices, *found], key=lambda piece: -piece.excess)
 
 

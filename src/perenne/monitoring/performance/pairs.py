@@ -1,4 +1,4 @@
-"""Where a model does worst in pairs of columns: every pair of cells that enough labelled rows fall into, counted by DuckDB."""
+"""Where a model does worst in pairs of columns: every pair of groups of cells with enough labelled rows, counted by DuckDB."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.stats.layout import FeatureCells
-from perenne.stats.slices import MINIMUM_ROWS, Slice, in_words, tail, worst_of
+from perenne.stats.slices import MINIMUM_ROWS, Slice, group_in_words, tail, worst_of
 
 MOST_COLUMNS = 16
 
@@ -18,18 +18,19 @@ Floats = NDArray[np.float64]
 def worst_pairs(
     features: Sequence[FeatureCells], cells: Sequence[NDArray[np.uint8]], loss: Floats, *, top: int = 10
 ) -> list[Slice]:
-    """Return the pairs of cells of two columns that cost the most, among those worse than the rest beyond chance.
+    """Return the pairs of groups of two columns that cost the most, among those worse than the rest beyond chance.
 
     Parameters
     ----------
     features, cells : sequences of equal length
-        Inputs, and the cell of each row, merged as for the drift test; the first 16 are combined.
+        Inputs, and the cell of each row; the first 16 are combined, each by its 16 groups of neighbouring cells.
     loss : float64 (rows,)
         0 and 1 for an error, or any loss.
     """
     known = np.isfinite(loss)
     values = np.asarray(loss, np.float64)[known]
-    features, cells = features[:MOST_COLUMNS], [row[known] for row in cells[:MOST_COLUMNS]]
+    features = features[:MOST_COLUMNS]
+    cells = [feature.groups[row[known]] for feature, row in zip(features, cells, strict=False)]
     if len(values) < MINIMUM_ROWS or len(features) < 2:
         return []
     overall, found, looked = float(values.mean()), [], 0
@@ -40,7 +41,7 @@ def worst_pairs(
         mean = total / rows
         if mean > overall:
             names = f"{features[one].name} × {features[other].name}"
-            where = f"{in_words(features[one], first)} × {in_words(features[other], second)}"
+            where = f"{group_in_words(features[one], first)} × {group_in_words(features[other], second)}"
             p = tail(rows, total, squares, values)
             found.append(Slice(names, where, rows, mean, overall, (mean - overall) * rows, p))
     return worst_of(found, looked, top)
