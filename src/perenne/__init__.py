@@ -1,6 +1,6 @@
 """From milestone to continuity: one package takes a model from data to production and keeps it healthy there.
 
-The names of a `project.py` are here: `Project`, `Objective`, `Guardrail`, `Gate`, `Monitoring`, `Window`, `expect`, the
+The names of a `project.py` are here: `Project`, `Objective`, `Guardrail`, `Gate`, `Monitoring`, `Alert`, `Window`, `expect`, the
 triggers `drift`, `missed`, `new_data`, `cron`, and the promotion rule `superior`; and those of any program that logs what it
 tries: `start_run`, `log_metrics`, `log_params` and their like. They are read when they are first used.
 """
@@ -9,9 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.projects import Cron as cron
-    from perenne.projects import Drift as drift
     from perenne.projects import (
+        Alert,
         Gate,
         Guardrail,
         Milestone,
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
         Window,
         expect,
     )
+    from perenne.projects import Cron as cron
+    from perenne.projects import Drift as drift
     from perenne.projects import Labels as labelled
     from perenne.projects import Missed as missed
     from perenne.projects import NewData as new_data
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {
+    "Alert": "Alert",
     "Gate": "Gate",
     "Guardrail": "Guardrail",
     "Milestone": "Milestone",
@@ -97,6 +99,7 @@ _OF_RUNS = frozenset(
 
 __all__ = [
     "ActiveRun",
+    "Alert",
     "AlreadyDone",
     "Gate",
     "Guardrail",

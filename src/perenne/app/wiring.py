@@ -1,36 +1,35 @@
 """Who hears of what, and who does which job: the one table that joins the domains."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
-
-import msgspec
 
 from perenne import automation, data, delivery, labels, llm, monitoring, registry, serving, tracking
 from perenne.automation import Loop, Reactions, Worker, Workforce
 from perenne.core.errors import Invalid
 from perenne.core.events import Event
 from perenne.storage import jobs
-from perenne.storage.jobs import Job
 from perenne.storage.outbox import Outbox, Subscriber
 from perenne.storage.workspace import Workspace
 
 
-def subscribers(reactions: Reactions, alerts: monitoring.notify.AlertDelivery) -> Mapping[type[Event], Sequence[Subscriber]]:
+def subscribers(
+    reactions: Reactions, alerts: monitoring.alerting.delivering.AlertDelivery
+) -> Mapping[type[Event], Sequence[Subscriber]]:
     """Return who hears of which event."""
     return {
         registry.VersionRegistered: [reactions.on_registered],
         registry.VersionDecided: [reactions.on_decided],
         registry.RegistryChanged: [registry.webhooks.queue],
-        serving.DeploymentChanged: [reactions.on_deployment],
+        serving.DeploymentChanged: [reactions.on_deployment, monitoring.alerting.reports.on_deployment],
         monitoring.events.DriftFound: [reactions.on_drift],
         monitoring.events.ObjectiveMissed: [reactions.on_objective],
         monitoring.events.GuardrailBreached: [reactions.on_guardrail],
         monitoring.events.AlertsChanged: [alerts.queue],
         jobs.JobFailed: [reactions.on_job_failed],
         tracking.Removed: [llm.on_removed],
-        data.ingest.events.SourceFailed: [monitoring.notify.on_source_failed],
-        data.ingest.events.SourceRecovered: [monitoring.notify.on_source_recovered],
+        data.ingest.events.SourceFailed: [monitoring.alerting.reports.on_source_failed],
+        data.ingest.events.SourceRecovered: [monitoring.alerting.reports.on_source_recovered],
+        data.ingest.events.RowsLate: [monitoring.alerting.reports.on_rows_late],
         data.ingest.events.RowsArrived: [monitoring.performance.taking.on_rows_arrived],
         data.privacy.RowsErased: [labels.erasing.on_erased],
         delivery.events.GatesPassed: [reactions.on_gates_passed],
@@ -59,12 +58,15 @@ class Platform:
 
     def __init__(self, workspace: Workspace, *, replay: bool = False) -> None:
         self.workspace = workspace
-        self._delivery = monitoring.notify.AlertDelivery(monitoring.notify.channels_from(os.environ))
+        alerts = monitoring.alerting.delivering.AlertDelivery.of(workspace)
         self.loop = Loop(
-            workspace, Outbox(workspace.database, subscribers(Reactions(workspace.clock), self._delivery)), replay=replay
+            workspace,
+            Outbox(workspace.database, subscribers(Reactions(workspace.clock), alerts)),
+            replay=replay,
+            tend=lambda: monitoring.alerting.tending.tend(workspace, alerts),
         )
         self.quick = {
-            monitoring.notify.DELIVER: self._deliver,
+            monitoring.alerting.delivering.DELIVER: alerts.deliver,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
             monitoring.performance.expecting.ESTIMATE_JOB: monitoring.performance.estimating.estimate_losses,
             monitoring.performance.taking.TAKE_JOB: monitoring.performance.taking.take_labels,
@@ -90,7 +92,3 @@ class Platform:
         quick = {kind: handler for kind, handler in self.quick.items() if kind in chosen}
         heavy = [kind for kind in self.heavy if kind in chosen]
         return Workforce(self.workspace, quick, heavy, [sys.executable, "-m", "perenne.app.trainer"], slots=slots)
-
-    def _deliver(self, workspace: Workspace, job: Job) -> None:
-        self._delivery.deliver(msgspec.json.decode(job.payload, type=monitoring.notify.Delivery))
-        workspace.database.write(lambda tx: jobs.finish(tx, job))

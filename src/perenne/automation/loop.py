@@ -34,6 +34,8 @@ class Loop:
         With the subscribers of all domains.
     replay : bool
         Whether model servers take the time of a request from the request.
+    tend : callable
+        What is due for alerts; returns how much that was.
 
     Attributes
     ----------
@@ -41,10 +43,13 @@ class Loop:
         How it goes.
     """
 
-    def __init__(self, workspace: Workspace, outbox: Outbox, *, replay: bool = False) -> None:
+    def __init__(
+        self, workspace: Workspace, outbox: Outbox, *, replay: bool = False, tend: Callable[[], int] = lambda: 0
+    ) -> None:
         self._workspace = workspace
         self._outbox = outbox
         self._replay = replay
+        self._tend_alerts = tend
         self._released: dict[str, tuple[int, object]] = {}
         self._prune_at = 0.0
         self._policies = PolicyMemory()
@@ -59,7 +64,7 @@ class Loop:
             Whether to do what one process does for all.
         """
         moving = (self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
-        shared = (self._close_lost, self._judge, self._judge_canaries, *moving)
+        shared = (self._close_lost, self._judge, self._judge_canaries, self._tend, *moving)
         parts = (self._collect, self._hear, self._realise, *(shared if leads else ()), self._release, self._learn)
         with self.pulse.turn():
             return sum(self._guarded(part) for part in parts)
@@ -98,6 +103,9 @@ class Loop:
 
     def _judge(self) -> int:
         return monitoring.turns.judge_due(self._workspace, self._workspace.clock.now())
+
+    def _tend(self) -> int:
+        return self._tend_alerts()
 
     def _judge_canaries(self) -> int:
         return judge_canaries(self._workspace)

@@ -7,7 +7,8 @@ import click
 from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time, parse_duration
 from perenne.monitoring import alerts, service
-from perenne.monitoring.model import Alert, Silence
+from perenne.monitoring.model import Alert
+from perenne.monitoring.silencing import Silence
 from perenne.storage.workspace import Workspace
 
 

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable
 import sqlalchemy as sa
 
 from perenne.core.paging import Page
-from perenne.monitoring.model import Alert, AlertLine, AlertState, Outcome, Severity, Silence, WindowKey
+from perenne.monitoring.model import Alert, AlertLine, AlertState, Outcome, Severity, WindowKey
+from perenne.monitoring.silencing import Silence
 from perenne.monitoring.store import alert, outcome, read_named, silence, values_of, watch
 from perenne.storage.database import Transaction, read_struct
 from perenne.storage.finding import find_names
@@ -138,11 +139,11 @@ def save_silence(tx: Transaction, row: Silence) -> None:
 
 def silences_of(tx: Transaction, deployments: Iterable[str], now: int) -> list[Silence]:
     """Read the silences of some deployments that have not ended, the longest last."""
-    where = (silence.c.deployment.in_(chosen(deployments)), silence.c.until > now)
+    where = (silence.c.deployment.in_(chosen([*deployments, ""])), silence.c.until > now)
     return [read_struct(Silence, row) for row in tx.execute(sa.select(*_silence_columns).where(*where).order_by(silence.c.until))]
 
 
 def silences(tx: Transaction, deployment: str, now: int) -> list[Silence]:
-    """Read the silences of a deployment that have not ended."""
-    query = sa.select(*_silence_columns).where(silence.c.deployment == deployment, silence.c.until > now)
+    """Read the silences that may speak of a deployment and have not ended."""
+    query = sa.select(*_silence_columns).where(silence.c.deployment.in_(("", deployment)), silence.c.until > now)
     return [read_struct(Silence, row) for row in tx.execute(query.order_by(silence.c.id))]

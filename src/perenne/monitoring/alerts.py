@@ -11,26 +11,28 @@ from perenne.auth.roles import Action, require
 from perenne.core.clock import DAY
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.ids import new_id
-from perenne.monitoring import alert_store, store
+from perenne.monitoring import alert_store, origins, store
 from perenne.monitoring.events import AlertsChanged
 from perenne.monitoring.findings import Finding
 from perenne.monitoring.model import (
     RESEND_AFTER,
     Alert,
     AlertState,
+    Cause,
     Outcome,
     Severity,
-    Silence,
     Watch,
     WindowKey,
     next_state,
     streaks,
 )
+from perenne.monitoring.silencing import Silence
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
 from perenne.storage.outbox import emit
 
 LONGEST_SILENCE = 366 * DAY
+DRIFT = "drift"
 MONITOR = Principal("monitoring", PrincipalKind.SYSTEM)
 
 
@@ -49,9 +51,10 @@ def _step(tx: Transaction, watch: Watch, key: WindowKey, finding: Finding, now: 
     """Move one alert; return it with what people should hear, if anything."""
     current = alert_store.open_alert(tx, watch.deployment, watch.version, finding.rule)
     state = AlertState.OK if current is None else current.state
-    needed = max(finding.confirm, watch.clear)
+    clear = finding.clear or watch.clear
+    needed = max(finding.confirm, clear)
     alarms, clears = streaks(alert_store.recent_outcomes(tx, watch.deployment, watch.version, finding.rule, needed))
-    target = next_state(state, alarms, clears, confirm=finding.confirm, clear=watch.clear)
+    target = next_state(state, alarms, clears, confirm=finding.confirm, clear=clear)
     if finding.outcome is not Outcome.ALARM and target in (AlertState.PENDING, AlertState.FIRING):
         target = state  # only an alarm window raises an alert, never one that fell silent between two alarms
     if current is None:
@@ -76,6 +79,9 @@ def _open(
         summary=finding.summary,
         causes=finding.causes,
         opened=now,
+        project=watch.project,
+        source=origins.source_of(tx, watch.version) if finding.rule == DRIFT else "",
+        channels=finding.channels,
     )
     return _move(tx, alert, key, finding, state, now)
 
@@ -94,7 +100,8 @@ def _move(
         add_link(tx, (Kind.ALERT, moved.id), "found_in", (Kind.WINDOW, key.id))
         add_link(tx, (Kind.WINDOW, key.id), "answered_by", (Kind.VERSION, moved.version))
         add_link(tx, (Kind.ALERT, moved.id), "about", (Kind.DEPLOYMENT, moved.deployment))
-        emit(tx, finding.event(moved.id))
+        if finding.event is not None:
+            emit(tx, finding.event(moved.id))
         return moved, "firing"
     return (moved, "resolved") if state is AlertState.RESOLVED else None
 
@@ -107,7 +114,7 @@ def _update(tx: Transaction, alert: Alert, key: WindowKey, finding: Finding, now
     if alert.state is not AlertState.FIRING or finding.outcome is not Outcome.ALARM:
         return None
     worse = refreshed.severity.level > alert.severity.level
-    spread = not {cause.feature for cause in refreshed.causes} <= {cause.feature for cause in alert.causes}
+    spread = bool(_features(refreshed) - set(alert.told)) and alert.sent is not None
     unanswered = not alert.acknowledged_by and (alert.sent is None or now - alert.sent >= RESEND_AFTER)
     return (refreshed, "continues") if worse or spread or unanswered else None
 
@@ -118,46 +125,89 @@ def _refreshed(alert: Alert, key: WindowKey, finding: Finding) -> Alert:
         return alert
     if finding.outcome is not Outcome.ALARM:
         return msgspec.structs.replace(alert, latest=key.start)
-    severity = max(alert.severity, finding.severity, key=lambda severity: severity.level)
-    return msgspec.structs.replace(alert, latest=key.start, severity=severity, summary=finding.summary, causes=finding.causes)
+    return msgspec.structs.replace(
+        alert,
+        latest=key.start,
+        severity=max(alert.severity, finding.severity, key=lambda severity: severity.level),
+        summary=finding.summary,
+        causes=finding.causes,
+        channels=finding.channels,
+    )
+
+
+def _features(alert: Alert) -> set[str]:
+    return {cause.feature for cause in alert.causes}
 
 
 def _tell(
     tx: Transaction, deployment: str, version: str, window_start: int, changes: Sequence[tuple[Alert, str]], now: int
 ) -> None:
-    silent = alert_store.silences(tx, deployment, now)
-    loud = [change for change in changes if not any(quiet.rule in ("", change[0].rule) for quiet in silent)]
+    silent = alert_store.silences(tx, deployment, now) if changes else []
+    loud = [change for change in changes if not any(silence.quiets(change[0].labels) for silence in silent)]
     if not loud:
         return
     for alert, _ in loud:
-        alert_store.save_alert(tx, msgspec.structs.replace(alert, sent=now))
-    told = tuple((alert.id, what) for alert, what in loud)
-    emit(tx, AlertsChanged(deployment=deployment, version=version, window_start=window_start, changes=told))
+        told = tuple(sorted({*alert.told, *_features(alert)}))
+        alert_store.save_alert(tx, msgspec.structs.replace(alert, sent=now, told=told))
+    changed = tuple((alert.id, what) for alert, what in loud)
+    emit(tx, AlertsChanged(deployment=deployment, version=version, window_start=window_start, changes=changed))
 
 
-def raise_alert(tx: Transaction, deployment: str, version: str, rule: str, summary: str, now: int) -> None:
-    """Let an alert fire that no window stands behind, or bring the open one up to date."""
+def raise_alert(
+    tx: Transaction,
+    deployment: str,
+    version: str,
+    rule: str,
+    summary: str,
+    now: int,
+    *,
+    severity: Severity = Severity.WARNING,
+    project: str = "",
+    causes: tuple[Cause, ...] = (),
+    channels: tuple[str, ...] = (),
+) -> Alert:
+    """Let an alert fire that no window stands behind, or bring the open one up to date.
+
+    People hear of one that is open again if it got worse or spread, or a day has passed without an answer.
+    """
     current = alert_store.open_alert(tx, deployment, version, rule)
     if current is not None:
-        if current.summary != summary:
-            alert_store.save_alert(tx, msgspec.structs.replace(current, summary=summary, latest=now))
-        return
+        return _brought_up_to_date(tx, current, summary, now, severity, causes)
     alert = Alert(
         id=new_id(),
         deployment=deployment,
         version=version,
         rule=rule,
         state=AlertState.FIRING,
-        severity=Severity.WARNING,
+        severity=severity,
         since=now,
         latest=now,
         summary=summary,
+        causes=causes,
         opened=now,
         fired=now,
+        project=project,
+        channels=channels,
     )
     alert_store.save_alert(tx, alert)
     _record(tx, MONITOR, msgspec.structs.replace(alert, state=AlertState.OK), alert, summary)
     _tell(tx, deployment, version, now, [(alert, "firing")], now)
+    return alert
+
+
+def _brought_up_to_date(
+    tx: Transaction, current: Alert, summary: str, now: int, severity: Severity, causes: tuple[Cause, ...]
+) -> Alert:
+    worse = severity.level > current.severity.level
+    fresh = msgspec.structs.replace(current, summary=summary, severity=severity if worse else current.severity, causes=causes)
+    if fresh != current:
+        fresh = msgspec.structs.replace(fresh, latest=now)
+        alert_store.save_alert(tx, fresh)
+    spread = current.sent is not None and bool(_features(fresh) - set(current.told))
+    unanswered = not current.acknowledged_by and (current.sent is None or now - current.sent >= RESEND_AFTER)
+    if worse or spread or unanswered:
+        _tell(tx, fresh.deployment, fresh.version, now, [(fresh, "continues")], now)
+    return fresh
 
 
 def resolve_alert(tx: Transaction, actor: Principal, alert: Alert, reason: str, now: int) -> None:
@@ -177,7 +227,7 @@ def acknowledge(tx: Transaction, actor: Principal, identity: str) -> Alert:
     NotFound, Conflict
         If there is no such alert, or it has ended.
     """
-    alert = _commentable(tx, actor, identity)
+    alert = commentable(tx, actor, identity)
     if not alert.open:
         raise Conflict(
             f"alert {identity} is {alert.state.value} already",
@@ -190,6 +240,28 @@ def acknowledge(tx: Transaction, actor: Principal, identity: str) -> Alert:
     return answered
 
 
+def unacknowledge(tx: Transaction, actor: Principal, identity: str) -> Alert:
+    """Take an acknowledgement back: nobody is on it, and people are told of it again.
+
+    Raises
+    ------
+    NotFound, Conflict
+        If there is no such alert, or nobody has acknowledged it.
+    """
+    alert = commentable(tx, actor, identity)
+    if not alert.open or not alert.acknowledged_by:
+        raise Conflict(
+            f"nobody is on alert {identity}" if alert.open else f"alert {identity} has ended",
+            code="alert.unacknowledged",
+            hint="`perenne alert show` tells how it stands",
+        )
+    free = msgspec.structs.replace(alert, acknowledged_by="")
+    alert_store.save_alert(tx, free)
+    before, after = {"acknowledged_by": alert.acknowledged_by}, {"acknowledged_by": ""}
+    audit.record(tx, actor, "alert.unacknowledge", "alert", identity, before=before, after=after)
+    return free
+
+
 def silence(tx: Transaction, actor: Principal, identity: str, *, until: int, reason: str, now: int) -> Silence:
     """Tell nobody about this alert's rule in its deployment until an instant.
 
@@ -198,17 +270,22 @@ def silence(tx: Transaction, actor: Principal, identity: str, *, until: int, rea
     NotFound, Invalid
         If there is no such alert, no reason is given, or the instant has passed or is more than a year away.
     """
-    alert = _commentable(tx, actor, identity)
+    alert = commentable(tx, actor, identity)
+    check_silence(until, reason, now)
+    made = Silence(new_id(), alert.deployment, alert.rule, until, actor.name, reason, now)
+    alert_store.save_silence(tx, made)
+    audit.record(tx, actor, "alert.silence", "alert", identity, after=made, reason=reason)
+    return made
+
+
+def check_silence(until: int, reason: str, now: int) -> None:
+    """Make sure that a silence has a reason and an end within a year. Raises Invalid."""
     if not reason.strip():
         raise Invalid("a silence needs a reason", code="alert.reason", hint="say why nobody needs to be told: --reason '…'")
     if until <= now:
         raise Invalid("the silence ends before it begins", code="alert.until", hint="give a length of time such as 6h or 2d")
     if until - now > LONGEST_SILENCE:
         raise Invalid("a silence lasts a year at most", code="alert.until", hint="what is silent for ever is better not watched")
-    made = Silence(new_id(), alert.deployment, alert.rule, until, actor.name, reason, now)
-    alert_store.save_silence(tx, made)
-    audit.record(tx, actor, "alert.silence", "alert", identity, after=made, reason=reason)
-    return made
 
 
 def get_alert(tx: Transaction, identity: str) -> Alert:
@@ -221,10 +298,16 @@ def get_alert(tx: Transaction, identity: str) -> Alert:
     return alert
 
 
-def _commentable(tx: Transaction, actor: Principal, identity: str) -> Alert:
+def commentable(tx: Transaction, actor: Principal, identity: str) -> Alert:
+    """Read an alert to which somebody has something to say. Raises NotFound, Denied."""
     alert = get_alert(tx, identity)
-    require(actor, Action.COMMENT, projects_of(tx, [alert.deployment]).get(alert.deployment))
+    require(actor, Action.COMMENT, project_of(tx, alert) or None)
     return alert
+
+
+def project_of(tx: Transaction, alert: Alert) -> str:
+    """Tell whose an alert is; empty for the whole installation's."""
+    return projects_of(tx, [alert.deployment]).get(alert.deployment, alert.project)
 
 
 def projects_of(tx: Transaction, deployments: Iterable[str]) -> dict[str, str]:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from perenne.monitoring.disparity import disparity_figure, is_disparity, needs_labels
 from perenne.monitoring.model import BoundState, Figure, Standing, Watch, WindowMetric, WindowVerdict, stand
-from perenne.projects import Guardrail, Objective
+from perenne.projects import Guardrail, Objective, OwnBound
 from perenne.stats.fairness import GroupCounts
 
 Groups = Mapping[str, Sequence[GroupCounts]]
 
+OF_WINDOWS = ("rows", "dropped_share", "agreement", "label_coverage")
 _WORST_FIRST = (Standing.MISSED, Standing.UNSURE, Standing.MET, Standing.UNKNOWN)
 
 
@@ -28,10 +29,13 @@ def bound_states(watch: Watch, verdict: WindowVerdict, metrics: Sequence[WindowM
 
 
 def _states(
-    bound: Objective | Guardrail, verdict: WindowVerdict, metrics: Sequence[WindowMetric], groups: Groups
+    bound: Objective | Guardrail | OwnBound, verdict: WindowVerdict, metrics: Sequence[WindowMetric], groups: Groups
 ) -> Iterable[BoundState]:
     if bound.by is None and bound.metric in verdict.measured:
         yield stand(bound, verdict.measured[bound.metric])
+        return
+    if bound.by is None and bound.metric in OF_WINDOWS:
+        yield stand(bound, _of_window(bound.metric, verdict, metrics))
         return
     if bound.operational:
         return
@@ -47,7 +51,19 @@ def _states(
         yield _worst(bound, [stand(bound, _figure(row), trusted=row.trusted) for row in rows])
 
 
-def _worst(bound: Objective | Guardrail, states: Sequence[BoundState]) -> BoundState:
+def _of_window(name: str, verdict: WindowVerdict, metrics: Sequence[WindowMetric]) -> Figure:
+    """Return what a window is in itself, whatever its model answers; nothing has to be estimated, so there is no interval."""
+    values = {
+        "rows": float(verdict.rows),
+        "dropped_share": verdict.dropped_share,
+        "agreement": verdict.agreement,
+        "label_coverage": max((row.coverage for row in metrics), default=None),
+    }
+    value = values[name]
+    return Figure(value=value, low=value, high=value, rows=verdict.rows)
+
+
+def _worst(bound: Objective | Guardrail | OwnBound, states: Sequence[BoundState]) -> BoundState:
     """Return the group that stands worst; among several the one farthest beyond the limit."""
     sign = 1 if bound.at_least is not None else -1
 

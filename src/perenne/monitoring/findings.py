@@ -44,8 +44,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         Alarm windows in a row before the alert fires.
     summary : str
         One sentence for people.
-    event : callable
+    event : callable, optional
         Makes the event that goes out if the alert fires, given the alert's id.
+    clear : int
+        Windows without alarm before it is resolved; 0 for the watch's own number.
+    channels : tuple of str
+        Who is told; by the channels' own routes if none is named.
     """
 
     rule: str
@@ -54,7 +58,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     confirm: int
     summary: str
     causes: tuple[Cause, ...] = ()
-    event: Callable[[str], Event]
+    event: Callable[[str], Event] | None = None
+    clear: int = 0
+    channels: tuple[str, ...] = ()
 
 
 def findings_of(watch: Watch, verdict: WindowVerdict) -> list[Finding]:
@@ -92,7 +98,7 @@ def _bound(watch: Watch, verdict: WindowVerdict, state: BoundState) -> Finding:
         severity=Severity.CRITICAL if guardrail else Severity.WARNING,
         confirm=1 if guardrail else watch.confirm,
         summary=sentence(state),
-        event=lambda alert: _bound_event(verdict, state, alert),
+        event=None if state.kind == "alert" else lambda alert: _bound_event(verdict, state, alert),
     )
 
 

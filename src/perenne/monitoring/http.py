@@ -20,9 +20,10 @@ from perenne.core.errors import NotFound
 from perenne.core.paging import page_of
 from perenne.monitoring import alerts, service
 from perenne.monitoring.labels import LabelRow, Receipt, parquet_labels, submit_labels
-from perenne.monitoring.model import Alert, Silence
+from perenne.monitoring.model import Alert
 from perenne.monitoring.performance import looking
 from perenne.monitoring.performance.following import Following, followed
+from perenne.monitoring.silencing import Silence
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 

@@ -6,7 +6,7 @@ import msgspec
 
 from perenne import serving
 from perenne.core.errors import NotFound
-from perenne.monitoring import alert_store, row_store, store
+from perenne.monitoring import alert_store, own_rules, row_store, store
 from perenne.monitoring.alerts import MONITOR, advance, resolve_alert
 from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import findings_of
@@ -84,7 +84,8 @@ def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> W
     settled = _with_labels(tx, msgspec.structs.replace(verdict, bounds=bounds))
     store.save_verdict(tx, settled)
     if speaks(tx, key.stream):
-        advance(tx, watch, key, [*findings_of(watch, settled), *told.findings_of(watch, settled, metrics)], now)
+        found = [*findings_of(watch, settled), *told.findings_of(watch, settled, metrics)]
+        advance(tx, watch, key, own_rules.applied(watch, settled, found), now)
     return settled
 
 

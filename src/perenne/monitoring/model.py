@@ -9,7 +9,7 @@ import msgspec
 from perenne.core.clock import DAY
 from perenne.core.days import span_of
 from perenne.monitoring.performance.model import Concept, Contributions, Gap
-from perenne.projects import Guardrail, Monitoring, Objective
+from perenne.projects import Guardrail, Monitoring, Objective, OwnBound
 from perenne.stats.outcomes import Inside
 from perenne.stats.slices import Slice
 
@@ -81,9 +81,10 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     plan: Monitoring = Monitoring()
 
     @property
-    def bounds(self) -> tuple[Objective | Guardrail, ...]:
-        """Objectives and guardrails."""
-        return (*self.objectives, *self.guardrails)
+    def bounds(self) -> tuple[Objective | Guardrail | OwnBound, ...]:
+        """Objectives and guardrails, and the limits of the project's own alerts."""
+        own = (alert.bound for alert in self.plan.alerts)
+        return (*self.objectives, *self.guardrails, *(bound for bound in own if bound is not None))
 
     def window(self, variant: str, instant: int) -> WindowKey:
         """Return the window of a variant that holds an instant."""
@@ -346,11 +347,22 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     rule : str
-        `drift`, `objective:…`, `guardrail:…` or `intake`. At most one alert of a deployment, version and rule is open.
+        `drift`, `objective:…`, `guardrail:…`, `alert:…`, `no_data`, `intake` and so on. At most one alert of a deployment,
+        version and rule is open.
     since, latest : int
         Start of the first alarm window, and of the newest window that was looked at.
     sent : int or None
         When people were last told.
+    project : str
+        Whose it is; empty for the whole installation.
+    source : str
+        The data that the version was trained on: deployments that alarm on the same feature of it have one cause.
+    parent : str
+        The alert about that data, which speaks for this one; empty if it speaks for itself.
+    channels : tuple of str
+        Who is told, if the rule says so.
+    told : tuple of str
+        Features that people have heard of.
     """
 
     id: str
@@ -368,15 +380,44 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     ended: int | None = None
     sent: int | None = None
     acknowledged_by: str = ""
+    project: str = ""
+    source: str = ""
+    parent: str = ""
+    channels: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
         """Whether it still needs somebody."""
         return self.state in (AlertState.PENDING, AlertState.FIRING)
 
+    @property
+    def kind(self) -> str:
+        """What kind of rule it is of: the first word of the rule.
+
+        >>> [rule.partition(":")[0].partition(" ")[0] for rule in ("objective:roc_auc:realised", "source flights")]
+        ['objective', 'source']
+        """
+        return self.rule.partition(":")[0].partition(" ")[0]
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """What silences and routes go by."""
+        return {
+            "deployment": (self.deployment,),
+            "model": (self.version.rpartition("@")[0],),
+            "version": (self.version,),
+            "project": (self.project,),
+            "rule": (self.rule,),
+            "kind": (self.kind,),
+            "severity": (self.severity.value,),
+            "source": (self.source,),
+            "feature": tuple(cause.feature for cause in self.causes),
+        }
+
 
 class AlertLine(msgspec.Struct, frozen=True):
-    """An open alert without its causes; `fired` is None while it is pending."""
+    """An open alert without its causes; `fired` is None while it is pending, `parent` is the alert that speaks for it."""
 
     id: str
     deployment: str
@@ -386,18 +427,8 @@ class AlertLine(msgspec.Struct, frozen=True):
     summary: str
     fired: int | None
     acknowledged_by: str
-
-
-class Silence(msgspec.Struct, frozen=True):
-    """Nobody is told about a deployment's rule (any rule, if empty) until an instant; the alerts themselves go on."""
-
-    id: str
-    deployment: str
-    rule: str
-    until: int
-    owner: str
-    reason: str
-    created: int
+    project: str
+    parent: str
 
 
 class Outcome(StrEnum):
@@ -443,7 +474,7 @@ def next_state(state: AlertState, alarms: int, clears: int, *, confirm: int, cle
     return AlertState.OK if clears or state is not AlertState.PENDING else AlertState.PENDING
 
 
-def stand(bound: Objective | Guardrail, figure: Figure, *, trusted: bool = True) -> BoundState:
+def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: bool = True) -> BoundState:
     """Hold a figure against an objective or a guardrail: missed only if its whole interval lies beyond the limit.
 
     A figure that is not trusted is kept to be shown, and leaves the standing unknown.
@@ -460,7 +491,7 @@ def stand(bound: Objective | Guardrail, figure: Figure, *, trusted: bool = True)
     else:
         standing = Standing.UNSURE if nearest is None or bound.met(nearest) else Standing.MISSED
     return BoundState(
-        kind="guardrail" if isinstance(bound, Guardrail) else "objective",
+        kind="guardrail" if isinstance(bound, Guardrail) else "alert" if isinstance(bound, OwnBound) else "objective",
         bound=bound.id,
         limit=bound.limit,
         at_least=bound.at_least is not None,

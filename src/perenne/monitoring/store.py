@@ -20,6 +20,7 @@ from perenne.monitoring.model import (
     WindowVerdict,
 )
 from perenne.monitoring.performance.model import Labelled
+from perenne.monitoring.silencing import Matcher
 from perenne.projects import Guardrail, Monitoring, Objective
 from perenne.stats.fairness import GroupCounts
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
@@ -181,6 +182,13 @@ alert = sa.Table(
     sa.Column("ended", sa.BigInteger),
     sa.Column("sent", sa.BigInteger),
     sa.Column("acknowledged_by", sa.Text, nullable=False),
+    sa.Column("project", sa.Text, nullable=False, server_default=""),
+    sa.Column("source", sa.Text, nullable=False, server_default=""),
+    sa.Column("parent", sa.Text, nullable=False, server_default=""),
+    sa.Column("channels", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
+    sa.Column("told", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
+    sa.Index("ix_alert_parent", "parent", **only_where("parent <> ''")),
+    sa.Index("ix_alert_source", "source", **only_where("ended IS NULL AND source <> ''")),
     sa.Index("ix_alert_open", "id", **only_where("ended IS NULL")),
     sa.Index("ix_alert_deployment", "deployment", "version", "rule"),
     sa.Index("uq_alert_open", "deployment", "version", "rule", unique=True, **only_where("ended IS NULL")),
@@ -207,6 +215,8 @@ silence = sa.Table(
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("matchers", JsonColumn(tuple[Matcher, ...]), nullable=False, server_default="[]"),
+    sa.Column("ended_by", sa.Text, nullable=False, server_default=""),
 )
 
 _KEY = ("deployment", "variant", "version", "window_start", "window_length")
@@ -276,6 +286,21 @@ def newest_states(tx: Transaction) -> dict[str, WindowState | None]:
     names = sa.select(watch.c.deployment).group_by(watch.c.deployment).subquery()
     query = sa.select(names.c.deployment, _newest(verdict.c.state, names.c.deployment).label("state"))
     return {row.deployment: row.state for row in tx.execute(query)}
+
+
+def newest_ends(tx: Transaction) -> dict[str, tuple[int, int]]:
+    """Read for every watched deployment when its champion's newest judged window ended, and how long it was."""
+    names = sa.select(watch.c.deployment).group_by(watch.c.deployment).subquery()
+    start, length = (_newest(verdict.c[name], names.c.deployment) for name in ("window_start", "window_length"))
+    rows = tx.execute(sa.select(names.c.deployment, start.label("start"), length.label("length")))
+    return {row.deployment: (row.start + row.length, row.length) for row in rows if row.start is not None}
+
+
+def watches_in(tx: Transaction, deployments: Iterable[str]) -> list[Watch]:
+    """Read the watches of some deployments, the newest of each first."""
+    query = sa.select(*_watch_columns).where(watch.c.deployment.in_(chosen(deployments)))
+    order = (watch.c.deployment, watch.c.since.desc(), watch.c.version)
+    return [read_named(Watch, row) for row in tx.execute(query.order_by(*order))]
 
 
 def newest_verdicts(tx: Transaction, deployments: Iterable[str]) -> dict[str, WindowVerdict]:

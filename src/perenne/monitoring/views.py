@@ -16,9 +16,10 @@ from perenne.core.errors import Invalid, NotFound, PerenneError
 from perenne.core.paging import Page, page_of
 from perenne.monitoring import alert_store, alerts, charted, recent_store, service, store, summary
 from perenne.monitoring.charted import Timeline, WindowDetail
-from perenne.monitoring.model import MINIMUM_COVERAGE, Alert, AlertLine, AlertState, Cause, Severity, Silence, Stream, WindowState
+from perenne.monitoring.model import MINIMUM_COVERAGE, Alert, AlertLine, AlertState, Cause, Severity, Stream, WindowState
 from perenne.monitoring.performance.following import Following, follow
 from perenne.monitoring.references import load_reference
+from perenne.monitoring.silencing import Silence
 from perenne.stats.cells import Reference
 from perenne.storage.links import Kind, sources_of
 from perenne.storage.transaction import Transaction

@@ -1,9 +1,9 @@
 """The vocabulary in which a project is stated: purpose, data, model, what it must reach and what must not get worse.
 
 `model` holds the words (Objective, Guardrail, triggers, policies, Window), `gates` those of delivery, `watching` those of
-monitoring, `declarations` the `Project` that collects what a `project.py` declares, `expect` expectations of data, `loading`
-reads a project from its folder, `bundles` keeps the folder for workers elsewhere, `service` keeps what it said and tells what
-it leaves unsaid, `plan` holds its milestones against what happened.
+monitoring, `alerting` those of alerts, `declarations` the `Project` that collects what a `project.py` declares, `expect`
+expectations of data, `loading` reads a project from its folder, `bundles` keeps the folder for workers elsewhere, `service` keeps
+what it said and tells what it leaves unsaid, `plan` holds its milestones against what happened.
 """
 
 from importlib import import_module
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perenne.projects import expect
+    from perenne.projects.alerting import Alert, OwnBound
     from perenne.projects.bundles import fetch_bundle, put_bundle
     from perenne.projects.declarations import Dataset, Model, Project
     from perenne.projects.expect import Expectation
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from perenne.projects.watching import Monitoring, Retention
 
 _ROOMS = {
+    "Alert": "alerting",
     "Cron": "model",
     "Dataset": "declarations",
     "Drift": "model",
@@ -56,6 +58,7 @@ _ROOMS = {
     "Monitoring": "watching",
     "NewData": "model",
     "Objective": "model",
+    "OwnBound": "alerting",
     "Person": "model",
     "PlanState": "model",
     "Project": "declarations",
@@ -78,6 +81,7 @@ _ROOMS = {
 }
 
 __all__ = [
+    "Alert",
     "Cron",
     "Dataset",
     "Drift",
@@ -93,6 +97,7 @@ __all__ = [
     "Monitoring",
     "NewData",
     "Objective",
+    "OwnBound",
     "Performance",
     "Person",
     "PlanState",

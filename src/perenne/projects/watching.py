@@ -10,6 +10,7 @@ from perenne.core.calendar import zone_of
 from perenne.core.clock import DAY, HOUR, parse_duration
 from perenne.core.days import UNITS, grain_of
 from perenne.core.errors import Invalid
+from perenne.projects.alerting import Alert, check_alerts
 from perenne.projects.performing import Performance
 
 MAX_SEGMENTS = 4
@@ -71,6 +72,8 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ----------
     minimum_rows : int
         A window with fewer rows is judged together with those before it.
+    alerts : tuple of Alert
+        Rules beside those that objectives and guardrails give by themselves.
     baseline : str
         What windows are compared with: training, production or phase.
     zone : str
@@ -103,6 +106,7 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     minimum_rows: int = 200
+    alerts: tuple[Alert, ...] = ()
     baseline: BaselineKind = BaselineKind.TRAINING
     zone: str = "UTC"
     windows: str = ""
@@ -123,6 +127,8 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 f"Monitoring(minimum_rows={self.minimum_rows}) is below 1",
                 "a few hundred rows tell a change from chance: minimum_rows=200",
             )
+        msgspec.structs.force_setattr(self, "alerts", tuple(self.alerts))
+        check_alerts(self.alerts)
         self._read_words()
         self._check_windows()
         self._check_parts()

@@ -16,6 +16,8 @@ class SourceFailed(Event, frozen=True):
         What was wrong.
     at : int
         When, in microseconds since 1970.
+    project : str
+        The project the rows are for, if any.
     """
 
     name: ClassVar[str] = "source.failed"
@@ -23,6 +25,7 @@ class SourceFailed(Event, frozen=True):
     uri: str
     problem: str
     at: int
+    project: str = ""
 
 
 class SourceRecovered(Event, frozen=True):
@@ -31,6 +34,17 @@ class SourceRecovered(Event, frozen=True):
     name: ClassVar[str] = "source.recovered"
     dataset: str
     at: int
+
+
+class RowsLate(Event, frozen=True):
+    """Rows of a source came later than their watermark and were not taken; an empty `note`: they come in time again."""
+
+    name: ClassVar[str] = "data.late"
+    dataset: str
+    uri: str
+    note: str
+    at: int
+    project: str = ""
 
 
 class RowsArrived(Event, frozen=True):

@@ -14,7 +14,7 @@ from perenne.core.errors import Conflict, Invalid, PerenneError
 from perenne.core.ids import new_id
 from perenne.data.ingest import store
 from perenne.data.ingest.declared import ToRefresh, declare, get_source, put_back
-from perenne.data.ingest.events import RowsArrived, SourceFailed, SourceRecovered
+from perenne.data.ingest.events import RowsArrived, RowsLate, SourceFailed, SourceRecovered
 from perenne.data.ingest.expected import as_before, changes
 from perenne.data.ingest.fetching import Fetched, fetch
 from perenne.data.ingest.model import Mode, Outcome, Refresh, Refreshed, Source
@@ -228,6 +228,9 @@ class _Reading:
             )
         store.add_refresh(tx, told)
         self._announce(tx, told, values["failures"])
+        looked = told.outcome is Outcome.NEW or told.rows > 0
+        if self._source.mode is Mode.APPEND and not failing and (told.notes or looked):
+            self._announce_late(tx, told)
         return told
 
     def _announce(self, tx: Transaction, told: Refresh, failures: int) -> None:
@@ -244,4 +247,12 @@ class _Reading:
             emit(tx, SourceRecovered(dataset=source.dataset, at=told.ended))
         by_itself = source.every and source.snapshot
         if by_itself and (failures >= FAILURES_TOLD or told.outcome is Outcome.REFUSED):
-            emit(tx, SourceFailed(dataset=source.dataset, uri=source.uri, problem=told.problem, at=told.ended))
+            emit(
+                tx,
+                SourceFailed(dataset=source.dataset, uri=source.uri, problem=told.problem, at=told.ended, project=source.project),
+            )
+
+    def _announce_late(self, tx: Transaction, told: Refresh) -> None:
+        """Tell the others of rows that were not taken because they came too late, and once they come in time again."""
+        source, note = self._source, "; ".join(told.notes)
+        emit(tx, RowsLate(dataset=source.dataset, uri=source.uri, note=note, at=told.ended, project=source.project))

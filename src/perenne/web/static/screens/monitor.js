@@ -7,6 +7,7 @@ import { Screen, useView } from "../core/screen.js";
 import { Lines } from "../core/charts/lines.js";
 import { BoundCharts } from "../monitoring/bounds.js";
 import { Heat } from "../monitoring/heat.js";
+import { Performance } from "../monitoring/performance.js";
 import { WindowCauses, WindowFigures } from "../monitoring/window.js";
 import { WindowState } from "../monitoring/words.js";
 

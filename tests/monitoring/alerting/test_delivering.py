@@ -17,7 +17,15 @@ from perenne.monitoring.alerts import silence
 from perenne.monitoring.events import AlertsChanged
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
-from perenne.monitoring.notify import DELIVER, AlertDelivery, Delivery, LogNotifier, Message, WebhookNotifier, channels_from
+from perenne.monitoring.alerting.delivering import (
+    DELIVER,
+    AlertDelivery,
+    Delivery,
+    LogNotifier,
+    Message,
+    WebhookNotifier,
+    channels_from,
+)
 from perenne.monitoring.service import open_alerts
 from perenne.net.egress import signature
 from perenne.storage import jobs
@@ -47,6 +55,10 @@ def queued(workspace: Workspace) -> list[Delivery]:
     return [msgspec.json.decode(job.payload, type=Delivery) for job in reversed(found)]
 
 
+def sent(delivery: Delivery) -> tuple[str, Message]:
+    return delivery.channel, delivery.message
+
+
 def run(workspace: Workspace, delivery: AlertDelivery) -> None:
     collect(workspace)
     judge_due(workspace, workspace.clock.now())
@@ -60,7 +72,7 @@ def test_one_message_tells_of_everything_in_a_window(workspace: Workspace, spool
         drifted(spool, window)
     run(workspace, delivery)
     (job,) = queued(workspace)
-    delivery.deliver(job)
+    delivery.send(workspace, job.channel, job.message)
     (message,) = mailbox.messages
     assert message.window_start == HOUR
     assert len(message.lines) == 2
@@ -112,7 +124,7 @@ def test_the_log_channel_writes_one_line_for_each_alert(
         drifted(spool, window)
     run(workspace, delivery)
     with caplog.at_level(logging.INFO, "perenne.alerts"):
-        delivery.deliver(queued(workspace)[0])
+        delivery.send(workspace, *sent(queued(workspace)[0]))
     assert len(caplog.records) == 2
     assert "late@1: firing since" in caplog.text
 
@@ -127,7 +139,7 @@ def test_a_channel_that_is_gone_is_passed_over(workspace: Workspace, spool: Spoo
     for window in range(2):
         drifted(spool, window)
     run(workspace, AlertDelivery({"mail": Mailbox()}))
-    AlertDelivery({}).deliver(queued(workspace)[0])
+    AlertDelivery({}).send(workspace, *sent(queued(workspace)[0]))
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -168,7 +180,7 @@ def test_a_webhook_gets_signed_json_under_the_same_identity_each_time(
     run(workspace, delivery)
     (job,) = (job for job in queued(workspace) if job.channel == "webhook")
     for _ in range(2):
-        delivery.deliver(job)
+        delivery.send(workspace, job.channel, job.message)
     (headers, body), (again, _) = Receiver.got
     identity, timestamp = headers["X-Perenne-Delivery"], headers["X-Perenne-Timestamp"]
     assert identity == again["X-Perenne-Delivery"] == job.message.key
@@ -185,10 +197,10 @@ def test_a_receiver_that_is_private_or_refuses_fails_the_delivery(
     (job,) = queued(workspace)
     place = f"127.0.0.1:{receiver.server_port}"
     with pytest.raises(Denied):
-        AlertDelivery({"webhook": WebhookNotifier(f"https://{place}/hook", "")}).deliver(job)
+        AlertDelivery({"webhook": WebhookNotifier(f"https://{place}/hook", "")}).send(workspace, *sent(job))
     monkeypatch.setattr(Receiver, "status", 500)
     with pytest.raises(Unavailable):
-        AlertDelivery({"webhook": WebhookNotifier(f"http://{place}/hook", "", frozenset({place}))}).deliver(job)
+        AlertDelivery({"webhook": WebhookNotifier(f"http://{place}/hook", "", frozenset({place}))}).send(workspace, *sent(job))
 
 
 def test_the_environment_names_the_webhook() -> None:
