@@ -68,7 +68,7 @@ class Platform:
         self.quick = {
             monitoring.alerting.delivering.DELIVER: alerts.deliver,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
-            monitoring.performance.expecting.ESTIMATE_JOB: monitoring.performance.estimating.estimate_losses,
+            monitoring.performance.expecting.ESTIMATE_JOB: monitoring.turns.estimate_losses,
             monitoring.performance.taking.TAKE_JOB: monitoring.performance.taking.take_labels,
             registry.webhooks.DELIVER: registry.webhooks.deliver,
             tracking.artifacts.SCAN: tracking.artifacts.scan,

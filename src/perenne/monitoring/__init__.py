@@ -7,7 +7,7 @@ computes); `judge` compares windows with their reference and holds them against 
 `alerting` tells people (`silencing` says when not; `origins` knows what versions have in common). `service`
 says who is watched and how one deployment stands (`showing` in lines), `summary` how many do, `tallies` sums windows up for
 others and `experiments` hold variants against each other; `discarding` lets go of objects that nothing refers to any more. The
-room `performance` follows how right answers are, before and after labels come.
+room `performance` follows how right answers are, before and after labels come (`rightness`: its shapes; `estimating`: its job).
 """
 
 from importlib import import_module

@@ -5,8 +5,9 @@ from perenne.monitoring.groups import count_logged_groups
 from perenne.monitoring.joining import join_labels
 from perenne.monitoring.judge import settle
 from perenne.monitoring.labels import read_labels
-from perenne.monitoring.measuring import LabelledRows, measure
+from perenne.monitoring.measuring import measure
 from perenne.monitoring.performance.measured import labelled
+from perenne.monitoring.performance.rows import LabelledRows
 from perenne.monitoring.references import load_reference
 from perenne.monitoring.row_store import WindowLabels
 from perenne.stats.profile import Profile

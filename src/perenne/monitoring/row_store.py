@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from perenne.core.clock import DAY
 from perenne.monitoring.model import Stream, WindowKey, WindowMetric
-from perenne.monitoring.performance.model import Labelled
+from perenne.monitoring.rightness import Labelled
 from perenne.monitoring.store import (
     groups,
     is_window,

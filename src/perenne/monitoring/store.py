@@ -19,7 +19,7 @@ from perenne.monitoring.model import (
     WindowState,
     WindowVerdict,
 )
-from perenne.monitoring.performance.model import Labelled
+from perenne.monitoring.rightness import Labelled
 from perenne.monitoring.silencing import Matcher
 from perenne.projects import Guardrail, Monitoring, Objective
 from perenne.stats.fairness import GroupCounts

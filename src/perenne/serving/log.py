@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import unquote
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,10 +49,7 @@ def read_predictions(
     variant: str | None = None,
     columns: Sequence[str] | None = None,
     newest: int | None = None,
-    happened: tuple[int, int] | None = None,
-    where: Mapping[str, Sequence[str]] = {},
-    known: Sequence[str] = (),
-    sample: int | None = None,
+    sift: "Sift | None" = None,
 ) -> pa.Table:
     """Read logged predictions; only the folders of the hours asked for are opened.
 
@@ -71,14 +69,8 @@ def read_predictions(
         Which columns; all if not given.
     newest : int, optional
         At least so many of the newest ones, if there are, and not all: no older folder is opened, nor the older part of a file.
-    happened : (int, int), optional
-        From and before which instant their event time is; files without any are passed over by their statistics.
-    where : mapping, optional
-        By column which texts are wanted.
-    known : sequence of str
-        Columns without which a file is passed over.
-    sample : int, optional
-        At most so many, by chance, and the same ones each time; what is held in memory has a bound.
+    sift : Sift, optional
+        What else is asked of them.
 
     Returns
     -------
@@ -92,35 +84,62 @@ def read_predictions(
     """
     hours = None if prediction_ids is None else {hour for text in prediction_ids for hour in _hours_of(text)}
     ids = None if prediction_ids is None else sorted(prediction_ids)
-    wanted, tables = _filter(prediction_ids, arrived, variant, happened, where), list[pa.Table]()
+    sift = sift or Sift()
+    wanted = _filter(prediction_ids, arrived, variant, sift)
 
     def read(folder: Path) -> list[pa.Table]:
         if newest is not None:
             return [_end(path, newest, variant, columns) for path in hour_files(folder)]
-        files = [path for path in hour_files(folder) if ids is None or _may_hold(path, ids)]
-        files = [path for path in files if _may_have(path, [*where, *known], happened)]
-        return [_drawn(path, _read(path, columns, wanted, where), sample) for path in files]
+        files = [path for path in hour_files(folder) if (ids is None or _may_hold(path, ids)) and _may_have(path, sift)]
+        return [_drawn(path, _read(path, columns, wanted, sift), sift.sample) for path in files]
 
-    folders = _folders(logs, version, hours, arrived)
+    tables = _gathered(_folders(logs, version, hours, arrived), read, newest, sift.sample)
+    if not tables:
+        return pa.table({name: pa.array([], pa.string()) for name in columns or ("prediction_id",)})
+    whole = pa.concat_tables(tables, promote_options="permissive").sort_by(_ORDER)
+    if sift.sample is not None:
+        return whole.select([name for name in columns or whole.column_names if name in whole.column_names and name != _DRAWN])
+    return whole if columns is None else whole.select(list(columns))
+
+
+class Sift(msgspec.Struct, frozen=True, kw_only=True):
+    """What else is asked of logged rows.
+
+    Attributes
+    ----------
+    happened : (int, int), optional
+        From and before which instant their event time is; files without any are passed over by their statistics.
+    where : mapping
+        By column which texts are wanted.
+    known : sequence of str
+        Columns without which a file is passed over.
+    sample : int, optional
+        At most so many, by chance, and the same ones each time; what is held in memory has a bound.
+    """
+
+    happened: tuple[int, int] | None = None
+    where: Mapping[str, Sequence[str]] = {}
+    known: Sequence[str] = ()
+    sample: int | None = None
+
+
+def _gathered(
+    folders: Iterable[Path], read: Callable[[Path], list[pa.Table]], newest: int | None, sample: int | None
+) -> list[pa.Table]:
+    """Read folder after folder, until there are enough; of a sample no more is held than it needs."""
+    tables: list[pa.Table] = []
     for folder in folders if newest is None else sorted(folders, key=hour_of, reverse=True):
         if newest is not None and sum(table.num_rows for table in tables) >= newest:
             break
         tables += [table for table in _steadily(folder, read) if table.num_rows]
         if sample is not None and len(tables) > 1:
             tables = [_first(pa.concat_tables(tables, promote_options="permissive"), sample)]
-    if not tables:
-        return pa.table({name: pa.array([], pa.string()) for name in columns or ("prediction_id",)})
-    whole = pa.concat_tables(tables, promote_options="permissive").sort_by(_ORDER)
-    if sample is not None:
-        whole = whole.drop_columns([_DRAWN])
-    return whole if columns is None else whole.select([name for name in columns if sample is None or name in whole.column_names])
+    return tables
 
 
-def _read(
-    path: Path, columns: Sequence[str] | None, wanted: "pc.Expression | None", where: Mapping[str, Sequence[str]]
-) -> pa.Table:
+def _read(path: Path, columns: Sequence[str] | None, wanted: "pc.Expression | None", sift: Sift) -> pa.Table:
     """Read the rows of a file that are wanted, and no more columns than are needed."""
-    chosen = None if columns is None else [name for name in _names_of(path) if name in {*columns, *where, *_SORTED}]
+    chosen = None if columns is None else [name for name in _names_of(path) if name in {*columns, *sift.where, *_SORTED}]
     return pq.read_table(path, partitioning=None, filters=wanted, columns=chosen)
 
 
@@ -262,12 +281,12 @@ def _may_hold(path: Path, ids: Sequence[str]) -> bool:
     return present is None or bisect_left(ids, present[0]) < bisect_right(ids, present[1])
 
 
-def _may_have(path: Path, needed: Sequence[str], happened: tuple[int, int] | None) -> bool:
+def _may_have(path: Path, sift: Sift) -> bool:
     """Tell whether a file has the columns it needs, and may have rows of a time."""
-    if any(name not in _names_of(path) for name in needed):
+    if any(name not in _names_of(path) for name in (*sift.where, *sift.known)):
         return False
-    spanned = None if happened is None else _times_of(path)
-    return happened is None or spanned is None or (spanned[0] < happened[1] and happened[0] <= spanned[1])
+    spanned = None if sift.happened is None else _times_of(path)
+    return sift.happened is None or spanned is None or (spanned[0] < sift.happened[1] and sift.happened[0] <= spanned[1])
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -306,18 +325,17 @@ def _filter(
     prediction_ids: Sequence[str] | None,
     arrived: tuple[int, int] | None,
     variant: str | None,
-    happened: tuple[int, int] | None,
-    where: Mapping[str, Sequence[str]],
+    sift: Sift,
 ) -> "pc.Expression | None":
     """Say which rows are wanted, so that parts without any are not read beyond their statistics."""
     wanted = []
     if prediction_ids is not None:
         wanted.append(pc.field("prediction_id").isin(list(prediction_ids)))
-    for column, span in (("arrival", arrived), ("event_time", happened)):
+    for column, span in (("arrival", arrived), ("event_time", sift.happened)):
         if span is not None:
             start, end = (pa.scalar(instant, pa.timestamp("us", tz="UTC")) for instant in span)
             wanted.append((pc.field(column) >= start) & (pc.field(column) < end))
-    wanted += [pc.field(name).isin(list(texts)) for name, texts in where.items()]
+    wanted += [pc.field(name).isin(list(texts)) for name, texts in sift.where.items()]
     if variant is not None:
         wanted.append(pc.field("variant") == variant)
     return functools.reduce(operator.and_, wanted) if wanted else None

@@ -157,17 +157,22 @@ class Reference:
             )
             reference._append(chunk)
         reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds)
-        if labels is not None and scores is not None:
-            reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
-        if segments or labels is not None:
-            encoded = reference.layout.encode(columns, predictions, scores)
-            if labels is not None and predictions is not None:
-                told = (predictions, scores, labels)
-                reference.outcomes = fit_outcomes(reference.layout, encoded.cells, *told, len(reference.chunks))
-            if segments:
-                chosen = segments_of(reference.layout, segments, given, groups)
-                reference.segments = fit_segments(reference, given, encoded, bounds, chosen)
+        encoded = reference.layout.encode(columns, predictions, scores) if segments or labels is not None else None
+        if labels is not None and encoded is not None:
+            reference._learn(encoded.cells, predictions, scores, labels)
+        if segments and encoded is not None:
+            chosen = segments_of(reference.layout, segments, given, groups)
+            reference.segments = fit_segments(reference, given, encoded, bounds, chosen)
         return reference
+
+    def _learn(
+        self, cells: NDArray[np.uint8], predictions: Column | None, scores: NDArray[np.floating] | None, labels: Column
+    ) -> None:
+        """Take in what came true."""
+        if scores is not None:
+            self.calibration = Calibration.fit(self.layout, scores, class_places(self.layout.classes, labels))
+        if predictions is not None:
+            self.outcomes = fit_outcomes(self.layout, cells, predictions, scores, labels, len(self.chunks))
 
     def note_steadiness(self, metric: str, spread: float) -> None:
         """Note how far the estimate of a metric was off in parts of the reference, beyond chance."""

@@ -13,10 +13,6 @@ from tests.monitoring.conftest import Rows, Spool, make_rows
 from perenne.auth.principals import Principal
 from perenne.core.clock import HOUR
 from perenne.core.errors import Denied, Unavailable
-from perenne.monitoring.alerts import silence
-from perenne.monitoring.events import AlertsChanged
-from perenne.monitoring.intake import collect
-from perenne.monitoring.judge import judge_due
 from perenne.monitoring.alerting.delivering import (
     DELIVER,
     AlertDelivery,
@@ -26,6 +22,10 @@ from perenne.monitoring.alerting.delivering import (
     WebhookNotifier,
     channels_from,
 )
+from perenne.monitoring.alerts import silence
+from perenne.monitoring.events import AlertsChanged
+from perenne.monitoring.intake import collect
+from perenne.monitoring.judge import judge_due
 from perenne.monitoring.service import open_alerts
 from perenne.net.egress import signature
 from perenne.storage import jobs

@@ -15,12 +15,13 @@ from perenne.core.errors import NotFound
 from perenne.core.results import EXIT_FINDINGS
 from perenne.formats.windows import LATENCY_EDGES_US, WindowPost
 from perenne.monitoring import service, store
+from perenne.monitoring.estimating import estimate_losses
 from perenne.monitoring.events import ContributionChanged
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.labels import LabelRow, submit_labels
 from perenne.monitoring.model import Watch
-from perenne.monitoring.performance import estimating, expecting
+from perenne.monitoring.performance import expecting
 from perenne.monitoring.performance.pairs import worst_pairs
 from perenne.monitoring.realising import realise
 from perenne.monitoring.views import monitor_view
@@ -169,10 +170,10 @@ def test_the_errors_of_a_regression_are_estimated_by_a_job_from_logged_rows(
     collect(workspace)
     judge_due(workspace, workspace.clock.now())
     assert verdict(workspace, 5).estimated == {}
-    assert Worker(workspace, {expecting.ESTIMATE_JOB: estimating.estimate_losses}).drain() == 1
+    assert Worker(workspace, {expecting.ESTIMATE_JOB: estimate_losses}).drain() == 1
     found = verdict(workspace, 5)
     off = np.abs(y - predictions)
-    assert found.estimated["mae"].low < off.mean() < found.estimated["mae"].high  # type: ignore[operator]
+    assert found.estimated["mae"].low < off.mean() < found.estimated["mae"].high
     assert found.estimated["rmse"].value == pytest.approx(np.sqrt((off**2).mean()), rel=0.1)
     (state,) = found.bounds
     assert (state.figure.source, state.standing.value) == ("estimated", "missed")

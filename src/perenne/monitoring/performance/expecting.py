@@ -68,10 +68,9 @@ def estimated(workspace: Workspace, reference: Reference, key: WindowKey, start:
 def sampled(workspace: Workspace, stream: Stream, span: tuple[int, int], fields: tuple[Field, ...]) -> "pa.Table":
     """Draw answered rows of a stream from the log, by event time."""
     names = ["prediction", *(FEATURE + field.name for field in fields)]
-    found = serving.read_predictions(
-        workspace.settings.logs, version=stream.version, variant=stream.variant, happened=span, sample=SAMPLE, columns=names,
-        where={"deployment": [stream.deployment]},
-    )  # fmt: skip
+    sift = serving.Sift(happened=span, where={"deployment": [stream.deployment]}, sample=SAMPLE)
+    logs = workspace.settings.logs
+    found = serving.read_predictions(logs, version=stream.version, variant=stream.variant, columns=names, sift=sift)
     return found.filter(found["prediction"].is_valid()) if found.num_rows else found
 
 

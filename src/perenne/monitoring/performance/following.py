@@ -7,7 +7,7 @@ import msgspec
 from perenne.monitoring import charted, row_store
 from perenne.monitoring.model import Figure, Stream, WindowKey, WindowMetric, WindowVerdict
 from perenne.monitoring.performance import stream_store
-from perenne.monitoring.performance.model import Contributions, Firing
+from perenne.monitoring.rightness import Contributions, Firing
 from perenne.monitoring.row_store import Totals
 from perenne.stats.slices import Slice
 from perenne.storage.database import Transaction

@@ -55,10 +55,8 @@ def _predictions(
 
     rows = serving.read_predictions(
         workspace.settings.logs,
-        happened=span,
-        where={"deployment": [deployment]},
         columns=["prediction_id", "event_time", column],
-        known=[column],
+        sift=serving.Sift(happened=span, where={"deployment": [deployment]}, known=[column]),
     )
     found: dict[str, list[tuple[int, str]]] = {}
     if not rows.num_rows:

@@ -10,10 +10,10 @@ from perenne.core.clock import parse_time
 from perenne.core.errors import NotFound
 from perenne.monitoring import charted, row_store, store
 from perenne.monitoring.labels import read_labels
-from perenne.monitoring.measuring import LabelledRows
 from perenne.monitoring.model import Watch, WindowVerdict
 from perenne.monitoring.overlays import merged
 from perenne.monitoring.performance.pairs import worst_pairs
+from perenne.monitoring.performance.rows import LabelledRows
 from perenne.monitoring.references import load_reference
 from perenne.stats.cells import Reference
 from perenne.stats.columns import FieldKind

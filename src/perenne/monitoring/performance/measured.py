@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perenne.monitoring.performance.model import Gap, Labelled
+from perenne.monitoring.rightness import Gap, Labelled
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Task
 from perenne.stats.layout import FIXED

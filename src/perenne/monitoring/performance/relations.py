@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from perenne.monitoring.performance.model import Contribution, Contributions
+from perenne.monitoring.rightness import Contribution, Contributions
 from perenne.stats.cells import Reference
 from perenne.stats.contribution import ContributionDrift, contributions, judge_contributions
 from perenne.stats.distances import shares

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 
 from perenne.core.errors import Conflict
 from perenne.monitoring.model import Stream
-from perenne.monitoring.performance.model import Firing
+from perenne.monitoring.rightness import Firing
 from perenne.stats.adwin import Adwin
 from perenne.stats.sequential import Cusum
 from perenne.storage.database import JsonColumn, Transaction, metadata

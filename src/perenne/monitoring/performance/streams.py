@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from perenne.monitoring.model import Stream
 from perenne.monitoring.performance import stream_store
-from perenne.monitoring.performance.model import Firing
 from perenne.monitoring.performance.stream_store import FIRINGS_KEPT, StreamState
+from perenne.monitoring.rightness import Firing
 from perenne.stats.columns import Task
 from perenne.stats.outcomes import Outcomes
 from perenne.stats.sequential import Cusum

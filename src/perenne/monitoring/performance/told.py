@@ -15,8 +15,8 @@ from perenne.monitoring.model import (
     WindowState,
     WindowVerdict,
 )
-from perenne.monitoring.performance.model import Concept, Contribution, Firing, Gap, Labelled
 from perenne.monitoring.performance.streams import lasting
+from perenne.monitoring.rightness import Concept, Contribution, Firing, Gap, Labelled
 from perenne.stats.layout import PREDICTION, SCORE
 
 SHOWN = 3

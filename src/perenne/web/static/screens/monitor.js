@@ -43,6 +43,7 @@ function Body({ data: { monitor, episodes } }) {
     <${WindowCauses} detail=${chosen} />
     <${BoundCharts} charts=${timeline.charts.filter((chart) => !chart.operational)} x=${x} marks=${marks} onPick=${pick} />
     <${Heat} timeline=${timeline} />
+    <${Performance} performance=${monitor.performance} x=${x} marks=${marks} onPick=${pick} minimum=${monitor.minimum_coverage} />
     <${WindowFigures} detail=${chosen} />
     <div class="half">
       <${Card} title="Labels" note="share of each window's rows whose outcome is known">

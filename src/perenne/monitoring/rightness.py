@@ -5,6 +5,51 @@ import msgspec
 from perenne.stats.outcomes import Inside
 from perenne.stats.slices import Slice
 
+MINIMUM_COVERAGE = 0.3
+"""With fewer labels a window is shown, and raises nothing."""
+
+
+class WindowMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric of one window from the labels that have come.
+
+    Attributes
+    ----------
+    by, group : str
+        The slice, empty for all rows; of a fairness metric the group that is worst off.
+    n_labelled : int
+        Rows the metric rests on.
+    rows_labelled, rows : int
+        Rows of the whole window with a label, and all of them.
+    watermark : int
+        Time of the newest label.
+    """
+
+    deployment: str
+    variant: str
+    version: str
+    window_start: int
+    window_length: int
+    metric: str
+    by: str = ""
+    group: str = ""
+    n_labelled: int
+    rows_labelled: int
+    watermark: int
+    value: float | None
+    low: float | None
+    high: float | None
+    rows: int = 0
+
+    @property
+    def coverage(self) -> float:
+        """Share of the window's rows whose label is known."""
+        return min(1.0, self.rows_labelled / self.rows) if self.rows else 0.0
+
+    @property
+    def trusted(self) -> bool:
+        """Whether enough labels have come to judge by; those that come early may be a biased sample."""
+        return self.coverage >= MINIMUM_COVERAGE
+
 
 class Contribution(msgspec.Struct, frozen=True):
     """How closely an input goes with the answer, in the reference and in a window: eta, and r with its sign."""
