@@ -10,10 +10,10 @@ const DETECTORS = { cusum: "CUSUM", adwin: "ADWIN" };
 
 export function Performance({ performance, x, marks, onPick, minimum }) {
   const { metrics, windows, firings } = performance;
-  const known = metrics.filter((line) => line.limit !== null && line.limit !== undefined);
+  const known = metrics.filter((line) => there(line.limit) && line.realised.values.some(there));
   const lines = (known.length ? known : metrics.filter((line) => line.estimated.values.some(there))).slice(0, SHOWN);
   if (!lines.length) return null;
-  const fired = firings.filter((item) => !item.segment).map((item) => ({ at: item.window, label: `${DETECTORS[item.detector]}: ${number(item.before)} → ${number(item.after)}`, tone: "warn" }));
+  const fired = beginnings(firings.filter((item) => !item.segment), windows).map((item) => ({ at: item.window, label: `${DETECTORS[item.detector]}: ${number(item.before)} → ${number(item.after)}`, tone: "warn" }));
   return html`
     <${Remarks} performance=${performance} known=${known.length > 0} />
     <div class="monitoring-charts">${lines.map((line) => html`<${Metric} key=${line.metric} line=${line} x=${x} marks=${[...marks, ...fired]} onPick=${onPick} />`)}</div>
@@ -23,6 +23,19 @@ export function Performance({ performance, x, marks, onPick, minimum }) {
     </div>
     <${Slices} performance=${performance} />
     <${Contributions} performance=${performance} />`;
+}
+
+/** Firings that do not go on from the window before: while the loss stays high, detectors fire again and again. */
+function beginnings(firings, windows) {
+  const place = new Map(windows.map((window, i) => [window.start, i]));
+  const hit = new Set(firings.map((item) => place.get(item.window)));
+  const seen = new Set();
+  return firings.filter((item) => {
+    const at = place.get(item.window);
+    if (at === undefined || hit.has(at - 1) || seen.has(at)) return false;
+    seen.add(at);
+    return true;
+  });
 }
 
 const there = (value) => value !== null && value !== undefined;
@@ -51,7 +64,7 @@ function Metric({ line, x, marks, onPick }) {
   const gap = line.gap.values.some(there);
   const wide = line.wide.filter(Boolean).length;
   const limits = line.limit ? [{ value: line.limit, label: "material from" }, { value: -line.limit, label: "or" }] : undefined;
-  return html`<${Card} title=${line.metric.replaceAll("_", " ")} note=${wide ? `does worse than estimated in ${plural(wide, "window")}` : gap ? "estimates hold" : "estimated"}>
+  return html`<${Card} title=${line.metric.replaceAll("_", " ")} note=${wide ? `does worse than estimated in ${plural(wide, "window")}` : gap ? "estimated beside realised" : "estimated"}>
     <${Lines} label=${`${line.metric}, estimated and realised`} x=${x} time height=${160} series=${series} marks=${marks} onPick=${onPick} yFormat=${(value) => figure(line.metric, value)} />
     ${gap ? html`<${Lines} label=${`Gap of ${line.metric}`} x=${x} time height=${110} series=${[{ label: "estimated less realised, same rows", ...line.gap, color: "var(--c6)" }]} limit=${limits} onPick=${onPick} yFormat=${(value) => signed(value, 2)} />` : null}
   <//>`;
