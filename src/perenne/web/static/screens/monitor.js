@@ -45,17 +45,11 @@ function Body({ data: { monitor, episodes } }) {
     <${Heat} timeline=${timeline} />
     <${Performance} performance=${monitor.performance} x=${x} marks=${marks} onPick=${pick} minimum=${monitor.minimum_coverage} />
     <${WindowFigures} detail=${chosen} />
-    <div class="half">
-      <${Card} title="Labels" note="share of each window's rows whose outcome is known">
-        <${Lines} label="Label coverage" x=${x} time height=${140} yFormat=${(value) => `${Math.round(100 * value)} %`} limit=${{ value: monitor.minimum_coverage, label: "trusted from" }} onPick=${pick}
-          series=${[{ label: "label coverage", values: timeline.windows.map((window) => window.coverage) }]} />
-      <//>
-      <${Card} title="Rows" note="answered in each window">
-        <${Lines} label="Rows by window" x=${x} time height=${140} yFormat=${count} onPick=${pick}
-          series=${[{ label: "rows judged", values: timeline.windows.map((window) => window.rows) }]} />
-        <${Gaps} windows=${timeline.windows} />
-      <//>
-    </div>
+    <${Card} title="Rows" note="answered in each window">
+      <${Lines} label="Rows by window" x=${x} time height=${140} yFormat=${count} onPick=${pick}
+        series=${[{ label: "rows judged", values: timeline.windows.map((window) => window.rows) }]} />
+      <${Gaps} windows=${timeline.windows} />
+    <//>
     <${Episodes} rows=${episodes} />`;
 }
 
