@@ -38,7 +38,10 @@ def model(X, y, params):
     return LogisticRegression()
 
 
-project.retrain(on=[pn.drift()], cooldown="1d", holdout="60d", label_delay="0s", shadow="1h", shadow_rows=0, soak="1h")
+project.retrain(
+    on=[pn.drift()], cooldown="1d", holdout="60d", label_delay="0s", shadow="1h", shadow_rows=0, canary=0.2, canary_time="20m",
+    soak="1h", approve_by="ben",
+)
 """
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.automation import episodes
-from perenne.automation.model import CLOSED, FOLLOWS, Episode, EpisodeState, may_follow, rest
+from perenne.automation.model import ANSWERING, CLOSED, FOLLOWS, Episode, EpisodeState, may_follow, rest
 from perenne.core.clock import DAY
 from perenne.core.errors import Conflict
 from perenne.projects import Drift, Missed, RetrainPolicy
@@ -29,6 +29,7 @@ PATH = [
     EpisodeState.INFRA_CHECKED,
     EpisodeState.AWAITING_APPROVAL,
     EpisodeState.SHADOW,
+    EpisodeState.CANARY,
     EpisodeState.PROMOTED,
     EpisodeState.SOAKING,
     EpisodeState.SETTLED,
@@ -46,11 +47,12 @@ def move(database: Database, actor: Principal, episode: Episode, to: EpisodeStat
 
 
 def test_every_state_is_reached_and_leads_to_an_end() -> None:
-    reached = {EpisodeState.TRIGGERED} | set().union(*FOLLOWS.values()) | {EpisodeState.FAILED}
+    reached = {EpisodeState.TRIGGERED} | set().union(*FOLLOWS.values()) | {EpisodeState.FAILED, EpisodeState.CANCELLED}
     assert reached == set(EpisodeState)
     for state in EpisodeState:
         assert (state in CLOSED) == (not FOLLOWS[state])
         assert may_follow(state, EpisodeState.FAILED) == (state not in CLOSED)
+        assert may_follow(state, EpisodeState.CANCELLED) == (state not in CLOSED | ANSWERING)
 
 
 def test_the_whole_way_leaves_an_audit_record_and_an_event_for_each_step(workspace: Workspace, actor: Principal) -> None:

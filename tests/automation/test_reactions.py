@@ -16,6 +16,7 @@ from perenne.automation.reactions import Reactions
 from perenne.automation.schedules import trigger_scheduled
 from perenne.core.clock import DAY, HOUR, ManualClock
 from perenne.core.events import Event
+from perenne.data.ingest.events import RowsArrived
 from perenne.monitoring.events import DriftFound, GuardrailBreached, ObjectiveMissed
 from perenne.projects import Cron, Drift, Guardrail, Missed, Objective, ProjectRecord, RetrainPolicy
 from perenne.projects.store import save
@@ -45,6 +46,7 @@ class Stage:
                 DriftFound: [reactions.on_drift],
                 ObjectiveMissed: [reactions.on_objective],
                 GuardrailBreached: [reactions.on_guardrail],
+                RowsArrived: [reactions.on_arrived],
                 jobs.JobFailed: [reactions.on_job_failed],
             },
         )
@@ -241,7 +243,7 @@ def test_a_policy_may_ask_for_a_canary_before_all_callers(stage: Stage, fails: b
     stage.state(msgspec.structs.replace(POLICY, canary=0.1))
     assert stage.advance().state is EpisodeState.SHADOW and stage.deployment().canaries == ()
     stage.clock.advance_to(stage.clock.now() + HOUR)
-    assert stage.advance().state is EpisodeState.SHADOW
+    assert stage.advance().state is EpisodeState.CANARY
     assert [(variant.version, variant.weight) for variant in stage.deployment().canaries] == [(challenger, 0.1)]
     if fails:
         stage.database.write(lambda tx: serving.service.steps.park(tx, stage.actor, "p", challenger, reason="it fails"))

@@ -11,11 +11,11 @@ from perenne.auth.roles import Role
 from perenne.automation import views
 from perenne.automation.model import EpisodeState
 from perenne.automation.path import LINE
-from perenne.automation.wording import policy_words
 from perenne.core.clock import HOUR, ManualClock
 from perenne.core.paging import Page
 from perenne.monitoring.alerts import raise_alert
 from perenne.projects import Cron, Missed, NewData, RetrainPolicy
+from perenne.projects.wording import policy_words
 from perenne.storage.workspace import Workspace
 
 INSIDE = Principal("ida", roles=frozenset({Role.OWNER}), projects=frozenset({"p"}))
@@ -43,13 +43,16 @@ def test_an_episode_that_soaks_shows_its_whole_way(stage: Stage) -> None:
     found = statuses(payload)
     assert found["soaking"] == "here" and found["settled"] == "ahead" and found["awaiting_approval"] == "skipped"
     assert [state for state, status in found.items() if status == "passed"] == [
-        state.value for state in LINE[:-2] if state is not EpisodeState.AWAITING_APPROVAL
+        state.value for state in LINE[:-2] if state not in (EpisodeState.AWAITING_APPROVAL, EpisodeState.CANARY)
     ]
     assert payload["path"]["end"] is None
     assert (payload["episode"]["champion"], payload["episode"]["challenger"]) == (champion, challenger)
     assert payload["job"]["state"] == "queued" and payload["run"] == "run"
     assert payload["gate"]["state"] == "open" and [item["check"] for item in payload["gate"]["evidence"]] == ["auc"]
-    assert payload["shadow"] == {"rows": 0, "errors": 0, "agreement": None, "needed_rows": 0, "length": HOUR}
+    shadow = payload["shadow"]
+    assert (shadow["rows"], shadow["errors"], shadow["agreement"], shadow["needed_rows"]) == (0, 0, None, 0)
+    assert shadow["length"] == HOUR and shadow["log_e_better"] == shadow["log_e_worse"] == 0 < shadow["needed"]
+    assert payload["evidence"]["shadow"]["length"] == HOUR and not payload["may_cancel"]
     assert payload["soak"] == {"length": HOUR, "window": None, "rows": 0, "bounds": []}
     assert payload["comparison"] is None
     assert [step["after"] for step in payload["steps"]][-1] == "soaking" and len(payload["steps"]) == payload["generation"] + 1
@@ -126,6 +129,8 @@ def test_a_policy_says_who_may_ask_and_until_when_it_rests(stage: Stage) -> None
         return row
 
     assert policy().may_trigger and policy().newest is None
+    standing = policy().standing
+    assert (standing.runs, standing.runs_limit, standing.tests, standing.paused) == (0, 30, 0, None)
     stage.tell(drift(stage.version("a")))
     assert not policy().may_trigger and policy().rests_until is None
     stage.move(EpisodeState.FAILED)
@@ -136,6 +141,6 @@ def test_a_policy_says_who_may_ask_and_until_when_it_rests(stage: Stage) -> None
 
 def test_a_policy_in_words() -> None:
     told = policy_words(RetrainPolicy(on=(Missed("mae"), NewData(500), Cron("0 3 * * 1")), approve_by="ops"))
-    assert "a missed objective for mae or 500 new labelled rows or the calendar: 0 3 * * 1 (UTC)" in told[0]
-    assert "ops must approve it." in told
-    assert "nothing but a person" in policy_words(RetrainPolicy(on=()))[0]
+    assert "when mae is missed, or when 500 labelled rows are new, or when the calendar says 0 3 * * 1 (UTC)" in told[0]
+    assert "ops must approve." in told
+    assert "only when a person asks" in policy_words(RetrainPolicy(on=()))[0]

@@ -10,7 +10,7 @@ from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
 from perenne.core.errors import Denied, Invalid, NotFound
-from perenne.projects import ProjectRecord, fetch_bundle, load_project, put_bundle, record_project
+from perenne.projects import ProjectRecord, bundles, load_project, record_project
 from perenne.projects.service import gaps, get_project, list_projects
 from perenne.storage.workspace import Workspace
 
@@ -161,7 +161,7 @@ def test_what_lies_beside_the_file_is_kept_by_whoever_runs_it_and_secrets_are_no
 
     def record(who: Principal) -> ProjectRecord:
         loaded = load_project(tmp_path)
-        bundle = put_bundle(workspace.objects, loaded.root)
+        bundle = bundles.put_bundle(workspace.objects, loaded.root)
         source = workspace.objects.put_file(loaded.file)
         return workspace.database.write(lambda tx: record_project(tx, who, loaded, source, bundle))
 
@@ -178,7 +178,7 @@ def test_what_lies_beside_the_file_is_kept_by_whoever_runs_it_and_secrets_are_no
     assert second == msgspec.structs.replace(first, bundle=second.bundle)
     assert second.bundle is not None and second.bundle != first.bundle
     copy = tmp_path / "copy"
-    fetch_bundle(workspace.objects, second.bundle, copy)
+    bundles.fetch_bundle(workspace.objects, second.bundle, copy)
     assert {path.name for path in copy.iterdir()} == {"project.py", "rows.csv"}
     assert (copy / "rows.csv").read_text() == "a\n1\n2\n"
     with workspace.database.read() as tx:
@@ -194,8 +194,8 @@ def test_large_files_and_folders_of_our_own_stay_behind(
         (tmp_path / name).write_bytes(b"x" * size)
     (tmp_path / "cache" / "deep").mkdir(parents=True)
     (tmp_path / "cache" / "deep" / "x").touch()
-    bundle = put_bundle(workspace.objects, tmp_path, apart_from=[tmp_path / "cache"])
-    fetch_bundle(workspace.objects, bundle, tmp_path / "copy")
+    bundle = bundles.put_bundle(workspace.objects, tmp_path, apart_from=[tmp_path / "cache"])
+    bundles.fetch_bundle(workspace.objects, bundle, tmp_path / "copy")
     assert {path.name for path in (tmp_path / "copy").iterdir()} == {"a", "b"}
 
 
@@ -212,5 +212,5 @@ def test_a_file_whose_name_not_every_machine_can_have_stays_out_of_the_bundle(wo
     folder.mkdir()
     (folder / "project.py").write_text("x = 1\n")
     (folder / "c:notes.txt").write_text("mine\n")
-    fetch_bundle(workspace.objects, put_bundle(workspace.objects, folder), copy)
+    bundles.fetch_bundle(workspace.objects, bundles.put_bundle(workspace.objects, folder), copy)
     assert [path.name for path in copy.iterdir()] == ["project.py"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from perenne.core.calendar import next_time
 from perenne.core.clock import DAY, HOUR, MINUTE, parse_time
 from perenne.core.errors import Invalid
-from perenne.projects import Cron, Drift, Guardrail, NewData, Objective, RetrainPolicy, Superior, Window
+from perenne.projects import Cron, Drift, Guardrail, NewData, Objective, Promotion, RetrainPolicy, Window
 
 
 @pytest.mark.parametrize(("low", "high"), [(None, None), (1.0, 2.0)])
@@ -37,7 +37,7 @@ def test_a_policy_reads_durations_and_names_unknown_settings() -> None:
 @pytest.mark.parametrize("alpha", [0.0, 0.5, -1.0])
 def test_alpha_is_a_small_share(alpha: float) -> None:
     with pytest.raises(Invalid, match="alpha"):
-        Superior(alpha=alpha)
+        Promotion(alpha=alpha)
 
 
 def test_a_window_gives_naive_utc_times() -> None:

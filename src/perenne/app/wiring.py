@@ -1,5 +1,6 @@
 """Who hears of what, and who does which job: the one table that joins the domains."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +14,9 @@ from perenne.storage.workspace import Workspace
 
 
 def subscribers(
-    reactions: Reactions, alerts: monitoring.alerting.delivering.AlertDelivery
+    reactions: Reactions,
+    alerts: monitoring.alerting.delivering.AlertDelivery,
+    indexing: monitoring.alerting.indexing.Indexing,
 ) -> Mapping[type[Event], Sequence[Subscriber]]:
     """Return who hears of which event."""
     return {
@@ -21,10 +24,11 @@ def subscribers(
         registry.VersionDecided: [reactions.on_decided],
         registry.RegistryChanged: [registry.webhooks.queue],
         serving.DeploymentChanged: [reactions.on_deployment, monitoring.alerting.reports.on_deployment],
-        monitoring.events.DriftFound: [reactions.on_drift],
+        monitoring.events.DriftFound: [reactions.on_drift, indexing.on_drift],
         monitoring.events.ObjectiveMissed: [reactions.on_objective],
         monitoring.events.GuardrailBreached: [reactions.on_guardrail],
-        monitoring.events.AlertsChanged: [alerts.queue],
+        data.ingest.events.RowsArrived: [reactions.on_arrived],
+        monitoring.events.AlertsChanged: [alerts.queue, indexing.on_alerts],
         jobs.JobFailed: [reactions.on_job_failed],
         tracking.Removed: [llm.on_removed],
         data.ingest.events.SourceFailed: [monitoring.alerting.reports.on_source_failed],
@@ -59,14 +63,16 @@ class Platform:
     def __init__(self, workspace: Workspace, *, replay: bool = False) -> None:
         self.workspace = workspace
         alerts = monitoring.alerting.delivering.AlertDelivery.of(workspace)
+        indexing = monitoring.alerting.indexing.Indexing.of(os.environ)
         self.loop = Loop(
             workspace,
-            Outbox(workspace.database, subscribers(Reactions(workspace.clock), alerts)),
+            Outbox(workspace.database, subscribers(Reactions(workspace.clock), alerts, indexing)),
             replay=replay,
             tend=lambda: monitoring.alerting.tending.tend(workspace, alerts),
         )
         self.quick = {
             monitoring.alerting.delivering.DELIVER: alerts.deliver,
+            monitoring.alerting.indexing.INDEX: indexing.send,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
             monitoring.performance.expecting.ESTIMATE_JOB: monitoring.turns.estimate_losses,
             monitoring.performance.taking.TAKE_JOB: monitoring.performance.taking.take_labels,

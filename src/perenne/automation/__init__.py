@@ -1,10 +1,11 @@
 """The loop that runs by itself: one round, retraining episodes, stop, `why` and `status`.
 
 `round` is the standard pipeline and `rounds` runs it and keeps its result; `episodes` moves a retraining through its states,
-`advancing` says what each state does when it is due, `reactions` what happens when others announce something, `retraining` is
-the job between; `schedules` opens episodes by calendar and by rows, `triggering` because a person asked; `loop` turns,
-`worker`, `workforce` and `children` do the jobs; `explaining` answers why a prediction is what it is, `overview` where every
-stage stands.
+`deciding` says where it goes, pure, so that replay and production ask the same; `advancing` moves it when it is due, `reactions`
+when others announce something, `retraining` in the job between; `hearing` matches signals with triggers, `harm` tells what drift
+does, `schedules` opens episodes by calendar and by what lasts, `triggering` because a person asked, `handling` is what else
+people do; `loop` turns, `worker`, `workforce` and `children` do the jobs; `explaining` answers why a prediction is what it is,
+`overview` where every stage stands.
 """
 
 from importlib import import_module
@@ -46,7 +47,17 @@ _ROOMS = {
     "why": "explaining",
 }
 
-__all__ = ["ROUND_JOB", "WORST_FIRST", "Episode", "EpisodeState", "Handler", "Loop", "Reactions", "Status", "Why"]
+__all__ = [
+    "ROUND_JOB",
+    "WORST_FIRST",
+    "Episode",
+    "EpisodeState",
+    "Handler",
+    "Loop",
+    "Reactions",
+    "Status",
+    "Why",
+]
 __all__ += [
     "Worker",
     "Workforce",

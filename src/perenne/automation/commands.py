@@ -1,24 +1,41 @@
-"""`perenne policy list|episodes|show|trigger`."""
+"""`perenne policy list|show|episodes|trigger|pause|resume|approve|reject|cancel`."""
 
 from typing import Any
 
 import click
 import msgspec
 
+from perenne import projects
 from perenne.auth.principals import local_principal
-from perenne.automation import episodes
-from perenne.automation.model import Episode, Step
+from perenne.automation import episodes, handling, store
+from perenne.automation.model import Episode, Hold, Step, TriggerLine
 from perenne.automation.triggering import trigger_by_hand
 from perenne.core.clock import format_duration, format_time
-from perenne.projects import list_projects, project_names
+from perenne.core.errors import NotFound
+from perenne.projects import get_project, list_projects, project_names
+from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
+
+SHOWN_EPISODES = 10
+REASON = click.option("--reason", required=True, help="Why; kept in the audit trail.")
 
 
 class EpisodeView(msgspec.Struct, frozen=True):
-    """An episode with its history, oldest transition first."""
+    """An episode with what spoke for it, and its history: oldest transition first, each with the figures that decided."""
 
     episode: Episode
+    triggers: tuple[TriggerLine, ...]
     history: tuple[Step, ...]
+
+
+class PolicyView(msgspec.Struct, frozen=True):
+    """A project's policy in words, who paused it if somebody did, and its newest episodes."""
+
+    project: str
+    says: tuple[str, ...]
+    paused: Hold | None
+    rests_until: str
+    episodes: tuple[dict[str, Any], ...]
 
 
 @click.command("list")
@@ -33,13 +50,16 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
       perenne policy list
     """
     with workspace.database.read() as tx:
+        held = store.holds(tx)
         return [
             {
                 "project": record.name,
                 "on": ", ".join(_trigger_name(trigger) for trigger in record.policy.on),
+                "promote": record.policy.promote.mode.value,
                 "alpha": record.policy.promote.alpha,
                 "approve_by": record.policy.approve_by,
                 "cooldown": format_duration(record.policy.cooldown),
+                "paused": f"{held[record.name].by}: {held[record.name].reason}" if record.name in held else "",
             }
             for record in list_projects(tx, project_names(tx, after=after, limit=limit, with_policy=True))
             if record.policy is not None
@@ -48,8 +68,9 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
 
 def _trigger_name(trigger: msgspec.Struct) -> str:
     body = msgspec.to_builtins(trigger)
-    kind = body.pop("type")
-    return f"{kind}({', '.join(str(value) for value in body.values())})"
+    kind, parts = body.pop("type"), body.pop("triggers", ())
+    inner = [_trigger_name(part) for part in getattr(trigger, "triggers", ())] if parts else []
+    return f"{kind}({', '.join([*inner, *(str(value) for value in body.values())])})"
 
 
 @click.command("episodes")
@@ -65,40 +86,59 @@ def list_episodes(workspace: Workspace, project: str | None, limit: int) -> list
       perenne policy episodes churn
     """
     with workspace.database.read() as tx:
-        return [
-            {
-                "episode": item.id,
-                "project": item.project,
-                "state": item.state.value,
-                "opened": format_time(item.opened),
-                "champion": item.champion,
-                "challenger": item.challenger,
-                "note": item.note,
-            }
-            for item in episodes.list_episodes(tx, project, limit=limit)
-        ]
+        return [_line(item) for item in episodes.list_episodes(tx, project, limit=limit)]
+
+
+def _line(item: Episode) -> dict[str, Any]:
+    return {
+        "episode": item.id,
+        "project": item.project,
+        "state": item.state.value,
+        "opened": format_time(item.opened),
+        "champion": item.champion,
+        "challenger": item.challenger,
+        "note": item.note,
+    }
 
 
 @click.command()
-@click.argument("episode")
+@click.argument("name", metavar="EPISODE|PROJECT")
 @click.pass_obj
-def show(workspace: Workspace, episode: str) -> EpisodeView:
-    """Show an episode with every transition and its reason.
+def show(workspace: Workspace, name: str) -> EpisodeView | PolicyView:
+    """Show an episode with every transition, its reason and its figures; or a project's policy in words.
 
     \b
     Examples:
       perenne policy show 01M8GQSGBA1NHC8Y45EHH2NB3J
+      perenne policy show churn
     """
     with workspace.database.read() as tx:
-        return EpisodeView(episodes.get_episode(tx, episode), tuple(episodes.history(tx, episode)))
+        try:
+            found = episodes.get_episode(tx, name)
+        except NotFound:
+            return _policy(tx, name)
+        triggers = tuple(store.triggers_of(tx, found.id))
+        return EpisodeView(found, triggers, tuple(episodes.history(tx, found.id)))
+
+
+def _policy(tx: Transaction, name: str) -> PolicyView:
+    try:
+        record = get_project(tx, name)
+    except NotFound:
+        hint = "`perenne policy list` and `perenne policy episodes` show what there is"
+        raise NotFound(f"no episode or project is called {name[:100]!r}", code="policy.not_found", hint=hint) from None
+    newest = episodes.list_episodes(tx, name, limit=SHOWN_EPISODES)
+    rests = format_time(newest[0].rest_until) if newest and not newest[0].open else ""
+    says = projects.wording.policy_words(record.policy) if record.policy else ("It has no policy.",)
+    return PolicyView(name, says, store.find_hold(tx, name), rests, tuple(map(_line, newest)))
 
 
 @click.command()
 @click.argument("project")
-@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@REASON
 @click.pass_obj
 def trigger(workspace: Workspace, project: str, reason: str) -> Episode:
-    """Open a retraining episode by hand; `perenne up` does the rest.
+    """Open a retraining episode by hand; `perenne up` does the rest, `perenne policy cancel` takes it back.
 
     \b
     Examples:
@@ -106,3 +146,79 @@ def trigger(workspace: Workspace, project: str, reason: str) -> Episode:
     """
     now = workspace.clock.now()
     return workspace.database.write(lambda tx: trigger_by_hand(tx, local_principal(), project, reason, now))
+
+
+@click.command()
+@click.argument("project")
+@REASON
+@click.pass_obj
+def pause(workspace: Workspace, project: str, reason: str) -> Hold:
+    """Have a policy train nothing and promote nobody until it is resumed; what was promoted stays guarded.
+
+    \b
+    Examples:
+      perenne policy pause churn --reason "the label feed is being moved"
+    """
+    now = workspace.clock.now()
+    return workspace.database.write(lambda tx: handling.pause(tx, local_principal(), project, reason, now))
+
+
+@click.command()
+@click.argument("project")
+@click.option("--reason", default="", help="Why; kept in the audit trail.")
+@click.pass_obj
+def resume(workspace: Workspace, project: str, reason: str) -> Hold:
+    """Let a paused policy go on.
+
+    \b
+    Examples:
+      perenne policy resume churn
+    """
+    return workspace.database.write(lambda tx: handling.resume(tx, local_principal(), project, reason))
+
+
+@click.command()
+@click.argument("episode")
+@REASON
+@click.pass_obj
+def cancel(workspace: Workspace, episode: str, reason: str) -> Episode:
+    """End an episode before anybody is promoted; its job is cancelled, its challenger leaves.
+
+    \b
+    Examples:
+      perenne policy cancel 01M8GQSGBA1NHC8Y45EHH2NB3J --reason "the data is wrong"
+    """
+    now = workspace.clock.now()
+    return workspace.database.write(lambda tx: handling.cancel(tx, local_principal(), episode, reason, now))
+
+
+@click.command()
+@click.argument("episode")
+@click.option("--reason", default="", help="Why; kept in the audit trail.")
+@click.pass_obj
+def approve(workspace: Workspace, episode: str, reason: str) -> Episode:
+    """Approve the challenger that an episode waits for.
+
+    \b
+    Examples:
+      perenne policy approve 01M8GQSGBA1NHC8Y45EHH2NB3J
+    """
+    return _decide(workspace, episode, approve=True, reason=reason)
+
+
+@click.command()
+@click.argument("episode")
+@REASON
+@click.pass_obj
+def reject(workspace: Workspace, episode: str, reason: str) -> Episode:
+    """Reject the challenger that an episode waits for.
+
+    \b
+    Examples:
+      perenne policy reject 01M8GQSGBA1NHC8Y45EHH2NB3J --reason "it fails the elderly"
+    """
+    return _decide(workspace, episode, approve=False, reason=reason)
+
+
+def _decide(workspace: Workspace, episode: str, *, approve: bool, reason: str) -> Episode:
+    return workspace.database.write(lambda tx: handling.decide(tx, local_principal(), episode, approve=approve, reason=reason))

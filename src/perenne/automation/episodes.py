@@ -8,8 +8,9 @@ import msgspec
 from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.automation import store
+from perenne.automation.deciding import after_end, arrival
 from perenne.automation.events import EpisodeMoved
-from perenne.automation.model import CLOSED, Episode, EpisodeState, Step, may_follow, rest
+from perenne.automation.model import CLOSED, Episode, EpisodeState, Step, may_follow
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.ids import new_id
 from perenne.core.paging import Page
@@ -30,13 +31,19 @@ def open_episode(
     champion: str,
     now: int,
     alert: str = "",
+    since: int = 0,
+    source: str = "",
 ) -> Episode | None:
-    """Open an episode; or keep the trigger with the open one; or, while the policy rests, keep it for the record only.
+    """Open an episode; or keep the trigger with the open one; or, while the policy rests or is paused, for the record only.
 
     Parameters
     ----------
     alert : str
         The alert that fired, if that is the cause: the episode is linked to it.
+    since : int
+        When it began, as far as is known.
+    source : str
+        Digest of the project's file that states the policy.
 
     Returns
     -------
@@ -44,17 +51,16 @@ def open_episode(
         The episode that was opened, None if none was.
     """
     current = store.find_open(tx, project)
-    if current is not None:
-        store.insert_trigger(tx, project, current.id, trigger, cause, "merged", now)
-        _blame(tx, current.id, alert)
-        return None
     last = next(iter(store.newest(tx, project, 1)), None)
-    if last is not None and now < last.rest_until:
-        store.insert_trigger(tx, project, None, trigger, cause, "resting", now)
+    outcome = arrival(current, last, now, held=store.find_hold(tx, project) is not None)
+    if outcome != "opened":
+        store.insert_trigger(tx, project, current.id if current else None, trigger, cause, outcome, now)
+        if current is not None:
+            _blame(tx, current.id, alert)
         return None
     opened = Episode(
         new_id(), project, EpisodeState.TRIGGERED, 0, trigger, cause, champion, "", cause, now, now, now + policy.debounce, 0,
-        last.rejections if last else 0,
+        last.rejections if last else 0, since=since, source=source,
     )  # fmt: skip
     store.insert(tx, opened)
     store.insert_trigger(tx, project, opened.id, trigger, cause, "opened", now)
@@ -76,6 +82,7 @@ def move(
     note: str,
     due: int | None = None,
     policy: RetrainPolicy | None = None,
+    evidence: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Episode:
     """Make one transition.
@@ -88,6 +95,8 @@ def move(
         When the new state is to be looked at; None if it waits for something to happen.
     policy : RetrainPolicy, optional
         Needed when the episode ends: how long to rest.
+    evidence : dict, optional
+        The figures that decided, by name; kept with the step.
     changes
         Other fields that change with it, such as the challenger.
 
@@ -104,14 +113,14 @@ def move(
         )
     ended = to in CLOSED
     if ended:
-        changes["rejections"] = 0 if to is EpisodeState.SETTLED else episode.rejections + 1
-        changes["rest_until"] = now + rest(policy.cooldown if policy else 0, episode.rejections)
+        changes["rejections"], changes["rest_until"] = after_end(episode, to, policy or RetrainPolicy(cooldown=0), now)
+    changes["tries"] = 0
     after = msgspec.structs.replace(
         episode, state=to, generation=episode.generation + 1, note=note, entered=now, due=None if ended else due, **changes
     )
     if not store.replace(tx, episode, after):
         raise Conflict(f"episode {episode.id} was moved by somebody else", code="episode.raced", hint="read it again")
-    store.insert_step(tx, episode.id, Step(after.generation, episode.state.value, to.value, note, now))
+    store.insert_step(tx, episode.id, Step(after.generation, episode.state.value, to.value, note, now, evidence or {}))
     if after.challenger and after.challenger != episode.challenger:
         add_link(tx, (Kind.EPISODE, episode.id), "made", (Kind.VERSION, after.challenger))
     audit.record(tx, actor, f"episode.{to.value}", "episode", episode.id, before=episode.state.value, after=after, reason=note)

@@ -1,6 +1,7 @@
 """An episode: one retraining, from what triggered it to where it ended; its states and which may follow which."""
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,7 @@ class EpisodeState(StrEnum):
     INFRA_CHECKED = "infra_checked"
     AWAITING_APPROVAL = "awaiting_approval"
     SHADOW = "shadow"
+    CANARY = "canary"
     PROMOTED = "promoted"
     SOAKING = "soaking"
     SETTLED = "settled"
@@ -27,34 +29,43 @@ class EpisodeState(StrEnum):
     ROLLED_BACK = "rolled_back"
     FAILED = "failed"
     EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    NOT_NEEDED = "not_needed"
+    CANCELLED = "cancelled"
 
 
 _S = EpisodeState
 
-CLOSED = frozenset({_S.SETTLED, _S.REJECTED, _S.ROLLED_BACK, _S.FAILED, _S.EXPIRED})
+CLOSED = frozenset({_S.SETTLED, _S.REJECTED, _S.ROLLED_BACK, _S.FAILED, _S.EXPIRED, _S.SUPERSEDED, _S.NOT_NEEDED, _S.CANCELLED})
+IN_TRIAL = frozenset({_S.SHADOW, _S.CANARY})
+ANSWERING = frozenset({_S.PROMOTED, _S.SOAKING})
+"""The challenger answers everybody: from here on there is only settling or rolling back."""
 
 FOLLOWS: dict[EpisodeState, frozenset[EpisodeState]] = {
     _S.TRIGGERED: frozenset({_S.DEBOUNCED}),
-    _S.DEBOUNCED: frozenset({_S.BUDGET_OK}),
+    _S.DEBOUNCED: frozenset({_S.BUDGET_OK, _S.NOT_NEEDED}),
     _S.BUDGET_OK: frozenset({_S.DATA_READY}),
     _S.DATA_READY: frozenset({_S.TRAINING}),
     _S.TRAINING: frozenset({_S.EVALUATED}),
     _S.EVALUATED: frozenset({_S.BLESSED, _S.REJECTED}),
     _S.BLESSED: frozenset({_S.INFRA_CHECKED, _S.REJECTED}),
-    _S.INFRA_CHECKED: frozenset({_S.AWAITING_APPROVAL, _S.SHADOW}),
-    _S.AWAITING_APPROVAL: frozenset({_S.SHADOW, _S.REJECTED, _S.EXPIRED}),
-    _S.SHADOW: frozenset({_S.PROMOTED, _S.REJECTED}),
+    _S.INFRA_CHECKED: frozenset({_S.AWAITING_APPROVAL, _S.SHADOW, _S.SUPERSEDED}),
+    _S.AWAITING_APPROVAL: frozenset({_S.SHADOW, _S.REJECTED, _S.EXPIRED, _S.SUPERSEDED}),
+    _S.SHADOW: frozenset({_S.CANARY, _S.PROMOTED, _S.REJECTED, _S.EXPIRED, _S.SUPERSEDED}),
+    _S.CANARY: frozenset({_S.PROMOTED, _S.REJECTED, _S.EXPIRED, _S.SUPERSEDED}),
     _S.PROMOTED: frozenset({_S.SOAKING}),
-    _S.SOAKING: frozenset({_S.SETTLED, _S.ROLLED_BACK}),
+    _S.SOAKING: frozenset({_S.SETTLED, _S.ROLLED_BACK, _S.SUPERSEDED}),
 } | dict.fromkeys(CLOSED, frozenset())
 
 
 def may_follow(state: EpisodeState, following: EpisodeState) -> bool:
-    """Tell whether an episode may go from one state to another; any open one may fail.
+    """Tell whether an episode may go from one state to another; any open one may fail, any before a promotion be cancelled.
 
     >>> may_follow(EpisodeState.SHADOW, EpisodeState.PROMOTED), may_follow(EpisodeState.SETTLED, EpisodeState.FAILED)
     (True, False)
     """
+    if following is EpisodeState.CANCELLED:
+        return state not in CLOSED | ANSWERING
     return following in FOLLOWS[state] or (following is EpisodeState.FAILED and state not in CLOSED)
 
 
@@ -83,6 +94,14 @@ class Episode(msgspec.Struct, frozen=True):
         After the end: until when the policy rests.
     rejections : int
         How many episodes in a row ended without a promotion, this one included.
+    since : int
+        When what opened it began, as far as is known: rows from then on are the new ones; 0 if nothing is known.
+    alpha : float
+        The chance of a promotion by mistake that its test took.
+    tries : int
+        How often its next transition has failed for reasons that may pass.
+    source : str
+        Digest of the project's file whose policy it obeys.
     """
 
     id: str
@@ -99,6 +118,10 @@ class Episode(msgspec.Struct, frozen=True):
     due: int | None
     rest_until: int
     rejections: int
+    since: int = 0
+    alpha: float = 0.0
+    tries: int = 0
+    source: str = ""
 
     @property
     def open(self) -> bool:
@@ -107,12 +130,22 @@ class Episode(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One transition of an episode, as its history shows it."""
+    """One transition of an episode, as its history shows it; `evidence` holds the figures that decided."""
 
     generation: int
     before: str
     after: str
     note: str
+    time: int
+    evidence: dict[str, Any] = {}
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """A policy that somebody paused: it opens nothing and promotes nobody until it is resumed; what is promoted stays guarded."""
+
+    project: str
+    by: str
+    reason: str
     time: int
 
 

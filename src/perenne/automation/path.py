@@ -13,6 +13,7 @@ WORDS = {
     EpisodeState.BUDGET_OK: "within budget",
     EpisodeState.BLESSED: "better",
     EpisodeState.INFRA_CHECKED: "package checked",
+    EpisodeState.NOT_NEEDED: "no retraining needed",
 }
 
 

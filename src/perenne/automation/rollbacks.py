@@ -7,15 +7,13 @@ between the decision and the release folder, or before the verdict is removed, l
 
 import logging
 
-from perenne import serving
-from perenne.auth.principals import Principal, PrincipalKind, policy_principal
+from perenne import monitoring, serving
+from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Role as Right
 from perenne.automation import advancing
-from perenne.automation.advancing import Advance
 from perenne.automation.episodes import open_episode_of
 from perenne.automation.model import EpisodeState
 from perenne.core.errors import Conflict, NotFound
-from perenne.projects import RetrainPolicy, get_project
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -60,10 +58,17 @@ def roll_back_soaking(tx: Transaction, deployment: str, version: str, reason: st
     episode = open_episode_of(tx, deployment)
     if episode is None or episode.state is not EpisodeState.SOAKING or episode.challenger != version:
         return False
-    project = get_project(tx, episode.project)
-    actor = policy_principal(project.name, project.owner)
-    advancing.roll_back(Advance(tx, actor, project, project.policy or RetrainPolicy(), episode, now), reason)
+    advancing.roll_back(advancing.step_of(tx, episode.id, now), reason)
     return True
+
+
+def missed_before(tx: Transaction, deployment: str, alert: str) -> bool:
+    """Tell whether the champion that an open episode replaced missed what an alert is about, when it was replaced."""
+    episode = open_episode_of(tx, deployment)
+    found = next(iter(monitoring.summary.alerts_of(tx, [alert])), None)
+    if episode is None or found is None:
+        return False
+    return monitoring.summary.fired_at(tx, deployment, episode.champion, found.rule, episode.entered)
 
 
 def roll_back_principal(deployment: str) -> Principal:

@@ -146,12 +146,14 @@ def evaluate(checked: Checked, plan: training.Plan, package: Path, bounds: Bound
 
 
 @step
-def compare(snapshot: str, plan: training.Plan, challenger: str, champion: str, metric: str) -> training.Compared:
+def compare(
+    snapshot: str, plan: training.Plan, challenger: str, champion: str, metric: str, terms: training.Terms
+) -> training.Compared:
     """Hold a challenger against the champion on the same rows; both by the digest of their packages."""
     folders = [current().folder / name for name in ("challenger", "champion")]
     for digest, folder in zip((challenger, champion), folders, strict=True):
         fetch_tree(current().objects, digest, folder)
-    return training.compare_packages(current().objects, snapshot, plan, folders[0], folders[1], metric)
+    return training.compare_packages(current().objects, snapshot, plan, folders[0], folders[1], metric, terms)
 
 
 @step

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from perenne import data, delivery, labels, registry, tracking
+from perenne import data, delivery, labels, projects, registry, tracking
 from perenne.auth.principals import Principal
-from perenne.automation.evidence import evidence_of, gate_policy, required_gates
+from perenne.automation.evidence import evidence_of, gate_policy, required_gates, terms_of
 from perenne.automation.round import Bounds, Outcome, Rules, compare, standard_round
 from perenne.compute import open_executor
 from perenne.core import json
 from perenne.core.errors import Invalid, PerenneError
 from perenne.pipelines import Engine, PipelineRun, Planned, Started
-from perenne.projects import Labels, LoadedProject, Model, RetrainPolicy, Window, put_bundle, record_project
+from perenne.projects import Labels, LoadedProject, Model, RetrainPolicy, Window, record_project
 from perenne.registry import Version
 from perenne.stats.cells import Reference
 from perenne.storage.cached_objects import cache_of
@@ -25,7 +25,7 @@ from perenne.storage.owners import LeaseKeeper, owner_token
 from perenne.storage.trees import put_tree
 from perenne.storage.workspace import Workspace
 from perenne.tracking import RunState
-from perenne.training import Compared, Report, recipe_of
+from perenne.training import Compared, Report, Terms, recipe_of
 
 if TYPE_CHECKING:
     from perenne.data.model import Snapshot
@@ -35,7 +35,10 @@ Listener = Callable[["StepEvent"], None]
 
 
 class RoundResult(msgspec.Struct, frozen=True):
-    """What a round came to. `changed` is False if every step was known already and nothing was registered."""
+    """What a round came to. `changed` is False if every step was known already and nothing was registered.
+
+    `compared` is how the version did against the champion, if there is another one.
+    """
 
     version: Version
     outcome: Outcome
@@ -43,6 +46,7 @@ class RoundResult(msgspec.Struct, frozen=True):
     changed: bool
     steps: int
     hits: int
+    compared: Compared | None = None
 
 
 def run_round(
@@ -53,6 +57,7 @@ def run_round(
     on_event: Listener | None = None,
     now: int | None = None,
     fence: Callable[[Transaction], None] | None = None,
+    terms: Terms | None = None,
 ) -> RoundResult:
     """Do one round of a project: from its data to a registered, measured version.
 
@@ -66,6 +71,8 @@ def run_round(
         Rows and labels later than this are not used; the workspace's time if not given.
     fence : callable, optional
         Called in the transaction that registers the version; raises if the result no longer counts.
+    terms : Terms, optional
+        What it has to show against the champion; by the project's policy if not given.
 
     Raises
     ------
@@ -75,7 +82,7 @@ def run_round(
     now = workspace.clock.now() if now is None else now
     delivery.gates.check_stated(loaded.project.gates)
     with _engine(workspace, loaded) as engine, _Recorder(workspace, actor, loaded, on_event) as recorder:
-        done = _run_round(workspace, actor, loaded, engine, recorder, now, fence)
+        done = _run_round(workspace, actor, loaded, engine, recorder, now, fence, terms)
     if done.changed and (wanted := required_gates(loaded.project.gates)):
         wish = delivery.gates.Wish(just=wanted)
         delivery.gates.run_gates(workspace, actor, done.version.id, wish, project=loaded)
@@ -101,10 +108,12 @@ def _run_round(
     recorder: "_Recorder",
     now: int,
     fence: Callable[[Transaction], None] | None,
+    terms: Terms | None,
 ) -> RoundResult:
     project, model = loaded.project, loaded.project.only_model
     policy = project.policy or RetrainPolicy()
-    bundle = put_bundle(workspace.objects, loaded.root, apart_from=_own_folders(workspace))
+    terms = terms or terms_of(policy, policy.rule(()))
+    bundle = projects.bundles.put_bundle(workspace.objects, loaded.root, apart_from=_own_folders(workspace))
     source = workspace.objects.put_file(loaded.file)
     record = workspace.database.write(lambda tx: record_project(tx, actor, loaded, source, bundle))
     with workspace.database.read() as tx:
@@ -127,8 +136,8 @@ def _run_round(
         outcome: Outcome = done.result()
         tree = put_tree(workspace.objects, outcome.package)
         challenged = champion if champion is not None and champion.tree != tree else None
-        compared = _compare(engine, outcome, tree, challenged, policy, recorder)
-        return _keep(workspace, actor, loaded, recorder, done, _Made(outcome, tree, challenged, compared), fence)
+        compared = _compare(engine, outcome, tree, challenged, policy, terms, recorder)
+        return _keep(workspace, actor, loaded, recorder, done, _Made(outcome, tree, challenged, compared, terms), fence)
     except (Exception, KeyboardInterrupt) as error:
         recorder.fail(_reason(error))
         raise
@@ -213,22 +222,30 @@ def _rules(loaded: LoadedProject, model: Model, now: int) -> Rules:
 
 
 class _Made(NamedTuple):
-    """What a round made: its outcome, the package's digest, the champion it challenges, and how they compare."""
+    """What a round made: its outcome, the package's digest, the champion it challenges, and how they compare by which terms."""
 
     outcome: Outcome
     tree: str
     challenged: Version | None
     compared: Compared | None
+    terms: Terms
 
 
 def _compare(
-    engine: Engine, outcome: Outcome, tree: str, challenged: Version | None, policy: RetrainPolicy, recorder: "_Recorder"
+    engine: Engine,
+    outcome: Outcome,
+    tree: str,
+    challenged: Version | None,
+    policy: RetrainPolicy,
+    terms: Terms,
+    recorder: "_Recorder",
 ) -> Compared | None:
     """Hold the package against the champion, if that is another one."""
     if challenged is None:
         return None
     metric = policy.promote.metric or outcome.chosen.best.metric
-    run = engine.run(compare, outcome.checked.snapshot, outcome.plan, tree, challenged.tree, metric, on_event=recorder.hear)
+    asked = (outcome.checked.snapshot, outcome.plan, tree, challenged.tree, metric, terms)
+    run = engine.run(compare, *asked, on_event=recorder.hear)
     found: Compared = run.result()
     return found
 
@@ -243,14 +260,14 @@ def _keep(
     fence: Callable[[Transaction], None] | None,
 ) -> RoundResult:
     """Register what the pipeline made, in one transaction with the end of the run."""
-    outcome, tree, challenged, compared = made
+    outcome, tree, challenged, compared, terms = made
     reference = workspace.objects.put_file(outcome.package / "monitor" / "reference.npz")
     report = workspace.objects.put(json.encode(_report(made)))
     name = loaded.project.name
     with workspace.database.read() as tx:
         known = next((version for version in registry.versions(tx, name, limit=1_000) if version.tree == tree), None)
     if known is not None and not recorder.worked:
-        return RoundResult(known, outcome, known.run, False, len(done.steps), done.hits)
+        return RoundResult(known, outcome, known.run, False, len(done.steps), done.hits, compared)
     run = recorder.open()
     policy = loaded.project.policy or RetrainPolicy()
     signature = registry.trust.make(workspace, name, tree)
@@ -264,14 +281,14 @@ def _keep(
         )  # fmt: skip
         version = registry.register(
             tx, actor, model=name, project=name, run=run, tree=tree, reference=reference, snapshot=outcome.checked.snapshot,
-            policy=gate_policy(outcome, policy, challenged, loaded.project.gates), fallback=outcome.evaluation.fallback,
-            evidence=evidence_of(outcome, policy, challenged, compared),
+            policy=gate_policy(outcome, policy, challenged, terms, loaded.project.gates), fallback=outcome.evaluation.fallback,
+            evidence=evidence_of(outcome, challenged, compared, terms),
         )  # fmt: skip
         registry.trust.keep_new(tx, actor, version, signature)
         return version
 
     version = workspace.database.write(keep)
-    return RoundResult(version, outcome, run, True, len(done.steps), done.hits)
+    return RoundResult(version, outcome, run, True, len(done.steps), done.hits, compared)
 
 
 def _report(made: _Made) -> Report:

@@ -1,16 +1,12 @@
-"""Triggers that nobody announces: the calendar, labelled rows that have gathered, and alerts that still fire after a rest."""
-
-from collections.abc import Sequence
+"""Triggers that nobody announces: the calendar, data that has gathered, and alerts that still fire after a rest."""
 
 from perenne import monitoring, registry
-from perenne.auth.principals import policy_principal
 from perenne.automation import store
-from perenne.automation.episodes import open_episode
+from perenne.automation.deciding import Signal
+from perenne.automation.hearing import Due, Heard, begin, hear, lasting_trigger, parts_of
 from perenne.automation.model import Episode
 from perenne.core.clock import format_time
-from perenne.monitoring import AlertLine
-from perenne.projects import Cron, Drift, Manual, Missed, NewData, ProjectRecord, Trigger, list_projects, project_names
-from perenne.registry import Version
+from perenne.projects import Concept, Cron, Drift, Missed, NewData, ProjectRecord, list_projects, project_names
 from perenne.storage import schedules
 from perenne.storage.database import Transaction
 from perenne.storage.schedules import Schedule
@@ -41,7 +37,7 @@ def trigger_scheduled(workspace: Workspace, policies: PolicyMemory | None = None
     with workspace.database.read() as tx:
         projects = (policies or PolicyMemory()).read(tx)
         stale = _stale_calendars(tx, projects)
-        due = [projects[name] for name in _candidates(tx, projects, now) if _cause(tx, projects[name], now)]
+        due = [projects[name] for name in _candidates(tx, projects, now) if _due(tx, projects[name], now)]
     if stale:
         workspace.database.write(lambda tx: _keep_calendars(tx, projects))
     with workspace.database.read() as tx:
@@ -55,29 +51,31 @@ _PREFIX = "policy/"
 
 def _candidates(tx: Transaction, projects: dict[str, ProjectRecord], now: int) -> list[str]:
     """Name the projects of which some state that lasts may be due: asked once for all, so that an idle turn costs little."""
-    firing: dict[str, list[AlertLine]] = {}
+    firing: dict[str, set[str]] = {}
     for line in monitoring.summary.open_lines(tx):
         if line.fired is not None:
-            firing.setdefault(line.deployment, []).append(line)
-    alarmed = {name for name, lines in firing.items() if name in projects and _may_speak(projects[name], lines)}
-    gathering = {name for name, project in projects.items() if _gathers(project)}
-    last = store.newest_of(tx, alarmed | gathering) if alarmed | gathering else {}
-    free = {name for name in alarmed | gathering if _is_free(last.get(name), now)}
-    rows = monitoring.tallies.most_labelled(tx, gathering & free) if gathering & free else {}
-    return sorted(name for name in free if name in alarmed or rows.get(name, 0) >= _gathers(projects[name]))
+            firing.setdefault(line.deployment, set()).add(line.rule.partition(":")[0])
+    alarmed = {name for name, kinds in firing.items() if name in projects and not kinds.isdisjoint(_kinds(projects[name]))}
+    labelled = {name for name, project in projects.items() if _fewest(project)}
+    fed = {name for name, project in projects.items() if any(isinstance(p, NewData) and p.versions for p in parts_of(project))}
+    fed = store.gathering(tx, fed) if fed else set()
+    last = store.newest_of(tx, alarmed | labelled | fed) if alarmed | labelled | fed else {}
+    free = {name for name in alarmed | labelled | fed if _is_free(last.get(name), now)} - set(store.holds(tx))
+    rows = monitoring.tallies.most_labelled(tx, labelled & free) if labelled & free else {}
+    return sorted(name for name in free if name in alarmed | fed or rows.get(name, 0) >= _fewest(projects[name]) > 0)
 
 
-def _may_speak(project: ProjectRecord, lines: Sequence[AlertLine]) -> bool:
-    """Tell whether one of a project's firing alerts is one that its policy retrains on."""
-    triggers = [trigger for trigger in project.policy.on if isinstance(trigger, Drift | Missed)] if project.policy else []
-    return any(_speaks_of(line, trigger) for line in lines for trigger in triggers)
+_KINDS = {Drift: "drift", Missed: "objective", Concept: "concept"}
 
 
-def _gathers(project: ProjectRecord) -> int:
+def _kinds(project: ProjectRecord) -> set[str]:
+    """Name the kinds of alert that a policy retrains on."""
+    return {kind for part in parts_of(project) if (kind := _KINDS.get(type(part))) is not None}
+
+
+def _fewest(project: ProjectRecord) -> int:
     """Return how many labelled rows the policy waits for, the fewest if it says so twice; 0 if it does not."""
-    return (
-        min((trigger.rows for trigger in project.policy.on if isinstance(trigger, NewData)), default=0) if project.policy else 0
-    )
+    return min((part.rows for part in parts_of(project) if isinstance(part, NewData) and part.rows), default=0)
 
 
 def _calendars(projects: dict[str, ProjectRecord]) -> dict[str, tuple[ProjectRecord, Cron]]:
@@ -85,8 +83,7 @@ def _calendars(projects: dict[str, ProjectRecord]) -> dict[str, tuple[ProjectRec
     return {
         f"{_PREFIX}{project.name}/{trigger.zone}/{trigger.expression}": (project, trigger)
         for project in projects.values()
-        if project.policy is not None
-        for trigger in project.policy.on
+        for trigger in parts_of(project)
         if isinstance(trigger, Cron)
     }
 
@@ -114,62 +111,27 @@ def _fire(tx: Transaction, projects: dict[str, ProjectRecord], time: Schedule, n
     champion = registry.placing.aliased(tx, project.name, "champion")
     if champion is None or not schedules.fire(tx, time, now):
         return 0
-    actor = policy_principal(project.name, project.owner)
     place = "" if trigger.zone == "UTC" else f" in {trigger.zone}"
     cause = f"the calendar {trigger.expression}{place}, due {format_time(time.due)}"
-    opened = open_episode(tx, actor, project.name, project.policy, trigger, cause, champion=champion.id, now=now)
-    return int(opened is not None)
+    signal = Signal(kind="cron", name=f"{trigger.zone}/{trigger.expression}")
+    return int(hear(tx, project, champion.id, Heard(signal, cause), now) is not None)
 
 
 def _open(tx: Transaction, project: ProjectRecord, now: int) -> int:
-    found = _cause(tx, project, now)
+    found = _due(tx, project, now)
     champion = registry.placing.aliased(tx, project.name, "champion")
-    if found is None or champion is None or project.policy is None:
+    if found is None or champion is None:
         return 0
-    trigger, cause, alert = found
-    actor = policy_principal(project.name, project.owner)
-    opened = open_episode(tx, actor, project.name, project.policy, trigger, cause, champion=champion.id, now=now, alert=alert)
-    return int(opened is not None)
+    return int(begin(tx, project, champion.id, found, now) is not None)
 
 
-def _cause(tx: Transaction, project: ProjectRecord, now: int) -> tuple[Trigger, str, str] | None:
-    """Return the first trigger of the policy that is due, why, and the alert behind it; what lasts counts only while free."""
+def _due(tx: Transaction, project: ProjectRecord, now: int) -> Due | None:
+    """Return the first trigger of the policy that is due, and why; what lasts counts only while the policy is free."""
     champion = registry.placing.aliased(tx, project.name, "champion")
-    if champion is None or project.policy is None:
+    if champion is None or not _is_free(store.newest_of(tx, [project.name]).get(project.name), now):
         return None
-    free = _is_free(store.newest_of(tx, [project.name]).get(project.name), now)
-    for trigger in project.policy.on:
-        cause = alert = ""
-        match trigger:
-            case NewData() if free:
-                cause = _gathered(tx, project, trigger, champion)
-            case Drift() | Missed() if free:
-                cause, alert = _held(tx, project, trigger, champion)
-            case Cron() | Manual() | NewData() | Drift() | Missed():
-                continue
-        if cause:
-            return trigger, cause, alert
-    return None
+    return lasting_trigger(tx, project, champion.id, now)
 
 
 def _is_free(last: Episode | None, now: int) -> bool:
     return last is None or (not last.open and now >= last.rest_until)
-
-
-def _gathered(tx: Transaction, project: ProjectRecord, trigger: NewData, champion: Version) -> str:
-    rows = monitoring.tallies.labelled_rows(tx, project.name, champion.id)
-    return f"{rows} labelled rows since {champion.id} was put in service" if rows >= trigger.rows else ""
-
-
-def _held(tx: Transaction, project: ProjectRecord, trigger: Drift | Missed, champion: Version) -> tuple[str, str]:
-    """Tell which alert still fires after the rest: what was refused once is tried again with newer data."""
-    for alert in monitoring.summary.open_lines(tx, [project.name]):
-        if alert.version == champion.id and alert.fired is not None and _speaks_of(alert, trigger):
-            return f"still: {alert.summary}", alert.id
-    return "", ""
-
-
-def _speaks_of(alert: AlertLine, trigger: Drift | Missed) -> bool:
-    if isinstance(trigger, Drift):
-        return alert.rule == "drift"
-    return alert.rule.startswith(f"objective:{trigger.metric}")

@@ -1,11 +1,11 @@
 """The tables of automation: episodes, their transitions, and every trigger that came, also those that opened nothing."""
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from perenne.automation.model import Episode, EpisodeState, Step, TriggerLine
+from perenne.automation.model import Episode, EpisodeState, Hold, Step, TriggerLine
 from perenne.core.paging import Page
 from perenne.projects import Trigger
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
@@ -31,6 +31,10 @@ episode = sa.Table(
     sa.Column("due", sa.BigInteger),
     sa.Column("rest_until", sa.BigInteger, nullable=False),
     sa.Column("rejections", sa.Integer, nullable=False),
+    sa.Column("since", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("alpha", sa.Float, nullable=False, server_default="0"),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("source", sa.Text, nullable=False, server_default=sa.text("''")),
 )
 # One open episode per project: the database refuses a second one, whoever races.
 sa.Index("uq_episode_open", episode.c.project, unique=True, **only_where("open"))
@@ -45,6 +49,16 @@ transition = sa.Table(
     sa.Column("before", sa.Text, nullable=False),
     sa.Column("after", sa.Text, nullable=False),
     sa.Column("note", sa.Text, nullable=False),
+    sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("evidence", JsonColumn(dict[str, Any]), nullable=False, server_default="{}"),
+)
+
+hold = sa.Table(
+    "policy_hold",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("by", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
     sa.Column("time", sa.BigInteger, nullable=False),
 )
 
@@ -61,7 +75,24 @@ trigger = sa.Table(
     sa.Index(None, "project", "time"),
 )
 
+ARRIVED = "arrived"
+
+_COSTLY = tuple(
+    state.value for state in (EpisodeState.BUDGET_OK, EpisodeState.EVALUATED, EpisodeState.FAILED, EpisodeState.CANCELLED)
+)
+
+
+class Used(NamedTuple):
+    """A transition that tells what retraining takes: CPU seconds of a round, the chance of a mistake of a test."""
+
+    time: int
+    after: EpisodeState
+    alpha: float
+    cpu_seconds: float
+
+
 _columns = [episode.c[name] for name in Episode.__struct_fields__]
+_hold_columns = [hold.c[name] for name in Hold.__struct_fields__]
 _step_columns = [transition.c[name] for name in Step.__struct_fields__]
 
 
@@ -158,6 +189,16 @@ def steps(tx: Transaction, identity: str) -> list[Step]:
     return [read_struct(Step, row) for row in tx.execute(query)]
 
 
+def steps_of(tx: Transaction, identities: Iterable[str]) -> dict[str, list[Step]]:
+    """Read the transitions of some episodes, oldest first."""
+    query = sa.select(transition.c.episode, *_step_columns).where(transition.c.episode.in_(chosen(identities)))
+    found: dict[str, list[Step]] = {}
+    for row in tx.execute(query.order_by(transition.c.episode, transition.c.generation)):
+        values: dict[str, Any] = {name: row._mapping[name] for name in Step.__struct_fields__}
+        found.setdefault(row.episode, []).append(Step(**values))
+    return found
+
+
 def insert_trigger(
     tx: Transaction, project: str, identity: str | None, kind: Trigger, cause: str, outcome: str, time: int
 ) -> None:
@@ -180,6 +221,68 @@ def last_trigger(tx: Transaction, project: str, kind: Trigger) -> int | None:
     return time
 
 
+def triggers_heard(tx: Transaction, identity: str) -> list[Trigger]:
+    """Read what opened an episode and what joined it, oldest first."""
+    query = sa.select(trigger.c.trigger).where(trigger.c.episode == identity).order_by(trigger.c.id)
+    return [row.trigger for row in tx.execute(query)]
+
+
+def noted_since(tx: Transaction, project: str, since: int) -> dict[Trigger, int]:
+    """Read when each part of a trigger that waits for others was noted last, later than an instant."""
+    mine = (trigger.c.project == project, trigger.c.outcome == "noted", trigger.c.time > since)
+    query = sa.select(trigger.c.trigger, sa.func.max(trigger.c.time).label("time")).where(*mine).group_by(trigger.c.trigger)
+    return {row.trigger: row.time for row in tx.execute(query)}
+
+
+def arrivals_since(tx: Transaction, project: str, since: int) -> dict[str, int]:
+    """Count the versions of data that arrived later than an instant, by data set."""
+    mine = (trigger.c.project == project, trigger.c.outcome == ARRIVED, trigger.c.time > since)
+    query = sa.select(trigger.c.trigger, sa.func.count().label("number")).where(*mine).group_by(trigger.c.trigger)
+    return {row.trigger.dataset: row.number for row in tx.execute(query)}
+
+
+def gathering(tx: Transaction, projects: Iterable[str]) -> set[str]:
+    """Name those of some projects for which data has arrived."""
+    mine = (trigger.c.project.in_(chosen(projects)), trigger.c.outcome == ARRIVED)
+    return {row.project for row in tx.execute(sa.select(trigger.c.project).distinct().where(*mine))}
+
+
+def find_hold(tx: Transaction, project: str) -> Hold | None:
+    """Read who paused a policy, if somebody did."""
+    row = tx.execute(sa.select(*_hold_columns).where(hold.c.project == project)).one_or_none()
+    return None if row is None else read_struct(Hold, row)
+
+
+def holds(tx: Transaction) -> dict[str, Hold]:
+    """Read the policies that are paused, by project."""
+    return {row.project: read_struct(Hold, row) for row in tx.execute(sa.select(*_hold_columns))}
+
+
+def insert_hold(tx: Transaction, row: Hold) -> None:
+    """Pause a policy."""
+    tx.execute(hold.insert(), {name: getattr(row, name) for name in Hold.__struct_fields__})
+
+
+def delete_hold(tx: Transaction, project: str) -> bool:
+    """Resume a policy; tell whether it was paused."""
+    return tx.execute(hold.delete().where(hold.c.project == project)).rowcount == 1
+
+
+def tests_since(tx: Transaction, project: str, since: int) -> list[tuple[int, float]]:
+    """Read when challengers were held against champions, and the chance of a mistake that each test took."""
+    query = sa.select(transition.c.time, episode.c.alpha).join(episode, episode.c.id == transition.c.episode)
+    mine = (episode.c.project == project, episode.c.alpha > 0, transition.c.after == EpisodeState.EVALUATED.value)
+    return [(row.time, row.alpha) for row in tx.execute(query.where(*mine, transition.c.time >= since))]
+
+
+def cpu_since(tx: Transaction, project: str, since: int) -> float:
+    """Add up the CPU seconds that rounds took, by what their last step says."""
+    ends = (EpisodeState.EVALUATED.value, EpisodeState.FAILED.value, EpisodeState.CANCELLED.value)
+    query = sa.select(transition.c.evidence).join(episode, episode.c.id == transition.c.episode)
+    mine = (episode.c.project == project, transition.c.after.in_(ends), transition.c.time >= since)
+    return sum(float(row.evidence.get("cpu_seconds", 0.0)) for row in tx.execute(query.where(*mine)))
+
+
 def trained_since(tx: Transaction, project: str, since: int) -> int:
     """Count the episodes that were let into training since an instant."""
     reached = sa.select(transition.c.episode).where(
@@ -187,3 +290,15 @@ def trained_since(tx: Transaction, project: str, since: int) -> int:
     )
     query = sa.select(sa.func.count()).select_from(episode).where(episode.c.project == project, episode.c.id.in_(reached))
     return int(tx.scalar(query) or 0)
+
+
+def used_since(tx: Transaction, projects: Iterable[str], since: int) -> dict[str, list[Used]]:
+    """Read what the rounds of some projects took since an instant: of all projects in one question, oldest first."""
+    query = sa.select(episode.c.project, episode.c.alpha, transition.c.after, transition.c.time, transition.c.evidence)
+    mine = (episode.c.project.in_(chosen(projects)), transition.c.after.in_(_COSTLY), transition.c.time >= since)
+    rows = tx.execute(query.join(episode, episode.c.id == transition.c.episode).where(*mine).order_by(transition.c.time))
+    found: dict[str, list[Used]] = {}
+    for row in rows:
+        cpu = float(row.evidence.get("cpu_seconds", 0.0))
+        found.setdefault(row.project, []).append(Used(row.time, EpisodeState(row.after), row.alpha, cpu))
+    return found

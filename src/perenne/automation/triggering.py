@@ -29,10 +29,18 @@ def trigger_by_hand(tx: Transaction, actor: Principal, project: str, reason: str
         lacking = "policy" if record.policy is None else "champion"
         raise Conflict(f"{project} has no {lacking}", code="policy.missing", hint="`perenne status` shows what is there")
     opened = episodes.open_episode(
-        tx, actor, project, record.policy, Manual(reason), f"by hand: {reason}", champion=champion.id, now=now
+        tx,
+        actor,
+        project,
+        record.policy,
+        Manual(reason),
+        f"by hand: {reason}",
+        champion=champion.id,
+        now=now,
+        source=record.source,
     )
     if opened is None:
         raise Conflict(
-            f"{project} has an open episode, or rests", code="policy.busy", hint=f"`perenne policy episodes {project}`"
+            f"{project} has an open episode, rests, or is paused", code="policy.busy", hint=f"`perenne policy episodes {project}`"
         )
     return opened

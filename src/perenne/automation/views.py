@@ -1,29 +1,33 @@
 """The payloads of the episodes' screens: all of them with the policies behind, and one with everything that decided it."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne import monitoring, registry
+from perenne import monitoring, projects, registry
 from perenne.auth import answers
 from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.queries import text
 from perenne.auth.roles import Action, allowed, sees
-from perenne.automation import episodes, store
+from perenne.automation import advancing, episodes, store
 from perenne.automation.advancing import job_key
-from perenne.automation.model import Episode, EpisodeState, Step, TriggerLine
+from perenne.automation.model import ANSWERING, IN_TRIAL, Episode, EpisodeState, Step, TriggerLine
 from perenne.automation.path import Path, path_of, state_word
-from perenne.automation.wording import policy_words, trigger_words
+from perenne.automation.standing import Standing, standings
 from perenne.core.paging import Page, page_of
 from perenne.monitoring import Alert, BoundState
 from perenne.projects import ProjectRecord, RetrainPolicy, get_project, list_projects, project_names
 from perenne.registry import Decision, Dossier, Evidence, GateState
+from perenne.stats.sequential import log_e_value
 from perenne.storage import jobs
 from perenne.storage.links import Kind, links_from
+from perenne.storage.objects import ObjectStore
 from perenne.storage.transaction import Transaction
 
 SHOWN_POLICIES = 200
@@ -32,8 +36,14 @@ TONES = {
     EpisodeState.AWAITING_APPROVAL: "warn",
     EpisodeState.REJECTED: "none",
     EpisodeState.EXPIRED: "none",
+    EpisodeState.SUPERSEDED: "none",
+    EpisodeState.NOT_NEEDED: "ok",
+    EpisodeState.CANCELLED: "none",
     EpisodeState.ROLLED_BACK: "crit",
     EpisodeState.FAILED: "crit",
+    EpisodeState.NOT_NEEDED: "ok",
+    EpisodeState.SUPERSEDED: "none",
+    EpisodeState.CANCELLED: "none",
 }
 
 
@@ -56,12 +66,17 @@ class EpisodeRow(msgspec.Struct, frozen=True):
 
 
 class PolicyRow(msgspec.Struct, frozen=True):
-    """A project's retraining policy in sentences, and its newest episode; `rests_until` while it rests."""
+    """A project's retraining policy in sentences, how it stands, its newest episode; `rests_until` while it rests.
+
+    `may_edit` tells whether whoever asks may pause and resume it, `may_trigger` whether an episode could be opened now.
+    """
 
     project: str
     sentences: tuple[str, ...]
     newest: EpisodeRow | None
     rests_until: int | None
+    standing: Standing
+    may_edit: bool
     may_trigger: bool
 
 
@@ -114,14 +129,36 @@ class GateView(msgspec.Struct, frozen=True):
     may_decide: bool
 
 
-class ShadowView(msgspec.Struct, frozen=True):
-    """What the challenger answered unseen, and what the policy asks for; `agreement` is with the champion."""
+class ShadowView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the challenger did in shadow and as a canary, and what the policy asks for.
+
+    Attributes
+    ----------
+    agreement : float or None
+        With the champion.
+    labelled, wins, losses : int
+        Rows whose label has come, and those that the challenger or the champion alone has right.
+    log_e_better, log_e_worse, needed : float
+        The evidence of those labels either way, as logarithms, and from where it decides: the logarithm of 1 / alpha.
+    prove_live : bool
+        Whether it must be shown to be better to be promoted.
+    canary : float
+        The share of callers it answers for after the shadow.
+    """
 
     rows: int
     errors: int
     agreement: float | None
     needed_rows: int
     length: int
+    labelled: int = 0
+    wins: int = 0
+    losses: int = 0
+    log_e_better: float = 0.0
+    log_e_worse: float = 0.0
+    needed: float = 0.0
+    prove_live: bool = False
+    canary: float = 0.0
 
 
 class SoakView(msgspec.Struct, frozen=True):
@@ -134,7 +171,10 @@ class SoakView(msgspec.Struct, frozen=True):
 
 
 class EpisodeView(msgspec.Struct, frozen=True, kw_only=True):
-    """An episode with all that moved it; what is not known yet is None."""
+    """An episode with all that moved it; what is not known yet is None.
+
+    `evidence` has the figures of each state that was entered, `alpha` the chance of a mistake that its test took.
+    """
 
     episode: EpisodeRow
     generation: int
@@ -152,6 +192,9 @@ class EpisodeView(msgspec.Struct, frozen=True, kw_only=True):
     gate: GateView | None
     shadow: ShadowView | None
     soak: SoakView | None
+    alpha: float
+    evidence: dict[str, dict[str, Any]]
+    may_cancel: bool
 
 
 def policies_view(tx: Transaction, actor: Principal, page: Page, *, now: int, state: str = "", project: str = "") -> PoliciesView:
@@ -169,20 +212,24 @@ def policies_view(tx: Transaction, actor: Principal, page: Page, *, now: int, st
     shown = names[:SHOWN_POLICIES]
     newest = store.newest_of(tx, shown)
     may = allowed(actor, Action.EDIT_PROJECT)
-    policies = tuple(_policy(record, newest.get(record.name), now, may=may) for record in list_projects(tx, shown))
+    records = list_projects(tx, shown)
+    found = standings(tx, records, now)
+    policies = tuple(_policy(record, newest.get(record.name), found[record.name], now, may=may) for record in records)
     return PoliciesView(tuple(map(episode_row, rows)), total, page.offset, page.limit, opened, policies, len(names) - len(shown))
 
 
-def _policy(record: ProjectRecord, newest: Episode | None, now: int, *, may: bool) -> PolicyRow:
+def _policy(record: ProjectRecord, newest: Episode | None, standing: Standing, now: int, *, may: bool) -> PolicyRow:
     assert record.policy is not None
     rests = newest.rest_until if newest is not None and not newest.open and newest.rest_until > now else None
     free = newest is None or not newest.open
     return PolicyRow(
         record.name,
-        policy_words(record.policy),
+        projects.wording.policy_words(record.policy),
         None if newest is None else episode_row(newest),
         rests,
-        may and free and not rests,
+        standing,
+        may,
+        may and free and not rests and standing.paused is None,
     )
 
 
@@ -190,12 +237,13 @@ def episode_row(item: Episode) -> EpisodeRow:
     """Put an episode into a line."""
     return EpisodeRow(
         item.id, item.project, item.state.value, state_word(item.state), TONES.get(item.state, "info"),
-        trigger_words(item.trigger), item.cause, item.champion, item.challenger, item.note, item.opened, item.entered, item.open,
+        projects.wording.trigger_words(item.trigger), item.cause, item.champion, item.challenger, item.note, item.opened,
+        item.entered, item.open,
     )  # fmt: skip
 
 
-def episode_view(tx: Transaction, actor: Principal, identity: str) -> EpisodeView:
-    """Show one episode. Raises NotFound."""
+def episode_view(tx: Transaction, actor: Principal, identity: str, objects: ObjectStore | None = None) -> EpisodeView:
+    """Show one episode; with the object store, in which labelled rows lie, also what labels say of a trial. Raises NotFound."""
     item = episodes.get_episode(tx, identity)
     policy = get_project(tx, item.project).policy or RetrainPolicy()
     steps = tuple(episodes.history(tx, identity))
@@ -211,13 +259,16 @@ def episode_view(tx: Transaction, actor: Principal, identity: str) -> EpisodeVie
         steps=steps,
         triggers=tuple(store.triggers_of(tx, identity)),
         alerts=_alerts(tx, identity),
-        policy=policy_words(policy),
+        policy=projects.wording.policy_words(policy),
         job=_job(tx, item),
         run=found.version.run if found else "",
         comparison=_comparison(found),
         gate=None if found is None else _gate(actor, found),
-        shadow=_shadow(tx, item, policy) if EpisodeState.SHADOW in reached else None,
+        shadow=_shadow(tx, item, policy, steps, objects) if EpisodeState.SHADOW in reached else None,
         soak=_soak(tx, item, policy) if EpisodeState.SOAKING in reached else None,
+        alpha=item.alpha,
+        evidence={step.after: step.evidence for step in steps if step.evidence},
+        may_cancel=item.open and item.state not in ANSWERING and allowed(actor, Action.EDIT_PROJECT),
     )
 
 
@@ -252,9 +303,26 @@ def _gate(actor: Principal, found: Dossier) -> GateView:
     )
 
 
-def _shadow(tx: Transaction, item: Episode, policy: RetrainPolicy) -> ShadowView:
-    seen = monitoring.tallies.shadow_report(tx, item.project, item.challenger)
-    return ShadowView(seen.rows, seen.errors, seen.agreement, policy.shadow_rows, policy.shadow)
+def _shadow(
+    tx: Transaction, item: Episode, policy: RetrainPolicy, steps: Sequence[Step], objects: ObjectStore | None
+) -> ShadowView:
+    """Tell how the trial stands; once it is over, as it was when it was decided."""
+    ended = next((step for step in reversed(steps) if "log_e_better" in step.evidence), None)
+    asked: dict[str, Any] = {
+        "prove_live": policy.prove_live,
+        "canary": policy.canary,
+        "needed_rows": policy.shadow_rows,
+        "length": policy.shadow,
+    }
+    if ended is not None and item.state not in IN_TRIAL:
+        told = {name: ended.evidence[name] for name in ShadowView.__struct_fields__ if name in ended.evidence}
+        return ShadowView(**(asked | told))
+    trial = advancing.trial_of(advancing.step_of(tx, item.id, item.entered, objects))
+    return ShadowView(
+        rows=trial.rows, errors=trial.errors, agreement=trial.agreement, labelled=trial.labelled, wins=trial.wins,
+        losses=trial.losses, log_e_better=log_e_value(trial.wins, trial.losses),
+        log_e_worse=log_e_value(trial.losses, trial.wins), needed=-math.log(policy.promote.alpha), **asked,
+    )  # fmt: skip
 
 
 def _soak(tx: Transaction, item: Episode, policy: RetrainPolicy) -> SoakView:
@@ -281,7 +349,8 @@ async def get_policies(request: Request) -> Response:
 @needs(Action.READ, project=project_of_episode, returns=EpisodeView)
 async def get_episode(request: Request) -> Response:
     """Show an episode."""
-    return await answers.view(request, lambda tx, actor: episode_view(tx, actor, request.path_params["episode"]))
+    objects = request.app.state.workspace.objects
+    return await answers.view(request, lambda tx, actor: episode_view(tx, actor, request.path_params["episode"], objects))
 
 
 routes = [

@@ -13,6 +13,7 @@ VERBS = {
     "impact": ("perenne.registry.impact_commands:impact", "Hold the model fixed and change the data: what each version did."),
     "approve": ("perenne.registry.change_commands:approve", "Approve a version whose evidence is complete."),
     "reject": ("perenne.registry.change_commands:reject", "Reject a version for good."),
+    "clear": ("perenne.registry.change_commands:clear", "Take away the bar of a version that was rolled back."),
     "promote": ("perenne.registry.change_commands:promote", "Make a version the champion of its model."),
     "alias": ("perenne.registry.change_commands:alias", "Point an alias to a version, or take it away."),
     "archive": ("perenne.registry.change_commands:archive", "Put a version into the archive."),
@@ -29,7 +30,7 @@ VERBS = {
 
 SECTIONS = {
     "Look": ("list", "show", "search", "diff", "card", "impact"),
-    "Decide": ("approve", "reject", "promote"),
+    "Decide": ("approve", "reject", "clear", "promote"),
     "Name": ("alias", "archive", "restore", "tag", "comment"),
     "Trust": ("sign", "verify", "keys", "trust", "bill"),
 }

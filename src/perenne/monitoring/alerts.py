@@ -23,10 +23,9 @@ from perenne.monitoring.model import (
     Severity,
     Watch,
     WindowKey,
-    next_state,
-    streaks,
 )
 from perenne.monitoring.silencing import Silence
+from perenne.monitoring.streaks import next_state, streaks
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
 from perenne.storage.outbox import emit
@@ -208,6 +207,13 @@ def _brought_up_to_date(
     if worse or spread or unanswered:
         _tell(tx, fresh.deployment, fresh.version, now, [(fresh, "continues")], now)
     return fresh
+
+
+def end_alert(tx: Transaction, deployment: str, version: str, rule: str, reason: str, now: int) -> None:
+    """Resolve an alert that no window stands behind, if it is open."""
+    current = alert_store.open_alert(tx, deployment, version, rule)
+    if current is not None:
+        resolve_alert(tx, MONITOR, current, reason, now)
 
 
 def resolve_alert(tx: Transaction, actor: Principal, alert: Alert, reason: str, now: int) -> None:

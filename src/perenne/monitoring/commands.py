@@ -9,7 +9,8 @@ from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.monitoring import service, summary
-from perenne.monitoring.labels import Receipt, submit_labels, with_key
+from perenne.monitoring.guards.attributes import submit_labels
+from perenne.monitoring.labels import Receipt, with_key
 from perenne.monitoring.showing import shown
 from perenne.storage.workspace import Workspace
 

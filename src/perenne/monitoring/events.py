@@ -31,7 +31,10 @@ class ObjectiveMissed(Event, frozen=True):
 
 
 class GuardrailBreached(Event, frozen=True):
-    """A guardrail is breached beyond what chance may do; `group` is the group that is worst off, if there is one."""
+    """A guardrail is breached beyond what chance may do; `group` is the group that is worst off, if there is one.
+
+    `stop` is who is to answer from now on: previous, constant, person; or alert, where the model goes on.
+    """
 
     name: ClassVar[str] = "guardrail.breached"
     deployment: str
@@ -42,6 +45,18 @@ class GuardrailBreached(Event, frozen=True):
     source: str
     group: str
     window_start: int
+    alert: str
+    stop: str = "previous"
+
+
+class SchemaChanged(Event, frozen=True):
+    """Columns that a version is asked with are missing or of another type; `changes` says which, in words."""
+
+    name: ClassVar[str] = "schema.changed"
+    deployment: str
+    version: str
+    window_start: int
+    changes: tuple[str, ...]
     alert: str
 
 

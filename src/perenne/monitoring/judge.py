@@ -8,11 +8,19 @@ from perenne import serving
 from perenne.core.errors import NotFound
 from perenne.monitoring import alert_store, own_rules, row_store, store
 from perenne.monitoring.alerts import MONITOR, advance, resolve_alert
+from perenne.monitoring.baselines.choosing import REFERENCE, Chosen, choose
+from perenne.monitoring.baselines.parts import cause_of, comparisons_of, list_measures, segment_causes, with_segments
+from perenne.monitoring.baselines.production import fix
+from perenne.monitoring.baselines.ranking import lines_of
+from perenne.monitoring.baselines.schema import schema_changes
+from perenne.monitoring.baselines.store import was_well
 from perenne.monitoring.bounds import bound_states
-from perenne.monitoring.findings import findings_of
+from perenne.monitoring.findings import NULL_BURST, findings_of
+from perenne.monitoring.guards import effects
 from perenne.monitoring.model import (
     BLIND_SHARE,
     CHAMPION,
+    GATHERED_WINDOWS,
     MERGED_WINDOWS,
     AlertLine,
     BoundState,
@@ -30,8 +38,10 @@ from perenne.monitoring.operational import Z, operational_figures
 from perenne.monitoring.performance import expecting, stream_store, told
 from perenne.monitoring.performance.relations import doubts, relations
 from perenne.monitoring.references import load_reference
+from perenne.projects import BaselineKind
 from perenne.stats import drift
 from perenne.stats.cells import Reference
+from perenne.stats.chosen import judge_chosen
 from perenne.stats.fairness import wilson
 from perenne.stats.performance import Estimate, estimate
 from perenne.stats.profile import Profile
@@ -39,6 +49,7 @@ from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
 SELECTION_RATE = "selection_rate"
+MOST_MISSING = 20
 
 
 def judge_due(workspace: Workspace, now: int) -> int:
@@ -58,18 +69,19 @@ def _judge(workspace: Workspace, key: WindowKey, now: int) -> bool:
     """Judge one window and keep the verdict, unless the window changed meanwhile: then its turn comes again."""
     with workspace.database.read() as tx:
         watch = store.find_watch(tx, key.stream.deployment, key.stream.version)
-        span = _span(tx, key)
-    if watch is None:
-        return False
-    reference = load_reference(workspace.objects, watch.reference)
-    verdict = judge_span(watch, reference, span, now)
+        if watch is None:
+            return False
+        span = _span(tx, key, watch)
+        reference = load_reference(workspace.objects, watch.reference)
+        against, fresh = choose(tx, watch, reference, span), not was_well(tx, key.stream, key.start)
+    verdict = judge_span(watch, reference, span, now, against, fresh=fresh)
 
     def keep(tx: Transaction) -> bool:
         fresh = store.find_window(tx, key)
         if fresh is None or fresh.revision != verdict.revision:
             return False
         store.mark_judged(tx, key, verdict.revision)
-        settle(tx, watch, expecting.carry_on(tx, verdict, reference), now)
+        fix(tx, watch, settle(tx, watch, expecting.carry_on(tx, verdict, reference), now), now)
         return True
 
     return workspace.database.write(keep)
@@ -80,11 +92,13 @@ def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> W
     key, metrics = verdict.key, row_store.list_metrics(tx, verdict.key)
     bounds: tuple[BoundState, ...] = ()
     if verdict.state is not WindowState.GAP:
-        bounds = bound_states(watch, verdict, metrics, row_store.list_groups(tx, key))
+        known = bound_states(watch, verdict, metrics, row_store.list_groups(tx, key))
+        bounds = (*known, *effects.effect_states(tx, watch, verdict))
     settled = _with_labels(tx, msgspec.structs.replace(verdict, bounds=bounds))
     store.save_verdict(tx, settled)
     if speaks(tx, key.stream):
-        found = [*findings_of(watch, settled), *told.findings_of(watch, settled, metrics)]
+        found = [*findings_of(watch, settled), *effects.feedback_findings(watch, settled)]
+        found += told.findings_of(watch, settled, metrics)
         advance(tx, watch, key, own_rules.applied(watch, settled, found), now)
     return settled
 
@@ -133,9 +147,10 @@ def _close_superseded(workspace: Workspace, now: int) -> None:
         workspace.database.write(close)
 
 
-def _span(tx: Transaction, key: WindowKey) -> list[Window]:
+def _span(tx: Transaction, key: WindowKey, watch: Watch) -> list[Window]:
     """Return the window after those right before it that had too few rows and wait to be judged with the next; oldest first."""
-    earliest = key.start - (MERGED_WINDOWS - 1) * key.length
+    most = GATHERED_WINDOWS if watch.plan.every_rows else MERGED_WINDOWS
+    earliest = key.start - (most - 1) * key.length - key.length // 8  # days differ where the clocks are changed
     *earlier, window = store.windows_between(tx, key, earliest)
     span = [window]
     for before in reversed(earlier):
@@ -146,13 +161,25 @@ def _span(tx: Transaction, key: WindowKey) -> list[Window]:
     return span
 
 
-def judge_span(watch: Watch, reference: Reference, span: Sequence[Window], now: int) -> WindowVerdict:
+def judge_span(
+    watch: Watch,
+    reference: Reference,
+    span: Sequence[Window],
+    now: int,
+    against: Chosen = REFERENCE,
+    *,
+    fresh: bool = False,
+) -> WindowVerdict:
     """Judge a window merged with those before it that had too few rows.
 
     Parameters
     ----------
     span : sequence of Window
         Oldest first; the last is the one the verdict is about.
+    against : Chosen
+        What it is compared with.
+    fresh : bool
+        No window of the version has been well so far.
     """
     window = span[-1]
     rows, dropped = sum(part.rows for part in span), sum(part.dropped for part in span)
@@ -169,43 +196,74 @@ def judge_span(watch: Watch, reference: Reference, span: Sequence[Window], now: 
         needed_rows=drift.MINIMUM_ROWS,
         dropped_share=dropped / (rows + dropped) if rows + dropped else 0.0,
         agreement=window.agreed / window.compared if window.compared else None,
+        baseline=against.kind.value,
+        baseline_words=against.words,
         judged=now,
     )
-    return verdict if verdict.dropped_share > BLIND_SHARE else _compared(verdict, watch, reference, span)
+    if verdict.dropped_share > BLIND_SHARE:
+        return verdict
+    if not rows and not window.errors:
+        return msgspec.structs.replace(verdict, state=WindowState.NO_DATA)
+    return _compared(verdict, watch, reference, span, against, fresh=fresh)
 
 
-def _compared(verdict: WindowVerdict, watch: Watch, reference: Reference, span: Sequence[Window]) -> WindowVerdict:
+def _compared(
+    verdict: WindowVerdict, watch: Watch, reference: Reference, span: Sequence[Window], against: Chosen, *, fresh: bool
+) -> WindowVerdict:
     """Add what the profile tells: drift, performance estimated from the scores, and how the service did."""
     profile = Profile.empty(reference)
     for part in span:
         profile.merge(Profile.from_bytes(part.profile, reference))
-    found = drift.judge(reference, profile, minimum_rows=watch.plan.minimum_rows)
-    state, window = WindowState(found.state), span[-1]
+    minimum, comparisons = max(watch.plan.minimum_rows, watch.plan.every_rows), comparisons_of(reference)
+    found = drift.judge(reference, profile, minimum_rows=minimum, against=against.standard, comparisons=comparisons)
+    found = judge_chosen(reference, profile, found, watch.plan.choices, against=against.standard)
+    window = span[-1]
     worth = watch.plan.performance.worth
     figures = {} if reference.calibration is None else estimate(reference.calibration, profile, worth)
-    moved = () if state is WindowState.TOO_FEW else (feature for feature in found.features if feature.state != "ok")
+    whole = [] if found.state == "too_few" else [cause_of(feature) for feature in found.features if feature.state != "ok"]
+    causes = whole if found.state == "too_few" else with_segments(whole, segment_causes(watch, reference, span, comparisons))
+    schema = schema_changes(reference, profile, window.columns)
+    state, causes = _weighed(WindowState(found.state), causes, against)
     return msgspec.structs.replace(
         verdict,
         state=state,
         needed_rows=found.needed_rows,
-        causes=tuple(_cause(feature) for feature in moved),
-        measured={**operational_figures(window.latency, window.rows, window.errors), **_answered(figures, profile.rows)},
+        causes=tuple(causes),
+        lines=() if found.state == "too_few" else lines_of(found),
+        skew=fresh and against.kind is BaselineKind.TRAINING and state is WindowState.ALARM,
+        schema=tuple(change.words for change in schema),
+        schema_broken=any(change.broken for change in schema),
+        measured={
+            **operational_figures(window.latency, window.rows, window.errors),
+            **list_measures(reference, profile),
+            **_answered(figures, profile.rows),
+            **effects.concentration_figures(watch, reference.layout, profile),
+        },
         estimated=_estimated(figures, profile.rows),
+        missing=_missing(found.features),
         unsure=doubts(reference, profile),
         contributions=relations(reference, profile),
     )
 
 
-def _cause(feature: drift.FeatureDrift) -> Cause:
-    return Cause(
-        feature=feature.name,
-        state=feature.state,
-        js2=finite(feature.js2),
-        ks_d=finite(feature.ks_d),
-        impact=finite(feature.impact),
-        sentence=feature.sentence,
-        missing_rise=finite(feature.missing_window - feature.missing_reference) or 0.0,
-    )
+def _missing(features: Sequence[drift.FeatureDrift]) -> dict[str, float]:
+    """Return the features that miss values, the most first."""
+    ranked = sorted(features, key=lambda feature: -(finite(feature.missing_window) or 0.0))
+    shares = {feature.name: finite(feature.missing_window) or 0.0 for feature in ranked[:MOST_MISSING]}
+    return {name: share for name, share in shares.items() if share}
+
+
+def _weighed(state: WindowState, causes: list[Cause], against: Chosen) -> tuple[WindowState, list[Cause]]:
+    """Return how the window stands with what moved in its segments.
+
+    While production is getting to be known, that it is not like training is told and no alarm, unless values are missing.
+    """
+    if state in (WindowState.OK, WindowState.WARN) and causes:
+        worst = WindowState.ALARM if any(cause.state == "alarm" for cause in causes) else WindowState.WARN
+        state = max(state, worst, key=[WindowState.OK, WindowState.WARN, WindowState.ALARM].index)
+    if against.learning and state is WindowState.ALARM and all(cause.missing_rise <= NULL_BURST for cause in causes):
+        return WindowState.WARN, [msgspec.structs.replace(cause, state="warn") for cause in causes]
+    return state, causes
 
 
 def _answered(told: Mapping[str, Estimate], rows: int) -> dict[str, Figure]:

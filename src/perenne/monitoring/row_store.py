@@ -207,6 +207,17 @@ def list_groups(tx: Transaction, key: WindowKey) -> dict[str, tuple[GroupCounts,
     return {row.by: row.counts for row in tx.execute(query)}
 
 
+def groups_since(tx: Transaction, stream: Stream, start: int) -> dict[int, dict[str, tuple[GroupCounts, ...]]]:
+    """Read the same of a stream's windows that start at an instant or later, by start."""
+    columns = groups.c
+    mine = (columns.deployment == stream.deployment, columns.variant == stream.variant, columns.version == stream.version)
+    found: dict[int, dict[str, tuple[GroupCounts, ...]]] = {}
+    query = sa.select(columns.window_start, columns.by, columns.counts).where(*mine, columns.window_start >= start)
+    for row in tx.execute(query):
+        found.setdefault(row.window_start, {})[row.by] = row.counts
+    return found
+
+
 def save_groups(tx: Transaction, key: WindowKey, by: str, counts: tuple[GroupCounts, ...]) -> None:
     """Replace how the rows of a window fall into the groups of a column."""
     if tx.execute(groups.update().where(*is_window(groups, key), groups.c.by == by).values(counts=counts)).rowcount == 0:

@@ -10,12 +10,16 @@ from perenne.core.clock import SystemClock
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.hashing import is_digest
 from perenne.monitoring import alert_store, row_store, store
+from perenne.monitoring import alerts as alarms
 from perenne.monitoring.model import CHAMPION, Alert, Stream, Watch, WindowMetric, WindowVerdict, state_word
 from perenne.projects import Guardrail, Monitoring, Objective
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
 
 SHOWN_WINDOWS = 30
+
+raise_alert = alarms.raise_alert
+end_alert = alarms.end_alert
 
 
 def watch(

@@ -182,9 +182,9 @@ alert = sa.Table(
     sa.Column("ended", sa.BigInteger),
     sa.Column("sent", sa.BigInteger),
     sa.Column("acknowledged_by", sa.Text, nullable=False),
-    sa.Column("project", sa.Text, nullable=False, server_default=""),
-    sa.Column("source", sa.Text, nullable=False, server_default=""),
-    sa.Column("parent", sa.Text, nullable=False, server_default=""),
+    sa.Column("project", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("source", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("parent", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("channels", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
     sa.Column("told", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
     sa.Index("ix_alert_parent", "parent", **only_where("parent <> ''")),
@@ -216,7 +216,7 @@ silence = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("matchers", JsonColumn(tuple[Matcher, ...]), nullable=False, server_default="[]"),
-    sa.Column("ended_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("ended_by", sa.Text, nullable=False, server_default=sa.text("''")),
 )
 
 _KEY = ("deployment", "variant", "version", "window_start", "window_length")
@@ -372,7 +372,7 @@ def due_windows(tx: Transaction, now: int) -> list[WindowKey]:
     """Return the windows that have ended and changed since they were judged, oldest first."""
     where = (window.c.revision > window.c.judged, window.c.window_start + window.c.window_length <= now)
     query = sa.select(*_key_columns(window)).where(*where).order_by(window.c.window_start, *_key_columns(window))
-    return [_key(row) for row in tx.execute(query)]
+    return [key_of(row) for row in tx.execute(query)]
 
 
 def mark_judged(tx: Transaction, key: WindowKey, revision: int) -> None:
@@ -388,7 +388,7 @@ def spans_over(tx: Transaction, key: WindowKey) -> list[WindowKey]:
         verdict.c.span_start <= key.start,
         verdict.c.window_start > key.start,
     )
-    return [_key(row) for row in tx.execute(sa.select(*_key_columns(verdict)).where(*where))]
+    return [key_of(row) for row in tx.execute(sa.select(*_key_columns(verdict)).where(*where))]
 
 
 def save_verdict(tx: Transaction, row: WindowVerdict) -> None:
@@ -440,5 +440,6 @@ def _key_columns(table: sa.Table) -> "tuple[sa.Column[Any], ...]":
     return tuple(table.c[name] for name in _KEY)
 
 
-def _key(row: "sa.Row[Any]") -> WindowKey:
+def key_of(row: "sa.Row[Any]") -> WindowKey:
+    """Return which window a row of key columns is about."""
     return WindowKey(Stream(row.deployment, row.variant, row.version), row.window_start, row.window_length)

@@ -112,9 +112,21 @@ def open_lines(tx: Transaction, deployments: Iterable[str] | None = None) -> lis
     return alert_store.open_lines(tx, deployments)
 
 
+def silent(tx: Transaction, lines: Iterable[AlertLine], now: int) -> set[str]:
+    """Return the ids of those alerts of which nobody is told now."""
+    shown = list(lines)
+    lasting = alert_store.silences_of(tx, {line.deployment for line in shown}, now)
+    return {line.id for line in shown if any(silence.quiets(line.labels) for silence in lasting)}
+
+
 def alerts_of(tx: Transaction, identities: Iterable[str]) -> list[Alert]:
     """Read some alerts, newest first; one that does not exist is left out."""
     return alert_store.some_alerts(tx, identities)
+
+
+def fired_at(tx: Transaction, deployment: str, version: str, rule: str, instant: int) -> bool:
+    """Tell whether an alert of a version fired at an instant, or was resolved since."""
+    return alert_store.fired_at(tx, deployment, version, rule, instant)
 
 
 def _by_deployment(lines: Iterable[AlertLine]) -> dict[str, list[AlertLine]]:

@@ -1,8 +1,15 @@
-"""What monitoring does in a turn of the loop, and in a job: take in what came, join labels, judge what has ended, estimate."""
+"""What monitoring does in a turn of the loop.
 
+Take in what came, join labels, look at what runs, judge what has ended, let go of what is old; and the job that estimates errors.
+"""
+
+from perenne.monitoring.baselines.retention import retire
+from perenne.monitoring.drawing import draw_due
 from perenne.monitoring.estimating import estimate_losses
+from perenne.monitoring.guards.realising import realise_outcomes
+from perenne.monitoring.guards.running import look_at_running
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.realising import realise
 
-__all__ = ["collect", "estimate_losses", "judge_due", "realise"]
+__all__ = ["collect", "draw_due", "estimate_losses", "judge_due", "look_at_running", "realise", "realise_outcomes", "retire"]

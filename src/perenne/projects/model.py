@@ -1,12 +1,11 @@
-"""The words of a project: objectives, guardrails, triggers, the retraining policy, and windows of time."""
+"""The words of a project: objectives, guardrails, windows of time, people and plans."""
 
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import TypeAlias
 
 import msgspec
 
-from perenne.core.clock import DAY, HOUR, SECOND, format_time, parse_duration
+from perenne.core.clock import DAY, SECOND, format_time
 from perenne.core.errors import Invalid
 
 OPERATIONAL_METRICS = {
@@ -84,8 +83,60 @@ class Objective(Bound, frozen=True):
     """What the model must reach: it drives the review gate, the alert, the trigger and the rollback alike."""
 
 
+STOPS = ("previous", "constant", "person", "alert")
+COMPARED = ("holdout", "challenger", "canary")
+
+EFFECTS = ("override_rate", "decided_share", "largest_share", "top_share", "answer_entropy", "answer_gini")
+LIST_EFFECTS = ("coverage_", "entropy_", "gini_", "distinct_")
+"""What a model does to the world it is used in, known only of one in production; of lists of items, with the list's name."""
+
+
 class Guardrail(Bound, frozen=True):
-    """What must not get worse while the objective is pursued; in production a breach stops the model."""
+    """What must not get worse while the objective is pursued; in production a breach stops the model.
+
+    Attributes
+    ----------
+    stop : str
+        Who answers after a breach: the `previous` version (or the constant, if there is none), the `constant`, a `person` who
+        works through a queue, or, with `alert`, the model as before, and people are told.
+    against : str
+        With `holdout`, `challenger` or `canary` the bound is on how much the model's callers differ in an outcome from those.
+    later : bool
+        Whether it is about an outcome, or about groups that come with labels only; a `Project` knows.
+
+    >>> Guardrail("refund", at_most=0.01, against="holdout", stop="alert").id
+    'refund against holdout'
+    """
+
+    stop: str = "previous"
+    against: str = ""
+    later: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, known in (("stop", STOPS), ("against", ("", *COMPARED))):
+            if getattr(self, name) not in known:
+                raise Invalid(
+                    f"Guardrail({self.metric!r}, {name}={getattr(self, name)!r}) is not known",
+                    code="project.bound",
+                    hint=f"{name} is one of: {', '.join(filter(None, known))}",
+                )
+
+    @property
+    def id(self) -> str:
+        """A short name, unique among a project's guardrails."""
+        return super().id + (f" against {self.against}" if self.against else "")
+
+    @property
+    def operational(self) -> bool:
+        """Whether it can be known of a model in production only."""
+        return (
+            super().operational
+            or self.later
+            or bool(self.against)
+            or self.metric in EFFECTS
+            or self.metric.startswith(LIST_EFFECTS)
+        )
 
 
 class Labels(msgspec.Struct, frozen=True):
@@ -104,137 +155,6 @@ class Labels(msgspec.Struct, frozen=True):
     label_set: str
     column: str = "label"
     sources: tuple[str, ...] = ()
-
-
-class Drift(msgspec.Struct, frozen=True, tag="drift"):
-    """Retrain when inputs or predictions have drifted."""
-
-
-class Missed(msgspec.Struct, frozen=True, tag="missed"):
-    """Retrain when an objective is missed in production; an empty metric means any."""
-
-    metric: str = ""
-
-
-class NewData(msgspec.Struct, frozen=True, tag="new_data"):
-    """Retrain when this many labelled rows have come since the champion was trained."""
-
-    rows: int
-
-
-class Cron(msgspec.Struct, frozen=True, tag="cron", omit_defaults=True):
-    """Retrain by the calendar: minute, hour, day of month, month, day of week, by the clock of a time zone."""
-
-    expression: str
-    zone: str = "UTC"
-
-    def __post_init__(self) -> None:
-        from perenne.core.calendar import parse_cron, zone_of
-
-        parse_cron(self.expression)
-        zone_of(self.zone)
-
-
-class Manual(msgspec.Struct, frozen=True, tag="manual"):
-    """Retrain because a person asked."""
-
-    reason: str = ""
-
-
-Trigger: TypeAlias = Drift | Missed | NewData | Cron | Manual
-
-
-class Superior(msgspec.Struct, frozen=True):
-    """Promote a challenger that is better than the champion on the same rows, by a one-sided paired test.
-
-    Attributes
-    ----------
-    alpha : float
-        How often an equal model may be promoted by chance.
-    metric : str
-        What is compared; the first objective's metric if empty.
-    """
-
-    alpha: float = 0.05
-    metric: str = ""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.alpha < 0.5:
-            raise Invalid(
-                f"superior(alpha={self.alpha}) is not between 0 and 0.5",
-                code="project.alpha",
-                hint="write pn.superior(alpha=0.05)",
-            )
-
-
-class RetrainPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """When to retrain, and what has to happen before the challenger answers people. Durations are microseconds.
-
-    Attributes
-    ----------
-    on : tuple of Trigger
-        What opens an episode.
-    promote : Superior
-        The test the challenger has to pass.
-    approve_by : str
-        Who must approve, or an empty text if the evidence alone decides.
-    cooldown : int
-        Rest after an episode; it doubles with each rejection in a row, up to eight times.
-    debounce : int
-        How long further triggers are gathered before training starts.
-    history : int
-        How much of the past is trained on; 0 for all there is.
-    holdout : int
-        The newest stretch of data, never trained on, on which both models are judged.
-    label_delay : int
-        How old a row must be before its label is taken as known.
-    shadow, shadow_rows : int
-        How long, and for how many rows, a challenger answers unseen beside the champion.
-    canary : float
-        After the shadow, the share of callers it answers for as long again before it is promoted; 0 for none.
-    soak : int
-        How long a promoted version is watched before it is settled.
-    runs_per_month : int
-        The budget: more training runs than this in 30 days raise an alert and train nothing.
-    """
-
-    on: tuple[Trigger, ...] = (Drift(),)
-    promote: Superior = Superior()
-    approve_by: str = ""
-    cooldown: int = DAY
-    debounce: int = 0
-    history: int = 0
-    holdout: int = 14 * DAY
-    label_delay: int = DAY
-    shadow: int = HOUR
-    shadow_rows: int = 200
-    canary: float = 0.0
-    soak: int = DAY
-    runs_per_month: int = 30
-
-    @classmethod
-    def of(cls, **values: object) -> "RetrainPolicy":
-        """Make a policy, with durations as texts such as ``"1d"``.
-
-        Raises
-        ------
-        Invalid
-            If a name is unknown or a duration is none.
-        """
-        unknown = set(values) - set(cls.__struct_fields__)
-        if unknown:
-            known = ", ".join(cls.__struct_fields__)
-            raise Invalid(
-                f"project.retrain has no setting {sorted(unknown)[0]!r}", code="project.retrain", hint=f"it has {known}"
-            )
-        share = values.get("canary", 0.0)
-        if not isinstance(share, int | float) or not 0 <= share < 1:
-            raise Invalid(f"project.retrain: canary is {share!r}", code="project.retrain", hint="a share below 1, such as 0.1")
-        read = {
-            name: parse_duration(value) if isinstance(value, str) and name != "approve_by" else value
-            for name, value in values.items()
-        }
-        return cls(**{name: tuple(value) if name == "on" else value for name, value in read.items()})  # type: ignore[arg-type]
 
 
 class Sql(msgspec.Struct, frozen=True):

@@ -6,7 +6,8 @@ import msgspec
 import sqlalchemy as sa
 
 from perenne.projects.gates import Gate
-from perenne.projects.model import Guardrail, Milestone, Objective, Person, RetrainPolicy
+from perenne.projects.model import Guardrail, Milestone, Objective, Person
+from perenne.projects.retraining import RetrainPolicy
 from perenne.projects.watching import Monitoring
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
 from perenne.storage.finding import find_names

@@ -6,7 +6,7 @@ from perenne.auth import audit
 from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Action, allowed, require, sees
 from perenne.core.clock import SystemClock
-from perenne.core.errors import Conflict, Denied, NotFound
+from perenne.core.errors import Conflict, Denied, Invalid, NotFound
 from perenne.registry import guard, review_store, store
 from perenne.registry.events import VersionDecided
 from perenne.registry.model import (
@@ -231,3 +231,26 @@ def bar(tx: Transaction, actor: Principal, identity: str, *, reason: str) -> Non
     audit.record(
         tx, actor, "version.bar", "version", identity, before=before.value, after=VersionState.BARRED.value, reason=reason
     )
+
+
+def clear(tx: Transaction, actor: Principal, identity: str, *, reason: str) -> Version:
+    """Take a bar away: the version is what its decisions say again. Only a person does that, and says why.
+
+    Raises
+    ------
+    NotFound, Denied, Invalid, Conflict
+        If there is no such version, the actor may not or is no person, gives no reason, or the version is not barred.
+    """
+    version = get_version(tx, identity)
+    require(actor, Action.DEPLOY, version.project)
+    if actor.kind is not PrincipalKind.USER:
+        raise Denied(f"{actor.name} is no person", code="model.person", hint="a bar is for a person to take away")
+    if not reason.strip():
+        raise Invalid("clearing a version needs a reason", code="model.reason", hint="say why: --reason '…'")
+    if version.state is not VersionState.BARRED:
+        raise Conflict(f"{identity} is not barred", code="model.not_barred", hint=f"`perenne model show {identity}`")
+    said = [decision.approved for decision in store.list_decisions(tx, [identity]).get(identity, [])]
+    state = VersionState.CANDIDATE if not said else VersionState.APPROVED if all(said) else VersionState.REJECTED
+    store.set_state(tx, identity, state)
+    audit.record(tx, actor, "version.clear", "version", identity, before=version.state.value, after=state.value, reason=reason)
+    return get_version(tx, identity)

@@ -1,4 +1,4 @@
-"""`perenne model approve|reject|promote|alias|archive|restore|tag|comment`."""
+"""`perenne model approve|reject|clear|promote|alias|archive|restore|tag|comment`."""
 
 from typing import Any
 
@@ -43,6 +43,20 @@ def reject(workspace: Workspace, version: str, reason: str) -> Any:
       perenne model reject churn@3 --reason "too slow for the shop"
     """
     return workspace.database.write(lambda tx: approvals.decide(tx, local_principal(), version, approve=False, reason=reason))
+
+
+@click.command()
+@click.argument("version")
+@click.option("--reason", required=True, help="Why; kept in the audit trail.")
+@click.pass_obj
+def clear(workspace: Workspace, version: str, reason: str) -> Version:
+    """Take away the bar of a version that was rolled back: it may be promoted again.
+
+    \b
+    Examples:
+      perenne model clear churn@3 --reason "the outage was the database's"
+    """
+    return workspace.database.write(lambda tx: approvals.clear(tx, local_principal(), version, reason=reason))
 
 
 @click.command()

@@ -95,6 +95,13 @@ async def post_bar(request: Request) -> Response:
     return await answers.write(request, bar)
 
 
+@needs(Action.DEPLOY, project=project_of_version, body=BarBody, example={"reason": "the database was down"}, returns=Version)
+async def post_clear(request: Request) -> Response:
+    """Take the bar of a version away."""
+    body, version = json.decode(await request.body(), BarBody, what="clear"), request.path_params["version"]
+    return await answers.write(request, lambda tx, actor: approvals.clear(tx, actor, version, reason=body.reason))
+
+
 @needs(Action.READ, project=project_of_version)
 async def get_card(request: Request) -> Response:
     """Give the model card of a version as a file: Markdown, or with `?form=html` or `?form=json` as such."""
@@ -142,6 +149,7 @@ routes = [
     Route("/api/model/version/{version}", get_version, methods=["GET"]),
     Route("/api/model/version/{version}/decision", post_decision, methods=["POST"]),
     Route("/api/model/version/{version}/bar", post_bar, methods=["POST"]),
+    Route("/api/model/version/{version}/clear", post_clear, methods=["POST"]),
     Route("/api/model/version/{version}/card", get_card, methods=["GET"]),
     *review_http.routes,
 ]

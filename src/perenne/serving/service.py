@@ -14,6 +14,7 @@ from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Invalid, NotFound
 from perenne.serving import files, model, preparing, rollouts, store
+from perenne.serving import queue as _queue
 from perenne.serving import shares as _shares
 from perenne.serving import steps as _steps
 from perenne.serving import verdicts as _verdicts
@@ -27,6 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 prepare = preparing.prepare
 release_file = files.release_file
 is_model_file = files.is_model_file
+queue = _queue
 shares = _shares
 steps = _steps
 verdicts = _verdicts

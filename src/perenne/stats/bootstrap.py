@@ -118,13 +118,9 @@ def compare(
     margin : float
         By how much the challenger may be worse and still pass as non-inferior, in units of the metric.
     """
+    old, new, drawn = differences(name, task, y, champion, challenger, classes=classes, draws=draws, seed=seed, groups=groups)
     sign = 1.0 if METRICS[name].better == "higher" else -1.0
-    first = prepare(name, task, y, champion.predictions, champion.scores, classes)
-    second = prepare(name, task, y, challenger.predictions, challenger.scores, classes)
-    ones = np.ones(len(y))
-    drawn = np.array([sign * (second(weights) - first(weights)) for weights in _draws(len(y), draws, seed, groups)])
     low, high = _limits(drawn, level)
-    old, new = first(ones), second(ones)
     return Comparison(
         champion=old,
         challenger=new,
@@ -136,6 +132,33 @@ def compare(
         p_non_inferior=_p(drawn <= -margin, drawn),
         rows=len(y),
     )
+
+
+def differences(
+    name: str,
+    task: Task,
+    y: NDArray[Any],
+    champion: Answered,
+    challenger: Answered,
+    *,
+    classes: Sequence[object] | int = 0,
+    draws: int = 1000,
+    seed: int = 0,
+    groups: NDArray[Any] | None = None,
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Return a metric of champion and challenger, and their difference under rows drawn anew, in the challenger's favour.
+
+    Parameters
+    ----------
+    name, task, y, champion, challenger, classes, draws, seed, groups
+        As for `compare`.
+    """
+    sign = 1.0 if METRICS[name].better == "higher" else -1.0
+    first = prepare(name, task, y, champion.predictions, champion.scores, classes)
+    second = prepare(name, task, y, challenger.predictions, challenger.scores, classes)
+    ones = np.ones(len(y))
+    drawn = np.array([sign * (second(weights) - first(weights)) for weights in _draws(len(y), draws, seed, groups)])
+    return first(ones), second(ones), drawn
 
 
 def _draws(rows: int, draws: int, seed: int, groups: NDArray[Any] | None) -> Iterator[NDArray[np.float64]]:

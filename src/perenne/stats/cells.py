@@ -13,7 +13,7 @@ from perenne.core.errors import NotFound
 from perenne.core.hashing import digest_bytes
 from perenne.stats import archive
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count, take
-from perenne.stats.layout import FeatureCells, Layout, answers, class_places, fit_layout, score_table
+from perenne.stats.layout import ANSWERS, FeatureCells, Layout, Watched, answers, class_places, fit_layout, score_table
 from perenne.stats.levels import level_text
 from perenne.stats.loss import LossModel
 from perenne.stats.numeric import GROUPS, NULL, UNSEEN, NumberCells, numbers
@@ -118,8 +118,8 @@ class Reference:
         task: Task,
         classes: Sequence[object] = (),
         threshold: float = 0.5,
-        segments: Sequence[str] = (),
-        groups: int = 8,
+        watched: Watched | None = None,
+        served: int = 0,
     ) -> "Reference":
         """Fix the cells by the rows of a reference, in time order. Tensors have no cells, nor have answers that are tensors.
 
@@ -137,32 +137,38 @@ class Reference:
             Labels, places in `classes` (an integer array), or numbers for regression.
         task, classes, threshold
             As in the model's signature.
-        segments : sequence of str
-            Inputs whose groups are watched each by itself.
-        groups : int
-            So many groups of each at most, and one for all others.
+        watched : Watched, optional
+            What is watched beside inputs and answers; lists of outputs are among `columns`.
+        served : int
+            The row from which on answers are of the model that will serve. Those before are of another fit of it: they calibrate,
+            but its scores do not lie where those of this one do, so that windows are not compared with them.
         """
         rows = row_count(columns)
-        columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields}
+        watched = watched or Watched()
+        lists = {name: columns[name] for name in watched.lists if name in columns}
+        columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields} | lists
         fields = [field for field in fields if field.kind is not FieldKind.TENSOR]
         names = tuple(str(level_text(label)) for label in classes)
         scores = None if scores is None or task is Task.REGRESSION else score_table(scores)
         given = {**columns, **answers(task, names, predictions, scores)}
-        reference = cls(fields, fit_layout(given, fields, task, names, threshold))
-        bounds = np.linspace(0, rows, max(1, min(chunks, rows)) + 1).astype(int).tolist()
-        for part in map(slice, bounds[:-1], bounds[1:]):
+        cut = {name: column[served:] for name, column in given.items() if name in ANSWERS and column.dtype != object}
+        reference = cls(fields, fit_layout({**given, **cut}, fields, task, names, threshold, watched))
+        given = reference.layout.given(columns, predictions, scores)
+        bounds, first = _bounds(rows, max(1, min(chunks, rows)), served)
+        for number, part in enumerate(map(slice, bounds[:-1], bounds[1:])):
             chunk = Profile.empty(reference)
             chunk.add(
                 take(columns, part), None if predictions is None else predictions[part], None if scores is None else scores[part]
             )
+            if number < first:
+                chunk.forget_answers()
             reference._append(chunk)
-        reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds)
-        encoded = reference.layout.encode(columns, predictions, scores) if segments or labels is not None else None
-        if labels is not None and encoded is not None:
+        reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds, first)
+        encoded = reference.layout.encode(columns, predictions, scores)
+        chosen = segments_of(reference.layout, watched.segments, given, watched.groups)
+        reference.segments = fit_segments(reference, given, encoded, bounds, chosen, first)
+        if labels is not None:
             reference._learn(encoded.cells, predictions, scores, labels)
-        if segments and encoded is not None:
-            chosen = segments_of(reference.layout, segments, given, groups)
-            reference.segments = fit_segments(reference, given, encoded, bounds, chosen)
         return reference
 
     def _learn(
@@ -199,6 +205,7 @@ class Reference:
             meta, arrays = archive.layout_parts(self.layout)
             arrays |= {f"chunk_{name}": self._stack(name) for name in PROFILE_ARRAYS}
             arrays |= {"chunk_rows": self._stack("rows")}
+            arrays |= {"chunk_items": self._stack("items")} if self.layout.lists else {}
             arrays |= {"baseline": self.baseline.counts, "singles": self.baseline.singles}
             arrays |= {"band_rows": self.bands.rows, "band_js": self.bands.js, "band_d": self.bands.d}
             if self.calibration is not None:
@@ -236,6 +243,8 @@ class Reference:
                 chunk.rows = rows
                 for name in PROFILE_ARRAYS:
                     getattr(chunk, name)[...] = arrays[f"chunk_{name}"][place]
+                if layout.lists:
+                    chunk.items[...] = arrays["chunk_items"][place]
                 reference._append(chunk)
             reference.baseline = Baseline(arrays["baseline"].astype(np.int64), arrays["singles"].astype(np.int64))
             reference.bands = Bands(
@@ -320,3 +329,17 @@ class Reference:
         if isinstance(feature, NumberCells):
             return None if np.isnan(feature.median) else feature.median
         return feature.levels[0] if feature.levels else None
+
+
+def _bounds(rows: int, chunks: int, served: int) -> tuple[list[int], int]:
+    """Return the rows at which about equal chunks begin and the last ends, and the first chunk of the model that serves.
+
+    >>> _bounds(100, 4, 0), _bounds(100, 4, 30)
+    (([0, 25, 50, 75, 100], 0), ([0, 30, 53, 76, 100], 1))
+    """
+    if not 0 < served < rows:
+        return np.linspace(0, rows, chunks + 1).astype(int).tolist(), 0
+    chunks = max(2, chunks)
+    before = min(max(1, round(chunks * served / rows)), chunks - 1)
+    starts = np.concatenate([np.linspace(0, served, before + 1)[:-1], np.linspace(served, rows, chunks - before + 1)])
+    return starts.astype(int).tolist(), before

@@ -5,16 +5,18 @@ champion has right.
 """
 
 import math
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_EXACT_BELOW = 25
+EXACT_BELOW = 25
 _WORSENING = 1.5
 _LARGEST_RATE = 0.99
 _LEAST_RATE = 1e-6
 _LIMIT = 7.0
+_HALVINGS = 40
 
 
 def mcnemar(wins: int, losses: int) -> float:
@@ -26,7 +28,7 @@ def mcnemar(wins: int, losses: int) -> float:
     0.01074...
     """
     pairs = wins + losses
-    if pairs < _EXACT_BELOW:
+    if pairs < EXACT_BELOW:
         return sum(math.comb(pairs, hits) for hits in range(wins, pairs + 1)) / float(2**pairs)
     return math.erfc((wins - losses - 1) / math.sqrt(2 * pairs)) / 2
 
@@ -170,3 +172,53 @@ class Cusum(msgspec.Struct):
                 found.append((place, self.errors / self.run))
                 self.score, self.alarms, self.run, self.errors = 0.0, self.alarms + 1, 0, 0
         return found
+
+
+def rate_interval(hits: int, trials: int, alpha: float) -> tuple[float, float]:
+    """Return an interval of a share that covers it at all looks together, with a chance of at least 1 - alpha; exact.
+
+    All rates whose mixture likelihood ratio, `B(h + 1, n - h + 1) / (p**h (1 - p)**(n - h))`, stays below 1/alpha (Robbins 1970,
+    with a uniform mixture).
+
+    Parameters
+    ----------
+    hits, trials : int
+        How often it happened, and out of how many.
+
+    >>> rate_interval(0, 0, 0.05)
+    (0.0, 1.0)
+    >>> low, high = rate_interval(300, 1000, 0.05)
+    >>> 0.24 < low < 0.3 < high < 0.36
+    True
+    """
+    if not trials:
+        return 0.0, 1.0
+    beta = math.lgamma(hits + 1) + math.lgamma(trials - hits + 1) - math.lgamma(trials + 2)
+    least = beta + math.log(alpha)  # a rate is inside as long as its log likelihood is above this
+
+    def inside(rate: float) -> bool:
+        return _log_power(rate, hits) + _log_power(1 - rate, trials - hits) > least
+
+    share = hits / trials
+    return (_edge(inside, share, 0.0) if hits else 0.0), (_edge(inside, share, 1.0) if hits < trials else 1.0)
+
+
+def _log_power(rate: float, exponent: int) -> float:
+    return 0.0 if not exponent else exponent * math.log(rate) if rate > 0 else -math.inf
+
+
+def _edge(inside: Callable[[float], bool], within: float, beyond: float) -> float:
+    """Find where an interval ends, between a point inside and one that need not be."""
+    for _ in range(_HALVINGS):
+        middle = (within + beyond) / 2
+        within, beyond = (middle, beyond) if inside(middle) else (within, middle)
+    return beyond
+
+
+def spent(alpha: float, look: int) -> float:
+    """Return the part of a chance that the n-th of endlessly many tests may use, so that all together use no more than all of it.
+
+    >>> round(sum(spent(0.05, look) for look in range(1, 100_000)), 4)
+    0.05
+    """
+    return alpha * 6 / (math.pi * look) ** 2

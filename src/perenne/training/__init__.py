@@ -1,9 +1,9 @@
 """From a snapshot to a packaged, measured model: plan the rows, try candidates, build the winner, evaluate its compiled form.
 
 `planning` decides columns, task and split; `rows` reads them; `fitting` tries one set of parameters; `building` makes the package
-with its monitoring reference; `evaluation` measures what will be served, `slices` in groups; `impact` holds the
-model fixed and changes the data, `studies` record that (`impact_page` draws it); `reports` reads what was kept of a
-round; `proposals` writes a project from a file of data.
+with its monitoring reference; `evaluation` measures what will be served, `slices` in groups, `contests` against a champion;
+`impact` holds the model fixed and changes the data, `studies` record that (`impact_page` draws it); `reports` reads what was kept
+of a round; `proposals` writes a project from a file of data.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from perenne.training.building import build
     from perenne.training.evaluation import compare_packages, evaluate, holdout
     from perenne.training.fitting import best_trial, fit_trial, search_metric
-    from perenne.training.model import BoundCheck, Compared, Evaluation, Plan, Recipe, Report, SliceMetric, Trial
+    from perenne.training.model import BoundCheck, Compared, Evaluation, Plan, Recipe, Report, SliceMetric, Terms, Trial
     from perenne.training.planning import make_plan, recipe_of
     from perenne.training.proposals import propose
     from perenne.training.reports import NOT_RECORDED, Told, report_of
@@ -27,6 +27,7 @@ _ROOMS = {
     "Recipe": "model",
     "Report": "model",
     "SliceMetric": "model",
+    "Terms": "model",
     "Trial": "model",
     "best_trial": "fitting",
     "build": "building",
@@ -53,6 +54,7 @@ __all__ = [
     "Recipe",
     "Report",
     "SliceMetric",
+    "Terms",
     "Told",
     "Trial",
     "best_trial",

@@ -14,7 +14,8 @@ from perenne.stats.curves import Curves, curves
 from perenne.stats.metrics import METRICS
 from perenne.storage.objects import ObjectStore
 from perenne.training.checks import GroupedAnswers, check_bound
-from perenne.training.model import BoundCheck, Compared, Evaluation, Measured, Plan
+from perenne.training.contests import hold_contests
+from perenne.training.model import BoundCheck, Compared, Evaluation, Measured, Plan, Terms
 from perenne.training.rows import load_rows
 from perenne.training.slices import measure_slices
 
@@ -107,8 +108,22 @@ def finite(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
 
 
-def compare_packages(objects: ObjectStore, snapshot: str, plan: Plan, challenger: Path, champion: Path, metric: str) -> Compared:
-    """Let challenger and champion answer the same holdout; where the champion cannot, say why instead of guessing."""
+def compare_packages(
+    objects: ObjectStore,
+    snapshot: str,
+    plan: Plan,
+    challenger: Path,
+    champion: Path,
+    metric: str,
+    terms: Terms | None = None,
+) -> Compared:
+    """Let challenger and champion answer the same holdout; where the champion cannot, say why instead of guessing.
+
+    Parameters
+    ----------
+    terms : Terms, optional
+        What the challenger has to show; nothing is tested if not given.
+    """
     rows = load_rows(objects, snapshot, plan).part(plan.validation, plan.rows)
     try:
         predictor = inference.load(champion)
@@ -132,6 +147,7 @@ def compare_packages(objects: ObjectStore, snapshot: str, plan: Plan, challenger
         p_superior=finite(found.p_superior),
         rows=found.rows,
         curves=_draw(plan, rows.y, before),
+        contests=hold_contests(objects, snapshot, plan, rows, (before, after), metric, terms) if terms else (),
     )
 
 

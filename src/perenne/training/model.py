@@ -7,6 +7,8 @@ import msgspec
 from perenne.core.clock import DAY
 from perenne.stats.columns import Field, Task
 from perenne.stats.curves import Curves
+from perenne.stats.layout import Watched
+from perenne.stats.promotion import Contest
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         The newest stretch of time that is kept for judging, in microseconds; without a time column, a fifth of the rows.
     window : int
         The length of a monitoring window, in microseconds: the reference is cut into parts of about that length.
+    watched : Watched
+        What is watched in production beside inputs and answers.
     seed : int
         What everything random starts from.
     """
@@ -43,6 +47,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     slices: tuple[str, ...] = ()
     holdout: int
     window: int = DAY
+    watched: Watched = Watched()
     seed: int
 
 
@@ -84,6 +89,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Time of the first and the last row of the holdout, microseconds.
     seed : int
         What everything random starts from.
+    watched : Watched
+        What is watched in production beside inputs and answers.
     """
 
     task: Task
@@ -101,6 +108,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     holdout_start: int | None
     holdout_end: int | None
     seed: int
+    watched: Watched = Watched()
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -135,10 +143,41 @@ class BoundCheck(msgspec.Struct, frozen=True):
     detail: str
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a challenger has to show against a champion.
+
+    Attributes
+    ----------
+    mode : str
+        `superior`, `non_inferior` or `fresh`: not worse on the older rows of the holdout, better on the newer ones.
+    alpha, min_effect, margin : float
+        As for `perenne.stats.promotion.Demand`.
+    minimum : int
+        On fewer labelled rows nothing is decided.
+    slices : tuple of str
+        Columns in whose groups it must not be worse by `slice_margin`.
+    cluster : str
+        `day` or a column: rows that belong together; empty if each stands for itself.
+    since : int
+        Where the newer rows begin, microseconds; half of the holdout where that leaves too few on one side.
+    """
+
+    mode: str = "superior"
+    alpha: float = 0.05
+    min_effect: float = 0.0
+    margin: float = 0.0
+    minimum: int = 0
+    slices: tuple[str, ...] = ()
+    slice_margin: float = 0.0
+    cluster: str = ""
+    since: int = 0
+
+
 class Compared(msgspec.Struct, frozen=True):
     """Challenger against champion on the same rows; a positive difference is in the challenger's favour.
 
     `p_superior` is the one-sided p-value of "not better": small means better. `curves` are the champion's, on these rows.
+    `contests` are the tests that were asked for, on all rows, on the older and the newer, and in groups.
     """
 
     metric: str
@@ -151,6 +190,7 @@ class Compared(msgspec.Struct, frozen=True):
     rows: int
     reason: str = ""
     curves: Curves | None = None
+    contests: tuple[Contest, ...] = ()
 
 
 class SliceMetric(msgspec.Struct, frozen=True):

@@ -108,7 +108,8 @@ def mark_told(tx: Transaction, key: str, name: str, **values: Any) -> None:
 
 def told_of(tx: Transaction, alerts: Iterable[str]) -> dict[str, list[Told]]:
     """Read what was told of some alerts, oldest first."""
-    query = sa.select(*_told).where(told.c.alert.in_(chosen(alerts))).order_by(told.c.queued, told.c.channel)
+    life = sa.case({"firing": 0, "continues": 1, "escalated": 2}, value=told.c.what, else_=3)
+    query = sa.select(*_told).where(told.c.alert.in_(chosen(alerts))).order_by(told.c.queued, life, told.c.channel)
     found: dict[str, list[Told]] = {}
     for row in tx.execute(query):
         found.setdefault(row.alert, []).append(read_named(Told, row))

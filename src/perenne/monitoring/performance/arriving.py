@@ -10,7 +10,7 @@ from perenne.monitoring.model import Stream, WindowKey
 from perenne.monitoring.performance.expecting import FEATURE, inputs_of
 from perenne.monitoring.performance.keyed import Watches
 from perenne.monitoring.performance.streams import Arrived
-from perenne.monitoring.performance.truths import values_of
+from perenne.monitoring.performance.truths import label_places
 from perenne.monitoring.references import load_reference
 from perenne.monitoring.row_store import WindowLabels
 from perenne.stats.cells import Reference
@@ -85,7 +85,7 @@ def arrivals(workspace: Workspace, windows: Sequence[Added], watches: Watches) -
 
 def _arrived(rows: "pa.Table", reference: Reference, segments: Sequence[str]) -> Arrived:
     layout = reference.layout
-    y, answers = (np.asarray(values_of(rows[name].to_pylist(), layout), np.float64) for name in ("label", "prediction"))
+    y, answers = (np.asarray(label_places(rows[name].to_pylist(), layout), np.float64) for name in ("label", "prediction"))
     if layout.task is not Task.REGRESSION:
         y, answers = (np.where(part < 0, np.nan, part) for part in (y, answers))
     raw = losses(layout, y, answers)

@@ -11,7 +11,6 @@ from perenne.core.errors import NotFound
 from perenne.monitoring import charted, row_store, store
 from perenne.monitoring.labels import read_labels
 from perenne.monitoring.model import Watch, WindowVerdict
-from perenne.monitoring.overlays import merged
 from perenne.monitoring.performance.pairs import worst_pairs
 from perenne.monitoring.performance.rows import LabelledRows
 from perenne.monitoring.references import load_reference
@@ -19,6 +18,7 @@ from perenne.stats.cells import Reference
 from perenne.stats.columns import FieldKind
 from perenne.stats.contribution import judge_contributions
 from perenne.stats.outcomes import losses
+from perenne.stats.profile import Profile
 from perenne.stats.slices import Slice
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
@@ -77,6 +77,9 @@ def contribution_rows(workspace: Workspace, deployment: str, window: str | None)
         verdict, watch = _chosen(tx, deployment, window, labelled=False)
         _, profiles = charted.profiles_of(tx, verdict)
     reference = load_reference(workspace.objects, watch.reference)
+    whole = Profile.empty(reference)
+    for counts in profiles:
+        whole.merge(Profile.from_bytes(counts, reference))
     outcome = _outcome(reference)
     kinds = {field.name: field.kind for field in reference.fields}
     return [
@@ -93,7 +96,7 @@ def contribution_rows(workspace: Workspace, deployment: str, window: str | None)
             correlation_reference=one.correlation_reference,
             state=one.state,
         )
-        for one in judge_contributions(reference, merged(reference, profiles))
+        for one in judge_contributions(reference, whole)
     ]
 
 

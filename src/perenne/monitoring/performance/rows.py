@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.monitoring.performance.measured import cells_of
-from perenne.monitoring.performance.truths import values_of
+from perenne.monitoring.performance.truths import label_places
 from perenne.stats.columns import Column, Task
 from perenne.stats.layout import Layout
 
@@ -29,7 +29,7 @@ class LabelledRows:
     @classmethod
     def of(cls, table: "pa.Table", layout: Layout) -> "LabelledRows":
         """Read a window's labelled rows; those without an answer, or with a label that is none of the classes, are left out."""
-        y, predictions = (values_of(table[name].to_pylist(), layout) for name in ("label", "prediction"))
+        y, predictions = (label_places(table[name].to_pylist(), layout) for name in ("label", "prediction"))
         known = np.isfinite(y) & np.isfinite(predictions) if layout.task is Task.REGRESSION else (y >= 0) & (predictions >= 0)
         groups = {name[2:]: np.array(table[name].to_pylist(), object)[known] for name in table.column_names if name[:2] == "f_"}
         scores = [row for row, is_known in zip(table["scores"].to_pylist(), known, strict=True) if is_known]

@@ -12,7 +12,7 @@ from perenne.stats.layout import Layout, class_places
 _WORDS = {"true": "1", "false": "0", "1": "true", "0": "false"}
 
 
-def values_of(texts: Sequence[str | None], layout: Layout) -> NDArray[Any]:
+def label_places(texts: Sequence[str | None], layout: Layout) -> NDArray[Any]:
     """Return places in the classes, -1 for what is none of them, or numbers, NaN for what is none."""
     if layout.task is Task.REGRESSION:
         return np.array([_number(text) for text in texts], np.float64)

@@ -95,7 +95,7 @@ def needs(
     everything : bool
         Whether to tell also of what belongs to no project: events that could not be delivered.
     """
-    firing = [line for line in alerts if line.fired is not None and not line.acknowledged_by]
+    firing = [line for line in alerts if line.fired is not None and not line.acknowledged_by and not line.parent]
     events = outbox.events(tx, state="set_aside", limit=SHOWN_EVENTS) if everything and sees(actor, "") else []
     ranked: list[tuple[int, int, Thing]] = [(1, -found.version.created, found) for found in waiting]
     ranked += [(3 - line.severity.level, -(line.fired or 0), line) for line in firing]
@@ -113,7 +113,7 @@ def _need(actor: Principal, thing: Thing, projects: Mapping[str, str], episodes:
     if isinstance(thing, Dossier):
         return _approval(actor, thing)
     if isinstance(thing, AlertLine):
-        project = projects.get(thing.deployment, "")
+        project = projects.get(thing.deployment, thing.project)
         return _alert(actor, thing, project, episodes.get(project))
     if isinstance(thing, labels.sets.Differing):
         return _labels(thing)
@@ -168,7 +168,7 @@ def _alert(actor: Principal, line: AlertLine, project: str, episode: Episode | N
         project=project,
         urgency=3 - line.severity.level,
         tone=TONES[line.severity.value],
-        title=line.deployment,
+        title=line.deployment or line.rule,
         text=f"{line.summary}.{retraining}",
         by="",
         at=line.fired,

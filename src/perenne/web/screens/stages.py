@@ -13,12 +13,14 @@ from perenne.registry import VersionState
 from perenne.storage.database import Transaction
 from perenne.tracking import RunState
 
-_CLOSED_WELL = (EpisodeState.SETTLED,)
+_CLOSED_WELL = (EpisodeState.SETTLED, EpisodeState.NOT_NEEDED)
 _CLOSED = {
     EpisodeState.REJECTED: "rejected",
     EpisodeState.ROLLED_BACK: "rolled back",
     EpisodeState.FAILED: "failed",
     EpisodeState.EXPIRED: "expired",
+    EpisodeState.SUPERSEDED: "superseded",
+    EpisodeState.CANCELLED: "cancelled",
 }
 
 

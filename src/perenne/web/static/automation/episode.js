@@ -4,6 +4,7 @@ import { post } from "../core/api.js";
 import { count, duration, number, percent, signed, when } from "../core/format.js";
 import { Action, Bound, Card, Facts, Meter, State, Table, Time } from "../core/parts.js";
 import { Screen, useView } from "../core/screen.js";
+import { Contests, Harm, Infrastructure, Proof } from "./evidence.js";
 import { States } from "../core/charts/states.js";
 
 const WHY = "Why (kept in the audit trail)";
@@ -16,12 +17,15 @@ export default function EpisodeScreen({ params }) {
     ${(data) => html`
       <${Way} data=${data} />
       <div class="cols"><div class="side">
+        <${Harm} data=${data} />
         <${Comparison} data=${data} />
+        <${Contests} data=${data} />
         <${Gate} data=${data} />
         <${Steps} steps=${data.steps} />
       </div><aside class="side" aria-label="Cause, work and trial">
         <${Cause} data=${data} />
         <${Work} data=${data} />
+        <${Infrastructure} data=${data} />
         <${Shadow} data=${data} />
         <${Soak} data=${data} />
         <${Policy} data=${data} />
@@ -33,14 +37,20 @@ const note = ({ episode }) => html`<span class="row"><${State} tone=${episode.to
 
 /** What a person may do here. */
 function Decide({ data, reload }) {
-  const { episode, gate } = data;
-  if (!gate?.may_decide || episode.state !== "awaiting_approval") return null;
+  const { episode, gate, may_cancel } = data;
+  const cancel = async (reason) => {
+    await post(`/api/policy/episode/${encodeURIComponent(episode.id)}/cancel`, { reason });
+    reload();
+    return "The retraining is cancelled; nobody was promoted";
+  };
+  const stop = may_cancel ? html`<${Action} label="Cancel" confirm="End this retraining before anybody is promoted?" reason=${WHY} required run=${cancel} />` : null;
+  if (!gate?.may_decide || episode.state !== "awaiting_approval") return stop;
   const decide = (approve) => async (reason) => {
     await post(`/api/model/version/${encodeURIComponent(episode.challenger)}/decision`, { approve, reason });
     reload();
     return approve ? `${episode.challenger} is approved; it answers unseen first` : `${episode.challenger} is rejected`;
   };
-  return html`<${Action} label="Reject" confirm=${`Reject ${episode.challenger}? The retraining ends.`} reason=${WHY} required run=${decide(false)} />
+  return html`${stop}<${Action} label="Reject" confirm=${`Reject ${episode.challenger}? The retraining ends.`} reason=${WHY} required run=${decide(false)} />
     <${Action} tone="primary" label="Approve" confirm=${`Approve ${episode.challenger}? It answers unseen first, then everybody.`} reason=${WHY} run=${decide(true)} />`;
 }
 
@@ -122,9 +132,10 @@ function Gate({ data }) {
 function Shadow({ data }) {
   const { shadow } = data;
   if (!shadow) return null;
-  return html`<${Card} title="Shadow" note="answers that nobody gets">
+  return html`<${Card} title=${shadow.canary ? "Shadow and canary" : "Shadow"} note=${shadow.canary ? `then ${percent(shadow.canary, 1)} of the callers` : "answers that nobody gets"}>
     <${Meter} parts=${[{ share: Math.min(1, shadow.needed_rows ? shadow.rows / shadow.needed_rows : 1), tone: "ok", title: `${count(shadow.rows)} of ${count(shadow.needed_rows)} rows` }]} label=${`${count(shadow.rows)} of ${count(shadow.needed_rows)} rows`} />
     <${Facts} rows=${[["rows", `${count(shadow.rows)} of ${count(shadow.needed_rows)}`], ["failed", count(shadow.errors)], ["agrees with the champion", percent(shadow.agreement, 1)], ["for", duration(shadow.length)]]} />
+    <${Proof} shadow=${shadow} />
   <//>`;
 }
 
@@ -142,5 +153,5 @@ function Soak({ data }) {
 const Policy = ({ data }) => html`<${Card} title="Policy"><ul class="automation-policy small">${data.policy.map((sentence) => html`<li>${sentence}</li>`)}</ul><//>`;
 
 const Steps = ({ steps }) => html`<${Card} flush title="Every transition" note="oldest first">
-  <ol class="automation-steps">${steps.map((step) => html`<li key=${step.generation}><span class="faint">${when(step.time)}</span><b>${step.after.replaceAll("_", " ")}</b><span class="dim">${step.note}</span></li>`)}</ol>
+  <ol class="automation-steps">${steps.map((step) => html`<li key=${step.generation}><span class="faint">${when(step.time)}</span><b>${step.after.replaceAll("_", " ")}</b><span class="dim">${step.note}${Object.keys(step.evidence).length ? html`<details class="automation-figures"><summary>figures</summary><pre>${JSON.stringify(step.evidence, null, 1)}</pre></details>` : null}</span></li>`)}</ol>
 <//>`;

@@ -21,6 +21,7 @@ export const screens = [
   ["/alert/:alert", () => import("../monitoring/alerts.js")],
   ["/policy", () => import("../automation/policies.js")],
   ["/policy/:episode", () => import("../automation/episode.js")],
+  ["/policy/:project/backtest", () => import("../automation/backtest.js")],
   ["/audit", () => import("../auth/audit.js")],
   ["/job", () => import("../screens/jobs.js")],
   ["/settings", () => import("../screens/settings.js")],

@@ -1,0 +1,40 @@
+"""Where an alert goes, given what its windows say in a row: pure."""
+
+from collections.abc import Sequence
+
+from perenne.monitoring.model import AlertState, Outcome
+
+
+def streaks(outcomes: Sequence[Outcome]) -> tuple[int, int]:
+    """Count the alarms in a row, and the windows without alarm in a row, up to now; windows that say nothing are passed over.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        Newest first.
+
+    >>> streaks([Outcome.ALARM, Outcome.UNKNOWN, Outcome.ALARM, Outcome.CLEAR])
+    (2, 0)
+    """
+    known = [outcome for outcome in outcomes if outcome is not Outcome.UNKNOWN]
+    if not known:
+        return 0, 0
+    length = next((index for index, outcome in enumerate(known) if outcome is not known[0]), len(known))
+    return (length, 0) if known[0] is Outcome.ALARM else (0, length)
+
+
+def next_state(state: AlertState, alarms: int, clears: int, *, confirm: int, clear: int) -> AlertState:
+    """Tell where an alert goes, given the alarms or the windows without alarm in a row up to now.
+
+    >>> next_state(AlertState.OK, 1, 0, confirm=2, clear=2).value
+    'pending'
+    >>> next_state(AlertState.FIRING, 0, 2, confirm=2, clear=2).value
+    'resolved'
+    """
+    if state is AlertState.FIRING:
+        return AlertState.RESOLVED if clears >= clear else AlertState.FIRING
+    if alarms >= confirm:
+        return AlertState.FIRING
+    if alarms:
+        return AlertState.PENDING
+    return AlertState.OK if clears or state is not AlertState.PENDING else AlertState.PENDING
