@@ -18,7 +18,9 @@ from perenne.monitoring.alerting import answering
 from perenne.monitoring.baselines.view import DriftView, Laid, drift_view, lay
 from perenne.monitoring.charted import Timeline, WindowDetail
 from perenne.monitoring.elsewhere import store as elsewhere
+from perenne.monitoring.guards.series import GuardsView, guards_view
 from perenne.monitoring.model import MINIMUM_COVERAGE, AlertLine, Stream, WindowState, WindowVerdict
+from perenne.monitoring.performance.following import Following, follow
 from perenne.monitoring.references import load_reference
 from perenne.stats.cells import Reference
 from perenne.storage.transaction import Transaction
@@ -69,8 +71,10 @@ class MonitorView(msgspec.Struct, frozen=True, kw_only=True):
     confirm: int
     clear: int
     minimum_coverage: float
+    performance: Following
     elsewhere: bool = False
     drift: DriftView = DriftView()
+    guards: GuardsView = GuardsView()
 
 
 def monitors_view(tx: Transaction, actor: Principal, page: Page) -> MonitorsView:
@@ -160,7 +164,9 @@ def monitor_view(
         clear=watch.clear,
         minimum_coverage=MINIMUM_COVERAGE,
         elsewhere=bool(elsewhere.names_among(tx, [deployment])),
+        performance=follow(tx, deployment, verdicts, chosen),
         drift=_drift(tx, verdicts, chosen, reference, laid, segment, feature),
+        guards=guards_view(tx, deployment),
     )
 
 
