@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from perenne.stats.sequential import Cusum, e_value, log_e_value, mcnemar, mean_interval, rate_interval, spent
+from perenne.stats.sequential import (
+    LEAST_COMPARED,
+    LEAST_HITS,
+    Cusum,
+    difference_interval,
+    e_value,
+    log_e_value,
+    mcnemar,
+    mean_interval,
+    rate_interval,
+    spent,
+)
 
 counts = st.integers(0, 400)
 
@@ -132,33 +143,38 @@ def test_cusum_of_an_extreme_reference_works(errors: int, labels: int) -> None:
 ROWS = 100_000
 
 
-def covering(streams: int, share: float, seed: int) -> float:
-    """Compare callers between whom there is no difference, at every row from 100 of either side on; tell how often zero stays in.
+def covering(streams: int, share: float, rate: float, seed: int) -> float:
+    """Compare callers between whom there is no difference, at every row from the first comparison on; tell how often 0 stays in.
 
     The interval is the mean plus or minus its standard deviation times a width that depends on the number of rows alone.
     """
     width = np.array([mean_interval(t, 0.0, float(t), 0.05)[1] for t in range(2, ROWS + 1)])
-    kept = 0
+    t, kept = np.arange(1, ROWS + 1), 0
     for stream in range(streams):
         rng = np.random.default_rng((seed, stream))
-        held, outcome = rng.random(ROWS) < share, rng.random(ROWS) < 0.1
+        held, outcome = rng.random(ROWS) < share, rng.random(ROWS) < rate
         weighted = outcome * np.where(held, -1 / share, 1 / (1 - share))
-        t = np.arange(1, ROWS + 1)
-        mean, squares = np.cumsum(weighted) / t, np.cumsum(weighted**2) / t
+        mean, squares = np.cumsum(weighted) / t, (np.cumsum(weighted**2) + 3 * min(share, 1 - share) ** -2) / t
         deviation = np.sqrt(np.maximum(0.0, squares - mean**2))
-        begun = np.minimum(np.cumsum(held), np.cumsum(~held)) >= 100
+        rows = np.minimum(np.cumsum(held), np.cumsum(~held)) >= LEAST_COMPARED
+        begun = rows & (np.minimum(np.cumsum(held & outcome), np.cumsum(~held & outcome)) >= LEAST_HITS)
         kept += bool((np.abs(mean[1:]) <= deviation[1:] * width)[begun[1:]].all())
+        if stream == 0:
+            at = ROWS
+            found = difference_interval(weighted[:at][~held[:at]], -weighted[:at][held[:at]], 0.05)
+            assert begun[at - 1] and found is not None and found[0] == pytest.approx(mean[at - 1])
+            assert found[2] - found[0] == pytest.approx(deviation[at - 1] * width[at - 2])
     return kept / streams
 
 
 def test_callers_without_a_difference_are_told_apart_by_no_look_in_a_hundred_thousand() -> None:
-    assert covering(60, 0.05, 1) >= 0.95
+    assert covering(60, 0.05, 0.1, 1) >= 0.95
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("share", [0.02, 0.05, 0.5])
-def test_callers_without_a_difference_are_told_apart_seldom_enough(share: float) -> None:
-    assert covering(1_000, share, 7) >= 0.95
+@pytest.mark.parametrize(("share", "rate"), [(0.02, 0.1), (0.02, 0.3), (0.05, 0.1), (0.5, 0.5), (0.3, 0.02)])
+def test_callers_without_a_difference_are_told_apart_seldom_enough(share: float, rate: float) -> None:
+    assert covering(1_000, share, rate, 7) >= 0.95
 
 
 @pytest.mark.parametrize("rate", [0.02, 0.3])

@@ -36,6 +36,7 @@ def subscribers(
         data.ingest.events.SourceFailed: [monitoring.alerting.reports.on_source_failed],
         data.ingest.events.SourceRecovered: [monitoring.alerting.reports.on_source_recovered],
         data.ingest.events.RowsLate: [monitoring.alerting.reports.on_rows_late],
+        data.ingest.events.RowsArrived: [monitoring.performance.taking.on_rows_arrived],
         data.privacy.RowsErased: [labels.erasing.on_erased],
         delivery.events.GatesPassed: [reactions.on_gates_passed],
     }
@@ -75,6 +76,8 @@ class Platform:
             monitoring.alerting.delivering.DELIVER: alerts.deliver,
             monitoring.alerting.indexing.INDEX: indexing.send,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
+            monitoring.performance.expecting.ESTIMATE_JOB: monitoring.turns.estimate_losses,
+            monitoring.performance.taking.TAKE_JOB: monitoring.performance.taking.take_labels,
             registry.webhooks.DELIVER: registry.webhooks.deliver,
             tracking.artifacts.SCAN: tracking.artifacts.scan,
             tracking.sealing.SEAL: tracking.sealing.seal,

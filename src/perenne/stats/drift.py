@@ -121,7 +121,7 @@ def judge(
     d_p = distances.ks_p(d, base[:, :ORDINARY].sum(axis=1), window.counts[:, :ORDINARY].sum(axis=1))
     band_js, band_d = against.bands.at(window.rows)
     comparisons = max(comparisons or 0, len(features))
-    states = rule(js2, js_p, band_js, d, d_p, band_d, comparisons)
+    states = rule(js2, js_p, band_js, d, d_p, band_d, comparisons=comparisons)
     shares, base_shares = distances.shares(window.counts), distances.shares(base)
     impacts = impact(reference, window, against.profile)
     found = [
@@ -171,6 +171,7 @@ def rule(
     d: NDArray[np.float64],
     d_p: NDArray[np.float64],
     band_d: NDArray[np.float64],
+    *,
     comparisons: int | None = None,
 ) -> list[str]:
     """Return the state of each feature by the rule, each branch for itself."""

@@ -170,5 +170,5 @@ def _exactly(one: Screen, window: NDArray[np.int64], rows: int, features: NDArra
     place = max(0, int(np.searchsorted(one.band_rows, rows, "right")) - 1) if len(one.band_rows) else None
     band_js = np.zeros(len(features)) if place is None else one.band_js[place][features]
     band_d = np.zeros(len(features)) if place is None else one.band_d[place][features]
-    states = rule(js, js_p, band_js, d, d_p, band_d, one.comparisons)
+    states = rule(js, js_p, band_js, d, d_p, band_d, comparisons=one.comparisons)
     return "alarm" if "alarm" in states else "warn" if "warn" in states else "ok"
