@@ -44,7 +44,7 @@ def add(workspace: Workspace, /, name: str, target: str, secret: str, replace: b
     \b
     Examples:
       perenne alert channel add ops "https://hooks.example.org/T0" --secret '$OPS_KEY'
-      perenne alert channel add post 'smtp://ops:$PW@mail.example.org?to=ops@example.org' --quiet 22:00-07:00
+      perenne alert channel add post 'smtp://ops:$PW@mail.example.org?to=ops@example.org'
       perenne alert channel add pager 'apprise:pagerduty://$PAGER_KEY' --escalations-only
     """
     options = _options(given)
