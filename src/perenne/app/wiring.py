@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from perenne import automation, data, delivery, labels, llm, monitoring, registry, serving, tracking
+from perenne.app.own_traces import read_elsewhere
 from perenne.automation import Loop, Reactions, Worker, Workforce
 from perenne.core.errors import Invalid
 from perenne.core.events import Event
@@ -34,6 +35,7 @@ def subscribers(
         data.ingest.events.SourceFailed: [monitoring.alerting.reports.on_source_failed],
         data.ingest.events.SourceRecovered: [monitoring.alerting.reports.on_source_recovered],
         data.ingest.events.RowsLate: [monitoring.alerting.reports.on_rows_late],
+        data.ingest.events.RowsArrived: [monitoring.performance.taking.on_rows_arrived],
         data.privacy.RowsErased: [labels.erasing.on_erased],
         delivery.events.GatesPassed: [reactions.on_gates_passed],
     }
@@ -73,6 +75,8 @@ class Platform:
             monitoring.alerting.delivering.DELIVER: alerts.deliver,
             monitoring.alerting.indexing.INDEX: indexing.send,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
+            monitoring.performance.expecting.ESTIMATE_JOB: monitoring.turns.estimate_losses,
+            monitoring.performance.taking.TAKE_JOB: monitoring.performance.taking.take_labels,
             registry.webhooks.DELIVER: registry.webhooks.deliver,
             tracking.artifacts.SCAN: tracking.artifacts.scan,
             tracking.sealing.SEAL: tracking.sealing.seal,
@@ -80,6 +84,7 @@ class Platform:
         self.heavy = {
             automation.ROUND_JOB: automation.run_round_job,
             data.ingest.REFRESH_JOB: data.ingest.refresh_job,
+            monitoring.elsewhere.reading.READ_JOB: read_elsewhere,
             delivery.gates.GATE_JOB: delivery.gates.run_gate_job,
         }
         self.errands = Worker(workspace, self.quick)

@@ -11,12 +11,12 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from perenne.monitoring import store
+from perenne.monitoring import own_rules, store
 from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import Finding, findings_of
 from perenne.monitoring.judge import judge_span
 from perenne.monitoring.labels import read_labels
-from perenne.monitoring.measuring import label_places, measure
+from perenne.monitoring.measuring import measure
 from perenne.monitoring.model import (
     CHAMPION,
     AlertState,
@@ -28,6 +28,7 @@ from perenne.monitoring.model import (
     WindowState,
     WindowVerdict,
 )
+from perenne.monitoring.performance.truths import label_places
 from perenne.monitoring.references import load_reference
 from perenne.monitoring.row_store import WindowLabels
 from perenne.monitoring.streaks import next_state, streaks
@@ -188,4 +189,4 @@ def _newest(outcomes: Mapping[int, Outcome], needed: int) -> Sequence[Outcome]:
 
 def findings(watch: Watch, verdict: WindowVerdict) -> list[Finding]:
     """Return what a verdict says about every rule."""
-    return findings_of(watch, verdict)
+    return own_rules.applied(watch, verdict, findings_of(watch, verdict))
