@@ -28,7 +28,11 @@ MAX_FILE, MAX_FUNCTION, MAX_FACADE = 500, 60, 12
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "base2"}
 
 SMALL = {"msgspec", "numpy"}
-ALLOWED_THIRD_PARTY = {"core": {"msgspec"}, "stats": SMALL | {"scipy"}, "formats": SMALL | {"ruamel", "yaml"}}
+ALLOWED_THIRD_PARTY = {
+    "core": {"msgspec"},
+    "stats": SMALL | {"pyarrow", "scipy", "sklearn", "threadpoolctl"},
+    "formats": SMALL | {"ruamel", "yaml"},
+}
 DOING_INPUT_OUTPUT = {"asyncio", "ftplib", "http", "multiprocessing", "shutil", "smtplib", "socket", "sqlite3", "ssl"}
 DOING_INPUT_OUTPUT |= {"subprocess", "tempfile", "threading"}
 HEAVY = {"alembic", "duckdb", "numpy", "onnx", "onnxruntime", "pyarrow", "rich", "scipy", "sklearn", "skl2onnx", "sqlalchemy"}

@@ -9,7 +9,7 @@ from perenne.app.wiring import subscribers
 from perenne.automation import Reactions
 from perenne.core.clock import SystemClock
 from perenne.core.events import Event
-from perenne.monitoring.alerting import delivering
+from perenne.monitoring.alerting import delivering, indexing
 
 HEAD = """# Events
 
@@ -20,7 +20,7 @@ least once and in order, by the loop of `perenne up`; one that cannot be deliver
 
 def page() -> str:
     """Write the page."""
-    heard = subscribers(Reactions(SystemClock()), delivering.AlertDelivery(delivering.channels_from({})))
+    heard = subscribers(Reactions(SystemClock()), delivering.AlertDelivery({}), indexing.Indexing(None))
     parts = [HEAD]
     for event in sorted(known(), key=lambda event: event.name):
         listeners = [f"`{_domain(listener)}` ({escape(_first_line(listener))})" for listener in heard.get(event, ())]

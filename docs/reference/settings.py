@@ -16,14 +16,25 @@ HEAD = """# Settings
 
 Every process is told its settings by environment variables, and needs no file. Options of the command line go before them.
 What the columns on the right mean for a team is on the pages about [storage](../storage.md), [objects](../objects.md),
-[governance](../governance.md#listening-elsewhere), [monitoring](../monitoring.md#alerts) and [operations](../operations.md).
+[governance](../governance.md#listening-elsewhere), [alerts](../alerts.md) and [operations](../operations.md).
 """
 
 OTHERS = {
     "PERENNE_CACHE": ("where objects of a bucket are kept as they are read", "~/.cache/perenne/objects"),
     "PERENNE_CACHE_GIB": ("how much of them is kept, in GiB", "10"),
     "PERENNE_ARTIFACT_GIB": ("how large an artifact may be, in GiB", "no limit"),
-    "PERENNE_EVENTS_ALLOW": ("`host:port`, with commas between, that CloudEvents may be sent to though it is private", "none"),
+    "PERENNE_EVENTS_ALLOW": (
+        "`host:port`, with commas between, that CloudEvents and documents may be sent to though it is private",
+        "none",
+    ),
+    "PERENNE_ELASTICSEARCH_URL": (
+        "where [Elasticsearch](../alerts.md#elasticsearch-and-kibana) takes drift, alerts and rows",
+        "nowhere",
+    ),
+    "PERENNE_ELASTICSEARCH_KEY": ("its API key", "none"),
+    "PERENNE_ELASTICSEARCH_USER": ("or a name, and", "none"),
+    "PERENNE_ELASTICSEARCH_PASSWORD": ("its password", "none"),
+    "PERENNE_ELASTICSEARCH_CA": ("a file with the certificate authorities that it is checked by", "the system's"),
     "PERENNE_PEER_METRICS": (
         "`0` leaves out metrics under others' names, and the timing of each request's parts",
         "shown",
@@ -43,6 +54,11 @@ OTHERS = {
     "PERENNE_ALERT_WEBHOOK": ("https address to which alerts are posted", "the log only"),
     "PERENNE_ALERT_SECRET": ("with what these posts are signed (HMAC-SHA256)", "no signature"),
     "PERENNE_ALERT_ALLOW": ("`host:port`, with commas between, that may be private or plain http", "none"),
+    "PERENNE_ALERT_URL": ("where the pages are, for links in [messages](../alerts.md)", "where this server listens"),
+    "PERENNE_ALERT_": (
+        "other variables that begin so may hold secrets of [channels](../alerts.md#channels) declared by REST",
+        "none",
+    ),
     "PERENNE_LOG": ("`json` or `text`", "text on a terminal, JSON elsewhere"),
     "PERENNE_LOG_LEVEL": ("`debug`, `info`, `warning` or `error`", "info"),
     "PERENNE_LOG_FILE": ("a file that gets the JSON lines as well", "none"),

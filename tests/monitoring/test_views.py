@@ -10,6 +10,8 @@ from tests.monitoring.conftest import DEPLOYMENT, VERSION, Log, Spool, make_rows
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
 from perenne.core.clock import HOUR
+from perenne.core.errors import NotFound
+from perenne.monitoring.baselines.telling import in_lines, window_drift
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.labels import LabelRow, submit_labels
@@ -141,8 +143,35 @@ def test_alerts_open_first_with_silence_and_filters(drifting: Workspace, actor: 
     for query in ("?state=ended", "?severity=critical", "?deployment=other", "?state=pending"):
         assert seen(drifting, actor, path + query)["total"] == 0, query
     assert seen(drifting, OUTSIDE, path)["rows"] == [] == seen(drifting, OUTSIDE, f"{path}?deployment={DEPLOYMENT}")["rows"]
-    assert [item["id"] for item in seen(drifting, INSIDE, f"{path}?state=ended&alert={row['id']}")["rows"]] == [row["id"]]
+    assert seen(drifting, INSIDE, f"{path}?state=ended&alert={row['id']}")["chosen"]["alert"]["id"] == row["id"]
     assert ask(drifting, OUTSIDE, "GET", f"{path}?alert={row['id']}").status_code == 404
     assert ask(drifting, actor, "GET", f"{path}?alert=none").status_code == 404
     assert ask(drifting, actor, "GET", f"{path}?state=lost").json()["error_code"] == "alert.filter"
     assert not seen(drifting, INSIDE, path)["may_answer"] and seen(drifting, actor, path)["may_answer"]
+
+
+def test_features_are_ranked_and_the_window_is_laid_over_what_is_chosen(drifting: Workspace, actor: Principal) -> None:
+    drift = monitor(drifting, actor)["drift"]
+    first = drift["ranked"][0]
+    assert (first["feature"], first["quadrant"]) == ("wind", "act")
+    assert first["drift"] > 1 and first["score"] == pytest.approx(first["drift"] * first["importance"])
+    timeline = next(line for line in drift["timelines"] if line["feature"] == "wind")
+    assert [moved > 1 for moved in timeline["times"]] == [False, False, True, True, True]
+    assert (drift["against"], drift["baseline"], drift["skew"]) == ("training", "training", False)
+    shifted = [monitor(drifting, actor, f"?against={kind}")["chosen"]["overlays"][0] for kind in ("training", "previous")]
+    apart = [sum(abs(a - b) for a, b in zip(item["reference"], item["current"], strict=True)) for item in shifted]
+    assert apart[1] < apart[0] / 2  # the window before has the shift already
+    for query, code in (("?against=tomorrow", "request.query"), ("?segment=x", "monitor.segment_not_found")):
+        answer = ask(drifting, actor, "GET", f"/api/view/monitor/{DEPLOYMENT}{query}")
+        assert answer.status_code in (400, 404) and answer.json()["error_code"] == code, query
+
+
+def test_the_command_line_ranks_the_same(drifting: Workspace, actor: Principal) -> None:
+    told = window_drift(drifting, DEPLOYMENT)
+    assert [one.feature for one in told.features] == [one["feature"] for one in monitor(drifting, actor)["drift"]["ranked"]]
+    lines = in_lines(told, every=False)
+    assert lines.features[0].feature == "wind" and lines.features[0].look == "moved, and matters"
+    assert "would show the smallest change" in lines.rows
+    assert window_drift(drifting, DEPLOYMENT, instant=10).state == "ok"
+    with pytest.raises(NotFound):
+        window_drift(drifting, DEPLOYMENT, instant=900 * HOUR)

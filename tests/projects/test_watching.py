@@ -26,7 +26,7 @@ def test_windows_by_the_calendar_take_the_place_of_a_fixed_length() -> None:
     [
         {"minimum_rows": 0}, {"baseline": "yesterday"}, {"zone": "Mars/Olympus"}, {"windows": "month"}, {"segments": "plan"},
         {"segments": ["a", "a"]}, {"segments": list("abcde")}, {"groups": 0}, {"holidays": ["Christmas"]}, {"clusters": 3},
-        {"every_rows": 5, "windows": "day"}, {"every_rows": -1}, {"draw": "hour"}, {"no_data": "panic"},
+        {"every_rows": 5, "windows": "day"}, {"every_rows": -1}, {"draw": "hour"},
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_named(said: dict[str, object]) -> None:

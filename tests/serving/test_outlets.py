@@ -236,3 +236,26 @@ def test_a_receiver_that_refuses_or_is_not_there_costs_counted_events_and_nothin
 def test_rules_that_cannot_be_carried_out_are_refused_by_name(rules: LogRules, says: str) -> None:
     with pytest.raises(Invalid, match=f"^{says}:"):
         check(rules)
+
+
+def test_rows_reach_elasticsearch_each_as_a_document_of_its_own(
+    release: ReleaseFolder, packages: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.monitoring.outputs.test_elasticsearch import StandIn, check_types
+
+    there = StandIn()
+    there.plan = lambda identity, time: (400, {"type": "x"}) if identity.startswith("bad") else (201, None)
+    monkeypatch.setenv("PERENNE_ELASTICSEARCH_URL", f"http://{there.place}")
+    monkeypatch.setenv("PERENNE_EVENTS_ALLOW", there.place)
+    observed = observed_with(release, packages, tmp_path, LogRules(elasticsearch=True, redact=("carrier=drop",)))
+    observed.send(answered(packages, release, 3), answered(packages, release, 1, request_id="bad"))
+    observed.flush()
+    observed.close()
+    there.server.shutdown()
+    there.server.server_close()
+    assert observed.counters.total(Gauge.INDEXED) == len(there.kept) == 6
+    assert observed.counters.total(Gauge.INDEX_LOST) == 2
+    assert len((tmp_path / "logs" / "elasticsearch").glob("*.ndjson").__next__().read_text().splitlines()) == 2
+    for fields in there.kept.values():
+        assert "carrier" not in fields["ml.features"]
+        check_types({name: value for name, value in fields.items() if name != "ml.features" and value is not None})

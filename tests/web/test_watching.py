@@ -9,8 +9,15 @@ from tests.web.conftest import Browse, Inspect, World
 
 from perenne import registry, serving
 from perenne.auth.principals import Principal, local_principal
+from perenne.auth.sealing import seal_of
 from perenne.automation import list_episodes
-from perenne.core.clock import HOUR
+from perenne.core.clock import HOUR, MINUTE
+from perenne.monitoring import alert_store
+from perenne.monitoring.alerting import channels, silences, store
+from perenne.monitoring.alerting.model import Options, Told, ToldState
+from perenne.monitoring.alerting.targets import Target
+from perenne.monitoring.model import Severity
+from perenne.monitoring.silencing import read_matcher
 from perenne.monitoring.store import window_labels
 from perenne.serving import Deployment, ModelServer, Variant, rollouts
 from perenne.serving.keeping import keep
@@ -82,6 +89,12 @@ def test_monitors_and_a_monitor(browse: Browse, inspect: Inspect) -> None:
     inspect(page, "monitors")
     page.get_by_role("link", name=re.compile("churn")).first.click()
     expect(page.get_by_role("heading", name="Drift by feature")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("Drift over time"))).to_be_visible()
+    expect(page.get_by_role("region", name="Features by drift and importance").get_by_role("row").nth(1)).to_contain_text(
+        "monthly_fee"
+    )
+    page.get_by_role("combobox", name="Laid over").select_option("previous")
+    expect(page.get_by_text("beside the window before")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("roc_auc by window"))).to_be_visible()
     expect(page.get_by_text("realised, from labels").first).to_be_visible()
     expect(page.get_by_text("estimated, from scores alone").first).to_be_visible()
@@ -114,6 +127,58 @@ def test_alerts_are_answered_in_place(browse: Browse, inspect: Inspect, world: W
     expect(drift).to_contain_text("silent until 2026-03-19")
     page.get_by_label("State").select_option("ended")
     expect(page.get_by_text("No alert is like that")).to_be_visible()
+
+
+def test_one_alert_in_full_with_who_was_told_and_what_people_wrote(browse: Browse, inspect: Inspect, world: World) -> None:
+    workspace = world.workspace
+    tell(world)
+    with workspace.database.read() as tx:
+        drift = next(alert for alert in alert_store.list_alerts(tx, "churn") if alert.rule == "drift")
+    page = browse(f"/alert/{drift.id}")
+    expect(page.get_by_role("heading", name="Drift · churn")).to_be_visible()
+    expect(page.get_by_role("region", name="Who was told").first).to_contain_text("delivered")
+    expect(page.get_by_role("region", name="Who was told").first).to_contain_text("given up")
+    page.get_by_role("textbox", name="Comment").fill("the price list changed")
+    page.get_by_role("button", name="Comment").click()
+    expect(page.get_by_role("region", name="Comments")).to_contain_text("the price list changed")
+    expect(page.get_by_role("region", name="What happened").first).to_contain_text("wrote to alert")
+    inspect(page, "alert")
+    page = browse("/alert?group=deployment")
+    expect(page.get_by_role("heading", name=re.compile("^churn"))).to_be_visible()
+    expect(page.get_by_role("region", name="Channels").first).to_contain_text("ops")
+    inspect(page, "alerts-grouped")
+
+
+def tell(world: World) -> None:
+    """Declare channels, and tell them of the drift: one takes it, one does not."""
+    workspace, now = world.workspace, world.workspace.clock.now()
+    targets = {
+        "pager": "log:",
+        "ops": "https://hooks.example.org/T0/secret",
+        "post": "smtp://mail.example.org?to=ops@example.org",
+    }
+    options = {
+        "pager": Options(escalations_only=True),
+        "ops": Options(escalate_to="pager", escalate_after=30 * MINUTE, at_least=Severity.WARNING),
+        "post": Options(digest="daily", digest_below=Severity.CRITICAL, quiet="22:00-07:00", zone="Europe/Berlin"),
+    }
+    seal = seal_of(workspace.settings.home)
+
+    def work(tx: Transaction) -> None:
+        for name, url in targets.items():
+            channels.add(tx, local_principal(), name, Target(url), options[name], seal=seal, now=now)
+        drift = next(alert for alert in alert_store.list_alerts(tx, "churn") if alert.rule == "drift")
+        refused = "hooks.example.org answered with status 500"
+        for name, state, tries, error in (("ops", ToldState.FAILED, 5, refused), ("log", ToldState.DELIVERED, 1, "")):
+            row = Told(
+                alert=drift.id, key="k", channel=name, what="firing", queued=now - 2 * HOUR, state=state, attempts=tries,
+                changed=now - HOUR, error=error,
+            )  # fmt: skip
+            store.add_told(tx, [row])
+        matchers = [read_matcher("project=late")]
+        silences.add(tx, local_principal(), until=now + HOUR, reason="the feed moves", now=now, matchers=matchers)
+
+    workspace.database.write(work)
 
 
 def test_episodes_and_policies(browse: Browse, inspect: Inspect) -> None:

@@ -1,4 +1,4 @@
-"""What `/metrics` of the control plane shows: requests, process, loop and writer, and what waits in the database."""
+"""What `/metrics` of the control plane shows: requests, process, loop and writer, what waits in the database, what is watched."""
 
 import asyncio
 import platform
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import perenne
-from perenne import automation
+from perenne import automation, monitoring
 from perenne.auth.access import needs
 from perenne.auth.roles import Action
 from perenne.core.clock import SystemClock
@@ -27,6 +27,7 @@ from perenne.telemetry.meters import RequestMeter
 from perenne.telemetry.pulse import Pulse
 
 FRESH_SECONDS = 5.0
+WATCHED_SECONDS = 15.0
 
 
 class Figures:
@@ -49,6 +50,8 @@ class Figures:
         self._lock = threading.Lock()
         self._stored: list[Family] = []
         self._read_at: float | None = None
+        self._watched: list[Family] = []
+        self._watched_at: float | None = None
 
     def page(self) -> bytes:
         """Return the page."""
@@ -69,7 +72,11 @@ class Figures:
                 with self._database.read() as tx:
                     self._stored = list(stored_families(tx, SystemClock().now()))
                 self._read_at = time.monotonic()
-            return self._stored
+            if self._watched_at is None or time.monotonic() - self._watched_at > WATCHED_SECONDS:
+                with self._database.read() as tx:
+                    self._watched = monitoring.alerting.figures.families(tx)
+                self._watched_at = time.monotonic()
+            return [*self._stored, *self._watched]
 
 
 def stored_families(tx: Transaction, now: int) -> Iterator[Family]:

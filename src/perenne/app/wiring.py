@@ -1,9 +1,11 @@
 """Who hears of what, and who does which job: the one table that joins the domains."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 
 from perenne import automation, data, delivery, labels, llm, monitoring, registry, serving, tracking
+from perenne.app.own_traces import read_elsewhere
 from perenne.automation import Loop, Reactions, Worker, Workforce
 from perenne.core.errors import Invalid
 from perenne.core.events import Event
@@ -13,7 +15,9 @@ from perenne.storage.workspace import Workspace
 
 
 def subscribers(
-    reactions: Reactions, alerts: monitoring.alerting.delivering.AlertDelivery
+    reactions: Reactions,
+    alerts: monitoring.alerting.delivering.AlertDelivery,
+    indexing: monitoring.alerting.indexing.Indexing,
 ) -> Mapping[type[Event], Sequence[Subscriber]]:
     """Return who hears of which event."""
     return {
@@ -21,16 +25,17 @@ def subscribers(
         registry.VersionDecided: [reactions.on_decided],
         registry.RegistryChanged: [registry.webhooks.queue],
         serving.DeploymentChanged: [reactions.on_deployment, monitoring.alerting.reports.on_deployment],
-        monitoring.events.DriftFound: [reactions.on_drift],
+        monitoring.events.DriftFound: [reactions.on_drift, indexing.on_drift],
         monitoring.events.ObjectiveMissed: [reactions.on_objective],
         monitoring.events.GuardrailBreached: [reactions.on_guardrail],
         data.ingest.events.RowsArrived: [reactions.on_arrived],
-        monitoring.events.AlertsChanged: [alerts.queue],
+        monitoring.events.AlertsChanged: [alerts.queue, indexing.on_alerts],
         jobs.JobFailed: [reactions.on_job_failed],
         tracking.Removed: [llm.on_removed],
         data.ingest.events.SourceFailed: [monitoring.alerting.reports.on_source_failed],
         data.ingest.events.SourceRecovered: [monitoring.alerting.reports.on_source_recovered],
         data.ingest.events.RowsLate: [monitoring.alerting.reports.on_rows_late],
+        data.ingest.events.RowsArrived: [monitoring.performance.taking.on_rows_arrived],
         data.privacy.RowsErased: [labels.erasing.on_erased],
         delivery.events.GatesPassed: [reactions.on_gates_passed],
     }
@@ -59,15 +64,19 @@ class Platform:
     def __init__(self, workspace: Workspace, *, replay: bool = False) -> None:
         self.workspace = workspace
         alerts = monitoring.alerting.delivering.AlertDelivery.of(workspace)
+        indexing = monitoring.alerting.indexing.Indexing.of(os.environ)
         self.loop = Loop(
             workspace,
-            Outbox(workspace.database, subscribers(Reactions(workspace.clock), alerts)),
+            Outbox(workspace.database, subscribers(Reactions(workspace.clock), alerts, indexing)),
             replay=replay,
             tend=lambda: monitoring.alerting.tending.tend(workspace, alerts),
         )
         self.quick = {
             monitoring.alerting.delivering.DELIVER: alerts.deliver,
+            monitoring.alerting.indexing.INDEX: indexing.send,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
+            monitoring.performance.expecting.ESTIMATE_JOB: monitoring.turns.estimate_losses,
+            monitoring.performance.taking.TAKE_JOB: monitoring.performance.taking.take_labels,
             registry.webhooks.DELIVER: registry.webhooks.deliver,
             tracking.artifacts.SCAN: tracking.artifacts.scan,
             tracking.sealing.SEAL: tracking.sealing.seal,
@@ -75,6 +84,7 @@ class Platform:
         self.heavy = {
             automation.ROUND_JOB: automation.run_round_job,
             data.ingest.REFRESH_JOB: data.ingest.refresh_job,
+            monitoring.elsewhere.reading.READ_JOB: read_elsewhere,
             delivery.gates.GATE_JOB: delivery.gates.run_gate_job,
         }
         self.errands = Worker(workspace, self.quick)

@@ -61,7 +61,7 @@ def of_image(verb: str, what: str) -> Phrase:
 
 def stopped(record: AuditRecord, after: State) -> tuple[str, str, str]:
     """Tell who answers meanwhile."""
-    who = {"previous": "the previous version answers", "constant": "the constant answers"}
+    who = {"previous": "the previous version answers", "constant": "the constant answers", "person": "people answer"}
     return "stopped", record.entity_id, who.get(str((after.get("stop") or {}).get("mode")), "")
 
 
@@ -134,3 +134,23 @@ def applied(did: str) -> Phrase:
         return did, what, str(after.get("problem") or "")[:200]
 
     return phrase
+
+
+def silenced_widely(verb: str) -> Phrase:
+    """Make the phrase of what was done with a silence: what it matches."""
+
+    def phrase(record: AuditRecord, after: State) -> tuple[str, str, str]:
+        named = [f"{key} {after[key]}" for key in ("deployment", "rule") if after.get(key)]
+        return verb, ", ".join([*named, *map(str, after.get("matchers") or ())]) or "alerts", ""
+
+    return phrase
+
+
+def escalated(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    """Tell which channel was told because nobody answered on another."""
+    return "escalated", f"the alert on {after.get('deployment') or after.get('rule', '')} to {after.get('channel', '')}", ""
+
+
+def channel(verb: str) -> Phrase:
+    """Make the phrase of what was done with a channel: where it leads."""
+    return lambda record, after: (verb, f"channel {record.entity_id}", str(after.get("target") or ""))

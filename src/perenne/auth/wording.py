@@ -5,7 +5,9 @@ import msgspec
 from perenne.auth.chain import AuditRecord
 from perenne.auth.phrases import Phrase, State
 from perenne.auth.phrases import applied as _applied
+from perenne.auth.phrases import channel as _channel
 from perenne.auth.phrases import did as _did
+from perenne.auth.phrases import escalated as _escalated
 from perenne.auth.phrases import named_key as _named_key
 from perenne.auth.phrases import of_image as _image
 from perenne.auth.phrases import parked as _parked
@@ -14,6 +16,7 @@ from perenne.auth.phrases import rolled_back as _rolled_back
 from perenne.auth.phrases import served as _served
 from perenne.auth.phrases import shadow as _shadow
 from perenne.auth.phrases import short as _short
+from perenne.auth.phrases import silenced_widely as _silenced_widely
 from perenne.auth.phrases import state_of as _state
 from perenne.auth.phrases import stated_trust as _stated_trust
 from perenne.auth.phrases import stopped as _stopped
@@ -57,7 +60,7 @@ def told(record: AuditRecord) -> Told:
     phrase = _PHRASES.get(record.action)
     did, what, more = phrase(record, _state(record.after)) if phrase else _plainly(record)
     said = "; ".join(part for part in (more, _reason(record, more)) if part)
-    kind = "monitor" if record.action == "monitor.watch" else record.entity
+    kind = "monitor" if record.action.startswith("monitor.") else record.entity
     return Told(_who(record), did, what, said, address_of(kind, record.entity_id))
 
 
@@ -184,8 +187,23 @@ def _watching(record: AuditRecord, after: State) -> tuple[str, str, str]:
     return did, f"{after.get('version', '')} in {record.entity_id}".strip(), ""
 
 
+def _counted_table(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    rows = after.get("rows")
+    what = f"{rows:,} rows" if isinstance(rows, int) else "rows"
+    return "counted", f"{what} of {after.get('source') or 'a table'} into the windows of {record.entity_id}", ""
+
+
+def _set_baseline(record: AuditRecord, after: State) -> tuple[str, str, str]:
+    count, kind = after.get("windows", "some"), after.get("kind")
+    return "made", f"{count} windows of {record.entity_id} the baseline" + (f" of {kind}" if kind else ""), ""
+
+
 def _alert(verb: str) -> Phrase:
-    return lambda record, after: (verb, f"the alert on {after.get('deployment') or _short(record.entity_id)}", "")
+    return lambda record, after: (
+        verb,
+        f"the alert on {after.get('deployment') or after.get('rule') or _short(record.entity_id)}",
+        "",
+    )
 
 
 def _silenced(record: AuditRecord, after: State) -> tuple[str, str, str]:
@@ -260,6 +278,11 @@ _PHRASES: dict[str, Phrase] = {
     "snapshot.take": _took_snapshot,
     "snapshot.write": _wrote_snapshot,
     "dataset.describe": _did("said something else of", "data set"),
+    "monitor.add": _did("began to watch what others serve:"),
+    "monitor.pause": _did("held the readings of"),
+    "monitor.resume": _did("let go on the readings of"),
+    "monitor.remove": _did("no longer watches"),
+    "monitor.restore": _did("watches again"),
     "source.declare": _did("declared where rows come from:"),
     "source.change": _did("changed when rows are read again:"),
     "source.pause": _did("paused the source of"),
@@ -338,11 +361,14 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.timeout_set": _part_of("changed", "how long a version may take in"),
     "deployment.mirror_set": _part_of("changed", "how much a version answers unseen in"),
     "deployment.fallback_set": _part_of("changed", "who answers where another one fails in"),
+    "deployment.holdout_set": _part_of("changed", "how many callers are answered without the model in"),
+    "ticket.decided": _did("answered in the place of", "the model of"),
     "deployment.parked": _parked("parked"),
     "deployment.unparked": _parked("asked again"),
     "deployment.undone": _part_of("undid", "the last change of"),
     "deployment.stopped": _stopped,
     "deployment.resumed": _did("resumed"),
+    "deployment.window_changed": _did("changed the windows of", "deployment"),
     "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
     "cluster.begin": _applied("began to apply"),
     "cluster.apply": _applied("applied"),
@@ -355,13 +381,25 @@ _PHRASES: dict[str, Phrase] = {
     "image.push": _image("pushed the image of", "reference"),
     "image.roll_out": _image("rolled out the image of", "deployment"),
     "monitor.watch": _watching,
+    "monitor.profile": _counted_table,
+    "monitor.baseline": _set_baseline,
     "labels.accept": _labels,
+    "outcomes.accept": _did("sent", "outcomes of"),
+    "metrics.accept": _did("sent", "aggregates of"),
     "alert.pending": _alert("noticed the first sign of"),
     "alert.firing": _alert("raised"),
     "alert.resolved": _alert("resolved"),
     "alert.ok": _alert("dropped"),
     "alert.acknowledge": _did("acknowledged", "alert"),
     "alert.silence": _silenced,
+    "alert.unacknowledge": _did("let go of", "alert"),
+    "alert.comment": _commented("wrote to alert"),
+    "alert.escalate": _escalated,
+    "silence.add": _silenced_widely("silenced"),
+    "silence.end": _silenced_widely("ended the silence of"),
+    "channel.add": _channel("added"),
+    "channel.change": _channel("changed"),
+    "channel.remove": _did("removed", "channel"),
     "episode.triggered": _episode("opened"),
     "episode.debounced": _episode("gathered the causes of"),
     "episode.budget_ok": _episode("found room in the budget for"),

@@ -52,6 +52,7 @@ class Loop:
         self._tend_alerts = tend
         self._released: dict[str, tuple[int, object]] = {}
         self._prune_at = 0.0
+        self._retired = ("", "")
         self._policies = PolicyMemory()
         self.pulse = Pulse()
 
@@ -64,7 +65,7 @@ class Loop:
             Whether to do what one process does for all.
         """
         moving = (self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
-        shared = (self._close_lost, self._judge, self._judge_canaries, self._tend, *moving)
+        shared = (self._close_lost, self._guard, self._judge, self._judge_canaries, self._tend, *moving)
         parts = (self._collect, self._hear, self._realise, *(shared if leads else ()), self._release, self._learn)
         with self.pulse.turn():
             return sum(self._guarded(part) for part in parts)
@@ -77,7 +78,10 @@ class Loop:
         return self._guarded(self._prune)
 
     def _prune(self) -> int:
-        return prune(self._workspace.database) + tracking.artifacts.sweep(self._workspace)
+        retired = monitoring.turns.retire(self._workspace, self._workspace.clock.now(), self._retired)
+        self._retired = retired.after
+        gone = retired.windows + monitoring.elsewhere.turns.prune(self._workspace)
+        return gone + prune(self._workspace.database) + tracking.artifacts.sweep(self._workspace)
 
     def settle(self, turns: int = 20) -> int:
         """Turn until nothing is left to do at this instant, and return how much was done."""
@@ -93,19 +97,28 @@ class Loop:
         return monitoring.turns.collect(self._workspace)
 
     def _hear(self) -> int:
-        return hear_verdicts(self._workspace)
+        return hear_verdicts(self._workspace) + serving.service.queue.take_in(self._workspace)
 
     def _realise(self) -> int:
-        return monitoring.turns.realise(self._workspace, self._workspace.clock.now())
+        now = self._workspace.clock.now()
+        return monitoring.turns.realise(self._workspace, now) + monitoring.turns.realise_outcomes(self._workspace, now)
 
     def _close_lost(self) -> int:
         return tracking.service.close_lost_runs(self._workspace.database)
 
+    def _guard(self) -> int:
+        return monitoring.turns.look_at_running(self._workspace, self._workspace.clock.now())
+
     def _judge(self) -> int:
-        return monitoring.turns.judge_due(self._workspace, self._workspace.clock.now())
+        now = self._workspace.clock.now()
+        return monitoring.turns.judge_due(self._workspace, now) + monitoring.turns.draw_due(self._workspace, now)
 
     def _tend(self) -> int:
         return self._tend_alerts()
+
+    def _judge_share(self) -> int:
+        """Judge what nobody else does at the moment."""
+        return monitoring.turns.judge_due(self._workspace, self._workspace.clock.now(), leads=False)
 
     def _judge_canaries(self) -> int:
         return judge_canaries(self._workspace)
@@ -114,7 +127,8 @@ class Loop:
         return learn(self._workspace)
 
     def _schedule(self) -> int:
-        return trigger_scheduled(self._workspace, self._policies) + data.ingest.queue_due(self._workspace)
+        read = data.ingest.queue_due(self._workspace) + monitoring.elsewhere.turns.queue_due(self._workspace)
+        return read + trigger_scheduled(self._workspace, self._policies)
 
     def _advance(self) -> int:
         return advance_due(self._workspace)

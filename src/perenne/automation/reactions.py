@@ -92,13 +92,14 @@ class Reactions:
             hear(tx, project, champion.id, Heard(signal, f"{count} new versions: {cause}"), now)  # type: ignore[union-attr]
 
     def on_guardrail(self, tx: Transaction, event: monitoring.events.GuardrailBreached) -> None:
-        """Stop a model that breaches a guardrail at once: back to the previous version, or to a constant answer."""
+        """Stop a model that breaches a guardrail at once: for the previous version, a constant answer, or a person's queue."""
         cause = f"guardrail breached: {event.guardrail} is {event.value:.4g}, limit {event.threshold:.4g}"
         if event.group:
             cause += f" (worst: {event.group})"
-        if self._roll_back(tx, event.deployment, event.version, cause):
-            return
-        stop(tx, _guard(event.deployment), event.deployment, event.version, cause)
+        if event.stop != "alert":
+            if self._roll_back(tx, event.deployment, event.version, cause):
+                return
+            stop(tx, _guard(event.deployment), event.deployment, event.version, cause, StopMode(event.stop))
         heard = Heard(Signal(kind="missed"), cause, event.alert, event.window_start)
         self._hear(tx, event.deployment, event.version, heard)
 
@@ -178,8 +179,17 @@ class Reactions:
         watch_version(tx, actor, project, identity)
 
 
-def stop(tx: Transaction, actor: Principal, deployment: str, version: str, reason: str) -> Deployment | None:
-    """Stop whoever answers: for a champion its previous version steps in, for that one, or if there is none, the constant.
+def stop(
+    tx: Transaction,
+    actor: Principal,
+    deployment: str,
+    version: str,
+    reason: str,
+    wanted: StopMode = StopMode.PREVIOUS,
+) -> Deployment | None:
+    """Stop whoever answers, and let somebody else: as is wanted, where that can be.
+
+    For a champion its previous version steps in; for that one, or if there is none, the constant; a person always can.
 
     Returns
     -------
@@ -190,7 +200,9 @@ def stop(tx: Transaction, actor: Principal, deployment: str, version: str, reaso
     stand_in = current.stand_in
     if version not in ([current.champion.version] if current.stop is None else [stand_in.version] if stand_in else []):
         return None
-    mode = StopMode.PREVIOUS if current.stop is None and current.previous is not None else StopMode.CONSTANT
+    mode = wanted
+    if wanted is StopMode.PREVIOUS and (current.stop is not None or current.previous is None):
+        mode = StopMode.CONSTANT
     if mode is StopMode.CONSTANT and current.answer is None:
         audit.record(tx, actor, "deployment.stop_impossible", "deployment", deployment, reason=f"no constant answer; {reason}")
         return None

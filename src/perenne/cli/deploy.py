@@ -14,6 +14,7 @@ VERBS = {
     "canary": ("perenne.serving.step_commands:canary", "Let a version answer a share of the callers."),
     "split": ("perenne.serving.step_commands:split", "Give several versions their shares of the callers."),
     "route": ("perenne.serving.step_commands:route", "Split callers by chance, by a key, or by what earns most."),
+    "holdout": ("perenne.serving.step_commands:holdout", "Answer a share of the callers without the model."),
     "variant": ("perenne.serving.step_commands:variant", "Give a variant another time-out or mirror share."),
     "fallback": ("perenne.serving.step_commands:fallback", "Name the version that answers where another one fails."),
     "park": ("perenne.serving.step_commands:park", "Ask a challenger or canary no more."),
@@ -23,6 +24,9 @@ VERBS = {
     "promote": ("perenne.serving.commands:promote", "Make a challenger or canary the champion."),
     "roll-back": ("perenne.serving.commands:roll_back", "Let the previous champion answer again."),
     "stop": ("perenne.serving.commands:stop", "Stop a champion's answers: a constant or the previous version answers."),
+    "queue": ("perenne.serving.queue_commands:queue_", "List the requests that wait for a person."),
+    "decide": ("perenne.serving.queue_commands:decide", "Answer a request in the place of a stopped model."),
+    "answer": ("perenne.serving.queue_commands:answer_", "Show a ticket and its answer."),
     "resume": ("perenne.serving.commands:resume", "Let a stopped champion answer again."),
     "render": ("perenne.delivery.clusters.commands:render", "Write manifests for Kubernetes, or a cluster as code."),
     "apply": ("perenne.delivery.clusters.cluster_commands:apply", "Apply a deployment's manifests to a cluster, and wait."),
@@ -36,8 +40,9 @@ SECTIONS = {
     "Keep": ("log",),
     "In batches": ("score",),
     "Who answers": ("version", "challenger", "promote", "roll-back"),
-    "Step by step": ("canary", "split", "route", "variant", "fallback", "park", "unpark", "rules", "undo"),
+    "Step by step": ("canary", "split", "route", "holdout", "variant", "fallback", "park", "unpark", "rules", "undo"),
     "Stop": ("stop", "resume"),
+    "A person's queue": ("queue", "decide", "answer"),
     "Clusters": ("render", "apply", "status", "rollback"),
 }
 """Which commands stand together in the help."""

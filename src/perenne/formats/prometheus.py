@@ -1,5 +1,6 @@
 """Prometheus' text format, version 0.0.4."""
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -58,8 +59,13 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _escape(value: str) -> str:
-    shown = value if len(value) <= MAX_LABEL else value[: MAX_LABEL - 1] + "…"
+    shown = value if len(value) <= MAX_LABEL else f"{value[: MAX_LABEL - 9]}…{_digest(value)}"
     return shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _digest(value: str) -> str:
+    """Return eight letters that tell long values apart which begin alike."""
+    return hashlib.sha256(value.encode("utf-8", "backslashreplace")).hexdigest()[:8]
 
 
 def _number(value: float) -> str:

@@ -82,30 +82,66 @@ def list_alerts(
 
 
 def page(
-    tx: Transaction, window: Page, *, state: str = "", severity: str = "", deployments: Iterable[str] | None = None
+    tx: Transaction,
+    window: Page,
+    *,
+    state: str = "",
+    severity: str = "",
+    deployments: Iterable[str] | None = None,
+    projects: Iterable[str] | None = None,
+    speaking: bool = False,
 ) -> tuple[list[Alert], int]:
-    """Read a window of the alerts, those that are open first, then the newest, and count all of them."""
-    where: list[sa.ColumnElement[bool]] = []
+    """Read a window of the alerts, those that are open first, then the newest, and count all of them.
+
+    Parameters
+    ----------
+    deployments, projects : iterable of str, optional
+        Only of these; what is about no deployment counts by its project.
+    speaking : bool
+        Whether to leave out those that another one speaks for.
+    """
+    where = _of(deployments, projects, speaking=speaking)
     if state in ("open", "ended"):
         where.append(alert.c.ended.is_(None) if state == "open" else alert.c.ended.is_not(None))
     elif state:
         where.append(alert.c.state == AlertState(state))
     if severity:
         where.append(alert.c.severity == Severity(severity))
-    if deployments is not None:
-        where.append(alert.c.deployment.in_(chosen(deployments)))
     order = (sa.case((alert.c.ended.is_(None), 0), else_=1), alert.c.id.desc())
     query = sa.select(*_alert_columns).where(*where).order_by(*order).offset(window.offset).limit(window.limit)
     total = tx.scalar(sa.select(sa.func.count()).select_from(alert).where(*where))
     return [read_named(Alert, row) for row in tx.execute(query)], int(total or 0)
 
 
-def count_open(tx: Transaction, deployments: Iterable[str] | None = None) -> dict[str, int]:
+def _of(
+    deployments: Iterable[str] | None, projects: Iterable[str] | None, *, speaking: bool
+) -> "list[sa.ColumnElement[bool]]":  # fmt: skip
+    where: list[sa.ColumnElement[bool]] = [alert.c.parent == ""] if speaking else []
+    if deployments is not None:
+        named = alert.c.deployment.in_(chosen(deployments))
+        theirs = sa.and_(alert.c.deployment == "", alert.c.project.in_(chosen(projects or ())))
+        where.append(named if projects is None else sa.or_(named, theirs))
+    return where
+
+
+def count_open(
+    tx: Transaction,
+    deployments: Iterable[str] | None = None,
+    *,
+    projects: Iterable[str] | None = None,
+    speaking: bool = False,
+) -> dict[str, int]:
     """Count the open alerts by state."""
     query = sa.select(alert.c.state, sa.func.count().label("number")).where(alert.c.ended.is_(None)).group_by(alert.c.state)
-    if deployments is not None:
-        query = query.where(alert.c.deployment.in_(chosen(deployments)))
+    query = query.where(*_of(deployments, projects, speaking=speaking))
     return {row.state.value: int(row.number) for row in tx.execute(query)}
+
+
+def count_fired(tx: Transaction, rule: str) -> dict[tuple[str, str], int]:
+    """Count how often the alerts of a rule have fired, by deployment and version."""
+    query = sa.select(alert.c.deployment, alert.c.version, sa.func.count().label("number"))
+    query = query.where(alert.c.rule == rule, alert.c.fired.is_not(None)).group_by(alert.c.deployment, alert.c.version)
+    return {(row.deployment, row.version): int(row.number) for row in tx.execute(query)}
 
 
 def some_alerts(tx: Transaction, identities: Iterable[str]) -> list[Alert]:

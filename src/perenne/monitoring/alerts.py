@@ -23,10 +23,9 @@ from perenne.monitoring.model import (
     Severity,
     Watch,
     WindowKey,
-    next_state,
-    streaks,
 )
 from perenne.monitoring.silencing import Silence
+from perenne.monitoring.streaks import next_state, streaks
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
 from perenne.storage.outbox import emit

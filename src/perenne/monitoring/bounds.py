@@ -45,10 +45,10 @@ def _states(
             yield stand(bound, figure)
         return
     if bound.by is None and bound.metric in verdict.estimated:
-        yield stand(bound, verdict.estimated[bound.metric])
+        yield stand(bound, verdict.estimated[bound.metric], trusted=not verdict.unsure)
     rows = [row for row in metrics if (row.metric, row.by) == (bound.metric, bound.by or "")]
     if rows:
-        yield _worst(bound, [stand(bound, _figure(row), trusted=row.trusted) for row in rows])
+        yield worst(bound, [stand(bound, _figure(row), trusted=row.trusted) for row in rows])
 
 
 def _of_window(name: str, verdict: WindowVerdict, metrics: Sequence[WindowMetric]) -> Figure:
@@ -63,7 +63,7 @@ def _of_window(name: str, verdict: WindowVerdict, metrics: Sequence[WindowMetric
     return Figure(value=value, low=value, high=value, rows=verdict.rows)
 
 
-def _worst(bound: Objective | Guardrail | OwnBound, states: Sequence[BoundState]) -> BoundState:
+def worst(bound: Objective | Guardrail | OwnBound, states: Sequence[BoundState]) -> BoundState:
     """Return the group that stands worst; among several the one farthest beyond the limit."""
     sign = 1 if bound.at_least is not None else -1
 

@@ -6,6 +6,7 @@ import msgspec
 
 from perenne.core.errors import NotFound
 from perenne.monitoring import recent_store, row_store, store
+from perenne.monitoring.baselines.view import Laid
 from perenne.monitoring.findings import sentence
 from perenne.monitoring.model import (
     CHAMPION,
@@ -19,7 +20,7 @@ from perenne.monitoring.model import (
     WindowState,
     WindowVerdict,
 )
-from perenne.monitoring.overlays import Overlay, feature_names, merged, overlay_of
+from perenne.monitoring.overlays import Overlay, feature_names, overlay_of
 from perenne.projects import Objective
 from perenne.stats.cells import Reference
 from perenne.stats.fairness import GroupRates, rates
@@ -266,7 +267,9 @@ def profiles_of(tx: Transaction, verdict: WindowVerdict) -> tuple[str, list[byte
     return (windows[-1].reference if windows else ""), [window.profile for window in windows]
 
 
-def detail(tx: Transaction, verdict: WindowVerdict, reference: Reference | None, feature: str) -> WindowDetail:
+def detail(
+    tx: Transaction, verdict: WindowVerdict, reference: Reference | None, feature: str, laid: Laid | None = None
+) -> WindowDetail:
     """Tell everything about one window.
 
     Parameters
@@ -275,6 +278,8 @@ def detail(tx: Transaction, verdict: WindowVerdict, reference: Reference | None,
         The one it was judged by; without it there is nothing to lay the window over.
     feature : str
         What to look at beside those that moved the answer most; empty for none.
+    laid : Laid, optional
+        What it is laid over; what it was judged by if not given.
 
     Raises
     ------
@@ -305,7 +310,7 @@ def detail(tx: Transaction, verdict: WindowVerdict, reference: Reference | None,
         slices=_lines(metric for metric in metrics if metric.by),
         groups=tuple(GroupTable(by, tuple(rates(counts))) for by, counts in row_store.list_groups(tx, verdict.key).items()),
         features=() if reference is None else tuple(feature_names(reference)),
-        overlays=() if reference is None else _overlays(tx, verdict, reference, feature),
+        overlays=() if reference is None else _overlays(verdict, reference, feature, laid),
     )
 
 
@@ -319,16 +324,15 @@ def _lines(metrics: Iterable[WindowMetric]) -> tuple[GroupLine, ...]:
     )
 
 
-def _overlays(tx: Transaction, verdict: WindowVerdict, reference: Reference, feature: str) -> tuple[Overlay, ...]:
-    digest, profiles = profiles_of(tx, verdict)
-    if digest != reference.digest:
+def _overlays(verdict: WindowVerdict, reference: Reference, feature: str, laid: Laid | None) -> tuple[Overlay, ...]:
+    names = feature_names(reference)
+    if laid is None:
         return ()
-    window, names = merged(reference, profiles), feature_names(reference)
     if feature:
         reference.place(feature)
     moved = [cause.feature for cause in verdict.causes if cause.feature not in PSEUDO][:TOP_OVERLAYS]
     wanted = dict.fromkeys([feature, *moved, *PSEUDO])
-    return tuple(overlay_of(reference, window, name) for name in wanted if name in names)
+    return tuple(overlay_of(reference, laid.window, name, laid.before) for name in wanted if name in names)
 
 
 def watch_of(watches: Iterable[Watch], verdict: WindowVerdict | None) -> Watch | None:

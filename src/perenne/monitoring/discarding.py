@@ -8,6 +8,7 @@ import msgspec
 
 from perenne.core.clock import DAY
 from perenne.monitoring import row_store
+from perenne.monitoring.guards import store as guard_store
 from perenne.storage import jobs
 from perenne.storage.database import Transaction
 from perenne.storage.jobs import Job
@@ -34,7 +35,7 @@ def discard(workspace: Workspace, job: Job) -> None:
     """Delete an object, unless something refers to it again, or still: two windows may have the same labels."""
     digest = msgspec.json.decode(job.payload, type=Discarded).digest
     with workspace.database.read() as tx:
-        referred = row_store.refers_to(tx, digest)
+        referred = row_store.refers_to(tx, digest) or guard_store.refers_to(tx, digest)
     if not referred:
         workspace.objects.delete(digest)
     workspace.database.write(lambda tx: jobs.finish(tx, job), durable=False)

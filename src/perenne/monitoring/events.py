@@ -31,7 +31,10 @@ class ObjectiveMissed(Event, frozen=True):
 
 
 class GuardrailBreached(Event, frozen=True):
-    """A guardrail is breached beyond what chance may do; `group` is the group that is worst off, if there is one."""
+    """A guardrail is breached beyond what chance may do; `group` is the group that is worst off, if there is one.
+
+    `stop` is who is to answer from now on: previous, constant, person; or alert, where the model goes on.
+    """
 
     name: ClassVar[str] = "guardrail.breached"
     deployment: str
@@ -42,6 +45,18 @@ class GuardrailBreached(Event, frozen=True):
     source: str
     group: str
     window_start: int
+    alert: str
+    stop: str = "previous"
+
+
+class SchemaChanged(Event, frozen=True):
+    """Columns that a version is asked with are missing or of another type; `changes` says which, in words."""
+
+    name: ClassVar[str] = "schema.changed"
+    deployment: str
+    version: str
+    window_start: int
+    changes: tuple[str, ...]
     alert: str
 
 
@@ -56,3 +71,30 @@ class AlertsChanged(Event, frozen=True):
     version: str
     window_start: int
     changes: tuple[tuple[str, str], ...]
+
+
+class ConceptDrifted(Event, frozen=True):
+    """What comes true for the same inputs has changed, as labels tell.
+
+    `detector` is cusum or adwin (labels in order of arrival), or gap (estimated against realised performance); `segment` the
+    group it was seen in, empty for all; `since` the start of the window.
+    """
+
+    name: ClassVar[str] = "concept.drifted"
+    deployment: str
+    version: str
+    detector: str
+    segment: str
+    since: int
+    alert: str
+
+
+class ContributionChanged(Event, frozen=True):
+    """Inputs no longer go with the answers as they did, though they are where they were; `features` by falling change."""
+
+    name: ClassVar[str] = "contribution.changed"
+    deployment: str
+    version: str
+    window_start: int
+    features: tuple[str, ...]
+    alert: str

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from perenne.core.events import Event
-from perenne.monitoring.events import DriftFound, GuardrailBreached, ObjectiveMissed
+from perenne.monitoring.events import DriftFound, GuardrailBreached, ObjectiveMissed, SchemaChanged
 from perenne.monitoring.model import (
     TOP_CAUSES,
     BoundState,
@@ -19,6 +19,7 @@ from perenne.monitoring.model import (
 )
 
 NULL_BURST = 0.5
+MIN_SCHEMA_ROWS = 50
 
 _DRIFT_OUTCOMES = {
     WindowState.OK: Outcome.CLEAR,
@@ -26,6 +27,7 @@ _DRIFT_OUTCOMES = {
     WindowState.ALARM: Outcome.ALARM,
     WindowState.TOO_FEW: Outcome.UNKNOWN,
     WindowState.GAP: Outcome.UNKNOWN,
+    WindowState.NO_DATA: Outcome.UNKNOWN,
 }
 _BOUND_OUTCOMES = {
     Standing.MET: Outcome.CLEAR,
@@ -65,7 +67,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def findings_of(watch: Watch, verdict: WindowVerdict) -> list[Finding]:
     """Return what a window's verdict says about every rule it can speak of."""
-    return [_drift(watch, verdict), *(_bound(watch, verdict, state) for state in verdict.bounds)]
+    found = [_drift(watch, verdict), *(_bound(watch, verdict, state) for state in verdict.bounds)]
+    return [*found, *_schema(watch, verdict)]
 
 
 def _drift(watch: Watch, verdict: WindowVerdict) -> Finding:
@@ -78,16 +81,49 @@ def _drift(watch: Watch, verdict: WindowVerdict) -> Finding:
         outcome=_DRIFT_OUTCOMES[verdict.state],
         severity=Severity.CRITICAL if burst else Severity.WARNING,
         confirm=1 if burst else watch.confirm,
-        summary="drift: " + "; ".join(f"{cause.feature}: {cause.sentence}" for cause in top) + more,
+        summary="drift: " + "; ".join(f"{cause.where}: {cause.sentence}" for cause in top) + more + _skewed(verdict),
         causes=top,
-        event=lambda alert: DriftFound(
-            deployment=verdict.deployment,
-            version=verdict.version,
-            window_start=verdict.window_start,
-            features=tuple(cause.feature for cause in alarming),
-            alert=alert,
-        ),
+        event=lambda alert: _drift_found(verdict, tuple(dict.fromkeys(cause.feature for cause in alarming)), alert),
     )
+
+
+def _skewed(verdict: WindowVerdict) -> str:
+    """What differs since the first window has not drifted: serving gives the model something else than training did."""
+    return "; so since the first window (training-serving skew)" if verdict.skew else ""
+
+
+def _drift_found(verdict: WindowVerdict, features: tuple[str, ...], alert: str) -> DriftFound:
+    return DriftFound(
+        deployment=verdict.deployment,
+        version=verdict.version,
+        window_start=verdict.window_start,
+        features=features,
+        alert=alert,
+    )
+
+
+def _schema(watch: Watch, verdict: WindowVerdict) -> list[Finding]:
+    """Columns that are missing or of another type; new ones are told with them, and alone they are no alarm."""
+    if verdict.state in (WindowState.GAP, WindowState.NO_DATA):
+        return []
+    few = verdict.rows < min(watch.plan.minimum_rows, MIN_SCHEMA_ROWS)
+    outcome = Outcome.ALARM if verdict.schema_broken else Outcome.CLEAR
+    return [
+        Finding(
+            rule="schema",
+            outcome=Outcome.UNKNOWN if few else outcome,
+            severity=Severity.CRITICAL,
+            confirm=1,
+            summary="schema: " + "; ".join(verdict.schema[:TOP_CAUSES]),
+            event=lambda alert: SchemaChanged(
+                deployment=verdict.deployment,
+                version=verdict.version,
+                window_start=verdict.window_start,
+                changes=verdict.schema,
+                alert=alert,
+            ),
+        )
+    ]
 
 
 def _bound(watch: Watch, verdict: WindowVerdict, state: BoundState) -> Finding:
@@ -145,6 +181,7 @@ def _bound_event(verdict: WindowVerdict, state: BoundState, alert: str) -> Event
             group=state.figure.group,
             window_start=verdict.window_start,
             alert=alert,
+            stop=state.stop,
         )
     return ObjectiveMissed(
         deployment=verdict.deployment,

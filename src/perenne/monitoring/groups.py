@@ -17,8 +17,9 @@ from perenne import serving
 from perenne.core.clock import HOUR, SystemClock
 from perenne.monitoring import row_store, store
 from perenne.monitoring.disparity import is_disparity, needs_labels
+from perenne.monitoring.guards.effects import ROLES
 from perenne.monitoring.judge import settle
-from perenne.monitoring.model import Watch, WindowKey
+from perenne.monitoring.model import CHAMPION, Watch, WindowKey
 from perenne.monitoring.references import load_reference
 from perenne.stats.columns import Task
 from perenne.stats.fairness import GroupCounts, count_groups
@@ -46,13 +47,13 @@ def count_logged_groups(workspace: Workspace, now: int) -> int:
     if not logged:
         return 0
     with workspace.database.read() as tx:
-        watches = [watch for watch in store.watches_of(tx, logged) if _columns_of(watch)]
+        watches = [watch for watch in store.watches_of(tx, logged) if _columns_of(watch) or _asks_for_roles(watch)]
         since = row_store.newest_part(tx) - HOUR
     counted = 0
     for version in sorted({watch.version for watch in watches}):
         mine = {watch.deployment: watch for watch in watches if watch.version == version}
         layout = load_reference(workspace.objects, next(iter(mine.values())).reference).layout
-        if layout.task is Task.BINARY:
+        if layout.task is Task.BINARY or any(map(_asks_for_roles, mine.values())):
             for part in _new_parts(workspace, version, since):
                 with contextlib.suppress(FileNotFoundError):  # its hour is compacted now: next time
                     found = _read_part(part, mine, layout)
@@ -63,6 +64,11 @@ def count_logged_groups(workspace: Workspace, now: int) -> int:
 def _columns_of(watch: Watch) -> set[str]:
     """Return the columns by whose groups the answers are compared."""
     return {bound.by for bound in watch.bounds if bound.by and is_disparity(bound.metric) and not needs_labels(bound.metric)}
+
+
+def _asks_for_roles(watch: Watch) -> bool:
+    """Tell whether it is asked how much of the traffic the model decided."""
+    return any(bound.metric == "decided_share" for bound in watch.guardrails)
 
 
 def _logged_versions(workspace: Workspace) -> list[str]:
@@ -103,7 +109,15 @@ def _count_part(part: "serving.LogPart", watches: Mapping[str, Watch], layout: L
     table = table.filter(table["prediction"].is_valid())
     counted: Counted = {}
     for watch, variant, rows in _by_variant(table, watches):
-        starts = rows["event_time"].cast(pa.int64()).to_numpy() // watch.window_length * watch.window_length
+        grain = watch.plan.grain or watch.window_length
+        grains, places = np.unique(rows["event_time"].cast(pa.int64()).to_numpy() // grain * grain, return_inverse=True)
+        starts = np.array([watch.window(variant, instant).start for instant in grains.tolist()], np.int64)[places]
+        if _asks_for_roles(watch):
+            for start, count in zip(*np.unique(starts, return_counts=True), strict=True):
+                key = watch.window(CHAMPION, int(start))
+                counted.setdefault((key, ROLES), []).append(GroupCounts(variant, count=int(count)))
+        if layout.task is not Task.BINARY:
+            continue
         positive = np.array([label == layout.classes[-1] for label in rows["prediction"].to_pylist()], np.int64)
         for name in _columns_of(watch):
             if _FEATURE + name in present:
@@ -111,7 +125,7 @@ def _count_part(part: "serving.LogPart", watches: Mapping[str, Watch], layout: L
                 for start in np.unique(starts).tolist():
                     inside = starts == start
                     key = watch.window(variant, start)
-                    counted[key, name] = count_groups(levels[inside], positive[inside])
+                    counted.setdefault((key, name), []).extend(count_groups(levels[inside], positive[inside]))
     return counted
 
 

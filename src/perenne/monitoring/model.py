@@ -1,20 +1,26 @@
 """What is watched, the windows, what was found in them, and the rules by which a finding becomes an alert."""
 
 import math
-from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
 from perenne.core.clock import DAY
 from perenne.core.days import span_of
+from perenne.monitoring.rightness import MINIMUM_COVERAGE as MINIMUM_COVERAGE  # noqa: PLC0414
+from perenne.monitoring.rightness import Concept, Contributions, Gap
+from perenne.monitoring.rightness import WindowMetric as WindowMetric  # noqa: PLC0414
 from perenne.projects import Guardrail, Monitoring, Objective, OwnBound
+from perenne.stats.outcomes import Inside
+from perenne.stats.slices import Slice
 
 CHAMPION = "champion"
 MERGED_WINDOWS = 8
+GATHERED_WINDOWS = 512
+"""Windows that are judged together at most, where they end by their rows."""
+
 GAP_SHARE = 0.05
 BLIND_SHARE = 0.5
-MINIMUM_COVERAGE = 0.3
 ORPHAN_AGE = 7 * DAY
 RESEND_AFTER = DAY
 TOP_CAUSES = 5
@@ -140,6 +146,7 @@ class WindowState(StrEnum):
 class Cause(msgspec.Struct, frozen=True):
     """A drifted feature: its state, distances, what its shift does to the mean answer, and the change in words.
 
+    `statistic` is the one that the project has it judged by, if not the rule, with its value and its limit.
     `segment` is the group of a column within which it has drifted; empty for all rows.
     """
 
@@ -151,11 +158,31 @@ class Cause(msgspec.Struct, frozen=True):
     sentence: str
     missing_rise: float = 0.0
     segment: str = ""
+    statistic: str = ""
+    value: float | None = None
+    threshold: float | None = None
 
     @property
     def where(self) -> str:
         """The feature, and the group it is about."""
         return f"{self.feature} in {self.segment}" if self.segment else self.feature
+
+
+class FeatureLine(msgspec.Struct, frozen=True, array_like=True):
+    """How far a feature moved, and what the rule lets pass, by both distances; and what its shift does to the mean answer."""
+
+    feature: str
+    state: str
+    js2: float
+    js_limit: float
+    d: float
+    d_limit: float
+    impact: float | None = None
+
+    @property
+    def times(self) -> float:
+        """How far it moved in units of what the rule lets pass; of the divergence the root, which grows like the shift itself."""
+        return max(math.sqrt(max(0.0, self.js2 / self.js_limit)), self.d / self.d_limit)
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +206,7 @@ class Standing(StrEnum):
 
 
 class BoundState(msgspec.Struct, frozen=True, kw_only=True):
-    """How one objective or guardrail stands in one window."""
+    """How one objective or guardrail stands in one window; `stop` is who answers after a guardrail's breach."""
 
     kind: str
     bound: str
@@ -187,6 +214,7 @@ class BoundState(msgspec.Struct, frozen=True, kw_only=True):
     at_least: bool
     standing: Standing
     figure: Figure
+    stop: str = "previous"
 
     @property
     def rule(self) -> str:
@@ -217,12 +245,24 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
         Whether one of them is missing or of another type.
     causes : tuple of Cause
         Drifted features, and those that moved the answer most; greatest impact first.
+    lines : tuple of FeatureLine
+        Every feature, of very many those that moved most.
     estimated : dict
         Metric to figure, from the scores alone.
     measured : dict
         Latency and error rate.
     bounds : tuple of BoundState
         Objectives and guardrails.
+    unsure : tuple of str
+        Why what was estimated is not to be relied on: shares of rows in regions that the reference did not know.
+    contributions : Contributions or None
+        Whether inputs still go with the answer.
+    gaps, slices, inside
+        From labels: estimates against what came true, where the model does worst, and what changed where inputs are as before.
+    concept : Concept or None
+        What detectors on the label stream say; None while no label has come.
+    missing : dict
+        The features with missing values, and which share of the rows that is; the most first.
     """
 
     deployment: str
@@ -244,10 +284,18 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     schema: tuple[str, ...] = ()
     schema_broken: bool = False
     causes: tuple[Cause, ...] = ()
+    lines: tuple[FeatureLine, ...] = ()
     estimated: dict[str, Figure] = {}
     measured: dict[str, Figure] = {}
     bounds: tuple[BoundState, ...] = ()
     judged: int = 0
+    unsure: tuple[str, ...] = ()
+    contributions: Contributions | None = None
+    gaps: tuple[Gap, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    inside: Inside | None = None
+    concept: Concept | None = None
+    missing: dict[str, float] = {}
 
     @property
     def key(self) -> WindowKey:
@@ -258,48 +306,6 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     def gap(self) -> bool:
         """Whether so much was dropped that the window may mislead."""
         return self.dropped_share > GAP_SHARE
-
-
-class WindowMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric of one window from the labels that have come.
-
-    Attributes
-    ----------
-    by, group : str
-        The slice, empty for all rows; of a fairness metric the group that is worst off.
-    n_labelled : int
-        Rows the metric rests on.
-    rows_labelled, rows : int
-        Rows of the whole window with a label, and all of them.
-    watermark : int
-        Time of the newest label.
-    """
-
-    deployment: str
-    variant: str
-    version: str
-    window_start: int
-    window_length: int
-    metric: str
-    by: str = ""
-    group: str = ""
-    n_labelled: int
-    rows_labelled: int
-    watermark: int
-    value: float | None
-    low: float | None
-    high: float | None
-    rows: int = 0
-
-    @property
-    def coverage(self) -> float:
-        """Share of the window's rows whose label is known."""
-        return min(1.0, self.rows_labelled / self.rows) if self.rows else 0.0
-
-    @property
-    def trusted(self) -> bool:
-        """Whether enough labels have come to judge by; those that come early may be a biased sample."""
-        return self.coverage >= MINIMUM_COVERAGE
 
 
 class Severity(StrEnum):
@@ -386,17 +392,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
         """What silences and routes go by."""
-        return {
-            "deployment": (self.deployment,),
-            "model": (self.version.rpartition("@")[0],),
-            "version": (self.version,),
-            "project": (self.project,),
-            "rule": (self.rule,),
-            "kind": (self.kind,),
-            "severity": (self.severity.value,),
-            "source": (self.source,),
-            "feature": tuple(cause.feature for cause in self.causes),
-        }
+        return _labels(self) | {"source": (self.source,), "feature": tuple(cause.feature for cause in self.causes)}
 
 
 class AlertLine(msgspec.Struct, frozen=True):
@@ -413,6 +409,23 @@ class AlertLine(msgspec.Struct, frozen=True):
     project: str
     parent: str
 
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """What silences go by, as far as a line knows it."""
+        return _labels(self)
+
+
+def _labels(alert: Alert | AlertLine) -> dict[str, tuple[str, ...]]:
+    return {
+        "deployment": (alert.deployment,),
+        "model": (alert.version.rpartition("@")[0],),
+        "version": (alert.version,),
+        "project": (alert.project,),
+        "rule": (alert.rule,),
+        "kind": (alert.rule.partition(":")[0].partition(" ")[0],),
+        "severity": (alert.severity.value,),
+    }
+
 
 class Outcome(StrEnum):
     """What a window says about one alert rule; unknown neither confirms nor clears."""
@@ -420,41 +433,6 @@ class Outcome(StrEnum):
     ALARM = "alarm"
     CLEAR = "clear"
     UNKNOWN = "unknown"
-
-
-def streaks(outcomes: Sequence[Outcome]) -> tuple[int, int]:
-    """Count the alarms in a row, and the windows without alarm in a row, up to now; windows that say nothing are passed over.
-
-    Parameters
-    ----------
-    outcomes : sequence of Outcome
-        Newest first.
-
-    >>> streaks([Outcome.ALARM, Outcome.UNKNOWN, Outcome.ALARM, Outcome.CLEAR])
-    (2, 0)
-    """
-    known = [outcome for outcome in outcomes if outcome is not Outcome.UNKNOWN]
-    if not known:
-        return 0, 0
-    length = next((index for index, outcome in enumerate(known) if outcome is not known[0]), len(known))
-    return (length, 0) if known[0] is Outcome.ALARM else (0, length)
-
-
-def next_state(state: AlertState, alarms: int, clears: int, *, confirm: int, clear: int) -> AlertState:
-    """Tell where an alert goes, given the alarms or the windows without alarm in a row up to now.
-
-    >>> next_state(AlertState.OK, 1, 0, confirm=2, clear=2).value
-    'pending'
-    >>> next_state(AlertState.FIRING, 0, 2, confirm=2, clear=2).value
-    'resolved'
-    """
-    if state is AlertState.FIRING:
-        return AlertState.RESOLVED if clears >= clear else AlertState.FIRING
-    if alarms >= confirm:
-        return AlertState.FIRING
-    if alarms:
-        return AlertState.PENDING
-    return AlertState.OK if clears or state is not AlertState.PENDING else AlertState.PENDING
 
 
 def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: bool = True) -> BoundState:
@@ -480,20 +458,8 @@ def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: b
         at_least=bound.at_least is not None,
         standing=standing,
         figure=figure,
+        stop=bound.stop if isinstance(bound, Guardrail) else "previous",
     )
-
-
-def state_word(firing: bool, pending: bool, newest: WindowState | None) -> str:
-    """Put into a word how a deployment stands: by its open alerts, and by its champion's newest window if one was judged.
-
-    >>> state_word(False, True, WindowState.OK), state_word(False, False, None)
-    ('warn', 'no_data')
-    """
-    if firing:
-        return "alarm"
-    if pending or newest in (WindowState.ALARM, WindowState.WARN):
-        return "warn"
-    return "no_data" if newest is None else newest.value
 
 
 def finite(value: float | None) -> float | None:

@@ -1,7 +1,5 @@
 """How a feature was in the reference and how it is in a window, cell by cell: pure."""
 
-from collections.abc import Sequence
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +42,14 @@ class Overlay(msgspec.Struct, frozen=True, kw_only=True):
     no_number: float = 0.0
 
 
-def overlay_of(reference: Reference, window: Profile, name: str) -> Overlay:
-    """Lay a window's distribution of a feature over that of its reference. Raises NotFound if there is no such feature."""
+def overlay_of(reference: Reference, window: Profile, name: str, baseline: Profile | None = None) -> Overlay:
+    """Lay a window's distribution of a feature over that of its reference, or of another baseline.
+
+    Raises NotFound if there is no such feature.
+    """
     place = reference.place(name)
     feature = reference.layout.features[place]
-    before, now = _shares(reference.profile.counts[place]), _shares(window.counts[place])
+    before, now = _shares((baseline or reference.profile).counts[place]), _shares(window.counts[place])
     missing = (float(before[NULL]), float(now[NULL]))
     if isinstance(feature, NumberCells):
         return _of_number(feature, before, now, missing)
@@ -58,14 +59,6 @@ def overlay_of(reference: Reference, window: Profile, name: str) -> Overlay:
 def feature_names(reference: Reference) -> list[str]:
     """Name the features a reference has, the pseudo features among them."""
     return [feature.name for feature in reference.layout.features]
-
-
-def merged(reference: Reference, profiles: Sequence[bytes]) -> Profile:
-    """Add up the profiles of several windows."""
-    whole = Profile.empty(reference)
-    for data in profiles:
-        whole.merge(Profile.from_bytes(data, reference))
-    return whole
 
 
 def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -11,12 +11,12 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from perenne.monitoring import store
+from perenne.monitoring import own_rules, store
 from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import Finding, findings_of
 from perenne.monitoring.judge import judge_span
 from perenne.monitoring.labels import read_labels
-from perenne.monitoring.measuring import label_places, measure
+from perenne.monitoring.measuring import measure
 from perenne.monitoring.model import (
     CHAMPION,
     AlertState,
@@ -27,11 +27,11 @@ from perenne.monitoring.model import (
     WindowMetric,
     WindowState,
     WindowVerdict,
-    next_state,
-    streaks,
 )
+from perenne.monitoring.performance.truths import label_places
 from perenne.monitoring.references import load_reference
 from perenne.monitoring.row_store import WindowLabels
+from perenne.monitoring.streaks import next_state, streaks
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns
 from perenne.stats.layout import Layout
@@ -189,4 +189,4 @@ def _newest(outcomes: Mapping[int, Outcome], needed: int) -> Sequence[Outcome]:
 
 def findings(watch: Watch, verdict: WindowVerdict) -> list[Finding]:
     """Return what a verdict says about every rule."""
-    return findings_of(watch, verdict)
+    return own_rules.applied(watch, verdict, findings_of(watch, verdict))

@@ -19,6 +19,7 @@ from perenne.monitoring.model import (
     WindowState,
     WindowVerdict,
 )
+from perenne.monitoring.rightness import Labelled
 from perenne.monitoring.silencing import Matcher
 from perenne.projects import Guardrail, Monitoring, Objective
 from perenne.stats.fairness import GroupCounts
@@ -120,6 +121,7 @@ window_labels = sa.Table(
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("measured", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("found", JsonColumn(Labelled)),
     sa.Index("ix_monitor_window_labels_object", "labels"),
     sa.Index("ix_monitor_window_labels_due", "window_start", **only_where("revision > measured")),
 )
@@ -180,9 +182,9 @@ alert = sa.Table(
     sa.Column("ended", sa.BigInteger),
     sa.Column("sent", sa.BigInteger),
     sa.Column("acknowledged_by", sa.Text, nullable=False),
-    sa.Column("project", sa.Text, nullable=False, server_default=""),
-    sa.Column("source", sa.Text, nullable=False, server_default=""),
-    sa.Column("parent", sa.Text, nullable=False, server_default=""),
+    sa.Column("project", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("source", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("parent", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("channels", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
     sa.Column("told", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
     sa.Index("ix_alert_parent", "parent", **only_where("parent <> ''")),
@@ -214,7 +216,7 @@ silence = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("created", sa.BigInteger, nullable=False),
     sa.Column("matchers", JsonColumn(tuple[Matcher, ...]), nullable=False, server_default="[]"),
-    sa.Column("ended_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("ended_by", sa.Text, nullable=False, server_default=sa.text("''")),
 )
 
 _KEY = ("deployment", "variant", "version", "window_start", "window_length")
@@ -287,9 +289,10 @@ def newest_states(tx: Transaction) -> dict[str, WindowState | None]:
 
 
 def newest_ends(tx: Transaction) -> dict[str, tuple[int, int]]:
-    """Read for every watched deployment when its champion's newest judged window ended, and how long it was."""
+    """Read for every watched deployment when its champion's newest judged window with rows ended, and how long it was."""
     names = sa.select(watch.c.deployment).group_by(watch.c.deployment).subquery()
-    start, length = (_newest(verdict.c[name], names.c.deployment) for name in ("window_start", "window_length"))
+    filled = verdict.c.state != WindowState.NO_DATA
+    start, length = (_newest(verdict.c[name], names.c.deployment, filled) for name in ("window_start", "window_length"))
     rows = tx.execute(sa.select(names.c.deployment, start.label("start"), length.label("length")))
     return {row.deployment: (row.start + row.length, row.length) for row in rows if row.start is not None}
 
@@ -308,9 +311,11 @@ def newest_verdicts(tx: Transaction, deployments: Iterable[str]) -> dict[str, Wi
     return {row.value: row.body for row in rows if row.body is not None}
 
 
-def _newest(column: "sa.Column[Any]", deployment: "sa.ColumnElement[str]") -> "sa.ScalarSelect[Any]":
-    """Return a column of the verdict on the newest window of a deployment's champion."""
-    where = (verdict.c.deployment == deployment, verdict.c.variant == CHAMPION)
+def _newest(
+    column: "sa.Column[Any]", deployment: "sa.ColumnElement[str]", *more: "sa.ColumnElement[bool]"
+) -> "sa.ScalarSelect[Any]":
+    """Return a column of the verdict on the newest window of a deployment's champion, of those that meet more conditions."""
+    where = (verdict.c.deployment == deployment, verdict.c.variant == CHAMPION, *more)
     order = (verdict.c.window_start.desc(), verdict.c.version.desc())
     return sa.select(column).where(*where).order_by(*order).limit(1).scalar_subquery()
 
@@ -366,16 +371,19 @@ def windows_between(tx: Transaction, key: WindowKey, start: int) -> list[Window]
     ]
 
 
-def due_windows(tx: Transaction, now: int) -> list[WindowKey]:
-    """Return the windows that have ended and changed since they were judged, oldest first."""
-    where = (window.c.revision > window.c.judged, window.c.window_start + window.c.window_length <= now)
+def due_windows(tx: Transaction, now: int, deployments: Iterable[str] | None = None) -> list[WindowKey]:
+    """Return the windows that have ended and changed since they were judged, oldest first, of some deployments or of all."""
+    where = [window.c.revision > window.c.judged, window.c.window_start + window.c.window_length <= now]
+    if deployments is not None:
+        where.append(window.c.deployment.in_(chosen(deployments)))
     query = sa.select(*_key_columns(window)).where(*where).order_by(window.c.window_start, *_key_columns(window))
-    return [_key(row) for row in tx.execute(query)]
+    return [key_of(row) for row in tx.execute(query)]
 
 
-def mark_judged(tx: Transaction, key: WindowKey, revision: int) -> None:
-    """Note up to which revision a window was judged."""
-    tx.execute(window.update().where(*is_window(window, key)).values(judged=revision))
+def mark_judged(tx: Transaction, key: WindowKey, revision: int) -> bool:
+    """Note that a window was judged as of a revision; False if it has another one by now."""
+    here = (*is_window(window, key), window.c.revision == revision)
+    return tx.execute(window.update().where(*here).values(judged=revision)).rowcount == 1
 
 
 def spans_over(tx: Transaction, key: WindowKey) -> list[WindowKey]:
@@ -386,7 +394,7 @@ def spans_over(tx: Transaction, key: WindowKey) -> list[WindowKey]:
         verdict.c.span_start <= key.start,
         verdict.c.window_start > key.start,
     )
-    return [_key(row) for row in tx.execute(sa.select(*_key_columns(verdict)).where(*where))]
+    return [key_of(row) for row in tx.execute(sa.select(*_key_columns(verdict)).where(*where))]
 
 
 def save_verdict(tx: Transaction, row: WindowVerdict) -> None:
@@ -438,5 +446,6 @@ def _key_columns(table: sa.Table) -> "tuple[sa.Column[Any], ...]":
     return tuple(table.c[name] for name in _KEY)
 
 
-def _key(row: "sa.Row[Any]") -> WindowKey:
+def key_of(row: "sa.Row[Any]") -> WindowKey:
+    """Return which window a row of key columns is about."""
     return WindowKey(Stream(row.deployment, row.variant, row.version), row.window_start, row.window_length)

@@ -46,6 +46,12 @@ def shadow_report(tx: Transaction, deployment: str, version: str) -> ShadowRepor
     return ShadowReport(rows, errors, agreed / compared if compared else None)
 
 
+def canary_rows(tx: Transaction, deployment: str, version: str) -> int:
+    """Count what a version has answered as a canary of a deployment."""
+    mine = (window.c.deployment == deployment, window.c.version == version, window.c.variant == experiments.CANARY)
+    return int(tx.scalar(sa.select(sa.func.sum(window.c.rows)).where(*mine)) or 0)
+
+
 class VariantReport(msgspec.Struct, frozen=True):
     """How a version did in a role lately: rows, requests that failed, requests in each cell of latency, and agreement."""
 

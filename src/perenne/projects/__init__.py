@@ -1,10 +1,10 @@
 """The vocabulary in which a project is stated: purpose, data, model, what it must reach and what must not get worse.
 
 `model` holds the words (Objective, Guardrail, Window), `retraining` and `blackouts` those of retraining, `gates` those of
-delivery, `watching` those of monitoring, `alerting` those of alerts, `declarations` the `Project` that collects what a
-`project.py` declares, `expect` expectations of data, `loading` reads a project from its folder, `bundles` keeps the folder for
-workers elsewhere, `service` keeps what it said and tells what it leaves unsaid, `plan` holds its milestones against what
-happened, `wording` says a policy of retraining in sentences.
+delivery, `watching` those of monitoring, with `statistics`, `costs` and `outcomes`, `alerting` those of alerts, `declarations`
+the `Project` that collects what a `project.py` declares, `expect` expectations of data, `loading` reads a project from its
+folder, `bundles` keeps the folder for workers elsewhere, `service` keeps what it said and tells what it leaves unsaid, `plan`
+holds its milestones against what happened, `wording` says a policy of retraining in sentences.
 """
 
 from importlib import import_module
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         Sql,
         Window,
     )
+    from perenne.projects.outcomes import DECISION, Outcome, OutcomeKind
+    from perenne.projects.performing import Performance
     from perenne.projects.retraining import (
         AllOf,
         Concept,
@@ -44,14 +46,16 @@ if TYPE_CHECKING:
     )
     from perenne.projects.service import get_project, list_projects, project_names, record_project
     from perenne.projects.store import ProjectRecord
-    from perenne.projects.watching import Monitoring, Retention
+    from perenne.projects.watching import BaselineKind, Monitoring, Retention
 
 _ROOMS = {
     "Alert": "alerting",
     "AllOf": "retraining",
+    "BaselineKind": "watching",
     "Blackout": "blackouts",
     "Concept": "retraining",
     "Cron": "retraining",
+    "DECISION": "outcomes",
     "Dataset": "declarations",
     "Drift": "retraining",
     "Expectation": "expect",
@@ -67,6 +71,8 @@ _ROOMS = {
     "Monitoring": "watching",
     "NewData": "retraining",
     "Objective": "model",
+    "Outcome": "outcomes",
+    "OutcomeKind": "outcomes",
     "OwnBound": "alerting",
     "Person": "model",
     "PlanState": "model",
@@ -74,6 +80,7 @@ _ROOMS = {
     "ProjectRecord": "store",
     "Promotion": "retraining",
     "Proof": "model",
+    "Performance": "performing",
     "Retention": "watching",
     "RetrainPolicy": "retraining",
     "Sql": "model",
@@ -87,8 +94,10 @@ _ROOMS = {
 }
 
 __all__ = [
+    "DECISION",
     "Alert",
     "AllOf",
+    "BaselineKind",
     "Blackout",
     "Concept",
     "Cron",
@@ -107,7 +116,10 @@ __all__ = [
     "Monitoring",
     "NewData",
     "Objective",
+    "Outcome",
+    "OutcomeKind",
     "OwnBound",
+    "Performance",
     "Person",
     "PlanState",
     "Project",

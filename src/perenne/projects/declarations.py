@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
+
 from perenne.core.clock import DAY, parse_duration
 from perenne.core.errors import Invalid
 from perenne.projects.expect import Expectation
@@ -156,9 +158,21 @@ class Project:
             )
         self.monitoring = monitoring or Monitoring()
         self.window = self.monitoring.length or self.window
+        self.guardrails = tuple(self._known(bound) for bound in self.guardrails)
         self.datasets: dict[str, Dataset] = {}
         self.models: dict[str, Model] = {}
         self.policy: RetrainPolicy | None = None
+
+    def _known(self, guardrail: Guardrail) -> Guardrail:
+        """Mark a guardrail that can be held in production only. Raises Invalid if it compares callers in no outcome."""
+        outcome = guardrail.metric in {outcome.name for outcome in self.monitoring.outcomes}
+        if guardrail.against and not outcome:
+            raise Invalid(
+                f"guardrail {guardrail.id}: {guardrail.metric!r} is no declared outcome",
+                code="project.outcome",
+                hint=f'write monitoring=pn.Monitoring(outcomes=[pn.Outcome("{guardrail.metric}")])',
+            )
+        return msgspec.structs.replace(guardrail, later=outcome or guardrail.by in self.monitoring.sensitive)
 
     def dataset(
         self,

@@ -83,8 +83,60 @@ class Objective(Bound, frozen=True):
     """What the model must reach: it drives the review gate, the alert, the trigger and the rollback alike."""
 
 
+STOPS = ("previous", "constant", "person", "alert")
+COMPARED = ("holdout", "challenger", "canary")
+
+EFFECTS = ("override_rate", "decided_share", "largest_share", "top_share", "answer_entropy", "answer_gini")
+LIST_EFFECTS = ("coverage_", "entropy_", "gini_", "distinct_")
+"""What a model does to the world it is used in, known only of one in production; of lists of items, with the list's name."""
+
+
 class Guardrail(Bound, frozen=True):
-    """What must not get worse while the objective is pursued; in production a breach stops the model."""
+    """What must not get worse while the objective is pursued; in production a breach stops the model.
+
+    Attributes
+    ----------
+    stop : str
+        Who answers after a breach: the `previous` version (or the constant, if there is none), the `constant`, a `person` who
+        works through a queue, or, with `alert`, the model as before, and people are told.
+    against : str
+        With `holdout`, `challenger` or `canary` the bound is on how much the model's callers differ in an outcome from those.
+    later : bool
+        Whether it is about an outcome, or about groups that come with labels only; a `Project` knows.
+
+    >>> Guardrail("refund", at_most=0.01, against="holdout", stop="alert").id
+    'refund against holdout'
+    """
+
+    stop: str = "previous"
+    against: str = ""
+    later: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, known in (("stop", STOPS), ("against", ("", *COMPARED))):
+            if getattr(self, name) not in known:
+                raise Invalid(
+                    f"Guardrail({self.metric!r}, {name}={getattr(self, name)!r}) is not known",
+                    code="project.bound",
+                    hint=f"{name} is one of: {', '.join(filter(None, known))}",
+                )
+
+    @property
+    def id(self) -> str:
+        """A short name, unique among a project's guardrails."""
+        return super().id + (f" against {self.against}" if self.against else "")
+
+    @property
+    def operational(self) -> bool:
+        """Whether it can be known of a model in production only."""
+        return (
+            super().operational
+            or self.later
+            or bool(self.against)
+            or self.metric in EFFECTS
+            or self.metric.startswith(LIST_EFFECTS)
+        )
 
 
 class Labels(msgspec.Struct, frozen=True):

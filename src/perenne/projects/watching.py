@@ -11,6 +11,10 @@ from perenne.core.clock import DAY, HOUR, parse_duration
 from perenne.core.days import UNITS, grain_of
 from perenne.core.errors import Invalid
 from perenne.projects.alerting import Alert, check_alerts
+from perenne.projects.outcomes import Outcome, checked_outcomes
+from perenne.projects.performing import Performance
+from perenne.projects.statistics import Statistics, read_statistics
+from perenne.stats.names import Chosen
 
 MAX_SEGMENTS = 4
 MAX_GROUPS = 32
@@ -27,14 +31,6 @@ class BaselineKind(StrEnum):
     TRAINING = "training"
     PRODUCTION = "production"
     PHASE = "phase"
-
-
-class Silent(StrEnum):
-    """What becomes of a window in which nobody asked anything: nothing, a mark on the axis, or an alert as well."""
-
-    IGNORE = "ignore"
-    SHOW = "show"
-    ALERT = "alert"
 
 
 class Retention(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -85,8 +81,6 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Windows are judged together until they have so many rows, however long that takes; 0 for each by itself.
     holidays : tuple of str
         Days such as ``"2026-12-25"`` that are like Sundays.
-    no_data : str
-        What becomes of a window without rows: ignore, show or alert.
     segments : tuple of str
         Input columns whose groups are watched each by itself.
     groups : int
@@ -95,11 +89,27 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         8 to 32: rows are watched by which of so many centres of the reference is nearest, and how far; 0 for not at all.
     lists : tuple of str
         Outputs, or input columns, that hold lists of recommended items.
+    together : bool
+        Whether the combination of a row's inputs is watched too, as `@together`: two inputs may each stay as they were and no
+        longer go together.
     keep : Retention
         How long windows are kept.
+    outcomes : tuple of Outcome
+        What comes of answers and is posted later; guardrails may bound it.
+    sensitive : tuple of str
+        Attributes that come with labels only, by which groups are compared; of them sums are kept and no rows.
+    moves : tuple of str
+        Input columns that the model's own answers move: their drift is a feedback loop.
+    statistics : dict
+        By which statistic a feature is judged, and beyond which limit, instead of by the drift rule: names of docs/statistics.md,
+        or those of Evidently, NannyML, Snowflake or TensorFlow Data Validation; `"*"` stands for every input not named.
+    performance : Performance
+        What answers are worth, and by which key labels may come.
 
     >>> Monitoring(baseline="phase", windows="day", zone="Europe/Berlin", segments=["plan"]).segments
     ('plan',)
+    >>> str(Monitoring(statistics={"amount": "jensenshannon(0.15)"}).choices["amount"])
+    'js_distance(0.15)'
     """
 
     minimum_rows: int = 200
@@ -110,12 +120,17 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     draw: str = ""
     every_rows: int = 0
     holidays: tuple[str, ...] = ()
-    no_data: Silent = Silent.IGNORE
     segments: tuple[str, ...] = ()
     groups: int = 8
     clusters: int = 0
     lists: tuple[str, ...] = ()
+    together: bool = True
     keep: Retention = Retention()
+    outcomes: tuple[Outcome, ...] = ()
+    sensitive: tuple[str, ...] = ()
+    moves: tuple[str, ...] = ()
+    statistics: Statistics = {}
+    performance: Performance = Performance()
 
     def __post_init__(self) -> None:
         if self.minimum_rows < 1:
@@ -125,14 +140,15 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             )
         msgspec.structs.force_setattr(self, "alerts", tuple(self.alerts))
         check_alerts(self.alerts)
+        msgspec.structs.force_setattr(self, "statistics", read_statistics(self.statistics))
         self._read_words()
         self._check_windows()
         self._check_parts()
 
     def _read_words(self) -> None:
-        for name, kind in (("baseline", BaselineKind), ("no_data", Silent)):
-            msgspec.structs.force_setattr(self, name, kind(_chosen(name, getattr(self, name), list(kind))))
-        for name in ("holidays", "segments", "lists"):
+        msgspec.structs.force_setattr(self, "baseline", BaselineKind(_chosen("baseline", self.baseline, list(BaselineKind))))
+        msgspec.structs.force_setattr(self, "outcomes", checked_outcomes(self.outcomes))
+        for name in ("holidays", "segments", "lists", "sensitive", "moves"):
             value = getattr(self, name)
             if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):
                 raise _wrong(f"Monitoring({name}={value!r}) is no list of names", f'write Monitoring({name}=["…"])')
@@ -142,6 +158,11 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 date.fromisoformat(day)
             except ValueError:
                 raise _wrong(f"Monitoring(holidays=…): {day!r} is no date", "write it as 2026-12-25") from None
+
+    @property
+    def choices(self) -> dict[str, Chosen]:
+        """The statistics by feature."""
+        return {name: choice for name, choice in self.statistics.items() if isinstance(choice, Chosen)}
 
     def _check_windows(self) -> None:
         zone_of(self.zone)

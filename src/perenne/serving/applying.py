@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from perenne.auth.principals import local_principal
+from perenne.core.errors import Invalid
 from perenne.serving import service
-from perenne.serving.model import Deployment
+from perenne.serving.model import Constant, Deployment
 from perenne.serving.releases import release
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
@@ -29,6 +30,18 @@ def prepare(
     )
     for note in packaged.notes if packaged else ():
         tell(note)
+
+
+def constant_of(text: str | None) -> Constant | None:
+    """Read a constant answer from JSON. Raises Invalid."""
+    import msgspec
+
+    try:
+        return None if text is None else msgspec.json.decode(text, type=Constant)
+    except msgspec.DecodeError:
+        raise Invalid(
+            "--answer is not JSON of a text, a number or a boolean", code="deployment.answer", hint="write --answer '\"on time\"'"
+        ) from None
 
 
 def tell(text: str) -> None:

@@ -9,14 +9,13 @@ from msgspec import to_builtins
 from perenne import registry
 from perenne.auth.principals import local_principal
 from perenne.core.clock import SystemClock, format_duration, parse_duration
-from perenne.core.errors import Invalid
 from perenne.serving import applying, service
 from perenne.serving.live import forms
-from perenne.serving.model import DEFAULT_WINDOW, Constant, Deployment, StopMode
+from perenne.serving.model import DEFAULT_WINDOW, Deployment, StopMode
 from perenne.serving.status import ServerStatus, describe, read_statuses
 from perenne.storage.workspace import Workspace
 
-change, prepare, tell = applying.change, applying.prepare, applying.tell
+change, prepare, tell, constant_of = applying.change, applying.prepare, applying.tell, applying.constant_of
 
 
 @click.command("list")
@@ -114,7 +113,7 @@ def version(
       perenne deploy version churn churn@3
       perenne deploy version churn-eu churn@3 --window 6h --answer 0
     """
-    length, constant = parse_duration(window), _constant(answer)
+    length, constant = parse_duration(window), constant_of(answer)
     prepare(workspace, version, example=example, trust=trust, reason=reason)
     return change(
         workspace,
@@ -175,17 +174,22 @@ def roll_back(workspace: Workspace, name: str, reason: str) -> Deployment:
 @click.argument("name")
 @click.option("--answer", help="The constant to answer, as JSON; the deployment's own if not given.")
 @click.option("--previous", is_flag=True, help="Let the previous version answer instead of a constant.")
+@click.option("--person", is_flag=True, help="Let people answer, who work through a queue.")
 @click.option("--reason", required=True, help="Why; kept in the audit trail.")
 @click.pass_obj
-def stop(workspace: Workspace, name: str, answer: str | None, previous: bool, reason: str) -> Deployment:
+def stop(workspace: Workspace, name: str, answer: str | None, previous: bool, person: bool, reason: str) -> Deployment:
     """Stop the champion at once.
 
     \b
     Examples:
       perenne deploy stop churn --reason "wrong prices came in"
       perenne deploy stop churn --previous --reason "wrong prices came in"
+      perenne deploy stop churn --person --reason "refusals look wrong"
     """
-    mode, constant = StopMode.PREVIOUS if previous else StopMode.CONSTANT, _constant(answer)
+    if previous and person:
+        raise click.UsageError("give --previous or --person")
+    mode = StopMode.PREVIOUS if previous else StopMode.PERSON if person else StopMode.CONSTANT
+    constant = constant_of(answer)
     return change(workspace, lambda tx: service.stop(tx, local_principal(), name, mode=mode, reason=reason, answer=constant))
 
 
@@ -205,14 +209,3 @@ def resume(workspace: Workspace, name: str, reason: str) -> Deployment:
 
 def _servers(workspace: Workspace, name: str, now: int) -> list[ServerStatus]:
     return read_statuses(workspace.settings.spool, name, now)
-
-
-def _constant(text: str | None) -> Constant | None:
-    import msgspec
-
-    try:
-        return None if text is None else msgspec.json.decode(text, type=Constant)
-    except msgspec.DecodeError:
-        raise Invalid(
-            "--answer is not JSON of a text, a number or a boolean", code="deployment.answer", hint="write --answer '\"on time\"'"
-        ) from None

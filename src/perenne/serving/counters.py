@@ -52,6 +52,8 @@ class Gauge(IntEnum):
     EVENTS_SENT = 35
     EVENTS_DROPPED = 36
     OVER_MEMORY = 37
+    INDEXED = 38
+    INDEX_LOST = 39
     MIRRORS_DROPPED = 25
 
 

@@ -15,7 +15,7 @@ from perenne.auth.access import needs
 from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.core.paging import page_of
-from perenne.serving import log_settings, service, step_http
+from perenne.serving import log_settings, queue_http, service, step_http
 from perenne.serving.bodies import Given, Reason, VersionId, project_of_deployment
 from perenne.serving.log_rules import LogRules, Mode
 from perenne.serving.model import Constant, Deployment, StopMode
@@ -59,6 +59,7 @@ class LogBody(msgspec.Struct, forbid_unknown_fields=True):
     redact: tuple[Rule, ...] | msgspec.UnsetType = msgspec.UNSET
     keep: int | msgspec.UnsetType = msgspec.UNSET
     ecs: bool | msgspec.UnsetType = msgspec.UNSET
+    elasticsearch: bool | msgspec.UnsetType = msgspec.UNSET
     cloudevents_url: Address | msgspec.UnsetType = msgspec.UNSET
     cloudevents_mode: Mode | msgspec.UnsetType = msgspec.UNSET
     reason: Reason = ""
@@ -172,4 +173,5 @@ routes = [
     Route("/api/deploy/{deployment}/challenger", set_challenger, methods=["POST"]),
     Route("/api/deploy/{deployment}/challenger/remove", remove_challenger, methods=["POST"]),
     *step_http.routes,
+    *queue_http.routes,
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perenne.serving.admission import Admission
 from perenne.serving.loading import LoadedVersion, check_inputs, load_version, reason_of
-from perenne.serving.messages import CONSTANT
+from perenne.serving.messages import CONSTANT, HOLDOUT, PERSON
 from perenne.serving.model import Release, Role, StopMode, Variant
 from perenne.serving.routing import Chooser
 from perenne.stats.columns import Columns
@@ -32,6 +32,8 @@ class Target(NamedTuple):
         How long it may take; 0 for as long as the request may.
     propensity, sticky_hash : float, int
         The chance with which it was chosen, and the place of the caller's key.
+    asks : bool
+        Whether the version is asked; else a constant is answered.
     """
 
     loaded: LoadedVersion
@@ -41,6 +43,7 @@ class Target(NamedTuple):
     seconds: float = 0.0
     propensity: float = 1.0
     sticky_hash: int = 0
+    asks: bool = True
 
     @property
     def shown(self) -> str:
@@ -104,10 +107,10 @@ class Lineup:
         self.default = self._default()
         missing = {variant.tree for variant in deployment.canaries} - self.canaries.keys()
         chooser = Chooser(deployment, trees | missing, shares)
-        choice = len(chooser.variants) > 1 and deployment.stop is None and not self.default.reason
+        choice = len(chooser.shares) > 1 and deployment.stop is None and not self.default.reason
         self.chooser = chooser if choice else None
-        champion = self.default, *(self._target(variant) for variant in chooser.variants[1:])
-        self._chosen = champion if choice else ()
+        others = (self._target(variant) for variant in chooser.variants[1:])
+        self._chosen = (self.default, *others, *self._held_out()) if choice else ()
 
     def choose(self, headers: "Headers", columns: Columns) -> Target:
         """Choose who answers a request: only where there is a `chooser`."""
@@ -143,12 +146,23 @@ class Lineup:
             previous = self.champion if self.stand_in else self.previous
             if stop.mode is StopMode.PREVIOUS and previous is not None:
                 return Target(previous, Role.PREVIOUS.value, "stopped")
-            return Target(self.champion, CONSTANT, "stopped")
+            if stop.mode is StopMode.PERSON:
+                return Target(self.champion, PERSON, "stopped")
+            return Target(self.champion, CONSTANT, "stopped", asks=False)
         if self.stand_in:
             return Target(self.champion, Role.PREVIOUS.value, "fallback")
         if self.champion.tree in self.ruled_out and self.fallback is not None:
             return self._fallback(self.fallback)._replace(reason="fallback")
         return self._target(self.deployment.champion)
+
+    def _held_out(self) -> tuple[Target, ...]:
+        """Return who answers callers that are held out: the previous version, or nobody but the constant."""
+        holdout = self.deployment.holdout
+        if holdout is None:
+            return ()
+        if holdout.answer is None and self.previous is not None:
+            return (Target(self.previous, HOLDOUT),)
+        return (Target(self.champion, HOLDOUT, asks=False),)
 
     def _fallback(self, loaded: LoadedVersion) -> Target:
         variant = self.deployment.fallback

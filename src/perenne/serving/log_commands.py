@@ -23,6 +23,7 @@ from perenne.storage.workspace import Workspace
 @click.option("--no-redact", is_flag=True, help="Hide nothing any more.")
 @click.option("--keep", metavar="DURATION", help="Remove rows after so long, such as 30d; 0 keeps them for good.")
 @click.option("--ecs/--no-ecs", default=None, help="Also write each row as a line of ECS JSON, for Filebeat.")
+@click.option("--elasticsearch/--no-elasticsearch", default=None, help="Also send each row to PERENNE_ELASTICSEARCH_URL.")
 @click.option("--cloudevents", metavar="URL", help="Send requests and answers there as CloudEvents; an empty text ends it.")
 @click.option("--mode", type=click.Choice(("binary", "structured", "batch")), help="The form of CloudEvents.")
 @click.option("--reason", default="", help="Why; kept in the audit trail.")
@@ -35,6 +36,7 @@ def log(
     no_redact: bool,
     keep: str | None,
     ecs: bool | None,
+    elasticsearch: bool | None,
     cloudevents: str | None,
     mode: str | None,
     reason: str,
@@ -56,6 +58,7 @@ def log(
         "redact": () if no_redact else redact or None,
         "keep": None if keep is None else 0 if keep == "0" else parse_duration(keep),
         "ecs": ecs,
+        "elasticsearch": elasticsearch,
         "cloudevents_url": cloudevents,
         "cloudevents_mode": mode,
     }

@@ -24,6 +24,8 @@ class LogRules(msgspec.Struct, frozen=True, kw_only=True):
         For how long rows are kept, in microseconds; 0 for good.
     ecs : bool
         Whether each row is also written as a line of Elastic Common Schema JSON, for Filebeat.
+    elasticsearch : bool
+        Whether each row is also sent to Elasticsearch, where `PERENNE_ELASTICSEARCH_URL` of the model server says that it is.
     cloudevents_url : str
         Where requests and answers are sent as CloudEvents, in the form of KServe's logger; empty for nowhere.
     cloudevents_mode : str
@@ -34,6 +36,7 @@ class LogRules(msgspec.Struct, frozen=True, kw_only=True):
     redact: tuple[str, ...] = ()
     keep: int = 0
     ecs: bool = False
+    elasticsearch: bool = False
     cloudevents_url: str = ""
     cloudevents_mode: Mode = "binary"
 

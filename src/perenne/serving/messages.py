@@ -18,6 +18,12 @@ MAX_MESSAGE = 96 * 1024
 CONSTANT = "constant"
 """The role of an answer that no model gave."""
 
+HOLDOUT = "holdout"
+"""The role of an answer given without the model to callers who were chosen for that by chance."""
+
+PERSON = "person"
+"""The role of an answer that a person gives; what the stopped model would have answered is kept beside it, unseen."""
+
 
 class Served(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=True):
     """Some rows of one answered request.
@@ -35,8 +41,8 @@ class Served(msgspec.Struct, frozen=True, array_like=True, gc=False, kw_only=Tru
     status : int
         200, or 500 if no model could answer.
     role, reason : str
-        Who answered (`champion`, `canary`, `previous`, `fallback`, `constant`), and why: empty if as usual, else `weight`,
-        `sticky`, `bandit`, `mixed`, `explicit`, `fallback`, `late` or `stopped`.
+        Who answered (`champion`, `canary`, `previous`, `fallback`, `constant`, `holdout`, `person`), and why: empty if as usual,
+        else `weight`, `sticky`, `bandit`, `mixed`, `explicit`, `fallback`, `late` or `stopped`.
     version, tree : str
         Which version, and its package.
     dropped : int

@@ -42,6 +42,8 @@ _OF_OBSERVER = (
     ("perenne_rows_left_out_total", "Rows that sampling leaves out of the log.", Gauge.LEFT_OUT),
     ("perenne_ecs_lines_total", "Rows written as lines of ECS.", Gauge.ECS_LINES),
     ("perenne_ecs_dropped_total", "Rows that could not be written as lines of ECS.", Gauge.ECS_DROPPED),
+    ("perenne_elasticsearch_documents_total", "Rows that Elasticsearch has taken.", Gauge.INDEXED),
+    ("perenne_elasticsearch_lost_total", "Rows that found no room, or that Elasticsearch refused.", Gauge.INDEX_LOST),
     ("perenne_events_sent_total", "CloudEvents that were taken.", Gauge.EVENTS_SENT),
     ("perenne_events_dropped_total", "CloudEvents that found no room, or were not taken.", Gauge.EVENTS_DROPPED),
 )

@@ -170,6 +170,7 @@ class StopMode(StrEnum):
 
     CONSTANT = "constant"
     PREVIOUS = "previous"
+    PERSON = "person"
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -179,6 +180,24 @@ class Stop(msgspec.Struct, frozen=True):
     reason: str
     since: int
     by: str
+
+
+class Holdout(msgspec.Struct, frozen=True):
+    """Callers who get an answer without the model, chosen by chance: what the model does to them is seen by the difference.
+
+    Attributes
+    ----------
+    share : float
+        The share of callers.
+    slots : bytes
+        Which of the slots of callers are theirs; see `routing`.
+    answer : str, number, bool or None
+        The constant they get; None if the previous version answers them.
+    """
+
+    share: float
+    slots: bytes
+    answer: Constant | None = None
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +227,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         When the champion became it, microseconds since 1970; 0 if that is not known.
     log : LogRules
         What is kept of its predictions, and where it goes.
+    holdout : Holdout or None
+        Who is answered without the model.
     """
 
     name: str
@@ -221,6 +242,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     rollback: Rollback = Rollback()
     crowned: int = 0
     log: LogRules = LogRules()
+    holdout: Holdout | None = None
 
     @property
     def champion(self) -> Variant:
@@ -411,14 +433,14 @@ def require_previous(deployment: Deployment) -> Variant:
 
 
 def stopped(deployment: Deployment, stop: Stop, answer: Constant | None) -> Deployment:
-    """Stop the champion's answers; or, while the previous version stands in, that one's as well: the constant is left.
+    """Stop the champion's answers; or, while the previous version stands in, that one's: the constant or people are left.
 
     Raises
     ------
     Conflict
         If it is stopped already, or the one that is to answer does not exist.
     """
-    if deployment.stop is not None and (deployment.stand_in is None or stop.mode is not StopMode.CONSTANT):
+    if deployment.stop is not None and (deployment.stand_in is None or stop.mode is StopMode.PREVIOUS):
         raise Conflict(
             f"{deployment.name} is stopped already",
             code="deployment.stopped",
@@ -427,7 +449,7 @@ def stopped(deployment: Deployment, stop: Stop, answer: Constant | None) -> Depl
     answer = deployment.answer if answer is None else answer
     if stop.mode is StopMode.PREVIOUS:
         require_previous(deployment)
-    elif answer is None:
+    elif stop.mode is StopMode.CONSTANT and answer is None:
         raise Conflict(f"{deployment.name} has no constant answer", code="deployment.no_answer", hint="give one with the stop")
     return changed(deployment, stop=stop, answer=answer)
 

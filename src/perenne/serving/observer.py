@@ -29,6 +29,7 @@ from perenne.serving.compaction import Compactor
 from perenne.serving.counters import Account, Counters, Gauge
 from perenne.serving.messages import (
     CONSTANT,
+    HOLDOUT,
     Served,
     shapes_of,
     unpack_answers,
@@ -296,7 +297,7 @@ class Observer:
 
     def _digest_group(self, key: WindowKey, tree: str, group: list[Served], answered: bool) -> None:
         package = self._package(tree)
-        watched = package.reference is not None and key.variant != CONSTANT
+        watched = package.reference is not None and key.variant != CONSTANT and (key.variant != HOLDOUT or answered)
         window = self._windows.window(key, package.reference) if watched and package.reference else None
         if window is not None:
             window.dropped += sum(served.dropped for served in group) + self._untold

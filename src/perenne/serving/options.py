@@ -40,6 +40,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         Whether a predecessor answers on the same socket until this server is ready.
     verdicts : int
         The shared memory in which the parent says what it found of signatures; -1 if it does not.
+    spool : str
+        Where requests that a person is to answer are left; empty for nowhere.
     """
 
     folder: str
@@ -59,6 +61,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: float = 0.0
     succeeds: bool = False
     verdicts: int = -1
+    spool: str = ""
 
 
 class ObserverOptions(msgspec.Struct, frozen=True, kw_only=True):

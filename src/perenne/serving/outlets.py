@@ -1,14 +1,16 @@
-"""What leaves the observer: the rows of the log, sampled and without what is hidden; lines of ECS; CloudEvents.
+"""What leaves the observer: the rows of the log, sampled and without what is hidden; lines of ECS, Elasticsearch; CloudEvents.
 
 Profiles and challengers see every row as it came; nothing else does.
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perenne.serving import elastic_log
 from perenne.serving.counters import Counters, Gauge
 from perenne.serving.ecs_log import EcsLog
 from perenne.serving.event_sender import EventSender
@@ -19,7 +21,10 @@ from perenne.serving.redaction import Redaction
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from perenne.net.elasticsearch import BulkSender
     from perenne.serving.model import Deployment
+
+log = logging.getLogger("perenne.observer")
 
 _ALL = 1 << 64
 
@@ -66,6 +71,7 @@ class Outlets:
         self._redaction: Redaction | None = None
         self._ecs: EcsLog | None = None
         self._sender: EventSender | None = None
+        self._bulk: BulkSender | None = None
 
     def follow(self, deployment: "Deployment") -> None:
         """Take over the rules of a release."""
@@ -76,6 +82,7 @@ class Outlets:
         self._name, self._rules = deployment.name, rules
         self._redaction = Redaction(rules.redact, self._folder) if rules.redact else None
         self._ecs = EcsLog(self._logs, deployment.name, self._server) if rules.ecs else None
+        self._bulk = self._to_elasticsearch() if rules.elasticsearch else None
         if rules.cloudevents_url:
             from perenne.net.egress import Egress
 
@@ -92,6 +99,8 @@ class Outlets:
             refused = self._ecs.write(table, self._rules.sample)
             self._counters.add(Gauge.ECS_LINES, table.num_rows - refused)
             self._counters.add(Gauge.ECS_DROPPED, refused)
+        if self._bulk is not None:
+            self._bulk.put(elastic_log.documents(table, self._name, self._rules.sample))
         if self._sender is not None and variant != Role.CHALLENGER:
             self._sender.put(table, self._name)
         return table
@@ -102,7 +111,9 @@ class Outlets:
             self._ecs.close()
         if self._sender is not None:
             self._sender.close()
-        self._ecs = self._sender = self._redaction = None
+        if self._bulk is not None:
+            self._bulk.close()
+        self._ecs = self._sender = self._bulk = self._redaction = None
         self._name = ""
 
     def _sampled(self, table: "pa.Table") -> "pa.Table":
@@ -116,6 +127,20 @@ class Outlets:
         kept = [text in chosen for text in requests]
         self._counters.add(Gauge.LEFT_OUT, kept.count(False))
         return table.filter(pa.array(kept, pa.bool_()))
+
+    def _to_elasticsearch(self) -> "BulkSender | None":
+        from perenne.net import elasticsearch
+
+        place = elasticsearch.place_from()
+        if place is None:
+            log.error("rows are to go to Elasticsearch, but PERENNE_ELASTICSEARCH_URL does not say where that is")
+            return None
+        dead = elasticsearch.DeadLetters(self._logs / "elasticsearch" / f"{self._name}-{self._server}.ndjson")
+        return elasticsearch.BulkSender(elasticsearch.Client(place).send, dead, self._count_documents)
+
+    def _count_documents(self, kept: int, lost: int) -> None:
+        self._counters.add(Gauge.INDEXED, kept)
+        self._counters.add(Gauge.INDEX_LOST, lost)
 
     def _count_events(self, sent: int, dropped: int) -> None:
         self._counters.add(Gauge.EVENTS_SENT, sent)

@@ -11,15 +11,20 @@ from perenne.core.clock import MINUTE, SECOND
 from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.serving.model import (
     Bandit,
+    Constant,
     Deployment,
+    Holdout,
     Role,
     Rollback,
     Route,
     Sticky,
     Variant,
     changed,
+    require_previous,
 )
-from perenne.serving.routing import resized
+from perenne.serving.routing import SLOTS, held_out_slots, resized
+
+LARGEST_HOLDOUT = 0.5
 
 MAX_TIMEOUT_MS = 60_000
 CANARY_MIRROR = 0.1
@@ -136,6 +141,29 @@ def ruled(deployment: Deployment, rules: Rollback) -> Deployment:
             hint="shares lie from 0 to 1, `slower` is 0 or from 1 on, counts are at least 1, times at least a second",
         )
     return changed(deployment, rollback=rules)
+
+
+def held_out(deployment: Deployment, share: float, answer: Constant | None) -> Deployment:
+    """Answer a share of the callers without the model: with a constant, or by the previous version; none for a share of 0.
+
+    Raises
+    ------
+    Invalid
+        If the share is none.
+    Conflict
+        If no constant is given and no previous version stands by.
+    """
+    if not 0 <= share <= LARGEST_HOLDOUT or 0 < share < 1 / SLOTS:
+        raise Invalid(
+            f"{share} is no share of callers to hold out",
+            code="deployment.holdout",
+            hint=f"1% to 5% is usual, {LARGEST_HOLDOUT:.0%} the most; 0 for none",
+        )
+    if not share:
+        return changed(deployment, holdout=None)
+    if answer is None:
+        require_previous(deployment)
+    return changed(deployment, holdout=Holdout(share, held_out_slots(deployment.name, share), answer))
 
 
 def timed(deployment: Deployment, version: str, timeout_ms: int) -> Deployment:

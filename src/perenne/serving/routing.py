@@ -13,6 +13,7 @@ from random import random
 from typing import TYPE_CHECKING, NamedTuple
 
 from perenne.core.errors import Invalid
+from perenne.serving.messages import HOLDOUT
 from perenne.serving.model import Bandit, Deployment, Role, Sticky, Variant
 
 if TYPE_CHECKING:
@@ -61,23 +62,25 @@ class Chooser:
     variants : tuple of Variant
         Who can be chosen, the champion first.
     shares : tuple of float
-        Of each, the share of callers.
+        Of each, the share of callers; and after them the share that is held out, if some are.
     """
 
     def __init__(self, deployment: Deployment, absent: Collection[str] = (), shares: Mapping[str, float] | None = None) -> None:
         present = tuple(v for v in deployment.canaries if not v.parked and v.tree not in absent)
         self.variants = (deployment.champion, *present)
-        route = deployment.route
+        route, holdout = deployment.route, deployment.holdout
         self._sticky = route if isinstance(route, Sticky) else None
         self._header = self._sticky.header.lower().encode() if self._sticky else b""
         self._salted = blake2b(self._sticky.salt.encode(), digest_size=8) if self._sticky else None
         self._bandit = isinstance(route, Bandit)
         if self._bandit:
-            self.shares = _bandit_shares(self.variants, shares)
+            held = () if holdout is None else (holdout.share,)
+            self.shares = (*(share * (1 - sum(held)) for share in _bandit_shares(self.variants, shares)), *held)
             self._bounds = tuple(sum(self.shares[: place + 1]) for place in range(len(self.shares)))
         else:
-            self._owners = owners(self.variants)
-            self.shares = tuple(self._owners.count(place) / SLOTS for place in range(len(self.variants)))
+            self._owners = owners(self.variants, b"" if holdout is None else holdout.slots)
+            places = len(self.variants) + (holdout is not None)
+            self.shares = tuple(self._owners.count(place) / SLOTS for place in range(places))
         why = "bandit" if self._bandit else "weight"
         self._by_chance = tuple(Choice(place, why, share) for place, share in enumerate(self.shares))
 
@@ -130,14 +133,24 @@ def sticky_hash(salt: str, key: str) -> int:
     return int.from_bytes(blake2b(salt.encode() + key.encode(), digest_size=8).digest(), "little")
 
 
-def owners(variants: Sequence[Variant]) -> bytes:
-    """Return the place of each slot's owner among variants; the first has what no other owns."""
+def owners(variants: Sequence[Variant], held_out: bytes = b"") -> bytes:
+    """Return the place of each slot's owner among variants; the first has what no other owns.
+
+    Slots that are held out are nobody's, whoever would have them: their place is the one after the last.
+    """
     table = bytearray(SLOTS)
     for place, variant in enumerate(variants):
         if place:
             for slot in slots_of(variant.slots):
                 table[slot] = place
+    for slot in slots_of(held_out):
+        table[slot] = len(variants)
     return bytes(table)
+
+
+def held_out_slots(name: str, share: float) -> bytes:
+    """Return the slots of a deployment's callers that are held out: the same ones first, so that a larger share keeps them."""
+    return pack_slots(_ranking(f"{name}\0{HOLDOUT}")[: round(share * SLOTS)])
 
 
 def slots_of(bits: bytes) -> list[int]:

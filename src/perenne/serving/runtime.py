@@ -7,6 +7,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,11 +23,12 @@ from perenne.serving.counters import Counters, Gauge, Outcome, SeriesKey, Stages
 from perenne.serving.explaining import Explainer
 from perenne.serving.lineup import Lineup, Target
 from perenne.serving.loading import LoadedVersion
-from perenne.serving.messages import CONSTANT, Served, pack_answers, pack_columns
+from perenne.serving.messages import CONSTANT, HOLDOUT, PERSON, Served, pack_answers, pack_columns
 from perenne.serving.mirror import Mirror
 from perenne.serving.model import Constant, Role
 from perenne.serving.request_ids import RequestIds
 from perenne.serving.switches import NOTHING, Switches
+from perenne.serving.tickets import PendingPerson, Ticket, leave_ticket, rows_of
 from perenne.stats.columns import Columns
 
 DEADLINE_SECONDS = 60.0
@@ -126,6 +128,7 @@ class Runtime:
         self.lineup: Lineup | None = None
         self.draining = False
         self.asks_for_tokens = False
+        self.spool: Path | None = None
         self.in_flight = 0
         self.times_stages = times_stages()
         batcher.sizes = counters.own_batch_sizes()
@@ -240,7 +243,7 @@ class Runtime:
                 stages = _stages(request.started, read_at, answer.batched, answered_at)
             return reply._replace(headers=(*_headers(request, answer), *reply.headers))
         except PerenneError as error:
-            outcome = Outcome.INVALID if error.status < 500 else Outcome.FAILED if error.status == 500 else Outcome.UNAVAILABLE
+            outcome = _outcome_of(error)
             identity = identity_headers(request.headers, error.request_id or self.ids.next())
             raise Unanswered(error, [*identity, *_model_headers(target.loaded, target.shown)]) from error
         finally:
@@ -267,7 +270,7 @@ class Runtime:
         arrival = time.time_ns() // 1_000 - (time.perf_counter_ns() - request.started) // 1_000
         request_id = self.ids.next(arrival)
         batched, served = await self._predict(lineup, target, table)
-        constant = lineup.deployment.answer if batched is None and served.variant == CONSTANT else None
+        constant = _constant_of(lineup, served) if batched is None else None
         predictions, scores = (b"", b"") if batched is None else pack_answers(batched.prediction)
         message = Served(
             request_id=request_id,
@@ -277,7 +280,7 @@ class Runtime:
             event_time=arrival if event_time is None else event_time,
             latency_us=(time.perf_counter_ns() - request.started) // 1_000,
             batch_rows=table.size if batched is None else batched.rows,
-            status=500 if batched is None and constant is None else 200,
+            status=202 if served.variant == PERSON else 500 if batched is None and constant is None else 200,
             role=served.variant,
             reason=served.reason,
             version=served.loaded.version,
@@ -293,6 +296,8 @@ class Runtime:
         )
         if table.size:
             self.mirror.send(message, served.loaded.signature)
+        if served.variant == PERSON:
+            await self._hand_over(request_id, arrival, lineup, served, table, batched)
         if batched is None:
             if constant is None:
                 raise ModelFailed(request_id)
@@ -305,7 +310,7 @@ class Runtime:
     async def _predict(self, lineup: Lineup, target: Target, table: Rows) -> tuple[Batched | None, Target]:
         """Ask the target, then whoever steps in; None with the constant's target if it is the constant's turn."""
         deadline = self._loop.time() + min(table.seconds, DEADLINE_SECONDS)
-        if target.variant == CONSTANT:
+        if not target.asks:
             return None, target
         why = "fallback"
         try:
@@ -317,6 +322,8 @@ class Runtime:
                 raise
         except Exception:  # noqa: S110  the model failed: the next in line answers
             pass
+        if target.variant == PERSON:
+            return None, target
         if target.reason == "explicit":
             if why == "late":
                 raise DeadlinePassed("the variant was not ready in its time", code="DEADLINE_EXCEEDED")
@@ -327,10 +334,33 @@ class Runtime:
             except Exception:  # noqa: S112  who stands in failed too: the next one, or the constant, answers
                 continue
         if lineup.deployment.answer is not None:
-            return None, Target(target.loaded, CONSTANT, why)
+            return None, Target(target.loaded, CONSTANT, why, asks=False)
         if why == "late":
             raise DeadlinePassed("the variant was not ready in its time", code="DEADLINE_EXCEEDED")
         return None, target
+
+    async def _hand_over(
+        self, request_id: str, arrival: int, lineup: Lineup, served: Target, table: Rows, batched: Batched | None
+    ) -> None:
+        """Leave a request to a person, on the disk before that is promised. Raises PendingPerson, or Unavailable if it cannot."""
+        signature = served.loaded.signature
+        model_says = None if batched is None or batched.prediction.outputs is not None else batched.prediction
+        ticket = Ticket(
+            id=request_id,
+            deployment=lineup.deployment.name,
+            version=served.loaded.version,
+            opened=arrival,
+            rows=rows_of(table.columns, signature, table.size),
+            classes=list(signature.classes or ()),
+            suggested=None if model_says is None else served.loaded.predictor.labels(model_says),
+        )
+        if self.spool is None:
+            raise Unavailable("no person can be asked here", code="TEMPORARILY_UNAVAILABLE")
+        try:
+            await asyncio.to_thread(leave_ticket, self.spool, ticket)
+        except OSError:
+            raise Unavailable("the request cannot be kept for a person", code="TEMPORARILY_UNAVAILABLE") from None
+        raise PendingPerson(request_id)
 
     async def _ask(self, target: Target, table: Rows, deadline: float) -> Batched:
         """Ask a version; one that has a time-out is not waited for any longer. Raises _TooLate if that is over."""
@@ -366,6 +396,20 @@ def times_stages(environment: Mapping[str, str] = os.environ) -> bool:
 def _stages(started: int, read_at: int, batched: Batched, answered_at: int) -> Stages:
     now = time.perf_counter_ns()
     return Stages((read_at - started) // 1_000, batched.queue_us, batched.took_us, (now - answered_at) // 1_000, batched.leads)
+
+
+def _outcome_of(error: PerenneError) -> Outcome:
+    if error.status < 400:
+        return Outcome.OK
+    return Outcome.INVALID if error.status < 500 else Outcome.FAILED if error.status == 500 else Outcome.UNAVAILABLE
+
+
+def _constant_of(lineup: Lineup, served: Target) -> Constant | None:
+    """Return what is answered without a model: the holdout's constant, or the deployment's; None if a model was to answer."""
+    if served.asks:
+        return None
+    holdout = lineup.deployment.holdout
+    return holdout.answer if served.variant == HOLDOUT and holdout is not None else lineup.deployment.answer
 
 
 def _constant_answer(request_id: str, constant: Constant, rows: int, served: Target) -> Answer:

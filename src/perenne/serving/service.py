@@ -14,6 +14,7 @@ from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
 from perenne.core.errors import Invalid, NotFound
 from perenne.serving import files, model, preparing, rollouts, store
+from perenne.serving import queue as _queue
 from perenne.serving import shares as _shares
 from perenne.serving import steps as _steps
 from perenne.serving import verdicts as _verdicts
@@ -27,6 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 prepare = preparing.prepare
 release_file = files.release_file
 is_model_file = files.is_model_file
+queue = _queue
 shares = _shares
 steps = _steps
 verdicts = _verdicts
@@ -170,6 +172,14 @@ def resume(tx: Transaction, actor: Principal, name: str, *, reason: str = "", ge
     after = model.resumed(before)
     variant_of(tx, after.champion.version)
     return keep(tx, actor, before, after, "resumed", after.champion.version, reason)
+
+
+def count_by(tx: Transaction, actor: Principal, name: str, length: int, *, reason: str = "") -> Deployment:
+    """Have a deployment's observers count in windows of another length, in microseconds; what is counted already stays."""
+    before = changeable(tx, actor, name)
+    if length < 1:
+        raise Invalid("a window is at least a microsecond long", code="deployment.window", hint="for example 1h")
+    return keep(tx, actor, before, model.changed(before, window_length=length), "window_changed", before.champion.version, reason)
 
 
 def get_deployment(tx: Transaction, name: str) -> Deployment:

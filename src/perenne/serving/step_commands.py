@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from perenne.auth.principals import local_principal
 from perenne.core.clock import parse_duration
 from perenne.serving import rollouts, service, steps
-from perenne.serving.applying import change, prepare
+from perenne.serving.applying import change, constant_of, prepare
 from perenne.serving.model import Bandit, BanditRule, Deployment, Route, Sticky, Weighted
 from perenne.storage.workspace import Workspace
 
@@ -237,6 +237,36 @@ def fallback(
         raise click.UsageError("give a version, or --remove")
     return change(
         workspace, lambda tx: steps.set_fallback(tx, local_principal(), name, version, reason=reason, generation=generation)
+    )
+
+
+@click.command()
+@click.argument("name")
+@click.option("--share", type=SHARE, help="The share of callers: 0.02 or 2%.")
+@click.option("--answer", help="The constant they get, as JSON; without it the previous version answers them.")
+@click.option("--remove", is_flag=True, help="The model answers everybody again.")
+@_why
+@_generation
+@click.pass_obj
+def holdout(
+    workspace: Workspace, name: str, share: float | None, answer: str | None, remove: bool, reason: str, generation: int | None
+) -> Deployment:
+    """Answer a share of the callers without the model, so that what it does to them can be seen by the difference.
+
+    \b
+    Examples:
+      perenne deploy holdout churn --share 2% --answer '"no"'
+      perenne deploy holdout churn --share 2%
+      perenne deploy holdout churn --remove
+    """
+    if remove == (share is not None):
+        raise click.UsageError("give --share, or --remove")
+    constant = constant_of(answer)
+    return change(
+        workspace,
+        lambda tx: steps.set_holdout(
+            tx, local_principal(), name, share or 0.0, answer=constant, reason=reason, generation=generation
+        ),
     )
 
 

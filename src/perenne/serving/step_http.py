@@ -18,7 +18,7 @@ from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.serving import steps
 from perenne.serving.bodies import Given, Reason, VersionId, project_of_deployment
-from perenne.serving.model import Deployment, Rollback, Route
+from perenne.serving.model import Constant, Deployment, Rollback, Route
 from perenne.storage.database import Transaction
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -87,6 +87,13 @@ class FallbackBody(StepBody, kw_only=True):
     """Which version answers where another one fails; the previous one if none is named."""
 
     version: VersionId | None = None
+
+
+class HoldoutBody(StepBody, kw_only=True):
+    """The share of callers to answer without the model, 0 for none; by a constant, or without one the previous version."""
+
+    share: Share
+    answer: Constant | None = None
 
 
 class UndoBody(StepBody, kw_only=True):
@@ -221,6 +228,20 @@ async def set_fallback(request: Request) -> Response:
 
 
 @needs(
+    Action.DEPLOY, project=project_of_deployment, body=HoldoutBody, example={"share": 0.02, "answer": "no"}, returns=Deployment
+)
+async def set_holdout(request: Request) -> Response:
+    """Answer a share of the callers without the model."""
+    return await _change(
+        request,
+        HoldoutBody,
+        lambda tx, actor, name, b: steps.set_holdout(
+            tx, actor, name, b.share, answer=b.answer, reason=b.reason, generation=b.generation
+        ),
+    )
+
+
+@needs(
     Action.DEPLOY,
     project=project_of_deployment,
     body=ParkBody,
@@ -263,6 +284,7 @@ routes = [
     Path("/api/deploy/{deployment}/timeout", set_timeout, methods=["POST"]),
     Path("/api/deploy/{deployment}/mirror", set_mirror, methods=["POST"]),
     Path("/api/deploy/{deployment}/fallback", set_fallback, methods=["POST"]),
+    Path("/api/deploy/{deployment}/holdout", set_holdout, methods=["POST"]),
     Path("/api/deploy/{deployment}/park", park, methods=["POST"]),
     Path("/api/deploy/{deployment}/unpark", unpark, methods=["POST"]),
     Path("/api/deploy/{deployment}/undo", undo, methods=["POST"]),

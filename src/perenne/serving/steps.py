@@ -9,7 +9,7 @@ from perenne.auth.principals import Principal
 from perenne.core.errors import Conflict
 from perenne.serving import rollouts, store
 from perenne.serving.keeping import changeable, keep, variant_of
-from perenne.serving.model import Deployment, Role, Rollback, Route
+from perenne.serving.model import Constant, Deployment, Role, Rollback, Route
 from perenne.storage.database import Transaction
 
 
@@ -117,6 +117,22 @@ def set_mirror(
     before = changeable(tx, actor, name, generation)
     version = rollouts.find_variant(before, version_id).version
     return keep(tx, actor, before, rollouts.mirrored(before, version_id, share), "mirror_set", version, reason)
+
+
+def set_holdout(
+    tx: Transaction,
+    actor: Principal,
+    name: str,
+    share: float,
+    *,
+    answer: Constant | None = None,
+    reason: str = "",
+    generation: int | None = None,
+) -> Deployment:
+    """Answer a share of the callers without the model, by a constant or the previous version; 0 ends it."""
+    before = changeable(tx, actor, name, generation)
+    after = rollouts.held_out(before, share, answer)
+    return keep(tx, actor, before, after, "holdout_set", before.champion.version, reason)
 
 
 def set_fallback(

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from perenne.serving.log_rules import LogRules
-from perenne.serving.model import Constant, Deployment, Rollback, Route, Stop, Variant, Weighted
+from perenne.serving.model import Constant, Deployment, Holdout, Rollback, Route, Stop, Variant, Weighted
 from perenne.storage.database import JsonColumn, Transaction, metadata
 from perenne.storage.finding import find_names
 from perenne.storage.names import chosen
@@ -26,6 +26,7 @@ table = sa.Table(
     sa.Column("rollback", JsonColumn(Rollback)),
     sa.Column("crowned", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("log", JsonColumn(LogRules)),
+    sa.Column("holdout", JsonColumn(Holdout)),
 )
 past_table = sa.Table(
     "deployment_past",

@@ -156,6 +156,7 @@ class ModelServer:
             switches=-1 if self._switches is None else self._switches.handle,
             tokens="" if tokens is None else str(tokens.absolute()),
             verdicts=self._verifier.board.handle,
+            spool=str(self._spool.absolute()),
             **limits,
         )
 

@@ -13,6 +13,7 @@ from perenne.serving.messages import Served
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns
 from perenne.stats.profile import Profile
+from perenne.stats.segments import SegmentProfiles
 
 _CELLS = len(LATENCY_EDGES_US) + 1
 
@@ -32,6 +33,8 @@ class Window:
 
     def __init__(self, reference: Reference) -> None:
         self.profile = Profile.empty(reference)
+        self.segments = SegmentProfiles(reference, reference.segments.segments)
+        self.lists = reference.layout.lists
         self.reference = reference.digest
         self.dropped = self.errors = 0
         self.first = self.last = 0
@@ -42,7 +45,10 @@ class Window:
         """Count rows that were answered."""
         answers = None if prediction.outputs is not None else prediction.predictions
         rows = sum(served.rows for served in requests)
-        self.profile.add(columns or {"": np.empty(rows)}, answers, prediction.scores)  # tensors may have stayed with the worker
+        given = columns or {"": np.empty(rows)}  # tensors may have stayed with the worker
+        if prediction.outputs is not None:
+            given = {**given, **{name: prediction.outputs[name] for name in self.lists if name in prediction.outputs}}
+        self.segments.add(columns, self.profile.add(given, answers, prediction.scores))
         times = [served.event_time for served in requests]
         self.first = min(*times, self.first) if self.first else min(times)
         self.last = max(*times, self.last)
@@ -130,6 +136,7 @@ class Windows:
             latency=window.latency.tolist(),
             agreement=(window.agreed, window.compared),
             profile=profile.to_bytes(),
+            segments=window.segments.to_bytes() if window.segments.profiles else b"",
         )
 
     def _write(self, post: WindowPost) -> Staged:

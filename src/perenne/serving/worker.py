@@ -77,6 +77,7 @@ async def _serve(options: WorkerOptions, build_routes: Callable[[Runtime], list[
     limits = Limits(hosts=allowed_hosts(where.host, options.port, where.names), body=options.body_bytes)
     doorman = Doorman(keyring.verify, _refuse, options.token_rate) if keyring else None
     runtime.asks_for_tokens = doorman is not None
+    runtime.spool = Path(options.spool) if options.spool else None
     routes = [*build_routes(runtime), *metrics.routes(runtime)]
     plain = Application(routes, runtime, limits, doorman)
     application = traced(plain)

@@ -16,8 +16,10 @@ get the same number from the same rows.
 `fairness`       rates by group and how far they lie apart
 `slices`         where a model does worst
 `distances`      distances and tests between two rows of counts
+`named`          the statistics that the field knows by name, and `names` what others call them
+`multivariate`   statistics of whole rows
 ================ ==================================================================================
 
 `bits`, `numeric`, `levels` and `layout` put values into cells; `spread` knows what the reference has done to itself; `archive`
-stores references; `wording` says what changed.
+stores references; `wording` says what changed; `ranks` and `moments` hold the formulas of `named` that `distances` has not.
 """

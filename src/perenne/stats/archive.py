@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tokenize
 import zipfile
 import zlib
 from typing import Any, TypeVar
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 
 from perenne.core.errors import Invalid
 from perenne.stats import bits
+from perenne.stats.clusters import Clusters
 from perenne.stats.columns import FieldKind, Task
+from perenne.stats.joint import Joint
 from perenne.stats.layout import FeatureCells, Layout
 from perenne.stats.levels import CategoryCells
 from perenne.stats.numeric import NumberCells
@@ -21,11 +24,12 @@ Arrays = dict[str, NDArray[np.generic]]
 T = TypeVar("T")
 
 _META = "meta"
+_JOINT = ("features", "cells", "center", "turn")
 
 # What zipfile, zlib, numpy and msgspec raise on bytes that are damaged or something else.
 _DAMAGE: tuple[type[Exception], ...] = (
     *(OSError, ValueError, LookupError, EOFError, ArithmeticError, TypeError, AttributeError, RuntimeError),
-    *(zlib.error, struct.error, zipfile.BadZipFile, msgspec.DecodeError),
+    *(zlib.error, struct.error, zipfile.BadZipFile, msgspec.DecodeError, tokenize.TokenError),
 )
 
 
@@ -53,7 +57,7 @@ class LevelMeta(msgspec.Struct, tag="category"):
     hashes: int
 
 
-class LayoutMeta(msgspec.Struct):
+class LayoutMeta(msgspec.Struct, omit_defaults=True):
     """The plain values of a Layout."""
 
     features: list[NumberMeta | LevelMeta]
@@ -63,6 +67,9 @@ class LayoutMeta(msgspec.Struct):
     scored: bool
     answer_center: float
     answer_scale: float
+    lists: tuple[str, ...] = ()
+    cluster_levels: tuple[int, ...] = ()
+    joint_inputs: int = 0
 
 
 def write(meta: msgspec.Struct, arrays: Arrays) -> bytes:
@@ -110,8 +117,14 @@ def layout_parts(layout: Layout) -> tuple[LayoutMeta, Arrays]:
         scored=layout.scored,
         answer_center=layout.answer_center,
         answer_scale=layout.answer_scale,
+        lists=layout.lists,
+        cluster_levels=() if layout.clusters is None else layout.clusters.levels,
+        joint_inputs=0 if layout.joint is None else layout.joint.inputs,
     )
-    return meta, {
+    beside: Arrays = {} if layout.clusters is None else {"cluster_centres": layout.clusters.centres}
+    if layout.joint is not None:
+        beside |= {f"joint_{name}": getattr(layout.joint, name) for name in _JOINT}
+    return meta, beside | {
         "points": _join([cells.points for cells in number_cells], np.float64),
         "atoms": _join([cells.atoms for cells in number_cells], np.bool_),
         "tables": _stack([cells.table for cells in number_cells], bits.CODES, np.uint8),
@@ -155,7 +168,13 @@ def layout_of(meta: LayoutMeta, arrays: Arrays) -> Layout:
         else:
             features.append(CategoryCells(feature.name, feature.levels, hashes[level], feature.complete, groups, tests))
             level += 1
-    return Layout(tuple(features), meta.task, meta.classes, meta.threshold, meta.scored, meta.answer_center, meta.answer_scale)
+    clusters = Clusters(meta.cluster_levels, arrays["cluster_centres"].astype(np.float32)) if meta.cluster_levels else None
+    axes: list[NDArray[Any]] = [arrays[f"joint_{name}"] for name in _JOINT] if meta.joint_inputs else []
+    joint = Joint(meta.joint_inputs, *axes) if axes else None
+    return Layout(
+        tuple(features), meta.task, meta.classes, meta.threshold, meta.scored, meta.answer_center, meta.answer_scale, clusters,
+        meta.lists, joint,
+    )  # fmt: skip
 
 
 def _number_meta(cells: NumberCells) -> NumberMeta:

@@ -13,7 +13,7 @@ from perenne.core.errors import NotFound
 from perenne.core.hashing import digest_bytes
 from perenne.stats import archive
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count, take
-from perenne.stats.layout import FeatureCells, Layout, answers, class_places, fit_layout, score_table
+from perenne.stats.layout import ANSWERS, FeatureCells, Layout, Watched, answers, class_places, fit_layout, score_table
 from perenne.stats.levels import level_text
 from perenne.stats.loss import LossModel
 from perenne.stats.numeric import GROUPS, NULL, UNSEEN, NumberCells, numbers
@@ -76,12 +76,12 @@ class Reference:
         The reference's own spread.
     calibration : Calibration or None
         For estimating performance; None without labels and scores.
-    segments : SegmentReference
-        The groups that are watched each by itself.
     outcomes : Outcomes or None
         What came true in the reference; None without labels.
     losses : LossModel or None
         For estimating a regression's performance; whoever makes the reference learns it.
+    segments : SegmentReference
+        The groups that are watched each by itself.
     """
 
     fields: tuple[Field, ...]
@@ -91,17 +91,17 @@ class Reference:
     baseline: Baseline
     bands: Bands
     calibration: Calibration | None
-    segments: SegmentReference
     outcomes: Outcomes | None
     losses: LossModel | None
+    segments: SegmentReference
 
     def __init__(self, fields: Sequence[Field], layout: Layout) -> None:
         self.fields = tuple(fields)
         self.layout = layout
         self.chunks = []
         self.profile = Profile.empty(self)
-        self.segments = SegmentReference((), [], [], [])
         self.calibration = self.outcomes = self.losses = None
+        self.segments = SegmentReference((), [], [], [])
         self._data: bytes | None = None
         self._digest: str | None = None
 
@@ -118,8 +118,8 @@ class Reference:
         task: Task,
         classes: Sequence[object] = (),
         threshold: float = 0.5,
-        segments: Sequence[str] = (),
-        groups: int = 8,
+        watched: Watched | None = None,
+        served: int = 0,
     ) -> "Reference":
         """Fix the cells by the rows of a reference, in time order. Tensors have no cells, nor have answers that are tensors.
 
@@ -137,36 +137,59 @@ class Reference:
             Labels, places in `classes` (an integer array), or numbers for regression.
         task, classes, threshold
             As in the model's signature.
-        segments : sequence of str
-            Inputs whose groups are watched each by itself.
-        groups : int
-            So many groups of each at most, and one for all others.
+        watched : Watched, optional
+            What is watched beside inputs and answers; lists of outputs are among `columns`.
+        served : int
+            The row from which on answers are of the model that will serve. Those before are of another fit of it: they calibrate,
+            but its scores do not lie where those of this one do, so that windows are not compared with them.
         """
         rows = row_count(columns)
-        columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields}
+        watched = watched or Watched()
+        lists = {name: columns[name] for name in watched.lists if name in columns}
+        columns = {field.name: columns.get(field.name, np.full(rows, None, object)) for field in fields} | lists
         fields = [field for field in fields if field.kind is not FieldKind.TENSOR]
         names = tuple(str(level_text(label)) for label in classes)
         scores = None if scores is None or task is Task.REGRESSION else score_table(scores)
         given = {**columns, **answers(task, names, predictions, scores)}
-        reference = cls(fields, fit_layout(given, fields, task, names, threshold))
-        bounds = np.linspace(0, rows, max(1, min(chunks, rows)) + 1).astype(int).tolist()
-        for part in map(slice, bounds[:-1], bounds[1:]):
-            chunk = Profile.empty(reference)
+        cut = {name: column[served:] for name, column in given.items() if name in ANSWERS and column.dtype != object}
+        reference = cls(fields, fit_layout({**given, **cut}, fields, task, names, threshold, watched))
+        given = reference.layout.given(columns, predictions, scores)
+        bounds, first = _bounds(rows, max(1, min(chunks, rows)), served)
+        reference._count(columns, predictions, scores, bounds, first)
+        reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds, first)
+        encoded = reference.layout.encode(columns, predictions, scores)
+        chosen = segments_of(reference.layout, watched.segments, given, watched.groups)
+        reference.segments = fit_segments(reference, given, encoded, bounds, chosen, first)
+        if labels is not None:
+            reference._learn(encoded.cells, predictions, scores, labels)
+        return reference
+
+    def _count(
+        self,
+        columns: Columns,
+        predictions: Column | None,
+        scores: NDArray[np.floating] | None,
+        bounds: Sequence[int],
+        first: int,
+    ) -> None:
+        """Count the rows between bounds; of the parts before the first, not what was answered."""
+        for number, part in enumerate(map(slice, bounds[:-1], bounds[1:])):
+            chunk = Profile.empty(self)
             chunk.add(
                 take(columns, part), None if predictions is None else predictions[part], None if scores is None else scores[part]
             )
-            reference._append(chunk)
-        reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds)
-        if labels is not None and scores is not None:
-            reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
-        if segments:
-            chosen = segments_of(reference.layout, segments, given, groups)
-            encoded = reference.layout.encode(columns, predictions, scores)
-            reference.segments = fit_segments(reference, given, encoded, bounds, chosen)
-        if labels is not None and predictions is not None:
-            cells = reference.layout.encode(columns, predictions, scores).cells
-            reference.outcomes = fit_outcomes(reference.layout, cells, predictions, scores, labels, len(reference.chunks))
-        return reference
+            if number < first:
+                chunk.forget_answers()
+            self._append(chunk)
+
+    def _learn(
+        self, cells: NDArray[np.uint8], predictions: Column | None, scores: NDArray[np.floating] | None, labels: Column
+    ) -> None:
+        """Take in what came true."""
+        if scores is not None:
+            self.calibration = Calibration.fit(self.layout, scores, class_places(self.layout.classes, labels))
+        if predictions is not None:
+            self.outcomes = fit_outcomes(self.layout, cells, predictions, scores, labels, len(self.chunks))
 
     def note_steadiness(self, metric: str, spread: float) -> None:
         """Note how far the estimate of a metric was off in parts of the reference, beyond chance."""
@@ -193,21 +216,24 @@ class Reference:
             meta, arrays = archive.layout_parts(self.layout)
             arrays |= {f"chunk_{name}": self._stack(name) for name in PROFILE_ARRAYS}
             arrays |= {"chunk_rows": self._stack("rows")}
+            arrays |= {"chunk_items": self._stack("items")} if self.layout.lists else {}
             arrays |= {"baseline": self.baseline.counts, "singles": self.baseline.singles}
             arrays |= {"band_rows": self.bands.rows, "band_js": self.bands.js, "band_d": self.bands.d}
             if self.calibration is not None:
                 arrays["curves"] = self.calibration.curves
             if self.segments.segments:
                 arrays |= segment_arrays(self.segments)
-            outcomes = None
-            if self.outcomes is not None:
-                arrays |= {"labelled": self.outcomes.counts, "truths": self.outcomes.truths}
-                told = self.outcomes
-                outcomes = _OutcomesMeta(told.rows, told.loss, told.scale, dict(sorted(told.steadiness.items())))
             arrays |= {} if self.losses is None else self.losses.to_arrays()
-            given = (self.segments.segments, outcomes, self.losses is not None)
-            noted = _Meta(1, self.fields, meta, self.calibration is not None, *given)
-            self._data = archive.write(noted, arrays)
+            made = _Meta(
+                1,
+                self.fields,
+                meta,
+                self.calibration is not None,
+                self.segments.segments,
+                self._outcome_parts(arrays),
+                self.losses is not None,
+            )
+            self._data = archive.write(made, arrays)
         return self._data
 
     @classmethod
@@ -228,6 +254,8 @@ class Reference:
                 chunk.rows = rows
                 for name in PROFILE_ARRAYS:
                     getattr(chunk, name)[...] = arrays[f"chunk_{name}"][place]
+                if layout.lists:
+                    chunk.items[...] = arrays["chunk_items"][place]
                 reference._append(chunk)
             reference.baseline = Baseline(arrays["baseline"].astype(np.int64), arrays["singles"].astype(np.int64))
             reference.bands = Bands(
@@ -237,13 +265,20 @@ class Reference:
                 reference.calibration = Calibration(
                     layout.task, layout.threshold, layout.score_edges, arrays["curves"].astype(np.float64)
                 )
+            reference._read_outcomes(meta, arrays)
             if meta.segments:
                 reference.segments = segments_from(meta.segments, arrays, reference)
-            reference._read_outcomes(meta, arrays)
         except (LookupError, ValueError, TypeError, OverflowError) as error:
             raise archive.unreadable(error) from None
         reference._data = bytes(data)
         return reference
+
+    def _outcome_parts(self, arrays: archive.Arrays) -> _OutcomesMeta | None:
+        told = self.outcomes
+        if told is None:
+            return None
+        arrays |= {"labelled": told.counts, "truths": told.truths}
+        return _OutcomesMeta(told.rows, told.loss, told.scale, dict(sorted(told.steadiness.items())))
 
     def _read_outcomes(self, meta: _Meta, arrays: archive.Arrays) -> None:
         if meta.outcomes is not None:
@@ -305,3 +340,17 @@ class Reference:
         if isinstance(feature, NumberCells):
             return None if np.isnan(feature.median) else feature.median
         return feature.levels[0] if feature.levels else None
+
+
+def _bounds(rows: int, chunks: int, served: int) -> tuple[list[int], int]:
+    """Return the rows at which about equal chunks begin and the last ends, and the first chunk of the model that serves.
+
+    >>> _bounds(100, 4, 0), _bounds(100, 4, 30)
+    (([0, 25, 50, 75, 100], 0), ([0, 30, 53, 76, 100], 1))
+    """
+    if not 0 < served < rows:
+        return np.linspace(0, rows, chunks + 1).astype(int).tolist(), 0
+    chunks = max(2, chunks)
+    before = min(max(1, round(chunks * served / rows)), chunks - 1)
+    starts = np.concatenate([np.linspace(0, served, before + 1)[:-1], np.linspace(served, rows, chunks - before + 1)])
+    return starts.astype(int).tolist(), before

@@ -72,20 +72,40 @@ def ks_p(distance: ArrayLike, n: ArrayLike, m: ArrayLike) -> Floats:
 
 def chi2(reference: Counts, window: Counts) -> tuple[Floats, Floats]:
     """Return Pearson's X^2 and its degrees of freedom; cells with an expected count under 1 are pooled into one."""
+    statistic = np.zeros(reference.shape[:-1])
+    sides, freedom = _pooled(reference, window)
+    for observed, expected in sides:
+        parts = np.divide((observed - expected) ** 2, expected, out=np.zeros(expected.shape), where=expected > 0)
+        statistic += parts.sum(axis=-1)
+    return statistic, freedom
+
+
+def g_test(reference: Counts, window: Counts) -> tuple[Floats, Floats]:
+    """Return the likelihood ratio `2 sum O ln(O/E)` and its degrees of freedom; rare cells are pooled as for `chi2`."""
+    statistic = np.zeros(reference.shape[:-1])
+    sides, freedom = _pooled(reference, window)
+    for observed, expected in sides:
+        ratio = np.divide(observed, expected, out=np.ones(expected.shape), where=(expected > 0) & (observed > 0))
+        statistic += 2 * (observed * np.log(ratio)).sum(axis=-1)
+    return statistic, freedom
+
+
+def _pooled(reference: Counts, window: Counts) -> tuple[list[tuple[Floats, Floats]], Floats]:
+    """Return observed and expected counts of both sides, and the degrees of freedom.
+
+    Cells with an expected count under 1 on either side are emptied into one more cell.
+    """
     n, m = reference.sum(axis=-1, keepdims=True), window.sum(axis=-1, keepdims=True)
     together, total = reference + window, np.maximum(n + m, 1)
-    expected_n, expected_m = together * (n / total), together * (m / total)
-    rare = np.minimum(expected_n, expected_m) < 1
-    statistic = np.zeros(together.shape[:-1])
-    cells = (~rare).sum(axis=-1)
-    pooled_n = np.where(rare, expected_n, 0).sum(axis=-1)
-    for observed, expected in ((reference, expected_n), (window, expected_m)):
-        parts = np.divide((observed - expected) ** 2, expected, out=np.zeros(together.shape), where=~rare)
-        pool, pool_expected = np.where(rare, observed, 0).sum(axis=-1), np.where(rare, expected, 0).sum(axis=-1)
-        statistic += parts.sum(axis=-1)
-        statistic += np.divide((pool - pool_expected) ** 2, pool_expected, out=np.zeros(cells.shape), where=pool_expected > 0)
-    cells = cells + (pooled_n > 0)
-    return statistic, np.maximum(cells - 1, 0).astype(np.float64)
+    sides = [(reference, together * (n / total)), (window, together * (m / total))]
+    rare = np.minimum(sides[0][1], sides[1][1]) < 1
+    pooled = []
+    for observed, expected in sides:
+        pool = [np.where(rare, counts, 0).sum(axis=-1, keepdims=True) for counts in (observed, expected)]
+        kept = [np.where(rare, 0.0, counts) for counts in (observed, expected)]
+        pooled.append((np.concatenate([kept[0], pool[0]], axis=-1), np.concatenate([kept[1], pool[1]], axis=-1)))
+    cells = (~rare).sum(axis=-1) + (pooled[0][1][..., -1] > 0)
+    return pooled, np.maximum(cells - 1, 0).astype(np.float64)
 
 
 def chi2_p(statistic: ArrayLike, freedom: ArrayLike) -> Floats:
@@ -105,6 +125,14 @@ def psi(reference: Counts, window: Counts) -> Floats:
     return np.asarray(((p - q) * np.log(ratio)).sum(axis=-1))
 
 
+def kl(reference: Counts, window: Counts) -> Floats:
+    """Return the Kullback-Leibler divergence of the window from the reference, `sum Q ln(Q/P)`, smoothed as for `psi`."""
+    used = (reference > 0) | (window > 0)
+    p, q = (shares(np.where(used, counts + _SMOOTHING, 0.0)) for counts in (reference, window))
+    ratio = np.divide(q, p, out=np.ones_like(p), where=used)
+    return np.asarray((q * np.log(ratio)).sum(axis=-1))
+
+
 def hellinger(reference: Counts, window: Counts) -> Floats:
     """Return Hellinger's distance, 0 to 1."""
     overlap = np.sqrt(shares(reference) * shares(window)).sum(axis=-1)
@@ -114,6 +142,11 @@ def hellinger(reference: Counts, window: Counts) -> Floats:
 def linf(reference: Counts, window: Counts) -> Floats:
     """Return the largest difference of a share."""
     return np.asarray(np.abs(shares(reference) - shares(window)).max(axis=-1, initial=0.0))
+
+
+def tv(reference: Counts, window: Counts) -> Floats:
+    """Return the total variation, half the sum of the differences of shares: 0 to 1."""
+    return np.asarray(np.abs(shares(reference) - shares(window)).sum(axis=-1) / 2)
 
 
 def wasserstein(values: Floats, reference: Counts, window: Counts, scale: float = 1.0) -> float:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from perenne.stats import distances
 from perenne.stats.cells import Reference
-from perenne.stats.layout import FIXED, PREDICTION, SCORE, FeatureCells
+from perenne.stats.layout import FIXED, FeatureCells
 from perenne.stats.numeric import NULL, ORDINARY, UNSEEN
 from perenne.stats.phases import standard_of
 from perenne.stats.profile import Profile
@@ -49,6 +49,8 @@ class FeatureDrift(msgspec.Struct, frozen=True):
         By how much this shift alone moves the mean score or prediction, in its units.
     sentence : str
         What changed, in words; empty if nothing did.
+    statistic : str
+        By which statistic the project has it judged, if not by the rule; `value`, `p` and `threshold` are of that.
     """
 
     name: str
@@ -64,6 +66,10 @@ class FeatureDrift(msgspec.Struct, frozen=True):
     unseen_window: float
     impact: float
     sentence: str
+    statistic: str = ""
+    value: float | None = None
+    p: float | None = None
+    threshold: float | None = None
 
 
 class DriftVerdict(msgspec.Struct, frozen=True):
@@ -115,7 +121,7 @@ def judge(
     d_p = distances.ks_p(d, base[:, :ORDINARY].sum(axis=1), window.counts[:, :ORDINARY].sum(axis=1))
     band_js, band_d = against.bands.at(window.rows)
     comparisons = max(comparisons or 0, len(features))
-    states = _states(js2, js_p, band_js, d, d_p, band_d, comparisons)
+    states = rule(js2, js_p, band_js, d, d_p, band_d, comparisons=comparisons)
     shares, base_shares = distances.shares(window.counts), distances.shares(base)
     impacts = impact(reference, window, against.profile)
     found = [
@@ -136,14 +142,20 @@ def judge(
         )
         for place, feature in enumerate(features)
     ]
-    found.sort(key=_order)
     too_few = window.rows < minimum_rows or not against.profile.rows
-    state = "too_few" if too_few else min((feature.state for feature in found), key=_RANK.__getitem__, default="ok")
-    return DriftVerdict(state, window.rows, max(minimum_rows, needed_rows(comparisons, against.profile.rows)), tuple(found))
+    needed = max(minimum_rows, needed_rows(comparisons, against.profile.rows))
+    return ranked(DriftVerdict("too_few" if too_few else "ok", window.rows, needed, ()), tuple(found))
+
+
+def ranked(verdict: DriftVerdict, found: tuple[FeatureDrift, ...]) -> DriftVerdict:
+    """Return the verdict with these features in order, and its state after the worst of them, if there were rows to judge."""
+    worst = min((feature.state for feature in found), key=_RANK.__getitem__, default="ok")
+    state = verdict.state if verdict.state == "too_few" else worst
+    return DriftVerdict(state, verdict.rows, verdict.needed_rows, tuple(sorted(found, key=_order)))
 
 
 def _order(feature: FeatureDrift) -> tuple[int, bool, float, float]:
-    return _RANK[feature.state], feature.name in (PREDICTION, SCORE), -abs(feature.impact), -feature.js2
+    return _RANK[feature.state], feature.name.startswith("@"), -abs(feature.impact), -feature.js2
 
 
 def _sentence(feature: FeatureCells, state: str, base: NDArray[np.int64], window: Profile, place: int) -> str:
@@ -152,16 +164,17 @@ def _sentence(feature: FeatureCells, state: str, base: NDArray[np.int64], window
     return describe(feature, base, window.counts[place], list(window.new_levels[place].values()))
 
 
-def _states(
+def rule(
     js2: NDArray[np.float64],
     js_p: NDArray[np.float64],
     band_js: NDArray[np.float64],
     d: NDArray[np.float64],
     d_p: NDArray[np.float64],
     band_d: NDArray[np.float64],
+    *,
     comparisons: int | None = None,
 ) -> list[str]:
-    """Apply the rule, each branch for itself."""
+    """Return the state of each feature by the rule, each branch for itself."""
     comparisons = comparisons or len(js2)
     alarm, warn = np.zeros(len(js2), np.bool_), np.zeros(len(js2), np.bool_)
     for size, limit, band, p in ((js2, MATERIAL_JS, band_js, js_p), (d, MATERIAL_D, band_d, d_p)):
@@ -198,7 +211,7 @@ def impact(reference: Reference, window: Profile, before: Profile | None = None)
     base_sums, seen_sums = before.sums[:, :, 0], window.sums[:, :, 0]
     mean = np.divide(base_sums, base, out=np.zeros(base.shape), where=base > 0)
     mean = np.where((base == 0) & (seen > 0), np.divide(seen_sums, seen, out=np.zeros(base.shape), where=seen > 0), mean)
-    overall = base_sums.sum(axis=1, keepdims=True) / max(1, before.rows)
+    overall = base_sums.sum(axis=1, keepdims=True) / np.maximum(1, base.sum(axis=1, keepdims=True))
     moved = ((distances.shares(seen) - distances.shares(base)) * (mean - overall)).sum(axis=1)
     known = window.rows > 0 and before.rows > 0
     return np.asarray(moved / FIXED * reference.layout.answer_scale) if known else np.zeros(len(base))

@@ -14,6 +14,7 @@ from perenne.stats.columns import Column
 from perenne.stats.levels import level_text
 
 Floats: TypeAlias = NDArray[np.float64]
+Limits: TypeAlias = Callable[[int, int, float], tuple[float, float]]
 
 MINIMUM_ROWS = 30
 """Groups with fewer rows, or a rate over fewer rows, are listed but left out of comparisons: small groups always look unfair."""
@@ -148,7 +149,12 @@ def disparity(name: str, counts: Sequence[GroupCounts], *, minimum_rows: int = M
 
 
 def disparity_interval(
-    name: str, counts: Sequence[GroupCounts], *, minimum_rows: int = MINIMUM_ROWS, level: float = 0.95
+    name: str,
+    counts: Sequence[GroupCounts],
+    *,
+    minimum_rows: int = MINIMUM_ROWS,
+    level: float = 0.95,
+    limits: Limits | None = None,
 ) -> Disparity | None:
     """Return how much the groups differ in one measure, with limits; alarms go by a limit, not by the value.
 
@@ -165,6 +171,9 @@ def disparity_interval(
         Groups with fewer rows, or whose rate rests on fewer, are left out.
     level : float
         Confidence, two-sided.
+    limits : callable, optional
+        The interval of one rate, given hits, rows and the chance that it leaves the truth out; Wilson's if not given. With
+        `stats.sequential.rate_interval` the limits hold for all looks at growing counts together.
 
     Returns
     -------
@@ -185,12 +194,12 @@ def disparity_interval(
     needed, join, worse = _KINDS[kind]
     found = []
     for rate in names:
-        spans = _spans(rate, counts, minimum_rows, level, len(names))
+        spans = _spans(rate, counts, minimum_rows, (1 - level) / len(names), limits or _wilson)
         if len(spans) < needed or (kind == "ratio" and not max(span.value for span in spans)):
             return None
         found.append(join(spans))
-    worst = worse(found, key=lambda limits: limits.value)
-    return Disparity(worst.value, worse(limits.low for limits in found), worse(limits.high for limits in found), worst.group)
+    worst = worse(found, key=lambda span: span.value)
+    return Disparity(worst.value, worse(span.low for span in found), worse(span.high for span in found), worst.group)
 
 
 _Table: TypeAlias = Mapping[str, Floats]  # count, selected, tp, fp, fn, tn: each (groups,)
@@ -240,7 +249,22 @@ def _parts(name: str) -> tuple[tuple[str, ...], str]:
     return _FAIRLEARN.get(rate, (rate,)), kind
 
 
-def _spans(rate: str, counts: Sequence[GroupCounts], minimum_rows: int, level: float, shared: int) -> list[Disparity]:
+def rate_spans(
+    rate: str, counts: Sequence[GroupCounts], *, minimum_rows: int = MINIMUM_ROWS, level: float = 0.95
+) -> list[Disparity]:
+    """Return the rate of each group that is large enough, with limits that hold for all of them at once.
+
+    >>> [span.group for span in rate_spans("selection_rate", [GroupCounts("a", count=90, selected=9), GroupCounts("b", count=9)])]
+    ['a']
+    """
+    return _spans(rate, counts, minimum_rows, 1 - level, _wilson)
+
+
+def _wilson(hits: float, rows: float, alpha: float) -> tuple[float, float]:
+    return wilson(hits, rows, NormalDist().inv_cdf(1 - alpha / 2))
+
+
+def _spans(rate: str, counts: Sequence[GroupCounts], minimum_rows: int, alpha: float, limits: Limits) -> list[Disparity]:
     """Return the rate of each group that is large enough, with its limits."""
     hits, rows = RATES[rate](_columns(counts))
     large = [
@@ -248,8 +272,7 @@ def _spans(rate: str, counts: Sequence[GroupCounts], minimum_rows: int, level: f
         for group, hit, row in zip(counts, hits.tolist(), rows.tolist(), strict=True)
         if min(group.count, row) >= max(1, minimum_rows)
     ]
-    z = NormalDist().inv_cdf(1 - (1 - level) / (2 * max(1, len(large)) * shared))
-    return [Disparity(hit / row, *wilson(hit, row, z), group) for group, hit, row in large]
+    return [Disparity(hit / row, *limits(int(hit), int(row), alpha / len(large)), group) for group, hit, row in large]
 
 
 def _least(spans: Sequence[Disparity]) -> Disparity:

@@ -1,21 +1,27 @@
 """The cells of a whole model version: its inputs, its prediction and its score. Profiles count in them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from perenne.core.errors import Invalid
+from perenne.stats.clusters import CLUSTER, DISTANCE, Clusters
 from perenne.stats.columns import Column, Columns, Field, FieldKind, Task, row_count
+from perenne.stats.joint import TOGETHER, Joint
 from perenne.stats.levels import CategoryCells, level_text
+from perenne.stats.lists import FIRST, HEAD, ITEM, LENGTH, POSITION, bucket_counts, head_of, items_of, list_columns
 from perenne.stats.numeric import NumberCells
 
 FeatureCells: TypeAlias = NumberCells | CategoryCells
 
 PREDICTION, SCORE = "@prediction", "@score"
 """Names of the pseudo features: what the model answered, and how sure it was."""
+
+ANSWERS = (PREDICTION, SCORE)
 
 SCORE_BINS = 256
 MAX_CURVES = 32
@@ -26,6 +32,30 @@ FIXED = 65_536
 
 _ANSWER_LIMIT = 1024.0
 _MOMENT_LIMIT = 64.0
+
+
+class Watched(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is watched beside inputs and answers.
+
+    Attributes
+    ----------
+    segments : tuple of str
+        Inputs whose groups are watched each by itself.
+    groups : int
+        So many groups of each at most, and one for all others.
+    clusters : int
+        How many centres of the reference's rows; 0 for none.
+    lists : tuple of str
+        Outputs, or inputs, that hold lists of items.
+    together : bool
+        How unusual the combination of a row's inputs is.
+    """
+
+    segments: tuple[str, ...] = ()
+    groups: int = 8
+    clusters: int = 0
+    lists: tuple[str, ...] = ()
+    together: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +97,12 @@ class Layout:
         The reference had scores.
     answer_center, answer_scale : float
         Mean and standard deviation of the reference's predictions for regression; 0 and 1 otherwise.
+    clusters : Clusters or None
+        The centres by which `@cluster` and `@distance` are found.
+    lists : tuple of str
+        Columns that hold lists of items.
+    joint : Joint or None
+        The axes by which `@together` is found.
     """
 
     features: tuple[FeatureCells, ...]
@@ -76,6 +112,9 @@ class Layout:
     scored: bool
     answer_center: float
     answer_scale: float
+    clusters: Clusters | None = None
+    lists: tuple[str, ...] = ()
+    joint: Joint | None = None
     score_edges: NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -121,10 +160,14 @@ class Layout:
                     code="profile.length",
                     hint="every column has as many values as there are rows",
                 )
-        given = {**columns, **answers(self.task, self.classes, predictions, scores)}
+        given = {**columns, **answers(self.task, self.classes, predictions, scores), **self._of_lists(columns)}
         cells = np.empty((len(self.features), rows), np.uint8)
-        standardised = []
+        standardised: list[NDArray[np.float64]] = []
         for place, feature in enumerate(self.features):
+            if feature.name == CLUSTER and self.clusters is not None:
+                given |= self.clusters.columns(cells, standardised)
+            if feature.name == TOGETHER and self.joint is not None:
+                given[TOGETHER] = self.joint.distances(self.features, cells, standardised)
             column = given.get(feature.name)
             if column is None:
                 column = np.full(rows, None, object)
@@ -139,6 +182,33 @@ class Layout:
             self._answer(given, rows),
             np.full((self.curves, rows), -1) if scores is None or not self.curves else self.score_bins(scores),
         )
+
+    def given(self, columns: Columns, predictions: Column | None, scores: NDArray[np.floating] | None) -> dict[str, Column]:
+        """Return a column for each feature that rows have: the inputs, what they were answered, centres and lists."""
+        found = {**columns, **answers(self.task, self.classes, predictions, scores), **self._of_lists(columns)}
+        count = self.joint.inputs if self.joint is not None else 0 if self.clusters is None else len(self.clusters.levels)
+        if count:
+            inputs = replace(self, features=self.features[:count], clusters=None, joint=None, lists=())
+            encoded = inputs.encode({feature.name: columns[feature.name] for feature in inputs.features}, None, None)
+            if self.clusters is not None:
+                found |= self.clusters.columns(encoded.cells, list(encoded.standardised))
+            if self.joint is not None:
+                found[TOGETHER] = self.joint.distances(inputs.features, encoded.cells, list(encoded.standardised))
+        return found
+
+    def _of_lists(self, columns: Columns) -> dict[str, Column]:
+        """Return the features of lists, of those that came; an input that is one item a row is watched as it is."""
+        found: dict[str, Column] = {}
+        heads = {feature.name: feature.levels[:HEAD] for feature in self.features if isinstance(feature, CategoryCells)}
+        for name in self.lists:
+            if name in columns and name + ITEM in heads:
+                found |= list_columns(name, items_of(columns[name]), heads[name + ITEM])
+        return found
+
+    def item_counts(self, columns: Columns) -> NDArray[np.int64]:
+        """Count the items of all lists by bucket, (lists, buckets)."""
+        empty = np.empty(0, object)
+        return np.array([bucket_counts(items_of(columns.get(name, empty))) for name in self.lists], np.int64)
 
     def _answer(self, given: Columns, rows: int) -> NDArray[np.float64]:
         if self.task is not Task.REGRESSION and self.scored:
@@ -215,7 +285,14 @@ def class_places(classes: tuple[str, ...], given: Column) -> NDArray[np.int64]:
     return np.fromiter((place.get(label, -1) for label in class_labels(classes, given).tolist()), np.int64, len(given))
 
 
-def fit_layout(columns: Columns, fields: Sequence[Field], task: Task, classes: tuple[str, ...], threshold: float) -> Layout:
+def fit_layout(
+    columns: Columns,
+    fields: Sequence[Field],
+    task: Task,
+    classes: tuple[str, ...],
+    threshold: float,
+    watched: Watched = Watched(),  # noqa: B008
+) -> Layout:
     """Fix the cells by a reference's columns, which hold the inputs and the pseudo columns of `answers`.
 
     Raises
@@ -225,7 +302,7 @@ def fit_layout(columns: Columns, fields: Sequence[Field], task: Task, classes: t
     """
     names = [field.name for field in fields]
     for name in names:
-        if name in (PREDICTION, SCORE) or names.count(name) > 1:
+        if name in (PREDICTION, SCORE, CLUSTER, DISTANCE, TOGETHER) or names.count(name) > 1:
             raise Invalid(f"the name '{name}' is taken", code="reference.name", hint="rename the column")
     features: list[FeatureCells] = [
         CategoryCells.fit(field.name, columns[field.name])
@@ -241,7 +318,58 @@ def fit_layout(columns: Columns, fields: Sequence[Field], task: Task, classes: t
         features.append(CategoryCells.fit(PREDICTION, columns[PREDICTION]))
     if SCORE in columns:
         features.append(NumberCells.fit(SCORE, FieldKind.NUMBER, columns[SCORE]))
-    return Layout(tuple(features), task, classes, threshold, SCORE in columns, center, scale)
+    layout = Layout(tuple(features), task, classes, threshold, SCORE in columns, center, scale)
+    if watched.clusters and fields and row_count(columns):
+        layout = _with_clusters(layout, columns, len(fields), watched.clusters)
+    if watched.together and fields and row_count(columns):
+        layout = _with_joint(layout, columns, len(fields))
+    for name in watched.lists:
+        layout = _with_list(layout, columns, names, name)
+    return layout
+
+
+def _with_clusters(layout: Layout, columns: Columns, inputs: int, count: int) -> Layout:
+    """Add the nearest centre and the distance to it."""
+    bare = replace(layout, features=layout.features[:inputs])
+    encoded = bare.encode({feature.name: columns[feature.name] for feature in bare.features}, None, None)
+    clusters = Clusters.fit(bare.features, encoded.cells, list(encoded.standardised), count)
+    found = clusters.columns(encoded.cells, list(encoded.standardised))
+    added = (CategoryCells.fit(CLUSTER, found[CLUSTER]), NumberCells.fit(DISTANCE, FieldKind.NUMBER, found[DISTANCE]))
+    return replace(layout, features=(*layout.features, *added), clusters=clusters)
+
+
+def _with_joint(layout: Layout, columns: Columns, inputs: int) -> Layout:
+    """Add how unusual a row's combination of inputs is."""
+    bare = replace(layout, features=layout.features[:inputs], clusters=None)
+    encoded = bare.encode({feature.name: columns[feature.name] for feature in bare.features}, None, None)
+    joint = Joint.fit(bare.features, encoded.cells, list(encoded.standardised))
+    if joint is None:
+        return layout
+    found = joint.distances(bare.features, encoded.cells, list(encoded.standardised))
+    return replace(layout, features=(*layout.features, NumberCells.fit(TOGETHER, FieldKind.NUMBER, found)), joint=joint)
+
+
+def _with_list(layout: Layout, columns: Columns, inputs: Sequence[str], name: str) -> Layout:
+    """Add the features of a list; an input that is one item a row has a feature already.
+
+    Raises
+    ------
+    Invalid
+        If there is no such column.
+    """
+    if name not in columns:
+        raise Invalid(
+            f"there is no output or input {name!r} that could hold lists",
+            code="reference.list",
+            hint=f"Monitoring(lists=…) names outputs of the model, or inputs: {', '.join(inputs[:10])}",
+        )
+    if name in inputs:
+        return replace(layout, lists=(*layout.lists, name))
+    lists = items_of(columns[name])
+    found = list_columns(name, lists, head_of(lists))
+    added: list[FeatureCells] = [CategoryCells.fit(name + part, found[name + part]) for part in (ITEM, FIRST)]
+    added += [NumberCells.fit(name + part, FieldKind.NUMBER, found[name + part]) for part in (LENGTH, POSITION)]
+    return replace(layout, features=(*layout.features, *added), lists=(*layout.lists, name))
 
 
 def _mean_and_deviation(values: Column) -> tuple[float, float]:

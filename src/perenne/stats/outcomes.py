@@ -133,10 +133,20 @@ def _steadiness(
             if name in told and name in true:
                 gaps.setdefault(name, []).append((told[name].value - true[name].value, told[name].sd))
     return {
-        name: float(np.sqrt(max(0.0, float(np.mean([gap**2 - sd**2 for gap, sd in found])))))
+        name: beyond_chance([gap for gap, _ in found], [sd for _, sd in found])
         for name, found in gaps.items()
         if len(found) >= MIN_CHUNKS
     }
+
+
+def beyond_chance(surprises: Sequence[float], chances: Sequence[float]) -> float:
+    """Return how far the surprises of several parts scatter beyond what chance does, two deviations of that itself included.
+
+    >>> beyond_chance([0.1, -0.1, 0.1, -0.1], [0.1, 0.1, 0.1, 0.1])
+    0.0
+    """
+    chance = float(np.mean(np.square(chances))) * (1 + 2 * float(np.sqrt(2 / len(chances))))
+    return float(np.sqrt(max(0.0, float(np.mean(np.square(surprises))) - chance)))
 
 
 class Inside(msgspec.Struct, frozen=True):
@@ -145,28 +155,32 @@ class Inside(msgspec.Struct, frozen=True):
     Attributes
     ----------
     truth, answer : float
-        By how much the mean of what came true, and of the answer, differs from the reference where inputs are as they were, in
-        standard errors.
+        By how much the means of what came true, and of the answer, differ from the reference's inside the cells of the input
+        where they differ most: beyond chance, in standard deviations of that.
     feature : str
         The input by whose cells the truth differs most.
     change : float
         By how much the truth differs there, in the unit of the answer.
+    limit : float
+        From where on a difference is one, for so many features looked at.
     """
 
     truth: float
     answer: float
     feature: str
     change: float
+    limit: float = _DIFFERENT
 
     @property
     def words(self) -> str:
         """Say what that means; empty if neither changed."""
-        if abs(self.truth) >= _DIFFERENT and abs(self.answer) < _DIFFERENT:
-            return f"other outcomes where inputs are as before, most by {self.feature}: the concept changed"
-        if abs(self.answer) >= _DIFFERENT and abs(self.truth) < _DIFFERENT:
-            return "other answers where inputs are as before: the model, or an input that is not watched, changed"
-        if abs(self.truth) >= _DIFFERENT:
+        truth, answer = self.truth >= self.limit, self.answer >= self.limit
+        if truth and answer:
             return f"other outcomes and other answers where inputs are as before, most by {self.feature}"
+        if truth:
+            return f"other outcomes where inputs are as before, most by {self.feature}: the concept changed"
+        if answer:
+            return "other answers where inputs are as before: the model, or an input that is not watched, changed"
         return ""
 
 
@@ -192,9 +206,10 @@ def inside(names: Sequence[str], truths: tuple[Means, Means], answers: tuple[Mea
         return None
     change, error = _change(*truths)
     moved, doubt = _change(*answers)
-    by_feature = (np.divide(change, error, out=np.zeros_like(change), where=error > 0) ** 2).sum(axis=1)
-    most = int(by_feature.argmax())
-    return Inside(_pooled(change, error, most), _pooled(moved, doubt, most), names[most], _mean(change, truths[1].rows, most))
+    truth, answer = (_pooled(*found) for found in ((change, error), (moved, doubt)))
+    most = int(truth.argmax())
+    limit = _DIFFERENT + float(np.log(len(names)))
+    return Inside(float(truth[most]), float(answer.max()), names[most], _mean(change, truths[1].rows, most), limit)
 
 
 def _change(before: Means, after: Means) -> tuple[Floats, Floats]:
@@ -207,13 +222,12 @@ def _change(before: Means, after: Means) -> tuple[Floats, Floats]:
     return np.where(enough, means[1] - means[0], 0.0), np.sqrt(errors)
 
 
-def _pooled(change: Floats, error: Floats, place: int) -> float:
-    """Return the root of the mean square of the standardised changes, less what chance brings, as a normal distance."""
-    used = error[place] > 0
-    if not used.any():
-        return 0.0
-    z = change[place][used] / error[place][used]
-    return float(((z**2).sum() - used.sum()) / np.sqrt(2 * used.sum()))
+def _pooled(change: Floats, error: Floats) -> Floats:
+    """Return for each feature how far the squares of its standardised changes add up beyond chance, (features,)."""
+    used = error > 0
+    z = np.divide(change, error, out=np.zeros(change.shape), where=used)
+    groups = used.sum(axis=1)
+    return np.asarray(((z**2).sum(axis=1) - groups) / np.sqrt(2 * np.maximum(1, groups)))
 
 
 def _mean(change: Floats, rows: NDArray[np.int64], place: int) -> float:

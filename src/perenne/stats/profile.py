@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from perenne.core.errors import Invalid
 from perenne.stats.bits import BLOCK
 from perenne.stats.columns import Column, Columns
-from perenne.stats.layout import FIXED, Encoded, Layout
+from perenne.stats.layout import ANSWERS, FIXED, Encoded, Layout
 from perenne.stats.levels import CategoryCells, level_hash, level_text
+from perenne.stats.lists import BUCKETS
 from perenne.stats.numeric import CELLS, GROUPS, UNSEEN
 
 _MAGIC, _VERSION = b"PPRF", 1
 _HEADER = struct.Struct("<4sBB32sQQqqIII")
-_WIDE = 1
+_WIDE, _BARE = 1, 2
 _NEW_LEVELS = 4
 _TEXT_LIMIT = 60
 _JSON_LIMIT = 1 << 20
@@ -67,22 +68,31 @@ class Profile:
         Score histograms.
     strays : int64 (curves,)
         Scores outside 0 to 1, or NaN.
+    items : int64 (lists, 1024)
+        Items of lists by hash.
+    summed : bool
+        `sums` and `moments` are of all rows; those of windows that are long over are dropped.
     new_levels : list of dict
         Per feature a few levels met for the first time, by hash: those with the smallest hashes, so that merging stays exact.
     """
 
-    __slots__ = ("_cells", "counts", "dropped", "first", "last", "moments", "new_levels", "rows", "scores", "strays", "sums")
+    __slots__ = (
+        *("_cells", "counts", "dropped", "first", "items", "last", "moments", "new_levels", "rows", "scores", "strays"),
+        *("summed", "sums"),
+    )
 
     def __init__(self, cells: Cells) -> None:
         layout = cells.layout
         features, curves = len(layout.features), layout.curves
         self._cells = cells
         self.rows = self.dropped = self.first = self.last = 0
+        self.summed = True
         self.counts = np.zeros((features, CELLS), np.int64)
         self.sums = np.zeros((features, GROUPS, 2), np.int64)
         self.moments = np.zeros((len(layout.numeric), 3), np.int64)
         self.scores = np.zeros((curves, len(layout.score_edges) - 1), np.int64)
         self.strays = np.zeros(curves, np.int64)
+        self.items = np.zeros((len(layout.lists), BUCKETS), np.int64)
         self.new_levels: list[dict[int, NewLevel]] = [{} for _ in range(features)]
 
     @classmethod
@@ -109,6 +119,8 @@ class Profile:
         """
         encoded = self._cells.layout.encode(columns, predictions, scores)
         self.add_encoded(encoded)
+        if len(self.items):
+            self.items += self._cells.layout.item_counts(columns)
         for place, feature in enumerate(self._cells.layout.features):
             unseen = np.flatnonzero(encoded.cells[place] == UNSEEN) if isinstance(feature, CategoryCells) else ()
             if len(unseen) and feature.name in columns:
@@ -169,6 +181,14 @@ class Profile:
             noted[key] = NewLevel(level.text, level.rows + (noted[key].rows if key in noted else 0))
         self.new_levels[place] = {key: noted[key] for key in sorted(noted)[:_NEW_LEVELS]}
 
+    def forget_answers(self) -> None:
+        """Leave the rows out of what is counted of the answers by themselves: another model gave them."""
+        layout = self._cells.layout
+        for place, feature in enumerate(layout.features):
+            if feature.name in ANSWERS:
+                self.counts[place] = self.sums[place] = 0
+                self.moments[[row for row, numeric in enumerate(layout.numeric) if numeric == place]] = 0
+
     def merge(self, other: "Profile") -> None:
         """Add another profile to this one.
 
@@ -183,8 +203,9 @@ class Profile:
         self.dropped += other.dropped
         self.first = min(filter(None, (self.first, other.first)), default=0)
         self.last = max(self.last, other.last)
-        for name in ("counts", "sums", "moments", "scores", "strays"):
+        for name in ("counts", "sums", "moments", "scores", "strays", "items"):
             getattr(self, name)[...] += getattr(other, name)
+        self.summed &= other.summed
         for place, levels in enumerate(other.new_levels):
             self._merge_levels(place, levels)
 
@@ -194,11 +215,13 @@ class Profile:
         width = "<u8" if wide else "<u4"
         levels = [[(key, level) for key, level in sorted(noted.items())] for noted in self.new_levels]
         parts = [_shuffle(array.astype(width)) for array in self._counters()]
-        parts += [_shuffle(self.sums.astype("<i8")), _shuffle(self.moments.astype("<i8")), msgspec.json.encode(levels)]
+        if self.summed:
+            parts += [_shuffle(self.sums.astype("<i8")), _shuffle(self.moments.astype("<i8"))]
+        parts.append(msgspec.json.encode(levels))
         header = _HEADER.pack(
             _MAGIC,
             _VERSION,
-            _WIDE if wide else 0,
+            (_WIDE if wide else 0) | (0 if self.summed else _BARE),
             bytes.fromhex(self.reference),
             self.rows,
             self.dropped,
@@ -211,7 +234,12 @@ class Profile:
         return header + zlib.compress(b"".join(parts), 6)
 
     def _counters(self) -> tuple[NDArray[np.int64], ...]:
-        return self.counts, self.scores, self.strays
+        return self.counts, self.scores, self.strays, self.items
+
+    def drop_sums(self) -> None:
+        """Forget the sums beside the counts: they are three fifths of the bytes."""
+        self.summed = False
+        self.sums[...] = self.moments[...] = 0
 
     @classmethod
     def from_bytes(cls, data: bytes, reference: Cells) -> "Profile":
@@ -234,11 +262,13 @@ class Profile:
         profile.rows, profile.dropped, profile.first, profile.last, *shape = numbers
         if tuple(shape) != (len(profile.counts), len(profile.moments), len(profile.scores)):
             raise _unreadable("another number of features")
+        profile.summed = not flags & _BARE
         profile._read_arrays(data[_HEADER.size :], wide=bool(flags & _WIDE))
         return profile
 
     def _read_arrays(self, data: bytes, *, wide: bool) -> None:
-        arrays = [(array, "<u8" if wide else "<u4") for array in self._counters()] + [(self.sums, "<i8"), (self.moments, "<i8")]
+        arrays = [(array, "<u8" if wide else "<u4") for array in self._counters()]
+        arrays += [(self.sums, "<i8"), (self.moments, "<i8")] if self.summed else []
         size = sum(array.size * int(width[2]) for array, width in arrays)
         unpacker = zlib.decompressobj()
         try:
@@ -252,6 +282,26 @@ class Profile:
         if len(levels) != len(self.new_levels):
             raise _unreadable("another number of features")
         self.new_levels = [dict(noted) for noted in levels]
+
+
+def read_counts(data: bytes) -> tuple[str, int, NDArray[np.int64]]:
+    """Read of a profile only whose cells it uses, how many rows it has, and the rows per cell: they come first.
+
+    Raises
+    ------
+    Invalid
+        If the bytes are no profile.
+    """
+    try:
+        magic, version, flags, digest, rows, *_, features, _, _ = _HEADER.unpack_from(data)
+        width = "<u8" if flags & _WIDE else "<u4"
+        size = features * CELLS * int(width[2])
+        counts = zlib.decompressobj().decompress(data[_HEADER.size :], size)
+        if magic != _MAGIC or version != _VERSION or len(counts) != size:
+            raise _unreadable("another format")
+        return digest.hex(), rows, _unshuffle(counts, width, (features, CELLS)).astype(np.int64)
+    except (struct.error, zlib.error, ValueError) as error:
+        raise _unreadable(str(error)) from None
 
 
 def _shuffle(array: NDArray[np.integer]) -> bytes:

@@ -91,7 +91,7 @@ class SegmentReference:
 
 
 def fit_segments(
-    cells: Cells, given: Columns, encoded: Encoded, bounds: Sequence[int], segments: Sequence[Segment]
+    cells: Cells, given: Columns, encoded: Encoded, bounds: Sequence[int], segments: Sequence[Segment], served: int = 0
 ) -> SegmentReference:
     """Count a reference's rows by group, and compare parts of each with the rest.
 
@@ -103,6 +103,8 @@ def fit_segments(
         The same rows in cells.
     bounds : sequence of int
         Rows at which the parts begin, and the end of the last.
+    served : int
+        The part from which on the model that serves has answered.
     """
     found = SegmentReference(tuple(segments), [], [], [])
     features = cells.layout.features
@@ -111,9 +113,11 @@ def fit_segments(
         for place in range(len(segment.names)):
             rows = np.flatnonzero(places == place)
             profile = Profile.empty(cells)
-            profile.add_encoded(encoded.take(rows))
+            profile.add_encoded(encoded.take(rows[rows < bounds[served]]))
+            profile.forget_answers()
+            profile.add_encoded(encoded.take(rows[rows >= bounds[served]]))
             inside = np.searchsorted(rows, bounds).tolist()
-            baseline, bands = fit_spread(features, take(given, rows), inside)
+            baseline, bands = fit_spread(features, take(given, rows), inside, served)
             found.profiles.append(profile)
             found.baselines.append(baseline)
             found.bands.append(bands)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from perenne.stats.columns import Column, Columns
 from perenne.stats.distances import js_excess, ks
-from perenne.stats.layout import FeatureCells
+from perenne.stats.layout import ANSWERS, FeatureCells
 from perenne.stats.levels import CategoryCells, level_codes
 from perenne.stats.numeric import CELLS, NULL, ORDINARY, UNSEEN, NumberCells
 
@@ -113,7 +113,9 @@ class History:
         return np.bincount(cells, weights=rows, minlength=CELLS).astype(np.int64)
 
 
-def fit_spread(features: Sequence[FeatureCells], columns: Columns, bounds: Sequence[int]) -> tuple[Baseline, Bands]:
+def fit_spread(
+    features: Sequence[FeatureCells], columns: Columns, bounds: Sequence[int], served: int = 0
+) -> tuple[Baseline, Bands]:
     """Count a reference for comparison, and compare parts of it with the rest at window sizes of 200, 400, 800, ... rows.
 
     Parameters
@@ -123,6 +125,9 @@ def fit_spread(features: Sequence[FeatureCells], columns: Columns, bounds: Seque
         The reference's rows, with a column for each feature.
     bounds : sequence of int
         Rows at which the chunks begin, in time order, and the end of the last.
+    served : int
+        The chunk from which on rows were answered by the model that serves. Answers of the one before are compared among
+        themselves for the spread, and never with a window.
     """
     chunks = len(bounds) - 1
     rows = bounds[-1] // chunks
@@ -130,14 +135,21 @@ def fit_spread(features: Sequence[FeatureCells], columns: Columns, bounds: Seque
     counts, singles = np.zeros((len(features), CELLS), np.int64), np.zeros((len(features), CELLS), np.int64)
     limits = np.zeros((2, len(sizes), len(features)))
     for place, feature in enumerate(features):
-        history = History.of(feature, columns[feature.name], bounds)
-        counts[place], singles[place] = history.rest(0, 0)
+        starts = [bounds[served:], bounds[: served + 1]] if served and feature.name in ANSWERS else [bounds]
+        histories = [History.of(feature, columns[feature.name], part) for part in starts]
+        counts[place], singles[place] = histories[0].rest(0, 0)
         for row, size in enumerate(sizes):
-            apart = np.array(
-                _parts_apart(feature, history, [(start, start + size) for start in range(0, chunks - size + 1, size)])
-            )
-            limits[:, row, place] = apart.mean(axis=1) + DEVIATIONS * apart.std(axis=1)
+            apart = [_runs_apart(feature, history, size) for history in histories if len(history.counts) // size > 1]
+            if sum(part.shape[1] for part in apart) >= MIN_CHUNKS:
+                together = np.concatenate(apart, axis=1)
+                limits[:, row, place] = together.mean(axis=1) + DEVIATIONS * together.std(axis=1)
     return Baseline(counts, singles), Bands(np.array([size * rows for size in sizes], np.int64), limits[0], limits[1])
+
+
+def _runs_apart(feature: FeatureCells, history: History, size: int) -> NDArray[np.float64]:
+    """Return both distances of each run of so many chunks from the rest, (2, runs)."""
+    starts = range(0, len(history.counts) - size + 1, size)
+    return np.array(_parts_apart(feature, history, [(start, start + size) for start in starts]))
 
 
 def _part_sizes(rows: int) -> list[int]:

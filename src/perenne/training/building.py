@@ -78,6 +78,8 @@ def _reference(
         predictions=predictions,
         scores=scores,
         labels=y,
+        watched=plan.watched,
+        served=len(validation.y),
     )
     reference.losses = learn_losses(reference, columns, predictions, y)
     return reference

@@ -7,6 +7,7 @@ import msgspec
 from perenne.core.clock import DAY
 from perenne.stats.columns import Field, Task
 from perenne.stats.curves import Curves
+from perenne.stats.layout import Watched
 from perenne.stats.promotion import Contest
 
 
@@ -31,6 +32,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         The newest stretch of time that is kept for judging, in microseconds; without a time column, a fifth of the rows.
     window : int
         The length of a monitoring window, in microseconds: the reference is cut into parts of about that length.
+    watched : Watched
+        What is watched in production beside inputs and answers.
     seed : int
         What everything random starts from.
     """
@@ -44,6 +47,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     slices: tuple[str, ...] = ()
     holdout: int
     window: int = DAY
+    watched: Watched = Watched()
     seed: int
 
 
@@ -85,6 +89,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         Time of the first and the last row of the holdout, microseconds.
     seed : int
         What everything random starts from.
+    watched : Watched
+        What is watched in production beside inputs and answers.
     """
 
     task: Task
@@ -102,6 +108,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     holdout_start: int | None
     holdout_end: int | None
     seed: int
+    watched: Watched = Watched()
 
 
 class Trial(msgspec.Struct, frozen=True):

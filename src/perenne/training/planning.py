@@ -9,6 +9,7 @@ from perenne.core.clock import SECOND
 from perenne.core.errors import Invalid
 from perenne.projects import Project, RetrainPolicy
 from perenne.stats.columns import Column, Field, FieldKind, Task
+from perenne.stats.layout import Watched
 from perenne.training.model import LeftOut, Plan, Recipe
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ SEED = 20130101
 
 def recipe_of(project: Project) -> Recipe:
     """Return what a project says about the rows and columns of its model."""
-    model, policy = project.only_model, project.policy or RetrainPolicy()
+    model, policy, said = project.only_model, project.policy or RetrainPolicy(), project.monitoring
     return Recipe(
         dataset=model.dataset.name,
         time=model.dataset.time,
@@ -36,9 +37,14 @@ def recipe_of(project: Project) -> Recipe:
         target=model.target,
         ignore=model.ignore,
         positive=model.positive,
-        slices=tuple(dict.fromkeys((*(b.by for b in (*project.objectives, *project.guardrails) if b.by), *policy.slices))),
+        slices=tuple(
+            dict.fromkeys(
+                (*(b.by for b in (*project.objectives, *project.guardrails) if b.by and not b.operational), *policy.slices)
+            )
+        ),
         holdout=policy.holdout,
         window=project.window,
+        watched=Watched(said.segments, said.groups, said.clusters, said.lists, said.together),
         seed=SEED,
     )
 
@@ -79,6 +85,7 @@ def make_plan(table: "pa.Table", recipe: Recipe) -> Plan:
         holdout_start=None if ordered is None else int(ordered[validation] * SECOND),
         holdout_end=None if ordered is None else int(ordered[-1] * SECOND),
         seed=recipe.seed,
+        watched=recipe.watched,
     )
 
 

@@ -1,5 +1,6 @@
 """Rows of a query: all, or those above a watermark, from databases that are only read."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from perenne.auth.principals import Principal
 from perenne.core.errors import Invalid, NotFound, Unavailable
 from perenne.data.ingest.model import Outcome
 from perenne.data.ingest.refreshing import refresh
+from perenne.storage import outbox
 from perenne.storage.workspace import Workspace
 
 
@@ -86,6 +88,9 @@ def test_rows_above_the_watermark_are_added_and_late_ones_are_said(
     assert (first.rows, second.rows, second.added) == (2, 3, 1)
     assert second.notes == ("1 rows came later than their watermark and were not taken",)
     assert [row["note"] for row in rows_of(workspace, second.snapshot)] == [None, "größe", "new"]
+    with workspace.database.read() as tx:
+        told = [json.loads(event.payload)["note"] for event in outbox.events(tx) if event.name == "data.late"]
+    assert told[0] == second.notes[0] and not any(told[1:])
 
 
 def test_a_database_is_only_read(read: Ingest, shop: Shop) -> None:

@@ -19,10 +19,12 @@ from perenne.inference.predictor import EXAMPLE, MANIFEST, PARITY, SOURCES
 from perenne.inference.sandbox import SourceForm
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns, Field, FieldKind, Task, row_count, take
+from perenne.stats.layout import Watched
 
 REFERENCE = "monitor/reference.npz"
 _EXAMPLE_ROWS, _TENSOR_ROWS = 20, 2
 _LARGEST_TENSOR = 20_000
+_LONGEST_LIST = 100
 _LEAST_REFERENCE = 50
 
 
@@ -143,15 +145,22 @@ def _reference(contents: Contents, used: Rows) -> bytes | None:
     if used.drawn or row_count(used.columns) < _LEAST_REFERENCE:
         return Reference.fit({}, (), task=Task.OUTPUTS).to_bytes() if tensors else None
     prediction = contents.predict(used.columns)
+    lists = {name: values for name, values in (prediction.outputs or {}).items() if _is_list(values)}
     return Reference.fit(
-        used.columns,
+        {**used.columns, **lists},
         signature.fields,
         scores=prediction.scores,
         predictions=None if tensors else prediction.predictions,
         task=signature.task,
         classes=signature.classes,
         threshold=signature.threshold,
+        watched=Watched(lists=tuple(lists)),
     ).to_bytes()
+
+
+def _is_list(values: NDArray[Any]) -> bool:
+    """Tell whether an output holds a short list of texts or whole numbers for each row: what a recommender answers."""
+    return values.ndim == 2 and 1 < values.shape[1] <= _LONGEST_LIST and values.dtype.kind in "OUSiu"
 
 
 def _notes(found: Found, used: Rows) -> tuple[str, ...]:

@@ -15,6 +15,9 @@ import msgspec
 from perenne.core.errors import Invalid, Unavailable
 
 _PLACE = re.compile(r"\$(?:\{(?P<file>/[^}]+)\}|\{(?P<braced>[A-Za-z_]\w*)\}|(?P<name>[A-Za-z_]\w*))")
+OWN = "PERENNE_ALERT_"
+"""How the variables are called that a channel declared over the network may use: no other secret leaves by it."""
+
 LONGEST = 4_000
 MOST_RECIPIENTS = 50
 _ADDRESS = re.compile(r"[^@\s<>,;:\"\\]{1,64}@[A-Za-z0-9.-]{1,255}")
@@ -112,6 +115,22 @@ def filled(text: str, environment: Mapping[str, str] = os.environ, *, quoted: bo
 
     whole = _PLACE.fullmatch(text)
     return value(whole) if whole and not quoted else _PLACE.sub(value, text)
+
+
+def check_remote(text: str) -> str:
+    """Return a text from over the network, if what it takes from the environment was meant for channels; files never are.
+
+    >>> check_remote("https://hooks.example.org/$PERENNE_ALERT_OPS")
+    'https://hooks.example.org/$PERENNE_ALERT_OPS'
+    """
+    for match in _PLACE.finditer(text):
+        if not (match["braced"] or match["name"] or "").startswith(OWN):
+            raise Invalid(
+                f"{match[0][:80]} may not be read from here",
+                code="channel.secret",
+                hint=f"variables whose names begin with {OWN}; others, and files, from `perenne alert channel add`",
+            )
+    return text
 
 
 def _read(path: str) -> str | None:

@@ -126,24 +126,30 @@ def fleet_view(tx: Transaction, actor: Principal, *, offset: int = 0, limit: int
     policies = sum(sees(actor, name) for name in projects.project_names(tx, with_policy=True))
     deployments = [found for found in serving.service.deployments(tx) if sees(actor, found.project)]
     owned = {found.name: found.project for found in deployments}
-    alerts = [line for line in monitoring.summary.open_lines(tx) if not actor.projects or line.deployment in owned]
+    opened = [line for line in monitoring.summary.open_lines(tx) if _is_theirs(actor, line, owned)]
+    silent = monitoring.summary.silent(tx, opened, SystemClock().now())
+    alerts = [line for line in opened if line.id not in silent]
     waiting = [found for found in registry.summary.waiting(tx) if sees(actor, found.version.project)]
     states = _states(tx, deployments)
     order = sorted(deployments, key=lambda found: (automation.WORST_FIRST.index(states[found.name]), found.name))
     counts = Counter(states.values())
-    firing = sum(line.fired is not None for line in alerts)
+    firing = sum(line.fired is not None and not line.parent for line in opened)
     told = Serving(counts, sum(bool(found.challengers) for found in deployments), firing)
     wanted, more = needs(tx, actor, waiting, alerts, owned)
     return FleetView(
         stages=stage_figures(tx, SystemClock().now(), names, policies, actor.projects, told, len(waiting)),
         states=dict(sorted(counts.items(), key=lambda item: automation.WORST_FIRST.index(item[0]))),
-        rows=_rows(tx, order[offset : offset + limit], states, alerts),
+        rows=_rows(tx, order[offset : offset + limit], states, opened),
         total=len(deployments),
         projects=len(names),
         needs=wanted,
         more_needs=more,
         audit=_audit(tx, actor),
     )
+
+
+def _is_theirs(actor: Principal, line: AlertLine, owned: Mapping[str, str]) -> bool:
+    return not actor.projects or line.deployment in owned or (not line.deployment and sees(actor, line.project))
 
 
 def _states(tx: Transaction, deployments: Sequence[Deployment]) -> dict[str, str]:

@@ -44,10 +44,12 @@ class WatchedView(msgspec.Struct, frozen=True):
 
 def watched_view(
     tx: Transaction, deployment: str, references: Mapping[str, Reference], *, version: str = "", window: int | None = None,
-    feature: str = "",
+    feature: str = "", against: str = "", segment: str = "",
 ) -> WatchedView:  # fmt: skip
     """Show one deployment under watch; see `monitoring.views.monitor_view`."""
-    monitor = monitor_view(tx, deployment, references, version=version, window=window, feature=feature)
+    monitor = monitor_view(
+        tx, deployment, references, version=version, window=window, feature=feature, against=against, segment=segment
+    )
     episodes = automation.list_episodes(tx, monitor.project, limit=SHOWN_EPISODES)
     return WatchedView(monitor, tuple(map(_mark, episodes)))
 
@@ -58,14 +60,22 @@ def _mark(item: Episode) -> EpisodeMark:
 
 @needs(Action.READ, project=project_watched, returns=WatchedView)
 async def get_monitor(request: Request) -> Response:
-    """Show one deployment under watch: of one `version`, one `window` (by its start) in full, and a `feature`."""
+    """Show one deployment under watch: of one `version`, one `window` (by its start) in full, and a `feature`.
+
+    `against` is what its distributions are laid over (training, production, phase, previous), `segment` the group they are of.
+    """
     workspace: Workspace = request.app.state.workspace
     name = request.path_params["deployment"]
-    version, feature, start = (text(request, part) for part in ("version", "feature", "window"))
+    version, feature, start, against, segment = (
+        text(request, part) for part in ("version", "feature", "window", "against", "segment")
+    )
     window = _instant(start) if start else None
     references = await asyncio.to_thread(references_shown, workspace, name, version, window)
     return await answers.view(
-        request, lambda tx, _: watched_view(tx, name, references, version=version, window=window, feature=feature)
+        request,
+        lambda tx, _: watched_view(
+            tx, name, references, version=version, window=window, feature=feature, against=against, segment=segment
+        ),
     )
 
 

@@ -15,10 +15,12 @@ from perenne.registry import Dossier, Evidence, Verdict
 from perenne.storage import outbox
 from perenne.storage.database import Transaction
 from perenne.storage.outbox import StoredEvent
+from perenne.web.screens import queues
+from perenne.web.screens.queues import Waiting
 
 SHOWN = 20
 SHOWN_EVENTS = 10
-Thing: TypeAlias = Dossier | AlertLine | StoredEvent | labels.sets.Differing
+Thing: TypeAlias = Dossier | AlertLine | StoredEvent | labels.sets.Differing | Waiting
 TONES = {"critical": "crit", "warning": "warn", "info": "info"}
 
 
@@ -53,7 +55,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     kind, id : str
-        A version, an alert, labels or an event, and which.
+        A version, an alert, labels, a queue or an event, and which.
     urgency : int
         Smaller is sooner.
     title, text, note : str
@@ -95,13 +97,15 @@ def needs(
     everything : bool
         Whether to tell also of what belongs to no project: events that could not be delivered.
     """
-    firing = [line for line in alerts if line.fired is not None and not line.acknowledged_by]
+    firing = [line for line in alerts if line.fired is not None and not line.acknowledged_by and not line.parent]
     events = outbox.events(tx, state="set_aside", limit=SHOWN_EVENTS) if everything and sees(actor, "") else []
     ranked: list[tuple[int, int, Thing]] = [(1, -found.version.created, found) for found in waiting]
     ranked += [(3 - line.severity.level, -(line.fired or 0), line) for line in firing]
     ranked += [(1, -event.created, event) for event in events]
     if everything and allowed(actor, Action.ADJUDICATE):
         ranked += [(3, -found.items, found) for found in labels.sets.differing(tx, actor, limit=SHOWN)]
+    if allowed(actor, Action.ADJUDICATE):
+        ranked += [(0, found.since, found) for found in queues.waiting(tx, projects)]
     shown = [thing for _, _, thing in sorted(ranked, key=lambda item: item[:2])[:SHOWN]]
     alarmed = {projects.get(line.deployment, "") for line in shown if isinstance(line, AlertLine)} - {""}
     episodes = automation.episodes.newest_of(tx, alarmed)
@@ -113,10 +117,12 @@ def _need(actor: Principal, thing: Thing, projects: Mapping[str, str], episodes:
     if isinstance(thing, Dossier):
         return _approval(actor, thing)
     if isinstance(thing, AlertLine):
-        project = projects.get(thing.deployment, "")
+        project = projects.get(thing.deployment, thing.project)
         return _alert(actor, thing, project, episodes.get(project))
     if isinstance(thing, labels.sets.Differing):
         return _labels(thing)
+    if isinstance(thing, Waiting):
+        return _queue(thing)
     return _event(actor, thing)
 
 
@@ -168,7 +174,7 @@ def _alert(actor: Principal, line: AlertLine, project: str, episode: Episode | N
         project=project,
         urgency=3 - line.severity.level,
         tone=TONES[line.severity.value],
-        title=line.deployment,
+        title=line.deployment or line.rule,
         text=f"{line.summary}.{retraining}",
         by="",
         at=line.fired,
@@ -201,6 +207,23 @@ def _labels(found: labels.sets.Differing) -> Need:
         by="",
         at=None,
         path=f"{address_of('label set', found.label_set)}/decide",
+        buttons=(),
+    )
+
+
+def _queue(found: Waiting) -> Need:
+    number = f"{found.requests:,} request{' waits' if found.requests == 1 else 's wait'}"
+    return Need(
+        kind="queue",
+        id=found.deployment,
+        project=found.project,
+        urgency=0,
+        tone="crit",
+        title=found.deployment,
+        text=f"{number} for a person, for the model is stopped.",
+        by="",
+        at=found.since,
+        path=found.path,
         buttons=(),
     )
 

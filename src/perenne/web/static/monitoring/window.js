@@ -9,25 +9,26 @@ import { SOURCES, STANDINGS, WindowState, featureName, figure } from "./words.js
 const GAP = 0.05;
 
 /** What moved in a window, those features first that move the answer most. */
-export function WindowCauses({ detail }) {
+export function WindowCauses({ detail, compared, remarks }) {
   return html`<${Card} title=${`Window from ${when(detail.start)}`} note=${`${duration(detail.length)}, ${detail.version} as ${detail.variant.startsWith("challenger") ? "challenger, answering nobody" : "champion"}`} tools=${html`<${WindowState} state=${detail.state} />`} flush>
-      <${Remarks} detail=${detail} />
+      <${Remarks} detail=${detail} compared=${compared} />
+      ${remarks}
       <${Causes} detail=${detail} />
     <//>`;
 }
 
 /** The rest of what is known of a window: distributions, bounds, groups. */
-export function WindowFigures({ detail }) {
-  return html`<${Distributions} detail=${detail} />
+export function WindowFigures({ detail, laid, tools }) {
+  return html`<${Distributions} detail=${detail} laid=${laid} more=${tools} />
     ${detail.bounds.length ? html`<${Card} flush title="Objectives and guardrails in this window"><${Bounds} rows=${detail.bounds} /><//>` : null}
     <${Groups} detail=${detail} />`;
 }
 
-function Remarks({ detail }) {
+function Remarks({ detail, compared }) {
   const said = [
-    `${plural(detail.rows, "row")} compared with the ${detail.reference} reference`,
+    `${plural(detail.rows, "row")}${compared ? ` compared with ${compared}` : ""}`,
     detail.span_start < detail.start ? `judged together with the windows from ${when(detail.span_start)}, which had too few rows alone` : "",
-    detail.rows < detail.needed_rows ? `from ${count(detail.needed_rows)} rows on the smallest change that matters can be told from chance` : "",
+    detail.rows < detail.needed_rows ? `would have needed ${count(detail.needed_rows)} rows to tell the smallest change that matters from chance` : "",
     detail.dropped_share > GAP ? `${percent(detail.dropped_share)} of the answered rows are not in the log: the window may mislead` : "",
     detail.agreement === null ? "" : `answered like the champion in ${percent(detail.agreement, 1)}`,
     detail.coverage === null ? "no label has come yet" : `labels for ${percent(detail.coverage)} of the rows`,
@@ -36,7 +37,7 @@ function Remarks({ detail }) {
 }
 
 const CAUSES = [
-  { title: "feature", cell: (row) => html`<a href=${withQuery({ feature: row.feature })}>${featureName(row.feature)}</a>` },
+  { title: "feature", cell: (row) => html`<a href=${withQuery(row.segment ? { feature: row.feature, segment: row.segment } : { feature: row.feature })}>${featureName(row.feature)}</a>${row.segment ? html` <span class="faint">in ${row.segment}</span>` : null}` },
   { title: "state", cell: (row) => html`<${State} tone=${{ alarm: "crit", warn: "warn" }[row.state] || "ok"} word=${{ alarm: "drifted", warn: "some drift" }[row.state] || "no drift"} />` },
   { title: "what changed", cell: (row) => html`<span class="monitoring-cause">${row.sentence}</span>` },
   { title: "moves the mean answer by", num: true, cell: (row) => signed(row.impact, 2) },
@@ -45,14 +46,14 @@ const CAUSES = [
   { title: "missing", num: true, cell: (row) => (row.missing_rise ? `${row.missing_rise > 0 ? "+" : ""}${percent(row.missing_rise, 1)}` : "–") },
 ];
 
-const Causes = ({ detail }) => html`<${Table} label="What moved, by what it does to the answer" columns=${CAUSES} rows=${detail.causes} rowKey=${(row) => row.feature} dense
+const Causes = ({ detail }) => html`<${Table} label="What moved, by what it does to the answer" columns=${CAUSES} rows=${detail.causes} rowKey=${(row) => row.feature + row.segment} dense
   empty=${detail.state === "too_few" || detail.state === "gap" ? "Nothing can be said about drift in this window." : "No feature differs from the reference by more than chance and its own usual spread."} />`;
 
-function Distributions({ detail }) {
+function Distributions({ detail, laid, more }) {
   if (!detail.overlays.length) return html`<${Card} title="Distributions"><p class="dim">The reference of this version cannot be read here, so there is nothing to lay the window over.</p><//>`;
   const shown = detail.overlays[0].name;
-  const tools = html`<${Choice} name="feature" label="Feature" value="" options=${[["", "another feature…"], ...detail.features.map((name) => [name, featureName(name)])]} />`;
-  return html`<${Card} title="Distributions" note="this window beside the reference" tools=${tools}>
+  const tools = html`${more}<${Choice} name="feature" label="Feature" value="" options=${[["", "another feature…"], ...detail.features.map((name) => [name, featureName(name)])]} />`;
+  return html`<${Card} title="Distributions" note=${`this window${laid.segment ? `, ${laid.segment},` : ""} beside ${laid.words || "the reference"}`} tools=${tools}>
     <div class="monitoring-overlays">${detail.overlays.map((item) => html`<${Distribution} key=${item.name} item=${item} first=${item.name === shown} />`)}</div>
   <//>`;
 }

@@ -34,7 +34,10 @@ export const STANDINGS = {
   unknown: ["none", "unknown"],
 };
 
-const PSEUDO = { "@score": "score of the answers", "@prediction": "answers" };
+const PSEUDO = {
+  "@score": "score of the answers", "@prediction": "answers", "@together": "combination of the inputs", "@cluster": "nearest centre of the reference",
+  "@distance": "distance to the nearest centre",
+};
 
 /** What a feature is called: what the model itself answers has a name of its own. */
 export const featureName = (name) => PSEUDO[name] || name;

@@ -1,9 +1,9 @@
-"""Schema 0031: alerting."""
+"""Schema 0029: alerting."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0031"
+revision = "0029"
 down_revision = "0028"
 
 
@@ -44,9 +44,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("alert", "key", "channel", name=op.f("pk_alert_told")),
     )
     op.create_index("ix_alert_told_message", "alert_told", ["key", "channel"], unique=False)
-    op.add_column("alert", sa.Column("project", sa.Text(), server_default="", nullable=False))
-    op.add_column("alert", sa.Column("source", sa.Text(), server_default="", nullable=False))
-    op.add_column("alert", sa.Column("parent", sa.Text(), server_default="", nullable=False))
+    op.add_column("alert", sa.Column("project", sa.Text(), server_default=sa.text("''"), nullable=False))
+    op.add_column("alert", sa.Column("source", sa.Text(), server_default=sa.text("''"), nullable=False))
+    op.add_column("alert", sa.Column("parent", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.add_column("alert", sa.Column("channels", sa.Text(), server_default="[]", nullable=False))
     op.add_column("alert", sa.Column("told", sa.Text(), server_default="[]", nullable=False))
     op.create_index(
@@ -66,4 +66,4 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended IS NULL AND source <> ''"),
     )
     op.add_column("alert_silence", sa.Column("matchers", sa.Text(), server_default="[]", nullable=False))
-    op.add_column("alert_silence", sa.Column("ended_by", sa.Text(), server_default="", nullable=False))
+    op.add_column("alert_silence", sa.Column("ended_by", sa.Text(), server_default=sa.text("''"), nullable=False))

@@ -1,10 +1,10 @@
-"""Schema 0032: retraining."""
+"""Schema 0030: retraining."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0032"
-down_revision = "0031"
+revision = "0030"
+down_revision = "0029"
 
 
 def upgrade() -> None:
