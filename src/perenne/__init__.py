@@ -2,14 +2,15 @@
 
 The names of a `project.py` are here: `Project`, `Objective`, `Guardrail`, `Gate`, `Monitoring`, `Alert`, `Window`, `expect`, the
 triggers `drift`, `missed`, `concept`, `new_data`, `cron`, `all_of`, and the promotion rules `superior`, `non_inferior`,
-`fresh`; and those of any program that logs what it tries: `start_run`, `log_metrics`, `log_params` and their like. They are
-read when they are first used.
+`fresh`; and those of any program that logs what it tries: `start_run`, `log_metrics`, `log_params` and their like; and
+`watch` for servers of others. They are read when they are first used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perenne.monitoring.elsewhere.client import watch
     from perenne.projects import (
         Alert,
         Blackout,
@@ -149,10 +150,13 @@ __all__ = [
     "sql",
     "start_run",
     "superior",
+    "watch",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "watch":
+        return import_module("perenne.monitoring.elsewhere.client").watch
     if name in _OF_RUNS:
         return getattr(import_module("perenne.tracking.client"), name)
     if name in _OF_RETRAINING:

@@ -10,7 +10,7 @@ from tests.monitoring.conftest import CLASSES, DEPLOYMENT, VERSION, Log, Rows, S
 from perenne.auth.principals import Principal
 from perenne.core.clock import DAY, HOUR
 from perenne.core.errors import Invalid
-from perenne.monitoring import labels
+from perenne.monitoring import row_store
 from perenne.monitoring.events import GuardrailBreached
 from perenne.monitoring.guards import store as guard_store
 from perenne.monitoring.guards.attributes import submit_labels
@@ -112,9 +112,9 @@ def test_attributes_come_in_tables_too_and_bad_ones_keep_nothing(
     turn(workspace)
     with workspace.database.read() as tx:
         (counts,) = guard_store.list_fairness(tx, KEY).values()
-        batches = labels.row_store.list_batches(tx)
+        batches = row_store.list_batches(tx)
     assert [group.count for group in counts] == [30, 30] and len(batches) == 1
     with pytest.raises(Invalid, match="row 1"):
         submit_labels(workspace, actor, [LabelRow(ids[0], "yes", attributes={"sex": "f" * 101})])
     with workspace.database.read() as tx:
-        assert len(labels.row_store.list_batches(tx)) == 1
+        assert len(row_store.list_batches(tx)) == 1

@@ -24,12 +24,12 @@ from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.model import Standing, Stream, Watch, WindowKey
 from perenne.monitoring.service import watch
-from perenne.projects import DECISION, Guardrail, Monitoring, Outcome
+from perenne.projects import DECISION, Guardrail, Monitoring, Outcome, OutcomeKind
 from perenne.serving.row_log import Batch, to_table
 from perenne.stats.columns import Task
 from perenne.storage.workspace import Workspace
 
-PLAN = Monitoring(outcomes=(Outcome("refund"), Outcome("cost", "amount"), Outcome("calls", "count")))
+PLAN = Monitoring(outcomes=(Outcome("refund"), Outcome("cost", OutcomeKind.AMOUNT), Outcome("calls", OutcomeKind.COUNT)))
 KEY = WindowKey(Stream(DEPLOYMENT, "champion", VERSION), 5 * HOUR, HOUR)
 
 
@@ -119,7 +119,7 @@ def test_an_outcome_is_joined_once_to_its_predictions_window_and_the_latest_coun
         records = [row.action for row in audit.trail(tx, entity="deployment", entity_id=DEPLOYMENT)]
         left = guard_store.due_batches(tx, workspace.clock.now() + DAY, 10)
     assert sums["", ""] == (300, 20)
-    assert sum(count for (by, _), (count, _) in sums.items() if by == "carrier") == 300
+    assert sum(row[0] for slice_, row in sums.items() if slice_[0] == "carrier") == 300
     assert records.count("outcomes.accept") == 2 and [batch.rows for batch in left] == [11], "one has no prediction yet"
 
 
@@ -235,5 +235,6 @@ def test_a_model_whose_callers_fare_worse_than_those_held_out_is_found(
 
 def test_few_callers_are_not_compared() -> None:
     assert difference([1.0] * 500, [1.0] * 99) is None
+    assert difference([1.0] * 500, [1.0] * 24 + [0.0] * 300) is None
     figure = difference([1 / 0.9] * 900, [1 / 0.1] * 100)
     assert figure is not None and figure.low is not None and figure.low < 0 < (figure.high or 0)

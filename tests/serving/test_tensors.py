@@ -27,6 +27,7 @@ from perenne.serving.tensors import LARGEST_ROW
 from perenne.serving.windows import Window, WindowKey
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Field, FieldKind, Task
+from perenne.stats.layout import Watched
 
 FIELDS = (Field("pixels", FieldKind.TENSOR, "uint8", (2, 3)), Field("words", FieldKind.TENSOR, "string", (-1,)))
 OUTPUTS = (Output("vector", "float32", (4,)), Output("tokens", "string", (-1,)))
@@ -142,3 +143,12 @@ def test_nested_lists_that_are_no_such_tensor_are_refused(values: Any) -> None:
     assert read_values(FIELDS[0], []).shape == (0, 2, 3)
     with pytest.raises(Invalid, match="uint8 values of shape"):
         read_values(FIELDS[0], values)
+
+
+def test_lists_of_items_are_counted_from_the_answers() -> None:
+    lists = np.array([["a", "b"], ["b", "c"]] * 60, object)
+    reference = Reference.fit({"tokens": lists}, (), task=Task.OUTPUTS, watched=Watched(lists=("tokens",)))
+    window = Window(reference)
+    window.add({}, of_outputs({"vector": np.zeros((3, 4), np.float32), "tokens": np.full((3, 2), "b", object)}), [message(3)])
+    assert (window.profile.rows, int(window.profile.items.sum())) == (3, 6)
+    assert window.profile.counts[:, :60].sum(axis=1).tolist() == [3, 3, 3, 3]

@@ -8,7 +8,7 @@ from tests.stats.streams import answered, fields_of, profile_of, reference_of, t
 from perenne.stats import spread
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Column, Task, take
-from perenne.stats.drift import DriftVerdict, FeatureDrift, _states, impact, judge, needed_rows
+from perenne.stats.drift import DriftVerdict, FeatureDrift, impact, judge, needed_rows, rule
 from perenne.stats.numeric import UNSEEN
 from perenne.stats.profile import Profile
 from perenne.stats.spread import Bands, Baseline
@@ -23,7 +23,7 @@ def one(verdict: DriftVerdict, name: str) -> FeatureDrift:
 def state(**given: float) -> str:
     """Apply the rule to one feature, quiet in everything not given."""
     values = {"js2": 0.0, "js_p": 1.0, "band_js": 0.0, "d": 0.0, "d_p": 1.0, "band_d": 0.0} | given
-    return _states(*(np.array([value]) for value in values.values()))[0]
+    return rule(*(np.array([value]) for value in values.values()))[0]
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_each_branch_of_the_rule(given: dict[str, float], expected: str) -> None
 def test_the_more_features_the_smaller_the_p_that_is_needed() -> None:
     quiet = np.zeros(4), np.full(4, 1.0), np.zeros(4)
     js2, p = np.array([0.01, 0, 0, 0]), np.array([0.0002, 1, 1, 1])
-    assert _states(js2, p, np.zeros(4), *quiet)[0] == "warn"
-    assert _states(js2, p / 2, np.zeros(4), *quiet)[0] == "alarm"
+    assert rule(js2, p, np.zeros(4), *quiet)[0] == "warn"
+    assert rule(js2, p / 2, np.zeros(4), *quiet)[0] == "alarm"
 
 
 CHANGES: dict[str, tuple[Callable[[np.random.Generator, Column], Column], str]] = {

@@ -6,6 +6,7 @@ from sklearn import metrics
 from perenne.core.errors import Invalid
 from perenne.stats.columns import Column
 from perenne.stats.fairness import GroupCounts, count_groups, disparity, disparity_interval, measures, rates, wilson
+from perenne.stats.sequential import rate_interval
 
 RNG = np.random.default_rng(0)
 GROUPS = RNG.choice(np.array(["a", "b", "c"], object), 3000, p=[0.5, 0.3, 0.2])
@@ -140,3 +141,59 @@ def test_wilson_is_scipys() -> None:
     for hits, rows in ((0, 50), (3, 40), (40, 40), (500, 1000)):
         exact = stats.binomtest(hits, rows).proportion_ci(0.95, method="wilson")
         assert wilson(hits, rows, 1.959963984540054) == pytest.approx((exact.low, exact.high), abs=1e-12)
+
+
+# Made with fairlearn 0.15.0 (`demographic_parity_difference`, …, and `make_derived_metric` of its rates) in an environment of its
+# own, from the rows that `golden_rows` draws.
+FAIRLEARN = {
+    "demographic_parity_difference": 0.21645021645021642,
+    "demographic_parity_ratio": 0.494949494949495,
+    "equal_opportunity_difference": 0.35028248587570626,
+    "equal_opportunity_ratio": 0.4876033057851239,
+    "equalized_odds_difference": 0.35028248587570626,
+    "equalized_odds_ratio": 0.4876033057851239,
+    "true_positive_rate_difference": 0.35028248587570626,
+    "true_positive_rate_ratio": 0.4876033057851239,
+    "true_positive_rate_group_min": 0.3333333333333333,
+    "true_positive_rate_group_max": 0.6836158192090396,
+    "false_positive_rate_difference": 0.11913547706905642,
+    "false_positive_rate_ratio": 0.5452716297786719,
+    "false_positive_rate_group_min": 0.14285714285714285,
+    "false_positive_rate_group_max": 0.26199261992619927,
+    "false_negative_rate_difference": 0.35028248587570615,
+    "false_negative_rate_ratio": 0.47457627118644075,
+    "false_negative_rate_group_min": 0.3163841807909605,
+    "false_negative_rate_group_max": 0.6666666666666666,
+    "true_negative_rate_difference": 0.11913547706905636,
+    "true_negative_rate_ratio": 0.8610086100861009,
+    "true_negative_rate_group_min": 0.7380073800738007,
+    "true_negative_rate_group_max": 0.8571428571428571,
+    "selection_rate_difference": 0.21645021645021642,
+    "selection_rate_ratio": 0.494949494949495,
+    "selection_rate_group_min": 0.21212121212121213,
+    "selection_rate_group_max": 0.42857142857142855,
+    "accuracy_score_difference": 0.049851190476190466,
+    "accuracy_score_ratio": 0.9304257528556594,
+    "accuracy_score_group_min": 0.6666666666666666,
+    "accuracy_score_group_max": 0.7165178571428571,
+}
+
+
+def golden_rows() -> list[GroupCounts]:
+    rng = np.random.default_rng(15)
+    groups = rng.choice(np.array(["a", "b", "c"]), 900, p=[0.5, 0.3, 0.2])
+    selected = rng.random(900) < np.where(groups == "a", 0.5, np.where(groups == "b", 0.35, 0.2))
+    truth = rng.random(900) < np.where(selected, 0.6, 0.25)
+    return count_groups(groups.astype(object), selected.astype(int), None, truth.astype(int))
+
+
+def test_every_measure_is_the_one_that_fairlearn_computes() -> None:
+    assert set(FAIRLEARN) == set(measures())
+    counts = golden_rows()
+    assert {name: disparity(name, counts) for name in FAIRLEARN} == pytest.approx(FAIRLEARN, abs=1e-12)
+
+
+def test_limits_for_all_looks_are_wider_and_still_name_the_worst_group() -> None:
+    once, always = (disparity_interval("selection_rate_ratio", golden_rows(), limits=limits) for limits in (None, rate_interval))
+    assert once is not None and always is not None and once.value == always.value and once.group == always.group == "c"
+    assert always.low < once.low < once.value < once.high < always.high

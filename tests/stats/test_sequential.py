@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from perenne.stats.sequential import Cusum, e_value, log_e_value, mcnemar
+from perenne.stats.sequential import (
+    LEAST_COMPARED,
+    LEAST_HITS,
+    Cusum,
+    difference_interval,
+    e_value,
+    log_e_value,
+    mcnemar,
+    mean_interval,
+    rate_interval,
+    spent,
+)
 
 counts = st.integers(0, 400)
 
@@ -127,3 +138,58 @@ def test_cusum_of_an_extreme_reference_works(errors: int, labels: int) -> None:
     first = cusum.update(np.ones(200, int))
     assert first is None or first >= 0
     assert cusum.update([]) is None
+
+
+ROWS = 100_000
+
+
+def covering(streams: int, share: float, rate: float, seed: int) -> float:
+    """Compare callers between whom there is no difference, at every row from the first comparison on; tell how often 0 stays in.
+
+    The interval is the mean plus or minus its standard deviation times a width that depends on the number of rows alone.
+    """
+    width = np.array([mean_interval(t, 0.0, float(t), 0.05)[1] for t in range(2, ROWS + 1)])
+    t, kept = np.arange(1, ROWS + 1), 0
+    for stream in range(streams):
+        rng = np.random.default_rng((seed, stream))
+        held, outcome = rng.random(ROWS) < share, rng.random(ROWS) < rate
+        weighted = outcome * np.where(held, -1 / share, 1 / (1 - share))
+        mean, squares = np.cumsum(weighted) / t, (np.cumsum(weighted**2) + 3 * min(share, 1 - share) ** -2) / t
+        deviation = np.sqrt(np.maximum(0.0, squares - mean**2))
+        rows = np.minimum(np.cumsum(held), np.cumsum(~held)) >= LEAST_COMPARED
+        begun = rows & (np.minimum(np.cumsum(held & outcome), np.cumsum(~held & outcome)) >= LEAST_HITS)
+        kept += bool((np.abs(mean[1:]) <= deviation[1:] * width)[begun[1:]].all())
+        if stream == 0:
+            at = ROWS
+            found = difference_interval(weighted[:at][~held[:at]], -weighted[:at][held[:at]], 0.05)
+            assert begun[at - 1] and found is not None and found[0] == pytest.approx(mean[at - 1])
+            assert found[2] - found[0] == pytest.approx(deviation[at - 1] * width[at - 2])
+    return kept / streams
+
+
+def test_callers_without_a_difference_are_told_apart_by_no_look_in_a_hundred_thousand() -> None:
+    assert covering(60, 0.05, 0.1, 1) >= 0.95
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("share", "rate"), [(0.02, 0.1), (0.02, 0.3), (0.05, 0.1), (0.5, 0.5), (0.3, 0.02)])
+def test_callers_without_a_difference_are_told_apart_seldom_enough(share: float, rate: float) -> None:
+    assert covering(1_000, share, rate, 7) >= 0.95
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.3])
+def test_a_share_is_covered_at_every_look_at_once(rate: float) -> None:
+    """The rate leaves the interval when its mixture likelihood ratio passes 1/alpha, which is what is simulated here."""
+    alpha, rows, streams = 0.05, 2_000, 400
+    hits = np.cumsum(np.random.default_rng(3).random((streams, rows)) < rate, axis=1)
+    trials = np.arange(1, rows + 1)
+    ratio = special.betaln(hits + 1, trials - hits + 1) - hits * math.log(rate) - (trials - hits) * math.log1p(-rate)
+    outside = ratio >= -math.log(alpha)
+    assert outside.any(axis=1).mean() <= alpha
+    for stream, row in ((0, 9), (1, 99), (2, 999), *zip(*(place[:5] for place in np.nonzero(outside)), strict=True)):
+        low, high = rate_interval(int(hits[stream, row]), row + 1, alpha)
+        assert (low <= rate <= high) == (not outside[stream, row])
+
+
+def test_a_chance_is_spent_once() -> None:
+    assert sum(spent(1e-3, look) for look in range(1, 10_000)) < 1e-3 < 2 * spent(1e-3, 1)

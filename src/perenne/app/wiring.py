@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from perenne import automation, data, delivery, labels, llm, monitoring, registry, serving, tracking
+from perenne.app.own_traces import read_elsewhere
 from perenne.automation import Loop, Reactions, Worker, Workforce
 from perenne.core.errors import Invalid
 from perenne.core.events import Event
@@ -83,6 +84,7 @@ class Platform:
         self.heavy = {
             automation.ROUND_JOB: automation.run_round_job,
             data.ingest.REFRESH_JOB: data.ingest.refresh_job,
+            monitoring.elsewhere.reading.READ_JOB: read_elsewhere,
             delivery.gates.GATE_JOB: delivery.gates.run_gate_job,
         }
         self.errands = Worker(workspace, self.quick)

@@ -60,7 +60,7 @@ def told(record: AuditRecord) -> Told:
     phrase = _PHRASES.get(record.action)
     did, what, more = phrase(record, _state(record.after)) if phrase else _plainly(record)
     said = "; ".join(part for part in (more, _reason(record, more)) if part)
-    kind = "monitor" if record.action in ("monitor.watch", "monitor.profile", "monitor.baseline") else record.entity
+    kind = "monitor" if record.action.startswith("monitor.") else record.entity
     return Told(_who(record), did, what, said, address_of(kind, record.entity_id))
 
 
@@ -199,7 +199,11 @@ def _set_baseline(record: AuditRecord, after: State) -> tuple[str, str, str]:
 
 
 def _alert(verb: str) -> Phrase:
-    return lambda record, after: (verb, f"the alert on {after.get('deployment') or _short(record.entity_id)}", "")
+    return lambda record, after: (
+        verb,
+        f"the alert on {after.get('deployment') or after.get('rule') or _short(record.entity_id)}",
+        "",
+    )
 
 
 def _silenced(record: AuditRecord, after: State) -> tuple[str, str, str]:
@@ -274,6 +278,11 @@ _PHRASES: dict[str, Phrase] = {
     "snapshot.take": _took_snapshot,
     "snapshot.write": _wrote_snapshot,
     "dataset.describe": _did("said something else of", "data set"),
+    "monitor.add": _did("began to watch what others serve:"),
+    "monitor.pause": _did("held the readings of"),
+    "monitor.resume": _did("let go on the readings of"),
+    "monitor.remove": _did("no longer watches"),
+    "monitor.restore": _did("watches again"),
     "source.declare": _did("declared where rows come from:"),
     "source.change": _did("changed when rows are read again:"),
     "source.pause": _did("paused the source of"),
@@ -359,6 +368,7 @@ _PHRASES: dict[str, Phrase] = {
     "deployment.undone": _part_of("undid", "the last change of"),
     "deployment.stopped": _stopped,
     "deployment.resumed": _did("resumed"),
+    "deployment.window_changed": _did("changed the windows of", "deployment"),
     "deployment.log_changed": _did("changed what is kept of", "the predictions of"),
     "cluster.begin": _applied("began to apply"),
     "cluster.apply": _applied("applied"),

@@ -188,10 +188,25 @@ def overtaken(step: Advance) -> bool:
     return True
 
 
+def _count_by_calendar(tx: Transaction, actor: Principal, project: ProjectRecord) -> None:
+    """Have observers count in parts of the calendar's windows, once a project asks for such, whoever answers now included."""
+    grain = project.monitoring.grain
+    if not grain or serving.service.get_deployment(tx, project.name).window_length == grain:
+        return
+    serving.service.count_by(tx, actor, project.name, grain, reason=f"watched by the {project.monitoring.windows}")
+    for watch in monitoring.service.watches(tx, project.name):
+        monitoring.service.watch(
+            tx, actor, watch.deployment, watch.version, watch.reference, project=watch.project, window_length=grain,
+            objectives=watch.objectives, guardrails=watch.guardrails, confirm=watch.confirm, clear=watch.clear,
+            plan=project.monitoring,
+        )  # fmt: skip
+
+
 def watch_version(tx: Transaction, actor: Principal, project: ProjectRecord, identity: str) -> None:
     """Have monitoring watch a version by the project's bounds; a window shorter than a day wants a second one to confirm it."""
     confirm = 1 if project.window >= DAY else 2
     version = registry.get_version(tx, identity)
+    _count_by_calendar(tx, actor, project)
     monitoring.service.watch(
         tx, actor, deployment=project.name, version=identity, project=project.name, reference=version.reference,
         objectives=project.objectives, guardrails=project.guardrails, confirm=confirm, clear=confirm, plan=project.monitoring,

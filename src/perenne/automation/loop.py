@@ -80,7 +80,8 @@ class Loop:
     def _prune(self) -> int:
         retired = monitoring.turns.retire(self._workspace, self._workspace.clock.now(), self._retired)
         self._retired = retired.after
-        return retired.windows + prune(self._workspace.database) + tracking.artifacts.sweep(self._workspace)
+        gone = retired.windows + monitoring.elsewhere.turns.prune(self._workspace)
+        return gone + prune(self._workspace.database) + tracking.artifacts.sweep(self._workspace)
 
     def settle(self, turns: int = 20) -> int:
         """Turn until nothing is left to do at this instant, and return how much was done."""
@@ -115,6 +116,10 @@ class Loop:
     def _tend(self) -> int:
         return self._tend_alerts()
 
+    def _judge_share(self) -> int:
+        """Judge what nobody else does at the moment."""
+        return monitoring.turns.judge_due(self._workspace, self._workspace.clock.now(), leads=False)
+
     def _judge_canaries(self) -> int:
         return judge_canaries(self._workspace)
 
@@ -122,7 +127,8 @@ class Loop:
         return learn(self._workspace)
 
     def _schedule(self) -> int:
-        return trigger_scheduled(self._workspace, self._policies) + data.ingest.queue_due(self._workspace)
+        read = data.ingest.queue_due(self._workspace) + monitoring.elsewhere.turns.queue_due(self._workspace)
+        return read + trigger_scheduled(self._workspace, self._policies)
 
     def _advance(self) -> int:
         return advance_due(self._workspace)

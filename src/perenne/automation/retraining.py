@@ -170,7 +170,7 @@ class _Work:
         self._move(
             tx, EpisodeState.FAILED, error.message, evidence={"cpu_seconds": _cpu_seconds() - self._cpu, "code": error.code}
         )
-        if error.code.startswith("data."):
+        if error.code.startswith("data.") or error.code in ("training.column", "training.no_features"):
             self._blocked(tx, "data", f"nothing was trained: {error.message}")
 
     def _move(self, tx: Transaction, to: EpisodeState, note: str, **changes: Any) -> None:

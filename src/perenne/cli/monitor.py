@@ -7,6 +7,12 @@ from perenne.cli.lazy import LazyGroup
 MONITOR = {
     "list": ("perenne.monitoring.commands:list_", "List what is watched and how it stands."),
     "show": ("perenne.monitoring.commands:show", "Show a deployment: its windows, open alerts and bounds."),
+    "check": ("perenne.monitoring.fleet.commands:check_command", "Look at every deployment's newest window at once."),
+    "add": ("perenne.monitoring.elsewhere.commands:add", "Watch what others serve."),
+    "read": ("perenne.monitoring.elsewhere.commands:read", "Read a deployment's rows at once."),
+    "pause": ("perenne.monitoring.elsewhere.commands:pause", "Read no more rows for now."),
+    "resume": ("perenne.monitoring.elsewhere.commands:resume", "Let readings go on."),
+    "remove": ("perenne.monitoring.elsewhere.commands:remove", "Watch what others serve no longer."),
     "performance": ("perenne.monitoring.performance.commands:performance", "Show estimates, what came true, and gaps."),
     "contributions": ("perenne.monitoring.performance.commands:contributions", "Show how inputs go with the answers."),
     "slices": ("perenne.monitoring.performance.commands:slices", "Show where a model does worst, by its labels."),
@@ -21,11 +27,12 @@ MONITOR = {
 """Every command under `perenne monitor`: where it is, and what it does in a line."""
 
 MONITOR_SECTIONS = {
-    "Look": ("list", "show", "drift"),
+    "Look": ("list", "show", "drift", "check"),
     "Performance": ("performance", "contributions", "slices"),
     "Labels": ("labels",),
     "Windows": ("baseline", "profile"),
     "Guards": ("guards", "outcomes"),
+    "What others serve": ("add", "read", "pause", "resume", "remove"),
     "Elsewhere": ("dashboards",),
 }
 

@@ -15,13 +15,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.monitoring import alerting, discarding, events, labels, performance, replaying, service, summary, tallies, turns
+    from perenne.monitoring import (
+        alerting,
+        discarding,
+        elsewhere,
+        events,
+        labels,
+        performance,
+        replaying,
+        service,
+        summary,
+        tallies,
+        turns,
+    )
     from perenne.monitoring.model import Alert, AlertLine, BoundState, WindowVerdict
 
 _TYPES = ("Alert", "AlertLine", "BoundState", "WindowVerdict")
 _WHOLE_ROOMS = (
     "alerting",
     "discarding",
+    "elsewhere",
     "events",
     "labels",
     "performance",
@@ -33,7 +46,19 @@ _WHOLE_ROOMS = (
 )
 
 __all__ = ["Alert", "AlertLine", "BoundState", "WindowVerdict"]
-__all__ += ["alerting", "discarding", "events", "labels", "performance", "replaying", "service", "summary", "tallies", "turns"]
+__all__ += [
+    "alerting",
+    "discarding",
+    "elsewhere",
+    "events",
+    "labels",
+    "performance",
+    "replaying",
+    "service",
+    "summary",
+    "tallies",
+    "turns",
+]
 
 
 def __getattr__(name: str) -> Any:

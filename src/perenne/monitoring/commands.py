@@ -8,7 +8,8 @@ import click
 from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.monitoring import service, summary
+from perenne.monitoring import elsewhere, service, summary
+from perenne.monitoring.elsewhere.model import Foreign
 from perenne.monitoring.guards.attributes import submit_labels
 from perenne.monitoring.labels import Receipt, with_key
 from perenne.monitoring.showing import shown
@@ -28,7 +29,11 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
     """
     with workspace.database.read() as tx:
         names = summary.watched(tx, after=after, limit=limit)
-        return [_row(item) for item in summary.summaries(tx, names).values()]
+        others = {item.name: item for item in elsewhere.service.listed(tx, local_principal())}
+        rows = [_row(item, others.pop(item.deployment, None)) for item in summary.summaries(tx, names).values()]
+        last = names[-1] if len(names) == limit else None
+        waiting = [item for name, item in others.items() if name > after and (last is None or name < last)]
+        return sorted([*rows, *map(_waiting, waiting)], key=lambda row: str(row["deployment"]))[:limit]
 
 
 @click.command()
@@ -98,7 +103,7 @@ def labels(
     return Result(done.refresh, note="its new rows are taken as labels; `perenne data sources` shows how readings go")
 
 
-def _row(item: summary.Summary) -> dict[str, Any]:
+def _row(item: summary.Summary, other: Foreign | None) -> dict[str, Any]:
     newest = item.newest
     return {
         "deployment": item.deployment,
@@ -107,4 +112,20 @@ def _row(item: summary.Summary) -> dict[str, Any]:
         "window": format_time(newest.window_start) if newest else "",
         "rows": newest.rows if newest else 0,
         "alerts": item.alerts,
+        "served": "here" if other is None else "elsewhere",
+        "problem": other.problem if other else "",
+    }
+
+
+def _waiting(item: Foreign) -> dict[str, Any]:
+    """Show one whose reference is to come."""
+    return {
+        "deployment": item.name,
+        "state": "learning",
+        "version": item.version,
+        "window": "",
+        "rows": item.rows,
+        "alerts": 0,
+        "served": "elsewhere",
+        "problem": item.problem,
     }

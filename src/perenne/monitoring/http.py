@@ -16,6 +16,7 @@ from perenne.auth.roles import Action
 from perenne.core import json
 from perenne.monitoring import service
 from perenne.monitoring.alerting import answering
+from perenne.monitoring.elsewhere import http as elsewhere
 from perenne.monitoring.guards import http as guards_http
 from perenne.monitoring.guards.attributes import submit_labels
 from perenne.monitoring.labels import LabelRow, Receipt, parquet_labels
@@ -83,6 +84,7 @@ def _answer(value: Any, status: int = 200) -> Response:
 
 
 routes = [
+    *elsewhere.routes,
     Route("/api/monitor/labels", post_labels, methods=["POST"]),
     Route("/api/monitor/{deployment}", get_health, methods=["GET"]),
     Route("/api/monitor/{deployment}/performance", get_performance, methods=["GET"]),

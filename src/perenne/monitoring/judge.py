@@ -1,11 +1,12 @@
 """Judging windows that have ended: drift against the reference, estimated performance, latency and errors, objectives."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from perenne import serving
-from perenne.core.errors import NotFound
+from perenne.core.errors import NotFound, PerenneError
 from perenne.monitoring import alert_store, own_rules, row_store, store
 from perenne.monitoring.alerts import MONITOR, advance, resolve_alert
 from perenne.monitoring.baselines.choosing import REFERENCE, Chosen, choose
@@ -16,6 +17,8 @@ from perenne.monitoring.baselines.schema import schema_changes
 from perenne.monitoring.baselines.store import was_well
 from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import NULL_BURST, findings_of
+from perenne.monitoring.fleet.checking import remember, worst_first
+from perenne.monitoring.fleet.sharing import A_TURN, Fence, share
 from perenne.monitoring.guards import effects
 from perenne.monitoring.model import (
     BLIND_SHARE,
@@ -48,43 +51,75 @@ from perenne.stats.profile import Profile
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
+_log = logging.getLogger("perenne.monitoring")
+
 SELECTION_RATE = "selection_rate"
 MOST_MISSING = 20
 
 
-def judge_due(workspace: Workspace, now: int) -> int:
+def judge_due(workspace: Workspace, now: int, *, leads: bool = True, owner: str = "") -> int:
     """Judge the windows that have ended by `now` and changed since they were judged; return how many were.
 
     A window with fewer than 200 rows is judged together with those before it that had too few, at most eight in all.
-    Later windows into which a changed one was merged are judged again as well.
+    Later windows into which a changed one was merged are judged again as well. Several processes share the deployments by
+    leases, and one of them, which leads, does what is done for all.
+
+    Parameters
+    ----------
+    owner : str
+        Who takes the leases; this process if not given.
     """
-    _close_superseded(workspace, now)
+    if leads:
+        _close_superseded(workspace, now)
     with workspace.database.read() as tx:
-        due = set(store.due_windows(tx, now))
-        due |= {later for key in due for later in store.spans_over(tx, key)}
-    return sum(_judge(workspace, key, now) for key in sorted(due, key=lambda key: (key.start, key)))
+        names = list(dict.fromkeys(key.stream.deployment for key in store.due_windows(tx, now)))
+
+    if len(names) > A_TURN:
+        names = worst_first(workspace, names)
+
+    def due(mine: Collection[str]) -> list[WindowKey]:
+        with workspace.database.read() as tx:
+            keys = set(store.due_windows(tx, now, mine))
+            return [*keys, *{later for key in keys for later in store.spans_over(tx, key)} - keys]
+
+    return share(workspace, names, due, lambda keys, fence: _judge_all(workspace, keys, now, fence), owner=owner)
 
 
-def _judge(workspace: Workspace, key: WindowKey, now: int) -> bool:
-    """Judge one window and keep the verdict, unless the window changed meanwhile: then its turn comes again."""
+def _judge_all(workspace: Workspace, keys: Sequence[WindowKey], now: int, fence: Fence) -> int:
+    """Judge one window of each of several streams, and keep all verdicts in one transaction.
+
+    What changed meanwhile, or is another's to judge by now, is left: its turn comes again. So is what cannot be judged.
+    """
     with workspace.database.read() as tx:
-        watch = store.find_watch(tx, key.stream.deployment, key.stream.version)
-        if watch is None:
-            return False
+        found = [verdict for key in keys if (verdict := _verdict(workspace, tx, key, now)) is not None]
+
+    def keep(tx: Transaction) -> int:
+        mine = fence(tx)
+        return sum(_keep(tx, *judged, now) for judged in found if judged[0].deployment in mine)
+
+    return workspace.database.write(keep) if found else 0
+
+
+def _verdict(workspace: Workspace, tx: Transaction, key: WindowKey, now: int) -> tuple[Watch, Reference, WindowVerdict] | None:
+    watch = store.find_watch(tx, key.stream.deployment, key.stream.version)
+    if watch is None:
+        return None
+    try:
         span = _span(tx, key, watch)
         reference = load_reference(workspace.objects, watch.reference)
+        remember(watch.reference, reference)
         against, fresh = choose(tx, watch, reference, span), not was_well(tx, key.stream, key.start)
-    verdict = judge_span(watch, reference, span, now, against, fresh=fresh)
+        return watch, reference, judge_span(watch, reference, span, now, against, fresh=fresh)
+    except PerenneError as error:  # one that is damaged keeps no other back
+        _log.error("window %s cannot be judged: %s", key.id, error)
+        return None
 
-    def keep(tx: Transaction) -> bool:
-        fresh = store.find_window(tx, key)
-        if fresh is None or fresh.revision != verdict.revision:
-            return False
-        store.mark_judged(tx, key, verdict.revision)
-        fix(tx, watch, settle(tx, watch, expecting.carry_on(tx, verdict, reference), now), now)
-        return True
 
-    return workspace.database.write(keep)
+def _keep(tx: Transaction, watch: Watch, reference: Reference, verdict: WindowVerdict, now: int) -> bool:
+    if not store.mark_judged(tx, verdict.key, verdict.revision):
+        return False
+    fix(tx, watch, settle(tx, watch, expecting.carry_on(tx, verdict, reference), now), now)
+    return True
 
 
 def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> WindowVerdict:

@@ -462,19 +462,6 @@ def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: b
     )
 
 
-def state_word(firing: bool, pending: bool, newest: WindowState | None) -> str:
-    """Put into a word how a deployment stands: by its open alerts, and by its champion's newest window if one was judged.
-
-    >>> state_word(False, True, WindowState.OK), state_word(False, False, None)
-    ('warn', 'no_data')
-    """
-    if firing:
-        return "alarm"
-    if pending or newest in (WindowState.ALARM, WindowState.WARN):
-        return "warn"
-    return "no_data" if newest is None else newest.value
-
-
 def finite(value: float | None) -> float | None:
     """Return the value as a plain float, or None if it is missing or not finite."""
     return None if value is None or not math.isfinite(value) else float(value)

@@ -11,7 +11,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from perenne.monitoring import store
+from perenne.monitoring import own_rules, store
 from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import Finding, findings_of
 from perenne.monitoring.judge import judge_span
@@ -189,4 +189,4 @@ def _newest(outcomes: Mapping[int, Outcome], needed: int) -> Sequence[Outcome]:
 
 def findings(watch: Watch, verdict: WindowVerdict) -> list[Finding]:
     """Return what a verdict says about every rule."""
-    return findings_of(watch, verdict)
+    return own_rules.applied(watch, verdict, findings_of(watch, verdict))

@@ -289,9 +289,10 @@ def newest_states(tx: Transaction) -> dict[str, WindowState | None]:
 
 
 def newest_ends(tx: Transaction) -> dict[str, tuple[int, int]]:
-    """Read for every watched deployment when its champion's newest judged window ended, and how long it was."""
+    """Read for every watched deployment when its champion's newest judged window with rows ended, and how long it was."""
     names = sa.select(watch.c.deployment).group_by(watch.c.deployment).subquery()
-    start, length = (_newest(verdict.c[name], names.c.deployment) for name in ("window_start", "window_length"))
+    filled = verdict.c.state != WindowState.NO_DATA
+    start, length = (_newest(verdict.c[name], names.c.deployment, filled) for name in ("window_start", "window_length"))
     rows = tx.execute(sa.select(names.c.deployment, start.label("start"), length.label("length")))
     return {row.deployment: (row.start + row.length, row.length) for row in rows if row.start is not None}
 
@@ -310,9 +311,11 @@ def newest_verdicts(tx: Transaction, deployments: Iterable[str]) -> dict[str, Wi
     return {row.value: row.body for row in rows if row.body is not None}
 
 
-def _newest(column: "sa.Column[Any]", deployment: "sa.ColumnElement[str]") -> "sa.ScalarSelect[Any]":
-    """Return a column of the verdict on the newest window of a deployment's champion."""
-    where = (verdict.c.deployment == deployment, verdict.c.variant == CHAMPION)
+def _newest(
+    column: "sa.Column[Any]", deployment: "sa.ColumnElement[str]", *more: "sa.ColumnElement[bool]"
+) -> "sa.ScalarSelect[Any]":
+    """Return a column of the verdict on the newest window of a deployment's champion, of those that meet more conditions."""
+    where = (verdict.c.deployment == deployment, verdict.c.variant == CHAMPION, *more)
     order = (verdict.c.window_start.desc(), verdict.c.version.desc())
     return sa.select(column).where(*where).order_by(*order).limit(1).scalar_subquery()
 
@@ -368,16 +371,19 @@ def windows_between(tx: Transaction, key: WindowKey, start: int) -> list[Window]
     ]
 
 
-def due_windows(tx: Transaction, now: int) -> list[WindowKey]:
-    """Return the windows that have ended and changed since they were judged, oldest first."""
-    where = (window.c.revision > window.c.judged, window.c.window_start + window.c.window_length <= now)
+def due_windows(tx: Transaction, now: int, deployments: Iterable[str] | None = None) -> list[WindowKey]:
+    """Return the windows that have ended and changed since they were judged, oldest first, of some deployments or of all."""
+    where = [window.c.revision > window.c.judged, window.c.window_start + window.c.window_length <= now]
+    if deployments is not None:
+        where.append(window.c.deployment.in_(chosen(deployments)))
     query = sa.select(*_key_columns(window)).where(*where).order_by(window.c.window_start, *_key_columns(window))
     return [key_of(row) for row in tx.execute(query)]
 
 
-def mark_judged(tx: Transaction, key: WindowKey, revision: int) -> None:
-    """Note up to which revision a window was judged."""
-    tx.execute(window.update().where(*is_window(window, key)).values(judged=revision))
+def mark_judged(tx: Transaction, key: WindowKey, revision: int) -> bool:
+    """Note that a window was judged as of a revision; False if it has another one by now."""
+    here = (*is_window(window, key), window.c.revision == revision)
+    return tx.execute(window.update().where(*here).values(judged=revision)).rowcount == 1
 
 
 def spans_over(tx: Transaction, key: WindowKey) -> list[WindowKey]:

@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from perenne.monitoring import alert_store, recent_store, store
-from perenne.monitoring.model import Alert, AlertLine, WindowVerdict, state_word
+from perenne.monitoring.model import Alert, AlertLine, WindowVerdict
 from perenne.monitoring.operational import latency_quantile
 from perenne.monitoring.recent_store import RecentMetric, RecentWindow
+from perenne.monitoring.streaks import state_word
 from perenne.storage.database import Transaction
 
 RECENT_WINDOWS = 24

@@ -24,6 +24,7 @@ from perenne.core import json
 from perenne.core.clock import HOUR, SECOND, parse_time
 from perenne.core.errors import Invalid
 from perenne.core.ids import is_id, time_of_id
+from perenne.serving.elsewhere_log import log_elsewhere
 from perenne.serving.row_log import hour_folder
 
 PARTS, REPLACED = b"perenne.parts", b"perenne.replaced"
@@ -202,6 +203,11 @@ class LogPart(NamedTuple):
         with pq.ParquetFile(self.path) as file:
             present = [name for name in columns if name in file.schema_arrow.names]
             return file.read(present) if self.rows is None else self._slice(file, present, self.rows)
+
+    @staticmethod
+    def write_elsewhere(logs: Path, **rows: Any) -> None:
+        """Write rows that others answered as a part of the log; see `log_elsewhere`."""
+        log_elsewhere(logs, **rows)
 
     def _slice(self, file: pq.ParquetFile, columns: list[str], rows: int) -> pa.Table:
         """Read the row groups in which these rows are, and no others."""

@@ -174,6 +174,14 @@ def resume(tx: Transaction, actor: Principal, name: str, *, reason: str = "", ge
     return keep(tx, actor, before, after, "resumed", after.champion.version, reason)
 
 
+def count_by(tx: Transaction, actor: Principal, name: str, length: int, *, reason: str = "") -> Deployment:
+    """Have a deployment's observers count in windows of another length, in microseconds; what is counted already stays."""
+    before = changeable(tx, actor, name)
+    if length < 1:
+        raise Invalid("a window is at least a microsecond long", code="deployment.window", hint="for example 1h")
+    return keep(tx, actor, before, model.changed(before, window_length=length), "window_changed", before.champion.version, reason)
+
+
 def get_deployment(tx: Transaction, name: str) -> Deployment:
     """Read a deployment. Raises NotFound."""
     found = store.find(tx, name)

@@ -155,8 +155,7 @@ class Reference:
         reference = cls(fields, fit_layout({**given, **cut}, fields, task, names, threshold, watched))
         given = reference.layout.given(columns, predictions, scores)
         bounds, first = _bounds(rows, max(1, min(chunks, rows)), served)
-        for number, part in enumerate(map(slice, bounds[:-1], bounds[1:])):
-            reference._append(take(columns, part), _part(predictions, part), _part(scores, part), served=number >= first)
+        reference._count(columns, predictions, scores, bounds, first)
         reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds, first)
         encoded = reference.layout.encode(columns, predictions, scores)
         chosen = segments_of(reference.layout, watched.segments, given, watched.groups)
@@ -164,6 +163,24 @@ class Reference:
         if labels is not None:
             reference._learn(encoded.cells, predictions, scores, labels)
         return reference
+
+    def _count(
+        self,
+        columns: Columns,
+        predictions: Column | None,
+        scores: NDArray[np.floating] | None,
+        bounds: Sequence[int],
+        first: int,
+    ) -> None:
+        """Count the rows between bounds; of the parts before the first, not what was answered."""
+        for number, part in enumerate(map(slice, bounds[:-1], bounds[1:])):
+            chunk = Profile.empty(self)
+            chunk.add(
+                take(columns, part), None if predictions is None else predictions[part], None if scores is None else scores[part]
+            )
+            if number < first:
+                chunk.forget_answers()
+            self._append(chunk)
 
     def _learn(
         self, cells: NDArray[np.uint8], predictions: Column | None, scores: NDArray[np.floating] | None, labels: Column
@@ -179,15 +196,7 @@ class Reference:
         if self.outcomes is not None:
             self.outcomes.steadiness[metric] = spread
 
-    def _append(self, columns: Columns, predictions: Column | None, scores: NDArray[np.floating] | None, *, served: bool) -> None:
-        """Count the next part of the reference's rows; answers of another fit than the one that serves are left out."""
-        chunk = Profile.empty(self)
-        chunk.add(columns, predictions, scores)
-        if not served:
-            chunk.forget_answers()
-        self._keep(chunk)
-
-    def _keep(self, chunk: Profile) -> None:
+    def _append(self, chunk: Profile) -> None:
         self.chunks.append(chunk)
         self.profile.merge(chunk)
 
@@ -247,7 +256,7 @@ class Reference:
                     getattr(chunk, name)[...] = arrays[f"chunk_{name}"][place]
                 if layout.lists:
                     chunk.items[...] = arrays["chunk_items"][place]
-                reference._keep(chunk)
+                reference._append(chunk)
             reference.baseline = Baseline(arrays["baseline"].astype(np.int64), arrays["singles"].astype(np.int64))
             reference.bands = Bands(
                 arrays["band_rows"].astype(np.int64), *(arrays[name].astype(np.float64) for name in ("band_js", "band_d"))
@@ -345,7 +354,3 @@ def _bounds(rows: int, chunks: int, served: int) -> tuple[list[int], int]:
     before = min(max(1, round(chunks * served / rows)), chunks - 1)
     starts = np.concatenate([np.linspace(0, served, before + 1)[:-1], np.linspace(served, rows, chunks - before + 1)])
     return starts.astype(int).tolist(), before
-
-
-def _part(values: Column | None, rows: slice) -> Column | None:
-    return None if values is None else values[rows]

@@ -121,7 +121,7 @@ def judge(
     d_p = distances.ks_p(d, base[:, :ORDINARY].sum(axis=1), window.counts[:, :ORDINARY].sum(axis=1))
     band_js, band_d = against.bands.at(window.rows)
     comparisons = max(comparisons or 0, len(features))
-    states = _states(js2, js_p, band_js, d, d_p, band_d, comparisons)
+    states = rule(js2, js_p, band_js, d, d_p, band_d, comparisons=comparisons)
     shares, base_shares = distances.shares(window.counts), distances.shares(base)
     impacts = impact(reference, window, against.profile)
     found = [
@@ -164,16 +164,17 @@ def _sentence(feature: FeatureCells, state: str, base: NDArray[np.int64], window
     return describe(feature, base, window.counts[place], list(window.new_levels[place].values()))
 
 
-def _states(
+def rule(
     js2: NDArray[np.float64],
     js_p: NDArray[np.float64],
     band_js: NDArray[np.float64],
     d: NDArray[np.float64],
     d_p: NDArray[np.float64],
     band_d: NDArray[np.float64],
+    *,
     comparisons: int | None = None,
 ) -> list[str]:
-    """Apply the rule, each branch for itself."""
+    """Return the state of each feature by the rule, each branch for itself."""
     comparisons = comparisons or len(js2)
     alarm, warn = np.zeros(len(js2), np.bool_), np.zeros(len(js2), np.bool_)
     for size, limit, band, p in ((js2, MATERIAL_JS, band_js, js_p), (d, MATERIAL_D, band_d, d_p)):

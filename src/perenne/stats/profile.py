@@ -284,6 +284,26 @@ class Profile:
         self.new_levels = [dict(noted) for noted in levels]
 
 
+def read_counts(data: bytes) -> tuple[str, int, NDArray[np.int64]]:
+    """Read of a profile only whose cells it uses, how many rows it has, and the rows per cell: they come first.
+
+    Raises
+    ------
+    Invalid
+        If the bytes are no profile.
+    """
+    try:
+        magic, version, flags, digest, rows, *_, features, _, _ = _HEADER.unpack_from(data)
+        width = "<u8" if flags & _WIDE else "<u4"
+        size = features * CELLS * int(width[2])
+        counts = zlib.decompressobj().decompress(data[_HEADER.size :], size)
+        if magic != _MAGIC or version != _VERSION or len(counts) != size:
+            raise _unreadable("another format")
+        return digest.hex(), rows, _unshuffle(counts, width, (features, CELLS)).astype(np.int64)
+    except (struct.error, zlib.error, ValueError) as error:
+        raise _unreadable(str(error)) from None
+
+
 def _shuffle(array: NDArray[np.integer]) -> bytes:
     return np.ascontiguousarray(array).view(np.uint8).reshape(-1, array.itemsize).T.tobytes()
 

@@ -86,6 +86,38 @@ def mean_interval(count: int, total: float, squares: float, alpha: float, sharpe
     return mean - deviation * width, mean + deviation * width
 
 
+LEAST_COMPARED, LEAST_HITS = 100, 25
+"""Rows, and rows whose value is not 0, on either side before two groups of callers are compared.
+
+A hundred rows alone are too few where a value is seldom: of streams without a difference, 2 % of the callers held out and 2 % of
+the values 1, every fifth was told apart at some look.
+"""
+
+
+def difference_interval(mine: ArrayLike, theirs: ArrayLike, alpha: float) -> tuple[float, float, float] | None:
+    """Return by how much a value is larger for some callers than for others who were drawn by chance, valid at every look.
+
+    Parameters
+    ----------
+    mine, theirs : float array
+        Values over the propensity of who answered.
+
+    Returns
+    -------
+    tuple or None
+        The difference and its limits; None with too few rows. The deviation is taken as if the largest value had come three times
+        more, which is what a few rows are likely to have missed.
+    """
+    ours, others = np.asarray(mine, np.float64), np.asarray(theirs, np.float64)
+    if min(len(ours), len(others)) < LEAST_COMPARED or min(np.count_nonzero(ours), np.count_nonzero(others)) < LEAST_HITS:
+        return None
+    count, total = len(ours) + len(others), float(ours.sum() - others.sum())
+    largest = max(float(np.abs(ours).max()), float(np.abs(others).max()))
+    squares = float((ours**2).sum() + (others**2).sum()) + 3 * largest**2
+    low, high = mean_interval(count, total, squares, alpha)
+    return total / count, low, high
+
+
 def log_e_value_above(hits: int, trials: int, rate: float) -> float:
     """Return the natural logarithm of the evidence that something happens in more than a share of trials, valid at any look.
 

@@ -2,15 +2,16 @@
 
 `web` and `databases` read from there, `data.origins` from files, buckets and lakes, and `fetching` chooses among them, only
 if something changed since the last time; `expected` tells how rows differ from those at first, `growing` adds to what is there;
-`refreshing` is the use case, `declared` keeps sources and their schedules, `store` their tables; `writing` brings snapshots to
-lakes (`lake_tables`, `folders`), `events` is what the others are told.
+`following` looks at rows that others write, without keeping them; `refreshing` is the use case, `declared` keeps sources and
+their schedules, `store` their tables; `writing` brings snapshots to lakes (`lake_tables`, `folders`), `events` is what the
+others are told.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.data.ingest import events
+    from perenne.data.ingest import events, following
     from perenne.data.ingest.databases import fetch_query
     from perenne.data.ingest.declared import REFRESH_JOB, calendar_of, queue_due
     from perenne.data.ingest.model import Mode, Source
@@ -30,13 +31,13 @@ _ROOMS = {
     "write": "writing",
 }
 
-__all__ = ["REFRESH_JOB", "events", "fetch_query", "ingest", "queue_due", "refresh", "refresh_job", "write"]
+__all__ = ["REFRESH_JOB", "events", "fetch_query", "following", "ingest", "queue_due", "refresh", "refresh_job", "write"]
 __all__ += ["Mode", "Source", "calendar_of"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "events":
-        return import_module(f"{__name__}.events")
+    if name in ("events", "following"):
+        return import_module(f"{__name__}.{name}")
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

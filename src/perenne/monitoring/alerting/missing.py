@@ -24,7 +24,7 @@ TIMES = 2
 REACH = 7 * DAY
 
 
-class Silent(msgspec.Struct, frozen=True):
+class Missing(msgspec.Struct, frozen=True):
     """A deployment without rows: since when, and how long it may be silent."""
 
     watch: Watch
@@ -39,10 +39,10 @@ class Silent(msgspec.Struct, frozen=True):
         return f"no rows since {format_time(self.since)}{before}"
 
 
-def find(tx: Transaction, now: int) -> tuple[list[Silent], list[str]]:
+def find(tx: Transaction, now: int) -> tuple[list[Missing], list[str]]:
     """Return the deployments that are silent for too long, and those whose alert about that is over."""
     ends = store.newest_ends(tx)
-    suspects = [name for name, (end, length) in ends.items() if end + TIMES * length < now]
+    suspects = [name for name, (end, length) in ends.items() if end + length < now]
     opened = [alert.deployment for alert in telling.open_of_rule(tx, RULE)]
     if not suspects and not opened:
         return [], []
@@ -58,7 +58,7 @@ def find(tx: Transaction, now: int) -> tuple[list[Silent], list[str]]:
     return reached, [name for name in opened if name not in quiet]
 
 
-def silent_of(watch: Watch, windows: list[RecentWindow], now: int) -> Silent | None:
+def silent_of(watch: Watch, windows: list[RecentWindow], now: int) -> Missing | None:
     """Judge whether a deployment is silent for too long, given its newest windows, oldest first."""
     filled = [window for window in windows if window.rows]
     own = own_rules.of_rule(watch, RULE)
@@ -69,7 +69,7 @@ def silent_of(watch: Watch, windows: list[RecentWindow], now: int) -> Silent | N
     limit = TIMES * max(watch.window_length, longest)
     if own is not None and own.above is not None:
         limit = round(own.above * watch.window_length)
-    return Silent(watch, since, limit, max(0, longest)) if now - since > limit else None
+    return Missing(watch, since, limit, max(0, longest)) if now - since > limit else None
 
 
 def move(tx: Transaction, now: int) -> int:

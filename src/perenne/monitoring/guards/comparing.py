@@ -1,8 +1,8 @@
 """Callers of the model against those of a holdout, a canary or a challenger, by an outcome; looked at as often as one likes.
 
 Who answered whom was drawn by chance, with a propensity that is in the log: each outcome weighs by its inverse, and the mean of
-the differences has an interval that holds at all looks together (`stats.sequential.mean_interval`). A challenger in shadow acts
-on nobody, so it is compared only once it answers callers of its own.
+the differences has an interval that holds at all looks together (`stats.sequential.difference_interval`). A challenger in shadow
+acts on nobody, so it is compared only once it answers callers of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,13 @@ from perenne.monitoring.alerts import advance
 from perenne.monitoring.experiments import RANDOMISED
 from perenne.monitoring.guards import store as guard_store
 from perenne.monitoring.guards.joining import measured
-from perenne.monitoring.guards.model import LEAST_COMPARED, Running
+from perenne.monitoring.guards.model import Running
 from perenne.monitoring.guards.running import breach
 from perenne.monitoring.judge import speaks
 from perenne.monitoring.labels import read_labels
 from perenne.monitoring.model import CHAMPION, BoundState, Figure, Standing, Watch, WindowKey, stand
 from perenne.projects import Guardrail
-from perenne.stats.bandits import Rewards
-from perenne.stats.sequential import mean_interval
+from perenne.stats.sequential import difference_interval
 from perenne.storage.database import Transaction
 from perenne.storage.objects import ObjectStore
 from perenne.storage.workspace import Workspace
@@ -107,10 +106,10 @@ def difference(mine: Sequence[float], theirs: Sequence[float], alpha: float = AL
     Returns
     -------
     Figure or None
-        None below 100 rows of either side: the interval is right in the long run only.
+        None with too few rows on either side.
     """
-    if min(len(mine), len(theirs)) < LEAST_COMPARED:
+    found = difference_interval(mine, theirs, alpha)
+    if found is None:
         return None
-    weighed = Rewards(len(mine) + len(theirs), sum(mine) - sum(theirs), sum(v * v for v in mine) + sum(v * v for v in theirs))
-    low, high = mean_interval(weighed.count, weighed.total, weighed.squares, alpha)
-    return Figure(value=weighed.mean, low=low, high=high, source="compared", rows=weighed.count)
+    value, low, high = found
+    return Figure(value=value, low=low, high=high, source="compared", rows=len(mine) + len(theirs))

@@ -9,7 +9,6 @@ from perenne.monitoring.model import BoundState, Figure, Stream, WindowKey
 from perenne.projects import DECISION, Monitoring, Outcome, OutcomeKind
 from perenne.stats.bandits import Rewards
 from perenne.stats.fairness import wilson
-from perenne.stats.sequential import mean_interval, rate_interval
 
 OVERRIDES = "override_rate"
 """The share of answers that a person decided otherwise: what decisions that are posted add up to."""
@@ -19,8 +18,6 @@ ALPHA = 1e-3
 
 Z = 1.96
 LEAST_ROWS = 30
-LEAST_COMPARED = 100
-"""Rows of either side before callers are compared, for the interval of a mean is right in the long run only."""
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,22 +130,6 @@ def reported_figure(row: Reported, kind: OutcomeKind) -> Figure:
         half = Z * row.deviation / row.n**0.5
         low, high = row.value - half, row.value + half
     return Figure(value=row.value, low=low, high=high, source="reported", rows=row.n, group=row.group)
-
-
-def lasting_figure(rewards: Rewards, kind: OutcomeKind, alpha: float, group: str = "") -> Figure:
-    """Return a mean with an interval that stays right while it is watched."""
-    if kind is OutcomeKind.RATE:
-        low, high = rate_interval(round(rewards.total), rewards.count, alpha)
-    else:
-        low, high = mean_interval(rewards.count, rewards.total, rewards.squares, alpha)
-    finite = rewards.count >= (1 if kind is OutcomeKind.RATE else LEAST_COMPARED)
-    return Figure(
-        value=rewards.mean if rewards.count else None,
-        low=low if finite else None,
-        high=high if finite else None,
-        rows=rewards.count,
-        group=group,
-    )
 
 
 def sums_of(name: str, values: Sequence[float], by: str = "", group: str = "") -> OutcomeSums:

@@ -21,6 +21,7 @@ from perenne.serving.views import Change, StopLine, changes, how_to_call, learnt
 from perenne.storage.objects import ObjectStore
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
+from perenne.web.screens.queues import QueueView, queue_view
 from perenne.web.screens.rollout import RolloutView, rollout_view
 
 SHOWN_WINDOWS = 60
@@ -119,6 +120,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     places: tuple[delivery.clusters.Revision, ...]
     may_change: bool
     rollout: RolloutView
+    queue: QueueView = QueueView()
 
 
 def deployments_view(tx: Transaction, actor: Principal, page: Page, *, project: str = "") -> DeploymentsView:
@@ -193,6 +195,7 @@ def deployment_view(
         places=tuple(delivery.clusters.latest(tx, name)),
         may_change=allowed(actor, Action.DEPLOY),
         rollout=rollout_view(tx, objects, item, learnt or {}),
+        queue=queue_view(tx, name, allowed(actor, Action.ADJUDICATE)),
     )
 
 

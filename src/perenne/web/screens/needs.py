@@ -15,10 +15,12 @@ from perenne.registry import Dossier, Evidence, Verdict
 from perenne.storage import outbox
 from perenne.storage.database import Transaction
 from perenne.storage.outbox import StoredEvent
+from perenne.web.screens import queues
+from perenne.web.screens.queues import Waiting
 
 SHOWN = 20
 SHOWN_EVENTS = 10
-Thing: TypeAlias = Dossier | AlertLine | StoredEvent | labels.sets.Differing
+Thing: TypeAlias = Dossier | AlertLine | StoredEvent | labels.sets.Differing | Waiting
 TONES = {"critical": "crit", "warning": "warn", "info": "info"}
 
 
@@ -53,7 +55,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     kind, id : str
-        A version, an alert, labels or an event, and which.
+        A version, an alert, labels, a queue or an event, and which.
     urgency : int
         Smaller is sooner.
     title, text, note : str
@@ -102,6 +104,8 @@ def needs(
     ranked += [(1, -event.created, event) for event in events]
     if everything and allowed(actor, Action.ADJUDICATE):
         ranked += [(3, -found.items, found) for found in labels.sets.differing(tx, actor, limit=SHOWN)]
+    if allowed(actor, Action.ADJUDICATE):
+        ranked += [(0, found.since, found) for found in queues.waiting(tx, projects)]
     shown = [thing for _, _, thing in sorted(ranked, key=lambda item: item[:2])[:SHOWN]]
     alarmed = {projects.get(line.deployment, "") for line in shown if isinstance(line, AlertLine)} - {""}
     episodes = automation.episodes.newest_of(tx, alarmed)
@@ -117,6 +121,8 @@ def _need(actor: Principal, thing: Thing, projects: Mapping[str, str], episodes:
         return _alert(actor, thing, project, episodes.get(project))
     if isinstance(thing, labels.sets.Differing):
         return _labels(thing)
+    if isinstance(thing, Waiting):
+        return _queue(thing)
     return _event(actor, thing)
 
 
@@ -201,6 +207,23 @@ def _labels(found: labels.sets.Differing) -> Need:
         by="",
         at=None,
         path=f"{address_of('label set', found.label_set)}/decide",
+        buttons=(),
+    )
+
+
+def _queue(found: Waiting) -> Need:
+    number = f"{found.requests:,} request{' waits' if found.requests == 1 else 's wait'}"
+    return Need(
+        kind="queue",
+        id=found.deployment,
+        project=found.project,
+        urgency=0,
+        tone="crit",
+        title=found.deployment,
+        text=f"{number} for a person, for the model is stopped.",
+        by="",
+        at=found.since,
+        path=found.path,
         buttons=(),
     )
 

@@ -7,6 +7,7 @@ import { Lines } from "../core/charts/lines.js";
 import { Places } from "../delivery/clusters.js";
 import { WindowState, figure } from "../monitoring/words.js";
 import { Changes } from "../serving/actions.js";
+import { Queue } from "../serving/queue.js";
 import { LiveServers } from "../serving/live.js";
 import { Comparison, Rollout } from "../serving/rollout.js";
 
@@ -16,6 +17,7 @@ export default function DeploymentScreen({ params, query }) {
     tools=${(data) => html`<a class="button" href=${`/monitor/${encodeURIComponent(data.name)}`}>Monitor</a><${Changes} deployment=${data} reload=${view.reload} />`}>
     ${(data) => html`
       ${data.stop ? html`<${Stopped} stop=${data.stop} answer=${data.answer} />` : null}
+      <${Queue} name=${data.name} queue=${data.queue} reload=${view.reload} />
       <${Rollout} deployment=${data} reload=${view.reload} />
       <${Comparison} compared=${data.rollout.compared} />
       <${LiveServers} name=${data.name} />
@@ -32,7 +34,7 @@ const note = (data) => html`<span class="row"><${State} tone=${data.stop ? "crit
   <span>generation ${data.generation}</span>${data.alerts ? html`<a href=${`/alert?deployment=${encodeURIComponent(data.name)}`}>${plural(data.alerts, "open alert")}</a>` : null}</span>`;
 
 const Stopped = ({ stop, answer }) => html`<${Card} title="Stopped" className="serving-stop" note=${html`<${Time} at=${stop.since} />`}>
-  <p>${stop.mode === "previous" ? "The previous version answers meanwhile." : html`The constant <code>${JSON.stringify(answer)}</code> is answered meanwhile.`} Stopped by ${stop.by}: ${stop.reason}</p>
+  <p>${stop.mode === "previous" ? "The previous version answers meanwhile." : stop.mode === "person" ? "People answer meanwhile." : html`The constant <code>${JSON.stringify(answer)}</code> is answered meanwhile.`} Stopped by ${stop.by}: ${stop.reason}</p>
 <//>`;
 
 function Traffic({ traffic }) {

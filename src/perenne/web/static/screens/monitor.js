@@ -7,6 +7,7 @@ import { Screen, useView } from "../core/screen.js";
 import { Lines } from "../core/charts/lines.js";
 import { BoundCharts } from "../monitoring/bounds.js";
 import { DriftRanking, DriftRemarks, DriftTimelines, DriftTools } from "../monitoring/drift.js";
+import { Guards } from "../monitoring/guards.js";
 import { Heat } from "../monitoring/heat.js";
 import { Performance } from "../monitoring/performance.js";
 import { WindowCauses, WindowFigures } from "../monitoring/window.js";
@@ -23,7 +24,7 @@ export default function MonitorScreen({ params, query }) {
   <//>`;
 }
 
-const note = ({ monitor }) => html`<span class="row"><${WindowState} state=${monitor.state} healthy /><span>${monitor.champion}</span>
+const note = ({ monitor }) => html`<span class="row"><${WindowState} state=${monitor.state} healthy /><span>${monitor.champion}${monitor.elsewhere ? ", served elsewhere" : ""}</span>
   ${monitor.alerts.length ? html`<a href=${`/alert?deployment=${encodeURIComponent(monitor.deployment)}`}>${plural(monitor.alerts.length, "open alert")}</a>` : null}</span>`;
 
 function Tools({ monitor }) {
@@ -31,7 +32,7 @@ function Tools({ monitor }) {
   const windows = [...monitor.timeline.windows].reverse();
   return html`<${Choice} name="version" label="Whose windows" value=${monitor.version} options=${[["", "whoever was champion"], ...versions.map((version) => [version, version])]} />
     <${Choice} name="window" label="Window" value=${monitor.chosen && monitor.chosen.start !== windows[0].start ? String(monitor.chosen.start) : ""} options=${windows.map((window, i) => [i ? String(window.start) : "", `${when(window.start)}${i ? "" : ", the newest"}`])} />
-    <a class="button" href=${`/deploy/${encodeURIComponent(monitor.deployment)}`}>Deployment</a>`;
+    ${monitor.elsewhere ? null : html`<a class="button" href=${`/deploy/${encodeURIComponent(monitor.deployment)}`}>Deployment</a>`}`;
 }
 
 function Body({ data: { monitor, episodes }, feature }) {
@@ -45,6 +46,7 @@ function Body({ data: { monitor, episodes }, feature }) {
     <${DriftTimelines} drift=${drift} windows=${timeline.windows} marks=${marks} feature=${feature} onPick=${pick} />
     <${DriftRanking} drift=${drift} state=${chosen.state} />
     <${BoundCharts} charts=${timeline.charts.filter((chart) => !chart.operational)} x=${x} marks=${marks} onPick=${pick} />
+    <${Guards} guards=${monitor.guards} onPick=${pick} />
     <${Heat} timeline=${timeline} />
     <${Performance} performance=${monitor.performance} x=${x} marks=${marks} onPick=${pick} minimum=${monitor.minimum_coverage} />
     <${WindowFigures} detail=${chosen} laid=${drift} tools=${html`<${DriftTools} drift=${drift} />`} />

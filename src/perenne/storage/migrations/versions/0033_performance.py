@@ -1,10 +1,10 @@
-"""Schema 0032: performance."""
+"""Schema 0033: performance."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0032"
-down_revision = "0031"
+revision = "0033"
+down_revision = "0032"
 
 
 def upgrade() -> None:
