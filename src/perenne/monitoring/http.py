@@ -20,8 +20,8 @@ from perenne.monitoring.elsewhere import http as elsewhere
 from perenne.monitoring.guards import http as guards_http
 from perenne.monitoring.guards.attributes import submit_labels
 from perenne.monitoring.labels import LabelRow, Receipt, parquet_labels
-from perenne.monitoring.performance import looking
 from perenne.monitoring.performance.following import Following, followed
+from perenne.monitoring.watched import watches_of
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -61,7 +61,7 @@ async def get_performance(request: Request) -> Response:
     name, version = request.path_params["deployment"], request.query_params.get("version", "")
 
     def told(tx: Transaction, _: Principal) -> Following:
-        looking.watched(tx, name)
+        watches_of(tx, name)
         return followed(tx, name, version=version)
 
     return await answers.read(request, told)

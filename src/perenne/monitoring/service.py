@@ -1,5 +1,7 @@
 """Who is watched, and how everything that is watched stands."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from perenne import serving
@@ -7,12 +9,13 @@ from perenne.auth import audit
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core.clock import SystemClock
-from perenne.core.errors import Conflict, Invalid, NotFound
+from perenne.core.errors import Conflict, Invalid
 from perenne.core.hashing import is_digest
 from perenne.monitoring import alert_store, row_store, store
 from perenne.monitoring import alerts as alarms
 from perenne.monitoring.model import CHAMPION, Alert, Stream, Watch, WindowMetric, WindowVerdict
 from perenne.monitoring.streaks import state_word
+from perenne.monitoring.watched import unwatched, watches_of
 from perenne.projects import Guardrail, Monitoring, Objective
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
@@ -93,6 +96,14 @@ def _check_watch(version: str, reference: str, least: int) -> None:
         raise Invalid(said, code="monitor.watch", hint="leave them out for the usual ones")
 
 
+def project_watched(tx: Transaction, path: Mapping[str, str]) -> str:
+    """Find the project of a watched deployment. Raises NotFound."""
+    found = store.watched_projects(tx, [path["deployment"]]).get(path["deployment"])
+    if found is None:
+        raise unwatched(path["deployment"])
+    return found
+
+
 class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How one version in one variant stands: its newest windows and the metrics their labels gave, newest window first."""
 
@@ -126,13 +137,7 @@ def deployment_health(tx: Transaction, deployment: str, *, windows: int = SHOWN_
     NotFound
         If it is not watched.
     """
-    watches = {watched.version: watched for watched in store.list_watches(tx, deployment)}
-    if not watches:
-        raise NotFound(
-            f"deployment {deployment[:100]!r} is not watched",
-            code="monitor.not_found",
-            hint="`perenne monitor list` shows those that are",
-        )
+    watches = {watched.version: watched for watched in watches_of(tx, deployment)}
     streams = [_stream_health(tx, stream, watches.get(stream.version), windows) for stream in store.streams(tx, deployment)]
     alerts = tuple(alert_store.list_alerts(tx, deployment, only_open=True))
     return Health(deployment=deployment, state=_state(streams, alerts), alerts=alerts, streams=tuple(streams))

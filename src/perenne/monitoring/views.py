@@ -22,6 +22,7 @@ from perenne.monitoring.guards.series import GuardsView, guards_view
 from perenne.monitoring.model import MINIMUM_COVERAGE, AlertLine, Stream, WindowState, WindowVerdict
 from perenne.monitoring.performance.following import Following, follow
 from perenne.monitoring.references import load_reference
+from perenne.monitoring.watched import unwatched
 from perenne.stats.cells import Reference
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
@@ -135,7 +136,7 @@ def monitor_view(
     """
     watches = service.watches(tx, deployment)
     if not watches:
-        raise _unwatched(deployment)
+        raise unwatched(deployment)
     streams = tuple(store.streams(tx, deployment))
     if version and not any(stream.version == version for stream in streams):
         raise NotFound(
@@ -184,14 +185,6 @@ def _drift(
     return drift_view(tx, verdicts, chosen, reference, laid, segment=segment, feature=feature)
 
 
-def _unwatched(deployment: str) -> NotFound:
-    return NotFound(
-        f"deployment {deployment[:100]!r} is not watched",
-        code="monitor.not_found",
-        hint="`perenne monitor list` shows those that are",
-    )
-
-
 def references_shown(workspace: Workspace, deployment: str, version: str, window: int | None) -> dict[str, Reference]:
     """Fetch the reference that `monitor_view` needs for a window, before its transaction begins; none if it cannot be read."""
     with workspace.database.read() as tx:
@@ -201,14 +194,6 @@ def references_shown(workspace: Workspace, deployment: str, version: str, window
         return {digest: load_reference(workspace.objects, digest)} if digest else {}
     except PerenneError:
         return {}
-
-
-def project_watched(tx: Transaction, path: Mapping[str, str]) -> str:
-    """Find the project of a watched deployment."""
-    found = store.watched_projects(tx, [path["deployment"]]).get(path["deployment"])
-    if found is None:
-        raise _unwatched(path["deployment"])
-    return found
 
 
 @needs(Action.READ, filters=True, returns=MonitorsView)

@@ -8,6 +8,7 @@ from perenne.monitoring import recent_store, store
 from perenne.monitoring.baselines.ranking import Ranked, importances, ranked
 from perenne.monitoring.model import Cause, WindowVerdict
 from perenne.monitoring.references import load_reference
+from perenne.monitoring.watched import watches_of
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
 
@@ -108,14 +109,7 @@ def _verdict(tx: Transaction, deployment: str, version: str, instant: int | None
 
 def watched_version(tx: Transaction, deployment: str) -> str:
     """Return the newest version of a deployment that is watched. Raises NotFound if none is."""
-    watches = store.list_watches(tx, deployment)
-    if not watches:
-        raise NotFound(
-            f"deployment {deployment[:100]!r} is not watched",
-            code="monitor.not_found",
-            hint="`perenne monitor list` shows those that are",
-        )
-    return watches[0].version
+    return watches_of(tx, deployment)[0].version
 
 
 def in_lines(told: WindowDrift, *, every: bool) -> DriftLines:

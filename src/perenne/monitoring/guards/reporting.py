@@ -12,13 +12,13 @@ from perenne.auth.principals import Principal
 from perenne.auth.roles import Action, require
 from perenne.core import json
 from perenne.core.clock import format_time, parse_time
-from perenne.core.errors import Invalid, NotFound
+from perenne.core.errors import Invalid
 from perenne.core.hashing import digest_bytes
-from perenne.monitoring import store
 from perenne.monitoring.guards import store as guard_store
 from perenne.monitoring.guards.model import OVERRIDES, Reported, declared, kind_of
 from perenne.monitoring.guards.store import OutcomeBatch
 from perenne.monitoring.labels import Receipt, label_text, write_labels
+from perenne.monitoring.watched import watches_of
 from perenne.projects import DECISION, Monitoring, OutcomeKind
 from perenne.storage.database import Transaction
 from perenne.storage.workspace import Workspace
@@ -147,14 +147,8 @@ def take_decisions(workspace: Workspace) -> int:
 
 def plan_of(tx: Transaction, deployment: str) -> tuple[Monitoring, str]:
     """Return what the project of a watched deployment says of outcomes, and its name. Raises NotFound."""
-    watches = store.list_watches(tx, deployment)
-    if not watches:
-        raise NotFound(
-            f"deployment {deployment[:100]!r} is not watched",
-            code="monitor.not_found",
-            hint="`perenne monitor list` shows those that are",
-        )
-    return watches[0].plan, watches[0].project
+    watch = watches_of(tx, deployment)[0]
+    return watch.plan, watch.project
 
 
 def outcome_table(rows: "Sequence[OutcomeRow] | pa.Table", plan: Monitoring, now: int) -> "pa.Table":

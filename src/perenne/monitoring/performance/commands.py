@@ -7,6 +7,7 @@ import click
 from perenne.core.clock import format_time
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.monitoring.performance import following, looking
+from perenne.monitoring.watched import watches_of
 from perenne.storage.workspace import Workspace
 
 
@@ -26,7 +27,7 @@ def performance(workspace: Workspace, deployment: str, windows: int, version: st
       perenne monitor performance churn --windows 60 --json
     """
     with workspace.database.read() as tx:
-        looking.watched(tx, deployment)
+        watches_of(tx, deployment)
         found = following.followed(tx, deployment, version=version, windows=windows)
     drifted = any(firing.window == found.chosen for firing in found.firings) or any(
         line.wide[place] for line in found.metrics for place, window in enumerate(found.windows) if window.start == found.chosen

@@ -8,12 +8,13 @@ import msgspec
 
 from perenne.core.clock import parse_time
 from perenne.core.errors import NotFound
-from perenne.monitoring import charted, row_store, store
+from perenne.monitoring import charted, row_store
 from perenne.monitoring.labels import read_labels
 from perenne.monitoring.model import Watch, WindowVerdict
 from perenne.monitoring.performance.pairs import worst_pairs
 from perenne.monitoring.performance.rows import LabelledRows
 from perenne.monitoring.references import load_reference
+from perenne.monitoring.watched import watches_of
 from perenne.stats.cells import Reference
 from perenne.stats.columns import FieldKind
 from perenne.stats.contribution import judge_contributions
@@ -54,15 +55,6 @@ class ContributionRow(msgspec.Struct, frozen=True, kw_only=True):
     correlation: float
     correlation_reference: float
     state: str
-
-
-def watched(tx: Transaction, deployment: str) -> list[Watch]:
-    """Return the watches of a deployment. Raises NotFound if there is none."""
-    found = store.list_watches(tx, deployment)
-    if not found:
-        said = f"deployment {deployment[:100]!r} is not watched"
-        raise NotFound(said, code="monitor.not_found", hint="`perenne monitor list` shows those that are")
-    return found
 
 
 def contribution_rows(workspace: Workspace, deployment: str, window: str | None) -> list[ContributionRow]:
@@ -133,7 +125,7 @@ def slices_of(workspace: Workspace, deployment: str, window: str | None, *, pair
 
 
 def _chosen(tx: Transaction, deployment: str, window: str | None, *, labelled: bool) -> tuple[WindowVerdict, Watch]:
-    watches = watched(tx, deployment)
+    watches = watches_of(tx, deployment)
     verdicts = charted.shown_verdicts(tx, deployment, "")
     if window is not None:
         instant = parse_time(window)

@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perenne import automation
+from perenne import automation, monitoring
 from perenne.auth import answers
 from perenne.auth.access import needs
 from perenne.auth.queries import text
 from perenne.auth.roles import Action
 from perenne.automation import Episode
 from perenne.core.errors import Invalid
-from perenne.monitoring.views import MonitorView, monitor_view, project_watched, references_shown
+from perenne.monitoring.views import MonitorView, monitor_view, references_shown
 from perenne.stats.cells import Reference
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
@@ -58,7 +58,7 @@ def _mark(item: Episode) -> EpisodeMark:
     return EpisodeMark(item.id, item.state.value, item.opened, item.entered, item.open, item.cause)
 
 
-@needs(Action.READ, project=project_watched, returns=WatchedView)
+@needs(Action.READ, project=monitoring.service.project_watched, returns=WatchedView)
 async def get_monitor(request: Request) -> Response:
     """Show one deployment under watch: of one `version`, one `window` (by its start) in full, and a `feature`.
 
