@@ -23,7 +23,7 @@ def one(verdict: DriftVerdict, name: str) -> FeatureDrift:
 def state(**given: float) -> str:
     """Apply the rule to one feature, quiet in everything not given."""
     values = {"js2": 0.0, "js_p": 1.0, "band_js": 0.0, "d": 0.0, "d_p": 1.0, "band_d": 0.0} | given
-    return rule(*(np.array([value]) for value in values.values()))[0]  # type: ignore[arg-type]
+    return rule(*(np.array([value]) for value in values.values()))[0]
 
 
 @pytest.mark.parametrize(
