@@ -20,17 +20,20 @@ from tests.postgres import PostgresServer
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Role
 from perenne.automation.backtest import reports
+from perenne.automation.backtest.history import read_past
 from perenne.automation.backtest.model import Report, Track
-from perenne.automation.backtest.running import REAL, SIMULATED, Asked, backtest, changed, folder_of
+from perenne.automation.backtest.replay import World
+from perenne.automation.backtest.running import NO_END, REAL, SIMULATED, Asked, backtest, changed, folder_of, open_world
 from perenne.automation.model import EpisodeState
 from perenne.core.clock import DAY, ManualClock, parse_time
 from perenne.core.config import Settings, load_settings
 from perenne.core.errors import Conflict, Invalid, NotFound
-from perenne.projects import Drift, RetrainPolicy
+from perenne.projects import Drift, RetrainPolicy, get_project
 from perenne.storage.backup import back_up, restore
 from perenne.storage.database import Database, metadata
 from perenne.storage.file_objects import FileObjects
 from perenne.storage.workspace import Workspace
+from perenne.testing import WorldContract
 
 ADA = Principal("ada", roles=frozenset(Role), solo=True)
 
@@ -121,6 +124,24 @@ def test_the_past_is_trained_on_anew_and_the_workspace_stays_as_it_was(
     before = rows_in(past_on_postgres)
     again = backtest(past_on_postgres, "signals", Asked(train=REAL))  # its rounds are found: both keep them in one place
     assert told(again) == told(report) and rows_in(past_on_postgres) == before
+
+
+class TestHistory(WorldContract):
+    """The past of a workspace, and a model that was trained for the purpose."""
+
+    @pytest.fixture
+    def world(self, past: Workspace) -> Iterator[World]:
+        with past.database.read() as tx:
+            project = get_project(tx, "signals")
+        assert project.policy is not None
+        read = read_past(past, project, project.policy, 0, NO_END)
+        with open_world(past, project, read, Asked(train=REAL)) as (world, _):
+            yield world
+
+    @pytest.fixture
+    def models(self, world: World, lived: Lived) -> tuple[str, str]:
+        policy = RetrainPolicy.of(holdout="1d", history="3d")
+        return lived.champion, world.train(OPENING + 8 * DAY, lived.champion, policy, policy.promote, 0).model
 
 
 def test_past_rounds_stand_for_those_that_would_have_been(past: Workspace, lived: Lived) -> None:

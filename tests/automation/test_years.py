@@ -2,6 +2,24 @@
 
 import pytest
 from benchmarks.automation.bench import Outcome, live, rules
+from benchmarks.automation.years import SCENARIOS, Year
+
+from perenne.projects import RetrainPolicy
+from perenne.testing import WorldContract
+
+
+class TestYear(WorldContract):
+    """The first month of one."""
+
+    @pytest.fixture
+    def world(self) -> Year:
+        return Year(SCENARIOS["sudden"], 1, days=30)
+
+    @pytest.fixture
+    def models(self, world: Year) -> tuple[str, str]:
+        policy = RetrainPolicy()
+        return world.first, world.train(world.stretches[20].end, world.first, policy, policy.rule(()), 0).model
+
 
 RULES = {rule.name: rule for rule in rules()}
 PROVEN = "perenne: weekly, proven live"
@@ -32,10 +50,6 @@ def test_a_refit_that_is_worse_for_people_is_not_promoted_though_the_holdout_lik
     proven, greater = year("refit is worse", PROVEN, "weekly, mean greater")
     assert proven.promoted == 0 and proven.behind == 0
     assert greater.useless >= 10 and greater.behind > 100
-
-
-def test_a_year_is_the_same_again() -> None:
-    assert year("label noise", "perenne: drift, missed") == year("label noise", "perenne: drift, missed")
 
 
 @pytest.mark.long

@@ -19,6 +19,7 @@ from perenne.testing.objects import ObjectStoreContract, RemoteObjectStoreContra
 from perenne.testing.queue import JobQueueContract, LockContract, ScheduleContract
 from perenne.testing.remotes import ReadableRemoteContract, ReadOnlyRemoteContract, RemoteContract
 from perenne.testing.sources import SourceContract
+from perenne.testing.worlds import WorldContract
 
 __all__ = [
     "BlobsContract",
@@ -34,4 +35,5 @@ __all__ = [
     "RemoteObjectStoreContract",
     "ScheduleContract",
     "SourceContract",
+    "WorldContract",
 ]

@@ -76,7 +76,7 @@ def backtest(workspace: Workspace, name: str, asked: Asked, *, hear: Hear | None
             code="backtest.empty",
             hint=f"`perenne monitor show {name}` lists the windows; --from and --to choose among them",
         )
-    with _world(workspace, project, past, asked) as (world, episodes):
+    with open_world(workspace, project, past, asked) as (world, episodes):
         return _Backtest(world, past, episodes, policies, asked, hear).run()
 
 
@@ -99,7 +99,10 @@ def _own(project: ProjectRecord) -> RetrainPolicy:
 
 
 @contextmanager
-def _world(workspace: Workspace, project: ProjectRecord, past: Past, asked: Asked) -> Iterator[tuple[History, list[PastEpisode]]]:
+def open_world(
+    workspace: Workspace, project: ProjectRecord, past: Past, asked: Asked
+) -> Iterator[tuple[History, list[PastEpisode]]]:
+    """Open the past that is replayed, and tell which episodes there were."""
     models = Models()
     start, end = past.windows[0].window.window_start, asked.end or NO_END
     try:
