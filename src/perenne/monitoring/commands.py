@@ -9,7 +9,7 @@ from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.monitoring import service, summary
-from perenne.monitoring.guards.attributes import submit_labels
+from perenne.monitoring.guarding.attributes import submit_labels
 from perenne.monitoring.labels import Receipt
 from perenne.monitoring.showing import shown
 from perenne.storage.workspace import Workspace
