@@ -1,6 +1,8 @@
 """What people do to policies and episodes: pause, resume, cancel and decide, by code, command and REST, each with its trail."""
 
 import json
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -14,8 +16,8 @@ from perenne import registry, serving
 from perenne.auth import audit
 from perenne.auth.principals import Principal, PrincipalKind
 from perenne.auth.roles import Role
-from perenne.automation import handling
-from perenne.automation.advancing import stumble
+from perenne.automation import episodes, handling
+from perenne.automation.advancing import advance_due, stumble
 from perenne.automation.deciding import MOST_TRIES
 from perenne.automation.model import EpisodeState
 from perenne.automation.triggering import trigger_by_hand
@@ -178,6 +180,21 @@ def test_a_transition_that_stumbles_is_tried_again_later_and_given_up_in_the_end
     stage.database.write(lambda tx: stumble(tx, identity, "no space left", now))
     assert stage.episode().state is EpisodeState.FAILED and "no space left" in stage.episode().note
     assert stage.deployment().challengers == ()
+
+
+def test_of_loops_that_advance_at_once_each_transition_is_made_once(stage: Stage) -> None:
+    challenger = trained(stage)
+    for _ in range(3):
+        with ThreadPoolExecutor(5) as pool:
+            list(pool.map(lambda _: advance_due(stage.workspace), range(5)))
+        stage.clock.advance_to(stage.clock.now() + HOUR)
+    with stage.database.read() as tx:
+        steps = [step.after for step in episodes.history(tx, stage.episode().id)]
+        trail = Counter(record.action for record in audit.trail(tx, limit=1_000))
+        assert audit.verify(tx).bad_seq is None
+    assert steps[-4:] == ["shadow", "promoted", "soaking", "settled"] and len(steps) == len(set(steps))
+    assert all(trail[f"episode.{state}"] == 1 for state in steps)
+    assert stage.deployment().champion.version == challenger and trail["deployment.promoted"] == 1
 
 
 def test_an_approval_has_its_time(stage: Stage) -> None:

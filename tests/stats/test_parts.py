@@ -28,10 +28,7 @@ def test_centres_see_a_combination_that_no_column_shows() -> None:
     turned = judge(again, profile_of(again, crossed(1_000, 3, turned=True)))
     assert same.state == "ok"
     assert {feature.name for feature in turned.features if feature.state == "alarm"} == {"@cluster", "@distance"}
-    assert (
-        again.to_bytes()
-        == Reference.fit(rows, fields_of(rows), chunks=12, task=Task.REGRESSION, watched=Watched(clusters=8)).to_bytes()
-    )
+    assert again.to_bytes() == Reference.fit(rows, fields_of(rows), chunks=12, task=Task.REGRESSION, watched=eight).to_bytes()
 
 
 def test_more_centres_than_different_rows_are_as_many_as_there_are() -> None:

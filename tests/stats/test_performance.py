@@ -147,6 +147,51 @@ def test_several_classes() -> None:
     assert found["roc_auc"].value == pytest.approx(exact, abs=4 * found["roc_auc"].sd + 0.004)
 
 
+def test_what_answers_are_worth_and_how_many_negatives_are_left_alone() -> None:
+    rng = np.random.default_rng(8)
+    positive = rng.choice(MIDDLES, 6000)
+    reference = fitted(positive, (rng.random(6000) < positive).astype(np.int64))
+    assert reference.calibration is not None
+    window = rng.choice(MIDDLES[40:], 2000)
+    profile = Profile.empty(reference)
+    profile.add({}, (window >= 0.5).astype(np.int64), np.column_stack([1 - window, window]))
+    c = np.interp(window, MIDDLES, reference.calibration.curves[0])
+    answered = window >= 0.5
+    found = estimate(reference.calibration, profile, (100.0, -5.0, -60.0, 1.0))
+    value = np.where(answered, 100 * c - 5 * (1 - c), -60 * c + (1 - c)).mean()
+    assert found["business_value"].value == pytest.approx(value, abs=1e-9)
+    assert found["specificity"].value == pytest.approx((1 - c)[~answered].sum() / (1 - c).sum(), abs=1e-9)
+    assert "business_value" not in estimate(reference.calibration, profile)
+
+
+def test_several_classes_are_the_row_wise_formulas() -> None:
+    """One against the rest, the plain mean of all; how often the answer is right by the top score."""
+    rng = np.random.default_rng(9)
+    grid = MIDDLES[rng.integers(0, 256, (5000, 2))] / 2
+    scores = np.column_stack([grid, 1 - grid.sum(axis=1)])
+    labels = np.array([rng.choice(3, p=row) for row in scores])
+    columns = {"x": np.zeros(5000)}
+    reference = Reference.fit(
+        columns, fields_of(columns), scores=scores, predictions=scores.argmax(axis=1), labels=labels, task=Task.MULTICLASS,
+        classes="abc",
+    )  # fmt: skip
+    assert reference.calibration is not None
+    window = scores[rng.integers(0, 5000, 1500)]
+    found = estimates(reference, window)
+    bins = np.minimum((window * 256).astype(int), 255)
+    curves = reference.calibration.curves
+    top = curves[-1][np.minimum((window.max(axis=1) * 256).astype(int), 255)]
+    assert found["accuracy"].value == pytest.approx(top.mean(), abs=1e-9)
+    areas, squares = [], []
+    for place in range(3):
+        c, middle = curves[place][bins[:, place]], MIDDLES[bins[:, place]]
+        truth, weight = [1] * 1500 + [0] * 1500, np.concatenate([c, 1 - c])
+        areas.append(metrics.roc_auc_score(truth, np.tile(middle, 2), sample_weight=weight))
+        squares.append((c * (1 - middle) ** 2 + (1 - c) * middle**2).mean())
+    assert found["roc_auc"].value == pytest.approx(np.mean(areas), abs=1e-9)
+    assert found["brier"].value == pytest.approx(np.mean(squares), abs=1e-9)
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_only_leaves_out_what_is_undefined(label: int) -> None:
     rng = np.random.default_rng(5)

@@ -89,6 +89,12 @@ def test_monitors_and_a_monitor(browse: Browse, inspect: Inspect) -> None:
     inspect(page, "monitors")
     page.get_by_role("link", name=re.compile("churn")).first.click()
     expect(page.get_by_role("heading", name="Drift by feature")).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("Drift over time"))).to_be_visible()
+    expect(page.get_by_role("region", name="Features by drift and importance").get_by_role("row").nth(1)).to_contain_text(
+        "monthly_fee"
+    )
+    page.get_by_role("combobox", name="Laid over").select_option("previous")
+    expect(page.get_by_text("beside the window before")).to_be_visible()
     expect(page.get_by_role("img", name=re.compile("roc_auc by window"))).to_be_visible()
     expect(page.get_by_text("realised, from labels").first).to_be_visible()
     expect(page.get_by_text("estimated, from scores alone").first).to_be_visible()

@@ -20,11 +20,12 @@ def subscribers(
     indexing: monitoring.alerting.indexing.Indexing,
 ) -> Mapping[type[Event], Sequence[Subscriber]]:
     """Return who hears of which event."""
+    parked = monitoring.alerting.reports.ParkedVersions(alerts.clock)
     return {
         registry.VersionRegistered: [reactions.on_registered],
         registry.VersionDecided: [reactions.on_decided],
         registry.RegistryChanged: [registry.webhooks.queue],
-        serving.DeploymentChanged: [reactions.on_deployment, monitoring.alerting.reports.on_deployment],
+        serving.DeploymentChanged: [reactions.on_deployment, parked.on_deployment],
         monitoring.events.DriftFound: [reactions.on_drift, indexing.on_drift],
         monitoring.events.ObjectiveMissed: [reactions.on_objective],
         monitoring.events.GuardrailBreached: [reactions.on_guardrail],
@@ -35,6 +36,7 @@ def subscribers(
         data.ingest.events.SourceFailed: [monitoring.alerting.reports.on_source_failed],
         data.ingest.events.SourceRecovered: [monitoring.alerting.reports.on_source_recovered],
         data.ingest.events.RowsLate: [monitoring.alerting.reports.on_rows_late],
+        data.ingest.events.RowsArrived: [monitoring.performance.taking.on_rows_arrived],
         data.privacy.RowsErased: [labels.erasing.on_erased],
         delivery.events.GatesPassed: [reactions.on_gates_passed],
     }
@@ -74,6 +76,8 @@ class Platform:
             monitoring.alerting.delivering.DELIVER: alerts.deliver,
             monitoring.alerting.indexing.INDEX: indexing.send,
             monitoring.discarding.DISCARD: monitoring.discarding.discard,
+            monitoring.performance.expecting.ESTIMATE_JOB: monitoring.turns.estimate_losses,
+            monitoring.performance.taking.TAKE_JOB: monitoring.performance.taking.take_labels,
             registry.webhooks.DELIVER: registry.webhooks.deliver,
             tracking.artifacts.SCAN: tracking.artifacts.scan,
             tracking.sealing.SEAL: tracking.sealing.seal,

@@ -199,7 +199,11 @@ def _set_baseline(record: AuditRecord, after: State) -> tuple[str, str, str]:
 
 
 def _alert(verb: str) -> Phrase:
-    return lambda record, after: (verb, f"the alert on {after.get('deployment') or _short(record.entity_id)}", "")
+    return lambda record, after: (
+        verb,
+        f"the alert on {after.get('deployment') or after.get('rule') or _short(record.entity_id)}",
+        "",
+    )
 
 
 def _silenced(record: AuditRecord, after: State) -> tuple[str, str, str]:

@@ -13,7 +13,10 @@ MONITOR = {
     "pause": ("perenne.monitoring.elsewhere.commands:pause", "Read no more rows for now."),
     "resume": ("perenne.monitoring.elsewhere.commands:resume", "Let readings go on."),
     "remove": ("perenne.monitoring.elsewhere.commands:remove", "Watch what others serve no longer."),
-    "labels": ("perenne.monitoring.commands:labels", "Take labels from a file."),
+    "performance": ("perenne.monitoring.performance.commands:performance", "Show estimates, what came true, and gaps."),
+    "contributions": ("perenne.monitoring.performance.commands:contributions", "Show how inputs go with the answers."),
+    "slices": ("perenne.monitoring.performance.commands:slices", "Show where a model does worst, by its labels."),
+    "labels": ("perenne.monitoring.commands:labels", "Take labels from a file, a table or a query."),
     "drift": ("perenne.monitoring.baselines.commands:drift", "Rank what moved by how much it matters."),
     "baseline": ("perenne.monitoring.baselines.commands:baseline", "What windows are compared with; set it anew."),
     "profile": ("perenne.monitoring.baselines.commands:profile", "Count a table as if its rows had been answered here."),
@@ -25,6 +28,7 @@ MONITOR = {
 
 MONITOR_SECTIONS = {
     "Look": ("list", "show", "drift", "check"),
+    "Performance": ("performance", "contributions", "slices"),
     "Labels": ("labels",),
     "Windows": ("baseline", "profile"),
     "Guards": ("guards", "outcomes"),

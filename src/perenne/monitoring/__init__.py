@@ -7,21 +7,58 @@ computes); `judge` compares windows with their reference and holds them against 
 `alerting` tells people (`silencing` says when not; `origins` knows what versions have in common). `service`
 says who is watched and how one deployment stands (`showing` in lines), `summary` how many do, `tallies` sums windows up for
 others and `experiments` hold variants against each other; `replaying` judges windows of the past once more; `discarding` lets
-go of objects that nothing refers to any more.
+go of objects that nothing refers to any more. The room `performance` follows how right answers are, before and after labels
+come (`rightness`: its shapes; `estimating`: its job).
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from perenne.monitoring import alerting, discarding, elsewhere, events, labels, replaying, service, summary, tallies, turns
+    from perenne.monitoring import (
+        alerting,
+        discarding,
+        elsewhere,
+        events,
+        labels,
+        performance,
+        replaying,
+        service,
+        summary,
+        tallies,
+        turns,
+    )
     from perenne.monitoring.model import Alert, AlertLine, BoundState, WindowVerdict
 
 _TYPES = ("Alert", "AlertLine", "BoundState", "WindowVerdict")
-_WHOLE_ROOMS = ("alerting", "discarding", "elsewhere", "events", "labels", "replaying", "service", "summary", "tallies", "turns")
+_WHOLE_ROOMS = (
+    "alerting",
+    "discarding",
+    "elsewhere",
+    "events",
+    "labels",
+    "performance",
+    "replaying",
+    "service",
+    "summary",
+    "tallies",
+    "turns",
+)
 
 __all__ = ["Alert", "AlertLine", "BoundState", "WindowVerdict"]
-__all__ += ["alerting", "discarding", "elsewhere", "events", "labels", "replaying", "service", "summary", "tallies", "turns"]
+__all__ += [
+    "alerting",
+    "discarding",
+    "elsewhere",
+    "events",
+    "labels",
+    "performance",
+    "replaying",
+    "service",
+    "summary",
+    "tallies",
+    "turns",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -45,7 +45,7 @@ def _states(
             yield stand(bound, figure)
         return
     if bound.by is None and bound.metric in verdict.estimated:
-        yield stand(bound, verdict.estimated[bound.metric])
+        yield stand(bound, verdict.estimated[bound.metric], trusted=not verdict.unsure)
     rows = [row for row in metrics if (row.metric, row.by) == (bound.metric, bound.by or "")]
     if rows:
         yield worst(bound, [stand(bound, _figure(row), trusted=row.trusted) for row in rows])

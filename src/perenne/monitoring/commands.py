@@ -8,9 +8,10 @@ import click
 from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.monitoring import service, summary
+from perenne.monitoring import elsewhere, service, summary
+from perenne.monitoring.elsewhere.model import Foreign
 from perenne.monitoring.guarding.attributes import submit_labels
-from perenne.monitoring.labels import Receipt
+from perenne.monitoring.labels import Receipt, with_key
 from perenne.monitoring.showing import shown
 from perenne.storage.workspace import Workspace
 
@@ -28,7 +29,11 @@ def list_(workspace: Workspace, limit: int, after: str) -> list[dict[str, Any]]:
     """
     with workspace.database.read() as tx:
         names = summary.watched(tx, after=after, limit=limit)
-        return [_row(item) for item in summary.summaries(tx, names).values()]
+        others = {item.name: item for item in elsewhere.service.listed(tx, local_principal())}
+        rows = [_row(item, others.pop(item.deployment, None)) for item in summary.summaries(tx, names).values()]
+        last = names[-1] if len(names) == limit else None
+        waiting = [item for name, item in others.items() if name > after and (last is None or name < last)]
+        return sorted([*rows, *map(_waiting, waiting)], key=lambda row: str(row["deployment"]))[:limit]
 
 
 @click.command()
@@ -51,21 +56,54 @@ def show(workspace: Workspace, deployment: str, windows: int) -> Result:
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.option("--from", "source", metavar="SOURCE", help="Files, a bucket, a database …: where `perenne data ingest` reads.")
+@click.option("--query", default="", help="What to ask a database: one select.")
+@click.option("--watermark", default="", metavar="COLUMN", help="A column that only grows: only newer rows are read.")
+@click.option("--every", metavar="SPAN", help="Read it again that often, while `perenne up` runs: 15m, 1h, 1d.")
+@click.option("--deployment", default="", help="Whose labels they are; needed with --key and --from.")
+@click.option("--key", default="", metavar="COLUMN", help="Labels know no prediction id, but this key and the column time.")
+@click.option("--trust-host", is_flag=True, help="Ask the host though its address is private, or without TLS.")
 @click.pass_obj
-def labels(workspace: Workspace, file: Path) -> Receipt:
-    """Take labels from a file (CSV, JSON lines or Parquet) with the columns prediction_id, label and, if known, time.
+def labels(
+    workspace: Workspace,
+    file: Path | None,
+    source: str | None,
+    query: str,
+    watermark: str,
+    every: str | None,
+    deployment: str,
+    key: str,
+    trust_host: bool,
+) -> Receipt | Result:
+    """Take labels from a FILE (CSV, JSON lines or Parquet), or --from a table, a query or files, again and again.
+
+    The columns are prediction_id, label and, if known, time; or with --key that column, label and time.
 
     \b
     Examples:
       perenne monitor labels labels.csv
+      perenne monitor labels returns.parquet --deployment churn --key customer
+      perenne monitor labels --from sqlite:crm.db --query 'select * from outcomes' --every 1h --deployment churn --key customer
     """
     from perenne import data
+    from perenne.monitoring.performance.taking import source_of
 
-    return submit_labels(workspace, local_principal(), data.read_source(file))
+    actor = local_principal()
+    if (file is None) == (source is None):
+        raise click.UsageError("give a FILE, or --from a source")
+    if key and not deployment:
+        raise click.UsageError("--key needs --deployment: whose rows have it")
+    if source is None:
+        return submit_labels(workspace, actor, with_key(data.read_source(str(file)), deployment, key))
+    if not deployment:
+        raise click.UsageError("--from needs --deployment")
+    asked = source_of(deployment, key, source, query, watermark, every or "", trusted=trust_host)
+    done = data.ingest.ingest(workspace, actor, asked, replace=True)
+    return Result(done.refresh, note="its new rows are taken as labels; `perenne data sources` shows how readings go")
 
 
-def _row(item: summary.Summary) -> dict[str, Any]:
+def _row(item: summary.Summary, other: Foreign | None) -> dict[str, Any]:
     newest = item.newest
     return {
         "deployment": item.deployment,
@@ -74,4 +112,20 @@ def _row(item: summary.Summary) -> dict[str, Any]:
         "window": format_time(newest.window_start) if newest else "",
         "rows": newest.rows if newest else 0,
         "alerts": item.alerts,
+        "served": "here" if other is None else "elsewhere",
+        "problem": other.problem if other else "",
+    }
+
+
+def _waiting(item: Foreign) -> dict[str, Any]:
+    """Show one whose reference is to come."""
+    return {
+        "deployment": item.name,
+        "state": "learning",
+        "version": item.version,
+        "window": "",
+        "rows": item.rows,
+        "alerts": 0,
+        "served": "elsewhere",
+        "problem": item.problem,
     }

@@ -71,3 +71,30 @@ class AlertsChanged(Event, frozen=True):
     version: str
     window_start: int
     changes: tuple[tuple[str, str], ...]
+
+
+class ConceptDrifted(Event, frozen=True):
+    """What comes true for the same inputs has changed, as labels tell.
+
+    `detector` is cusum or adwin (labels in order of arrival), or gap (estimated against realised performance); `segment` the
+    group it was seen in, empty for all; `since` the start of the window.
+    """
+
+    name: ClassVar[str] = "concept.drifted"
+    deployment: str
+    version: str
+    detector: str
+    segment: str
+    since: int
+    alert: str
+
+
+class ContributionChanged(Event, frozen=True):
+    """Inputs no longer go with the answers as they did, though they are where they were; `features` by falling change."""
+
+    name: ClassVar[str] = "contribution.changed"
+    deployment: str
+    version: str
+    window_start: int
+    features: tuple[str, ...]
+    alert: str

@@ -38,6 +38,8 @@ from perenne.monitoring.model import (
     finite,
 )
 from perenne.monitoring.operational import Z, operational_figures
+from perenne.monitoring.performance import expecting, stream_store, told
+from perenne.monitoring.performance.relations import doubts, relations
 from perenne.monitoring.references import load_reference
 from perenne.projects import BaselineKind
 from perenne.stats import drift
@@ -93,12 +95,12 @@ def _judge_all(workspace: Workspace, keys: Sequence[WindowKey], now: int, fence:
 
     def keep(tx: Transaction) -> int:
         mine = fence(tx)
-        return sum(_keep(tx, watch, verdict, now) for watch, verdict in found if verdict.deployment in mine)
+        return sum(_keep(tx, *judged, now) for judged in found if judged[0].deployment in mine)
 
     return workspace.database.write(keep) if found else 0
 
 
-def _verdict(workspace: Workspace, tx: Transaction, key: WindowKey, now: int) -> tuple[Watch, WindowVerdict] | None:
+def _verdict(workspace: Workspace, tx: Transaction, key: WindowKey, now: int) -> tuple[Watch, Reference, WindowVerdict] | None:
     watch = store.find_watch(tx, key.stream.deployment, key.stream.version)
     if watch is None:
         return None
@@ -107,32 +109,40 @@ def _verdict(workspace: Workspace, tx: Transaction, key: WindowKey, now: int) ->
         reference = load_reference(workspace.objects, watch.reference)
         remember(watch.reference, reference)
         against, fresh = choose(tx, watch, reference, span), not was_well(tx, key.stream, key.start)
-        return watch, judge_span(watch, reference, span, now, against, fresh=fresh)
+        return watch, reference, judge_span(watch, reference, span, now, against, fresh=fresh)
     except PerenneError as error:  # one that is damaged keeps no other back
         _log.error("window %s cannot be judged: %s", key.id, error)
         return None
 
 
-def _keep(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> bool:
+def _keep(tx: Transaction, watch: Watch, reference: Reference, verdict: WindowVerdict, now: int) -> bool:
     if not store.mark_judged(tx, verdict.key, verdict.revision):
         return False
-    fix(tx, watch, settle(tx, watch, verdict, now), now)
+    fix(tx, watch, settle(tx, watch, expecting.carry_on(tx, verdict, reference), now), now)
     return True
 
 
 def settle(tx: Transaction, watch: Watch, verdict: WindowVerdict, now: int) -> WindowVerdict:
     """Hold what is known of a window against objectives and guardrails, keep the verdict, and let it move the alerts."""
-    key = verdict.key
+    key, metrics = verdict.key, row_store.list_metrics(tx, verdict.key)
     bounds: tuple[BoundState, ...] = ()
     if verdict.state is not WindowState.GAP:
-        known = bound_states(watch, verdict, row_store.list_metrics(tx, key), row_store.list_groups(tx, key))
+        known = bound_states(watch, verdict, metrics, row_store.list_groups(tx, key))
         bounds = (*known, *effects.effect_states(tx, watch, verdict))
-    settled = msgspec.structs.replace(verdict, bounds=bounds)
+    settled = _with_labels(tx, msgspec.structs.replace(verdict, bounds=bounds))
     store.save_verdict(tx, settled)
     if speaks(tx, key.stream):
         found = [*findings_of(watch, settled), *effects.feedback_findings(watch, settled)]
+        found += told.findings_of(watch, settled, metrics)
         advance(tx, watch, key, own_rules.applied(watch, settled, found), now)
     return settled
+
+
+def _with_labels(tx: Transaction, verdict: WindowVerdict) -> WindowVerdict:
+    """Add what the labels that have come say beyond metrics."""
+    labelled = row_store.found_in(tx, verdict.key)
+    states = {} if labelled is None else stream_store.states(tx, verdict.key.stream)
+    return told.complete(verdict, labelled, {segment: state.firings for segment, (_, state) in states.items()})
 
 
 def speaks(tx: Transaction, stream: Stream) -> bool:
@@ -243,7 +253,8 @@ def _compared(
     found = drift.judge(reference, profile, minimum_rows=minimum, against=against.standard, comparisons=comparisons)
     found = judge_chosen(reference, profile, found, watch.plan.choices, against=against.standard)
     window = span[-1]
-    told = {} if reference.calibration is None else estimate(reference.calibration, profile)
+    worth = watch.plan.performance.worth
+    figures = {} if reference.calibration is None else estimate(reference.calibration, profile, worth)
     whole = [] if found.state == "too_few" else [cause_of(feature) for feature in found.features if feature.state != "ok"]
     causes = whole if found.state == "too_few" else with_segments(whole, segment_causes(watch, reference, span, comparisons))
     schema = schema_changes(reference, profile, window.columns)
@@ -260,11 +271,13 @@ def _compared(
         measured={
             **operational_figures(window.latency, window.rows, window.errors),
             **list_measures(reference, profile),
-            **_answered(told, profile.rows),
+            **_answered(figures, profile.rows),
             **effects.concentration_figures(watch, reference.layout, profile),
         },
-        estimated=_estimated(told, profile.rows),
+        estimated=_estimated(figures, profile.rows),
         missing=_missing(found.features),
+        unsure=doubts(reference, profile),
+        contributions=relations(reference, profile),
     )
 
 

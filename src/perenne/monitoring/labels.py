@@ -23,17 +23,22 @@ if TYPE_CHECKING:
 
 Label: TypeAlias = str | int | float | bool
 MAX_ID = 200
+KEY, DEPLOYMENT = "key", "deployment"
+"""Columns of labels that know no prediction id."""
 
 
 class LabelRow(msgspec.Struct, frozen=True):
     """The label of one prediction; `time` is when it became known, as microseconds or ISO 8601.
 
-    `attributes` name the groups by which a project compares answers; see `guards.attributes` for what is kept of them.
+    In place of the prediction's id there may be the `key` of a row that a `deployment` was asked about; the time is needed then.
+    `attributes` name the groups by which a project compares answers; see `guarding.attributes` for what is kept of them.
     """
 
-    prediction_id: str
-    label: Label
+    prediction_id: str = ""
+    label: Label | None = None
     time: int | str | None = None
+    key: str | int = ""
+    deployment: str = ""
     attributes: dict[str, Label] = {}
 
 
@@ -87,46 +92,110 @@ def accept_labels(tx: Transaction, actor: Principal, batch: LabelBatch, *, now: 
 def label_table(rows: "Sequence[LabelRow] | pa.Table", now: int) -> "pa.Table":
     """Check labels and return them as a table of `prediction_id`, `label` (as text) and `time` (microseconds, or null).
 
+    If some have a key instead of a prediction id, there are also `key` and `deployment`.
+
     Raises
     ------
     Invalid
-        If there are none, a column is missing, or a row has no id, no label or a time after `now`; rows count from 1.
+        If there are none, a column is missing, or a row has no id or key, no label or a time after `now`; rows count from 1.
     """
     import pyarrow as pa
 
-    ids, labels, times = _from_rows(rows) if isinstance(rows, Sequence) else _from_table(rows)
-    if not ids:
-        raise Invalid("there are no labels", code="labels.empty", hint="the columns are prediction_id, label and, if known, time")
-    checked = [_time(value, number, now) for number, value in enumerate(times, 1)]
-    arrays = {
-        "prediction_id": pa.array([_id(value, number) for number, value in enumerate(ids, 1)], pa.string()),
-        "label": pa.array([_text(value, number) for number, value in enumerate(labels, 1)], pa.string()),
-        "time": pa.array(checked, pa.int64()),
+    given = _from_rows(rows) if isinstance(rows, Sequence) else _from_table(rows)
+    if not given["label"]:
+        raise Invalid("there are no labels", code="labels.empty", hint=_COLUMNS)
+    keyed = [not identity and key not in (None, "") for identity, key in zip(given["prediction_id"], given[KEY], strict=True)]
+    ids = [None if keyed[row] else _id(value, row + 1) for row, value in enumerate(given["prediction_id"])]
+    times = [_time(value, number, now) for number, value in enumerate(given["time"], 1)]
+    arrays: dict[str, pa.Array[Any]] = {
+        "prediction_id": pa.array(ids, pa.string()),
+        "label": pa.array([_text(value, number) for number, value in enumerate(given["label"], 1)], pa.string()),
+        "time": pa.array(times, pa.int64()),
     }
+    if any(keyed):
+        pairs = [_key(given, row, times[row]) if keyed[row] else (None, None) for row in range(len(keyed))]
+        arrays |= {name: pa.array([pair[place] for pair in pairs], pa.string()) for place, name in enumerate((KEY, DEPLOYMENT))}
     return pa.table(arrays)
 
 
-def _from_rows(rows: Sequence[LabelRow]) -> tuple[list[Any], list[Any], list[Any]]:
-    return [row.prediction_id for row in rows], [row.label for row in rows], [row.time for row in rows]
+_COLUMNS = "the columns are prediction_id, label and, if known, time; or key, deployment, label and time"
 
 
-def _from_table(table: "pa.Table") -> tuple[list[Any], list[Any], list[Any]]:
+def _from_rows(rows: Sequence[LabelRow]) -> dict[str, list[Any]]:
+    return {name: [getattr(row, name) for row in rows] for name in LabelRow.__struct_fields__}
+
+
+def _from_table(table: "pa.Table") -> dict[str, list[Any]]:
     import pyarrow as pa
 
-    for name in ("prediction_id", "label"):
+    needed = "prediction_id" if KEY not in table.column_names else DEPLOYMENT
+    for name in (needed, "label"):
         if name not in table.column_names:
-            raise Invalid(
-                f"labels have no column {name!r}",
-                code="labels.column",
-                hint="columns are prediction_id, label and, if known, time",
-            )
-    times: list[Any] = [None] * table.num_rows
-    if "time" in table.column_names:
-        column = table["time"]
-        if pa.types.is_timestamp(column.type):
-            column = column.cast(pa.timestamp("us")).cast(pa.int64())
-        times = column.to_pylist()
-    return table["prediction_id"].to_pylist(), table["label"].to_pylist(), times
+            raise Invalid(f"labels have no column {name!r}", code="labels.column", hint=_COLUMNS)
+    found: dict[str, list[Any]] = {name: [None] * table.num_rows for name in LabelRow.__struct_fields__}
+    for name in found:
+        if name in table.column_names:
+            column = table[name]
+            if name == "time" and pa.types.is_timestamp(column.type):
+                column = column.cast(pa.timestamp("us")).cast(pa.int64())
+            found[name] = column.to_pylist()
+    return found
+
+
+def with_key(table: "pa.Table", deployment: str, key: str) -> "pa.Table":
+    """Return labels with a column of theirs as the key of a deployment's rows; as they are if no key is named.
+
+    Raises
+    ------
+    Invalid
+        If there is no such column.
+    """
+    import pyarrow as pa
+
+    if deployment and DEPLOYMENT not in table.column_names:
+        table = table.append_column(DEPLOYMENT, pa.repeat(pa.scalar(deployment), table.num_rows))
+    if not key or key == KEY:
+        return table
+    if key not in table.column_names:
+        raise Invalid(f"labels have no column {key!r}", code="labels.column", hint=f"there are: {', '.join(table.column_names)}")
+    kept = table.drop_columns([KEY]) if KEY in table.column_names else table
+    return kept.rename_columns([KEY if name == key else name for name in kept.column_names])
+
+
+MAX_PARQUET_ROWS = 5_000_000
+
+
+def parquet_labels(body: bytes) -> "pa.Table":
+    """Read labels from a Parquet file that somebody sent.
+
+    Raises
+    ------
+    Invalid
+        If it is none, or has too many rows: those are bounded before anything is unpacked.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(body))
+        if file.metadata.num_rows > MAX_PARQUET_ROWS:
+            said = f"{file.metadata.num_rows:,} labels at once are too many"
+            raise Invalid(said, code="labels.too_many", hint=f"send at most {MAX_PARQUET_ROWS:,} in one file")
+        return file.read([name for name in file.schema_arrow.names if name in LabelRow.__struct_fields__])
+    except (pa.ArrowException, OSError) as error:
+        said = f"these bytes are no Parquet: {str(error)[:120]}"
+        raise Invalid(said, code="labels.parquet", hint="write them with pyarrow, pandas or DuckDB") from None
+
+
+def _key(given: dict[str, list[Any]], row: int, time: int | None) -> tuple[str, str]:
+    key, deployment = level_text(given[KEY][row]), given[DEPLOYMENT][row]
+    if key is None or len(key) > MAX_ID:
+        raise _bad(row + 1, "key is missing or too long", "labels.key")
+    if not deployment:
+        raise _bad(row + 1, "a key needs the deployment that was asked", "labels.deployment")
+    if time is None:
+        raise _bad(row + 1, "a key needs the time of the label: it belongs to the newest prediction before", "labels.time")
+    return key, str(deployment)
 
 
 def _id(value: Any, number: int) -> str:

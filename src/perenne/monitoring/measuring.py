@@ -1,18 +1,19 @@
 """What labels say about a window: every metric that matters, overall and by group, with the interval that chance allows."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perenne.monitoring.disparity import disparity_figure, is_disparity, needs_labels
 from perenne.monitoring.model import Figure, Watch, WindowKey, WindowMetric, finite
+from perenne.monitoring.performance.measured import Z
+from perenne.monitoring.performance.rows import LabelledRows
 from perenne.stats.bootstrap import interval
 from perenne.stats.columns import Column, Task
 from perenne.stats.fairness import MINIMUM_ROWS, count_groups
-from perenne.stats.layout import Layout, class_places
+from perenne.stats.layout import Layout
 from perenne.stats.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -26,45 +27,6 @@ HEADLINE: dict[Task, tuple[str, ...]] = {
 }
 LEVEL = 0.95
 DRAWS, GROUP_DRAWS = 200, 400
-_WORDS = {"true": "1", "false": "0", "1": "true", "0": "false"}
-
-
-@dataclass(frozen=True)
-class LabelledRows:
-    """Rows whose answer and label are known: places in the classes or numbers, and the columns that group them."""
-
-    y: NDArray[Any]
-    predictions: NDArray[Any]
-    scores: NDArray[np.float64] | None
-    groups: dict[str, Column]
-    watermark: int
-
-    @classmethod
-    def of(cls, table: "pa.Table", layout: Layout) -> "LabelledRows":
-        """Read a window's labelled rows; those without an answer, or with a label that is none of the classes, are left out."""
-        y, predictions = (label_places(table[name].to_pylist(), layout) for name in ("label", "prediction"))
-        known = np.isfinite(y) & np.isfinite(predictions) if layout.task is Task.REGRESSION else (y >= 0) & (predictions >= 0)
-        groups = {name[2:]: np.array(table[name].to_pylist(), object)[known] for name in table.column_names if name[:2] == "f_"}
-        scores = [row for row, is_known in zip(table["scores"].to_pylist(), known, strict=True) if is_known]
-        scored = bool(scores) and all(row is not None for row in scores)
-        watermark = int(table["time"].to_numpy().max(initial=0))
-        return cls(y[known], predictions[known], np.array(scores, np.float64) if scored else None, groups, watermark)
-
-
-def label_places(texts: Sequence[str | None], layout: Layout) -> NDArray[Any]:
-    """Return labels, or answers, as places in the classes (-1 for none of them), or as numbers (NaN for none)."""
-    if layout.task is Task.REGRESSION:
-        return np.array([_number(text) for text in texts], np.float64)
-    known = set(layout.classes)
-    named = [text if text is None or text in known else _WORDS.get(text.lower(), text) for text in texts]
-    return class_places(layout.classes, np.array(named, object))
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float("nan") if text is None else float(text)
-    except ValueError:
-        return float("nan")
 
 
 def measure(watch: Watch, key: WindowKey, layout: Layout, table: "pa.Table") -> list[WindowMetric]:
@@ -80,6 +42,9 @@ def measure(watch: Watch, key: WindowKey, layout: Layout, table: "pa.Table") -> 
     rows = LabelledRows.of(table, layout)
     names = dict.fromkeys(HEADLINE[layout.task]) | {bound.metric: None for bound in watch.bounds if bound.by is None}
     figures = [(name, "", _figure(name, layout, rows)) for name in names if _defined(name, layout)]
+    worth = watch.plan.performance.worth
+    if worth and layout.task is Task.BINARY and len(rows.y):
+        figures.append(("business_value", "", _value(worth, rows)))
     for name, by in dict.fromkeys((bound.metric, bound.by or "") for bound in watch.bounds if bound.by in rows.groups):
         figures += [(name, by, figure) for figure in _by_group(name, layout, rows, rows.groups[by])]
     return [
@@ -101,6 +66,15 @@ def measure(watch: Watch, key: WindowKey, layout: Layout, table: "pa.Table") -> 
         )
         for name, by, figure in figures
     ]
+
+
+def _value(worth: Sequence[float], rows: LabelledRows) -> Figure:
+    """Return what one answer was worth on average, with the interval of a mean."""
+    hit, false_alarm, miss, quiet = worth
+    table = np.array([[quiet, miss], [false_alarm, hit]], np.float64)
+    values = table[rows.predictions.astype(np.int64), rows.y.astype(np.int64)]
+    mean, error = float(values.mean()), float(values.std() / np.sqrt(len(values)))
+    return Figure(value=mean, low=mean - Z * error, high=mean + Z * error, source="realised", rows=len(values))
 
 
 def _defined(name: str, layout: Layout) -> bool:

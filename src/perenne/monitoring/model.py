@@ -7,7 +7,12 @@ import msgspec
 
 from perenne.core.clock import DAY
 from perenne.core.days import span_of
+from perenne.monitoring.rightness import MINIMUM_COVERAGE as MINIMUM_COVERAGE  # noqa: PLC0414
+from perenne.monitoring.rightness import Concept, Contributions, Gap
+from perenne.monitoring.rightness import WindowMetric as WindowMetric  # noqa: PLC0414
 from perenne.projects import Guardrail, Monitoring, Objective, OwnBound
+from perenne.stats.outcomes import Inside
+from perenne.stats.slices import Slice
 
 CHAMPION = "champion"
 MERGED_WINDOWS = 8
@@ -16,7 +21,6 @@ GATHERED_WINDOWS = 512
 
 GAP_SHARE = 0.05
 BLIND_SHARE = 0.5
-MINIMUM_COVERAGE = 0.3
 ORPHAN_AGE = 7 * DAY
 RESEND_AFTER = DAY
 TOP_CAUSES = 5
@@ -249,6 +253,14 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
         Latency and error rate.
     bounds : tuple of BoundState
         Objectives and guardrails.
+    unsure : tuple of str
+        Why what was estimated is not to be relied on: shares of rows in regions that the reference did not know.
+    contributions : Contributions or None
+        Whether inputs still go with the answer.
+    gaps, slices, inside
+        From labels: estimates against what came true, where the model does worst, and what changed where inputs are as before.
+    concept : Concept or None
+        What detectors on the label stream say; None while no label has come.
     missing : dict
         The features with missing values, and which share of the rows that is; the most first.
     """
@@ -277,6 +289,12 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     measured: dict[str, Figure] = {}
     bounds: tuple[BoundState, ...] = ()
     judged: int = 0
+    unsure: tuple[str, ...] = ()
+    contributions: Contributions | None = None
+    gaps: tuple[Gap, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    inside: Inside | None = None
+    concept: Concept | None = None
     missing: dict[str, float] = {}
 
     @property
@@ -288,48 +306,6 @@ class WindowVerdict(msgspec.Struct, frozen=True, kw_only=True):
     def gap(self) -> bool:
         """Whether so much was dropped that the window may mislead."""
         return self.dropped_share > GAP_SHARE
-
-
-class WindowMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric of one window from the labels that have come.
-
-    Attributes
-    ----------
-    by, group : str
-        The slice, empty for all rows; of a fairness metric the group that is worst off.
-    n_labelled : int
-        Rows the metric rests on.
-    rows_labelled, rows : int
-        Rows of the whole window with a label, and all of them.
-    watermark : int
-        Time of the newest label.
-    """
-
-    deployment: str
-    variant: str
-    version: str
-    window_start: int
-    window_length: int
-    metric: str
-    by: str = ""
-    group: str = ""
-    n_labelled: int
-    rows_labelled: int
-    watermark: int
-    value: float | None
-    low: float | None
-    high: float | None
-    rows: int = 0
-
-    @property
-    def coverage(self) -> float:
-        """Share of the window's rows whose label is known."""
-        return min(1.0, self.rows_labelled / self.rows) if self.rows else 0.0
-
-    @property
-    def trusted(self) -> bool:
-        """Whether enough labels have come to judge by; those that come early may be a biased sample."""
-        return self.coverage >= MINIMUM_COVERAGE
 
 
 class Severity(StrEnum):
@@ -413,11 +389,6 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         """
         return self.rule.partition(":")[0].partition(" ")[0]
 
-    @property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        """What silences and routes go by."""
-        return _labels(self) | {"source": (self.source,), "feature": tuple(cause.feature for cause in self.causes)}
-
 
 class AlertLine(msgspec.Struct, frozen=True):
     """An open alert without its causes; `fired` is None while it is pending, `parent` is the alert that speaks for it."""
@@ -432,23 +403,6 @@ class AlertLine(msgspec.Struct, frozen=True):
     acknowledged_by: str
     project: str
     parent: str
-
-    @property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        """What silences go by, as far as a line knows it."""
-        return _labels(self)
-
-
-def _labels(alert: Alert | AlertLine) -> dict[str, tuple[str, ...]]:
-    return {
-        "deployment": (alert.deployment,),
-        "model": (alert.version.rpartition("@")[0],),
-        "version": (alert.version,),
-        "project": (alert.project,),
-        "rule": (alert.rule,),
-        "kind": (alert.rule.partition(":")[0].partition(" ")[0],),
-        "severity": (alert.severity.value,),
-    }
 
 
 class Outcome(StrEnum):
@@ -484,19 +438,6 @@ def stand(bound: Objective | Guardrail | OwnBound, figure: Figure, *, trusted: b
         figure=figure,
         stop=bound.stop if isinstance(bound, Guardrail) else "previous",
     )
-
-
-def state_word(firing: bool, pending: bool, newest: WindowState | None) -> str:
-    """Put into a word how a deployment stands: by its open alerts, and by its champion's newest window if one was judged.
-
-    >>> state_word(False, True, WindowState.OK), state_word(False, False, None)
-    ('warn', 'no_data')
-    """
-    if firing:
-        return "alarm"
-    if pending or newest in (WindowState.ALARM, WindowState.WARN):
-        return "warn"
-    return "no_data" if newest is None else newest.value
 
 
 def finite(value: float | None) -> float | None:

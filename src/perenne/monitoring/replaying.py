@@ -16,7 +16,7 @@ from perenne.monitoring.bounds import bound_states
 from perenne.monitoring.findings import Finding, findings_of
 from perenne.monitoring.judge import judge_span
 from perenne.monitoring.labels import read_labels
-from perenne.monitoring.measuring import label_places, measure
+from perenne.monitoring.measuring import measure
 from perenne.monitoring.model import (
     CHAMPION,
     AlertState,
@@ -28,6 +28,7 @@ from perenne.monitoring.model import (
     WindowState,
     WindowVerdict,
 )
+from perenne.monitoring.performance.truths import label_places
 from perenne.monitoring.references import load_reference
 from perenne.monitoring.row_store import WindowLabels
 from perenne.monitoring.streaks import next_state, streaks

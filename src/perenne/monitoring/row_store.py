@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from perenne.core.clock import DAY
 from perenne.monitoring.model import Stream, WindowKey, WindowMetric
+from perenne.monitoring.rightness import Labelled
 from perenne.monitoring.store import (
     groups,
     is_window,
@@ -132,9 +133,43 @@ def unmeasured_labels(tx: Transaction, now: int) -> list[WindowLabels]:
     return [read_named(WindowLabels, row) for row in tx.execute(query)]
 
 
-def mark_measured(tx: Transaction, row: WindowLabels) -> None:
-    """Note up to which revision the labels were used."""
-    tx.execute(window_labels.update().where(*is_window(window_labels, row.key)).values(measured=row.revision))
+def mark_measured(tx: Transaction, row: WindowLabels, found: Labelled | None) -> None:
+    """Note up to which revision the labels were used, and what they say beyond metrics."""
+    values = {"measured": row.revision, "found": found}
+    tx.execute(window_labels.update().where(*is_window(window_labels, row.key)).values(**values))
+
+
+def found_in(tx: Transaction, key: WindowKey) -> Labelled | None:
+    """Read what the labels of a window say beyond metrics."""
+    found: Labelled | None = tx.scalar(sa.select(window_labels.c.found).where(*is_window(window_labels, key)))
+    return found
+
+
+def advance_batch(tx: Transaction, before: BatchRow, after: BatchRow) -> bool:
+    """Replace what is known of a batch, unless another process was first; what else a join changes comes after this."""
+    columns = label_batch.c
+    unmoved = (columns.digest == before.digest, columns.joined == before.joined, columns.attempts == before.attempts)
+    same = columns.waiting == before.waiting
+    return tx.execute(label_batch.update().where(*unmoved, same).values(**values_of(after))).rowcount == 1
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """What became of all labels that came: how many found their prediction, wait for it, or were given up."""
+
+    batches: int
+    rows: int
+    joined: int
+    waiting: int
+    orphans: int
+
+
+def label_totals(tx: Transaction) -> Totals:
+    """Sum up what became of labels."""
+    columns = label_batch.c
+    sums = [sa.func.coalesce(sa.func.sum(column), 0) for column in (columns.rows, columns.joined, columns.orphans)]
+    found = tx.execute(sa.select(sa.func.count(columns.digest), *sums)).one()
+    batches, rows, joined, orphans = (int(value) for value in found)
+    return Totals(batches, rows, joined, rows - joined - orphans, orphans)
 
 
 def replace_metrics(tx: Transaction, key: WindowKey, rows: Sequence[WindowMetric]) -> None:

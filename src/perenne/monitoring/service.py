@@ -11,7 +11,8 @@ from perenne.core.errors import Conflict, Invalid, NotFound
 from perenne.core.hashing import is_digest
 from perenne.monitoring import alert_store, row_store, store
 from perenne.monitoring import alerts as alarms
-from perenne.monitoring.model import CHAMPION, Alert, Stream, Watch, WindowMetric, WindowVerdict, state_word
+from perenne.monitoring.model import CHAMPION, Alert, Stream, Watch, WindowMetric, WindowVerdict
+from perenne.monitoring.streaks import state_word
 from perenne.projects import Guardrail, Monitoring, Objective
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link

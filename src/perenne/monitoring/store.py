@@ -19,6 +19,7 @@ from perenne.monitoring.model import (
     WindowState,
     WindowVerdict,
 )
+from perenne.monitoring.rightness import Labelled
 from perenne.monitoring.silencing import Matcher
 from perenne.projects import Guardrail, Monitoring, Objective
 from perenne.stats.fairness import GroupCounts
@@ -120,6 +121,7 @@ window_labels = sa.Table(
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("revision", sa.Integer, nullable=False),
     sa.Column("measured", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("found", JsonColumn(Labelled)),
     sa.Index("ix_monitor_window_labels_object", "labels"),
     sa.Index("ix_monitor_window_labels_due", "window_start", **only_where("revision > measured")),
 )

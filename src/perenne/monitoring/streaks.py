@@ -1,8 +1,8 @@
-"""Where an alert goes, given what its windows say in a row: pure."""
+"""Where an alert goes, given what its windows say in a row, and how a deployment stands by its alerts: pure."""
 
 from collections.abc import Sequence
 
-from perenne.monitoring.model import AlertState, Outcome
+from perenne.monitoring.model import AlertState, Outcome, WindowState
 
 
 def streaks(outcomes: Sequence[Outcome]) -> tuple[int, int]:
@@ -38,3 +38,16 @@ def next_state(state: AlertState, alarms: int, clears: int, *, confirm: int, cle
     if alarms:
         return AlertState.PENDING
     return AlertState.OK if clears or state is not AlertState.PENDING else AlertState.PENDING
+
+
+def state_word(firing: bool, pending: bool, newest: WindowState | None) -> str:
+    """Put into a word how a deployment stands: by its open alerts, and by its champion's newest window if one was judged.
+
+    >>> state_word(False, True, WindowState.OK), state_word(False, False, None)
+    ('warn', 'no_data')
+    """
+    if firing:
+        return "alarm"
+    if pending or newest in (WindowState.ALARM, WindowState.WARN):
+        return "warn"
+    return "no_data" if newest is None else newest.value

@@ -17,8 +17,10 @@ from perenne.monitoring import charted, recent_store, service, store, summary
 from perenne.monitoring.alerting import answering
 from perenne.monitoring.baselines.view import DriftView, Laid, drift_view, lay
 from perenne.monitoring.charted import Timeline, WindowDetail
+from perenne.monitoring.elsewhere import store as elsewhere
 from perenne.monitoring.guards.series import GuardsView, guards_view
 from perenne.monitoring.model import MINIMUM_COVERAGE, AlertLine, Stream, WindowState, WindowVerdict
+from perenne.monitoring.performance.following import Following, follow
 from perenne.monitoring.references import load_reference
 from perenne.stats.cells import Reference
 from perenne.storage.transaction import Transaction
@@ -41,6 +43,7 @@ class MonitorRow(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     cause: str
     strip: tuple[tuple[int, WindowState], ...]
+    elsewhere: bool = False
 
 
 class MonitorsView(msgspec.Struct, frozen=True):
@@ -68,6 +71,8 @@ class MonitorView(msgspec.Struct, frozen=True, kw_only=True):
     confirm: int
     clear: int
     minimum_coverage: float
+    performance: Following
+    elsewhere: bool = False
     drift: DriftView = DriftView()
     guards: GuardsView = GuardsView()
 
@@ -79,10 +84,9 @@ def monitors_view(tx: Transaction, actor: Principal, page: Page) -> MonitorsView
     order = sorted(projects, key=lambda name: (_rank(states.get(name, "no_data")), name))
     shown = order[page.offset : page.offset + page.limit]
     found, windows = summary.summaries(tx, shown), recent_store.windows(tx, shown, STRIP)
-    rows = tuple(
-        _monitor_row(found[name], projects[name], tuple((window.start, window.state) for window in windows.get(name, ())))
-        for name in shown
-    )
+    strips = {name: tuple((window.start, window.state) for window in windows.get(name, ())) for name in shown}
+    others = elsewhere.names_among(tx, shown)
+    rows = tuple(_monitor_row(found[name], projects[name], strips[name], others=name in others) for name in shown)
     counts = {state: sum(1 for name in order if states.get(name) == state) for state in dict.fromkeys(states.values())}
     return MonitorsView(rows, len(order), page.offset, page.limit, counts)
 
@@ -91,7 +95,7 @@ def _rank(state: str) -> int:
     return WORST_FIRST.index(state) if state in WORST_FIRST else len(WORST_FIRST)
 
 
-def _monitor_row(found: summary.Summary, project: str, strip: tuple[tuple[int, WindowState], ...]) -> MonitorRow:
+def _monitor_row(found: summary.Summary, project: str, strip: tuple[tuple[int, WindowState], ...], *, others: bool) -> MonitorRow:
     newest = found.newest
     causes = [cause for cause in newest.causes if cause.state != "ok"] if newest else []
     return MonitorRow(
@@ -105,6 +109,7 @@ def _monitor_row(found: summary.Summary, project: str, strip: tuple[tuple[int, W
         rows=newest.rows if newest else 0,
         cause=f"{causes[0].feature}: {causes[0].sentence}" if causes else "",
         strip=strip,
+        elsewhere=others,
     )
 
 
@@ -158,6 +163,8 @@ def monitor_view(
         confirm=watch.confirm,
         clear=watch.clear,
         minimum_coverage=MINIMUM_COVERAGE,
+        elsewhere=bool(elsewhere.names_among(tx, [deployment])),
+        performance=follow(tx, deployment, verdicts, chosen),
         drift=_drift(tx, verdicts, chosen, reference, laid, segment, feature),
         guards=guards_view(tx, deployment),
     )

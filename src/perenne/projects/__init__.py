@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Window,
     )
     from perenne.projects.outcomes import DECISION, Outcome, OutcomeKind
+    from perenne.projects.performing import Performance
     from perenne.projects.retraining import (
         AllOf,
         Concept,
@@ -79,6 +80,7 @@ _ROOMS = {
     "ProjectRecord": "store",
     "Promotion": "retraining",
     "Proof": "model",
+    "Performance": "performing",
     "Retention": "watching",
     "RetrainPolicy": "retraining",
     "Sql": "model",
@@ -117,6 +119,7 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "OwnBound",
+    "Performance",
     "Person",
     "PlanState",
     "Project",

@@ -12,6 +12,7 @@ from perenne.core.days import UNITS, grain_of
 from perenne.core.errors import Invalid
 from perenne.projects.alerting import Alert, check_alerts
 from perenne.projects.outcomes import Outcome, checked_outcomes
+from perenne.projects.performing import Performance
 from perenne.projects.statistics import Statistics, read_statistics
 from perenne.stats.names import Chosen
 
@@ -102,6 +103,8 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     statistics : dict
         By which statistic a feature is judged, and beyond which limit, instead of by the drift rule: names of docs/statistics.md,
         or those of Evidently, NannyML, Snowflake or TensorFlow Data Validation; `"*"` stands for every input not named.
+    performance : Performance
+        What answers are worth, and by which key labels may come.
 
     >>> Monitoring(baseline="phase", windows="day", zone="Europe/Berlin", segments=["plan"]).segments
     ('plan',)
@@ -127,6 +130,7 @@ class Monitoring(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sensitive: tuple[str, ...] = ()
     moves: tuple[str, ...] = ()
     statistics: Statistics = {}
+    performance: Performance = Performance()
 
     def __post_init__(self) -> None:
         if self.minimum_rows < 1:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perenne.serving.background import Background
     from perenne.serving.calling import Calling
     from perenne.serving.handover import find_predecessor
-    from perenne.serving.log import LogPart, log_parts, read_predictions
+    from perenne.serving.log import LogPart, Sift, log_parts, read_predictions
     from perenne.serving.model import Bandit, Deployment, DeploymentChanged, Role, StopMode, Variant
     from perenne.serving.processes import run_process
     from perenne.serving.releases import release
@@ -37,6 +37,7 @@ _ROOMS = {
     "Role": "model",
     "Rows": "runtime",
     "Runtime": "runtime",
+    "Sift": "log",
     "StopMode": "model",
     "Variant": "model",
     "find_predecessor": "handover",
@@ -58,6 +59,7 @@ __all__ = [
     "Role",
     "Rows",
     "Runtime",
+    "Sift",
     "StopMode",
     "Variant",
     "find_predecessor",

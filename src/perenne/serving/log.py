@@ -6,12 +6,16 @@ listed each time, and only the files are opened that may hold them.
 
 import functools
 import operator
+import zlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import unquote
 
+import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -27,6 +31,7 @@ PARTS, REPLACED = b"perenne.parts", b"perenne.replaced"
 _SORTED = ("arrival", "request_id", "row", "variant")
 T = TypeVar("T")
 _ATTEMPTS = 10
+_DRAWN = "drawn"
 _SKEW = 2 * SECOND
 _ORDER: list[tuple[str, Literal["ascending", "descending"]]] = [
     ("arrival", "ascending"),
@@ -45,6 +50,7 @@ def read_predictions(
     variant: str | None = None,
     columns: Sequence[str] | None = None,
     newest: int | None = None,
+    sift: "Sift | None" = None,
 ) -> pa.Table:
     """Read logged predictions; only the folders of the hours asked for are opened.
 
@@ -64,6 +70,8 @@ def read_predictions(
         Which columns; all if not given.
     newest : int, optional
         At least so many of the newest ones, if there are, and not all: no older folder is opened, nor the older part of a file.
+    sift : Sift, optional
+        What else is asked of them.
 
     Returns
     -------
@@ -77,23 +85,75 @@ def read_predictions(
     """
     hours = None if prediction_ids is None else {hour for text in prediction_ids for hour in _hours_of(text)}
     ids = None if prediction_ids is None else sorted(prediction_ids)
-    wanted, tables = _filter(prediction_ids, arrived, variant), list[pa.Table]()
+    sift = sift or Sift()
+    wanted = _filter(prediction_ids, arrived, variant, sift)
 
     def read(folder: Path) -> list[pa.Table]:
         if newest is not None:
             return [_end(path, newest, variant, columns) for path in hour_files(folder)]
-        files = [path for path in hour_files(folder) if ids is None or _may_hold(path, ids)]
-        return [pq.read_table(path, partitioning=None, filters=wanted) for path in files]
+        files = [path for path in hour_files(folder) if (ids is None or _may_hold(path, ids)) and _may_have(path, sift)]
+        return [_drawn(path, _read(path, columns, wanted, sift), sift.sample) for path in files]
 
-    folders = _folders(logs, version, hours, arrived)
+    tables = _gathered(_folders(logs, version, hours, arrived), read, newest, sift.sample)
+    if not tables:
+        return pa.table({name: pa.array([], pa.string()) for name in columns or ("prediction_id",)})
+    whole = pa.concat_tables(tables, promote_options="permissive").sort_by(_ORDER)
+    if sift.sample is not None:
+        return whole.select([name for name in columns or whole.column_names if name in whole.column_names and name != _DRAWN])
+    return whole if columns is None else whole.select(list(columns))
+
+
+class Sift(msgspec.Struct, frozen=True, kw_only=True):
+    """What else is asked of logged rows.
+
+    Attributes
+    ----------
+    happened : (int, int), optional
+        From and before which instant their event time is; files without any are passed over by their statistics.
+    where : mapping
+        By column which texts are wanted.
+    known : sequence of str
+        Columns without which a file is passed over.
+    sample : int, optional
+        At most so many, by chance, and the same ones each time; what is held in memory has a bound.
+    """
+
+    happened: tuple[int, int] | None = None
+    where: Mapping[str, Sequence[str]] = {}
+    known: Sequence[str] = ()
+    sample: int | None = None
+
+
+def _gathered(
+    folders: Iterable[Path], read: Callable[[Path], list[pa.Table]], newest: int | None, sample: int | None
+) -> list[pa.Table]:
+    """Read folder after folder, until there are enough; of a sample no more is held than it needs."""
+    tables: list[pa.Table] = []
     for folder in folders if newest is None else sorted(folders, key=hour_of, reverse=True):
         if newest is not None and sum(table.num_rows for table in tables) >= newest:
             break
         tables += [table for table in _steadily(folder, read) if table.num_rows]
-    if not tables:
-        return pa.table({name: pa.array([], pa.string()) for name in columns or ("prediction_id",)})
-    whole = pa.concat_tables(tables, promote_options="permissive").sort_by(_ORDER)
-    return whole if columns is None else whole.select(list(columns))
+        if sample is not None and len(tables) > 1:
+            tables = [_first(pa.concat_tables(tables, promote_options="permissive"), sample)]
+    return tables
+
+
+def _read(path: Path, columns: Sequence[str] | None, wanted: "pc.Expression | None", sift: Sift) -> pa.Table:
+    """Read the rows of a file that are wanted, and no more columns than are needed."""
+    chosen = None if columns is None else [name for name in _names_of(path) if name in {*columns, *sift.where, *_SORTED}]
+    return pq.read_table(path, partitioning=None, filters=wanted, columns=chosen)
+
+
+def _drawn(path: Path, table: pa.Table, sample: int | None) -> pa.Table:
+    """Draw rows of a file: each has a number of its own, and those with the smallest stay."""
+    if sample is None:
+        return table
+    lots = np.random.default_rng(zlib.crc32(path.name.encode())).random(table.num_rows)
+    return _first(table.append_column(_DRAWN, pa.array(lots)), sample)
+
+
+def _first(table: pa.Table, sample: int) -> pa.Table:
+    return table.sort_by(_DRAWN).slice(0, sample) if table.num_rows > sample else table
 
 
 def _end(path: Path, rows: int, variant: str | None, columns: Sequence[str] | None) -> pa.Table:
@@ -227,6 +287,36 @@ def _may_hold(path: Path, ids: Sequence[str]) -> bool:
     return present is None or bisect_left(ids, present[0]) < bisect_right(ids, present[1])
 
 
+def _may_have(path: Path, sift: Sift) -> bool:
+    """Tell whether a file has the columns it needs, and may have rows of a time."""
+    if any(name not in _names_of(path) for name in (*sift.where, *sift.known)):
+        return False
+    spanned = None if sift.happened is None else _times_of(path)
+    return sift.happened is None or spanned is None or (spanned[0] < sift.happened[1] and sift.happened[0] <= spanned[1])
+
+
+@functools.lru_cache(maxsize=10_000)
+def _names_of(path: Path) -> tuple[str, ...]:
+    return tuple(pq.read_schema(path).names)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _times_of(path: Path) -> tuple[int, int] | None:
+    """Return the first and the last event time of a file, as its statistics have them; None if they do not say."""
+    metadata = pq.read_metadata(path)
+    place = metadata.schema.to_arrow_schema().get_field_index("event_time")
+    groups = range(metadata.num_row_groups)
+    statistics: list[Any] = [metadata.row_group(group).column(place).statistics for group in groups]
+    if place < 0 or not statistics or not all(found is not None and found.has_min_max for found in statistics):
+        return None
+    first, last = min(found.min for found in statistics), max(found.max for found in statistics)
+    return _microseconds(first), _microseconds(last)
+
+
+def _microseconds(instant: datetime) -> int:
+    return round((instant - datetime.fromtimestamp(0, UTC)) / timedelta(microseconds=1))
+
+
 def _steadily(folder: Path, read: Callable[[Path], T]) -> T:
     """Read a folder; anew if it is compacted at that moment and a file goes away."""
     for _ in range(_ATTEMPTS):
@@ -237,14 +327,21 @@ def _steadily(folder: Path, read: Callable[[Path], T]) -> T:
     return read(folder)
 
 
-def _filter(prediction_ids: Sequence[str] | None, arrived: tuple[int, int] | None, variant: str | None) -> "pc.Expression | None":
+def _filter(
+    prediction_ids: Sequence[str] | None,
+    arrived: tuple[int, int] | None,
+    variant: str | None,
+    sift: Sift,
+) -> "pc.Expression | None":
     """Say which rows are wanted, so that parts without any are not read beyond their statistics."""
     wanted = []
     if prediction_ids is not None:
         wanted.append(pc.field("prediction_id").isin(list(prediction_ids)))
-    if arrived is not None:
-        start, end = (pa.scalar(instant, pa.timestamp("us", tz="UTC")) for instant in arrived)
-        wanted.append((pc.field("arrival") >= start) & (pc.field("arrival") < end))
+    for column, span in (("arrival", arrived), ("event_time", sift.happened)):
+        if span is not None:
+            start, end = (pa.scalar(instant, pa.timestamp("us", tz="UTC")) for instant in span)
+            wanted.append((pc.field(column) >= start) & (pc.field(column) < end))
+    wanted += [pc.field(name).isin(list(texts)) for name, texts in sift.where.items()]
     if variant is not None:
         wanted.append(pc.field("variant") == variant)
     return functools.reduce(operator.and_, wanted) if wanted else None

@@ -76,12 +76,12 @@ class Reference:
         The reference's own spread.
     calibration : Calibration or None
         For estimating performance; None without labels and scores.
-    segments : SegmentReference
-        The groups that are watched each by itself.
     outcomes : Outcomes or None
         What came true in the reference; None without labels.
     losses : LossModel or None
         For estimating a regression's performance; whoever makes the reference learns it.
+    segments : SegmentReference
+        The groups that are watched each by itself.
     """
 
     fields: tuple[Field, ...]
@@ -91,17 +91,17 @@ class Reference:
     baseline: Baseline
     bands: Bands
     calibration: Calibration | None
-    segments: SegmentReference
     outcomes: Outcomes | None
     losses: LossModel | None
+    segments: SegmentReference
 
     def __init__(self, fields: Sequence[Field], layout: Layout) -> None:
         self.fields = tuple(fields)
         self.layout = layout
         self.chunks = []
         self.profile = Profile.empty(self)
-        self.segments = SegmentReference((), [], [], [])
         self.calibration = self.outcomes = self.losses = None
+        self.segments = SegmentReference((), [], [], [])
         self._data: bytes | None = None
         self._digest: str | None = None
 
@@ -155,24 +155,41 @@ class Reference:
         reference = cls(fields, fit_layout({**given, **cut}, fields, task, names, threshold, watched))
         given = reference.layout.given(columns, predictions, scores)
         bounds, first = _bounds(rows, max(1, min(chunks, rows)), served)
+        reference._count(columns, predictions, scores, bounds, first)
+        reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds, first)
+        encoded = reference.layout.encode(columns, predictions, scores)
+        chosen = segments_of(reference.layout, watched.segments, given, watched.groups)
+        reference.segments = fit_segments(reference, given, encoded, bounds, chosen, first)
+        if labels is not None:
+            reference._learn(encoded.cells, predictions, scores, labels)
+        return reference
+
+    def _count(
+        self,
+        columns: Columns,
+        predictions: Column | None,
+        scores: NDArray[np.floating] | None,
+        bounds: Sequence[int],
+        first: int,
+    ) -> None:
+        """Count the rows between bounds; of the parts before the first, not what was answered."""
         for number, part in enumerate(map(slice, bounds[:-1], bounds[1:])):
-            chunk = Profile.empty(reference)
+            chunk = Profile.empty(self)
             chunk.add(
                 take(columns, part), None if predictions is None else predictions[part], None if scores is None else scores[part]
             )
             if number < first:
                 chunk.forget_answers()
-            reference._append(chunk)
-        reference.baseline, reference.bands = fit_spread(reference.layout.features, given, bounds, first)
-        if labels is not None and scores is not None:
-            reference.calibration = Calibration.fit(reference.layout, scores, class_places(names, labels))
-        encoded = reference.layout.encode(columns, predictions, scores)
-        chosen = segments_of(reference.layout, watched.segments, given, watched.groups)
-        reference.segments = fit_segments(reference, given, encoded, bounds, chosen, first)
-        if labels is not None and predictions is not None:
-            cells, parts = encoded.cells, len(reference.chunks)
-            reference.outcomes = fit_outcomes(reference.layout, cells, predictions, scores, labels, parts)
-        return reference
+            self._append(chunk)
+
+    def _learn(
+        self, cells: NDArray[np.uint8], predictions: Column | None, scores: NDArray[np.floating] | None, labels: Column
+    ) -> None:
+        """Take in what came true."""
+        if scores is not None:
+            self.calibration = Calibration.fit(self.layout, scores, class_places(self.layout.classes, labels))
+        if predictions is not None:
+            self.outcomes = fit_outcomes(self.layout, cells, predictions, scores, labels, len(self.chunks))
 
     def note_steadiness(self, metric: str, spread: float) -> None:
         """Note how far the estimate of a metric was off in parts of the reference, beyond chance."""
@@ -206,15 +223,17 @@ class Reference:
                 arrays["curves"] = self.calibration.curves
             if self.segments.segments:
                 arrays |= segment_arrays(self.segments)
-            outcomes = None
-            if self.outcomes is not None:
-                arrays |= {"labelled": self.outcomes.counts, "truths": self.outcomes.truths}
-                told = self.outcomes
-                outcomes = _OutcomesMeta(told.rows, told.loss, told.scale, dict(sorted(told.steadiness.items())))
             arrays |= {} if self.losses is None else self.losses.to_arrays()
-            given = (self.segments.segments, outcomes, self.losses is not None)
-            noted = _Meta(1, self.fields, meta, self.calibration is not None, *given)
-            self._data = archive.write(noted, arrays)
+            made = _Meta(
+                1,
+                self.fields,
+                meta,
+                self.calibration is not None,
+                self.segments.segments,
+                self._outcome_parts(arrays),
+                self.losses is not None,
+            )
+            self._data = archive.write(made, arrays)
         return self._data
 
     @classmethod
@@ -246,13 +265,20 @@ class Reference:
                 reference.calibration = Calibration(
                     layout.task, layout.threshold, layout.score_edges, arrays["curves"].astype(np.float64)
                 )
+            reference._read_outcomes(meta, arrays)
             if meta.segments:
                 reference.segments = segments_from(meta.segments, arrays, reference)
-            reference._read_outcomes(meta, arrays)
         except (LookupError, ValueError, TypeError, OverflowError) as error:
             raise archive.unreadable(error) from None
         reference._data = bytes(data)
         return reference
+
+    def _outcome_parts(self, arrays: archive.Arrays) -> _OutcomesMeta | None:
+        told = self.outcomes
+        if told is None:
+            return None
+        arrays |= {"labelled": told.counts, "truths": told.truths}
+        return _OutcomesMeta(told.rows, told.loss, told.scale, dict(sorted(told.steadiness.items())))
 
     def _read_outcomes(self, meta: _Meta, arrays: archive.Arrays) -> None:
         if meta.outcomes is not None:

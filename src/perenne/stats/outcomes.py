@@ -1,6 +1,6 @@
 """What came true in the reference: how often it was wrong, what came true by part of the inputs, how steady estimates were.
 
-By this, labels that come later tell a change of the concept (other outcomes where inputs are as before) from one of the model
+By this, labels that come later tell a change of the concept (other outcomes where answers are as before) from one of the model
 or of an input that nobody watches (other answers where inputs are as before).
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from perenne.stats.columns import Column, Task
 from perenne.stats.layout import FIXED, Layout, class_places
-from perenne.stats.numeric import GROUPS
+from perenne.stats.numeric import GROUPS, NumberCells
 from perenne.stats.performance import Calibration, calibrate, estimate_counts, middles_of
 
 MIN_CHUNKS = 4
@@ -133,10 +133,20 @@ def _steadiness(
             if name in told and name in true:
                 gaps.setdefault(name, []).append((told[name].value - true[name].value, told[name].sd))
     return {
-        name: float(np.sqrt(max(0.0, float(np.mean([gap**2 - sd**2 for gap, sd in found])))))
+        name: beyond_chance([gap for gap, _ in found], [sd for _, sd in found])
         for name, found in gaps.items()
         if len(found) >= MIN_CHUNKS
     }
+
+
+def beyond_chance(surprises: Sequence[float], chances: Sequence[float]) -> float:
+    """Return how far the surprises of several parts scatter beyond what chance does, two deviations of that itself included.
+
+    >>> beyond_chance([0.1, -0.1, 0.1, -0.1], [0.1, 0.1, 0.1, 0.1])
+    0.0
+    """
+    chance = float(np.mean(np.square(chances))) * (1 + 2 * float(np.sqrt(2 / len(chances))))
+    return float(np.sqrt(max(0.0, float(np.mean(np.square(surprises))) - chance)))
 
 
 class Inside(msgspec.Struct, frozen=True):
@@ -144,9 +154,12 @@ class Inside(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    truth, answer : float
-        By how much the mean of what came true, and of the answer, differs from the reference where inputs are as they were, in
-        standard errors.
+    truth : float
+        How far the means of what came true differ from the reference's where the answer is the same: beyond chance, in standard
+        deviations of that. No shift of inputs that the answer knows brings this about.
+    answer : float
+        The same of the answers, inside the cells of that input that matters in which they differ least: an input that moved
+        explains what changes inside the cells of others, and nothing inside its own.
     feature : str
         The input by whose cells the truth differs most.
     change : float
@@ -161,12 +174,10 @@ class Inside(msgspec.Struct, frozen=True):
     @property
     def words(self) -> str:
         """Say what that means; empty if neither changed."""
-        if abs(self.truth) >= _DIFFERENT and abs(self.answer) < _DIFFERENT:
-            return f"other outcomes where inputs are as before, most by {self.feature}: the concept changed"
-        if abs(self.answer) >= _DIFFERENT and abs(self.truth) < _DIFFERENT:
+        if self.answer >= _DIFFERENT:
             return "other answers where inputs are as before: the model, or an input that is not watched, changed"
-        if abs(self.truth) >= _DIFFERENT:
-            return f"other outcomes and other answers where inputs are as before, most by {self.feature}"
+        if self.truth >= _DIFFERENT:
+            return f"other outcomes where answers are as before, most by {self.feature}: the concept changed"
         return ""
 
 
@@ -178,23 +189,39 @@ class Means(msgspec.Struct, frozen=True):
     variance: float
 
 
-def inside(names: Sequence[str], truths: tuple[Means, Means], answers: tuple[Means, Means]) -> Inside | None:
-    """Compare means inside groups of cells, so that a shift of the inputs alone says nothing; None without features.
+def inside(
+    names: Sequence[str], truths: tuple[Means, Means], answers: tuple[Means, Means], matters: NDArray[np.bool_]
+) -> Inside | None:
+    """Compare means inside groups of cells, so that a shift of the inputs alone says nothing; None without inputs.
 
     Parameters
     ----------
     names : sequence of str
-        The features of the rows of all arrays.
-    truths, answers : (Means, Means)
-        What came true in the labelled rows, and what was answered in all, of the reference and of the window.
+        The inputs.
+    truths : (Means, Means)
+        What came true in labelled rows, of the reference and of the window: by the cells of the inputs, and last of the answer.
+    answers : (Means, Means)
+        What was answered in all rows, by the cells of the inputs.
+    matters : bool (inputs,)
+        Which inputs have a part in the answer.
     """
     if not names:
         return None
     change, error = _change(*truths)
-    moved, doubt = _change(*answers)
-    by_feature = (np.divide(change, error, out=np.zeros_like(change), where=error > 0) ** 2).sum(axis=1)
-    most = int(by_feature.argmax())
-    return Inside(_pooled(change, error, most), _pooled(moved, doubt, most), names[most], _mean(change, truths[1].rows, most))
+    truth, answer = _pooled(change, error), _pooled(*_change(*answers))
+    most = int(truth[:-1].argmax())
+    least = float(answer[matters].min()) if matters.any() else 0.0
+    return Inside(float(truth[-1]), least, names[most], _mean(change, truths[1].rows, most))
+
+
+def inner(layout: Layout) -> NDArray[np.bool_]:
+    """Return the groups of cells that have two ends, (features, 16): beyond the others' a shift goes on and on."""
+    chosen = np.ones((len(layout.features), GROUPS), np.bool_)
+    for place, feature in enumerate(layout.features):
+        if isinstance(feature, NumberCells):
+            used = feature.groups[: len(feature.bounds()[0])]
+            chosen[place, [used.min(), used.max()]] = False
+    return chosen
 
 
 def _change(before: Means, after: Means) -> tuple[Floats, Floats]:
@@ -207,13 +234,12 @@ def _change(before: Means, after: Means) -> tuple[Floats, Floats]:
     return np.where(enough, means[1] - means[0], 0.0), np.sqrt(errors)
 
 
-def _pooled(change: Floats, error: Floats, place: int) -> float:
-    """Return the root of the mean square of the standardised changes, less what chance brings, as a normal distance."""
-    used = error[place] > 0
-    if not used.any():
-        return 0.0
-    z = change[place][used] / error[place][used]
-    return float(((z**2).sum() - used.sum()) / np.sqrt(2 * used.sum()))
+def _pooled(change: Floats, error: Floats) -> Floats:
+    """Return for each feature how far the squares of its standardised changes add up beyond chance, (features,)."""
+    used = error > 0
+    z = np.divide(change, error, out=np.zeros(change.shape), where=used)
+    groups = used.sum(axis=1)
+    return np.asarray(((z**2).sum(axis=1) - groups) / np.sqrt(2 * np.maximum(1, groups)))
 
 
 def _mean(change: Floats, rows: NDArray[np.int64], place: int) -> float:

@@ -146,7 +146,7 @@ def _log_sum(logarithms: NDArray[np.float64]) -> float:
 
 
 class Cusum(msgspec.Struct):
-    """One-sided CUSUM: has the error rate risen by half? Its state is two floats, to be kept between labels.
+    """One-sided CUSUM: has the error rate risen by half? Its state is a few numbers, to be kept between labels.
 
     Attributes
     ----------
@@ -156,11 +156,15 @@ class Cusum(msgspec.Struct):
         What has gathered; an alarm above 7, which sets the run between false alarms, then it starts anew.
     alarms : int
         Alarms so far.
+    run, errors : int
+        Labels, and errors among them, since the score last left zero: about since when the rate may be higher.
     """
 
     rate: float
     score: float = 0.0
     alarms: int = 0
+    run: int = 0
+    errors: int = 0
 
     @classmethod
     def from_counts(cls, errors: int, labels: int) -> "Cusum":
@@ -184,17 +188,22 @@ class Cusum(msgspec.Struct):
         int or None
             Place of the first label that raised an alarm, if any.
         """
+        return next((place for place, _ in self.feed(errors)), None)
+
+    def feed(self, errors: ArrayLike) -> list[tuple[int, float]]:
+        """Take in labels in order of arrival; return the place of each alarm, and the rate since the score left zero."""
         worse = min(_LARGEST_RATE, _WORSENING * self.rate)
         if worse <= self.rate:
-            return None  # nearly every answer is wrong already
+            return []  # nearly every answer is wrong already
         up, down = math.log(worse / self.rate), math.log((1 - worse) / (1 - self.rate))
-        first = None
+        found = []
         for place, error in enumerate(np.asarray(errors).tolist()):
             self.score = max(0.0, self.score + (up if error else down))
+            self.run, self.errors = (self.run + 1, self.errors + bool(error)) if self.score > 0 else (0, 0)
             if self.score > _LIMIT:
-                self.score, self.alarms = 0.0, self.alarms + 1
-                first = place if first is None else first
-        return first
+                found.append((place, self.errors / self.run))
+                self.score, self.alarms, self.run, self.errors = 0.0, self.alarms + 1, 0, 0
+        return found
 
 
 def rate_interval(hits: int, trials: int, alpha: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns
 from perenne.stats.layout import FeatureCells
 from perenne.stats.levels import NAMED
-from perenne.stats.numeric import CELLS, NON_FINITE, NULL, ORDINARY, NumberCells
+from perenne.stats.numeric import CELLS, NON_FINITE, NULL, ORDINARY, UNSEEN, NumberCells
 
 MINIMUM_ROWS = 50
 _SIGNIFICANCE = 0.01
@@ -132,8 +132,26 @@ def in_words(feature: FeatureCells, cell: int) -> str:
     if not isinstance(feature, NumberCells):
         return f"'{feature.levels[cell]}'" if cell < NAMED else "a rare level"
     lower, upper = feature.bounds()
-    merged = np.flatnonzero(feature.tests[: len(lower)] == cell)
-    low, high = lower[merged[0]], upper[merged[-1]]
+    return _range(lower, upper, np.flatnonzero(feature.tests[: len(lower)] == cell))
+
+
+def group_in_words(feature: FeatureCells, group: int) -> str:
+    """Write which values a group of cells holds; groups are wider than test cells, for looking at pairs of columns."""
+    special = {int(feature.groups[cell]): cell for cell in (NON_FINITE, NULL, UNSEEN)}
+    if group in special:
+        return in_words(feature, special[group])
+    if isinstance(feature, NumberCells):
+        lower, upper = feature.bounds()
+        return _range(lower, upper, np.flatnonzero(feature.groups[: len(lower)] == group))
+    members = [cell for cell in np.flatnonzero(feature.groups[:ORDINARY] == group).tolist() if cell < len(feature.levels)]
+    if not members or members[-1] >= NAMED:
+        return "a rare level"
+    named = " or ".join(f"'{feature.levels[cell]}'" for cell in members[:2])
+    return named if len(members) <= 2 else f"{named} or {len(members) - 2} more"
+
+
+def _range(lower: NDArray[np.float64], upper: NDArray[np.float64], cells: NDArray[np.int64]) -> str:
+    low, high = lower[cells[0]], upper[cells[-1]]
     if low == high:
         return f"{low:.4g}"
     if np.isinf(low):

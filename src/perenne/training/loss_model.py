@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Column, Columns, Task
 from perenne.stats.loss import LossModel, Trees
+from perenne.stats.outcomes import beyond_chance
 
 LEAST_ROWS = 400
 MOST_ROWS = 40_000
@@ -60,8 +61,10 @@ def _cross(cells: NDArray[np.uint8], target: Floats, half: NDArray[np.int64]) ->
 
 def _fit(cells: NDArray[np.uint8], target: Floats) -> Trees:
     from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    fitted = HistGradientBoostingRegressor(**_SETTINGS).fit(cells.T, target)
+    with threadpool_limits(1, user_api="openmp"):  # for so few rows threads cost more than they save
+        fitted = HistGradientBoostingRegressor(**_SETTINGS).fit(cells.T, target)
     nodes = [predictors[0].nodes for predictors in fitted._predictors]
     offsets = np.cumsum([0, *(len(tree) for tree in nodes)])[:-1]
     return Trees(base=float(np.ravel(fitted._baseline_prediction)[0]), **_flat(nodes, offsets), roots=offsets.astype(np.int32))
@@ -86,6 +89,5 @@ def _beyond_chance(surprise: Floats, chunks: int) -> float:
     parts = np.array_split(surprise, max(1, chunks))
     if len(parts) < 4:
         return 0.0
-    means = np.array([part.mean() for part in parts])
-    chance = np.mean([part.var() / max(1, len(part)) for part in parts])
-    return float(np.sqrt(max(0.0, np.mean(means**2) - chance)))
+    deviations = [float(part.std() / np.sqrt(max(1, len(part)))) for part in parts]
+    return beyond_chance([float(part.mean()) for part in parts], deviations)

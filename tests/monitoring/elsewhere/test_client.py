@@ -16,6 +16,7 @@ from tests.asked import ask
 from tests.monitoring.conftest import make_rows
 
 import perenne
+from perenne.app.own_traces import own_traces
 from perenne.auth.principals import Principal
 from perenne.core.clock import SystemClock
 from perenne.monitoring.elsewhere import service, store
@@ -23,6 +24,8 @@ from perenne.monitoring.elsewhere.client import Watcher, watch
 from perenne.monitoring.elsewhere.counting import count_sent
 from perenne.monitoring.elsewhere.keeping import read_part
 from perenne.monitoring.elsewhere.sending import journal
+from perenne.monitoring.elsewhere.traces import read_traces
+from perenne.net.peer import Peer
 from perenne.storage.journal import Journal, is_over, journals, records
 from perenne.storage.workspace import Workspace
 
@@ -131,6 +134,17 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+TRACE = {
+    "trace_id": "tr-" + "a" * 32,
+    "trace_location": {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}},
+    "request_time": "2026-01-01T00:00:00Z",
+    "execution_duration": "0.5s",
+    "state": "OK",
+    "request_preview": '{"age": 31}',
+    "response_preview": '{"prediction": "stays"}',
+}
+
+
 @pytest.mark.waits
 def test_neither_a_killed_program_nor_a_killed_server_loses_what_was_acknowledged(tmp_path: Path) -> None:
     """A program logs to a server that is not there, and is killed; the server is killed when it has said that it has the rows."""
@@ -146,16 +160,25 @@ def test_neither_a_killed_program_nor_a_killed_server_loses_what_was_acknowledge
             assert server.stdout is not None
             assert server.stdout.readline() == b"ready\n"
             assert watch("churn", url=url, home=home).flush(30), "the next one brings what the dead one left"
-            assert not list(home.rglob("*.sent")) or all(is_over(path) for path in journals(home, "rows"))
+            peer = Peer(url)
+            peer.post("/api/3.0/mlflow/traces", msgspec.json.encode({"trace": {"trace_info": TRACE}}))
+            peer.close()
+            by_rest = read_traces(f"mlflow:{url}", "Default", 0, None)
         finally:
             server.kill()
     from perenne.core.config import load_settings
 
     with Workspace(load_settings(tmp_path / "server", {"PERENNE_HOME": str(tmp_path / "server")})) as opened:
         assert count_sent(opened, at_once=True) == 400
+        by_hand = read_traces("traces:", "Default", 0, lambda name, since: own_traces(opened, name, since))
         assert {row["id"] for row in rows_of(opened, "churn")} == {f"row {number}" for number in range(400)}
         assert count_sent(opened, at_once=True) == 0
         assert journals(opened.settings.spool / "elsewhere", "rows") == [], "a journal that is counted to its end goes"
+    assert by_rest is not None
+    assert by_hand is not None
+    (row,) = by_rest.to_pylist()
+    assert by_hand.to_pylist() == [row], "our own traces are rows without a server, too"
+    assert (row["id"], row["prediction"], row["f_age"], row["f_duration_ms"]) == (TRACE["trace_id"], "stays", 31.0, 500.0)
 
 
 def test_rows_are_written_as_the_server_reads_them() -> None:

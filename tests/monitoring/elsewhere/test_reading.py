@@ -2,13 +2,19 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
+from tests.asked import seen
 from tests.monitoring.elsewhere.conftest import START, leave, served
 
 from perenne.auth.principals import Principal
+from perenne.cli.monitor import monitor
 from perenne.core.clock import DAY, ManualClock
 from perenne.core.errors import Conflict, NotFound
+from perenne.core.results import Result
 from perenne.monitoring.elsewhere import reading, row_logging, service
 from perenne.monitoring.elsewhere.model import Foreign, Roles
 from perenne.monitoring.judge import judge_due
@@ -79,7 +85,6 @@ def test_each_row_counts_once_and_late_rows_join_their_own_day(
     workspace: Workspace, actor: Principal, clock: ManualClock, folder: Path
 ) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     reference = folder.parent / "reference.parquet"
     pq.write_table(served(0, 3_000), reference)
@@ -101,8 +106,6 @@ def test_each_row_counts_once_and_late_rows_join_their_own_day(
 def test_a_database_is_asked_for_what_is_new_and_what_came_late(
     workspace: Workspace, actor: Principal, clock: ManualClock, tmp_path: Path
 ) -> None:
-    import pyarrow.parquet as pq
-
     path, reference = tmp_path / "shop.db", tmp_path / "reference.parquet"
     pq.write_table(served(0, 3_000).drop_columns(["truth"]), reference)
     with sqlite3.connect(path) as connection:
@@ -133,8 +136,6 @@ def test_a_database_is_asked_for_what_is_new_and_what_came_late(
 def test_two_readers_at_once_and_one_killed_before_it_commits_count_once(
     workspace: Workspace, actor: Principal, clock: ManualClock, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import pyarrow.parquet as pq
-
     from perenne.monitoring.elsewhere import keeping
 
     reference = folder.parent / "reference.parquet"
@@ -175,8 +176,6 @@ def test_what_goes_wrong_is_said_and_nothing_is_lost(
 def test_one_that_is_removed_can_be_brought_back(
     workspace: Workspace, actor: Principal, clock: ManualClock, folder: Path
 ) -> None:
-    import pyarrow.parquet as pq
-
     reference = folder.parent / "reference.parquet"
     pq.write_table(served(0, 3_000), reference)
     leave(folder, 1)
@@ -196,3 +195,31 @@ def test_one_that_is_removed_can_be_brought_back(
     assert reading.queue_due(workspace) == 1
     turn(workspace, clock, 30)
     assert counted(workspace) == {1: 300}
+
+
+def test_it_is_listed_while_it_learns_and_shown_as_served_elsewhere(
+    workspace: Workspace, actor: Principal, clock: ManualClock, folder: Path
+) -> None:
+    def listed() -> Any:
+        found = CliRunner().invoke(monitor, ["list"], obj=workspace, standalone_mode=False).return_value
+        return found.value if isinstance(found, Result) else found
+
+    reference = folder.parent / "reference.parquet"
+    pq.write_table(served(0, 3_000), reference)
+    leave(folder, 1)
+    clock.advance_to(START + 2 * DAY)
+    options = ["--time", "at", "--prediction", "answer", "--score", "p", "--id", "order", "--label", "truth"]
+    command = ["add", "fees", "--from", str(folder), *options]
+    made = CliRunner().invoke(monitor, command, obj=workspace, standalone_mode=False).return_value
+    assert (made["state"], made["version"]) == ("learning", "fees@1")
+    CliRunner().invoke(monitor, ["read", "fees"], obj=workspace, standalone_mode=False)
+    assert [(row["state"], row["rows"], row["served"]) for row in listed()] == [("learning", 300, "elsewhere")]
+    CliRunner().invoke(monitor, ["remove", "fees"], obj=workspace, standalone_mode=False)
+    assert listed() == []
+    CliRunner().invoke(monitor, [*command, "--reference", str(reference)], obj=workspace, standalone_mode=False)
+    CliRunner().invoke(monitor, ["read", "fees"], obj=workspace, standalone_mode=False)
+    turn(workspace, clock, 2)
+    (row,) = seen(workspace, actor, "/api/view/monitor")["rows"]
+    assert (row["deployment"], row["elsewhere"], row["state"], row["rows"]) == ("fees", True, "ok", 300)
+    page = seen(workspace, actor, "/api/view/monitor/fees")["monitor"]
+    assert (page["elsewhere"], page["champion"]) == (True, "fees@2")

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perenne.data.ingest import events, following
     from perenne.data.ingest.databases import fetch_query
-    from perenne.data.ingest.declared import REFRESH_JOB, queue_due
+    from perenne.data.ingest.declared import REFRESH_JOB, calendar_of, queue_due
+    from perenne.data.ingest.model import Mode, Source
     from perenne.data.ingest.refreshing import ingest, refresh, refresh_job
     from perenne.data.ingest.writing import write
 
 _ROOMS = {
+    "Mode": "model",
     "REFRESH_JOB": "declared",
+    "Source": "model",
+    "calendar_of": "declared",
     "fetch_query": "databases",
     "ingest": "refreshing",
     "queue_due": "declared",
@@ -28,6 +32,7 @@ _ROOMS = {
 }
 
 __all__ = ["REFRESH_JOB", "events", "fetch_query", "following", "ingest", "queue_due", "refresh", "refresh_job", "write"]
+__all__ += ["Mode", "Source", "calendar_of"]
 
 
 def __getattr__(name: str) -> Any:

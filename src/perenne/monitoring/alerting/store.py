@@ -10,6 +10,7 @@ from perenne.monitoring.model import Alert, AlertState
 from perenne.monitoring.silencing import Silence
 from perenne.monitoring.store import alert, read_named, silence, values_of
 from perenne.storage.database import JsonColumn, Transaction, metadata, read_struct
+from perenne.storage.links import Kind, add_link
 from perenne.storage.names import chosen
 
 channel = sa.Table(
@@ -147,7 +148,10 @@ def alarming_on(tx: Transaction, source: str, limit: int) -> list[Alert]:
 
 def adopt(tx: Transaction, members: Iterable[str], parent: str) -> None:
     """Let an alert speak for others."""
-    tx.execute(alert.update().where(alert.c.id.in_(chosen(members))).values(parent=parent))
+    ids = list(members)
+    tx.execute(alert.update().where(alert.c.id.in_(chosen(ids))).values(parent=parent))
+    for identity in ids:
+        add_link(tx, (Kind.ALERT, identity), "part_of", (Kind.ALERT, parent))
 
 
 def members_of(tx: Transaction, parents: Iterable[str], *, only_open: bool = False) -> dict[str, list[Alert]]:

@@ -14,7 +14,7 @@ import msgspec
 import pyarrow as pa
 
 from perenne.core.clock import parse_time
-from perenne.core.errors import Invalid, NotFound
+from perenne.core.errors import Invalid
 from perenne.monitoring.elsewhere.rows import FEATURE, Rows
 from perenne.net.peer import Peer, checked_url
 
@@ -56,7 +56,9 @@ def read_traces(uri: str, experiment: str, since: int, own: OwnTraces | None) ->
     """
     if uri.startswith(OWN):
         if own is None:
-            raise Invalid("our own traces cannot be read here", code="monitor.traces", hint="read them by mlflow:URL")
+            raise Invalid(
+                "our own traces are read by schedule", code="monitor.traces", hint="while `perenne up` or a worker runs"
+            )
         found = list(own(experiment, since // 1_000))
     else:
         found = list(_of_server(Peer(checked_url(uri.removeprefix(MLFLOW)), _token()), experiment, since // 1_000))
@@ -156,8 +158,3 @@ def _json(text: str) -> Any:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def no_experiment(name: str) -> NotFound:
-    """Make the error that there is no such experiment."""
-    return NotFound(f"there is no experiment {name[:100]!r}", code="monitor.experiment", hint="`perenne runs experiments`")

@@ -8,7 +8,7 @@ import { Pages } from "./pages.js";
 import { WindowState, stateOf } from "./words.js";
 
 const COLUMNS = [
-  { title: "deployment", cell: (row) => html`<span class="two">${row.deployment}${row.project === row.deployment ? null : html`<small>${row.project}</small>`}</span>` },
+  { title: "deployment", cell: (row) => html`<span class="two">${row.deployment}${under(row) ? html`<small>${under(row)}</small>` : null}</span>` },
   { title: "state", cell: (row) => html`<${WindowState} state=${row.state} healthy />` },
   { title: "windows, oldest first", cell: (row) => html`<${Strip} label=${told(row)} cells=${row.strip.map(([start, state]) => ({ tone: TONES[state], title: `${day(start)}: ${stateOf(state)[1]}` }))} />` },
   { title: "what moved most", cell: (row) => (row.cause ? html`<span class="monitoring-cause">${row.cause}</span>` : html`<span class="faint">${row.window ? "nothing" : "–"}</span>`) },
@@ -16,6 +16,7 @@ const COLUMNS = [
   { title: "rows", num: true, cell: (row) => (row.window ? count(row.rows) : "–") },
   { title: "alerts", num: true, cell: (row) => (row.alerts ? html`<a href=${`/alert?deployment=${encodeURIComponent(row.deployment)}`}>${row.alerts}</a>` : "0") },
 ];
+const under = (row) => [row.project === row.deployment ? "" : row.project, row.elsewhere ? "served elsewhere" : ""].filter(Boolean).join(", ");
 const TONES = { ok: "ok", warn: "warn", alarm: "crit" };
 
 const told = (row) => `${row.strip.filter(([, state]) => state === "alarm").length} of ${row.strip.length} windows in alarm`;

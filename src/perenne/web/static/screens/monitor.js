@@ -9,6 +9,7 @@ import { BoundCharts } from "../monitoring/bounds.js";
 import { DriftRanking, DriftRemarks, DriftTimelines, DriftTools } from "../monitoring/drift.js";
 import { Guards } from "../monitoring/guards.js";
 import { Heat } from "../monitoring/heat.js";
+import { Performance } from "../monitoring/performance.js";
 import { WindowCauses, WindowFigures } from "../monitoring/window.js";
 import { WindowState } from "../monitoring/words.js";
 
@@ -23,7 +24,7 @@ export default function MonitorScreen({ params, query }) {
   <//>`;
 }
 
-const note = ({ monitor }) => html`<span class="row"><${WindowState} state=${monitor.state} healthy /><span>${monitor.champion}</span>
+const note = ({ monitor }) => html`<span class="row"><${WindowState} state=${monitor.state} healthy /><span>${monitor.champion}${monitor.elsewhere ? ", served elsewhere" : ""}</span>
   ${monitor.alerts.length ? html`<a href=${`/alert?deployment=${encodeURIComponent(monitor.deployment)}`}>${plural(monitor.alerts.length, "open alert")}</a>` : null}</span>`;
 
 function Tools({ monitor }) {
@@ -31,7 +32,7 @@ function Tools({ monitor }) {
   const windows = [...monitor.timeline.windows].reverse();
   return html`<${Choice} name="version" label="Whose windows" value=${monitor.version} options=${[["", "whoever was champion"], ...versions.map((version) => [version, version])]} />
     <${Choice} name="window" label="Window" value=${monitor.chosen && monitor.chosen.start !== windows[0].start ? String(monitor.chosen.start) : ""} options=${windows.map((window, i) => [i ? String(window.start) : "", `${when(window.start)}${i ? "" : ", the newest"}`])} />
-    <a class="button" href=${`/deploy/${encodeURIComponent(monitor.deployment)}`}>Deployment</a>`;
+    ${monitor.elsewhere ? null : html`<a class="button" href=${`/deploy/${encodeURIComponent(monitor.deployment)}`}>Deployment</a>`}`;
 }
 
 function Body({ data: { monitor, episodes }, feature }) {
@@ -47,18 +48,13 @@ function Body({ data: { monitor, episodes }, feature }) {
     <${BoundCharts} charts=${timeline.charts.filter((chart) => !chart.operational)} x=${x} marks=${marks} onPick=${pick} />
     <${Guards} guards=${monitor.guards} onPick=${pick} />
     <${Heat} timeline=${timeline} />
+    <${Performance} performance=${monitor.performance} x=${x} marks=${marks} onPick=${pick} minimum=${monitor.minimum_coverage} />
     <${WindowFigures} detail=${chosen} laid=${drift} tools=${html`<${DriftTools} drift=${drift} />`} />
-    <div class="half">
-      <${Card} title="Labels" note="share of each window's rows whose outcome is known">
-        <${Lines} label="Label coverage" x=${x} time height=${140} yFormat=${(value) => `${Math.round(100 * value)} %`} limit=${{ value: monitor.minimum_coverage, label: "trusted from" }} onPick=${pick}
-          series=${[{ label: "label coverage", values: timeline.windows.map((window) => window.coverage) }]} />
-      <//>
-      <${Card} title="Rows" note="answered in each window">
-        <${Lines} label="Rows by window" x=${x} time height=${140} yFormat=${count} onPick=${pick}
-          series=${[{ label: "rows judged", values: timeline.windows.map((window) => window.rows) }]} />
-        <${Gaps} windows=${timeline.windows} />
-      <//>
-    </div>
+    <${Card} title="Rows" note="answered in each window">
+      <${Lines} label="Rows by window" x=${x} time height=${140} yFormat=${count} onPick=${pick}
+        series=${[{ label: "rows judged", values: timeline.windows.map((window) => window.rows) }]} />
+      <${Gaps} windows=${timeline.windows} />
+    <//>
     <${Episodes} rows=${episodes} />`;
 }
 
