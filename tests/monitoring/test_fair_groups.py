@@ -12,9 +12,9 @@ from perenne.core.clock import DAY, HOUR
 from perenne.core.errors import Invalid
 from perenne.monitoring import row_store
 from perenne.monitoring.events import GuardrailBreached
+from perenne.monitoring.guarding.attributes import submit_labels
+from perenne.monitoring.guarding.realising import realise_outcomes
 from perenne.monitoring.guards import store as guard_store
-from perenne.monitoring.guards.attributes import submit_labels
-from perenne.monitoring.guards.realising import realise_outcomes
 from perenne.monitoring.guards.series import guards_view
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due

@@ -14,11 +14,11 @@ from perenne.core.clock import DAY, HOUR, parse_time
 from perenne.core.errors import Invalid, NotFound
 from perenne.monitoring import store
 from perenne.monitoring.events import GuardrailBreached
+from perenne.monitoring.guarding.comparing import difference
+from perenne.monitoring.guarding.realising import realise_outcomes
+from perenne.monitoring.guarding.reporting import MetricRow, OutcomeRow, outcome_table, submit_metrics, submit_outcomes
 from perenne.monitoring.guards import store as guard_store
-from perenne.monitoring.guards.comparing import difference
 from perenne.monitoring.guards.model import OVERRIDES
-from perenne.monitoring.guards.realising import realise_outcomes
-from perenne.monitoring.guards.reporting import MetricRow, OutcomeRow, outcome_table, submit_metrics, submit_outcomes
 from perenne.monitoring.guards.series import guards_view, outcome_points
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due

@@ -8,9 +8,9 @@ from perenne.auth.principals import Principal
 from perenne.core.clock import HOUR, MINUTE, ManualClock
 from perenne.formats.windows import LATENCY_EDGES_US
 from perenne.monitoring.events import GuardrailBreached
+from perenne.monitoring.guarding.running import look_at_running
 from perenne.monitoring.guards import store as guard_store
 from perenne.monitoring.guards.model import ALPHA
-from perenne.monitoring.guards.running import look_at_running
 from perenne.monitoring.intake import collect
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.model import Standing, Stream, Watch, WindowKey

@@ -20,8 +20,8 @@ MONITOR = {
     "drift": ("perenne.monitoring.baselines.commands:drift", "Rank what moved by how much it matters."),
     "baseline": ("perenne.monitoring.baselines.commands:baseline", "What windows are compared with; set it anew."),
     "profile": ("perenne.monitoring.baselines.commands:profile", "Count a table as if its rows had been answered here."),
-    "outcomes": ("perenne.monitoring.guards.commands:outcomes", "Take outcomes of answers from a file, or show them."),
-    "guards": ("perenne.monitoring.guards.commands:guards", "Show guardrails as they were last looked at."),
+    "outcomes": ("perenne.monitoring.guarding.commands:outcomes", "Take outcomes of answers from a file, or show them."),
+    "guards": ("perenne.monitoring.guarding.commands:guards", "Show guardrails as they were last looked at."),
     "dashboards": ("perenne.monitoring.dashboards.commands:dashboards", "Write dashboards for Grafana and Kibana."),
 }
 """Every command under `perenne monitor`: where it is, and what it does in a line."""

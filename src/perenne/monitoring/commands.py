@@ -10,7 +10,7 @@ from perenne.core.clock import format_time
 from perenne.core.results import EXIT_FINDINGS, Result
 from perenne.monitoring import elsewhere, service, summary
 from perenne.monitoring.elsewhere.model import Foreign
-from perenne.monitoring.guards.attributes import submit_labels
+from perenne.monitoring.guarding.attributes import submit_labels
 from perenne.monitoring.labels import Receipt, with_key
 from perenne.monitoring.showing import shown
 from perenne.storage.workspace import Workspace

@@ -17,8 +17,8 @@ from perenne.core import json
 from perenne.monitoring import service
 from perenne.monitoring.alerting import answering
 from perenne.monitoring.elsewhere import http as elsewhere
-from perenne.monitoring.guards import http as guards_http
-from perenne.monitoring.guards.attributes import submit_labels
+from perenne.monitoring.guarding import http as guards_http
+from perenne.monitoring.guarding.attributes import submit_labels
 from perenne.monitoring.labels import LabelRow, Receipt, parquet_labels
 from perenne.monitoring.performance.following import Following, followed
 from perenne.monitoring.watched import watches_of

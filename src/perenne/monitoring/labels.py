@@ -31,7 +31,7 @@ class LabelRow(msgspec.Struct, frozen=True):
     """The label of one prediction; `time` is when it became known, as microseconds or ISO 8601.
 
     In place of the prediction's id there may be the `key` of a row that a `deployment` was asked about; the time is needed then.
-    `attributes` name the groups by which a project compares answers; see `guards.attributes` for what is kept of them.
+    `attributes` name the groups by which a project compares answers; see `guarding.attributes` for what is kept of them.
     """
 
     prediction_id: str = ""

@@ -8,8 +8,8 @@ from perenne.monitoring.baselines.retention import retire
 from perenne.monitoring.drawing import draw_due
 from perenne.monitoring.elsewhere import turns as elsewhere
 from perenne.monitoring.estimating import estimate_losses
-from perenne.monitoring.guards.realising import realise_outcomes
-from perenne.monitoring.guards.running import look_at_running
+from perenne.monitoring.guarding.realising import realise_outcomes
+from perenne.monitoring.guarding.running import look_at_running
 from perenne.monitoring.judge import judge_due
 from perenne.monitoring.realising import realise
 from perenne.storage.workspace import Workspace

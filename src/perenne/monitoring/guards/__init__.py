@@ -1,7 +1,6 @@
-"""What must not get worse: guardrails held while their window runs, outcomes of answers, what a model does to its world.
+"""What must not get worse, in figures: pure rules, tables, and how all of it looks over time.
 
-`running` holds guardrails that are known at once against the window that runs, by intervals that stay right however often one
-looks (`figures`); `reporting` accepts outcomes, decisions of people and aggregates, `joining` finds the predictions they belong
-to, `sums` puts both into figures by window; `effects` measures concentration and feedback; `fairness` compares the groups of
-attributes that come with labels; `series` gives all of it over time. `store` has the tables.
+`model` holds outcomes and what is kept of guardrails while they are watched, `figures` what a window that runs shows with limits
+that hold at every look, `effects` concentration, feedback, outcomes and groups of a window that has ended, `series` all of it
+over time; `store` has the tables. What is done with them in a turn of the loop is in `guarding`.
 """

@@ -11,10 +11,10 @@ from typing import Any
 from perenne.monitoring import store
 from perenne.monitoring.alerts import advance
 from perenne.monitoring.experiments import RANDOMISED
+from perenne.monitoring.guarding.joining import measured
+from perenne.monitoring.guarding.running import breach
 from perenne.monitoring.guards import store as guard_store
-from perenne.monitoring.guards.joining import measured
 from perenne.monitoring.guards.model import Running
-from perenne.monitoring.guards.running import breach
 from perenne.monitoring.judge import speaks
 from perenne.monitoring.labels import read_labels
 from perenne.monitoring.model import CHAMPION, BoundState, Figure, Standing, Watch, WindowKey, stand

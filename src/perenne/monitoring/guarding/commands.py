@@ -8,7 +8,7 @@ import click
 from perenne.auth.principals import local_principal
 from perenne.core.clock import format_time
 from perenne.core.results import EXIT_FINDINGS, Result
-from perenne.monitoring.guards.reporting import plan_of, submit_outcomes
+from perenne.monitoring.guarding.reporting import plan_of, submit_outcomes
 from perenne.monitoring.guards.series import guards_view, outcome_points
 from perenne.monitoring.labels import Receipt
 from perenne.monitoring.model import Standing

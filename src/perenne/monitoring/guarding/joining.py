@@ -17,8 +17,8 @@ from perenne.core.clock import HOUR, SECOND
 from perenne.core.ids import is_id
 from perenne.monitoring import store
 from perenne.monitoring.discarding import discard_later
+from perenne.monitoring.guarding.attributes import counted_attributes
 from perenne.monitoring.guards import store as guard_store
-from perenne.monitoring.guards.attributes import counted_attributes
 from perenne.monitoring.guards.model import OVERRIDES, OutcomeSums, sums_of
 from perenne.monitoring.guards.store import Counted, OutcomeBatch
 from perenne.monitoring.judge import settle

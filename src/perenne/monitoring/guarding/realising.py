@@ -1,8 +1,8 @@
 """What a turn of the loop does about outcomes: take in decisions, join what was posted, and compare callers by it."""
 
-from perenne.monitoring.guards.comparing import compare_callers
-from perenne.monitoring.guards.joining import join_outcomes
-from perenne.monitoring.guards.reporting import take_decisions
+from perenne.monitoring.guarding.comparing import compare_callers
+from perenne.monitoring.guarding.joining import join_outcomes
+from perenne.monitoring.guarding.reporting import take_decisions
 from perenne.storage.workspace import Workspace
 
 

@@ -1,6 +1,7 @@
 """REST of guards: outcomes and aggregates in, and both with guardrails and groups over time out."""
 
 import asyncio
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,7 +12,7 @@ from perenne.auth.access import needs
 from perenne.auth.principals import Principal
 from perenne.auth.roles import Action
 from perenne.core import json
-from perenne.monitoring.guards.reporting import MetricRow, OutcomeRow, plan_of, submit_metrics, submit_outcomes
+from perenne.monitoring.guarding.reporting import MetricRow, OutcomeRow, plan_of, submit_metrics, submit_outcomes
 from perenne.monitoring.guards.series import GuardsView, OutcomePoint, guards_view, outcome_points
 from perenne.monitoring.labels import Receipt
 from perenne.monitoring.service import project_watched
@@ -31,7 +32,11 @@ METRICS = [
 ]
 
 
-@needs(Action.COMMENT, project=project_watched, body=list[OutcomeRow], example=OUTCOMES, returns=Receipt, status=201)
+def _project(tx: Transaction, path: Mapping[str, str]) -> str:
+    return plan_of(tx, path["deployment"])[1]
+
+
+@needs(Action.COMMENT, project=_project, body=list[OutcomeRow], example=OUTCOMES, returns=Receipt, status=201)
 async def post_outcomes(request: Request) -> Response:
     """Take outcomes of single answers, and decisions of people beside them: 201 when kept, 200 when they had come before."""
     rows = json.decode(await request.body(), list[OutcomeRow], what="outcomes")
@@ -40,7 +45,7 @@ async def post_outcomes(request: Request) -> Response:
     return answers.answer(receipt, 200 if receipt.repeated else 201)
 
 
-@needs(Action.COMMENT, project=project_watched, body=list[MetricRow], example=METRICS, returns=Receipt, status=201)
+@needs(Action.COMMENT, project=_project, body=list[MetricRow], example=METRICS, returns=Receipt, status=201)
 async def post_metrics(request: Request) -> Response:
     """Take means of outcomes that others have computed: 201 when one of them is new, 200 when all had come before."""
     rows = json.decode(await request.body(), list[MetricRow], what="metrics")
@@ -49,7 +54,7 @@ async def post_metrics(request: Request) -> Response:
     return answers.answer(receipt, 200 if receipt.repeated else 201)
 
 
-@needs(Action.READ, project=project_watched, returns=list[OutcomePoint])
+@needs(Action.READ, project=_project, returns=list[OutcomePoint])
 async def get_outcomes(request: Request) -> Response:
     """Give outcomes by window, those of single answers and posted aggregates alike."""
     name = request.path_params["deployment"]
@@ -61,7 +66,7 @@ async def get_outcomes(request: Request) -> Response:
     return await answers.read(request, read)
 
 
-@needs(Action.READ, project=project_watched, returns=GuardsView)
+@needs(Action.READ, project=_project, returns=GuardsView)
 async def get_guards(request: Request) -> Response:
     """Give outcomes, groups and guardrails over time."""
     name = request.path_params["deployment"]
