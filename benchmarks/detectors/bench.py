@@ -5,9 +5,9 @@
 Each stream is a table drawn in windows of a size; the reference has ten windows' rows. First come clean windows, then incidents,
 one after another, each in one column for six windows. "Columns" are alarms per undrifted column and window, "windows" the share
 of clean windows with any alarm, "nuisance" that of windows of harmless change: columns without repeated values moved by 0.02
-standard deviations at 20,000 rows, or a weekly season which the reference has seen eight times. An incident hits a column in which
-it changes more than 3 % of the values; it is missed if none of its windows alarms there. Delay counts the windows before the first
-that does; recall is the share of its windows that do.
+standard deviations at 20,000 rows, or a weekly season which the reference has seen eight times. An incident hits a column in
+which it changes more than 3 % of the values, and is missed if none of its windows alarms there. Delay counts the windows before
+the first that does; recall is the share of its windows that do.
 """
 
 import argparse

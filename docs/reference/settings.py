@@ -55,10 +55,6 @@ OTHERS = {
     "PERENNE_ALERT_SECRET": ("with what these posts are signed (HMAC-SHA256)", "no signature"),
     "PERENNE_ALERT_ALLOW": ("`host:port`, with commas between, that may be private or plain http", "none"),
     "PERENNE_ALERT_URL": ("where the pages are, for links in [messages](../alerts.md)", "where this server listens"),
-    "PERENNE_ALERT_": (
-        "other variables that begin so may hold secrets of [channels](../alerts.md#channels) declared by REST",
-        "none",
-    ),
     "PERENNE_LOG": ("`json` or `text`", "text on a terminal, JSON elsewhere"),
     "PERENNE_LOG_LEVEL": ("`debug`, `info`, `warning` or `error`", "info"),
     "PERENNE_LOG_FILE": ("a file that gets the JSON lines as well", "none"),

@@ -23,7 +23,7 @@ def one(verdict: DriftVerdict, name: str) -> FeatureDrift:
 def state(**given: float) -> str:
     """Apply the rule to one feature, quiet in everything not given."""
     values = {"js2": 0.0, "js_p": 1.0, "band_js": 0.0, "d": 0.0, "d_p": 1.0, "band_d": 0.0} | given
-    return rule(*(np.array([value]) for value in values.values()))[0]
+    return rule(*(np.array([value]) for value in values.values()))[0]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_needed_rows_is_where_the_smallest_material_shift_becomes_significant() 
 
     for features, n in ((1, 5000), (16, 30_000), (200, 1_000_000)):
         m = needed_rows(features, n)
-        assert 2 * features * float(ks_p(0.05, n, m)) < 0.001 < 2 * features * float(ks_p(0.05, n, m - 20))
+        assert 4 * features * float(ks_p(0.05, n, m)) < 0.001 < 4 * features * float(ks_p(0.05, n, m - 20))
     assert needed_rows(16, 500) == 0  # no window is large enough for so small a reference
 
 
@@ -278,3 +278,17 @@ def test_clean_windows_hardly_ever_alarm() -> None:
 def test_clean_windows_hardly_ever_alarm_in_ten_thousand() -> None:
     alarms, judged = clean_alarms(references=100, windows=100)
     assert alarms <= 0.01 * judged
+
+
+def test_values_that_moved_are_found_by_their_ranks_with_half_the_rows() -> None:
+    found = by_ks = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        columns = {f"x{place}": rng.normal(0, 1, 3000) for place in range(16)}
+        reference = reference_of(columns)
+        moved = one(
+            judge(reference, profile_of(reference, {name: rng.normal(0.3 * (name == "x0"), 1, 300) for name in columns})), "x0"
+        )
+        found += moved.state == "alarm"
+        by_ks += 4 * 16 * moved.ks_p < 0.001 and moved.ks_d > 0.05
+    assert found > by_ks and found >= 8

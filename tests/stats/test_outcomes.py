@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from tests.stats.streams import answered, fields_of
 
+from perenne.monitoring.performance.measured import labelled
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Column, Task
 from perenne.stats.layout import FIXED
@@ -19,6 +20,8 @@ def reference_of(seed: int = 0, *, chunks: int = 12, noise: Column | None = None
 
 
 REFERENCE = reference_of()
+BY = [0, 1, 2, REFERENCE.place("@score")]
+MATTERS = np.array([True, False, False])
 
 
 def window(seed: int, *, flipped: bool = False, other: bool = False) -> tuple[tuple[Means, Means], tuple[Means, Means]]:
@@ -35,7 +38,7 @@ def window(seed: int, *, flipped: bool = False, other: bool = False) -> tuple[tu
     told, whole = REFERENCE.outcomes, REFERENCE.profile
     assert told is not None
     return (
-        (Means(told.counts[:3], told.truths[:3], 0.25), Means(counts[:3], truths[:3], 0.25)),
+        (Means(told.counts[BY], told.truths[BY], 0.25), Means(counts[BY], truths[BY], 0.25)),
         (
             Means(whole.group_counts()[:3], whole.sums[:3, :, 0], 0.1),
             Means(profile.group_counts()[:3], profile.sums[:3, :, 0], 0.1),
@@ -44,7 +47,7 @@ def window(seed: int, *, flipped: bool = False, other: bool = False) -> tuple[tu
 
 
 def told(seed: int, *, flipped: bool = False, other: bool = False) -> Inside:
-    found = inside(["x", "nulls", "level"], *window(seed, flipped=flipped, other=other))
+    found = inside(["x", "nulls", "level"], *window(seed, flipped=flipped, other=other), MATTERS)
     assert found is not None
     return found
 
@@ -76,7 +79,19 @@ def test_where_it_happened() -> None:
     assert concept.feature == "x"
     assert concept.change < -0.1
     assert "the model, or an input that is not watched" in told(5, other=True).words
-    assert inside([], *window(6)) is None
+    assert inside([], *window(6), MATTERS) is None
+
+
+def test_inputs_that_only_moved_are_no_change_of_the_concept() -> None:
+    columns, scores, predictions, labels = answered(12_000, 7)
+    moved = np.random.default_rng(0).random(12_000) < 1 / (1 + np.exp(-1.5 * columns["x"]))  # mostly the large ones stay
+    profile = Profile.empty(REFERENCE)
+    profile.add({name: column[moved] for name, column in columns.items()}, predictions[moved], scores[moved])
+    cells = REFERENCE.layout.encode({n: c[moved] for n, c in columns.items()}, predictions[moved], scores[moved]).cells
+    found = labelled(REFERENCE, labels[moved], predictions[moved], scores[moved], cells, profile)
+    assert found is not None and found.inside is not None
+    assert found.inside.words == ""
+    assert not any(gap.wide for gap in found.gaps)
 
 
 def test_losses_of_numbers_are_what_they_are_off_and_count_as_one_at_the_last_thousandth() -> None:

@@ -20,11 +20,12 @@ def subscribers(
     indexing: monitoring.alerting.indexing.Indexing,
 ) -> Mapping[type[Event], Sequence[Subscriber]]:
     """Return who hears of which event."""
+    parked = monitoring.alerting.reports.ParkedVersions(alerts.clock)
     return {
         registry.VersionRegistered: [reactions.on_registered],
         registry.VersionDecided: [reactions.on_decided],
         registry.RegistryChanged: [registry.webhooks.queue],
-        serving.DeploymentChanged: [reactions.on_deployment, monitoring.alerting.reports.on_deployment],
+        serving.DeploymentChanged: [reactions.on_deployment, parked.on_deployment],
         monitoring.events.DriftFound: [reactions.on_drift, indexing.on_drift],
         monitoring.events.ObjectiveMissed: [reactions.on_objective],
         monitoring.events.GuardrailBreached: [reactions.on_guardrail],

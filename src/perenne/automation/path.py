@@ -16,6 +16,22 @@ WORDS = {
     EpisodeState.NOT_NEEDED: "no retraining needed",
 }
 
+TONES = {
+    EpisodeState.SETTLED: "ok",
+    EpisodeState.AWAITING_APPROVAL: "warn",
+    EpisodeState.REJECTED: "none",
+    EpisodeState.EXPIRED: "none",
+    EpisodeState.SUPERSEDED: "none",
+    EpisodeState.NOT_NEEDED: "ok",
+    EpisodeState.CANCELLED: "none",
+    EpisodeState.ROLLED_BACK: "crit",
+    EpisodeState.FAILED: "crit",
+    EpisodeState.NOT_NEEDED: "ok",
+    EpisodeState.SUPERSEDED: "none",
+    EpisodeState.CANCELLED: "none",
+}
+"""How a state is coloured, beside its word and shape."""
+
 
 class StateOnPath(msgspec.Struct, frozen=True):
     """A state of an episode's picture.

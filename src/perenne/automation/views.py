@@ -17,8 +17,9 @@ from perenne.auth.queries import text
 from perenne.auth.roles import Action, allowed, sees
 from perenne.automation import advancing, episodes, store
 from perenne.automation.advancing import job_key
+from perenne.automation.backtest import views as backtests
 from perenne.automation.model import ANSWERING, IN_TRIAL, Episode, EpisodeState, Step, TriggerLine
-from perenne.automation.path import Path, path_of, state_word
+from perenne.automation.path import TONES, Path, path_of, state_word
 from perenne.automation.standing import Standing, standings
 from perenne.core.paging import Page, page_of
 from perenne.monitoring import Alert, BoundState
@@ -31,20 +32,6 @@ from perenne.storage.objects import ObjectStore
 from perenne.storage.transaction import Transaction
 
 SHOWN_POLICIES = 200
-TONES = {
-    EpisodeState.SETTLED: "ok",
-    EpisodeState.AWAITING_APPROVAL: "warn",
-    EpisodeState.REJECTED: "none",
-    EpisodeState.EXPIRED: "none",
-    EpisodeState.SUPERSEDED: "none",
-    EpisodeState.NOT_NEEDED: "ok",
-    EpisodeState.CANCELLED: "none",
-    EpisodeState.ROLLED_BACK: "crit",
-    EpisodeState.FAILED: "crit",
-    EpisodeState.NOT_NEEDED: "ok",
-    EpisodeState.SUPERSEDED: "none",
-    EpisodeState.CANCELLED: "none",
-}
 
 
 class EpisodeRow(msgspec.Struct, frozen=True):
@@ -356,4 +343,5 @@ async def get_episode(request: Request) -> Response:
 routes = [
     Route("/api/view/policy", get_policies, methods=["GET"]),
     Route("/api/view/policy/{episode}", get_episode, methods=["GET"]),
+    *backtests.routes,
 ]

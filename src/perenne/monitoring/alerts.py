@@ -24,7 +24,7 @@ from perenne.monitoring.model import (
     Watch,
     WindowKey,
 )
-from perenne.monitoring.silencing import Silence
+from perenne.monitoring.silencing import Silence, labels_of
 from perenne.monitoring.streaks import next_state, streaks
 from perenne.storage.database import Transaction
 from perenne.storage.links import Kind, add_link
@@ -142,7 +142,7 @@ def _tell(
     tx: Transaction, deployment: str, version: str, window_start: int, changes: Sequence[tuple[Alert, str]], now: int
 ) -> None:
     silent = alert_store.silences(tx, deployment, now) if changes else []
-    loud = [change for change in changes if not any(silence.quiets(change[0].labels) for silence in silent)]
+    loud = [change for change in changes if not any(silence.quiets(labels_of(change[0])) for silence in silent)]
     if not loud:
         return
     for alert, _ in loud:

@@ -389,11 +389,6 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         """
         return self.rule.partition(":")[0].partition(" ")[0]
 
-    @property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        """What silences and routes go by."""
-        return _labels(self) | {"source": (self.source,), "feature": tuple(cause.feature for cause in self.causes)}
-
 
 class AlertLine(msgspec.Struct, frozen=True):
     """An open alert without its causes; `fired` is None while it is pending, `parent` is the alert that speaks for it."""
@@ -408,23 +403,6 @@ class AlertLine(msgspec.Struct, frozen=True):
     acknowledged_by: str
     project: str
     parent: str
-
-    @property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        """What silences go by, as far as a line knows it."""
-        return _labels(self)
-
-
-def _labels(alert: Alert | AlertLine) -> dict[str, tuple[str, ...]]:
-    return {
-        "deployment": (alert.deployment,),
-        "model": (alert.version.rpartition("@")[0],),
-        "version": (alert.version,),
-        "project": (alert.project,),
-        "rule": (alert.rule,),
-        "kind": (alert.rule.partition(":")[0].partition(" ")[0],),
-        "severity": (alert.severity.value,),
-    }
 
 
 class Outcome(StrEnum):

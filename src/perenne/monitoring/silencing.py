@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from perenne.core.errors import Invalid
+from perenne.monitoring.model import Alert, AlertLine
 
 LABELS = ("deployment", "model", "version", "project", "rule", "kind", "severity", "source", "feature")
 _FORM = re.compile(r"([a-z]+)(=~|!=|=)(.+)", re.DOTALL)
@@ -67,6 +68,22 @@ class Silence(msgspec.Struct, frozen=True):
         if self.deployment and self.deployment not in labels["deployment"]:
             return False
         return (not self.rule or self.rule in labels["rule"]) and all(matcher.matches(labels) for matcher in self.matchers)
+
+
+def labels_of(alert: Alert | AlertLine) -> dict[str, tuple[str, ...]]:
+    """Return the labels by which an alert can be matched, as far as they are known of it."""
+    found: dict[str, tuple[str, ...]] = {
+        "deployment": (alert.deployment,),
+        "model": (alert.version.rpartition("@")[0],),
+        "version": (alert.version,),
+        "project": (alert.project,),
+        "rule": (alert.rule,),
+        "kind": (alert.rule.partition(":")[0].partition(" ")[0],),
+        "severity": (alert.severity.value,),
+    }
+    if isinstance(alert, AlertLine):
+        return found
+    return found | {"source": (alert.source,), "feature": tuple(cause.feature for cause in alert.causes)}
 
 
 def read_matcher(text: str) -> Matcher:

@@ -8,6 +8,7 @@ from perenne.monitoring import alert_store, recent_store, store
 from perenne.monitoring.model import Alert, AlertLine, WindowVerdict
 from perenne.monitoring.operational import latency_quantile
 from perenne.monitoring.recent_store import RecentMetric, RecentWindow
+from perenne.monitoring.silencing import labels_of
 from perenne.monitoring.streaks import state_word
 from perenne.storage.database import Transaction
 
@@ -117,7 +118,7 @@ def silent(tx: Transaction, lines: Iterable[AlertLine], now: int) -> set[str]:
     """Return the ids of those alerts of which nobody is told now."""
     shown = list(lines)
     lasting = alert_store.silences_of(tx, {line.deployment for line in shown}, now)
-    return {line.id for line in shown if any(silence.quiets(line.labels) for silence in lasting)}
+    return {line.id for line in shown if any(silence.quiets(labels_of(line)) for silence in lasting)}
 
 
 def alerts_of(tx: Transaction, identities: Iterable[str]) -> list[Alert]:

@@ -9,7 +9,8 @@ from perenne.projects.model import Bound
 
 Urgency = Literal["", "info", "warning", "critical"]
 Measure = Literal["", "js2", "ks", "impact", "missing_rise"]
-BUILT_IN = ("drift", "no_data")
+NO_DATA = "no_data"
+BUILT_IN = ("drift", "contribution", "concept", "schema", "feedback", NO_DATA)
 MOST_WINDOWS = 1_000
 
 
@@ -20,7 +21,8 @@ class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
     ----------
     figure : str
         A figure of a window, such as `roc_auc`, `latency_p99_ms` or `error_rate`; or `rows`, `dropped_share`, `agreement` or
-        `label_coverage`; or an existing rule, `drift` or `no_data`, that is to be different.
+        `label_coverage`; or an existing rule that is to be different: `drift`, `contribution`, `concept`, `schema`, `feedback` or
+        `no_data`.
     feature : str
         In place of a figure: an input, `@score` or `@prediction`.
     measure : str
@@ -70,14 +72,14 @@ class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
             (limits == 1 and self.limit != self.limit, "has a limit that is no number"),
             (not self.built_in and bool(self.figure) and limits == 0, "needs above or below"),
             (self.built_in and self.below is not None, "has no lower limit"),
-            (self.figure == "drift" and limits > 0, "has no limit: its constants are those of the drift rule"),
+            (self.built_in and self.figure != NO_DATA and limits > 0, "has no limit: its constants are those of the rule"),
             (bool(self.feature) and bool(self.measure) != (limits == 1), "needs a measure and a limit together, or neither"),
             (bool(self.measure) and not self.feature, "has a measure without a feature"),
             (self.by is not None and (bool(self.feature) or self.built_in), "takes groups of figures only"),
             (not all(0 <= count <= MOST_WINDOWS for count in (self.confirm, self.clear)), "needs confirm and clear of 0 or more"),
             (self.severity not in ("", "info", "warning", "critical"), f"knows no severity {self.severity!r}"),
             (self.measure not in ("", "js2", "ks", "impact", "missing_rise"), f"knows no measure {self.measure!r}"),
-            (self.off and not self.built_in, "can switch off only drift and no_data: leave it out instead"),
+            (self.off and not self.built_in, "can switch off only rules that there are anyway: leave it out instead"),
             (not all(isinstance(name, str) and name for name in self.channels), "names a channel by something else than a text"),
         )
         return next((words for wrong, words in checks if wrong), "")

@@ -17,7 +17,9 @@ get the same number from the same rows.
 `slices`         where a model does worst
 `distances`      distances and tests between two rows of counts
 `named`          the statistics that the field knows by name, and `names` what others call them
-`multivariate`   statistics of whole rows
+`multivariate`   statistics of whole rows; `joint` watches their combination from counts
+`chosen`         a feature judged by a statistic of the project's choice
+`report`         two tables in memory, by the rule
 ================ ==================================================================================
 
 `bits`, `numeric`, `levels` and `layout` put values into cells; `spread` knows what the reference has done to itself; `archive`

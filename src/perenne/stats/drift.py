@@ -118,10 +118,11 @@ def judge(
     base = against.profile.counts
     js2, d, tested_base, tested_window = compare(features, against.baseline, window.counts)
     js_p = distances.chi2_p(*distances.chi2(tested_base, tested_window))
-    d_p = distances.ks_p(d, base[:, :ORDINARY].sum(axis=1), window.counts[:, :ORDINARY].sum(axis=1))
+    ordered = base[:, :ORDINARY], window.counts[:, :ORDINARY]
+    d_p, moved_p = distances.ks_p(d, *(side.sum(axis=1) for side in ordered)), distances.ordered_p(d, *ordered)
     band_js, band_d = against.bands.at(window.rows)
     comparisons = max(comparisons or 0, len(features))
-    states = rule(js2, js_p, band_js, d, d_p, band_d, comparisons=comparisons)
+    states = rule(js2, js_p, band_js, d, moved_p, band_d, comparisons=comparisons)
     shares, base_shares = distances.shares(window.counts), distances.shares(base)
     impacts = impact(reference, window, against.profile)
     found = [
@@ -193,7 +194,7 @@ def needed_rows(features: int, reference_rows: int) -> int:
     """
     if not features or not reference_rows:
         return 0
-    spare = MATERIAL_D**2 / (np.log(4 * features / SIGNIFICANCE) / 2) - 1 / reference_rows
+    spare = MATERIAL_D**2 / (np.log(8 * features / SIGNIFICANCE) / 2) - 1 / reference_rows
     return int(np.ceil(1 / spare)) if spare > 0 else 0
 
 

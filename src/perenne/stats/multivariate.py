@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perenne.core.errors import Invalid
-from perenne.stats import ranks
+from perenne.stats import distances
 from perenne.stats.columns import Columns, Field, FieldKind, Task, row_count, take
 from perenne.stats.layout import fit_layout
 from perenne.stats.levels import CategoryCells
@@ -100,7 +100,8 @@ def dissimilarity(reference: Floats, window: Floats) -> tuple[float, float]:
     _, place = np.unique(scores, return_inverse=True)
     counts = [np.bincount(place[new == side]) for side in (0, 1)]
     width = max(map(len, counts))
-    return ranks.mann_whitney(*(np.pad(side, (0, width - len(side))) for side in counts))
+    area, p = distances.rank_sum(*(np.pad(side, (0, width - len(side))) for side in counts))
+    return float(area), float(p)
 
 
 def mmd(reference: Floats, window: Floats) -> tuple[float, float]:

@@ -115,6 +115,11 @@ def _ks(sides: Sides) -> Outcome:
     return value, float(distances.ks_p(value, *(side.sum() for side in sides.ordered)))
 
 
+def _ranks(sides: Sides) -> Outcome:
+    area, p = distances.rank_sum(*sides.ordered)
+    return float(area), float(p)
+
+
 def _wasserstein(sides: Sides) -> Outcome:
     """Within a cell the window is taken to lie as the reference does, and never nearer than the means are apart."""
     assert isinstance(sides.cells, NumberCells)
@@ -172,7 +177,7 @@ _COMPUTE: dict[str, Callable[[Sides], Outcome]] = {
     "t_test": _of_moments(moments.t_test),
     "mean_difference": _of_moments(lambda a, b: (moments.mean_difference(a, b), moments.t_test(a, b)[1])),
     "variance_ratio": _of_moments(moments.variance_ratio),
-    "mann_whitney": lambda sides: ranks.mann_whitney(*sides.ordered),
+    "mann_whitney": _ranks,
     "missing_share": lambda sides: moments.share_rise(*sides.share(NULL)),
     "unseen_share": lambda sides: moments.share_rise(*sides.share(UNSEEN, _OTHER)),
     "non_finite_share": lambda sides: moments.share_rise(*sides.share(NON_FINITE)),

@@ -1,6 +1,6 @@
 """What came true in the reference: how often it was wrong, what came true by part of the inputs, how steady estimates were.
 
-By this, labels that come later tell a change of the concept (other outcomes where inputs are as before) from one of the model
+By this, labels that come later tell a change of the concept (other outcomes where answers are as before) from one of the model
 or of an input that nobody watches (other answers where inputs are as before).
 """
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from perenne.stats.columns import Column, Task
 from perenne.stats.layout import FIXED, Layout, class_places
-from perenne.stats.numeric import GROUPS
+from perenne.stats.numeric import GROUPS, NumberCells
 from perenne.stats.performance import Calibration, calibrate, estimate_counts, middles_of
 
 MIN_CHUNKS = 4
@@ -154,33 +154,30 @@ class Inside(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    truth, answer : float
-        By how much the means of what came true, and of the answer, differ from the reference's inside the cells of the input
-        where they differ most: beyond chance, in standard deviations of that.
+    truth : float
+        How far the means of what came true differ from the reference's where the answer is the same: beyond chance, in standard
+        deviations of that. No shift of inputs that the answer knows brings this about.
+    answer : float
+        The same of the answers, inside the cells of that input that matters in which they differ least: an input that moved
+        explains what changes inside the cells of others, and nothing inside its own.
     feature : str
         The input by whose cells the truth differs most.
     change : float
         By how much the truth differs there, in the unit of the answer.
-    limit : float
-        From where on a difference is one, for so many features looked at.
     """
 
     truth: float
     answer: float
     feature: str
     change: float
-    limit: float = _DIFFERENT
 
     @property
     def words(self) -> str:
         """Say what that means; empty if neither changed."""
-        truth, answer = self.truth >= self.limit, self.answer >= self.limit
-        if truth and answer:
-            return f"other outcomes and other answers where inputs are as before, most by {self.feature}"
-        if truth:
-            return f"other outcomes where inputs are as before, most by {self.feature}: the concept changed"
-        if answer:
+        if self.answer >= _DIFFERENT:
             return "other answers where inputs are as before: the model, or an input that is not watched, changed"
+        if self.truth >= _DIFFERENT:
+            return f"other outcomes where answers are as before, most by {self.feature}: the concept changed"
         return ""
 
 
@@ -192,24 +189,39 @@ class Means(msgspec.Struct, frozen=True):
     variance: float
 
 
-def inside(names: Sequence[str], truths: tuple[Means, Means], answers: tuple[Means, Means]) -> Inside | None:
-    """Compare means inside groups of cells, so that a shift of the inputs alone says nothing; None without features.
+def inside(
+    names: Sequence[str], truths: tuple[Means, Means], answers: tuple[Means, Means], matters: NDArray[np.bool_]
+) -> Inside | None:
+    """Compare means inside groups of cells, so that a shift of the inputs alone says nothing; None without inputs.
 
     Parameters
     ----------
     names : sequence of str
-        The features of the rows of all arrays.
-    truths, answers : (Means, Means)
-        What came true in the labelled rows, and what was answered in all, of the reference and of the window.
+        The inputs.
+    truths : (Means, Means)
+        What came true in labelled rows, of the reference and of the window: by the cells of the inputs, and last of the answer.
+    answers : (Means, Means)
+        What was answered in all rows, by the cells of the inputs.
+    matters : bool (inputs,)
+        Which inputs have a part in the answer.
     """
     if not names:
         return None
     change, error = _change(*truths)
-    moved, doubt = _change(*answers)
-    truth, answer = (_pooled(*found) for found in ((change, error), (moved, doubt)))
-    most = int(truth.argmax())
-    limit = _DIFFERENT + float(np.log(len(names)))
-    return Inside(float(truth[most]), float(answer.max()), names[most], _mean(change, truths[1].rows, most), limit)
+    truth, answer = _pooled(change, error), _pooled(*_change(*answers))
+    most = int(truth[:-1].argmax())
+    least = float(answer[matters].min()) if matters.any() else 0.0
+    return Inside(float(truth[-1]), least, names[most], _mean(change, truths[1].rows, most))
+
+
+def inner(layout: Layout) -> NDArray[np.bool_]:
+    """Return the groups of cells that have two ends, (features, 16): beyond the others' a shift goes on and on."""
+    chosen = np.ones((len(layout.features), GROUPS), np.bool_)
+    for place, feature in enumerate(layout.features):
+        if isinstance(feature, NumberCells):
+            used = feature.groups[: len(feature.bounds()[0])]
+            chosen[place, [used.min(), used.max()]] = False
+    return chosen
 
 
 def _change(before: Means, after: Means) -> tuple[Floats, Floats]:

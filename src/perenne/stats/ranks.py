@@ -69,20 +69,3 @@ def anderson_darling_p(value: float) -> float:
         series = (1.0776, -2.30695, 0.43424, -0.082433, 0.008056, -0.0003146)
         below = np.exp(-np.exp(np.polynomial.polynomial.polyval(min(value, 30.0), series)))
     return float(min(1.0, max(0.0, 1 - below)))
-
-
-def mann_whitney(reference: Counts, window: Counts) -> tuple[float, float]:
-    """Return the probability that a value of the window is above one of the reference, ties counted half, and the two-sided p.
-
-    The p is that of the normal limit, with the variance corrected for ties; 0.5 and 1 if a side has no rows.
-    """
-    from scipy.special import ndtr
-
-    n, m = float(reference.sum()), float(window.sum())
-    if not n or not m:
-        return 0.5, 1.0
-    below = np.cumsum(reference) - reference / 2
-    area = float((window * below).sum() / (n * m))
-    ties, rows = (reference + window).astype(np.float64), n + m
-    variance = n * m / 12 * (rows + 1 - float((ties**3 - ties).sum()) / (rows * max(rows - 1, 1)))
-    return area, float(2 * ndtr(-abs(area - 0.5) * n * m / np.sqrt(variance))) if variance > 0 else 1.0

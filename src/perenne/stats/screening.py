@@ -43,8 +43,6 @@ class Screen:
         The share of rows up to each cell.
     ordered, uncertain : bool (features,)
         Whether D is taken; and whether new levels are to be expected, which is left to the exact comparison.
-    base : int64 (features,)
-        Rows of the reference in ordinary cells.
     band_rows, band_js, band_d
         As in `Bands`.
     rows, comparisons : int
@@ -60,7 +58,6 @@ class Screen:
     steps: NDArray[np.float32]
     ordered: NDArray[np.bool_]
     uncertain: NDArray[np.bool_]
-    base: NDArray[np.int64]
     band_rows: NDArray[np.int64]
     band_js: NDArray[np.float64]
     band_d: NDArray[np.float64]
@@ -84,7 +81,6 @@ class Screen:
             steps=distances.cumulative(baseline.counts[:, :ORDINARY]).astype(np.float32),
             ordered=ordered,
             uncertain=np.asarray(baseline.singles.any(axis=1)),
-            base=reference.profile.counts[:, :ORDINARY].sum(axis=1),
             band_rows=reference.bands.rows,
             band_js=reference.bands.js,
             band_d=reference.bands.d,
@@ -166,7 +162,7 @@ def _exactly(one: Screen, window: NDArray[np.int64], rows: int, features: NDArra
     js = distances.js_excess(reference, tested)
     d = np.where(one.ordered[features], distances.ks(counts[:, :ORDINARY], seen[:, :ORDINARY]), 0.0)
     js_p = distances.chi2_p(*distances.chi2(reference, tested))
-    d_p = distances.ks_p(d, one.base[features], seen[:, :ORDINARY].sum(axis=1))
+    d_p = distances.ordered_p(d, counts[:, :ORDINARY], seen[:, :ORDINARY])
     place = max(0, int(np.searchsorted(one.band_rows, rows, "right")) - 1) if len(one.band_rows) else None
     band_js = np.zeros(len(features)) if place is None else one.band_js[place][features]
     band_d = np.zeros(len(features)) if place is None else one.band_d[place][features]

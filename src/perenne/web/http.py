@@ -49,7 +49,6 @@ async def get_live(request: Request) -> Response:
 def screens() -> list[Route]:
     """Return the routes of every screen's payload: of each domain, and of what joins several."""
     import perenne.auth.views
-    import perenne.automation.backtest.views
     import perenne.automation.views
     import perenne.data.views
     import perenne.delivery.views
@@ -74,7 +73,6 @@ def screens() -> list[Route]:
     return [
         *perenne.auth.views.routes,
         *perenne.automation.views.routes,
-        *perenne.automation.backtest.views.routes,
         *perenne.data.views.routes,
         *perenne.delivery.views.routes,
         *perenne.labels.views.routes,

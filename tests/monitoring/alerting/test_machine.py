@@ -151,7 +151,7 @@ class Machine(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-Machine.TestCase.settings = settings(max_examples=6, stateful_step_count=25, deadline=None)
+Machine.TestCase.settings = settings(max_examples=4, stateful_step_count=20, deadline=None)
 TestMachine = Machine.TestCase
 
 

@@ -22,7 +22,7 @@ def test_a_parked_canary_is_told_of_until_it_is_asked_again_or_out(
     step(database, actor, "set_canary", second, 0.3)
 
     def hear() -> None:
-        Outbox(database, {DeploymentChanged: [reports.on_deployment]}).deliver()
+        Outbox(database, {DeploymentChanged: [reports.ParkedVersions(workspace.clock).on_deployment]}).deliver()
         desk.post()
 
     hear()

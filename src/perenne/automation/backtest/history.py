@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 import numpy as np
 
-from perenne import data, serving
+from perenne import data, monitoring, serving
 from perenne.automation.backtest.model import Compared, Measured, Stretch, Trained
 from perenne.automation.backtest.models import Model, Models, right
 from perenne.automation.backtest.replay import Beside, Heard
 from perenne.core.errors import PerenneError
 from perenne.inference import Prediction
-from perenne.monitoring import replaying
 from perenne.projects import Objective, ProjectRecord, Promotion, RetrainPolicy
 from perenne.stats.bootstrap import compare
 from perenne.stats.columns import Columns
@@ -50,8 +49,8 @@ class Past(msgspec.Struct, frozen=True):
     """What was read of a project's past."""
 
     project: ProjectRecord
-    windows: tuple[replaying.PastWindow, ...]
-    watches: dict[str, replaying.Watch]
+    windows: tuple[monitoring.replaying.PastWindow, ...]
+    watches: dict[str, monitoring.replaying.Watch]
     metric: str
     objective: Objective | None
 
@@ -71,7 +70,7 @@ class History:
 
     def __init__(self, workspace: Workspace, past: Past, models: Models, trainer: Trainer) -> None:
         self._workspace, self._past, self._models, self._trainer = workspace, past, models, trainer
-        by_start: dict[int, list[replaying.PastWindow]] = {}
+        by_start: dict[int, list[monitoring.replaying.PastWindow]] = {}
         for item in past.windows:
             by_start.setdefault(item.window.window_start, []).append(item)
         self._windows = [by_start[start] for start in sorted(by_start)]
@@ -176,17 +175,19 @@ class History:
                 self.lacking.add(window)
                 counted = main.window
         watch = self._watch(model, counted)
-        reference = replaying.load_reference(self._objects_of(counted), counted.reference)
-        metrics = [] if table is None else replaying.measured(watch, reference, counted, table)
-        verdict = replaying.with_labels(watch, replaying.judge_again(watch, reference, counted, end), metrics)
-        return Heard(verdict, tuple(replaying.findings(watch, verdict)), self._measured(metrics))
+        reference = monitoring.replaying.load_reference(self._objects_of(counted), counted.reference)
+        metrics = [] if table is None else monitoring.replaying.measured(watch, reference, counted, table)
+        verdict = monitoring.replaying.with_labels(
+            watch, monitoring.replaying.judge_again(watch, reference, counted, end), metrics
+        )
+        return Heard(verdict, tuple(monitoring.replaying.findings(watch, verdict)), self._measured(metrics))
 
-    def _objects_of(self, window: replaying.Window) -> Any:
+    def _objects_of(self, window: monitoring.replaying.Window) -> Any:
         return self._models.find(window.version).objects if window.version in self._models else self._workspace.objects
 
     def _as_if(
-        self, model: str, window: int, main: replaying.PastWindow, *, with_labels: bool
-    ) -> "tuple[replaying.Window, pa.Table | None]":
+        self, model: str, window: int, main: monitoring.replaying.PastWindow, *, with_labels: bool
+    ) -> "tuple[monitoring.replaying.Window, pa.Table | None]":
         """Count a window anew with the answers of another model, from the rows in the log."""
         rows = self._logged(window)
         if rows.num_rows == 0:
@@ -195,14 +196,14 @@ class History:
         predictor, reference = self._models.predictor(model), self._models.reference(model)
         columns = _inputs(rows, predictor.signature.fields)
         found = predictor.predict(columns)
-        counted = replaying.as_answered(main.window, model, reference, columns, found.predictions, found.scores)
+        counted = monitoring.replaying.as_answered(main.window, model, reference, columns, found.predictions, found.scores)
         labelled = self._labelled(window) if with_labels else None
         if labelled is None:
             return counted, None
         said = self._answer(model, window, labelled)
-        return counted, replaying.relabelled(labelled.table, reference.layout, said.predictions, said.scores)
+        return counted, monitoring.replaying.relabelled(labelled.table, reference.layout, said.predictions, said.scores)
 
-    def _watch(self, model: str, window: replaying.Window) -> replaying.Watch:
+    def _watch(self, model: str, window: monitoring.replaying.Window) -> monitoring.replaying.Watch:
         watches = self._past.watches
         own = watches.get(model) or watches.get(window.version) or next(iter(watches.values()))
         return msgspec.structs.replace(own, version=window.version, window_length=window.window_length)
@@ -223,7 +224,7 @@ class History:
             import pyarrow as pa
 
             found = [
-                replaying.read_labels(self._workspace.objects.get(item.labels.labels))
+                monitoring.replaying.read_labels(self._workspace.objects.get(item.labels.labels))
                 for item in self._windows[window]
                 if item.labels is not None
             ]
@@ -274,7 +275,7 @@ class History:
 
     def _truth(self, model: str, found: Labelled) -> tuple[Any, Any]:
         layout = self._models.reference(model).layout
-        return layout.task, replaying.label_values(found.table, layout)
+        return layout.task, monitoring.replaying.label_values(found.table, layout)
 
     def _answer(self, model: str, window: int, found: Labelled) -> Prediction:
         key = (model, window)
@@ -284,7 +285,7 @@ class History:
         return self._answers[key]
 
 
-def _length(items: Sequence[replaying.PastWindow]) -> int:
+def _length(items: Sequence[monitoring.replaying.PastWindow]) -> int:
     return max(item.window.window_length for item in items)
 
 
@@ -319,8 +320,8 @@ def main_metric(project: ProjectRecord, policy: RetrainPolicy) -> tuple[str, Obj
 def read_past(workspace: Workspace, project: ProjectRecord, policy: RetrainPolicy, start: int, end: int) -> Past:
     """Read what the database keeps of a project's past between two instants."""
     with workspace.database.read() as tx:
-        windows = replaying.past_windows(tx, project.name, start, end)
-        watches = replaying.watches(tx, project.name)
+        windows = monitoring.replaying.past_windows(tx, project.name, start, end)
+        watches = monitoring.replaying.watches(tx, project.name)
     metric, objective = main_metric(project, policy)
     return Past(project, tuple(windows), watches, metric, objective)
 

@@ -8,10 +8,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perenne import inference
+from perenne import inference, monitoring
 from perenne.core.errors import NotFound
 from perenne.inference import Prediction
-from perenne.monitoring import replaying
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Columns, Task
 from perenne.storage.objects import ObjectStore
@@ -56,7 +55,7 @@ class Models:
     def reference(self, name: str) -> Reference:
         """Return what a model's windows are compared with."""
         model = self.find(name)
-        return replaying.load_reference(model.objects, model.reference)
+        return monitoring.replaying.load_reference(model.objects, model.reference)
 
     def predictor(self, name: str) -> Any:
         """Return what answers rows as the model does."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from perenne import monitoring
 from perenne.automation import deciding
 from perenne.automation.backtest.model import Bout, Compared, Measured, Point, Stretch, Track, Trained, sum_up
 from perenne.automation.deciding import Harm, Move, Signal, Spent, Trial
@@ -16,7 +17,6 @@ from perenne.automation.harm import MOST_WINDOWS, drifted_in, judged_harm
 from perenne.automation.model import CLOSED, IN_TRIAL, Episode, EpisodeState, Step
 from perenne.core.calendar import next_time
 from perenne.monitoring import WindowVerdict
-from perenne.monitoring.replaying import AlertBook, Finding
 from perenne.projects import AllOf, Cron, Objective, Promotion, RetrainPolicy, Trigger
 from perenne.registry import Verdict
 
@@ -36,7 +36,7 @@ class Heard(msgspec.Struct, frozen=True):
     """What monitoring says of one window: the verdict, its findings, and what labels measured."""
 
     verdict: WindowVerdict
-    findings: tuple[Finding, ...]
+    findings: tuple[monitoring.replaying.Finding, ...]
     measured: Measured | None
 
 
@@ -174,7 +174,7 @@ class _Run:
     def __init__(self, world: World, rule: Rule, first: str) -> None:
         self._world, self._rule, self._policy = world, rule, rule.policy
         self._champion = self._previous = first
-        self._books: dict[str, AlertBook] = {}
+        self._books: dict[str, monitoring.replaying.AlertBook] = {}
         self._drifted: list[tuple[str, ...]] = []
         self._missed: frozenset[str] = frozenset()  # what fired of the champion before
         self._verdicts: dict[int, WindowVerdict] = {}
@@ -221,8 +221,8 @@ class _Run:
             else:
                 yield msgspec.structs.replace(bout, later=self._world.later(bout.challenger, bout.champion, decided))
 
-    def _book(self) -> AlertBook:
-        return self._books.setdefault(self._champion, AlertBook(self._world.clear))
+    def _book(self) -> monitoring.replaying.AlertBook:
+        return self._books.setdefault(self._champion, monitoring.replaying.AlertBook(self._world.clear))
 
     def _labelled_by(self, now: int) -> list[int]:
         """Return the windows of the present champion whose labels have come since they were last judged."""
@@ -231,7 +231,7 @@ class _Run:
         self._realised.update(ready)
         return ready
 
-    def _listen(self, place: int, heard: Heard) -> list[Finding]:
+    def _listen(self, place: int, heard: Heard) -> list[monitoring.replaying.Finding]:
         if place == len(self._answered) - 1:
             self._drifted.insert(0, drifted_in(heard.verdict))
         self._verdicts[place] = heard.verdict
@@ -239,7 +239,7 @@ class _Run:
             return []
         return self._book().hear(self._world.stretches[place].start, heard.findings)
 
-    def _react(self, fired: Sequence[Finding], now: int) -> None:
+    def _react(self, fired: Sequence[monitoring.replaying.Finding], now: int) -> None:
         """Do what events cause: take back what soaks and fails, open an episode, or let the open one hear of it."""
         for finding in fired:
             kind = finding.rule.partition(":")[0]
@@ -249,7 +249,7 @@ class _Run:
             else:
                 self._signal(self._signal_of(finding), finding.summary, now)
 
-    def _signal_of(self, finding: Finding) -> Signal:
+    def _signal_of(self, finding: monitoring.replaying.Finding) -> Signal:
         kind, _, rest = finding.rule.partition(":")
         if kind == "drift":
             features = tuple(cause.feature for cause in finding.causes)

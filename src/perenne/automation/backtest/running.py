@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from perenne import registry
+from perenne import projects, registry
 from perenne.automation.backtest.history import History, Past, read_past
 from perenne.automation.backtest.model import Report, Track
 from perenne.automation.backtest.models import Model, Models
@@ -17,7 +17,7 @@ from perenne.automation.backtest.rounds import PastEpisode, PastRounds, past_epi
 from perenne.automation.backtest.training import RealTraining
 from perenne.core.clock import SystemClock, format_time
 from perenne.core.errors import Conflict, Invalid
-from perenne.projects import ProjectRecord, RetrainPolicy, get_project, wording
+from perenne.projects import ProjectRecord, RetrainPolicy, get_project
 from perenne.storage.workspace import Workspace
 
 SIMULATED, REAL = "simulated", "real"
@@ -137,7 +137,7 @@ class _Backtest:
         hear: Hear | None,
     ) -> None:
         self._world, self._past, self._episodes, self._asked, self._hear = world, past, episodes, asked, hear
-        self._rules = [Rule(name, policy, wording.policy_words(policy)) for name, policy in policies]
+        self._rules = [Rule(name, policy, projects.wording.policy_words(policy)) for name, policy in policies]
         self._rules += simple_rules(policies[0][1])
         own = policies[0][1].cpu_hour_costs or None
         self._price = own if asked.price is None else asked.price

@@ -16,8 +16,7 @@ from perenne.automation.backtest.model import Bout, Sums, Track
 from perenne.automation.backtest.reports import ReportLine
 from perenne.automation.backtest.running import folder_of
 from perenne.automation.model import EpisodeState
-from perenne.automation.path import state_word
-from perenne.automation.views import TONES
+from perenne.automation.path import TONES, state_word
 from perenne.projects import get_project
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace

@@ -43,8 +43,8 @@ def add(workspace: Workspace, /, name: str, target: str, secret: str, replace: b
 
     \b
     Examples:
-      perenne alert channel add ops "https://hooks.example.org/T0" --secret '$OPS_KEY' --at-least warning
-      perenne alert channel add post 'smtp://perenne:$SMTP_PASSWORD@mail.example.org?to=ops@example.org' --digest daily
+      perenne alert channel add ops "https://hooks.example.org/T0" --secret '$OPS_KEY'
+      perenne alert channel add post 'smtp://ops:$PW@mail.example.org?to=ops@example.org'
       perenne alert channel add pager 'apprise:pagerduty://$PAGER_KEY' --escalations-only
     """
     options = _options(given)

@@ -106,7 +106,7 @@ def silence(
     \b
     Examples:
       perenne alert silence 01M8GQSGBA1NHC8Y45EHH2NB3J --for 2d --reason "a known campaign"
-      perenne alert silence --match project=churn --match "severity!=critical" --for 2h --reason "the feed moves"
+      perenne alert silence --match project=churn --match "severity!=critical" --reason "it moves"
     """
     now, actor = workspace.clock.now(), local_principal()
     until, matchers = now + parse_duration(duration), [read_matcher(text) for text in matches]

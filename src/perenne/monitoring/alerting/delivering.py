@@ -64,6 +64,11 @@ class AlertDelivery:
         Where the pages are, for links in messages.
     retries : sequence of int
         Microseconds to wait after each try that failed.
+
+    Attributes
+    ----------
+    clock : Clock
+        By which it tells.
     """
 
     def __init__(
@@ -75,7 +80,7 @@ class AlertDelivery:
         retries: Sequence[int] = RETRY_AFTER,
     ) -> None:
         self._channels = dict(channels)
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._pages = pages.rstrip("/")
         self._retries = tuple(retries)
 
@@ -88,7 +93,7 @@ class AlertDelivery:
         """Queue a message about the alerts for each channel that hears of it, in the transaction that delivers the event."""
         found = {alert.id: alert for alert in alert_store.some_alerts(tx, [identity for identity, _ in event.changes])}
         changes = [(found[identity], what) for identity, what in event.changes if identity in found]
-        loud = grouping.spoken_for(tx, changes, self._clock.now())
+        loud = grouping.spoken_for(tx, changes, self.clock.now())
         self.tell(tx, loud, event.window_start)
 
     def tell(self, tx: Transaction, changes: Sequence[tuple[Alert, str]], window_start: int) -> int:
@@ -115,7 +120,7 @@ class AlertDelivery:
         wait: int = 0,
     ) -> None:
         """Queue a message for one channel; in its quiet hours what is not critical waits until they end."""
-        now = self._clock.now()
+        now = self.clock.now()
         message = compose(changes, window_start, self._pages)
         until = now if message.severity is Severity.CRITICAL else quiet_until(options, now)
         state = ToldState.HELD if until > now else ToldState.WAITING

@@ -56,11 +56,7 @@ def of_verdict(verdict: WindowVerdict, *, service: str = "", version: str = "") 
 
 
 def key_of_window(key: WindowKey) -> str:
-    """Return a window's id as a document's may be: short, whatever its deployment is called.
-
-    >>> len(key_of_window(WindowKey(Stream("churn", "champion", "churn@1"), 0, 1)))
-    26
-    """
+    """Return a window's id as a document's may be: short, whatever its deployment is called."""
     return hashlib.sha256(key.id.encode()).hexdigest()[:26]
 
 

@@ -10,6 +10,7 @@ from perenne.monitoring.alerting.delivering import AlertDelivery
 from perenne.monitoring.alerting.model import Channel, Options
 from perenne.monitoring.alerts import MONITOR
 from perenne.monitoring.model import Alert
+from perenne.monitoring.silencing import labels_of
 from perenne.storage.database import Transaction
 
 ESCALATED = "escalated"
@@ -34,7 +35,7 @@ def _due(tx: Transaction, now: int) -> Iterator[tuple[Channel, Alert]]:
 
 
 def _silent(tx: Transaction, alert: Alert, now: int) -> bool:
-    return any(silence.quiets(alert.labels) for silence in alert_store.silences(tx, alert.deployment, now))
+    return any(silence.quiets(labels_of(alert)) for silence in alert_store.silences(tx, alert.deployment, now))
 
 
 def escalate(tx: Transaction, delivery: AlertDelivery, now: int) -> int:

@@ -1,7 +1,7 @@
 """What others report that people must hear of: sources that cannot be read, rows that come late, versions that are parked."""
 
 from perenne import data, serving
-from perenne.core.clock import SystemClock
+from perenne.core.clock import Clock
 from perenne.core.errors import NotFound
 from perenne.monitoring import alert_store
 from perenne.monitoring.alerts import MONITOR, raise_alert, resolve_alert
@@ -32,22 +32,34 @@ def on_rows_late(tx: Transaction, event: data.ingest.events.RowsLate) -> None:
         _resolve(tx, "", rule, "rows come in time again", event.at)
 
 
-def on_deployment(tx: Transaction, event: serving.DeploymentChanged) -> None:
-    """Let an alert fire while a version is parked: it failed, and is asked no more."""
-    now = SystemClock().now()
-    try:
-        deployment = serving.service.get_deployment(tx, event.deployment)
-    except NotFound:
-        return
-    variants = (*deployment.canaries, *deployment.challengers)
-    parked = {PARKED + variant.version: variant for variant in variants if variant.parked}
-    for rule, variant in parked.items():
-        summary = f"{variant.version} in {event.deployment} is asked no more ({variant.role.value}): {variant.parked}"
-        severity = Severity.WARNING if variant.role.value == "canary" else Severity.INFO
-        raise_alert(tx, event.deployment, "", rule, summary, now, severity=severity, project=event.project)
-    for alert in alert_store.list_alerts(tx, event.deployment, "", only_open=True, limit=1_000):
-        if alert.rule.startswith(PARKED) and alert.rule not in parked:
-            resolve_alert(tx, MONITOR, alert, "it is no longer parked", now)
+class ParkedVersions:
+    """Hears of deployments and tells of versions that failed and are asked no more.
+
+    Parameters
+    ----------
+    clock : Clock
+        By which it is told when that was.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def on_deployment(self, tx: Transaction, event: serving.DeploymentChanged) -> None:
+        """Let an alert fire while a version is parked."""
+        now = self._clock.now()
+        try:
+            deployment = serving.service.get_deployment(tx, event.deployment)
+        except NotFound:
+            return
+        variants = (*deployment.canaries, *deployment.challengers)
+        parked = {PARKED + variant.version: variant for variant in variants if variant.parked}
+        for rule, variant in parked.items():
+            summary = f"{variant.version} in {event.deployment} is asked no more ({variant.role.value}): {variant.parked}"
+            severity = Severity.WARNING if variant.role.value == "canary" else Severity.INFO
+            raise_alert(tx, event.deployment, "", rule, summary, now, severity=severity, project=event.project)
+        for alert in alert_store.list_alerts(tx, event.deployment, "", only_open=True, limit=1_000):
+            if alert.rule.startswith(PARKED) and alert.rule not in parked:
+                resolve_alert(tx, MONITOR, alert, "it is no longer parked", now)
 
 
 def _resolve(tx: Transaction, deployment: str, rule: str, reason: str, now: int) -> None:

@@ -14,7 +14,7 @@ from perenne.monitoring import alert_store, alerts
 from perenne.monitoring.alerting import silences, store
 from perenne.monitoring.alerting.model import Channel, Comment, Told
 from perenne.monitoring.model import Alert, AlertState, Cause, Severity
-from perenne.monitoring.silencing import Silence
+from perenne.monitoring.silencing import Silence, labels_of
 from perenne.storage.links import Kind, sources_of
 from perenne.storage.transaction import Transaction
 
@@ -189,7 +189,7 @@ def _row(
     members: Iterable[Alert],
     told: Iterable[Told],
 ) -> AlertRow:
-    quiet = [silence for silence in lasting if item.open and silence.quiets(item.labels)]
+    quiet = [silence for silence in lasting if item.open and silence.quiets(labels_of(item))]
     own = {name: getattr(item, name) for name in AlertRow.__struct_fields__ if hasattr(item, name)}
     own |= {
         "project": projects.get(item.deployment, item.project),

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from perenne.monitoring.rightness import Gap, Labelled
 from perenne.stats.cells import Reference
 from perenne.stats.columns import Task
-from perenne.stats.layout import FIXED
+from perenne.stats.contribution import contributions
+from perenne.stats.layout import FIXED, PREDICTION, SCORE
 from perenne.stats.metrics import METRICS, evaluate
-from perenne.stats.outcomes import Inside, Means, inside, losses, truth_sums
+from perenne.stats.outcomes import Inside, Means, inner, inside, losses, truth_sums
 from perenne.stats.performance import Estimate, estimate_counts
 from perenne.stats.profile import Profile
 from perenne.stats.slices import worst_cells
@@ -27,7 +28,12 @@ MATERIAL = {"accuracy": 0.02, "roc_auc": 0.02}
 MATERIAL_SHARE = 0.05
 """For errors of numbers: of what was estimated."""
 
+MATTERS = 0.1
+"""The least contribution of an input that has a part in the answer."""
+
 ALARMING = {Task.BINARY: ("accuracy", "roc_auc"), Task.MULTICLASS: ("accuracy",), Task.REGRESSION: ("mae",), Task.OUTPUTS: ()}
+
+_ANSWER = {Task.BINARY: SCORE, Task.MULTICLASS: SCORE, Task.REGRESSION: PREDICTION, Task.OUTPUTS: ""}
 
 Floats = NDArray[np.float64]
 
@@ -118,16 +124,24 @@ def _inside(reference: Reference, y: Floats, answers: Floats, cells: NDArray[np.
     """Compare outcomes and answers with the reference's inside the cells of every input."""
     layout, outcomes = reference.layout, reference.outcomes
     inputs = [place for place, feature in enumerate(layout.features) if not feature.name.startswith("@")]
-    if outcomes is None or window is None or not inputs:
+    last = [place for place, feature in enumerate(layout.features) if feature.name == _ANSWER[layout.task]]
+    if outcomes is None or window is None or not inputs or not last:
         return None
+    mask, known = inner(layout), [*inputs, *last]
     counts, truths = truth_sums(layout, cells, y, answers)
     mean = outcomes.truths.sum(axis=1)[inputs[0]] / FIXED / max(1, outcomes.rows)
     variance = 1.0 if layout.task is Task.REGRESSION else float(max(mean * (1 - mean), 1e-6))
-    before = Means(outcomes.counts[inputs], outcomes.truths[inputs], variance)
-    after = Means(counts[inputs], truths[inputs], variance)
+    before, after = (
+        Means((rows * mask)[known], sums[known], variance)
+        for rows, sums in ((outcomes.counts, outcomes.truths), (counts, truths))
+    )
     whole = reference.profile
-    told = [Means(profile.group_counts()[inputs], profile.sums[inputs][:, :, 0], _variance(whole)) for profile in (whole, window)]
-    return inside([layout.features[place].name for place in inputs], (before, after), (told[0], told[1]))
+    told = [
+        Means((profile.group_counts() * mask)[inputs], profile.sums[inputs][:, :, 0], _variance(whole))
+        for profile in (whole, window)
+    ]
+    matters = contributions(reference, whole)[0][inputs] >= MATTERS
+    return inside([layout.features[place].name for place in inputs], (before, after), (told[0], told[1]), matters)
 
 
 def _variance(profile: Profile) -> float:

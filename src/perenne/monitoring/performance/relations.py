@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from perenne.monitoring.performance.measured import MATTERS
 from perenne.monitoring.rightness import Contribution, Contributions
 from perenne.stats.cells import Reference
 from perenne.stats.contribution import ContributionDrift, contributions, judge_contributions
@@ -13,9 +14,6 @@ from perenne.stats.profile import Profile
 KEPT = 8
 DOUBTFUL = 0.1
 """A share of rows in regions the reference did not know, from which on an estimate is not relied on."""
-
-MATTERS = 0.1
-"""The least contribution of an input whose unknown regions count."""
 
 
 def relations(reference: Reference, window: Profile) -> Contributions | None:

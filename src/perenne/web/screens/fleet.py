@@ -120,14 +120,16 @@ class FleetView(msgspec.Struct, frozen=True, kw_only=True):
     audit: tuple[AuditRow, ...] | None
 
 
-def fleet_view(tx: Transaction, actor: Principal, *, offset: int = 0, limit: int = ROWS) -> FleetView:
-    """Put the home page together, of what the actor may see."""
+def fleet_view(
+    tx: Transaction, actor: Principal, *, offset: int = 0, limit: int = ROWS, now: int | None = None
+) -> FleetView:  # fmt: skip
+    """Put the home page together, of what the actor may see; `now` is the loop's time, by which silences last."""
     names = [name for name in projects.project_names(tx) if sees(actor, name)]
     policies = sum(sees(actor, name) for name in projects.project_names(tx, with_policy=True))
     deployments = [found for found in serving.service.deployments(tx) if sees(actor, found.project)]
     owned = {found.name: found.project for found in deployments}
     opened = [line for line in monitoring.summary.open_lines(tx) if _is_theirs(actor, line, owned)]
-    silent = monitoring.summary.silent(tx, opened, SystemClock().now())
+    silent = monitoring.summary.silent(tx, opened, SystemClock().now() if now is None else now)
     alerts = [line for line in opened if line.id not in silent]
     waiting = [found for found in registry.summary.waiting(tx) if sees(actor, found.version.project)]
     states = _states(tx, deployments)
@@ -276,10 +278,10 @@ def _quality(objective: Objective, value: float, source: str, start: int) -> Qua
 @asks(Action.READ, filters=True, returns=FleetView)
 async def get_fleet(request: Request) -> Response:
     """Give the home page; `offset` and `limit` say which deployments, the worst first."""
-    page = page_of(request.query_params)
+    page, now = page_of(request.query_params), request.app.state.workspace.clock.now()
 
     def view(tx: Transaction, actor: Principal) -> Any:
-        return fleet_view(tx, actor, offset=page.offset, limit=page.limit)
+        return fleet_view(tx, actor, offset=page.offset, limit=page.limit, now=now)
 
     return await answers.view(request, view)
 

@@ -4,7 +4,10 @@ import { post } from "../core/api.js";
 import { Action } from "../core/parts.js";
 
 const LENGTHS = [["1h", "1 hour"], ["6h", "6 hours"], ["1d", "a day"], ["1w", "a week"]];
-const KINDS = { drift: "Drift", intake: "Observer", serving: "Model server", no_data: "No rows", parked: "Parked", source: "Source", late: "Late rows", channel: "Channel", data: "Drift in the data", alert: "Own rule" };
+const KINDS = {
+  drift: "Drift", intake: "Observer", serving: "Model server", no_data: "No rows", parked: "Parked", source: "Source", late: "Late rows", channel: "Channel", data: "Drift in the data", policy: "Retraining", alert: "Own rule", concept: "Concept drift", contribution: "Relations changed", schema: "Columns have changed",
+  feedback: "Feedback loop",
+};
 
 /** What a rule is called. */
 export function title(rule) {
