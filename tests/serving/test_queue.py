@@ -129,9 +129,10 @@ def _take_in_and_die(workspace: Workspace, point: str) -> None:
     def die(*_: object) -> Any:
         os.kill(os.getpid(), signal.SIGKILL)
 
+    dying = pytest.MonkeyPatch()
     if point == "before":
-        ticket_store.add = die
-    queue.forget_ticket = die  # type: ignore[assignment]
+        dying.setattr(ticket_store, "add", die)
+    dying.setattr(queue, "forget_ticket", die)
     queue.take_in(workspace)
     os._exit(0)
 

@@ -153,7 +153,7 @@ def covering(streams: int, share: float, rate: float, seed: int) -> float:
     for stream in range(streams):
         rng = np.random.default_rng((seed, stream))
         held, outcome = rng.random(ROWS) < share, rng.random(ROWS) < rate
-        weighted = outcome * np.where(held, -1 / share, 1 / (1 - share))
+        weighted = outcome.astype(np.float64) * np.where(held, -1 / share, 1 / (1 - share))
         mean, squares = np.cumsum(weighted) / t, (np.cumsum(weighted**2) + 3 * min(share, 1 - share) ** -2) / t
         deviation = np.sqrt(np.maximum(0.0, squares - mean**2))
         rows = np.minimum(np.cumsum(held), np.cumsum(~held)) >= LEAST_COMPARED

@@ -15,7 +15,6 @@ from perenne.core import json
 from perenne.monitoring.guarding.reporting import MetricRow, OutcomeRow, plan_of, submit_metrics, submit_outcomes
 from perenne.monitoring.guards.series import GuardsView, OutcomePoint, guards_view, outcome_points
 from perenne.monitoring.labels import Receipt
-from perenne.monitoring.service import project_watched
 from perenne.storage.transaction import Transaction
 
 OUTCOMES = [{"prediction_id": "01M7Y3F63RVMJ4B0S800000002-0", "outcome": "refund", "value": 1, "time": "2026-11-21T09:00:00Z"}]
