@@ -1,7 +1,8 @@
 """What watching costs while serving: `python benchmarks/monitoring/upkeep.py`.
 
-A model of 50 inputs (40 numbers, 10 columns of levels) and two classes. CPU seconds of this process: appending a row to a buffer,
-for scale (the server sends datagrams); counting it in the observer's profile, in batches of 1,024 rows, sums and scores included, with rows as columns of an array; the same with the combination of the inputs watched. Then the bytes of a window at
+A model of 50 inputs (40 numbers, 10 columns of levels) and two classes. CPU seconds of this process: appending a row to a
+buffer, for scale (the server sends datagrams); counting it in the observer's profile, in batches of 1,024 rows, sums and scores
+included, with rows as columns of an array; the same with the combination of the inputs watched. Then the bytes of a window at
 2,000, 100,000 and 1,000,000 rows of 40 features, sums included, the memory a watched version takes, and how fast windows merge.
 """
 
