@@ -11,15 +11,22 @@ the first that does; recall is the share of its windows that do.
 """
 
 import argparse
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from incidents import LEVELS, NUMBERS, WINDOWS, Change, shift
 from numpy.typing import NDArray
-from rules import Evidently, NannyML, Ours, Psi, Rule, Table, Tested
-from tables import Draw, correlated, real_tables, synthetic
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
+
+from benchmarks.detectors.incidents import LEVELS, NUMBERS, WINDOWS, Change, shift  # noqa: E402
+from benchmarks.detectors.rules import Evidently, NannyML, Ours, Psi, Rule, Table, Tested  # noqa: E402
+from benchmarks.detectors.tables import Draw, correlated, real_tables, synthetic  # noqa: E402
 
 CLEAN = 12
 SMOOTH = ("normal", "offset", "lognormal", "gamma", "uniform", "two_peaks", "heavy_tails")  # moved, others lose their values
@@ -86,7 +93,7 @@ def stream(rng: np.random.Generator, draw: Draw, rows: int) -> Iterator[tuple[st
                 yield kind, name, table | {name: change(rng, table[name], window)}
 
 
-def touches(change: Change, column: NDArray) -> bool:
+def touches(change: Change, column: NDArray[Any]) -> bool:
     """Tell whether a change does anything to a column: nothing can be widened, or stick, that hardly ever differs."""
     changed = change(np.random.default_rng(0), column, 0)
     missing = np.array([value is None or value != value for value in column.tolist()])

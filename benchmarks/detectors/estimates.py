@@ -83,8 +83,8 @@ def main() -> None:
     given.add_argument("--python", help="an interpreter that has NannyML")
     given.add_argument("--peers", type=Path, default=Path.home() / ".cache" / "perenne-benchmarks")
     options = given.parse_args()
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "monitoring"))
-    from report import interpreter
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    from benchmarks.monitoring.report import interpreter
 
     python = options.python or interpreter("nannyml", {}, options.peers)
     print("| data | metric | ours, from counts | NannyML, from rows | difference |\n|---|---|---|---|---|")
@@ -95,7 +95,8 @@ def main() -> None:
             reference, analysis = (columns(Path(folder) / f"{name}-{part}.parquet") for part in ("reference", "analysis"))
             count = len(theirs["accuracy"])
             bounds = [(start * CHUNK, (start + 1) * CHUNK if start + 1 < count else len(analysis[0])) for start in range(count)]
-            chunks = [tuple(side[start:end] for side in analysis) for start, end in bounds]
+            first, second, third = analysis
+            chunks = [(first[start:end], second[start:end], third[start:end]) for start, end in bounds]
             true, mine = [realised(*chunk) for chunk in chunks], ours(reference, chunks)
             for metric in ("accuracy", "roc_auc"):
                 errors = [np.mean([abs(found[metric] - truth[metric]) for found, truth in zip(mine, true, strict=True)])]

@@ -5,17 +5,18 @@ specification where it names any.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Change = Callable[[np.random.Generator, NDArray, int], NDArray]
+Change = Callable[[np.random.Generator, NDArray[Any], int], NDArray[Any]]
 
 WINDOWS = 6
 """Windows an incident lasts."""
 
 
-def _spread(column: NDArray) -> float:
+def _spread(column: NDArray[Any]) -> float:
     finite = column[np.isfinite(column)]
     return float(np.std(np.clip(finite, *np.quantile(finite, [0.01, 0.99])))) if len(finite) else 1.0
 
@@ -25,7 +26,7 @@ def shift(size: float) -> Change:
     return lambda rng, column, window: column + size * _spread(column)
 
 
-def gradual(rng: np.random.Generator, column: NDArray, window: int) -> NDArray:
+def gradual(rng: np.random.Generator, column: NDArray[Any], window: int) -> NDArray[Any]:
     """Move by 0.25 standard deviations more in each window."""
     return column + 0.25 * (window + 1) * _spread(column)
 
@@ -35,22 +36,22 @@ def scale(size: float) -> Change:
     return lambda rng, column, window: (column - np.nanmedian(column)) * size + np.nanmedian(column)
 
 
-def some(share: float, value: Callable[[NDArray], object]) -> Change:
+def some(share: float, value: Callable[[NDArray[Any]], object]) -> Change:
     """Replace a share of the values by one."""
 
-    def change(rng: np.random.Generator, column: NDArray, window: int) -> NDArray:
+    def change(rng: np.random.Generator, column: NDArray[Any], window: int) -> NDArray[Any]:
         new = value(column)
-        return np.where(rng.random(len(column)) < share, new, column)
+        return np.array(np.where(rng.random(len(column)) < share, np.asarray(new), column))
 
     return change
 
 
-def tail(rng: np.random.Generator, column: NDArray, window: int) -> NDArray:
+def tail(rng: np.random.Generator, column: NDArray[Any], window: int) -> NDArray[Any]:
     """Throw 5 % of the values far out."""
     return np.where(rng.random(len(column)) < 0.05, np.nanmedian(column) + 8 * _spread(column), column)
 
 
-def burst(rng: np.random.Generator, column: NDArray, window: int) -> NDArray:
+def burst(rng: np.random.Generator, column: NDArray[Any], window: int) -> NDArray[Any]:
     """One run of rows, a fifth of the window, repeats its first value: a sensor that sticks."""
     start, length = int(rng.integers(0, len(column) * 4 // 5)), len(column) // 5
     stuck = column.copy()
@@ -58,7 +59,7 @@ def burst(rng: np.random.Generator, column: NDArray, window: int) -> NDArray:
     return stuck
 
 
-def merged(rng: np.random.Generator, column: NDArray, window: int) -> NDArray:
+def merged(rng: np.random.Generator, column: NDArray[Any], window: int) -> NDArray[Any]:
     """The second commonest level is written as the commonest, as after a change of a code table."""
     known = [level for level in column.tolist() if level is not None]
     levels, counts = np.unique(np.array(known, str), return_counts=True)
@@ -69,7 +70,7 @@ def merged(rng: np.random.Generator, column: NDArray, window: int) -> NDArray:
 def mixed(share: float) -> Change:
     """Another customer comes: a share of the rows has the second commonest level."""
 
-    def change(rng: np.random.Generator, column: NDArray, window: int) -> NDArray:
+    def change(rng: np.random.Generator, column: NDArray[Any], window: int) -> NDArray[Any]:
         known = np.array([level for level in column.tolist() if level is not None], str)
         levels, counts = np.unique(known, return_counts=True)
         return np.where(rng.random(len(column)) < share, levels[np.argsort(-counts)[1]], column)

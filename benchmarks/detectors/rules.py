@@ -1,11 +1,10 @@
 """The rules compared: ours, and the defaults of others as their code has them (Evidently 0.7.23, NannyML 0.13.1).
 
-A rule is made from a reference in time order and answers, for a window, in which columns it alarms. `peers.py` holds the last two
-against the packages themselves.
+A rule is made from a reference in time order and answers, for a window, in which columns it alarms.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from perenne.stats.columns import Field, FieldKind, Task
 from perenne.stats.drift import judge
 from perenne.stats.profile import Profile
 
-Table = dict[str, NDArray]
+Table = dict[str, NDArray[Any]]
 
 
 class Rule(Protocol):
@@ -67,7 +66,7 @@ class Psi:
         return {name for name, column in window.items() if self._value(self._reference[name], _known(column)) > 0.2}
 
     @staticmethod
-    def _value(reference: NDArray, window: NDArray) -> float:
+    def _value(reference: NDArray[Any], window: NDArray[Any]) -> float:
         if reference.dtype == object:
             p, q = _level_shares(reference, window)
         else:
@@ -89,7 +88,7 @@ class Evidently:
         """Return the drifted columns."""
         return {name for name, column in window.items() if self._drifts(self._reference[name], _known(column))}
 
-    def _drifts(self, reference: NDArray, window: NDArray) -> bool:
+    def _drifts(self, reference: NDArray[Any], window: NDArray[Any]) -> bool:
         if not len(window):
             return True
         few = reference.dtype == object or len(np.unique(reference)) <= 5
@@ -120,7 +119,7 @@ class NannyML:
         """Return the columns beyond their limit."""
         return {name for name, column in window.items() if self._value(name, column) > self._limits[name]}
 
-    def _value(self, name: str, column: NDArray) -> float:
+    def _value(self, name: str, column: NDArray[Any]) -> float:
         reference, window, edges = self._reference[name], _known(column), self._edges[name]
         if not len(window):
             return 1.0
@@ -131,24 +130,24 @@ class NannyML:
         return float(jensenshannon(p, q, base=2))
 
 
-def _known(column: NDArray) -> NDArray:
+def _known(column: NDArray[Any]) -> NDArray[Any]:
     if column.dtype != object:
-        return column[np.isfinite(column)]
+        return np.asarray(column[np.isfinite(column)])
     return np.array([value for value in column.tolist() if value is not None], object)
 
 
-def _level_counts(reference: NDArray, window: NDArray) -> NDArray:
+def _level_counts(reference: NDArray[Any], window: NDArray[Any]) -> NDArray[Any]:
     levels: dict[object, int] = {}
     codes = [[levels.setdefault(value, len(levels)) for value in side.tolist()] for side in (reference, window)]
     return np.array([np.bincount(np.array(side, int), minlength=len(levels)) for side in codes])
 
 
-def _level_shares(reference: NDArray, window: NDArray) -> tuple[NDArray, NDArray]:
+def _level_shares(reference: NDArray[Any], window: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     counts = _level_counts(reference, window)
     return counts[0] / counts[0].sum(), counts[1] / counts[1].sum()
 
 
-def _p(reference: NDArray, window: NDArray) -> float:
+def _p(reference: NDArray[Any], window: NDArray[Any]) -> float:
     if not len(window):
         return 0.0
     if reference.dtype != object:

@@ -9,26 +9,27 @@ import importlib.util
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Table = dict[str, NDArray]
+Table = dict[str, NDArray[Any]]
 Draw = Callable[[np.random.Generator, int], Table]
 
 FLIGHT_NUMBERS = ("dep_delay", "arr_delay", "air_time", "distance", "sched_dep_time", "hour", "month", "day")
 FLIGHT_LEVELS = ("carrier", "origin", "dest", "tailnum")
 
 
-def _levels(places: NDArray) -> NDArray:
+def _levels(places: NDArray[Any]) -> NDArray[Any]:
     return np.array([f"v{place}" for place in places.tolist()], object)
 
 
-def _nulls(rng: np.random.Generator, values: NDArray, share: float) -> NDArray:
+def _nulls(rng: np.random.Generator, values: NDArray[Any], share: float) -> NDArray[Any]:
     return np.where(rng.random(len(values)) < share, np.nan, values)
 
 
-SYNTHETIC: dict[str, Callable[[np.random.Generator, int], NDArray]] = {
+SYNTHETIC: dict[str, Callable[[np.random.Generator, int], NDArray[Any]]] = {
     "normal": lambda rng, n: rng.normal(0, 1, n),
     "offset": lambda rng, n: rng.normal(1e5, 10, n),
     "lognormal": lambda rng, n: rng.lognormal(0, 1, n),
@@ -44,7 +45,7 @@ SYNTHETIC: dict[str, Callable[[np.random.Generator, int], NDArray]] = {
     "five_levels": lambda rng, n: _levels(rng.choice(5, n, p=[0.4, 0.3, 0.15, 0.1, 0.05])),
     "many_levels": lambda rng, n: _levels(rng.integers(0, 150, n)),
     "long_tail": lambda rng, n: _levels(np.minimum(rng.zipf(1.5, n), 5000)),
-    "level_nulls": lambda rng, n: np.where(rng.random(n) < 0.1, None, _levels(rng.integers(0, 4, n))),
+    "level_nulls": lambda rng, n: np.where(rng.random(n) < 0.1, np.asarray(None), _levels(rng.integers(0, 4, n))),
 }
 
 

@@ -17,9 +17,11 @@ import tempfile
 import venv
 from pathlib import Path
 
-from programs import EVIDENTLY, MAKE, METER, NANNYML, OURS, WHYLOGS
-
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
+
+from benchmarks.monitoring.programs import EVIDENTLY, MAKE, METER, NANNYML, OURS, WHYLOGS  # noqa: E402
+
 PEERS = {"evidently": EVIDENTLY, "nannyml": NANNYML, "whylogs": WHYLOGS}
 
 

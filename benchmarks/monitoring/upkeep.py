@@ -9,6 +9,7 @@ included, with rows as columns of an array; the same with the combination of the
 import time
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,11 @@ from perenne.stats.profile import Profile
 BATCH = 1024
 
 
-def rows(count: int, seed: int, numbers: int = 40, levels: int = 10) -> tuple[dict[str, NDArray], NDArray]:
+def rows(count: int, seed: int, numbers: int = 40, levels: int = 10) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
     """Draw inputs and scores."""
     rng = np.random.default_rng(seed)
     known = np.array([f"level {place}" for place in range(25)], object)
-    columns: dict[str, NDArray] = {f"x{place}": rng.normal(0, 1, count) for place in range(numbers)}
+    columns: dict[str, NDArray[Any]] = {f"x{place}": rng.normal(0, 1, count) for place in range(numbers)}
     columns |= {f"c{place}": known[rng.integers(0, 25, count)] for place in range(levels)}
     positive = 1 / (1 + np.exp(-columns["x0"] - rng.normal(0, 1, count)))
     return columns, np.column_stack([1 - positive, positive])
@@ -62,7 +63,8 @@ def per_row(reference: Reference) -> float:
 
 def handed_over() -> float:
     """Return CPU microseconds of appending a row to a buffer that is flushed at its end."""
-    row, buffer = tuple(range(50)), []
+    row = tuple(range(50))
+    buffer: list[Any] = []
 
     def fill() -> None:
         append = buffer.append
