@@ -165,7 +165,7 @@ REQUIREMENTS: dict[str, tuple[str, ...] | str] = {
     "S6": (
         "net/test_egress.py::test_signed_json_arrives_and_the_receiver_can_check_it",
         "net/test_egress.py::test_every_part_counts_for_the_signature",
-        "monitoring/test_notify.py::test_a_receiver_that_is_private_or_refuses_fails_the_delivery",
+        "monitoring/alerting/test_delivering.py::test_a_receiver_that_is_private_or_refuses_fails_the_delivery",
     ),
     # output
     "O1": "not yet: no artifact is handed out over HTTP",

@@ -90,11 +90,13 @@ def test_s1_one_client_asks_others() -> None:
 
     `Peer` asks the one server that the person at the keyboard named, from that person's program, never from a server. A package
     for the edge is proven by asking its own server, just started. The client of a cluster is Kubernetes' own: its errors are met.
+    Mail asks the host that a channel names, by the same rules.
     """
     clients = {"http.client", "urllib.request", "requests", "httpx", "aiohttp", "urllib3", "ftplib", "smtplib"}
     assert {path for path, name in imported() if name in clients} == {
         "net/egress.py",
         "net/peer.py",
+        "net/mail.py",
         "cli/demo/traffic.py",
         "net/asking.py",
         "delivery/portable/edge.py",

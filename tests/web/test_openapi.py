@@ -15,6 +15,8 @@ from perenne.auth.access import declared
 from perenne.auth.principals import local_principal
 from perenne.auth.sealing import Seal, seal_of
 from perenne.core import json
+from perenne.monitoring import alerts
+from perenne.serving import ticket_store
 from perenne.storage.database import Transaction
 
 ROUTES = control_routes()
@@ -55,8 +57,23 @@ def names(world: World) -> dict[str, str]:
         "experiment": "0",
         "label_set": "described",
         "review": asked.raise_for_status().json()["id"],
+        "alert": world.workspace.database.write(add_alert),
+        "ticket": world.workspace.database.write(add_ticket),
         "webhook": world.workspace.database.write(lambda tx: add_webhook(tx, seal_of(world.workspace.settings.home)).id),
     }
+
+
+def add_alert(tx: Transaction) -> str:
+    return alerts.raise_alert(tx, "churn", "churn@1", "intake", "a post is damaged", 1, project="churn").id
+
+
+def add_ticket(tx: Transaction) -> str:
+    waits = ticket_store.QueuedTicket(
+        id="01M7Y3F63RVMJ4B0S800000002", deployment="churn", version="churn@1", opened=1, rows=({"plan": "basic"},),
+        classes=("no", "yes"), suggested=("no",),
+    )  # fmt: skip
+    ticket_store.add(tx, waits)
+    return waits.id
 
 
 def add_webhook(tx: Transaction, seal: Seal) -> registry.webhooks.Webhook:
@@ -107,6 +124,9 @@ def test_an_answer_is_what_is_declared(path: str, world: World, names: dict[str,
     if "/artifacts/" in path:
         logged = httpx.get(f"{world.url}/api/view/runs?filter=tags.team+%3D+'vision'&order=attributes.start_time").json()
         chosen = {**names, "run": logged["rows"][0]["id"]}
+    if "/foreign/" in path:
+        httpx.post(f"{world.url}/api/monitor/foreign", json={"name": "fraud", "kserve": "payments/fraud"}).raise_for_status()
+        chosen = {**names, "deployment": "fraud"}
     asked = f"{path}?{QUERIES[path]}" if path in QUERIES else path
     answer = httpx.get(world.url + re.sub(r"\{(\w+)(?::\w+)?\}", lambda part: chosen[part[1]], asked))
     assert answer.status_code == 200, answer.text

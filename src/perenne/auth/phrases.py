@@ -148,7 +148,8 @@ def silenced_widely(verb: str) -> Phrase:
 
 def escalated(record: AuditRecord, after: State) -> tuple[str, str, str]:
     """Tell which channel was told because nobody answered on another."""
-    return "escalated", f"the alert on {after.get('deployment') or after.get('rule', '')} to {after.get('channel', '')}", ""
+    about = after.get("deployment") or after.get("rule") or "something"
+    return "escalated", f"the alert on {about} to {after.get('channel') or 'a channel'}", ""
 
 
 def channel(verb: str) -> Phrase:

@@ -84,7 +84,7 @@ def labels(
     Examples:
       perenne monitor labels labels.csv
       perenne monitor labels returns.parquet --deployment churn --key customer
-      perenne monitor labels --from sqlite:crm.db --query 'select * from outcomes' --every 1h --deployment churn --key customer
+      perenne monitor labels --from sqlite:crm.db --query 'select * from outcomes' --every 1h
     """
     from perenne import data
     from perenne.monitoring.performance.taking import source_of

@@ -36,7 +36,7 @@ from perenne.storage.objects import ObjectStore
 from perenne.storage.schema import given_rows
 from perenne.storage.transaction import Transaction
 
-_reflected: dict[tuple[str, str | None], sa.MetaData] = {}
+_reflected: dict[str, sa.MetaData] = {}
 FORMAT = 1
 MANIFEST = "backup.json"
 ROWS = 1_000
@@ -140,13 +140,13 @@ def _write(database: Database, objects: ObjectStore, path: Path, on_progress: Pr
 
 def tables_of(tx: Transaction) -> list[sa.Table]:
     """Return the tables that are there, each after those it refers to."""
-    schema = (tx.connection.dialect.name, migrations.current(tx.connection))
-    found = _reflected.get(schema)
+    dialect, newest = tx.connection.dialect.name, migrations.current(tx.connection) == migrations.revisions()[-1]
+    found = _reflected.get(dialect) if newest else None
     if found is None:
         found = sa.MetaData()
         found.reflect(tx.connection)
-        if schema[1] is not None:  # a schema is what its migrations made of it: it need not be asked for twice
-            _reflected[schema] = found
+        if newest:  # it is what the migrations made of it: it need not be asked for twice
+            _reflected[dialect] = found
     return [table for table in found.sorted_tables if table.name != "alembic_version"]
 
 

@@ -54,7 +54,7 @@ def backtest_(
     Examples:
       perenne policy backtest churn
       perenne policy backtest churn --set cooldown=7d --set alpha=0.01 --compare
-      perenne policy backtest churn --policy ../next --from 2026-01-01 --train real --limit 2h
+      perenne policy backtest churn --set cooldown=7d --from 2026-01-01 --train real --limit 2h
     """
     asked = Asked(
         policies=_policies(workspace, project, file, settings, compare=compare),
