@@ -7,16 +7,21 @@ from tests.automation.fleet import Fleet
 from tests.automation.test_reactions import POLICY, Stage, drift, missed
 
 from perenne import monitoring
+from perenne.app.wiring import subscribers
 from perenne.auth.principals import Principal
 from perenne.automation import episodes, store
 from perenne.automation.model import EpisodeState
+from perenne.automation.reactions import Reactions
 from perenne.automation.schedules import trigger_scheduled
 from perenne.core.clock import DAY, HOUR, ManualClock
 from perenne.data.ingest.events import RowsArrived
 from perenne.monitoring import store as windows
+from perenne.monitoring.alerting.delivering import AlertDelivery
+from perenne.monitoring.alerting.indexing import Indexing
 from perenne.monitoring.alerts import raise_alert
+from perenne.monitoring.events import ConceptDrifted
 from perenne.monitoring.model import CHAMPION, BoundState, Cause, Figure, Standing, WindowState, WindowVerdict
-from perenne.projects import AllOf, Drift, Missed, Mode, NewData, RetrainPolicy
+from perenne.projects import AllOf, Concept, Drift, Missed, Mode, NewData, RetrainPolicy
 from perenne.storage.workspace import Workspace
 
 BOTH = AllOf((Drift(), NewData(versions=2)), within=3 * DAY)
@@ -66,6 +71,22 @@ def test_triggers_together_open_one_episode_when_the_last_of_them_comes_in_time(
     assert episode.trigger == BOTH and "drift" in episode.cause
     with stage.database.read() as tx:
         assert store.triggers_heard(tx, episode.id) == [BOTH]
+
+
+def test_a_changed_concept_opens_an_episode_for_the_detector_that_is_named(stage: Stage) -> None:
+    stage.state(RetrainPolicy(on=(Concept("cusum"),), cooldown=0))
+    champion = stage.version("a")
+    for detector, opened in (("gap", 0), ("cusum", 1)):
+        stage.tell(ConceptDrifted(deployment="p", version=champion, detector=detector, segment="age=old", since=7, alert="alert"))
+        assert count(stage) == opened
+    assert stage.episode().since == 7 and "age=old, by cusum" in stage.episode().cause
+
+
+def test_the_program_wires_every_subscriber_of_the_loop(workspace: Workspace) -> None:
+    clock = workspace.clock
+    heard = subscribers(Reactions(clock), AlertDelivery({}, clock), Indexing(None))
+    names = {getattr(one, "__name__", "") for some in heard.values() for one in some}
+    assert {name for name in dir(Reactions) if name.startswith("on_")} <= names
 
 
 def test_versions_that_arrived_while_the_policy_rested_are_not_forgotten(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from perenne.automation.schedules import trigger_scheduled
 from perenne.core.clock import DAY, HOUR, ManualClock
 from perenne.core.events import Event
 from perenne.data.ingest.events import RowsArrived
-from perenne.monitoring.events import DriftFound, GuardrailBreached, ObjectiveMissed
+from perenne.monitoring.events import ConceptDrifted, DriftFound, GuardrailBreached, ObjectiveMissed
 from perenne.projects import Cron, Drift, Guardrail, Missed, Objective, ProjectRecord, RetrainPolicy
 from perenne.projects.store import save
 from perenne.registry import Evidence, GatePolicy, GateState, Verdict
@@ -47,6 +47,7 @@ class Stage:
                 ObjectiveMissed: [reactions.on_objective],
                 GuardrailBreached: [reactions.on_guardrail],
                 RowsArrived: [reactions.on_arrived],
+                ConceptDrifted: [reactions.on_concept],
                 jobs.JobFailed: [reactions.on_job_failed],
             },
         )

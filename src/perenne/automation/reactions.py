@@ -78,6 +78,17 @@ class Reactions:
         heard = Heard(signal, f"objective missed: {cause}", event.alert, event.window_start)
         self._hear(tx, event.deployment, event.version, heard)
 
+    def on_concept(self, tx: Transaction, event: monitoring.events.ConceptDrifted) -> None:
+        """Open an episode if the policy retrains when what is true has changed."""
+        where = f" in {event.segment}" if event.segment else ""
+        heard = Heard(
+            Signal(kind="concept", name=event.detector),
+            f"what is true has changed{where}, by {event.detector}",
+            event.alert,
+            event.since,
+        )
+        self._hear(tx, event.deployment, event.version, heard)
+
     def on_arrived(self, tx: Transaction, event: "data.ingest.events.RowsArrived") -> None:
         """Count a new version of a project's data, and open an episode if the policy retrains on so many."""
         project = _project(tx, event.project) if event.project else None
