@@ -8,6 +8,9 @@ from pathlib import Path
 import hypothesis
 import msgspec
 import pytest
+
+pytest.register_assert_rewrite("perenne.testing")  # the contracts are tests: their failing assertions are explained like others
+
 from tests.postgres import PostgresServer, Template
 from tests.s3_server import S3Server
 

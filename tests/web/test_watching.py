@@ -109,7 +109,7 @@ def test_another_window_and_another_feature_have_an_address(browse: Browse) -> N
     expect(page.get_by_role("heading", name="Window from 2026-03-05 00:00 UTC")).to_be_visible()
     page.get_by_label("Feature", exact=True).select_option("calls")
     expect(page).to_have_url(re.compile("feature=calls"))
-    expect(page.get_by_role("heading", name="calls")).to_be_visible()
+    expect(page.get_by_role("heading", name="calls: Jensen–Shannon")).to_be_visible()
 
 
 def test_alerts_are_answered_in_place(browse: Browse, inspect: Inspect, world: World) -> None:
@@ -184,7 +184,7 @@ def tell(world: World) -> None:
 def test_episodes_and_policies(browse: Browse, inspect: Inspect) -> None:
     page = browse("/policy")
     expect(page.get_by_role("row", name=re.compile("awaiting approval"))).to_contain_text("churn@3")
-    expect(page.get_by_text("crm-leads must approve it.")).to_be_visible()
+    expect(page.get_by_text("crm-leads must approve.")).to_be_visible()
     inspect(page, "policies")
     page.get_by_label("State").select_option("rejected")
     expect(page.get_by_role("row", name=re.compile("churn@2"))).to_be_visible()

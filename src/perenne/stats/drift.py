@@ -190,7 +190,7 @@ def needed_rows(features: int, reference_rows: int) -> int:
     """Return the window's rows from which on the smallest material D is significant; 0 if the reference is too small for any.
 
     >>> needed_rows(16, 25_000)
-    2429
+    2597
     """
     if not features or not reference_rows:
         return 0

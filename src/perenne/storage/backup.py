@@ -362,6 +362,8 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             hint="take another copy of it; `perenne backup FILE --verify` reads it whole",
         ) from error
     except OSError as error:
+        if error.errno is None:  # zipfile's own, of an archive that contradicts itself
+            raise _damaged(str(error)) from error
         raise Unavailable(
             f"{path.name} cannot be read: {error.strerror}", code="backup.unavailable", hint="may you read it?"
         ) from error

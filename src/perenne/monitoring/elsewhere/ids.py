@@ -27,7 +27,7 @@ def prediction_id(deployment: str, name: str, time: int) -> str:
     >>> prediction_id("churn", "01ARZ3NDEKTSV4RRFFQ69G5FAV-0", 0)
     '01ARZ3NDEKTSV4RRFFQ69G5FAV-0'
     >>> prediction_id("churn", "order 7", 1469922850259000)[:10]
-    '01ARYZ6S41'
+    '01ARZ3NDEK'
     """
     head, _, row = name.rpartition("-")
     if is_id(head) and row.isascii() and row.isdecimal() and len(row) < 10:

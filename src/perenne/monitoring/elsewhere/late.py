@@ -11,7 +11,7 @@ from perenne.monitoring.elsewhere import service, store
 from perenne.monitoring.elsewhere.ids import id_keys, prediction_id
 from perenne.monitoring.elsewhere.keeping import read_keys, read_part
 from perenne.monitoring.elsewhere.rows import keys_of
-from perenne.monitoring.labels import LabelRow, submit_labels
+from perenne.monitoring.labels import LabelRow, label_table, submit_labels
 from perenne.storage.workspace import Workspace
 
 
@@ -31,6 +31,7 @@ def submit(workspace: Workspace, actor: Principal, name: str, rows: Sequence[Lab
     NotFound, Invalid
         If nothing that others serve is called so, or a row is malformed; nothing is kept then.
     """
+    label_table(rows, workspace.clock.now())
     with workspace.database.read() as tx:
         known = service.get(tx, actor, name)
     require(actor, Action.COMMENT, known.project)

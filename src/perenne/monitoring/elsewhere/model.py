@@ -140,7 +140,7 @@ def calendar(name: str, every: int) -> str:
         If the span is no even part of an hour, of a day, or a day.
 
     >>> calendar("churn", HOUR), calendar("fraud", HOUR), calendar("churn", 15 * MINUTE)
-    ('39 * * * *', '3 * * * *', '9,24,39,54 * * * *')
+    ('33 * * * *', '19 * * * *', '3,18,33,48 * * * *')
     """
     place = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
     if every and HOUR % every == 0 and every % MINUTE == 0:

@@ -69,7 +69,12 @@ async def get_outcomes(request: Request) -> Response:
 async def get_guards(request: Request) -> Response:
     """Give outcomes, groups and guardrails over time."""
     name = request.path_params["deployment"]
-    return await answers.read(request, lambda tx, _: guards_view(tx, name))
+
+    def read(tx: Transaction, _: Principal) -> GuardsView:
+        plan_of(tx, name)
+        return guards_view(tx, name)
+
+    return await answers.read(request, read)
 
 
 routes = [
