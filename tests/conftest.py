@@ -8,9 +8,6 @@ from pathlib import Path
 import hypothesis
 import msgspec
 import pytest
-
-pytest.register_assert_rewrite("perenne.testing")  # the contracts are tests: their failing assertions are explained like others
-
 from tests.postgres import PostgresServer, Template
 from tests.s3_server import S3Server
 
@@ -21,6 +18,8 @@ from perenne.core.config import Settings, load_settings
 from perenne.storage.database import Database
 from perenne.storage.objects import ObjectStore
 from perenne.storage.workspace import Workspace
+
+pytest.register_assert_rewrite("perenne.testing")  # the contracts are tests: their failing assertions are explained like others
 
 # How long an example takes says more about what else the machine does than about the code.
 hypothesis.settings.register_profile("perenne", deadline=None)

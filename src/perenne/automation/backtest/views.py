@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from perenne.auth import answers
 from perenne.auth.access import needs
+from perenne.auth.principals import Principal
 from perenne.auth.queries import text
 from perenne.auth.roles import Action
 from perenne.automation.backtest import reports
@@ -126,7 +127,12 @@ async def get_backtest(request: Request) -> Response:
     """Show what a replay of the past came to: `?report=` one that is kept, `?rule=` the one in full."""
     workspace, project = request.app.state.workspace, request.path_params["project"]
     identity, rule = text(request, "report"), text(request, "rule")
-    return await answers.view(request, lambda tx, actor: backtest_view(workspace, project, identity, rule))
+
+    def view(tx: Transaction, _: Principal) -> BacktestView:
+        get_project(tx, project)
+        return backtest_view(workspace, project, identity, rule)
+
+    return await answers.view(request, view)
 
 
 routes = [Route("/api/view/policy/{project}/backtest", get_backtest, methods=["GET"])]

@@ -95,7 +95,13 @@ def drift(workspace: Workspace, deployment: str, version: str, window: str, ever
 @click.command()
 @click.argument("deployment")
 @click.option("--version", default="", help="Of which version; the newest that is watched if not given.")
-@click.option("--kind", type=click.Choice(["production", "phase"]), default="production", show_default=True)
+@click.option(
+    "--kind",
+    type=click.Choice(["production", "phase"]),
+    default="production",
+    show_default=True,
+    help="All windows alike, or each with those of its hour of the week.",
+)
 @click.option("--from", "start", default="", metavar="TIME", help="Make the windows from here on the baseline.")
 @click.option("--to", "end", default="", metavar="TIME", help="Up to here; until now if not given.")
 @click.option("--reason", default="", help="Why, for the audit trail.")
