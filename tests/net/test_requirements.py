@@ -88,9 +88,9 @@ def test_x5_no_shell_is_asked() -> None:
 def test_s1_one_client_asks_others() -> None:
     """The demo's traffic goes to its own model server; `perenne status` asks the processes of its own installation.
 
-    `Peer` asks the one server that the person at the keyboard named, from that person's program; from a server only for traces of an
-    MLflow server that was named by `perenne monitor add` at the keyboard: no request can name one. A package
-    for the edge is proven by asking its own server, just started. The client of a cluster is Kubernetes' own: its errors are met.
+    `Peer` asks the one server that the person at the keyboard named, from that person's program; from a server only for traces
+    of an MLflow server that was named by `perenne monitor add` at the keyboard: no request can name one. A package for the
+    edge is proven by asking its own server, just started. The client of a cluster is Kubernetes' own: its errors are met.
     Mail asks the host that a channel names, by the same rules.
     """
     clients = {"http.client", "urllib.request", "requests", "httpx", "aiohttp", "urllib3", "ftplib", "smtplib"}
@@ -104,9 +104,8 @@ def test_s1_one_client_asks_others() -> None:
         "delivery/clusters/target.py",
     }
     users = {path for path, name in imported() if name == "perenne.net.peer"}
-    assert all(path.startswith(("tracking/client/", "protocols/mlflow/migration/", "monitoring/elsewhere/")) for path in users), (
-        users
-    )
+    rooms = ("tracking/client/", "protocols/mlflow/migration/", "monitoring/elsewhere/")
+    assert all(path.startswith(rooms) for path in users), users
 
 
 def test_p3_paths_are_joined_in_one_place() -> None:

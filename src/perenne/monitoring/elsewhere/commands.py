@@ -47,7 +47,7 @@ def add(workspace: Workspace, /, name: str, uri: str, query: str, **said: Any) -
     \b
     Examples:
       perenne monitor add churn --from logs/*.parquet --time at --prediction label --score p
-      perenne monitor add fees --from postgresql://ada@db/shop --query 'select * from answers' --id order_id
+      perenne monitor add fees --from postgresql://db/shop --query 'select * from fees' --id order_id
       perenne monitor add fraud --kserve payments/fraud --reference training.parquet
     """  # fmt: skip
     new = Foreign(
