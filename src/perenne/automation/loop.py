@@ -66,7 +66,14 @@ class Loop:
         """
         moving = (self._outbox.deliver, self._schedule, self._advance, self._outbox.deliver)
         shared = (self._close_lost, self._guard, self._judge, self._judge_canaries, self._tend, *moving)
-        parts = (self._collect, self._hear, self._realise, *(shared if leads else ()), self._release, self._learn)
+        parts = (
+            self._collect,
+            self._hear,
+            self._realise,
+            *(shared if leads else (self._judge_share,)),
+            self._release,
+            self._learn,
+        )
         with self.pulse.turn():
             return sum(self._guarded(part) for part in parts)
 

@@ -234,12 +234,6 @@ def list_deposits(tx: Transaction, subject: Version) -> list[Deposit]:
     ]
 
 
-def aliases_of(tx: Transaction, models: Iterable[str], name: str) -> dict[str, str]:
-    """Return the version that an alias of some models points to, by model."""
-    query = sa.select(alias.c.model, alias.c.version).where(alias.c.model.in_(chosen(models)), alias.c.name == name)
-    return {row.model: row.version for row in tx.execute(query)}
-
-
 def insert_decision(tx: Transaction, row: Decision) -> None:
     """Add a decision."""
     tx.execute(decision.insert(), {name: getattr(row, name) for name in Decision.__struct_fields__})

@@ -12,7 +12,7 @@ from perenne.auth.roles import Action, require
 from perenne.core.errors import Invalid
 from perenne.core.filters import Ordering, clauses_of, parse_filter
 from perenne.core.hashing import key_of
-from perenne.core.tokens import bind_token, check_bound, make_offset_token, read_token
+from perenne.core.tokens import bind_token, check_bound
 from perenne.storage.database import Transaction
 from perenne.storage.ordering import check_orders, columns_of, read_orders
 from perenne.storage.searching import Found, read_page, search
@@ -39,16 +39,6 @@ class ModelOrder(msgspec.Struct, frozen=True, omit_defaults=True):
     ascending: bool = True
     dataset_name: str = ""
     dataset_digest: str = ""
-
-
-def offset_of(token: str) -> int:
-    """Return where a page begins of what is counted, such as points. Raises Invalid."""
-    return read_token(token, "").offset
-
-
-def token_at(offset: int) -> str:
-    """Return the token of the page that begins after so many."""
-    return make_offset_token(offset)
 
 
 def search_runs(

@@ -97,11 +97,6 @@ def window(tx: Transaction, where: Sequence["sa.ColumnElement[bool]"], offset: i
     return _read(tx, sa.select(*_columns).where(*where).order_by(*_newest_first).offset(offset).limit(limit))
 
 
-def count_fitting(tx: Transaction, where: Sequence["sa.ColumnElement[bool]"]) -> int:
-    """Count the runs that fit."""
-    return int(tx.scalar(sa.select(sa.func.count()).select_from(run).where(*where)) or 0)
-
-
 def fitting(
     projects: Iterable[str] | None, project: str = "", state: RunState | None = None, text: str = ""
 ) -> list["sa.ColumnElement[bool]"]:

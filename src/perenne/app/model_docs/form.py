@@ -69,11 +69,6 @@ def classes_of(signature: Signature) -> list[str]:
     return [level_text(label) or "" for label in signature.classes]
 
 
-def example_row(signature: Signature, known: Background) -> dict[str, Any]:
-    """Return a row to try a model with."""
-    return {item.name: item.example for item in inputs_of(signature, known)}
-
-
 def check_row(signature: Signature, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row's values for the model's inputs; one that is not there is missing.
 

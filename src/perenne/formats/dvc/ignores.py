@@ -84,11 +84,6 @@ class Ignore:
         parent, _, name = folder.rpartition("/")
         return self.nested(Ignore([Rule(f"/{name}/", f"in sub_repo:{name}")], parent))
 
-    @property
-    def is_built_in(self) -> bool:
-        """Whether there is nothing but the built-in rules: only names that begin with a dot can match."""
-        return all(rule.pattern in BUILT_IN and not rule.source for rule in self.rules)
-
     def matches(self, path: str, is_dir: bool = False) -> bool:
         """Tell whether a path of the repository is ignored, by itself or by a folder above it."""
         return self.explain(path, is_dir)[0]

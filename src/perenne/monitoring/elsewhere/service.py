@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-import pyarrow as pa
 
 from perenne import data, serving
 from perenne.auth import audit
@@ -19,7 +18,7 @@ from perenne.monitoring.alerts import resolve_alert
 from perenne.monitoring.elsewhere import learning, store
 from perenne.monitoring.elsewhere.keeping import begin_watch
 from perenne.monitoring.elsewhere.model import Foreign, calendar
-from perenne.monitoring.elsewhere.rows import Rows, plain_rows
+from perenne.monitoring.elsewhere.rows import plain_rows
 from perenne.storage import schedules
 from perenne.storage.transaction import Transaction
 from perenne.storage.workspace import Workspace
@@ -211,9 +210,3 @@ def project_of(tx: Transaction, path: Mapping[str, str]) -> str:
     if found is None:
         raise NotFound("there is nothing of that name", code="monitor.foreign_not_found", hint="is the name right?")
     return found.project
-
-
-def empty_rows() -> Rows:
-    """Return no rows, in the form of `rows`."""
-    kinds = {"time": pa.int64(), "id": pa.string(), "prediction": pa.string(), "label": pa.string()}
-    return pa.table({name: pa.array([], kind) for name, kind in kinds.items()})
