@@ -78,7 +78,7 @@ def test_a_person_decides_on_the_page_and_at_the_terminal_and_ends_it(tmp_path: 
         assert len(below) == 2
         assert all(runs(pid) for pid in below)
         terminal.interrupt()
-        assert terminal.wait() == 0
+        assert terminal.wait() == 0, terminal.shown[-2_000:]
     assert f"{NAME}@1 answers now" in terminal.shown
     assert not any(runs(pid) for pid in below)
     assert processes(folder) == []
@@ -101,7 +101,7 @@ def test_whoever_rejects_the_first_version_ends_the_story_and_ctrl_c_at_a_questi
         terminal.expect("may it serve?")
         terminal.type("n")
         terminal.expect(f"{NAME}@1 may not serve: rejected")
-        assert terminal.wait() == 0
+        assert terminal.wait() == 0, terminal.shown[-2_000:]
     assert "Nothing answers" in terminal.shown
     with Terminal(tmp_path, "demo", "--fast", "--no-browser", "--folder", "two", DISPLAY="") as terminal:
         terminal.expect("may it serve?")

@@ -11,6 +11,7 @@ from perenne.cli.lazy import LazyGroup
 from perenne.cli.places import place_options
 from perenne.cli.terminal import shows_progress, take_wishes
 from perenne.core.errors import PerenneError
+from perenne.core.interrupts import is_interrupt
 
 INTERRUPTED = 130
 
@@ -125,6 +126,8 @@ def invoke(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        if is_interrupt(error):
+            return INTERRUPTED
         if os.environ.get("PERENNE_DEBUG"):
             raise
         hint = "this is a defect of perenne; PERENNE_DEBUG=1 shows where"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from perenne.cli.demo.story import Narrator, Story, by_week
 from perenne.cli.demo.traffic import MINUTES, Answered, Archive, Caller, Fault
 from perenne.core.clock import ManualClock, parse_time
 from perenne.core.config import load_settings
+from perenne.core.interrupts import is_interrupt
 from perenne.projects import load_project
 from perenne.registry import GateState
 from perenne.serving import ModelServer
@@ -140,8 +141,11 @@ class _Play:
             self._break(days)
             self._mend(days)
             story = self._end()
-            with suppress(KeyboardInterrupt):
+            try:
                 self._live_on(days)
+            except (KeyboardInterrupt, RuntimeError) as error:
+                if not is_interrupt(error):
+                    raise
         return story
 
     def _show_page(self) -> None:
