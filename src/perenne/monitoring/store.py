@@ -44,29 +44,37 @@ watch = sa.Table(
     sa.Index(None, "version"),
 )
 
+
+def columns_of_windows() -> list[sa.Column[Any]]:
+    """Return the columns of a table of windows: those that are judged, and the parts that are only drawn."""
+    return [
+        sa.Column("deployment", sa.Text, primary_key=True),
+        sa.Column("variant", sa.Text, primary_key=True),
+        sa.Column("version", sa.Text, primary_key=True),
+        sa.Column("window_start", sa.BigInteger, primary_key=True),
+        sa.Column("window_length", sa.BigInteger, primary_key=True),
+        sa.Column("reference", sa.Text, nullable=False),
+        sa.Column("rows", sa.BigInteger, nullable=False),
+        sa.Column("dropped", sa.BigInteger, nullable=False),
+        sa.Column("errors", sa.BigInteger, nullable=False),
+        sa.Column("first", sa.BigInteger, nullable=False),
+        sa.Column("last", sa.BigInteger, nullable=False),
+        sa.Column("latency", JsonColumn(tuple[int, ...]), nullable=False),
+        sa.Column("agreed", sa.BigInteger, nullable=False),
+        sa.Column("compared", sa.BigInteger, nullable=False),
+        sa.Column("profile", sa.LargeBinary, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("judged", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("bare", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("segments", sa.LargeBinary),
+        sa.Column("columns", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
+    ]
+
+
 window = sa.Table(
     "monitor_window",
     metadata,
-    sa.Column("deployment", sa.Text, primary_key=True),
-    sa.Column("variant", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
-    sa.Column("window_start", sa.BigInteger, primary_key=True),
-    sa.Column("window_length", sa.BigInteger, primary_key=True),
-    sa.Column("reference", sa.Text, nullable=False),
-    sa.Column("rows", sa.BigInteger, nullable=False),
-    sa.Column("dropped", sa.BigInteger, nullable=False),
-    sa.Column("errors", sa.BigInteger, nullable=False),
-    sa.Column("first", sa.BigInteger, nullable=False),
-    sa.Column("last", sa.BigInteger, nullable=False),
-    sa.Column("latency", JsonColumn(tuple[int, ...]), nullable=False),
-    sa.Column("agreed", sa.BigInteger, nullable=False),
-    sa.Column("compared", sa.BigInteger, nullable=False),
-    sa.Column("profile", sa.LargeBinary, nullable=False),
-    sa.Column("revision", sa.Integer, nullable=False),
-    sa.Column("judged", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("bare", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("segments", sa.LargeBinary),
-    sa.Column("columns", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
+    *columns_of_windows(),
     sa.Index("ix_monitor_window_due", "window_start", **only_where("revision > judged")),
 )
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from perenne.monitoring.model import Stream, Window, WindowKey, WindowState, WindowVerdict
 from perenne.monitoring.store import (
     as_long,
+    columns_of_windows,
     is_window,
     of_stream,
     read_named,
@@ -25,26 +26,7 @@ NEVER = 1 << 30
 part = sa.Table(
     "monitor_part",
     metadata,
-    sa.Column("deployment", sa.Text, primary_key=True),
-    sa.Column("variant", sa.Text, primary_key=True),
-    sa.Column("version", sa.Text, primary_key=True),
-    sa.Column("window_start", sa.BigInteger, primary_key=True),
-    sa.Column("window_length", sa.BigInteger, primary_key=True),
-    sa.Column("reference", sa.Text, nullable=False),
-    sa.Column("rows", sa.BigInteger, nullable=False),
-    sa.Column("dropped", sa.BigInteger, nullable=False),
-    sa.Column("errors", sa.BigInteger, nullable=False),
-    sa.Column("first", sa.BigInteger, nullable=False),
-    sa.Column("last", sa.BigInteger, nullable=False),
-    sa.Column("latency", JsonColumn(tuple[int, ...]), nullable=False),
-    sa.Column("agreed", sa.BigInteger, nullable=False),
-    sa.Column("compared", sa.BigInteger, nullable=False),
-    sa.Column("profile", sa.LargeBinary, nullable=False),
-    sa.Column("revision", sa.Integer, nullable=False),
-    sa.Column("judged", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("bare", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("segments", sa.LargeBinary),
-    sa.Column("columns", JsonColumn(tuple[str, ...]), nullable=False, server_default="[]"),
+    *columns_of_windows(),
     sa.Index("ix_monitor_part_due", "window_start", **only_where("revision > judged")),
 )
 
